@@ -1,0 +1,44 @@
+# Everything a fresh machine needs to do: `make demo` and `make test`. Needs Python >= 3.11, make and package registries.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.tidemill-is-set-up
+# Whoever waits at a terminal sees what is being downloaded.
+QUIET := $(shell test -t 2 || echo --quiet)
+
+.PHONY: setup demo check test bench clean
+
+setup: $(STAMP)
+	@$(BIN)/python -m infra.jars
+
+# `make demo` until Ctrl-C; `make demo SECONDS=90` bounded, 0 only if everything did what it should.
+demo: setup
+	@$(BIN)/tidemill demo $(SECONDS)
+
+check: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/unit/test_tidy.py
+
+# Two at a time: what needs the whole stack, which mostly waits, and beside it everything else (tests/conftest.py).
+test: setup check
+	$(BIN)/pytest --durations=15 -n 2 --no-loadscope-reorder \
+		tests/integration tests/guarantees tests/component tests/acceptance tests/unit
+
+# All figures, or ONLY=tick,due20; SHORT=1 is a smoke run that writes nothing down.
+bench: setup
+	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short)
+
+clean:
+	rm -rf .venv .tidemill .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(STAMP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Tidemill needs $(PYTHON), version 3.11 or newer; another one is named by PYTHON=." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Tidemill needs Python 3.11 or newer; {sys.executable} is {v[0]}.{v[1]}; another one is named by PYTHON=.")'
+	@echo "Building .venv from requirements.lock; this happens once."
+	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) cannot make a virtual environment: its venv module is missing or incomplete." >&2; exit 1; }
+	@$(BIN)/python -m pip install $(QUIET) --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
