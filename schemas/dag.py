@@ -1,0 +1,101 @@
+"""A DAG as its rows in `tidemill.dags` and `tidemill.dag_nodes` say it, compiled into one value."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from schemas.errors import TidemillError
+from schemas.words import CatchupPolicy, DstFold, DstGap, OnDelete, OverlapPolicy, TriggerRule
+
+MAX_NODES = 10_000
+"""Of a DAG; `tidemill.check_dag` (tables/0012_dags.sql) says the same."""
+MAX_DAG_BYTES = 4 * 1024 * 1024
+"""Of a compiled DAG as JSON (protocol I7)."""
+
+
+class InvalidDagError(TidemillError):
+    """A DAG's nodes are no graph that can be walked."""
+
+
+class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """The columns of `tidemill.dag_nodes`, under the same names; those that a job has too mean the same.
+
+    What is as the default says is left out on the wire, or 10,000 nodes would not fit: a default here is for ever.
+    """
+
+    node_id: str
+    binary: str
+    depends_on: tuple[str, ...] = ()
+    trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS
+    sha256: str | None = None
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    payload: Any = None
+    timeout: timedelta | None = None
+    timeout_class: str | None = None
+    promote: bool = True
+    max_attempts: int = 1
+    initial_interval: timedelta = timedelta(seconds=1)
+    backoff_coefficient: float = 2.0
+    max_interval: timedelta = timedelta(minutes=1)
+    retry_jitter: float = 0.1
+    non_retryable_exit_codes: tuple[int, ...] = ()
+    skip_exit_codes: tuple[int, ...] = ()
+    """With one of these the node has succeeded, and nothing that depends on it is followed."""
+    max_infra_retries: int = 10
+    max_retry_duration: timedelta | None = None
+    cancel_grace: timedelta = timedelta(seconds=30)
+
+
+class DagSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The columns of `tidemill.dags`, under the same names as those of a job, and the nodes."""
+
+    dag_id: str
+    nodes: tuple[NodeSpec, ...]
+    """In an order in which each comes after all that it depends on."""
+    tenant: str = "default"
+    schedule: str | None = None
+    """None: runs only on request."""
+    timezone: str = "UTC"
+    overlap_policy: OverlapPolicy = OverlapPolicy.SKIP
+    """What happens to an occurrence while `max_active_epochs` are open."""
+    buffer_limit: int = 1000
+    """How many occurrences may wait for epochs to end."""
+    max_active_epochs: int = 1
+    dag_timeout: timedelta | None = None
+    """Of an epoch, from its opening; what is open then is cancelled, and the DAG run is `timed_out`."""
+    on_delete: OnDelete = OnDelete.FINISH
+    catchup_policy: CatchupPolicy = CatchupPolicy.LATEST
+    catchup_window: timedelta = timedelta(hours=24)
+    catchup_after_pause: CatchupPolicy = CatchupPolicy.SKIP
+    misfire_grace: timedelta = timedelta(seconds=60)
+    start_deadline: timedelta | None = None
+    jitter: timedelta = timedelta(0)
+    dst_gap: DstGap = DstGap.SHIFT
+    dst_fold: DstFold | None = None
+    max_runs: int | None = None
+    pause_on_failure: int | None = None
+    resumed_at: datetime | None = None
+    paused: bool = False
+    paused_note: str | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+
+def check_order(dag: DagSpec) -> None:
+    """Raises `InvalidDagError` unless each node comes once, and after all that it depends on: so there is no cycle."""
+    before: set[str] = set()
+    for node in dag.nodes:
+        for needed in node.depends_on:
+            if needed not in before:
+                raise InvalidDagError(
+                    f"dag {dag.dag_id!r}: node {node.node_id!r} comes before {needed!r}, its dependency"
+                )
+        if node.node_id in before:
+            raise InvalidDagError(f"dag {dag.dag_id!r}: node {node.node_id!r} comes twice")
+        before.add(node.node_id)
+    if not 1 <= len(before) <= MAX_NODES:
+        raise InvalidDagError(f"dag {dag.dag_id!r} has {len(before)} nodes: allowed are 1 to {MAX_NODES}")

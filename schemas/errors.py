@@ -1,0 +1,14 @@
+"""The one exception base of Tidemill; the docstring of an exception is its message."""
+
+from __future__ import annotations
+
+
+class TidemillError(Exception):
+    """Something that Tidemill can say in one sentence went wrong."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").strip())
+
+
+class UndecodableError(TidemillError):
+    """A record could not be decoded."""

@@ -1,0 +1,26 @@
+"""Where the log of an attempt lies in S3: chunk objects, numbered from 0, below one prefix."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+from schemas.ids import RunId
+
+_CHUNK = re.compile(r"/\d{6,}\.log$")
+
+
+def log_prefix(run_id: RunId, attempt: int) -> str:
+    """A key without its bucket; ends with a slash."""
+    return f"logs/{quote(run_id, safe='')}/{attempt}/"
+
+
+def chunk_key(run_id: RunId, attempt: int, chunk: int) -> str:
+    return f"{log_prefix(run_id, attempt)}{chunk:06d}.log"
+
+
+def is_chunk(key: str) -> bool:
+    """Whether a key below a log's prefix is a chunk: some servers list an object also while it is being written,
+    under a name that is gone a moment later (S3Proxy's files, 000001.log-<uuid>).
+    """
+    return _CHUNK.search(key) is not None

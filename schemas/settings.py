@@ -1,0 +1,68 @@
+"""Where the parts of a deployment are: the settings that every process shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_CLASSES = "10s,1m,1h"
+
+_CLIENT_DEFAULTS = {
+    # After a broker's return nobody waits for the default's 10 s, and while it is away nobody knocks at every turn.
+    "reconnect.backoff.ms": 250,
+    "reconnect.backoff.max.ms": 1000,
+    "log.connection.close": False,
+}
+
+S3_DIALECT: dict[str, Any] = {
+    # What every S3 server understands: not all of them have host names for buckets, or take trailing checksums.
+    "s3": {"addressing_style": "path"},
+    "request_checksum_calculation": "when_required",
+    "response_checksum_validation": "when_required",
+}
+"""For botocore's `Config`."""
+
+
+class Connections(BaseSettings):
+    """Read once, in `main()`, from the environment (prefix `TIDEMILL_`)."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEMILL_", frozen=True, extra="ignore")
+
+    postgres_dsn: str = "postgresql://tidemill@127.0.0.1:5432/tidemill"
+    postgres_read_dsn: str | None = None
+    """A replica, for everything that only reads; None: the primary."""
+    kafka_bootstrap: str = "127.0.0.1:9092"
+    kafka_options: dict[str, Any] = {}
+    """More librdkafka options as JSON, such as security.protocol and sasl.*: passed to every client."""
+    connect_url: str = "http://127.0.0.1:8083"
+    s3_endpoint: str | None = None
+    """None: the endpoint that the S3 client finds for its region."""
+    s3_bucket: str = "tidemill"
+    """For logs, examples and the scripts of `job put --command`."""
+    s3_access_key: str | None = None
+    s3_secret_key: str | None = None
+    s3_region: str = "us-east-1"
+    topic_prefix: str = "tidemill."
+    partitions: int = 8
+    """N: chosen once, when the topics are made."""
+    replication_factor: int = 1
+    timeout_classes: str = DEFAULT_CLASSES
+
+    def topic(self, name: str) -> str:
+        return self.topic_prefix + name
+
+    def kafka(self, **options: Any) -> dict[str, Any]:
+        """The configuration of librdkafka for one client; names are written with `_` for `.`, callbacks as they are."""
+        ours = {name if name.endswith("_cb") else name.replace("_", "."): value for name, value in options.items()}
+        return {"bootstrap.servers": self.kafka_bootstrap, **_CLIENT_DEFAULTS, **self.kafka_options, **ours}
+
+    def s3(self) -> dict[str, Any]:
+        """The arguments of `boto3.client` that say where S3 is; see also `S3_DIALECT`."""
+        return {
+            "service_name": "s3",
+            "endpoint_url": self.s3_endpoint,
+            "aws_access_key_id": self.s3_access_key,
+            "aws_secret_access_key": self.s3_secret_key,
+            "region_name": self.s3_region,
+        }

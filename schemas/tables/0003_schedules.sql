@@ -1,0 +1,258 @@
+-- The grammar of schedules. `streams.core.cron.parse` is the same grammar in Python, with the same sentences; a
+-- property test feeds both the same expressions.
+
+create function tidemill.normal_white_space(value text) returns text
+language sql immutable parallel safe
+return trim(regexp_replace(value, '[ \t\r\n]+', ' ', 'g'));
+
+-- The number that a word of a field stands for.
+create function tidemill.cron_value(
+    field text, item text, value text, lowest int, highest int, allowed text, names text[],
+    out number int, out problem text
+)
+language plpgsql immutable as $$
+begin
+    if value = any (names) then
+        -- Names of months count from 1, of weekdays from 0: from the lowest value of the field.
+        number := array_position(names, value) - 1 + lowest;
+    elsif value !~ '^[0-9]{1,4}$' then
+        problem := format('%s "%s" is not understood: write %s, *, a range or a list', field, item, allowed);
+    elsif value::int not between lowest and highest then
+        problem := format('%s "%s" is out of range: write %s', field, item, allowed);
+    else
+        number := value::int;
+    end if;
+end
+$$;
+
+-- One item of a list: its values, or the problem. Days of the week: 10 n + d is the n-th d, 60 + d the last d of the
+-- month; day 32 of a month is its last day.
+create function tidemill.cron_item(
+    field text, item text, lowest int, highest int, size int, allowed text, names text[],
+    out numbers int[], out problem text
+)
+language plpgsql immutable as $$
+declare
+    span text := split_part(item, '/', 1);
+    step_text text := substr(item, length(span) + 2);
+    has_step bool := position('/' in item) > 0;
+    has_end bool := position('-' in span) > 0;
+    low int := lowest;
+    high int := highest;
+    step int := 1;
+    found record;
+begin
+    if item = '' then
+        problem := format('%s has an empty item: write %s, *, a range or a list', field, allowed);
+    elsif item like '%?%' then
+        problem := format('%s "%s" is not supported: write * for ?', field, item);
+    elsif field = 'day-of-month' and item like '%W%' then
+        problem := format('%s "%s" is not supported: there is no W (nearest weekday)', field, item);
+    elsif field = 'day-of-month' and item = 'L' then
+        numbers := '{32}';
+    elsif field = 'day-of-week' and item ~ '^([0-7]L|L[0-7])$' then
+        numbers := array[60 + trim('L' from item)::int];
+    elsif field = 'day-of-week' and item like '%#%' then
+        found := tidemill.cron_value(field, item, split_part(item, '#', 1), lowest, highest, allowed, names);
+        problem := found.problem;
+        step_text := substr(item, position('#' in item) + 1);
+        if problem is null and step_text !~ '^[1-5]$' then
+            problem := format('%s "%s" is not understood: after # comes a number from 1 to 5', field, item);
+        elsif problem is null then
+            numbers := array[10 * step_text::int + found.number];
+        end if;
+    end if;
+    if problem is not null or numbers is not null then
+        return;
+    end if;
+    if span <> '*' then
+        found := tidemill.cron_value(field, item, split_part(span, '-', 1), lowest, highest, allowed, names);
+        low := found.number;
+        problem := found.problem;
+        if problem is null and has_end then
+            found := tidemill.cron_value(
+                field, item, substr(span, position('-' in span) + 1), lowest, highest, allowed, names);
+            high := found.number;
+            problem := found.problem;
+        elsif not has_step then
+            high := low;
+        end if;
+    end if;
+    if problem is null and low > high then
+        problem := format('%s "%s" runs backwards: the smaller value of a range comes first', field, item);
+    elsif problem is null and has_step then
+        if step_text !~ '^[0-9]{1,4}$' or step_text::int not between 1 and size then
+            problem := format('%s "%s" has no valid step: after / comes a number from 1 to %s', field, item, size);
+        else
+            step := step_text::int;
+        end if;
+    end if;
+    if problem is null then
+        numbers := array(select generate_series(low, high, step));
+    end if;
+end
+$$;
+
+create function tidemill.cron_field(
+    field text, word text, lowest int, highest int, size int, names text[], out numbers int[], out problem text
+)
+language plpgsql immutable as $$
+declare
+    allowed text := format('a number from %s to %s', lowest, highest)
+        || coalesce(' or a name ' || names[1] || ' to ' || names[cardinality(names)], '');
+    item text;
+    found record;
+begin
+    if word = '*' then
+        -- By far the most frequent.
+        numbers := array(select generate_series(lowest, highest));
+        return;
+    end if;
+    numbers := '{}';
+    foreach item in array string_to_array(word, ',') loop
+        found := tidemill.cron_item(field, item, lowest, highest, size, allowed, names);
+        problem := found.problem;
+        exit when problem is not null;
+        numbers := numbers || found.numbers;
+    end loop;
+end
+$$;
+
+-- Is there a month with a day that both fields allow? In 400 years every date falls on every day of the week.
+create function tidemill.cron_ever_fires(days int[], months int[], weekdays int[]) returns bool
+language sql immutable parallel safe
+return exists (
+    select from unnest(months) as month
+    cross join lateral unnest(
+        case when month in (4, 6, 9, 11) then '{30}'::int[] when month = 2 then '{28,29}' else '{31}' end
+    ) as length
+    cross join lateral generate_series(1, length) as day
+    where (day = any (days) or (32 = any (days) and day = length))
+        and exists (
+            select from unnest(weekdays) as value
+            where value < 10 or value / 10 = (day + 6) / 7 or (value >= 60 and day + 7 > length)
+        )
+);
+
+create function tidemill.check_cron(words text[]) returns text
+language plpgsql immutable as $$
+declare
+    -- Field, lowest, highest, size.
+    fields constant text[][] := '{
+        {second, 0, 59, 60}, {minute, 0, 59, 60}, {hour, 0, 23, 24},
+        {day-of-month, 1, 31, 31}, {month, 1, 12, 12}, {day-of-week, 0, 7, 7}
+    }';
+    months constant text[] := '{JAN,FEB,MAR,APR,MAY,JUN,JUL,AUG,SEP,OCT,NOV,DEC}';
+    weekdays constant text[] := '{SUN,MON,TUE,WED,THU,FRI,SAT}';
+    found record;
+    days int[];
+    months_allowed int[];
+    weekdays_allowed int[];
+begin
+    if cardinality(words) not in (5, 6) then
+        return 'a schedule has five fields (minute hour day-of-month month day-of-week) or six with seconds first; '
+            || 'this one has ' || cardinality(words);
+    end if;
+    if cardinality(words) = 5 then
+        words := '0'::text || words;
+    end if;
+    for i in 1..6 loop
+        found := tidemill.cron_field(
+            fields[i][1], words[i], fields[i][2]::int, fields[i][3]::int, fields[i][4]::int,
+            case i when 5 then months when 6 then weekdays end);
+        if found.problem is not null then
+            return found.problem;
+        end if;
+        case i
+            when 4 then days := found.numbers;
+            when 5 then months_allowed := found.numbers;
+            when 6 then weekdays_allowed := found.numbers;
+            else null;
+        end case;
+    end loop;
+    -- Debian: both day fields hold when one begins with a star, else either is enough.
+    if (words[4] like '*%' or words[6] like '*%') and words[4] <> '*'
+        and not tidemill.cron_ever_fires(days, months_allowed, weekdays_allowed)
+    then
+        return 'it never fires: no month that it allows has a day that it allows';
+    end if;
+    return null;
+end
+$$;
+
+create function tidemill.check_every(duration text) returns text
+language plpgsql immutable as $$
+declare
+    found text[] := regexp_match(
+        duration,
+        '^(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})(?:\.([0-9]{1,3}))?s)?$');
+    total_ms numeric;
+begin
+    if found is null or duration = '' then
+        return format(
+            '"@every %s" is not understood: write numbers with the units d h m s, in this order, '
+            'such as 90s, 1h30m or 1.5s', duration);
+    end if;
+    total_ms := coalesce(found[1]::numeric, 0) * 86400000 + coalesce(found[2]::numeric, 0) * 3600000
+        + coalesce(found[3]::numeric, 0) * 60000 + coalesce(found[4]::numeric, 0) * 1000
+        + rpad(coalesce(found[5], ''), 3, '0')::numeric;
+    if total_ms not between 1000 and 366 * 86400000.0 then
+        return format('"@every %s" is out of range: from 1s to 366d', duration);
+    end if;
+    return null;
+end
+$$;
+
+create function tidemill.check_at(instant text) returns text
+language plpgsql immutable as $$
+begin
+    if instant ~ ('^(19[7-9]|20[0-9]|21[0-9])[0-9]-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])'
+            'T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,3})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$')
+        -- The day exists in its month.
+        and substr(instant, 9, 2)::int <= extract(day from
+            make_date(substr(instant, 1, 4)::int, substr(instant, 6, 2)::int, 1) + interval '1 month -1 day')
+    then
+        return null;
+    end if;
+    return format(
+        '"@at %s" is not understood: write a time from 1970 to 2199 with its offset and at most milliseconds, '
+        'such as 2026-11-21T03:00:00Z or 2026-11-21T03:00:00.500+01:00', instant);
+end
+$$;
+
+-- Null: the schedule is fine, or is null itself. Else the sentence that says what is wrong.
+create function tidemill.check_schedule(schedule text) returns text
+language plpgsql immutable as $$
+declare
+    words text[];
+    name text;
+    nicknames constant text[] := '{@hourly,@daily,@midnight,@weekly,@monthly,@yearly,@annually}';
+begin
+    if schedule is null then
+        return null;
+    elsif length(schedule) > 500 then
+        return 'a schedule has at most 500 characters, and this one has ' || length(schedule);
+    elsif schedule ~ '[^ -~\t\r\n]' then
+        return 'a schedule has printable ASCII characters only';
+    end if;
+    words := string_to_array(tidemill.normal_white_space(schedule), ' ');
+    if cardinality(words) = 0 then
+        return 'a schedule is not empty; null means only on request';
+    elsif words[1] not like '@%' then
+        return tidemill.check_cron(string_to_array(upper(array_to_string(words, ' ') collate "C"), ' '));
+    end if;
+    name := lower(words[1] collate "C");
+    if name in ('@every', '@at') and cardinality(words) <> 2 then
+        return name || ' takes one word, such as @every 90s or @at 2026-11-21T03:00:00+01:00';
+    elsif name = '@every' then
+        return tidemill.check_every(words[2]);
+    elsif name = '@at' then
+        return tidemill.check_at(words[2]);
+    elsif name <> all (nicknames) then
+        return format('"%s" is not known; allowed are %s @every @at', name, array_to_string(nicknames, ' '));
+    elsif cardinality(words) > 1 then
+        return name || ' takes nothing after it';
+    end if;
+    return null;
+end
+$$;

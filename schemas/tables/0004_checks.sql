@@ -1,0 +1,195 @@
+-- What a value of each kind may be; every function raises the sentence, or returns nothing.
+
+-- Control characters, and what else cannot be seen: blanks that are no space, joiners, marks of direction, private use.
+-- The same characters as in Python's `schemas.ids`.
+create function tidemill.check_id(column_name text, value text) returns void
+language plpgsql immutable as $$
+begin
+    if value is null or value = '' or length(value) > 200 or value ~ '[@#/~]'
+        or value ~ '[\u0001-\u001f\u007f-\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000]'
+        or value ~ '[\ue000-\uf8ff\ufeff\ufff9-\ufffb]'
+    then
+        perform tidemill.refuse(
+            column_name, value,
+            'an id has 1 to 200 characters, no control characters and none of @ # / ~');
+    end if;
+end
+$$;
+
+create function tidemill.check_word(column_name text, value text, allowed text[]) returns void
+language plpgsql immutable as $$
+begin
+    if value is null or value <> all (allowed) then
+        perform tidemill.refuse(column_name, value, 'allowed are ' || array_to_string(allowed, ', '));
+    end if;
+end
+$$;
+
+create function tidemill.check_flag(column_name text, value bool) returns void
+language plpgsql immutable as $$
+begin
+    if value is null then
+        perform tidemill.refuse(column_name, null, 'allowed are true and false');
+    end if;
+end
+$$;
+
+create function tidemill.check_number(column_name text, value float8, lowest float8, highest float8) returns void
+language plpgsql immutable as $$
+begin
+    if value is null or not value between lowest and highest then
+        perform tidemill.refuse(
+            column_name, value::text, format('allowed are numbers from %s to %s', lowest, highest));
+    end if;
+end
+$$;
+
+-- A month has no fixed length, so a duration has none; a day has 24 hours.
+create function tidemill.check_duration(column_name text, value interval, lowest interval) returns void
+language plpgsql immutable as $$
+begin
+    if value is null or not isfinite(value) then
+        perform tidemill.refuse(column_name, value::text, 'it must be a duration such as 90 s or 1 h');
+    elsif extract(year from value) <> 0 or extract(month from value) <> 0 then
+        perform tidemill.refuse(
+            column_name, value::text,
+            'a month or a year has no fixed length; write weeks, days, hours, minutes or seconds');
+    elsif extract(epoch from value) * 1000 % 1 <> 0 then
+        perform tidemill.refuse(column_name, value::text, 'the finest unit of a duration is the millisecond');
+    elsif extract(epoch from value) not between extract(epoch from lowest) and 366 * 86400 then
+        perform tidemill.refuse(
+            column_name, value::text,
+            case when lowest = interval '0' then 'it must not be negative, and at most 366 days'
+                 else 'it must be positive, and at most 366 days' end);
+    end if;
+end
+$$;
+
+create function tidemill.check_instant(column_name text, value timestamptz) returns void
+language plpgsql immutable as $$
+begin
+    -- The bounds keep every instant within what every part of the pipeline can write down.
+    if value < '1970-01-01T00:00:00Z' or value >= '2200-01-01T00:00:00Z' then
+        perform tidemill.refuse(column_name, value::text, 'it must be a time from 1970 to 2199');
+    end if;
+end
+$$;
+
+create function tidemill.check_timezone(column_name text, value text) returns void
+language plpgsql stable as $$
+declare
+    spelling text;
+begin
+    if exists (select from tidemill.zones where name = value) then
+        return;
+    end if;
+    select name into spelling from tidemill.zones where lower(name) = lower(value);
+    perform tidemill.refuse(
+        column_name, value,
+        coalesce('did you mean "' || spelling || '"? ', '')
+        || 'A time zone is a name of the IANA database in its exact spelling, such as Europe/Berlin or UTC');
+end
+$$;
+
+create function tidemill.check_binary(column_name text, value text) returns void
+language plpgsql immutable as $$
+begin
+    if value is null
+        or value !~ '^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^\u0001-\u001f\u007f-\u009f]+$'
+        or octet_length(value) > 1100
+    then
+        perform tidemill.refuse(
+            column_name, value,
+            'it must be s3://bucket/key; a bucket has 3 to 63 of a-z 0-9 . - and a key at most 1024 bytes');
+    end if;
+end
+$$;
+
+create function tidemill.check_sha256(column_name text, value text) returns void
+language plpgsql immutable as $$
+begin
+    if value !~ '^[0-9a-f]{64}$' then
+        perform tidemill.refuse(
+            column_name, value, 'it must be 64 lower-case hexadecimal digits, or null for whatever is fetched');
+    end if;
+end
+$$;
+
+create function tidemill.check_timeout_class(column_name text, value text) returns void
+language plpgsql immutable as $$
+begin
+    -- Which classes exist is a setting of the streams.
+    if value !~ '^[1-9][0-9]{0,5}[smh]$' then
+        perform tidemill.refuse(
+            column_name, value, 'it must be a number of seconds, minutes or hours such as 10s, 1m, 24h');
+    end if;
+end
+$$;
+
+create function tidemill.check_size(column_name text, value jsonb, kilobytes int) returns void
+language plpgsql immutable as $$
+begin
+    if octet_length(value::text) > kilobytes * 1024 then
+        raise exception using
+            errcode = 'check_violation',
+            message = format(
+                '%s has %s bytes as JSON: at most %s KB (%s bytes) are allowed',
+                column_name, octet_length(value::text), kilobytes, kilobytes * 1024),
+            schema = 'tidemill',
+            column = column_name;
+    end if;
+end
+$$;
+
+create function tidemill.check_args(column_name text, value jsonb) returns void
+language plpgsql immutable as $$
+begin
+    perform tidemill.check_size(column_name, value, 32);
+    if value is null or jsonb_typeof(value) <> 'array'
+        or jsonb_path_exists(value, 'strict $[*] ? (@.type() != "string")')
+    then
+        perform tidemill.refuse(
+            column_name, value::text, 'it must be a JSON array of strings, such as ["--fast", "7"]');
+    end if;
+end
+$$;
+
+create function tidemill.check_env(column_name text, value jsonb) returns void
+language plpgsql immutable as $$
+declare
+    bad text;
+begin
+    perform tidemill.check_size(column_name, value, 32);
+    if value is null or jsonb_typeof(value) <> 'object'
+        or jsonb_path_exists(value, 'strict $.* ? (@.type() != "string")')
+    then
+        perform tidemill.refuse(
+            column_name, value::text, 'it must be a JSON object of strings, such as {"MODE": "fast"}');
+    end if;
+    select name into bad from jsonb_object_keys(value) as name
+        where name !~ '^[A-Za-z_][A-Za-z0-9_]*$' or name like 'TIDEMILL\_%' limit 1;
+    if found then
+        perform tidemill.refuse(
+            column_name, bad,
+            'the name of a variable has letters, digits and _ only, does not begin with a digit, '
+            'and does not begin with TIDEMILL_, which the executor sets');
+    end if;
+end
+$$;
+
+create function tidemill.check_exit_codes(column_name text, value int[]) returns void
+language plpgsql immutable as $$
+begin
+    if value is null or cardinality(value) > 255 or coalesce(array_ndims(value), 1) > 1
+        or exists (select from unnest(value) as code where code is null or code not between 1 and 255)
+    then
+        perform tidemill.refuse(column_name, value::text, 'it must be a list of exit codes from 1 to 255');
+    end if;
+end
+$$;
+
+-- Nothing is due earlier than it says, so what is finer than the wire's milliseconds is rounded up.
+create function tidemill.whole_milliseconds(value timestamptz) returns timestamptz
+language sql immutable parallel safe
+return case when isfinite(value)
+    then date_trunc('milliseconds', value + interval '999 microseconds', 'UTC') else value end;

@@ -1,0 +1,385 @@
+-- Jobs, as people write them, and every version of their definitions, as the pipeline and the history read them.
+
+create table tidemill.jobs (
+    job_id text not null primary key,
+    tenant text not null default 'default',
+    schedule text,
+    timezone text not null default 'UTC',
+    "binary" text not null,
+    sha256 text,
+    args jsonb not null default '[]',
+    env jsonb not null default '{}',
+    payload jsonb,
+    timeout interval,
+    timeout_class text,
+    promote bool not null default true,
+    max_attempts int not null default 1,
+    initial_interval interval not null default '1 s',
+    backoff_coefficient float8 not null default 2.0,
+    max_interval interval not null default '1 min',
+    retry_jitter float8 not null default 0.1,
+    non_retryable_exit_codes int[] not null default '{}',
+    max_infra_retries int not null default 10,
+    max_retry_duration interval,
+    overlap_policy text not null default 'skip',
+    buffer_limit int not null default 1000,
+    concurrency_limit int,
+    cancel_grace interval not null default '30 s',
+    on_delete text not null default 'finish',
+    catchup_policy text not null default 'latest',
+    catchup_window interval not null default '24 h',
+    catchup_after_pause text not null default 'skip',
+    misfire_grace interval not null default '60 s',
+    start_deadline interval,
+    jitter interval not null default '0 s',
+    dst_gap text not null default 'shift',
+    dst_fold text,
+    max_runs int,
+    pause_on_failure int,
+    resumed_at timestamptz,
+    paused bool not null default false,
+    paused_note text,
+    starts_at timestamptz,
+    ends_at timestamptz,
+    version bigint not null,
+    updated_at timestamptz not null
+);
+
+comment on table tidemill.jobs is
+    'What runs, when and how. Insert, update and delete rows; each change takes effect live.';
+comment on column tidemill.jobs.schedule is
+    '5 fields, 6 with seconds first, @daily and its like, @every 90s, @at <RFC 3339>; null: only on request.';
+comment on column tidemill.jobs."binary" is
+    's3://bucket/key of the program. (BINARY is a word of SQL: quote the name of this column.)';
+comment on column tidemill.jobs.sha256 is 'Null: whatever the object is when it is fetched.';
+comment on column tidemill.jobs.promote is
+    'False: a run that reaches the limit of its class has timed out, instead of beginning again in the next class.';
+comment on column tidemill.jobs.max_retry_duration is
+    'No attempt begins so long after the first one; null: the numbers of attempts are the limit.';
+comment on column tidemill.jobs.overlap_policy is
+    'What happens to an occurrence while a run of the job is open: docs/policies.md. Allow, Forbid, Replace are taken too.';
+comment on column tidemill.jobs.buffer_limit is
+    'So many occurrences may wait for others to end (buffer_all, allow_all with a limit); further ones are skipped.';
+comment on column tidemill.jobs.concurrency_limit is 'Runs that may be open at once with allow_all; null: any number.';
+comment on column tidemill.jobs.cancel_grace is 'Between TERM and KILL of a cancelled process.';
+comment on column tidemill.jobs.on_delete is 'What deleting the job does to its open runs: finish or cancel.';
+comment on column tidemill.jobs.payload is 'JSON on the standard input of the process.';
+comment on column tidemill.jobs.misfire_grace is
+    'So late an occurrence is merely late and runs; catch-up applies beyond.';
+comment on column tidemill.jobs.catchup_after_pause is
+    'What becomes of the occurrences of a pause when it ends: skip, latest, all, within catchup_window.';
+comment on column tidemill.jobs.start_deadline is
+    'An occurrence that has not started so long after its time is missed; null: it may start at any time.';
+comment on column tidemill.jobs.max_runs is
+    'So many occurrences become runs, and no more; requests do not count. Null: any number.';
+comment on column tidemill.jobs.pause_on_failure is
+    'After so many runs in a row that ended badly, occurrences are skipped until the row changes; null: never.';
+comment on column tidemill.jobs.resumed_at is
+    'Set it to now() to let a job that pause_on_failure has stopped go on; any other change does so as well.';
+comment on column tidemill.jobs.dst_fold is 'Null: first for fixed hours, both for wildcard hours.';
+comment on column tidemill.jobs.version is 'Set by trigger: the version of the definition that this row is.';
+
+create table tidemill.definitions (
+    owner text not null,
+    kind text not null,
+    version bigint not null,
+    valid_from timestamptz not null,
+    deleted bool not null,
+    spec jsonb,
+    primary key (owner, kind, version),
+    check (deleted = (spec is null))
+);
+
+comment on table tidemill.definitions is
+    'Every version of every definition, appended by trigger: what Debezium captures, and the history.';
+
+-- The order of an owner's versions must be the order in which its changes commit (protocol I2). An update or a deletion
+-- holds the lock of the job's row when it takes its version; an insert has no row to lock, and could otherwise take its
+-- version before that of a deletion that commits first. So inserts and deletions pass through a row here, which stays.
+-- Jobs and DAGs share it, because they share one name space: what places a record is an owner's id alone.
+create table tidemill.owners (
+    owner text not null primary key,
+    version bigint not null
+);
+
+-- One sequence for all, without a cache: a session's cached numbers would be older than those taken after them.
+create sequence tidemill.definition_version as bigint cache 1;
+
+create function tidemill.locked_version(of_owner text) returns bigint
+language sql volatile as $$
+    insert into tidemill.owners as known (owner, version)
+    values (of_owner, nextval('tidemill.definition_version'))
+    -- Not excluded.version: that number was taken before the wait for the lock.
+    on conflict (owner) do update set version = nextval('tidemill.definition_version')
+    returning version
+$$;
+
+create function tidemill.wire_duration(value interval) returns text
+language sql immutable parallel safe
+return 'PT' || trim_scale(extract(epoch from value)) || 'S';
+
+create function tidemill.wire_instant(value timestamptz) returns text
+language sql immutable parallel safe
+return to_char(value at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+
+-- Field for field `schemas.job.JobSpec`: durations ISO 8601 in seconds, instants RFC 3339 in UTC, no nulls.
+create function tidemill.job_spec(job tidemill.jobs) returns jsonb
+language sql immutable parallel safe
+return jsonb_strip_nulls(jsonb_build_object(
+        'job_id', job.job_id,
+        'tenant', job.tenant,
+        'schedule', job.schedule,
+        'timezone', job.timezone,
+        'binary', job."binary",
+        'sha256', job.sha256,
+        'timeout', tidemill.wire_duration(job.timeout),
+        'timeout_class', job.timeout_class,
+        'promote', job.promote,
+        'max_attempts', job.max_attempts,
+        'initial_interval', tidemill.wire_duration(job.initial_interval),
+        'backoff_coefficient', job.backoff_coefficient,
+        'max_interval', tidemill.wire_duration(job.max_interval),
+        'retry_jitter', job.retry_jitter,
+        'non_retryable_exit_codes', to_jsonb(job.non_retryable_exit_codes),
+        'max_infra_retries', job.max_infra_retries,
+        'max_retry_duration', tidemill.wire_duration(job.max_retry_duration),
+        'overlap_policy', job.overlap_policy,
+        'buffer_limit', job.buffer_limit,
+        'concurrency_limit', job.concurrency_limit,
+        'cancel_grace', tidemill.wire_duration(job.cancel_grace),
+        'on_delete', job.on_delete,
+        'catchup_policy', job.catchup_policy,
+        'catchup_window', tidemill.wire_duration(job.catchup_window),
+        'catchup_after_pause', job.catchup_after_pause,
+        'misfire_grace', tidemill.wire_duration(job.misfire_grace),
+        'start_deadline', tidemill.wire_duration(job.start_deadline),
+        'jitter', tidemill.wire_duration(job.jitter),
+        'dst_gap', job.dst_gap,
+        'dst_fold', job.dst_fold,
+        'max_runs', job.max_runs,
+        'pause_on_failure', job.pause_on_failure,
+        'resumed_at', tidemill.wire_instant(job.resumed_at),
+        'paused', job.paused,
+        'paused_note', job.paused_note,
+        'starts_at', tidemill.wire_instant(job.starts_at),
+        'ends_at', tidemill.wire_instant(job.ends_at)
+    ))
+    -- Beside the others, because stripping would reach into them: {"a": null} is a payload of its own.
+    || jsonb_build_object('args', job.args, 'env', job.env, 'payload', job.payload);
+
+-- A row of jobs or of dags: when it is due, and what becomes of what could not run then.
+create function tidemill.check_schedule_columns(planned anyelement) returns void
+language plpgsql stable as $$
+declare
+    problem text := tidemill.check_schedule(planned.schedule);
+begin
+    perform tidemill.check_id('tenant', planned.tenant);
+    if problem is not null then
+        perform tidemill.refuse('schedule', planned.schedule, problem);
+    end if;
+    perform tidemill.check_timezone('timezone', planned.timezone);
+    perform tidemill.check_word(
+        'overlap_policy', planned.overlap_policy,
+        '{skip,buffer_one,buffer_all,cancel_other,terminate_other,allow_all}');
+    perform tidemill.check_number('buffer_limit', planned.buffer_limit, 1, 10000);
+    perform tidemill.check_word('on_delete', planned.on_delete, '{finish,cancel}');
+    perform tidemill.check_word('catchup_policy', planned.catchup_policy, '{skip,latest,all}');
+    perform tidemill.check_duration('catchup_window', planned.catchup_window, '1 ms');
+    perform tidemill.check_word('catchup_after_pause', planned.catchup_after_pause, '{skip,latest,all}');
+    perform tidemill.check_duration('misfire_grace', planned.misfire_grace, '1 ms');
+    if planned.start_deadline is not null then
+        perform tidemill.check_duration('start_deadline', planned.start_deadline, '1 ms');
+    end if;
+    perform tidemill.check_duration('jitter', planned.jitter, '0');
+    perform tidemill.check_word('dst_gap', planned.dst_gap, '{shift,skip}');
+    if planned.dst_fold is not null then
+        perform tidemill.check_word('dst_fold', planned.dst_fold, '{first,second,both}');
+    end if;
+    if planned.max_runs is not null then
+        perform tidemill.check_number('max_runs', planned.max_runs, 1, 2147483647);
+    end if;
+    if planned.pause_on_failure is not null then
+        perform tidemill.check_number('pause_on_failure', planned.pause_on_failure, 1, 1000);
+    end if;
+    perform tidemill.check_instant('resumed_at', planned.resumed_at);
+    perform tidemill.check_flag('paused', planned.paused);
+    if length(planned.paused_note) > 1000 then
+        perform tidemill.refuse('paused_note', planned.paused_note, 'a note has at most 1000 characters');
+    end if;
+    perform tidemill.check_instant('starts_at', planned.starts_at);
+    perform tidemill.check_instant('ends_at', planned.ends_at);
+    if planned.ends_at <= planned.starts_at then
+        perform tidemill.refuse('ends_at', planned.ends_at::text, 'it must be later than starts_at, ' || planned.starts_at);
+    end if;
+end
+$$;
+
+-- A row of jobs or of dag_nodes: the process, and what becomes of it when it fails.
+create function tidemill.check_process_columns(process anyelement) returns void
+language plpgsql immutable as $$
+begin
+    perform tidemill.check_binary('binary', process."binary");
+    perform tidemill.check_sha256('sha256', process.sha256);
+    perform tidemill.check_args('args', process.args);
+    perform tidemill.check_env('env', process.env);
+    perform tidemill.check_size('payload', process.payload, 256);
+    if process.timeout is not null then
+        perform tidemill.check_duration('timeout', process.timeout, '1 ms');
+    end if;
+    perform tidemill.check_timeout_class('timeout_class', process.timeout_class);
+    perform tidemill.check_flag('promote', process.promote);
+    perform tidemill.check_duration('cancel_grace', process.cancel_grace, '0');
+    perform tidemill.check_number('max_attempts', process.max_attempts, 1, 1000);
+    perform tidemill.check_duration('initial_interval', process.initial_interval, '1 ms');
+    perform tidemill.check_number('backoff_coefficient', process.backoff_coefficient, 1, 100);
+    perform tidemill.check_duration('max_interval', process.max_interval, '1 ms');
+    if process.max_interval < process.initial_interval then
+        perform tidemill.refuse(
+            'max_interval', process.max_interval::text,
+            'it must not be shorter than initial_interval, ' || process.initial_interval);
+    end if;
+    perform tidemill.check_number('retry_jitter', process.retry_jitter, 0, 1);
+    perform tidemill.check_exit_codes('non_retryable_exit_codes', process.non_retryable_exit_codes);
+    perform tidemill.check_number('max_infra_retries', process.max_infra_retries, 0, 1000);
+    if process.max_retry_duration is not null then
+        perform tidemill.check_duration('max_retry_duration', process.max_retry_duration, '1 ms');
+    end if;
+end
+$$;
+
+create function tidemill.check_job(job tidemill.jobs) returns void
+language plpgsql stable as $$
+begin
+    perform tidemill.check_id('job_id', job.job_id);
+    perform tidemill.check_schedule_columns(job);
+    perform tidemill.check_process_columns(job);
+    if job.concurrency_limit is null then
+        return;
+    elsif job.overlap_policy <> 'allow_all' then
+        perform tidemill.refuse(
+            'concurrency_limit', job.concurrency_limit::text,
+            'only overlap_policy allow_all has it; with the others one run is open at a time');
+    end if;
+    perform tidemill.check_number('concurrency_limit', job.concurrency_limit, 1, 10000);
+end
+$$;
+
+-- The words of Kubernetes for three of the policies.
+create function tidemill.normal_overlap_policy(word text) returns text
+language sql immutable parallel safe
+return case lower(word)
+    when 'allow' then 'allow_all'
+    when 'forbid' then 'skip'
+    when 'replace' then 'cancel_other'
+    else word
+end;
+
+create function tidemill.normal_job(job tidemill.jobs) returns tidemill.jobs
+language plpgsql immutable as $$
+begin
+    job.schedule := tidemill.normal_white_space(job.schedule);
+    job.overlap_policy := tidemill.normal_overlap_policy(job.overlap_policy);
+    job.starts_at := tidemill.whole_milliseconds(job.starts_at);
+    job.ends_at := tidemill.whole_milliseconds(job.ends_at);
+    job.resumed_at := tidemill.whole_milliseconds(job.resumed_at);
+    return job;
+end
+$$;
+
+create function tidemill.job_before_change() returns trigger
+language plpgsql as $$
+begin
+    new := tidemill.normal_job(new);
+    perform tidemill.check_job(new);
+    if tg_op = 'UPDATE' and tidemill.job_spec(new) is not distinct from tidemill.job_spec(old) then
+        new.version := old.version;
+        new.updated_at := old.updated_at;
+        return new;
+    end if;
+    if tg_op = 'UPDATE' and new.job_id = old.job_id then
+        new.version := nextval('tidemill.definition_version');
+    else
+        new.version := tidemill.locked_version(new.job_id);
+        if exists (select from tidemill.dags where dag_id = new.job_id) then
+            perform tidemill.refuse('job_id', new.job_id, 'a DAG has this id; jobs and DAGs share one name space');
+        end if;
+    end if;
+    new.updated_at := clock_timestamp();
+    return new;
+end
+$$;
+
+-- valid_from is clock_timestamp(), not now(): now() is when the transaction began, and a job inserted at the end of an
+-- hour of work would count from an hour ago (protocol O7), i.e. at once have an hour of missed occurrences. The commit
+-- comes later still, so an owner never decides again what its watermark has passed.
+create function tidemill.job_after_change() returns trigger
+language plpgsql as $$
+begin
+    if tg_op = 'DELETE' or (tg_op = 'UPDATE' and new.job_id <> old.job_id) then
+        insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
+        values (old.job_id, 'job', tidemill.locked_version(old.job_id), clock_timestamp(), true, null);
+    end if;
+    if tg_op = 'INSERT' or (tg_op = 'UPDATE' and new.version <> old.version) then
+        insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
+        values (new.job_id, 'job', new.version, clock_timestamp(), false, tidemill.job_spec(new));
+    end if;
+    return null;
+end
+$$;
+
+create trigger job_before_change before insert or update on tidemill.jobs
+for each row execute function tidemill.job_before_change();
+
+create trigger job_after_change after insert or update or delete on tidemill.jobs
+for each row execute function tidemill.job_after_change();
+
+create trigger jobs_no_truncate before truncate on tidemill.jobs
+for each statement execute function tidemill.refuse_statement(
+    'it would remove jobs without a version that says so; use delete from tidemill.jobs');
+
+create function tidemill.definition_before_insert() returns trigger
+language plpgsql as $$
+begin
+    if pg_trigger_depth() = 1 then
+        raise exception using
+            errcode = 'check_violation',
+            message = 'INSERT into tidemill.definitions is refused: triggers append to it; write to tidemill.jobs or tidemill.dags';
+    end if;
+    return new;
+end
+$$;
+
+create trigger definition_before_insert before insert on tidemill.definitions
+for each row execute function tidemill.definition_before_insert();
+
+create trigger definition_before_change before update or delete on tidemill.definitions
+for each row execute function tidemill.refuse_statement(
+    'it is the history; old versions go by tidemill.prune_definitions(older_than)');
+
+create trigger definitions_no_truncate before truncate on tidemill.definitions
+for each statement execute function tidemill.refuse_statement(
+    'it is the history; old versions go by tidemill.prune_definitions(older_than)');
+
+-- The newest version of an owner stays, unless it is a deletion: that is remembered for the time to live.
+create function tidemill.prune_definitions(older_than interval) returns bigint
+language plpgsql set tidemill.pruning = 'on' as $$
+declare
+    oldest_kept timestamptz := tidemill.captured_until() - older_than;
+    pruned bigint;
+begin
+    delete from tidemill.definitions as old
+    where (
+        old.deleted and old.valid_from < oldest_kept
+    ) or exists (
+        select from tidemill.definitions as newer
+        where newer.owner = old.owner and newer.kind = old.kind and newer.version > old.version
+            and newer.valid_from < oldest_kept
+    );
+    get diagnostics pruned = row_count;
+    delete from tidemill.owners as known
+    where not exists (
+        select from tidemill.definitions as each where each.owner = known.owner
+    );
+    return pruned;
+end
+$$;

@@ -1,0 +1,531 @@
+-- DAGs, as people write them: one row of dags, one of dag_nodes for each node, together or apart in one transaction. When
+-- it commits the graph is checked and compiled into one version of its definition.
+
+create table tidemill.dags (
+    dag_id text not null primary key,
+    tenant text not null default 'default',
+    schedule text,
+    timezone text not null default 'UTC',
+    overlap_policy text not null default 'skip',
+    buffer_limit int not null default 1000,
+    max_active_epochs int not null default 1,
+    dag_timeout interval,
+    on_delete text not null default 'finish',
+    catchup_policy text not null default 'latest',
+    catchup_window interval not null default '24 h',
+    catchup_after_pause text not null default 'skip',
+    misfire_grace interval not null default '60 s',
+    start_deadline interval,
+    jitter interval not null default '0 s',
+    dst_gap text not null default 'shift',
+    dst_fold text,
+    max_runs int,
+    pause_on_failure int,
+    resumed_at timestamptz,
+    paused bool not null default false,
+    paused_note text,
+    starts_at timestamptz,
+    ends_at timestamptz,
+    version bigint,
+    updated_at timestamptz
+);
+
+comment on table tidemill.dags is
+    'What runs in the order of its dependencies; its nodes are rows of dag_nodes. Each change takes effect when it commits.';
+comment on column tidemill.dags.schedule is
+    '5 fields, 6 with seconds first, @daily and its like, @every 90s, @at <RFC 3339>; null: only on request.';
+comment on column tidemill.dags.overlap_policy is
+    'What happens to an occurrence while max_active_epochs are open: docs/policies.md.';
+comment on column tidemill.dags.max_active_epochs is 'So many DAG runs may be open at once.';
+comment on column tidemill.dags.dag_timeout is
+    'Of a DAG run, from its beginning; what is open then is cancelled. Null: no limit.';
+comment on column tidemill.dags.on_delete is 'What deleting the DAG does to its open runs: finish or cancel.';
+comment on column tidemill.dags.max_runs is
+    'So many occurrences become DAG runs, and no more; requests do not count. Null: any number.';
+comment on column tidemill.dags.pause_on_failure is
+    'After so many DAG runs in a row that ended badly, occurrences are skipped until the row changes; null: never.';
+comment on column tidemill.dags.resumed_at is
+    'Set it to now() to let a DAG that pause_on_failure has stopped go on; any other change does so as well.';
+comment on column tidemill.dags.version is
+    'Set by trigger when the transaction commits: the version of the definition that this row and its nodes are.';
+
+create table tidemill.dag_nodes (
+    dag_id text not null,
+    node_id text not null,
+    depends_on text[] not null default '{}',
+    trigger_rule text not null default 'all_success',
+    "binary" text not null,
+    sha256 text,
+    args jsonb not null default '[]',
+    env jsonb not null default '{}',
+    payload jsonb,
+    timeout interval,
+    timeout_class text,
+    promote bool not null default true,
+    max_attempts int not null default 1,
+    initial_interval interval not null default '1 s',
+    backoff_coefficient float8 not null default 2.0,
+    max_interval interval not null default '1 min',
+    retry_jitter float8 not null default 0.1,
+    non_retryable_exit_codes int[] not null default '{}',
+    skip_exit_codes int[] not null default '{}',
+    max_infra_retries int not null default 10,
+    max_retry_duration interval,
+    cancel_grace interval not null default '30 s',
+    primary key (dag_id, node_id)
+);
+
+comment on table tidemill.dag_nodes is
+    'The nodes of DAGs, in any order; they may come before the row in dags. Checked when the transaction commits.';
+comment on column tidemill.dag_nodes.depends_on is 'Nodes of the same DAG.';
+comment on column tidemill.dag_nodes.trigger_rule is
+    'When the node runs, by what became of those that it depends on: docs/dags.md.';
+comment on column tidemill.dag_nodes.skip_exit_codes is
+    'With one of these the node has succeeded, and nothing that depends on it is followed: docs/dags.md.';
+comment on column tidemill.dag_nodes.payload is 'JSON on the standard input of the process.';
+
+-- The DAGs that a transaction has changed: one row, and with it one deferred trigger, however many nodes it writes. A row
+-- is gone before its transaction ends, so nobody else ever sees one.
+create table tidemill.dag_changes (
+    dag_id text not null,
+    changed_by xid8 not null,
+    primary key (dag_id, changed_by)
+);
+
+create function tidemill.mark_dags(changed text[]) returns void
+language sql volatile as $$
+    insert into tidemill.dag_changes (dag_id, changed_by)
+    select distinct dag_id, pg_current_xact_id() from unnest(changed) as dag_id
+    on conflict do nothing
+$$;
+
+create function tidemill.check_dag(dag tidemill.dags) returns void
+language plpgsql stable as $$
+begin
+    perform tidemill.check_id('dag_id', dag.dag_id);
+    perform tidemill.check_schedule_columns(dag);
+    perform tidemill.check_number('max_active_epochs', dag.max_active_epochs, 1, 1000);
+    if dag.dag_timeout is not null then
+        perform tidemill.check_duration('dag_timeout', dag.dag_timeout, '1 ms');
+    end if;
+end
+$$;
+
+create function tidemill.check_depends_on(node tidemill.dag_nodes) returns void
+language plpgsql immutable as $$
+declare
+    needed text;
+    twice text;
+begin
+    if node.depends_on is null or coalesce(array_ndims(node.depends_on), 1) > 1 then
+        perform tidemill.refuse('depends_on', node.depends_on::text, 'it must be a list of node ids');
+    end if;
+    foreach needed in array node.depends_on loop
+        perform tidemill.check_id('depends_on', needed);
+        if needed = node.node_id then
+            perform tidemill.refuse('depends_on', needed, format('node "%s" depends on itself', node.node_id));
+        end if;
+    end loop;
+    select each into twice from unnest(node.depends_on) as each group by each having count(*) > 1 limit 1;
+    if found then
+        perform tidemill.refuse('depends_on', twice, format('node "%s" names it twice', node.node_id));
+    end if;
+end
+$$;
+
+create function tidemill.check_node(node tidemill.dag_nodes) returns void
+language plpgsql immutable as $$
+begin
+    perform tidemill.check_id('dag_id', node.dag_id);
+    perform tidemill.check_id('node_id', node.node_id);
+    if node.depends_on is null or node.depends_on <> '{}' then
+        perform tidemill.check_depends_on(node);
+    end if;
+    perform tidemill.check_word(
+        'trigger_rule', node.trigger_rule,
+        '{all_success,all_failed,all_done,one_success,one_failed,one_done,none_failed,none_failed_min_one_success,'
+        'none_skipped,all_skipped,all_done_min_one_success,always}');
+    perform tidemill.check_process_columns(node);
+    if node.skip_exit_codes is null or node.skip_exit_codes <> '{}' then
+        perform tidemill.check_exit_codes('skip_exit_codes', node.skip_exit_codes);
+    end if;
+end
+$$;
+
+create function tidemill.refuse_dag(of_dag text, problem text) returns void
+language plpgsql as $$
+begin
+    raise exception using
+        errcode = 'check_violation',
+        message = format('dag "%s" is refused: %s', of_dag, problem),
+        schema = 'tidemill',
+        table = 'dag_nodes';
+end
+$$;
+
+-- Field for field `schemas.dag.NodeSpec`: what is as its defaults say is left out.
+create function tidemill.node_spec(node tidemill.dag_nodes) returns jsonb
+language sql immutable parallel safe
+return jsonb_strip_nulls(jsonb_build_object(
+        'node_id', node.node_id,
+        'depends_on', to_jsonb(nullif(node.depends_on, '{}')),
+        'trigger_rule', nullif(node.trigger_rule, 'all_success'),
+        'binary', node."binary",
+        'sha256', node.sha256,
+        'args', nullif(node.args, '[]'),
+        'env', nullif(node.env, '{}'),
+        'timeout', tidemill.wire_duration(node.timeout),
+        'timeout_class', node.timeout_class,
+        'promote', nullif(node.promote, true),
+        'max_attempts', nullif(node.max_attempts, 1),
+        'initial_interval', tidemill.wire_duration(nullif(node.initial_interval, '1 s')),
+        'backoff_coefficient', nullif(node.backoff_coefficient, 2.0),
+        'max_interval', tidemill.wire_duration(nullif(node.max_interval, '1 min')),
+        'retry_jitter', nullif(node.retry_jitter, 0.1),
+        'non_retryable_exit_codes', to_jsonb(nullif(node.non_retryable_exit_codes, '{}')),
+        'skip_exit_codes', to_jsonb(nullif(node.skip_exit_codes, '{}')),
+        'max_infra_retries', nullif(node.max_infra_retries, 10),
+        'max_retry_duration', tidemill.wire_duration(node.max_retry_duration),
+        'cancel_grace', tidemill.wire_duration(nullif(node.cancel_grace, '30 s'))
+    ))
+    -- Beside the others, because stripping would reach into it: {"a": null} is a payload of its own.
+    || case when node.payload is null then '{}' else jsonb_build_object('payload', node.payload) end;
+
+-- Field for field `schemas.dag.DagSpec`.
+create function tidemill.dag_spec(dag tidemill.dags, nodes jsonb) returns jsonb
+language sql immutable parallel safe
+return jsonb_strip_nulls(jsonb_build_object(
+        'dag_id', dag.dag_id,
+        'tenant', dag.tenant,
+        'schedule', dag.schedule,
+        'timezone', dag.timezone,
+        'overlap_policy', dag.overlap_policy,
+        'buffer_limit', dag.buffer_limit,
+        'max_active_epochs', dag.max_active_epochs,
+        'dag_timeout', tidemill.wire_duration(dag.dag_timeout),
+        'on_delete', dag.on_delete,
+        'catchup_policy', dag.catchup_policy,
+        'catchup_window', tidemill.wire_duration(dag.catchup_window),
+        'catchup_after_pause', dag.catchup_after_pause,
+        'misfire_grace', tidemill.wire_duration(dag.misfire_grace),
+        'start_deadline', tidemill.wire_duration(dag.start_deadline),
+        'jitter', tidemill.wire_duration(dag.jitter),
+        'dst_gap', dag.dst_gap,
+        'dst_fold', dag.dst_fold,
+        'max_runs', dag.max_runs,
+        'pause_on_failure', dag.pause_on_failure,
+        'resumed_at', tidemill.wire_instant(dag.resumed_at),
+        'paused', dag.paused,
+        'paused_note', dag.paused_note,
+        'starts_at', tidemill.wire_instant(dag.starts_at),
+        'ends_at', tidemill.wire_instant(dag.ends_at)
+    ))
+    || jsonb_build_object('nodes', nodes);
+
+-- The nodes of a cycle, in the order in which they would run, the first one again at the end. `waits` says of each node
+-- for how many dependencies it still waits: nodes on a cycle, and all below one, wait for ever.
+create function tidemill.dag_cycle(waits int[], children int[], starts int[]) returns int[]
+language plpgsql immutable as $$
+declare
+    size int := cardinality(waits);
+    -- One of the dependencies that a node waits for: whoever goes up from node to node comes round some time.
+    above int[] := array_fill(null::int, array[size]);
+    passed bool[] := array_fill(false, array[size]);
+    node int;
+    cycle int[];
+    lowest int;
+begin
+    for parent in 1..size loop
+        continue when waits[parent] = 0;
+        for i in starts[parent]..starts[parent + 1] - 1 loop
+            above[children[i]] := coalesce(above[children[i]], parent);
+        end loop;
+        node := coalesce(node, parent);
+    end loop;
+    while not passed[node] loop
+        passed[node] := true;
+        node := above[node];
+    end loop;
+    lowest := node;
+    cycle := array[node];
+    loop
+        node := above[node];
+        exit when node = cycle[1];
+        cycle := cycle || node;
+        lowest := least(lowest, node);
+    end loop;
+    -- From the bottom up, until now. It begins with the node whose name comes first.
+    cycle := array(select each from unnest(cycle) with ordinality as found (each, place) order by place desc);
+    size := array_position(cycle, lowest);
+    return cycle[size:] || cycle[:size];
+end
+$$;
+
+-- A path as people read it; of a very long one the beginning and the end.
+create function tidemill.shown_path(names text[]) returns text
+language sql immutable parallel safe
+return case
+    when cardinality(names) <= 21 then array_to_string(names, ' → ')
+    else array_to_string(names[:10], ' → ') || ' → … (' || cardinality(names) - 20 || ' more) … → '
+        || array_to_string(names[cardinality(names) - 9:], ' → ')
+end;
+
+-- The nodes, each after all that it depends on (Kahn); the same graph always comes in the same order. A node's number is
+-- its place among the names.
+create function tidemill.dag_order(of_dag text, names text[]) returns int[]
+-- A planner without statistics of rows that were written a moment ago expects few, and would join them each with each.
+language plpgsql stable set enable_nestloop = off as $$
+declare
+    size int := cardinality(names);
+    waits int[];
+    children int[];
+    starts int[];
+    ordered int[] := array_fill(0, array[size]);
+    reached int := 0;
+    child int;
+begin
+    with nodes as materialized (
+        select name, number::int from unnest(names) with ordinality as each (name, number)
+    ), needs as materialized (
+        select node_id, unnest(depends_on) as needed from tidemill.dag_nodes where dag_id = of_dag
+    ), edges as materialized (
+        select above.number as parent, below.number as child
+        from needs
+        join nodes as above on above.name = needs.needed
+        join nodes as below on below.name = needs.node_id
+    ), per_node as materialized (
+        select
+            nodes.number,
+            coalesce(upward.edges, 0) as waits,
+            coalesce(sum(downward.edges) over (order by nodes.number), 0) + 1 as next_start
+        from nodes
+        left join (select edges.child, count(*) as edges from edges group by 1) as upward on upward.child = number
+        left join (select edges.parent, count(*) as edges from edges group by 1) as downward on downward.parent = number
+    )
+    select
+        (select array_agg(per_node.waits order by number) from per_node),
+        (select array_agg(edges.child order by parent, edges.child) from edges),
+        1 || (select array_agg(next_start::int order by number) from per_node)
+    into waits, children, starts;
+    for node in 1..size loop
+        if waits[node] = 0 then
+            reached := reached + 1;
+            ordered[reached] := node;
+        end if;
+    end loop;
+    for place in 1..size loop
+        if place > reached then
+            perform tidemill.refuse_dag(of_dag, 'its dependencies are a cycle: ' || tidemill.shown_path(array(
+                select names[node] from unnest(tidemill.dag_cycle(waits, children, starts)) as node)));
+        end if;
+        for i in starts[ordered[place]]..starts[ordered[place] + 1] - 1 loop
+            child := children[i];
+            waits[child] := waits[child] - 1;
+            if waits[child] = 0 then
+                reached := reached + 1;
+                ordered[reached] := child;
+            end if;
+        end loop;
+    end loop;
+    return ordered;
+end
+$$;
+
+create function tidemill.check_node_names(of_dag text, names text[]) returns void
+language plpgsql stable set enable_nestloop = off as $$
+declare
+    problem text;
+begin
+    if cardinality(names) = 0 then
+        perform tidemill.refuse_dag(of_dag, 'it has no node; write at least one row into tidemill.dag_nodes');
+    elsif cardinality(names) > 10000 then
+        perform tidemill.refuse_dag(of_dag, format('it has %s nodes; at most 10000 are allowed', cardinality(names)));
+    end if;
+    with needs as materialized (
+        select node_id, unnest(depends_on) as needed from tidemill.dag_nodes where dag_id = of_dag
+    ), missing as (
+        select node_id, needed from needs left join unnest(names) as known on known = needed where known is null
+    ), listed as (
+        select format('node "%s" depends on "%s"', node_id, needed) as said, row_number() over (order by node_id, needed) as place
+        from missing
+    )
+    select string_agg(said, ', ' order by place) filter (where place <= 5)
+        || case when count(*) > 5 then format(', and %s more like these', count(*) - 5) else '' end
+    into problem from listed;
+    if problem is not null then
+        perform tidemill.refuse_dag(of_dag, problem || ', which it does not have');
+    end if;
+end
+$$;
+
+create function tidemill.compiled_dag(dag tidemill.dags) returns jsonb
+language plpgsql stable set enable_nestloop = off as $$
+declare
+    names text[] := array(
+        select node_id from tidemill.dag_nodes where dag_id = dag.dag_id order by node_id collate "C");
+    spec jsonb;
+    bytes int;
+begin
+    perform tidemill.check_node_names(dag.dag_id, names);
+    select tidemill.dag_spec(dag, jsonb_agg(tidemill.node_spec(node) order by place)) into spec
+    from unnest(tidemill.dag_order(dag.dag_id, names)) with ordinality as ordered (number, place)
+    join unnest(names) with ordinality as named (name, number) using (number)
+    join tidemill.dag_nodes as node on node.node_id = name and node.dag_id = dag.dag_id;
+    bytes := octet_length(spec::text);
+    if bytes > 4 * 1024 * 1024 then
+        perform tidemill.refuse_dag(
+            dag.dag_id,
+            format('compiled it has %s bytes as JSON; at most 4 MB (%s bytes) are allowed', bytes, 4 * 1024 * 1024));
+    end if;
+    return spec;
+end
+$$;
+
+-- Whoever commits a change of a DAG or of its nodes holds the lock of the DAG's row, and sees all that was committed
+-- before: of two transactions that each add half of a cycle the later one is refused (protocol I3).
+create function tidemill.compile_dag(of_dag text) returns void
+language plpgsql volatile set tidemill.compiling = 'on' as $$
+declare
+    dag tidemill.dags;
+    compiled jsonb;
+    orphan text;
+begin
+    select * into dag from tidemill.dags where dag_id = of_dag for update;
+    if not found then
+        select node_id into orphan from tidemill.dag_nodes where dag_id = of_dag order by node_id limit 1;
+        if found then
+            perform tidemill.refuse_dag(of_dag, format('there is no such row in tidemill.dags, but a node "%s" of it', orphan));
+        end if;
+        return;
+    end if;
+    compiled := tidemill.compiled_dag(dag);
+    if compiled = (select spec from tidemill.definitions
+                   where owner = of_dag and kind = 'dag' and version = dag.version) then
+        return;
+    end if;
+    dag.version := tidemill.locked_version(of_dag);
+    if exists (select from tidemill.jobs where job_id = of_dag) then
+        perform tidemill.refuse('dag_id', of_dag, 'a job has this id; jobs and DAGs share one name space');
+    end if;
+    insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
+    values (of_dag, 'dag', dag.version, clock_timestamp(), false, compiled);
+    update tidemill.dags set version = dag.version, updated_at = clock_timestamp() where dag_id = of_dag;
+end
+$$;
+
+-- With the first of them all DAGs that the transaction has changed are compiled, in the order of their ids: two that write the
+-- nodes of several DAGs do not wait for each other in a circle.
+create function tidemill.dag_changed() returns trigger
+language plpgsql as $$
+declare
+    changed text[];
+    each text;
+begin
+    with gone as (
+        delete from tidemill.dag_changes where changed_by = new.changed_by returning dag_id
+    )
+    select coalesce(array_agg(dag_id order by dag_id collate "C"), '{}') into changed from gone;
+    foreach each in array changed loop
+        perform tidemill.compile_dag(each);
+    end loop;
+    return null;
+end
+$$;
+
+create constraint trigger dag_changed after insert on tidemill.dag_changes
+deferrable initially deferred
+for each row execute function tidemill.dag_changed();
+
+create function tidemill.dag_before_change() returns trigger
+language plpgsql as $$
+begin
+    if current_setting('tidemill.compiling', true) = 'on' then
+        return new;
+    end if;
+    new.schedule := tidemill.normal_white_space(new.schedule);
+    new.overlap_policy := tidemill.normal_overlap_policy(new.overlap_policy);
+    new.starts_at := tidemill.whole_milliseconds(new.starts_at);
+    new.ends_at := tidemill.whole_milliseconds(new.ends_at);
+    new.resumed_at := tidemill.whole_milliseconds(new.resumed_at);
+    perform tidemill.check_dag(new);
+    new.version := null;
+    new.updated_at := null;
+    if tg_op = 'UPDATE' and new.dag_id = old.dag_id then
+        new.version := old.version;
+        new.updated_at := old.updated_at;
+    end if;
+    return new;
+end
+$$;
+
+-- A DAG's nodes go where it goes. One that was never compiled has no definition that could be deleted.
+create function tidemill.dag_after_change() returns trigger
+language plpgsql as $$
+begin
+    if current_setting('tidemill.compiling', true) = 'on' then
+        return null;
+    end if;
+    if tg_op = 'DELETE' then
+        delete from tidemill.dag_nodes where dag_id = old.dag_id;
+    elsif tg_op = 'UPDATE' and new.dag_id <> old.dag_id then
+        update tidemill.dag_nodes set dag_id = new.dag_id where dag_id = old.dag_id;
+    end if;
+    if tg_op <> 'INSERT' and old.version is not null and (tg_op = 'DELETE' or new.dag_id <> old.dag_id) then
+        insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
+        values (old.dag_id, 'dag', tidemill.locked_version(old.dag_id), clock_timestamp(), true, null);
+    end if;
+    if tg_op <> 'DELETE' then
+        perform tidemill.mark_dags(array[new.dag_id]);
+    end if;
+    return null;
+end
+$$;
+
+create trigger dag_before_change before insert or update on tidemill.dags
+for each row execute function tidemill.dag_before_change();
+
+create trigger dag_after_change after insert or update or delete on tidemill.dags
+for each row execute function tidemill.dag_after_change();
+
+create trigger dags_no_truncate before truncate on tidemill.dags
+for each statement execute function tidemill.refuse_statement(
+    'it would remove DAGs without a version that says so; use delete from tidemill.dags');
+
+create function tidemill.node_before_change() returns trigger
+language plpgsql as $$
+begin
+    perform tidemill.check_node(new);
+    return new;
+end
+$$;
+
+create function tidemill.nodes_after_change() returns trigger
+language plpgsql as $$
+begin
+    if tg_op <> 'INSERT' then
+        perform tidemill.mark_dags(array(select distinct dag_id from before_it));
+    end if;
+    if tg_op <> 'DELETE' then
+        perform tidemill.mark_dags(array(select distinct dag_id from after_it));
+    end if;
+    return null;
+end
+$$;
+
+create trigger node_before_change before insert or update on tidemill.dag_nodes
+for each row execute function tidemill.node_before_change();
+
+create trigger nodes_after_insert after insert on tidemill.dag_nodes
+referencing new table as after_it
+for each statement execute function tidemill.nodes_after_change();
+
+create trigger nodes_after_update after update on tidemill.dag_nodes
+referencing old table as before_it new table as after_it
+for each statement execute function tidemill.nodes_after_change();
+
+create trigger nodes_after_delete after delete on tidemill.dag_nodes
+referencing old table as before_it
+for each statement execute function tidemill.nodes_after_change();
+
+create trigger dag_nodes_no_truncate before truncate on tidemill.dag_nodes
+for each statement execute function tidemill.refuse_statement('a DAG has at least one node; use delete');

@@ -1,0 +1,91 @@
+"""Every topic of Tidemill in one table: all of them are created from it, before the connector starts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import Enum
+
+import msgspec
+
+from schemas.errors import TidemillError
+
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+"""End to end on every topic (protocol I7)."""
+MAX_REQUEST_BYTES = 1_000_000
+"""Of a foreign record in `requests`: what producers allow by default. 256 KB of payload fit, however escaped."""
+
+
+class Cleanup(Enum):
+    DELETE = "delete"
+    COMPACT = "compact"
+    COMPACT_DELETE = "compact,delete"
+
+
+class TopicMismatchError(TidemillError):
+    """A topic exists, but not as Tidemill needs it."""
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True):
+    """A topic as we create it. `name` has no prefix; every topic has the same number of partitions N."""
+
+    name: str
+    cleanup: Cleanup
+    retention: timedelta | None
+    """None where nothing is deleted by age."""
+    compacts_fast: bool = False
+    """Recovery reads the topic to its end: small segments, a low dirty ratio and a bounded lag (protocol O1)."""
+    max_batch_bytes: int = MAX_RECORD_BYTES
+    """What the broker takes at once, compressed or not."""
+
+
+_WEEK = timedelta(days=7)
+
+CDC = "cdc"
+REQUESTS = "requests"
+EVENTS = "events"
+STATUS = "status"
+STATE = "state"
+EXECUTORS = "executors"
+CONTROL = "control"
+DEADLETTER = "deadletter"
+
+_FIXED = (
+    Topic(name=CDC, cleanup=Cleanup.DELETE, retention=_WEEK),
+    # The broker's own default; a request of the largest size and what it is wrapped in when it is forwarded fit it.
+    Topic(name=REQUESTS, cleanup=Cleanup.DELETE, retention=_WEEK, max_batch_bytes=1024 * 1024),
+    Topic(name=EVENTS, cleanup=Cleanup.DELETE, retention=_WEEK),
+    Topic(name=STATUS, cleanup=Cleanup.COMPACT_DELETE, retention=timedelta(days=30)),
+    Topic(name=STATE, cleanup=Cleanup.COMPACT, retention=None, compacts_fast=True),
+    Topic(name=EXECUTORS, cleanup=Cleanup.COMPACT_DELETE, retention=timedelta(days=1), compacts_fast=True),
+    Topic(name=CONTROL, cleanup=Cleanup.DELETE, retention=timedelta(days=1)),
+    Topic(name=DEADLETTER, cleanup=Cleanup.DELETE, retention=timedelta(days=30)),
+)
+
+
+def check_partitions(topic: str, found: int, wanted: int) -> None:
+    """Raises `TopicMismatchError` (protocol O2)."""
+    if found != wanted:
+        raise TopicMismatchError(
+            f"topic {topic} has {found} partitions, the setting TIDEMILL_PARTITIONS asks for {wanted}: the number is "
+            "chosen once, because it says which owner has which job"
+        )
+
+
+def runs_topic(timeout_class: str) -> str:
+    """The topic in which runs of a timeout class wait for an executor."""
+    return f"runs.{timeout_class}"
+
+
+def executor_group(prefix: str, timeout_class: str) -> str:
+    """The consumer group of the executors of a class; its committed offsets are the claims (design, idea 5)."""
+    return f"{prefix}executors.{timeout_class}"
+
+
+def control_group(prefix: str) -> str:
+    """The readers of `control` join no group, but their client asks for the name of one."""
+    return f"{prefix}executors"
+
+
+def all_topics(timeout_classes: tuple[str, ...]) -> tuple[Topic, ...]:
+    runs = (Topic(name=runs_topic(name), cleanup=Cleanup.DELETE, retention=_WEEK) for name in timeout_classes)
+    return (*_FIXED, *runs)

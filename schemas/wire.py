@@ -1,0 +1,135 @@
+"""The JSON Schemas of the wire records, made from the types: `python -m schemas.wire` writes them beside this file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+
+from schemas.backfill import Backfill
+from schemas.control import Kill
+from schemas.dag import DagSpec
+from schemas.dispatch import Dispatch
+from schemas.event import EventBatch
+from schemas.heartbeat import Heartbeat
+from schemas.ids import MAX_ID_CHARACTERS
+from schemas.job import JobSpec
+from schemas.request import Request
+from schemas.request_rules import MAX_ATTEMPT, MAX_NOTE_CHARACTERS, MAX_PAYLOAD_BYTES, MAX_RUN_ID_CHARACTERS
+from schemas.status import RunStatus
+from schemas.words import RequestKind
+
+RECORDS: dict[str, type[msgspec.Struct]] = {
+    "run_status": RunStatus,
+    "dispatch": Dispatch,
+    "event_batch": EventBatch,
+    "kill": Kill,
+    "heartbeat": Heartbeat,
+    "job_spec": JobSpec,
+    "dag_spec": DagSpec,
+}
+
+_CAPTURED = {
+    "job_id": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None, "description": "Null with dag_id."},
+    "payload": {
+        "anyOf": [{"type": "string", "contentMediaType": "application/json"}, {"type": "null"}],
+        "default": None,
+        "description": "The column's JSON, as a string: the connector hands a jsonb column on as text.",
+    },
+    "__table": {"const": "requests"},
+}
+_CAPTURED["nodes"] = _CAPTURED["payload"]
+
+"""Where a request as the connector writes it differs from the value that the codec makes of it."""
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_ID = f"An id has 1 to {MAX_ID_CHARACTERS} characters, no control characters and none of @ # / ~."
+_RUN = "job_id or dag_id, then @ and its time, or # and its request, then of a node / and its id"
+_PUBLIC = {
+    "request_id": f"Idempotency key: of all requests with one id the first is carried out. {_ID}",
+    "job_id": f"Which job; use it as the key too, with the partitioner murmur2. May be left out with run_id. {_ID}",
+    "dag_id": f"Which DAG, instead of job_id. {_ID}",
+    "kind": "What is asked for.",
+    "run_id": f"Which run, for the kinds that mean one: {_RUN}. Null with cancel and terminate: all open ones.",
+    "run_at": "Of run: not before; null: now.",
+    "payload": f"Of run, rerun and mark: any JSON of at most {MAX_PAYLOAD_BYTES} bytes; null: the job's or node's own.",
+    "nominal_time": "Of rerun and mark: that of the run; where the run id says it, it may be left out.",
+    "attempt": "Of rerun: how many attempts the run has had.",
+    "downstream": "Of rerun of a DAG run or node: with what depends on it, also where that succeeded.",
+    "mark_as": "Of mark: what the node counts as.",
+    "nodes": "Of rerun and mark in a DAG run that has ended: what became of its nodes, by their ids.",
+    "seen_version": "With nodes: the version of the status of the DAG run that they were seen with.",
+    "note": "Why, for people.",
+    "created_at": "Null: when the broker appended the record; never later than that.",
+}
+"""What a producer has to know; whoever adds a field to a request says so here."""
+
+
+def documents() -> dict[str, bytes]:
+    """Each file's name and content."""
+    schemas = {name: _schema(kind) for name, kind in RECORDS.items()}
+    schemas |= {"captured_request": _captured_request(), "request": _public_request()}
+    return {f"{name}.json": _text(schema) for name, schema in schemas.items()}
+
+
+def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    (reference,), definitions = msgspec.json.schema_components([kind])
+    return {"$schema": _DRAFT, **reference, "$defs": definitions}
+
+
+def _captured_request() -> dict[str, Any]:
+    schema = _schema(Request)
+    request = schema["$defs"]["Request"]
+    for name in ("Backfill", "NodeEnd", "Result", "RunState"):
+        del schema["$defs"][name]
+    del request["properties"]["backfill"]
+    request["properties"] |= _CAPTURED | _backfill_columns()
+    request["required"] = sorted({*request["required"], "__table"} - {"job_id"})
+    return schema
+
+
+def _backfill_columns() -> dict[str, Any]:
+    """They are columns of every request, and null in those of other kinds."""
+    columns = _schema(Backfill)["$defs"]["Backfill"]["properties"]
+    nullable = {name: {"anyOf": [column, {"type": "null"}], "default": None} for name, column in columns.items()}
+    return nullable | {"ran": _CAPTURED["payload"]}
+
+
+def _public_request() -> dict[str, Any]:
+    """What anybody may write to the topic `requests`."""
+    schema = _schema(Request)
+    request = schema["$defs"]["Request"]
+    properties = request["properties"]
+    id_rule = {"minLength": 1, "maxLength": MAX_ID_CHARACTERS, "pattern": "^[^@#/~]*$"}
+    properties["request_id"] |= id_rule
+    properties["job_id"] |= id_rule
+    properties["dag_id"] = _nullable(**id_rule)
+    for name in ("created_at", "run_at", "nominal_time"):
+        properties[name] = _nullable(format="date-time")
+    properties["note"] = _nullable(maxLength=MAX_NOTE_CHARACTERS)
+    properties["run_id"] = _nullable(maxLength=MAX_RUN_ID_CHARACTERS)
+    properties["attempt"] |= {"minimum": 0, "maximum": MAX_ATTEMPT}
+    request["properties"] = {name: properties[name] | {"description": said} for name, said in _PUBLIC.items()}
+    request["required"] = ["request_id"]
+    schema["$defs"] = {
+        name: schema["$defs"][name] for name in ("Request", "RequestKind", "NodeEnd", "Result", "MarkAs", "RunState")
+    }
+    schema["$defs"]["RequestKind"]["enum"].remove(RequestKind.BACKFILL.value)
+    request["anyOf"] = [{"required": [name]} for name in ("job_id", "dag_id", "run_id")]
+    request["additionalProperties"] = False
+    return schema
+
+
+def _nullable(**rule: Any) -> dict[str, Any]:
+    return {"anyOf": [{"type": "string", **rule}, {"type": "null"}], "default": None}
+
+
+def _text(schema: dict[str, Any]) -> bytes:
+    return orjson.dumps(schema, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+
+
+if __name__ == "__main__":
+    for file_name, content in documents().items():
+        Path(__file__).with_name(file_name).write_bytes(content)
