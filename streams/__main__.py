@@ -1,0 +1,67 @@
+"""`python -m streams`: one stream worker."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+from tempfile import TemporaryDirectory
+
+import structlog
+
+from schemas.errors import TidemillError
+from schemas.logging import log_to_stderr
+from schemas.settings import Connections
+from streams.app import Delivery, make_app
+from streams.settings import StreamSettings
+from streams.watchdog import watch
+from streams.worker import Worker
+
+log = structlog.get_logger()
+
+STOPPED, FAILED = 0, 1
+
+
+async def serve(connections: Connections, settings: StreamSettings, folder: str) -> int:
+    """Runs until a signal, or until Faust or the watchdog gives up; the exit code says which."""
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    outcome = STOPPED
+
+    def give_up() -> None:
+        nonlocal outcome
+        outcome = FAILED
+        loop.call_soon_threadsafe(told.set)
+
+    delivery = Delivery(connections)
+    worker = Worker(connections, settings, delivery.committed, give_up)
+    app = make_app(connections, settings, worker, delivery, folder)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    ended = threading.Event()
+    arguments = (connections, settings.stall_limit, worker.applied, worker.unrecovered, give_up, ended)
+    threading.Thread(target=watch, args=arguments, name="watchdog", daemon=True).start()
+    worker.start()
+    await app.start()
+    crashed = asyncio.ensure_future(app.wait_until_stopped())
+    await asyncio.wait({asyncio.ensure_future(told.wait()), crashed}, return_when=asyncio.FIRST_COMPLETED)
+    log.info("worker_stops", crashed=app.crashed)
+    ended.set()
+    worker.stop()
+    await app.stop()
+    return FAILED if app.crashed else outcome
+
+
+def main() -> int:
+    log_to_stderr()
+    connections, settings = Connections(), StreamSettings()
+    try:
+        with TemporaryDirectory(prefix="tidemill-faust-") as folder:
+            return asyncio.run(serve(connections, settings, folder))
+    except TidemillError as error:
+        log.error("worker_failed", error=str(error))  # noqa: TRY400 - the sentence says it, a traceback would not
+        return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

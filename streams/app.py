@@ -1,0 +1,150 @@
+"""The Faust app: membership, delivery and worker life, and no more than that (docs/decisions/0001)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any, cast
+
+import aiokafka
+import faust
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+
+from schemas.settings import Connections
+from schemas.times import from_epoch_ms
+from schemas.topics import REQUESTS
+from streams.forward import is_marked
+from streams.owner.intake import INPUT_TOPICS
+from streams.owner.records import InRecord
+from streams.rest import Rest
+from streams.security import credentials
+from streams.settings import StreamSettings
+from streams.worker import Worker
+
+MAX_INBOX = 20_000
+"""Inputs that may wait at one holder before delivery slows down for it."""
+FULL_PAUSE_SECONDS = 0.01
+FETCH_PERIOD_SECONDS = 0.015
+"""From a fetch that brought records to the next, under load: to Faust a fetch is far more work than a record."""
+FETCHES_AT_ONCE = 4
+"""As many as a node of a chain needs: that it started, that it ended, and the same of the next one."""
+
+
+class _ReadCommittedThread(AIOKafkaConsumerThread):
+    """Faust reads uncommitted records unless it writes transactions itself; other producers may use them."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"  # noqa: SLF001 - Faust has no setting for it
+        return consumer
+
+    async def on_thread_stop(self) -> None:
+        """A planned exit leaves the group at once, which a static member never does by itself (protocol O5)."""
+        if self._consumer is not None:
+            self._consumer._coordinator._group_instance_id = None  # noqa: SLF001 - as above
+        await super().on_thread_stop()
+
+
+class _ReadCommittedConsumer(Consumer):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._rest = Rest(FETCHES_AT_ONCE)
+
+    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
+        return _ReadCommittedThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109 - Faust says so
+        """Records that come now and then are there at once; under load those that follow closely come together."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(self._rest.ends_at - loop.time(), 0.0))
+        records = await super()._getmany(active_partitions, timeout)
+        if records:
+            self._rest.took(loop.time(), FETCH_PERIOD_SECONDS)
+        return records
+
+
+class _ReadCommittedTransport(Transport):
+    Consumer = _ReadCommittedConsumer
+
+
+class Delivery:
+    """Faust's events on their way to the holders, and their acknowledgements on the way back, in order."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._names = {connections.topic(name): name for name in INPUT_TOPICS}
+        self._unacked: dict[tuple[str, int], deque[Any]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def take(self, worker: Worker, stream: Any) -> None:
+        self._loop = asyncio.get_running_loop()
+        async for event in stream.noack().events():
+            message = event.message
+            topic = self._names[message.topic]
+            self._unacked.setdefault((topic, message.partition), deque()).append(event)
+            record = InRecord(
+                topic=topic,
+                offset=message.offset,
+                key=message.key,
+                value=message.value,
+                appended_at=from_epoch_ms(int(message.timestamp * 1000)),
+                is_forwarded=topic == REQUESTS and is_marked(message.headers),
+            )
+            if worker.deliver(message.partition, record) > MAX_INBOX:
+                await asyncio.sleep(FULL_PAUSE_SECONDS)
+
+    def committed(self, partition: int, applied: dict[str, int]) -> None:
+        """Called by a holder's thread after its commit; Faust is told in its own loop."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._ack, partition, applied)
+
+    def forget(self) -> None:
+        """After a rebalance Faust delivers anew whatever it has not committed."""
+        self._unacked.clear()
+
+    def _ack(self, partition: int, applied: dict[str, int]) -> None:
+        for topic, offset in applied.items():
+            events = self._unacked.get((topic, partition), ())
+            while events and events[0].message.offset <= offset:
+                events.popleft().ack()
+
+
+def make_app(
+    connections: Connections, settings: StreamSettings, worker: Worker, delivery: Delivery, folder: str
+) -> faust.App:
+    """Faust wants a `folder`; nothing of value is in it."""
+    app = faust.App(
+        settings.stream_group,
+        broker=[f"kafka://{server}" for server in connections.kafka_bootstrap.split(",")],
+        broker_credentials=credentials(connections.kafka_options),
+        broker_client_id=settings.worker_id,
+        consumer_group_instance_id=settings.worker_id,
+        broker_session_timeout=settings.session_timeout.total_seconds(),
+        broker_heartbeat_interval=settings.session_timeout.total_seconds() / 4,
+        broker_rebalance_timeout=settings.session_timeout.total_seconds() * 2,
+        broker_commit_interval=1.0,
+        consumer_auto_offset_reset="earliest",
+        datadir=folder,
+        stream_wait_empty=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+    )
+    app.transport = _ReadCommittedTransport(app.conf.broker_consumer, app)
+    topics = app.topic(
+        *(connections.topic(name) for name in INPUT_TOPICS),
+        key_serializer="raw",
+        value_serializer="raw",
+        key_type=bytes,
+        value_type=bytes,
+    )
+
+    async def deliver(stream: Any) -> None:
+        await delivery.take(worker, stream)
+
+    async def assigned(_app: Any, assigned: set[Any], **_: Any) -> None:
+        delivery.forget()
+        worker.assign({each.partition for each in assigned})
+
+    app.agent(topics, concurrency=1)(deliver)
+    app.on_partitions_assigned.connect(cast(Any, assigned), weak=False)
+    return app

@@ -1,0 +1,160 @@
+"""Stopping runs: at once where nothing was dispatched; else its executor is told, and its word awaited (L4, L6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import msgspec
+
+from schemas.control import Kill
+from schemas.heartbeat import AttemptInHand
+from schemas.ids import ExecutorId, RequestId, RunId
+from schemas.words import AttemptEnd, RunKind, RunState
+from streams.core.dag.stop import stop_epoch
+from streams.core.effects import Effect, SendKill
+from streams.core.life import end_attempt, put
+from streams.core.run import Run, move
+from streams.core.state import InFlight, OwnerState
+
+AT_ONCE = timedelta(0)
+STRAY_PATIENCE = timedelta(seconds=5)
+"""An attempt that has just ended may still be listed by a heartbeat that was under way."""
+
+
+def cancel_run(state: OwnerState, run: Run, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
+    """An open run is told to stop. A second order may shorten the grace of the first."""
+    if run.status.kind is RunKind.BACKFILL:
+        return _cancel_backfill(state, run, grace, reason, now)
+    if run.run_id in state.epochs.by_run:
+        return _cancel_epoch(state, run, grace, reason, now)
+    if run.open_attempt is None:
+        ends_as = run.marked or RunState.CANCELLED
+        status = move(run.status, ends_as, version=state.next_token(), at=now, reason=reason)
+        return put(state, msgspec.structs.replace(run, status=status))
+    if run.state is RunState.CANCELLING:
+        return _hurry(state, run, grace)
+    status = move(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
+    run = msgspec.structs.replace(run, status=status, kill_grace=grace)
+    return [*put(state, run), *_kill(state, run)]
+
+
+def stop_backfill(state: OwnerState, run: Run, reason: str, now: datetime) -> list[Effect]:
+    """Nothing more of it starts; what has started goes on. What waits is cancelled little by little."""
+    request_id = RequestId(run.status.request_id or "")
+    backfill = state.backfills.by_request[request_id]
+    state.backfills.touched.add(request_id)
+    if run.state is RunState.CANCELLING:
+        return []
+    asked = msgspec.structs.replace(backfill.stored.asked, ran={})
+    backfill.stored = msgspec.structs.replace(backfill.stored, asked=asked, is_planned=True)
+    status = move(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
+    return put(state, msgspec.structs.replace(run, status=status))
+
+
+def _cancel_backfill(state: OwnerState, run: Run, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
+    effects = stop_backfill(state, run, reason, now)
+    for run_id in sorted(state.backfills.by_request[RequestId(run.status.request_id or "")].active):
+        active = state.runs.get(run_id)
+        effects += cancel_run(state, active, grace, reason, now) if active else []
+    return effects
+
+
+def _cancel_epoch(state: OwnerState, run: Run, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
+    """Its nodes are told in the steps that follow, so many at a time."""
+    if run.state is RunState.CANCELLING:
+        if run.kill_grace is not None and grace >= run.kill_grace:
+            return []
+        status = msgspec.structs.replace(run.status, version=state.next_token())
+    else:
+        status = move(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
+    run = msgspec.structs.replace(run, status=status, kill_grace=grace)
+    return [*put(state, run), *stop_epoch(state, run.run_id, RunState.CANCELLED)]
+
+
+def _hurry(state: OwnerState, run: Run, grace: timedelta) -> list[Effect]:
+    if run.kill_grace is None or grace >= run.kill_grace:
+        return []
+    status = msgspec.structs.replace(run.status, version=state.next_token())
+    run = msgspec.structs.replace(run, status=status, kill_grace=grace)
+    return [*put(state, run), *_kill(state, run)]
+
+
+def cancel_all(state: OwnerState, job_id: str, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
+    """All open runs of a job."""
+    effects: list[Effect] = []
+    for run_id in sorted(state.open_runs.get(job_id, ())):
+        run = state.runs[run_id]
+        if run.backfill_id is None:  # else its backfill sees to it
+            effects += cancel_run(state, run, grace, reason, now)
+    return effects
+
+
+def stop_backfills(state: OwnerState, job_id: str, reason: str, now: datetime) -> list[Effect]:
+    effects: list[Effect] = []
+    for run_id in sorted(state.open_runs.get(job_id, ())):
+        if state.runs[run_id].status.kind is RunKind.BACKFILL:
+            effects += stop_backfill(state, state.runs[run_id], reason, now)
+    return effects
+
+
+def kill_what_is_over(
+    state: OwnerState, executor_id: ExecutorId, attempts: Iterable[AttemptInHand], appended_at: datetime
+) -> list[Effect]:
+    """What a heartbeat still lists although it must stop: told again, for as long as it is listed (protocol L4)."""
+    effects: list[Effect] = []
+    before = state.strays.pop(executor_id, {})
+    strays: dict[tuple[RunId, int], datetime] = {}
+    for attempt in attempts:
+        if attempt.partition != state.partition:
+            continue
+        flight = state.in_flight.get(attempt.run_id)
+        if flight and flight.token == attempt.token:
+            effects += _kill(state, state.runs[attempt.run_id])
+            continue
+        key = attempt.run_id, attempt.token
+        strays[key] = before.get(key, appended_at)
+        if appended_at - strays[key] >= STRAY_PATIENCE:
+            effects.append(_order(state, *key, AT_ONCE))
+    if strays:
+        state.strays[executor_id] = strays
+    return effects
+
+
+def give_up_unclaimed(state: OwnerState, now: datetime) -> list[Effect]:
+    """Dispatches that nobody took: their runs are cancelled (protocol L6), or have missed their deadline."""
+    effects: list[Effect] = []
+    for run_id, flight in list(state.in_flight.items()):
+        if is_in_vain(state, run_id, flight, now):
+            reason = "expired: nobody took it"
+            effects += end_attempt(state, state.runs[run_id], AttemptEnd.EXPIRED, now, reason=reason)
+    return effects
+
+
+def is_in_vain(state: OwnerState, run_id: RunId, flight: InFlight, now: datetime) -> bool:
+    """Nobody may run it any more, and nobody shall. Any other one is worth waiting for: an executor reports it."""
+    if not _is_void(state, flight):
+        return False
+    run = state.runs[run_id]
+    is_too_late = run.start_by is not None and run.start_by <= now and run.status.started_at is None
+    return is_too_late or run.state is RunState.CANCELLING
+
+
+def _is_void(state: OwnerState, flight: InFlight) -> bool:
+    """It was seen unclaimed at a time at which a reader would have refused it for its age (protocol D2)."""
+    void_from = flight.dispatched_at + state.rules.dispatch_valid_for + state.rules.claim_grace
+    is_unclaimed = flight.claim_seen_at is None and flight.heard_at is None
+    return is_unclaimed and flight.unclaimed_at is not None and flight.unclaimed_at >= void_from
+
+
+def _kill(state: OwnerState, run: Run) -> list[Effect]:
+    if run.kill_grace is None:
+        return []
+    attempt = run.open_attempt
+    assert attempt is not None
+    return [_order(state, run.run_id, attempt.token, run.kill_grace)]
+
+
+def _order(state: OwnerState, run_id: RunId, token: int, grace: timedelta) -> SendKill:
+    valid_for = state.rules.dispatch_valid_for + state.rules.claim_grace
+    return SendKill(kill=Kill(run_id=run_id, token=token, grace=grace, valid_for=valid_for))

@@ -1,0 +1,156 @@
+"""Which occurrences of a stretch of time run, and which are only recorded: lateness, catch-up policy, pauses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import assert_never
+
+import msgspec
+
+from schemas.job import JobSpec
+from schemas.status import Missed
+from schemas.words import CatchupPolicy, RunState
+from streams.core.rules import Rules
+from streams.core.schedule import count_between, latest
+from streams.core.timers import Timer
+
+TICK = timedelta(microseconds=1)
+_CHUNK = 256
+"""Occurrences that are computed at a time."""
+
+
+class RunOccurrence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    nominal_time: datetime
+    is_late: bool = False
+    """By more than `misfire_grace`: it catches up."""
+
+
+class RecordRange(msgspec.Struct, frozen=True, kw_only=True):
+    """These occurrences do not run: one record says so, and why."""
+
+    missed: Missed
+    state: RunState
+    reason: str
+
+
+Decision = RunOccurrence | RecordRange
+
+
+def decide(
+    job: JobSpec, timer: Timer, after: datetime, until: datetime, now: datetime, rules: Rules
+) -> Iterator[Decision]:
+    """What becomes of the occurrences in (after, until], in the order of their nominal times.
+
+    `now` is when that is decided: up to `misfire_grace` late, an occurrence merely runs late. The decisions about
+    the rest of a stretch do not depend on where an earlier call stopped, so that a cut tick can be resumed.
+    """
+    start, end = within_life(job, after, until)
+    if start >= end:
+        return
+    if job.paused:
+        yield from _record(timer, start, end, RunState.SKIPPED, _paused(job), rules)
+        return
+    if job.start_deadline is not None:
+        too_late = min(max(start, now - job.start_deadline - job.jitter), end)
+        reason = f"start_deadline: more than {job.start_deadline} late"
+        yield from _record(timer, start, too_late, RunState.MISSED, reason, rules)
+        start = too_late
+    # Occurrences at `on_time_from` itself are still on time, hence the open lower bound just before it.
+    grace_start = min(max(start, now - job.misfire_grace - TICK), end)
+    yield from _catch_up(job, timer, start, grace_start, end, now, rules)
+    yield from _run_all(timer, grace_start, end)
+
+
+def decide_pause(
+    job: JobSpec, timer: Timer, after: datetime, until: datetime, policy: CatchupPolicy, rules: Rules
+) -> Iterator[Decision]:
+    """What becomes of the occurrences in (after, until], in which `job` was paused, now that it goes on at `until`."""
+    if policy is CatchupPolicy.SKIP:
+        yield from decide(job, timer, after, until, until, rules)
+        return
+    awake = msgspec.structs.replace(job, paused=False, catchup_policy=policy, misfire_grace=timedelta(0))
+    runs = 0
+    for decision in decide(awake, timer, after, until, until, rules):
+        match decision:
+            case RunOccurrence(nominal_time=nominal_time) if runs == rules.resume_limit:
+                reason = f"resume_limit: more than {runs} occurrences of a pause; a backfill runs the rest"
+                yield from _record(timer, nominal_time - TICK, until, RunState.MISSED, reason, rules)
+                return
+            case RunOccurrence():
+                runs += 1
+                yield decision
+            case RecordRange():
+                yield decision
+            case _:
+                assert_never(decision)
+
+
+def within_life(job: JobSpec, after: datetime, until: datetime) -> tuple[datetime, datetime]:
+    """(after, until] as far as the job lives: an occurrence belongs to it if starts_at <= nominal < ends_at."""
+    start = after if job.starts_at is None else max(after, job.starts_at - TICK)
+    end = until if job.ends_at is None else min(until, job.ends_at - TICK)
+    return start, end
+
+
+def _catch_up(
+    job: JobSpec, timer: Timer, start: datetime, grace_start: datetime, end: datetime, now: datetime, rules: Rules
+) -> Iterator[Decision]:
+    """The occurrences in (start, grace_start]: too late to be merely late."""
+    if start >= grace_start:
+        return
+    window_start = min(max(start, now - job.catchup_window - TICK), grace_start)
+    match job.catchup_policy:
+        case CatchupPolicy.SKIP:
+            reason = f"catchup_skip: more than {job.misfire_grace} late"
+            yield from _record(timer, start, grace_start, RunState.MISSED, reason, rules)
+        case CatchupPolicy.ALL:
+            reason = f"catchup_window: more than {job.catchup_window} late"
+            yield from _record(timer, start, window_start, RunState.MISSED, reason, rules)
+            yield from _run_all(timer, window_start, grace_start, is_late=True)
+        case CatchupPolicy.LATEST:
+            yield from _latest_only(timer, start, window_start, grace_start, end, rules)
+
+
+def _latest_only(
+    timer: Timer, start: datetime, window_start: datetime, grace_start: datetime, end: datetime, rules: Rules
+) -> Iterator[Decision]:
+    """The newest occurrence runs; if one that is merely late follows, that is the newest."""
+    newer = _latest(timer, grace_start, end)
+    last = None if newer else _latest(timer, window_start, grace_start)
+    reason = "catchup_latest: a later occurrence ran instead" if newer or last else "catchup_window: too late to run"
+    before_last = last - TICK if last else grace_start
+    yield from _record(timer, start, before_last, RunState.MISSED, reason, rules)
+    if last:
+        yield RunOccurrence(nominal_time=last, is_late=True)
+
+
+def _run_all(timer: Timer, after: datetime, until: datetime, *, is_late: bool = False) -> Iterator[Decision]:
+    while after < until:
+        chunk = timer.between(after, until, _CHUNK)
+        for nominal_time in chunk:
+            yield RunOccurrence(nominal_time=nominal_time, is_late=is_late)
+        if len(chunk) < _CHUNK:
+            return
+        after = chunk[-1]
+
+
+def _record(
+    timer: Timer, after: datetime, until: datetime, state: RunState, reason: str, rules: Rules
+) -> Iterator[Decision]:
+    """The occurrences in (after, until] as one record, if there are any."""
+    first = timer.next_after(after)
+    if first is None or first > until:
+        return
+    last = _latest(timer, after, until) or first
+    count = count_between(timer.schedule, timer.zone, timer.dst, after, until, rules.count_limit, timer.phase)
+    missed = Missed(first=first, last=last, count=count, at_least=count >= rules.count_limit)
+    yield RecordRange(missed=missed, state=state, reason=reason)
+
+
+def _latest(timer: Timer, after: datetime, until: datetime) -> datetime | None:
+    return latest(timer.schedule, timer.zone, timer.dst, after, until, timer.phase)
+
+
+def _paused(job: JobSpec) -> str:
+    return f"paused: {job.paused_note}" if job.paused_note else "paused"

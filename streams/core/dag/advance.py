@@ -1,0 +1,213 @@
+"""Epochs go on: they open, their nodes start or never run, what ends is counted, and in the end they end."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import assert_never
+
+import msgspec
+
+from schemas.ids import OwnerId, node_run_id
+from schemas.result import Result
+from schemas.status import RunStatus
+from schemas.words import RunKind, RunState
+from streams.core.cancel import AT_ONCE, cancel_run
+from streams.core.dag.epoch import Epoch
+from streams.core.dag.hand_on import passed_on
+from streams.core.dag.result import result_of, why_not
+from streams.core.dag.stop import stop_overdue, stored_epoch
+from streams.core.dag.trigger import Verdict
+from streams.core.dag.versions import drop_version, newest_graph
+from streams.core.effects import Effect, PublishStatus, PutEpoch, PutNode, PutRun
+from streams.core.life import NewRun, blank_status, materialize, put
+from streams.core.run import Run, move
+from streams.core.state import OwnerState
+from streams.core.stored import StoredNode
+from streams.core.tally import count_end
+
+
+def advance_epochs(state: OwnerState, now: datetime) -> list[Effect]:
+    """All that follows from what has ended, as far as it fits a transaction; the rest goes on in the next one."""
+    effects = stop_overdue(state, now) + count_ended(state) + _forget_abandoned(state)
+    while state.epochs.busy and state.epochs.room > 0:
+        epoch = state.epochs.by_run[next(iter(state.epochs.busy))]
+        state.epochs.room -= _work(state, epoch, state.epochs.room, now, effects)
+        effects += count_ended(state)
+        if not (epoch.to_decide or epoch.to_stop):
+            state.epochs.busy.pop(epoch.run_id, None)
+    for run_id in state.epochs.touched:
+        effects += _tell(state, state.epochs.by_run[run_id], now)
+    state.epochs.touched.clear()
+    return effects + _sweep(state)
+
+
+def open_epochs(state: OwnerState, now: datetime) -> list[Effect]:
+    """DAG runs whose time has come begin, or wait for other epochs of their DAG to end."""
+    effects: list[Effect] = []
+    due, state.epochs.due = state.epochs.due, []
+    for run_id in due:
+        run = state.runs.get(run_id)
+        if run is None or run.state is not RunState.QUEUED or run.held:
+            continue
+        if run_id in state.epochs.litter:  # of its life before, which would be taken for its own
+            state.epochs.due.append(run_id)
+        else:
+            effects += _open_or_hold(state, run, now)
+    return effects + advance_epochs(state, now)
+
+
+def _open_or_hold(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
+    owner = OwnerId(run.status.job_id)
+    most = state.jobs[owner].spec.concurrency_limit or 1
+    if run.backfill_id is None and _open_beside(state, owner) >= most:
+        reason = f"max_active_epochs: waits until fewer than {most} are open"
+        status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
+        return put(state, msgspec.structs.replace(run, status=status, held=True))
+    epoch = Epoch(run.run_id, newest_graph(state, owner))
+    epoch.base = state.epochs.reopened.pop(run.run_id, None)
+    state.epochs.add(owner, epoch, now)
+    epoch.resume({})
+    state.epochs.touched[run.run_id] = None
+    status = move(run.status, RunState.RUNNING, version=state.next_token(), at=now)
+    status = msgspec.structs.replace(status, started_at=now, nodes={}, dag_version=epoch.graph.version)
+    effects = put(state, msgspec.structs.replace(run, status=status))
+    return [*effects, PutEpoch(run_id=run.run_id, epoch=stored_epoch(epoch))]
+
+
+def _open_beside(state: OwnerState, owner: OwnerId) -> int:
+    """A backfill has its own limit."""
+    return sum(state.runs[each].backfill_id is None for each in state.epochs.by_dag.get(owner, ()))
+
+
+def count_ended(state: OwnerState) -> list[Effect]:
+    """What ended since the last time is counted by what depends on it."""
+    effects: list[Effect] = []
+    for epoch, node, run in state.epochs.ended:
+        passed = passed_on(run.status.result) if epoch.graph.children[node] else None
+        stored = ended_node(run.status, passed)
+        epoch.end(node, stored)
+        effects.append(PutNode(run_id=run.run_id, node=stored))
+        if epoch.to_decide or not epoch.undecided:
+            state.epochs.busy[epoch.run_id] = None
+    state.epochs.ended.clear()
+    return effects
+
+
+def _work(state: OwnerState, epoch: Epoch, room: int, now: datetime, effects: list[Effect]) -> int:
+    """Returns how much of `room` it took."""
+    dag_run = state.runs[epoch.run_id]
+    done = 0
+    while epoch.to_stop and done < room:
+        effects += _stop_node(state, epoch, dag_run, epoch.to_stop.popleft(), now)
+        done += 1
+    while epoch.to_decide and done < room:
+        effects += _decide(state, epoch, dag_run, epoch.to_decide.popleft(), now)
+        done += 1
+    return done
+
+
+def _stop_node(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, now: datetime) -> list[Effect]:
+    spec = epoch.graph.dag.nodes[node]
+    run = state.runs.get(node_run_id(epoch.run_id, spec.node_id))
+    if run is None:
+        return []
+    grace = AT_ONCE if dag_run.kill_grace == AT_ONCE else spec.cancel_grace
+    return cancel_run(state, run, grace, dag_run.status.reason or "cancelled", now)
+
+
+def _decide(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, now: datetime) -> list[Effect]:
+    if epoch.ends_as:
+        return _pass_over(state, epoch, dag_run, node, RunState.CANCELLED, now)
+    match epoch.verdict(node):
+        case Verdict.START:
+            new = _new_run(epoch, dag_run, node)
+            return materialize(state, epoch.graph.jobs[node], new, now, epoch.why_again(node))
+        case Verdict.SKIP:
+            return _pass_over(state, epoch, dag_run, node, RunState.SKIPPED, now)
+        case Verdict.UPSTREAM_FAILED:
+            return _pass_over(state, epoch, dag_run, node, RunState.UPSTREAM_FAILED, now)
+        case Verdict.WAIT:
+            raise AssertionError(f"{epoch.run_id}: node {node} was to be decided, and has to wait")
+        case verdict:
+            assert_never(verdict)
+
+
+def _new_run(epoch: Epoch, dag_run: Run, node: int) -> NewRun:
+    node_id = epoch.graph.dag.nodes[node].node_id
+    before = epoch.again(node)
+    return NewRun(
+        run_id=node_run_id(epoch.run_id, node_id),
+        kind=RunKind.NODE,
+        node_id=node_id,
+        nominal_time=dag_run.status.nominal_time,
+        scheduled_time=dag_run.status.scheduled_time,
+        lane=dag_run.lane,
+        rerun_id=before.rerun_id or dag_run.status.rerun_id,
+        attempts=max(before.attempt, dag_run.status.attempt),
+    )
+
+
+def _pass_over(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, to: RunState, now: datetime) -> list[Effect]:
+    """The node never runs; those that depend on it hear of it."""
+    new = _new_run(epoch, dag_run, node)
+    reason = dag_run.status.reason if epoch.ends_as else why_not(epoch, node)
+    blank = blank_status(epoch.graph.jobs[node], new)
+    status = move(blank, to, version=state.next_token(), at=now, reason=reason)
+    epoch.move(node, None, to)
+    stored = ended_node(status, None)
+    epoch.end(node, stored)
+    state.epochs.touched[epoch.run_id] = None
+    return [publish_node(status), PutNode(run_id=new.run_id, node=stored)]
+
+
+def publish_node(status: RunStatus) -> Effect:
+    """Of a node that is no open run. Where it has been one, it follows what may have been written of that."""
+    if status.rerun_id is None:
+        return PublishStatus(status=status)
+    return PutRun(run=Run(status=status, due_at=status.scheduled_time))
+
+
+def ended_node(status: RunStatus, passed: Result | None) -> StoredNode:
+    return StoredNode(
+        state=status.state,
+        passed=passed,
+        next_nodes=status.next_nodes,
+        attempt=status.attempt,
+        version=status.version,
+    )
+
+
+def _tell(state: OwnerState, epoch: Epoch, now: datetime) -> list[Effect]:
+    """The DAG run's status says how many nodes are in which state, and its end when there is nothing left."""
+    run = state.runs[epoch.run_id]
+    status = msgspec.structs.replace(run.status, version=state.next_token(), nodes=epoch.counts())
+    if epoch.undecided:
+        return put(state, msgspec.structs.replace(run, status=status))
+    to, reason = result_of(epoch)
+    status = move(status, to, version=status.version, at=now, reason=reason or status.reason)
+    run = msgspec.structs.replace(run, status=status)
+    return [*put(state, run), *count_end(state, run), *_close(state, epoch, OwnerId(status.job_id))]
+
+
+def _close(state: OwnerState, epoch: Epoch, owner: OwnerId) -> list[Effect]:
+    state.epochs.remove(owner, epoch.run_id)
+    state.epochs.litter[epoch.run_id].extend(node_run_id(epoch.run_id, node.node_id) for node in epoch.graph.dag.nodes)
+    return [PutEpoch(run_id=epoch.run_id, epoch=None), *drop_version(state, owner, epoch.graph.version)]
+
+
+def _sweep(state: OwnerState) -> list[Effect]:
+    """The header of an epoch goes with its end, the keys of its nodes in as many transactions as they need."""
+    effects: list[Effect] = []
+    while state.epochs.litter and state.epochs.room > 0:
+        run_id, nodes = next(iter(state.epochs.litter.items()))
+        taken = min(state.epochs.room, len(nodes))
+        effects += [PutNode(run_id=nodes.popleft(), node=None) for _ in range(taken)]
+        state.epochs.room -= taken
+        if not nodes:
+            del state.epochs.litter[run_id]
+    return effects
+
+
+def _forget_abandoned(state: OwnerState) -> list[Effect]:
+    abandoned, state.epochs.abandoned = state.epochs.abandoned, []
+    return [PutEpoch(run_id=run_id, epoch=None) for run_id in abandoned]

@@ -1,0 +1,284 @@
+"""Orders about nodes: run some again with what depends on them, or say what one counts as (decision 0016)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+import msgspec
+
+from schemas.errors import TidemillError
+from schemas.ids import OwnerId, RunId, dag_run_of, node_run_id, request_of_run
+from schemas.request import NodeEnd, Request
+from schemas.words import MarkAs, RunKind, RunState
+from streams.core.cancel import cancel_run
+from streams.core.dag.advance import count_ended, ended_node, publish_node
+from streams.core.dag.epoch import Epoch
+from streams.core.dag.graph import Graph
+from streams.core.dag.hand_on import passed_on
+from streams.core.dag.stop import stored_epoch
+from streams.core.dag.trigger import OUTCOME, Outcome
+from streams.core.dag.versions import newest_graph
+from streams.core.effects import Effect, Origin, PutEpoch, PutNode, PutRequest
+from streams.core.life import NewRun, blank_status, materialize, put
+from streams.core.refusal import refuse
+from streams.core.run import move
+from streams.core.state import OwnerState
+from streams.core.stored import EpochBase, NodeAgain, StoredEpoch, StoredNode
+
+_BAD = frozenset({Outcome.FAILED, Outcome.UPSTREAM_FAILED})
+_MARKED = {MarkAs.SUCCEEDED: RunState.SUCCEEDED, MarkAs.SKIPPED: RunState.SKIPPED}
+_UNDECIDED_BY_MARK = frozenset({RunState.UPSTREAM_FAILED, RunState.SKIPPED, RunState.CANCELLED})
+"""What never ran because of what it depends on, or was stopped, is decided again when that counts as something else."""
+
+
+class RefusedOrderError(TidemillError):
+    """An order cannot be carried out."""
+
+
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    """A DAG run as an order finds it."""
+
+    run_id: RunId
+    graph: Graph
+    epoch: Epoch | None
+    """None: it has ended."""
+    ended: dict[str, StoredNode]
+    """By node."""
+    nominal_time: datetime
+
+
+def rerun_nodes(state: OwnerState, request: Request, now: datetime, origin: Origin | None) -> list[Effect]:
+    """Of what has ended: a DAG run, or one of its nodes. A DAG run that is over waits for its turn to be open again."""
+    effects = count_ended(state)
+    try:
+        past = _past(state, request)
+        again = _to_run_again(past, request)
+    except RefusedOrderError as error:
+        return effects + refuse(request, str(error), origin)
+    reason = f"run again: {request.note}" if request.note else f"run again by request {request.request_id}"
+    base = _base(state, past, again, request, reason)
+    return effects + _go_on(state, past, base, request, reason, now)
+
+
+def mark(state: OwnerState, request: Request, now: datetime, origin: Origin | None) -> list[Effect]:
+    """A node counts as succeeded or skipped, whatever it is; where a process of it is there, that is stopped first."""
+    effects = count_ended(state)
+    try:
+        past = _past(state, request)
+        node_id, to = _to_mark(past, request)
+    except RefusedOrderError as error:
+        return effects + refuse(request, str(error), origin)
+    said = f"marked {to.value}"
+    reason = f"{said}: {request.note}" if request.note else f"{said} by request {request.request_id}"
+    node = past.graph.index[node_id]
+    if past.epoch and node in past.epoch.open:
+        return effects + _mark_open(state, past, node_id, to, reason, now)
+    before = past.ended.get(node_id)
+    had = before or (past.epoch and past.epoch.again(node))
+    new = NewRun(
+        run_id=node_run_id(past.run_id, node_id),
+        kind=RunKind.NODE,
+        node_id=node_id,
+        nominal_time=past.nominal_time,
+        scheduled_time=past.nominal_time,
+        rerun_id=request.request_id,
+        attempts=had.attempt if had else 0,
+    )
+    status = blank_status(past.graph.job(node_id), new)
+    status = move(status, to, version=state.next_token(), at=now, reason=reason)
+    effects.append(publish_node(status))
+    stored = ended_node(status, None)
+    if past.epoch and before is None:  # nothing that depends on it has been decided by it
+        past.epoch.pass_over(node, stored)
+        _wake(state, past.run_id)
+        return [*effects, PutNode(run_id=new.run_id, node=stored)]
+    again = _behind(past.graph, [node], lambda each: _state(past, each) in _UNDECIDED_BY_MARK) - {node}
+    past.ended[node_id] = stored
+    base = _base(state, past, again, request, f"run again: {node_id} {reason}")
+    return effects + _go_on(state, past, base, request, f"{node_id} {reason}", now)
+
+
+def _past(state: OwnerState, request: Request) -> Past:
+    if request.run_id is None:
+        raise RefusedOrderError(f"kind {request.kind.value} needs run_id")
+    run_id = dag_run_of(request.run_id)
+    epoch, run = state.epochs.by_run.get(run_id), state.runs.get(run_id)
+    if run is None:
+        return _forgotten(state, request, run_id)
+    if epoch is None:
+        raise RefusedOrderError(f"DAG run {run_id!r} has not begun; it can be cancelled")
+    if epoch.ends_as:
+        raise RefusedOrderError(f"DAG run {run_id!r} is being stopped; ask again when it has ended")
+    if request.run_id == run_id:
+        raise RefusedOrderError(f"DAG run {run_id!r} has not ended; it can be cancelled, and its nodes can run again")
+    nodes = epoch.graph.dag.nodes
+    ended = {nodes[node].node_id: epoch.stored(node) for node in epoch.ended}
+    return Past(run_id=run_id, graph=epoch.graph, epoch=epoch, ended=ended, nominal_time=run.status.nominal_time)
+
+
+def _forgotten(state: OwnerState, request: Request, run_id: RunId) -> Past:
+    """A DAG run that has ended: it goes on by the newest version, and the request knows what became of its nodes."""
+    if request.nominal_time is None:
+        raise RefusedOrderError(f"it needs nominal_time, that of DAG run {run_id!r}, which has ended")
+    if request_of_run(run_id) is None and request.nominal_time > state.watermark:
+        raise RefusedOrderError(f"DAG run {run_id!r} is not due yet")
+    if request.nodes is None or request.seen_version <= state.epochs.orders.get(run_id, -1):
+        raise RefusedOrderError(
+            f"what it says of the nodes of DAG run {run_id!r} is older than what became of them; ask again"
+        )
+    graph = newest_graph(state, OwnerId(request.job_id))
+    ended = {
+        node_id: _stored(graph, each)
+        for node_id, each in request.nodes.items()
+        if node_id in graph.index and each.state.is_final
+    }
+    return Past(run_id=run_id, graph=graph, epoch=None, ended=ended, nominal_time=request.nominal_time)
+
+
+def _stored(graph: Graph, end: NodeEnd) -> StoredNode:
+    """What it chose may be gone."""
+    chosen = None if end.next_nodes is None else tuple(each for each in end.next_nodes if each in graph.index)
+    return StoredNode(state=end.state, attempt=end.attempt, passed=passed_on(end.result), next_nodes=chosen)
+
+
+def _to_run_again(past: Past, request: Request) -> set[int]:
+    asked_for = _asked_for(past, request)
+    if request.downstream:
+        again = _behind(past.graph, asked_for, lambda _: True)
+    else:
+        again = _behind(past.graph, asked_for, lambda each: _state(past, each) not in {None, RunState.SUCCEEDED})
+    _refuse_at_work(past, again)
+    return again
+
+
+def _refuse_at_work(past: Past, again: set[int]) -> None:
+    """What runs goes on with what it was given: nothing of that may be taken back."""
+    if past.epoch is None:
+        return
+    gave = [each for each in again if each in past.epoch.passed]
+    given = {child for each in gave for child in past.graph.children[each]}
+    at_work = (again | given) & past.epoch.open
+    if at_work:
+        node_id = past.graph.dag.nodes[min(at_work)].node_id
+        raise RefusedOrderError(f"node {node_id!r}, which depends on it, has not ended; it can be cancelled")
+
+
+def _asked_for(past: Past, request: Request) -> list[int]:
+    if request.run_id != past.run_id:
+        node_id = _node(past, request)
+        if past.epoch and node_id not in past.ended:
+            raise RefusedOrderError(f"node {node_id!r} has not ended; it can be cancelled")
+        return [past.graph.index[node_id]]
+    every = range(len(past.graph.needed))
+    bad = [each for each in every if (found := _state(past, each)) is None or OUTCOME[found] in _BAD]
+    if not bad and not request.downstream:
+        raise RefusedOrderError(f"no node of {past.run_id!r} failed; with downstream all of them run again")
+    return bad or list(every)
+
+
+def _to_mark(past: Past, request: Request) -> tuple[str, RunState]:
+    if request.mark_as is None:
+        raise RefusedOrderError("kind mark needs mark_as")
+    node_id, to = _node(past, request), _MARKED[request.mark_as]
+    if (before := past.ended.get(node_id)) and before.state is to:
+        raise RefusedOrderError(f"node {node_id!r} is {to.value} already")
+    if before:
+        _refuse_at_work(past, {past.graph.index[node_id]})
+    return node_id, to
+
+
+def _node(past: Past, request: Request) -> str:
+    node_id = (request.run_id or "").partition("/")[2]
+    if node_id not in past.graph.index:
+        version = f"version {past.graph.version} of DAG {past.graph.dag.dag_id!r}, which it goes by"
+        raise RefusedOrderError(f"{node_id!r} is no node of {version}")
+    return node_id
+
+
+def _state(past: Past, node: int) -> RunState | None:
+    found = past.ended.get(past.graph.dag.nodes[node].node_id)
+    return found.state if found else None
+
+
+def _behind(graph: Graph, first: Iterable[int], takes: Callable[[int], bool]) -> set[int]:
+    """`first`, and what depends on them, directly or by others that are taken."""
+    found = set(first)
+    queue = deque(found)
+    while queue:
+        for child in graph.children[queue.popleft()]:
+            if child not in found and takes(child):
+                found.add(child)
+                queue.append(child)
+    return found
+
+
+def _base(state: OwnerState, past: Past, again: set[int], request: Request, reason: str) -> EpochBase:
+    before = past.epoch.base if past.epoch else None
+    anew = {past.graph.dag.nodes[each].node_id for each in again}
+    decided = {
+        node_id: NodeAgain(attempt=node.attempt, rerun_id=request.request_id)
+        for node_id, node in past.ended.items()
+        if node_id in anew
+    }
+    return EpochBase(
+        as_of=state.next_token(),
+        nodes={node_id: node for node_id, node in past.ended.items() if node_id not in anew},
+        again=(before.again if before else {}) | decided,
+        reasons=(before.reasons if before else {}) | {request.request_id: reason},
+    )
+
+
+def _go_on(
+    state: OwnerState, past: Past, base: EpochBase, request: Request, reason: str, now: datetime
+) -> list[Effect]:
+    if past.epoch is None:
+        return _reopen(state, past, base, request, reason, now)
+    epoch = Epoch(past.run_id, past.graph)
+    epoch.base = base
+    for node in past.epoch.open:
+        run_id = node_run_id(past.run_id, past.graph.dag.nodes[node].node_id)
+        epoch.move(node, None, state.runs[run_id].state)
+    epoch.resume({})
+    state.epochs.by_run[past.run_id] = epoch
+    _wake(state, past.run_id)
+    return [PutEpoch(run_id=past.run_id, epoch=stored_epoch(epoch))]
+
+
+def _reopen(
+    state: OwnerState, past: Past, base: EpochBase, request: Request, reason: str, now: datetime
+) -> list[Effect]:
+    """A new life of the DAG run; until it is open it is queued as any other."""
+    new = NewRun(
+        run_id=past.run_id,
+        kind=RunKind.DAG,
+        nominal_time=past.nominal_time,
+        scheduled_time=past.nominal_time,
+        request_id=request_of_run(past.run_id),
+        payload=request.payload,
+        rerun_id=request.request_id,
+    )
+    effects = materialize(state, state.jobs[request.owner].spec, new, now, reason)
+    state.epochs.reopened[past.run_id] = base
+    state.epochs.orders[past.run_id] = base.as_of
+    stored = state.requests[request.request_id]
+    stored = msgspec.structs.replace(stored, reopened=past.run_id, as_of=base.as_of)
+    state.requests[request.request_id] = stored
+    return [
+        *effects,
+        PutEpoch(run_id=past.run_id, epoch=StoredEpoch(version=0, base=base)),
+        PutRequest(request_id=request.request_id, request=stored),
+    ]
+
+
+def _mark_open(state: OwnerState, past: Past, node_id: str, to: RunState, reason: str, now: datetime) -> list[Effect]:
+    run = state.runs[node_run_id(past.run_id, node_id)]
+    status = msgspec.structs.replace(run.status, version=state.next_token(), reason=reason)
+    run = msgspec.structs.replace(run, status=status, marked=to)
+    return put(state, run) + cancel_run(state, run, past.graph.job(node_id).cancel_grace, reason, now)
+
+
+def _wake(state: OwnerState, run_id: RunId) -> None:
+    state.epochs.busy[run_id] = None
+    state.epochs.touched[run_id] = None

@@ -1,0 +1,176 @@
+"""One epoch of a DAG as its owner counts it: what has ended, what is open, and what the rules have decided."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from schemas.ids import RunId
+from schemas.result import Result
+from schemas.words import RunState, TriggerRule
+from streams.core.dag.graph import Graph
+from streams.core.dag.trigger import OUTCOME, Ends, Outcome, Verdict, can_be_early, judge
+from streams.core.stored import EpochBase, NodeAgain, StoredNode
+
+_FIRST_TIME = NodeAgain()
+
+
+class Epoch:
+    """Part of the owner's state: only a step changes it. An end costs O(children), a child O(1)."""
+
+    __slots__ = (
+        "_counts",
+        "_done",
+        "_early",
+        "_known",
+        "attempts",
+        "base",
+        "chosen",
+        "ended",
+        "ends_as",
+        "graph",
+        "open",
+        "passed",
+        "run_id",
+        "states",
+        "to_decide",
+        "to_stop",
+        "undecided",
+    )
+
+    def __init__(self, run_id: RunId, graph: Graph) -> None:
+        size = len(graph.needed)
+        self.run_id, self.graph = run_id, graph
+        self.ends_as: RunState | None = None
+        """Told to stop: nothing new starts, and when all nodes have ended the DAG run ends as this."""
+        self.states: dict[RunState, int] = {}
+        """How many nodes are in which state; those without a state wait for their dependencies."""
+        self.base: EpochBase | None = None
+        """What an order left of it."""
+        self.attempts: dict[int, int] = {}
+        """That nodes which have ended have had; those without one are left out."""
+        self.ended: dict[int, RunState] = {}
+        self.chosen: dict[int, frozenset[int]] = {}
+        """Of nodes that chose: which of their children are followed."""
+        self.passed: dict[int, Result] = {}
+        """What nodes hand on to their children."""
+        self.open: set[int] = set()
+        """Nodes whose run is not final."""
+        self.undecided = size
+        self.to_decide: deque[int] = deque()
+        """Nodes that start or never run, in the order in which that became known."""
+        self.to_stop: deque[int] = deque()
+        """Open nodes that have to be told to stop."""
+        self._known = bytearray(size)
+        """Nodes that are in `to_decide`, or were."""
+        self._early = bytearray(map(can_be_early, graph.rules))
+        self._done = [0] * size
+        self._counts: dict[Outcome, list[int]] = {each: [0] * size for each in Outcome}
+
+    def _begin(self) -> None:
+        """What waits for nothing starts."""
+        for node, needed in enumerate(self.graph.needed):
+            if needed == 0 or self.graph.rules[node] is TriggerRule.ALWAYS:
+                self._announce(node)
+
+    def resume(self, later: Mapping[str, StoredNode]) -> None:
+        """As an earlier owner, or an order, left it: its base and what has ended since; open nodes have moved already;
+        the rest follows.
+        """
+        index = self.graph.index
+        nodes = {**self.base.nodes, **later} if self.base else later
+        ended = {index[node_id]: stored for node_id, stored in nodes.items() if node_id in index}
+        for node in ended:
+            self._known[node] = 1
+        for node, stored in ended.items():
+            self.move(node, None, stored.state)
+            self.end(node, stored)
+        self._begin()
+        if self.ends_as:
+            self.stop(self.ends_as)
+
+    def stored(self, node: int) -> StoredNode:
+        """A node that has ended."""
+        names, chosen = self.graph.dag.nodes, self.chosen.get(node)
+        return StoredNode(
+            state=self.ended[node],
+            passed=self.passed.get(node),
+            next_nodes=None if chosen is None else tuple(names[each].node_id for each in sorted(chosen)),
+            attempt=self.attempts.get(node, 0),
+        )
+
+    def again(self, node: int) -> NodeAgain:
+        """What a node that is about to run, or not, has behind it."""
+        if self.base is None:
+            return _FIRST_TIME
+        return self.base.again.get(self.graph.dag.nodes[node].node_id, _FIRST_TIME)
+
+    def why_again(self, node: int) -> str | None:
+        rerun_id = self.again(node).rerun_id
+        return self.base.reasons.get(rerun_id) if self.base and rerun_id else None
+
+    def verdict(self, node: int) -> Verdict:
+        counts = self._counts
+        ends = Ends(
+            needed=self.graph.needed[node],
+            succeeded=counts[Outcome.SUCCEEDED][node],
+            failed=counts[Outcome.FAILED][node],
+            skipped=counts[Outcome.SKIPPED][node],
+            upstream_failed=counts[Outcome.UPSTREAM_FAILED][node],
+        )
+        return judge(self.graph.rules[node], ends)
+
+    def move(self, node: int, before: RunState | None, after: RunState) -> None:
+        """A node is in another state."""
+        if before is not None:
+            self.states[before] -= 1
+        self.states[after] = self.states.get(after, 0) + 1
+        if not after.is_final:
+            self.open.add(node)
+            self._known[node] = 1
+
+    def end(self, node: int, stored: StoredNode) -> None:
+        """A node has ended, or never runs: its children count it, as skipped those that it did not choose."""
+        self.open.discard(node)
+        self.ended[node] = stored.state
+        if stored.attempt:
+            self.attempts[node] = stored.attempt
+        self.undecided -= 1
+        if stored.passed:
+            self.passed[node] = stored.passed
+        if stored.next_nodes is not None:
+            index = self.graph.index  # a DAG run that is open again may go by a version without some of them
+            self.chosen[node] = frozenset(index[each] for each in stored.next_nodes if each in index)
+        counts, skips = self._counts[OUTCOME[stored.state]], self._counts[Outcome.SKIPPED]
+        chosen, done, needed = self.chosen.get(node), self._done, self.graph.needed
+        for child in self.graph.children[node]:
+            if chosen is None or child in chosen:
+                counts[child] += 1
+            else:
+                skips[child] += 1
+            done[child] += 1
+            if done[child] == needed[child] or (self._early[child] and self.verdict(child) is not Verdict.WAIT):
+                self._announce(child)
+
+    def pass_over(self, node: int, stored: StoredNode) -> None:
+        """A node that waits for others never runs, whatever its rule says."""
+        self._known[node] = 1
+        if node in self.to_decide:
+            self.to_decide.remove(node)
+        self.move(node, None, stored.state)
+        self.end(node, stored)
+
+    def stop(self, ends_as: RunState) -> None:
+        """Nothing new starts, and what is open is told so; again if it was told before."""
+        self.ends_as = self.ends_as or ends_as
+        self.to_stop = deque(sorted(self.open))
+        for node in range(len(self._known)):
+            self._announce(node)
+
+    def counts(self) -> dict[RunState, int]:
+        return {state: number for state, number in self.states.items() if number}
+
+    def _announce(self, node: int) -> None:
+        if not self._known[node]:
+            self._known[node] = 1
+            self.to_decide.append(node)

@@ -1,0 +1,38 @@
+"""What people are told: why a node never ran, and what became of an epoch, which all its nodes decide."""
+
+from __future__ import annotations
+
+from schemas.words import RunState
+from streams.core.dag.epoch import Epoch
+from streams.core.dag.trigger import OUTCOME, Outcome
+
+MAX_NAMED = 5
+"""Nodes that a reason names; the rest is a number."""
+CHOSE_OTHERS = "that chose others"
+
+
+def result_of(epoch: Epoch) -> tuple[RunState, str | None]:
+    """Every node counts: a leaf that runs whatever happened does not hide a failure."""
+    if epoch.ends_as:
+        return epoch.ends_as, None
+    failed = [node for node, state in epoch.ended.items() if OUTCOME[state] is Outcome.FAILED]
+    held_up = epoch.states.get(RunState.UPSTREAM_FAILED, 0)
+    if not failed and not held_up:
+        return RunState.SUCCEEDED, None
+    names = ", ".join(epoch.graph.dag.nodes[node].node_id for node in sorted(failed)[:MAX_NAMED])
+    more = f" and {len(failed) - MAX_NAMED} more" if len(failed) > MAX_NAMED else ""
+    behind = f"; {held_up} could not run because of it" if held_up else ""
+    return RunState.FAILED, f"{len(failed)} of {len(epoch.ended)} nodes failed: {names}{more}{behind}"
+
+
+def why_not(epoch: Epoch, node: int) -> str:
+    """By the state of what the node depends on."""
+    graph = epoch.graph
+    counts: dict[str, int] = {}
+    for parent in graph.dag.nodes[node].depends_on:
+        number = graph.index[parent]
+        chosen = epoch.chosen.get(number)
+        word = epoch.ended[number].value if chosen is None or node in chosen else CHOSE_OTHERS
+        counts[word] = counts.get(word, 0) + 1
+    told = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
+    return f"trigger_rule {graph.rules[node].value}: of its dependencies {told}"

@@ -1,0 +1,129 @@
+"""Trigger rules: whether a node starts, waits or never runs, by what became of its dependencies (docs/dags.md)."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import assert_never
+
+import msgspec
+
+from schemas.words import RunState, TriggerRule
+
+
+class Verdict(Enum):
+    WAIT = "wait"
+    START = "start"
+    SKIP = "skipped"
+    UPSTREAM_FAILED = "upstream_failed"
+
+    __hash__ = object.__hash__
+
+
+class Outcome(Enum):
+    """What the end of a node means to those that depend on it."""
+
+    SUCCEEDED = 0
+    FAILED = 1
+    SKIPPED = 2
+    UPSTREAM_FAILED = 3
+
+    __hash__ = object.__hash__
+
+
+OUTCOME: dict[RunState, Outcome] = {
+    RunState.SUCCEEDED: Outcome.SUCCEEDED,
+    RunState.FAILED: Outcome.FAILED,
+    RunState.TIMED_OUT: Outcome.FAILED,
+    RunState.DEAD: Outcome.FAILED,
+    RunState.CANCELLED: Outcome.FAILED,
+    RunState.SKIPPED: Outcome.SKIPPED,
+    RunState.MISSED: Outcome.SKIPPED,
+    RunState.UPSTREAM_FAILED: Outcome.UPSTREAM_FAILED,
+}
+"""Of every final state."""
+
+
+class Ends(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How many dependencies a node has, and how many of them ended how."""
+
+    needed: int
+    succeeded: int = 0
+    failed: int = 0
+    skipped: int = 0
+    upstream_failed: int = 0
+
+    @property
+    def broken(self) -> int:
+        return self.failed + self.upstream_failed
+
+    @property
+    def is_done(self) -> bool:
+        return self.succeeded + self.failed + self.skipped + self.upstream_failed == self.needed
+
+
+def judge(rule: TriggerRule, ends: Ends) -> Verdict:
+    """A verdict other than WAIT stands, whatever ends later, and does not depend on the order of the ends.
+
+    Three rules start a node early. All others, and every verdict that a node does not run, wait until all its
+    dependencies have ended: else a skip that is heard of before a failure would count for more than it.
+    """
+    if ends.needed == 0 or rule is TriggerRule.ALWAYS or _starts_early(rule, ends):
+        return Verdict.START
+    return _when_done(rule, ends) if ends.is_done else Verdict.WAIT
+
+
+def can_be_early(rule: TriggerRule) -> bool:
+    """Whether the rule may start a node before all its dependencies have ended."""
+    return rule in _EARLY
+
+
+_EARLY = frozenset({TriggerRule.ONE_SUCCESS, TriggerRule.ONE_FAILED, TriggerRule.ONE_DONE, TriggerRule.ALWAYS})
+
+
+def _starts_early(rule: TriggerRule, ends: Ends) -> bool:
+    match rule:
+        case TriggerRule.ONE_SUCCESS:
+            return ends.succeeded > 0
+        case TriggerRule.ONE_FAILED:
+            return ends.broken > 0
+        case TriggerRule.ONE_DONE:
+            return ends.succeeded + ends.failed > 0
+        case _:
+            return False
+
+
+def _when_done(rule: TriggerRule, ends: Ends) -> Verdict:  # noqa: C901, PLR0911 - a table
+    """All dependencies have ended, and nothing has started the node early."""
+    match rule:
+        case TriggerRule.ALL_SUCCESS:
+            return _unless_broken(ends, or_skip=ends.skipped > 0)
+        case TriggerRule.ALL_FAILED:
+            return _or_skip(ends.broken == ends.needed)
+        case TriggerRule.ALL_DONE | TriggerRule.ALWAYS:
+            return Verdict.START
+        case TriggerRule.ONE_SUCCESS:
+            return _unless_broken(ends, or_skip=True)
+        case TriggerRule.ONE_FAILED | TriggerRule.ONE_DONE:
+            return Verdict.SKIP
+        case TriggerRule.NONE_FAILED:
+            return _unless_broken(ends, or_skip=False)
+        case TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS:
+            return _unless_broken(ends, or_skip=ends.succeeded == 0)
+        case TriggerRule.NONE_SKIPPED:
+            return _or_skip(ends.skipped == 0)
+        case TriggerRule.ALL_SKIPPED:
+            return _or_skip(ends.skipped == ends.needed)
+        case TriggerRule.ALL_DONE_MIN_ONE_SUCCESS:
+            return Verdict.START if ends.succeeded else _unless_broken(ends, or_skip=True)
+        case _:
+            assert_never(rule)
+
+
+def _or_skip(holds: bool) -> Verdict:  # noqa: FBT001 - the condition itself
+    return Verdict.START if holds else Verdict.SKIP
+
+
+def _unless_broken(ends: Ends, *, or_skip: bool) -> Verdict:
+    if ends.broken:
+        return Verdict.UPSTREAM_FAILED
+    return Verdict.SKIP if or_skip else Verdict.START

@@ -1,0 +1,148 @@
+"""A new version of a definition: what was open is decided under the old one, and the new one counts from there."""
+
+from __future__ import annotations
+
+import heapq
+from datetime import datetime
+from typing import assert_never
+
+from schemas.dag import DagSpec
+from schemas.ids import OwnerId
+from schemas.job import Definition, JobSpec
+from schemas.words import CatchupPolicy, OnDelete
+from streams.core.cancel import cancel_all, stop_backfills
+from streams.core.dag.graph import clock_of
+from streams.core.dag.versions import keep_version
+from streams.core.effects import DeadLetter, Effect, Origin, PutJob
+from streams.core.requests import release_parked
+from streams.core.schedule import InvalidScheduleError
+from streams.core.state import OwnerState
+from streams.core.stored import StoredJob
+from streams.core.tally import renew, tally_of
+from streams.core.tick import decide_job
+
+
+def apply_definition(state: OwnerState, definition: Definition, origin: Origin, now: datetime) -> list[Effect]:
+    """An event whose version is not newer than the one applied changes nothing (protocol I2)."""
+    owner = definition.owner
+    known = state.jobs.get(owner)
+    if known and definition.version <= known.version:
+        return []
+    changed_at = min(definition.valid_from, now)
+    since = changed_at
+    spec, dag = _specs(definition, known)
+    effects: list[Effect] = []
+    if known:
+        decided_until = _decided_until(known, state)
+        after_pause = None if definition.deleted else _after_pause(known, spec)
+        effects += decide_job(state, owner, decided_until, changed_at, now, after_pause)
+        effects += keep_version(state, owner, known) + _end_of_kind(state, known, definition, now)
+        since = max(changed_at, decided_until)
+    effects += renew(state, owner, deleted=definition.deleted)
+    stored = state.shared.job(
+        StoredJob(
+            version=definition.version,
+            valid_from=definition.valid_from,
+            since=since,
+            deleted=definition.deleted,
+            spec=spec,
+            dag=dag,
+        )
+    )
+    effects += [PutJob(owner=owner, job=stored)]
+    problems = [_unknown_class(definition, state), install(state, owner, stored)]
+    effects += [DeadLetter(reason=problem, owner=owner, origin=origin) for problem in problems if problem]
+    if definition.deleted and stored.spec.on_delete is OnDelete.CANCEL:
+        effects += cancel_all(state, owner, stored.spec.cancel_grace, "cancelled: its job was deleted", now)
+    if definition.deleted:
+        effects += stop_backfills(state, owner, "stopped: its job was deleted", now)
+    # A job that was just written counts from then, though the watermark may have gone past that (protocol O7).
+    effects += decide_job(state, owner, since, state.watermark, now)
+    state.freed.add(owner)  # the new version may let more runs be open
+    return effects + release_parked(state, owner, now)
+
+
+def install(state: OwnerState, owner: OwnerId, stored: StoredJob) -> str | None:
+    """Make `stored` what the owner goes by; recovery does so too. Returns why its schedule cannot be followed."""
+    state.jobs[owner] = stored
+    state.quarantined.discard(owner)
+    state.timers.remove(owner)
+    if stored.deleted:
+        heapq.heappush(state.deletions, (stored.valid_from, owner))
+    elif stored.spec.schedule is not None and not stored.spec.paused and not tally_of(state, owner).is_finished:
+        try:
+            state.timers.add(stored.spec, max(stored.since, state.watermark))
+        except InvalidScheduleError as error:
+            state.quarantined.add(owner)
+            return f"job {owner!r}: {error}"
+    return None
+
+
+def forget_deletions(state: OwnerState, now: datetime) -> list[Effect]:
+    """A deletion is remembered for the request TTL, and for as long as a run of the job is open."""
+    effects: list[Effect] = []
+    while state.deletions and state.deletions[0][0] <= now - state.rules.request_ttl:
+        deleted_at, owner = heapq.heappop(state.deletions)
+        stored = state.jobs.get(owner)
+        if stored is None or not stored.deleted or stored.valid_from > deleted_at:
+            continue
+        if state.open_runs.get(owner):
+            heapq.heappush(state.deletions, (now, owner))  # to be looked at again one TTL later
+            continue
+        del state.jobs[owner]
+        effects.append(PutJob(owner=owner, job=None))
+    return effects
+
+
+def _decided_until(known: StoredJob, state: OwnerState) -> datetime:
+    is_ticking = not (known.deleted or known.spec.paused)
+    return max(known.since, state.watermark) if is_ticking else known.since
+
+
+def _after_pause(known: StoredJob, spec: JobSpec) -> CatchupPolicy | None:
+    """What the new version has to say about the pause that it ends; None: it ends none."""
+    return spec.catchup_after_pause if known.spec.paused and not spec.paused else None
+
+
+def _specs(definition: Definition, known: StoredJob | None) -> tuple[JobSpec, DagSpec | None]:
+    """A deleted job's open runs go on under its last definition; a deletion of what was never known has none."""
+    match definition.spec:
+        case JobSpec() as job:
+            return job, None
+        case DagSpec() as dag:
+            return clock_of(dag), dag
+        case None if known is not None:
+            return known.spec, known.dag
+        case None:
+            return JobSpec(job_id=definition.owner, binary=""), None
+        case _:
+            assert_never(definition.spec)
+
+
+def _end_of_kind(state: OwnerState, known: StoredJob, definition: Definition, now: datetime) -> list[Effect]:
+    """A job and a DAG that follow each other under one id have nothing in common: what is open of the first ends."""
+    if definition.spec is None or isinstance(definition.spec, DagSpec) is (known.dag is not None):
+        return []
+    reason = f"cancelled: {definition.owner} is now a {definition.kind.value}"
+    return cancel_all(state, definition.owner, known.spec.cancel_grace, reason, now)
+
+
+def _unknown_class(definition: Definition, state: OwnerState) -> str | None:
+    found = [(who, name) for who, name in _classes(definition) if name and not state.rules.class_named(name)]
+    if not found:
+        return None
+    (who, name), allowed = found[0], ", ".join(each.name for each in state.rules.classes)
+    return f"{who}: timeout_class {name!r} is not configured; allowed are {allowed}; it counts as unset"
+
+
+def _classes(definition: Definition) -> list[tuple[str, str | None]]:
+    """Who asks for which."""
+    match definition.spec:
+        case JobSpec(timeout_class=name):
+            return [(f"job {definition.owner!r}", name)]
+        case DagSpec(nodes=nodes):
+            return [(f"DAG {definition.owner!r}, node {each.node_id!r}", each.timeout_class) for each in nodes]
+        case None:
+            return []
+        case _:
+            assert_never(definition.spec)

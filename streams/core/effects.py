@@ -1,0 +1,124 @@
+"""What a step wants done, as values; a batch of them goes out in one transaction (protocol, 'Owner')."""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.control import Kill
+from schemas.dag import DagSpec
+from schemas.dispatch import Dispatch
+from schemas.ids import OwnerId, RequestId, RunId
+from schemas.status import RunStatus
+from streams.core.run import Run
+from streams.core.stored import StoredBackfill, StoredEpoch, StoredJob, StoredNode, StoredRequest, Tally
+
+
+class PutRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Publish the run's status and store the run, or forget it when it is final."""
+
+    run: Run
+
+
+class PublishStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Publish what never was an open run: an occurrence that was skipped, a range that was missed."""
+
+    status: RunStatus
+
+
+class PutJob(msgspec.Struct, frozen=True, kw_only=True):
+    owner: OwnerId
+    job: StoredJob | None
+    """None: forget it."""
+
+
+class PutTally(msgspec.Struct, frozen=True, kw_only=True):
+    job_id: str
+    tally: Tally | None
+    """None: forget it."""
+
+
+class PutRequest(msgspec.Struct, frozen=True, kw_only=True):
+    request_id: RequestId
+    request: StoredRequest | None
+    """None: forget it."""
+
+
+class PutBackfill(msgspec.Struct, frozen=True, kw_only=True):
+    request_id: RequestId
+    backfill: StoredBackfill | None
+    """None: forget it."""
+
+
+class PutDag(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a DAG that is no longer the newest, and that open epochs go by."""
+
+    owner: OwnerId
+    version: int
+    dag: DagSpec | None
+    """None: forget it."""
+
+
+class PutEpoch(msgspec.Struct, frozen=True, kw_only=True):
+    run_id: RunId
+    epoch: StoredEpoch | None
+    """None: forget it."""
+
+
+class PutNode(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    run_id: RunId
+    """Of the node."""
+    node: StoredNode | None
+    """None: forget it."""
+
+
+class SendDispatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    dispatch: Dispatch
+
+
+class SendKill(msgspec.Struct, frozen=True, kw_only=True):
+    kill: Kill
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """The record that an input came in; topic names have no prefix."""
+
+    topic: str
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """Hand an input, or a run that is given up, to people, with a sentence that says what is wrong with it."""
+
+    reason: str
+    owner: str
+    origin: Origin | None
+    """None: no record is to blame; the clock found it."""
+    run: RunStatus | None = None
+    """What it is about, if it is a run."""
+
+
+class Forward(msgspec.Struct, frozen=True, kw_only=True):
+    """Hand a request that lies in the wrong partition to its home (protocol I6)."""
+
+    origin: Origin
+    owner: OwnerId
+    home: int
+
+
+Effect = (
+    PutRun
+    | PublishStatus
+    | PutJob
+    | PutTally
+    | PutRequest
+    | PutBackfill
+    | PutDag
+    | PutEpoch
+    | PutNode
+    | SendDispatch
+    | SendKill
+    | DeadLetter
+    | Forward
+)

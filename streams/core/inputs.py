@@ -1,0 +1,103 @@
+"""What an owner steps over: records of the input topics, what it has learned about the log, and the passing of time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from schemas.event import EventBatch
+from schemas.heartbeat import Heartbeat
+from schemas.ids import OwnerId, RunId
+from schemas.job import Definition
+from schemas.request import Request
+from streams.core.effects import Origin
+
+
+class DefinitionChanged(msgspec.Struct, frozen=True, kw_only=True):
+    definition: Definition
+    origin: Origin
+
+
+class RequestReceived(msgspec.Struct, frozen=True, kw_only=True):
+    request: Request
+    origin: Origin
+    appended_at: datetime
+
+
+class RequestMisplaced(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that lies in a partition which is not that of its job."""
+
+    owner: OwnerId
+    home: int
+    origin: Origin
+
+
+class ExecutorReported(msgspec.Struct, frozen=True, kw_only=True):
+    batch: EventBatch
+    appended_at: datetime
+
+
+class RecordRefused(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that cannot be understood."""
+
+    reason: str
+    owner: str
+    origin: Origin
+
+
+class HeartbeatHeard(msgspec.Struct, frozen=True, kw_only=True):
+    heartbeat: Heartbeat
+    appended_at: datetime
+
+
+class ClockAdvanced(msgspec.Struct, frozen=True, kw_only=True):
+    budget: int
+    """Effects that still fit the transaction."""
+
+
+class DispatchesCommitted(msgspec.Struct, frozen=True, kw_only=True):
+    """Where dispatches stand in their runs partition: (token, offset) by run."""
+
+    offsets: Mapping[RunId, tuple[int, int]]
+
+
+class DispatchesFound(msgspec.Struct, frozen=True, kw_only=True):
+    """The same after recovery, for those that are not claimed yet."""
+
+    offsets: Mapping[RunId, tuple[int, int]]
+
+
+class ClaimsSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """By timeout class: the offset up to which the executors' group has committed in this partition."""
+
+    claimed_below: Mapping[str, int]
+    as_of: datetime
+    """When that was asked for."""
+
+
+class CaughtUp(msgspec.Struct, frozen=True, kw_only=True):
+    """Events and heartbeats are applied up to an end that was fetched at `as_of`."""
+
+    as_of: datetime
+
+
+class WasAway(msgspec.Struct, frozen=True, kw_only=True):
+    """The owner could not commit or read until now."""
+
+
+Input = (
+    DefinitionChanged
+    | RequestReceived
+    | RequestMisplaced
+    | ExecutorReported
+    | RecordRefused
+    | HeartbeatHeard
+    | ClockAdvanced
+    | DispatchesCommitted
+    | DispatchesFound
+    | ClaimsSeen
+    | CaughtUp
+    | WasAway
+)

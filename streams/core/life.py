@@ -1,0 +1,253 @@
+"""How a run is born, waits, gets an attempt and ends: the moves that inputs and policies lead to."""
+
+from __future__ import annotations
+
+import heapq
+from datetime import datetime
+from typing import Any, assert_never
+
+import msgspec
+
+from schemas.dispatch import Dispatch
+from schemas.ids import OwnerId, RunId
+from schemas.job import JobSpec
+from schemas.result import Result
+from schemas.status import Attempt, RunStatus
+from schemas.words import AttemptEnd, RunKind, RunState
+from streams.core.dag.hand_on import record_bytes, why_too_much
+from streams.core.effects import DeadLetter, Effect, PutRun, SendDispatch
+from streams.core.pace import may_go, note_gone, take_slot
+from streams.core.promotion import first_class, limit_in
+from streams.core.retry import Again, Over, after_attempt
+from streams.core.run import Lane, Run, change_attempt, move, with_attempt
+from streams.core.specs import is_to_stop, payload_of, results_of, spec_of
+from streams.core.state import InFlight, OwnerState
+from streams.core.tally import count_end, starting_class
+
+MAX_DISPATCHES = 1_600
+"""Of one step: with their runs' records they must fit a transaction (protocol O6)."""
+
+
+_OF_DAGS = frozenset({RunKind.DAG, RunKind.NODE})
+
+
+class NewRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What makes a run the run it is."""
+
+    run_id: RunId
+    kind: RunKind
+    nominal_time: datetime
+    scheduled_time: datetime
+    node_id: str | None = None
+    request_id: str | None = None
+    payload: Any = None
+    rerun_id: str | None = None
+    attempts: int = 0
+    """That it has had before it was asked to run again."""
+    lane: Lane = Lane.LIVE
+    held: bool = False
+    """For others of its job to end."""
+    start_by: datetime | None = None
+
+
+def materialize(state: OwnerState, job: JobSpec, new: NewRun, now: datetime, reason: str | None = None) -> list[Effect]:
+    """A run is queued; it is dispatched when its time has come and there is room for it."""
+    timeout_class, learned = first_class_of(state, job, new.kind)
+    status = blank_status(job, new, queued_at=now, timeout_class=timeout_class)
+    why = "; ".join(each for each in (reason, learned) if each) or None
+    status = move(status, RunState.QUEUED, version=state.next_token(), at=now, reason=why)
+    due_at = new.scheduled_time
+    if new.lane is Lane.CATCH_UP and new.node_id is None:
+        due_at = max(due_at, take_slot(state, job.job_id, now))
+    run = Run(status=status, payload=new.payload, due_at=due_at, lane=new.lane, held=new.held, start_by=new.start_by)
+    state.expect_start(run)
+    if not run.held:
+        state.wait_until(due_at, run.run_id)
+    return put(state, run)
+
+
+def first_class_of(state: OwnerState, job: JobSpec, kind: RunKind) -> tuple[str | None, str | None]:
+    """Where it begins, and why there. Only jobs have a history to learn from, and a DAG run has no attempts."""
+    if kind is RunKind.DAG:
+        return None, None
+    if kind is RunKind.NODE:
+        return first_class(job, state.rules).name, None
+    timeout_class, learned = starting_class(state, job)
+    return timeout_class.name, learned
+
+
+def blank_status(
+    job: JobSpec, new: NewRun, *, queued_at: datetime | None = None, timeout_class: str | None = None
+) -> RunStatus:
+    """A status before its first transition."""
+    return RunStatus(
+        run_id=new.run_id,
+        job_id=job.job_id,
+        tenant=job.tenant,
+        kind=new.kind,
+        nominal_time=new.nominal_time,
+        scheduled_time=new.scheduled_time,
+        state=RunState.QUEUED,
+        version=0,
+        dag_id=job.job_id if new.kind in _OF_DAGS else None,
+        node_id=new.node_id,
+        request_id=new.request_id,
+        rerun_id=new.rerun_id,
+        attempt=new.attempts,
+        queued_at=queued_at,
+        timeout_class=timeout_class,
+    )
+
+
+def put(state: OwnerState, run: Run) -> list[Effect]:
+    state.keep(run)
+    return [PutRun(run=run)]
+
+
+def release_due(state: OwnerState, now: datetime) -> list[Effect]:
+    """Runs whose time has come enter the ready queue of their class."""
+    effects: list[Effect] = []
+    while state.waiting and state.waiting[0][0] <= now:
+        due_at, run_id = heapq.heappop(state.waiting)
+        run = state.runs.get(run_id)
+        if run is None or run.open_attempt or run.due_at != due_at:
+            continue
+        if run.status.kind is RunKind.DAG:
+            state.epochs.due.append(run_id)
+            continue
+        if run.state is RunState.RETRY_WAIT:
+            run = msgspec.structs.replace(
+                run, status=move(run.status, RunState.QUEUED, version=state.next_token(), at=now)
+            )
+            effects += put(state, run)
+        state.make_ready(run)
+    return effects
+
+
+def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
+    """Dispatch from the ready queues while the windows of this partition have room (protocol D1)."""
+    effects: list[Effect] = []
+    budget = MAX_DISPATCHES
+    state.may_dispatch_more = False
+    state.catchup_wake = None
+    for timeout_class, queue in state.ready.items():
+        free = _window(state, timeout_class) - state.in_flight_count[timeout_class]
+        room = min(free, budget)
+        while queue and room > 0 and state.results_room > 0 and may_go(state, queue[0][0], now):
+            lane, due_at, run_id = heapq.heappop(queue)
+            run = state.runs.get(run_id)
+            if run is None or not _is_ready(run, due_at, timeout_class) or is_to_stop(state, run):
+                continue
+            effects += _dispatch(state, run, now)
+            note_gone(state, lane, now)
+            room -= 1
+            budget -= 1
+        state.may_dispatch_more |= bool(queue) and free > 0 and (budget == 0 or state.results_room <= 0)
+    return effects
+
+
+def _is_ready(run: Run, due_at: datetime, timeout_class: str) -> bool:
+    """Whether this place in the queue is still its own: it may have been cancelled since, and asked to run again."""
+    is_waiting = run.state is RunState.QUEUED and not run.open_attempt and not run.held
+    return is_waiting and run.due_at == due_at and run.status.timeout_class == timeout_class
+
+
+def end_attempt(
+    state: OwnerState, run: Run, end: AttemptEnd, now: datetime, *, next_class: str | None = None, **facts: Any
+) -> list[Effect]:
+    """The open attempt of `run` is over; its job's policy says what follows."""
+    state.land(run.run_id)
+    verdict = after_attempt(run, spec_of(state, run), end, facts.get("exit_code"), facts.get("reason"), now)
+    status = change_attempt(run.status, version=state.next_token(), end=end, **facts)
+    match verdict:
+        case Over(state=to, reason=reason):
+            status = move(status, to, version=state.next_token(), at=now, reason=reason or None)
+            run = msgspec.structs.replace(run, status=status)
+            return put(state, run) + _dead_letter(run) + count_end(state, run)
+        case Again():
+            run = msgspec.structs.replace(run, status=status)
+            return _again(state, run, verdict, end, now, next_class or status.timeout_class)
+        case _:
+            assert_never(verdict)
+
+
+def _dead_letter(run: Run) -> list[Effect]:
+    """A run that is given up goes to people as well."""
+    if run.state is not RunState.DEAD:
+        return []
+    status = run.status
+    reason = f"run {run.run_id!r} is dead: {status.reason}"
+    return [DeadLetter(reason=reason, owner=status.job_id, origin=None, run=status)]
+
+
+def _again(
+    state: OwnerState, run: Run, verdict: Again, end: AttemptEnd, now: datetime, timeout_class: str | None
+) -> list[Effect]:
+    to = RunState.RETRY_WAIT if verdict.wait else RunState.QUEUED
+    reason = run.status.attempts[-1].reason or end.value
+    status = move(run.status, to, version=state.next_token(), at=now, reason=reason)
+    due_at = now + verdict.wait
+    run = msgspec.structs.replace(
+        run,
+        status=msgspec.structs.replace(status, timeout_class=timeout_class),
+        failures=verdict.failures,
+        infra_failures=verdict.infra_failures,
+        due_at=due_at,
+    )
+    state.expect_start(run)
+    state.wait_until(due_at, run.run_id)
+    return put(state, run)
+
+
+def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
+    job = spec_of(state, run)
+    name = run.status.timeout_class or ""
+    results = results_of(state, run)
+    size = record_bytes(results)
+    refusal = why_too_much(results, size)
+    if refusal:
+        status = move(run.status, RunState.FAILED, version=state.next_token(), at=now, reason=refusal)
+        return put(state, msgspec.structs.replace(run, status=status))
+    state.results_room -= size
+    token = state.next_token()
+    attempt = Attempt(attempt=run.status.attempt + 1, token=token, timeout_class=name, dispatched_at=now)
+    status = with_attempt(run.status, attempt, version=state.next_token())
+    run = msgspec.structs.replace(run, status=status, tried_since=run.tried_since or now)
+    state.take_off(run.run_id, InFlight(token=token, timeout_class=name, dispatched_at=now))
+    return [*put(state, run), SendDispatch(dispatch=_dispatch_of(state, run, job, attempt, results))]
+
+
+def _dispatch_of(
+    state: OwnerState, run: Run, job: JobSpec, attempt: Attempt, results: dict[str, Result | None] | None
+) -> Dispatch:
+    rules = state.rules
+    timeout_class = rules.class_named(attempt.timeout_class) or rules.classes[-1]
+    return Dispatch(
+        run_id=run.run_id,
+        owner=OwnerId(job.job_id),
+        job_id=job.job_id,
+        attempt=attempt.attempt,
+        token=attempt.token,
+        timeout_class=attempt.timeout_class,
+        nominal_time=run.status.nominal_time,
+        scheduled_time=run.status.scheduled_time,
+        binary=job.binary,
+        sha256=job.sha256,
+        args=job.args,
+        env=job.env,
+        payload=payload_of(state, run, job),
+        limit=limit_in(timeout_class, job),
+        valid_for=rules.dispatch_valid_for,
+        claim_grace=rules.claim_grace,
+        lease=rules.lease,
+        checkpoint=run.checkpoint,
+        results=results,
+    )
+
+
+def _window(state: OwnerState, timeout_class: str) -> int:
+    """What the executor that holds this partition takes: the newest heartbeat that mentions it says so."""
+    views = [view for view in state.executors.values() if timeout_class in view.windows]
+    if not views:
+        return state.rules.probe_window
+    return max(views, key=lambda view: view.heard_at).windows[timeout_class]

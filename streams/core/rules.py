@@ -1,0 +1,43 @@
+"""The settings that the core decides by: values, given once, the same on every worker."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from schemas.classes import TimeoutClass, parse_classes
+from schemas.settings import DEFAULT_CLASSES
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    classes: tuple[TimeoutClass, ...] = parse_classes(DEFAULT_CLASSES)
+    """The shortest first."""
+    dispatch_valid_for: timedelta = timedelta(seconds=60)
+    """D (protocol D2)."""
+    claim_grace: timedelta = timedelta(seconds=15)
+    """From a claim that was seen to the event that must follow it (protocol D4, D5)."""
+    lease: timedelta = timedelta(seconds=30)
+    """Silence after which an attempt is lost (protocol L1)."""
+    request_ttl: timedelta = timedelta(days=7)
+    """How long a request id and a deletion are remembered (protocol I2, I5)."""
+    park_limit: timedelta = timedelta(seconds=60)
+    """How long a request waits for its definition (protocol I4)."""
+    max_parked: int = 10_000
+    """Requests of one owner partition that may wait for their definition: they are held in memory."""
+    catchup_rate_per_job: int = 600
+    """Runs a minute in which one job catches up with what it missed."""
+    catchup_rate_per_partition: int = 30_000
+    """Runs a minute in which all jobs of a partition catch up: live work goes first, and the fleet is not flooded."""
+    resume_limit: int = 1_000
+    """Occurrences of a pause that one definition change may have run: they are one transaction."""
+    probe_window: int = 2
+    """Dispatches into a runs partition of whose executor nothing is known (protocol D1)."""
+    count_limit: int = 10_000
+    """Occurrences of a missed range are counted up to here: counting must not stop the clock."""
+
+    def class_named(self, name: str) -> TimeoutClass | None:
+        for each in self.classes:
+            if each.name == name:
+                return each
+        return None

@@ -1,0 +1,58 @@
+"""One copy of each value that many jobs have in common: most of what a million definitions weigh."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from schemas.job import JobSpec
+from streams.core.stored import StoredJob
+
+T = TypeVar("T")
+
+MAX_SHARED = 10_000
+"""Values of a partition; what is beyond them keeps its own copy."""
+_NO_ENV: dict[str, str] = {}
+
+
+class Shared:
+    """The values, by themselves. Nothing is decided by it."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self) -> None:
+        self._values: dict[Any, Any] = {}
+
+    def job(self, stored: StoredJob) -> StoredJob:
+        """The same, in less memory."""
+        since = stored.valid_from if stored.since == stored.valid_from else stored.since
+        return msgspec.structs.replace(stored, since=since, spec=self._spec(stored.spec))
+
+    def _spec(self, spec: JobSpec) -> JobSpec:
+        """Args and payloads are mostly each job's own."""
+        one = self._one
+        return msgspec.structs.replace(
+            spec,
+            binary=one(spec.binary),
+            tenant=one(spec.tenant),
+            schedule=one(spec.schedule),
+            timezone=one(spec.timezone),
+            sha256=one(spec.sha256),
+            env=spec.env or _NO_ENV,
+            timeout=one(spec.timeout),
+            timeout_class=one(spec.timeout_class),
+            initial_interval=one(spec.initial_interval),
+            max_interval=one(spec.max_interval),
+            catchup_window=one(spec.catchup_window),
+            misfire_grace=one(spec.misfire_grace),
+            start_deadline=one(spec.start_deadline),
+            max_retry_duration=one(spec.max_retry_duration),
+            jitter=one(spec.jitter),
+            cancel_grace=one(spec.cancel_grace),
+        )
+
+    def _one(self, value: T) -> T:
+        if len(self._values) >= MAX_SHARED:
+            return cast("T", self._values.get(value, value))
+        return cast("T", self._values.setdefault(value, value))

@@ -1,0 +1,43 @@
+"""What a run goes by: its job's newest definition, or its node in the version that its epoch began with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.ids import OwnerId, dag_run_of
+from schemas.job import JobSpec
+from schemas.result import Result
+from streams.core.dag.epoch import Epoch
+from streams.core.dag.hand_on import results_for
+from streams.core.run import Run
+from streams.core.state import OwnerState
+
+
+def spec_of(state: OwnerState, run: Run) -> JobSpec:
+    epoch = epoch_of(state, run)
+    if epoch is None or run.status.node_id is None:
+        return state.jobs[OwnerId(run.status.job_id)].spec
+    return epoch.graph.job(run.status.node_id)
+
+
+def epoch_of(state: OwnerState, run: Run) -> Epoch | None:
+    """Of a node's run the one that it belongs to."""
+    return None if run.status.node_id is None else state.epochs.by_run[dag_run_of(run.run_id)]
+
+
+def is_to_stop(state: OwnerState, run: Run) -> bool:
+    """Whether it is a node of a DAG run that was told to stop, though it may not have been its turn yet."""
+    epoch = epoch_of(state, run)
+    return epoch is not None and epoch.ends_as is not None
+
+
+def results_of(state: OwnerState, run: Run) -> dict[str, Result | None] | None:
+    """What a node gets of those that it depends on; None: it depends on nothing, or is a job's run."""
+    epoch = epoch_of(state, run)
+    return results_for(epoch, run.status.node_id or "") if epoch else None
+
+
+def payload_of(state: OwnerState, run: Run, spec: JobSpec) -> Any:
+    """What the request said for the run, or for the whole DAG run; else what the definition says."""
+    asked_for = run.payload if run.status.node_id is None else state.runs[dag_run_of(run.run_id)].payload
+    return spec.payload if asked_for is None else asked_for

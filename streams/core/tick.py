@@ -1,0 +1,182 @@
+"""The tick: decide every occurrence in (W, now], in one order, as far as one transaction holds (protocol O6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import assert_never
+
+import msgspec
+
+from schemas.ids import OwnerId, missed_range_id, occurrence_run_id
+from schemas.job import JobSpec
+from schemas.words import CatchupPolicy, RunKind, RunState
+from streams.core.catchup import Decision, RecordRange, RunOccurrence, decide, decide_pause
+from streams.core.effects import DeadLetter, Effect, PublishStatus
+from streams.core.jitter import scheduled_time
+from streams.core.life import NewRun, blank_status, materialize
+from streams.core.overlap import Hold, Replace, Skip, Start, on_overlap, stop_others
+from streams.core.run import Lane, move
+from streams.core.state import OwnerState
+from streams.core.stored import Cursor
+from streams.core.tally import count_made, finish, reason_to_refuse, tally_of
+from streams.core.timers import Timer, timer_of
+
+
+def advance_clock(state: OwnerState, now: datetime, budget: int) -> list[Effect]:
+    """Decide what is due. If more than `budget` effects come of it, the rest waits behind `state.cursor`.
+
+    While there is a cursor, the tick that was cut goes on as of its own `now`; definitions wait for its end.
+    """
+    as_of = state.cursor.now if state.cursor else now
+    if as_of < state.watermark:
+        return []
+    effects: list[Effect] = []
+    due = state.timers.take_due(as_of)
+    for index, timer in enumerate(due):
+        cut = _decide_timer(state, timer, as_of, effects, budget)
+        if cut:
+            state.cursor = cut
+            state.timers.put_back(due[index:])
+            return effects
+        state.timers.advance(timer, as_of)
+    state.cursor = None
+    state.watermark = as_of
+    return effects
+
+
+def decide_job(
+    state: OwnerState,
+    owner: OwnerId,
+    after: datetime,
+    until: datetime,
+    now: datetime,
+    after_pause: CatchupPolicy | None = None,
+) -> list[Effect]:
+    """Decide one job's occurrences in (after, until], ahead of the tick: its definition changes (protocol O7).
+
+    With `after_pause` that change ends a pause, and this is what becomes of the pause.
+    """
+    stored = state.jobs[owner]
+    if after >= until or stored.deleted or stored.spec.schedule is None or owner in state.quarantined:
+        return []
+    effects: list[Effect] = []
+    try:
+        timer = timer_of(stored.spec)
+        decisions = (
+            decide(stored.spec, timer, after, until, now, state.rules)
+            if after_pause is None
+            else decide_pause(stored.spec, timer, after, until, after_pause, state.rules)
+        )
+        for decision in decisions:
+            effects += _carry_out(state, stored.spec, timer, decision, now)
+    except Exception as error:  # noqa: BLE001 - as in the tick (protocol I7)
+        effects += _quarantine(state, owner, error)
+    return effects
+
+
+def _decide_timer(state: OwnerState, timer: Timer, now: datetime, effects: list[Effect], budget: int) -> Cursor | None:
+    """Returns where it stopped, or None if the timer is done up to `now`."""
+    resumed = state.cursor if state.cursor and state.cursor.timer_key == timer.key else None
+    for job_id in timer.from_member(resumed.job_id if resumed else ""):
+        through = resumed.decided_through if resumed and resumed.job_id == job_id else state.watermark
+        try:
+            for nominal in _decide_member(state, timer, OwnerId(job_id), through, now, effects):
+                if len(effects) >= budget:
+                    return Cursor(now=now, timer_key=timer.key, job_id=job_id, decided_through=nominal)
+        except Exception as error:  # noqa: BLE001 - one job's defect must not stop the clock of all (protocol I7)
+            effects += _quarantine(state, job_id, error)
+    return None
+
+
+def _decide_member(
+    state: OwnerState, timer: Timer, owner: OwnerId, through: datetime, now: datetime, effects: list[Effect]
+) -> Iterator[datetime]:
+    """Yields how far it has decided after each decision."""
+    stored = state.jobs[owner]
+    for decision in decide(stored.spec, timer, max(stored.since, through), now, now, state.rules):
+        effects += _carry_out(state, stored.spec, timer, decision, now)
+        yield _last_time(decision)
+
+
+def _carry_out(state: OwnerState, job: JobSpec, timer: Timer, decision: Decision, now: datetime) -> list[Effect]:
+    match decision:
+        case RunOccurrence():
+            return _run_or_skip(state, job, timer, decision, now)
+        case RecordRange():
+            return [_record_range(state, job, decision, now)]
+        case _:
+            assert_never(decision)
+
+
+def _occurrence(job: JobSpec, timer: Timer, due: RunOccurrence, kind: RunKind) -> NewRun:
+    nominal = due.nominal_time
+    following = timer.next_after(nominal) if job.jitter else None
+    at = scheduled_time(job.job_id, nominal, job.jitter, following)
+    return NewRun(
+        run_id=occurrence_run_id(job.job_id, nominal),
+        kind=kind,
+        nominal_time=nominal,
+        scheduled_time=at,
+        lane=Lane.CATCH_UP if due.is_late else Lane.LIVE,
+        start_by=at + job.start_deadline if job.start_deadline else None,
+    )
+
+
+def _run_or_skip(state: OwnerState, job: JobSpec, timer: Timer, due: RunOccurrence, now: datetime) -> list[Effect]:
+    if tally_of(state, job.job_id).is_finished:
+        return []
+    new = _occurrence(job, timer, due, state.kind_of(job.job_id, RunKind.SCHEDULED))
+    if new.run_id in state.runs:
+        return []  # a backfill of what was due during a pause came before its catch-up
+    refusal = reason_to_refuse(state, job)
+    verdict = Skip(reason=refusal) if refusal else on_overlap(state, job, now)
+    match verdict:
+        case Start():
+            return count_made(state, job) + materialize(state, job, new, now)
+        case Skip(reason=reason):
+            skipped = move(blank_status(job, new), RunState.SKIPPED, version=state.next_token(), at=now, reason=reason)
+            return [PublishStatus(status=skipped), *finish(state, job)]
+        case Hold(reason=reason):
+            return _hold(state, job, new, reason, now)
+        case Replace(grace=grace):
+            stopped = stop_others(state, job, grace, f"overlap: {new.run_id} takes its place", now)
+            return stopped + _hold(state, job, new, "overlap: waits until the runs before it are gone", now)
+        case _:
+            assert_never(verdict)
+
+
+def _hold(state: OwnerState, job: JobSpec, new: NewRun, reason: str, now: datetime) -> list[Effect]:
+    """Queued, and let go by the end of others: at once if they have ended already."""
+    state.freed.add(job.job_id)
+    held = msgspec.structs.replace(new, held=True)
+    return count_made(state, job) + materialize(state, job, held, now, reason)
+
+
+def _record_range(state: OwnerState, job: JobSpec, range_: RecordRange, now: datetime) -> PublishStatus:
+    missed = range_.missed
+    new = NewRun(
+        run_id=missed_range_id(job.job_id, missed.first, missed.last),
+        kind=state.kind_of(job.job_id, RunKind.SCHEDULED),
+        nominal_time=missed.first,
+        scheduled_time=missed.first,
+    )
+    status = move(blank_status(job, new), range_.state, version=state.next_token(), at=now, reason=range_.reason)
+    return PublishStatus(status=msgspec.structs.replace(status, missed=missed))
+
+
+def _quarantine(state: OwnerState, job_id: str, error: Exception) -> list[Effect]:
+    state.quarantined.add(job_id)
+    state.timers.remove(job_id)
+    reason = f"job {job_id!r} is quarantined until its definition changes: {type(error).__name__}: {error}"
+    return [DeadLetter(reason=reason, owner=job_id, origin=None)]
+
+
+def _last_time(decision: Decision) -> datetime:
+    match decision:
+        case RunOccurrence(nominal_time=nominal):
+            return nominal
+        case RecordRange(missed=missed):
+            return missed.last
+        case _:
+            assert_never(decision)

@@ -1,0 +1,161 @@
+"""Timers: jobs that share a schedule share one, so that a tick costs O(due) and never O(jobs) (design, idea 4)."""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from schemas.job import JobSpec
+from schemas.times import EPOCH, rfc3339
+from streams.core.schedule import DstRules, Every, Schedule, next_after, occurrences, parse_schedule
+
+
+@dataclass(slots=True, kw_only=True)
+class Timer:
+    """One distinct (schedule, zone, DST rules, phase), and the jobs that follow it."""
+
+    key: str
+    schedule: Schedule
+    zone: str
+    dst: DstRules
+    phase: datetime | None
+    next_time: datetime | None
+    """The first nominal time that is not decided; None: never again."""
+    nothing_after: datetime = EPOCH
+    """Between this instant and `next_time` there is no nominal time."""
+    members: set[str] = field(default_factory=set)
+    _order: list[str] | None = None
+    _last_stretch: tuple[datetime, datetime, int, list[datetime]] | None = None
+
+    def from_member(self, job_id: str) -> Iterator[str]:
+        """Jobs in the order in which a tick decides them, beginning with `job_id`, or all for the empty string."""
+        if self._order is None:
+            self._order = sorted(self.members)
+        order = self._order
+        for index in range(bisect_left(order, job_id), len(order)):
+            yield order[index]
+
+    def add(self, job_id: str) -> None:
+        self.members.add(job_id)
+        self._order = None
+
+    def discard(self, job_id: str) -> None:
+        self.members.discard(job_id)
+        self._order = None
+
+    def between(self, after: datetime, until: datetime, limit: int) -> list[datetime]:
+        """The occurrences in (after, until], at most `limit`. All members mostly ask for the same stretch."""
+        last = self._last_stretch
+        if last is None or last[:3] != (after, until, limit):
+            found = occurrences(self.schedule, self.zone, self.dst, after, until, limit, self.phase)
+            last = self._last_stretch = (after, until, limit, found)
+        return last[3]
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        return next_after(self.schedule, self.zone, self.dst, instant, self.phase)
+
+
+class Timers:
+    """All timers of one owner, found by when they are due."""
+
+    __slots__ = ("_by_key", "_heap", "_key_of_job")
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, Timer] = {}
+        self._key_of_job: dict[str, str] = {}
+        self._heap: list[tuple[datetime, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def add(self, job: JobSpec, after: datetime) -> None:
+        """`job` (which has a schedule) is decided from `after` on. Raises `InvalidSchedule` and changes nothing."""
+        timer = self._shared(job, after)
+        timer.add(job.job_id)
+        self._key_of_job[job.job_id] = timer.key
+
+    def remove(self, job_id: str) -> None:
+        key = self._key_of_job.pop(job_id, None)
+        if key is None:
+            return
+        timer = self._by_key[key]
+        timer.discard(job_id)
+        if not timer.members:
+            del self._by_key[key]
+
+    def __iter__(self) -> Iterator[Timer]:
+        return iter(self._by_key.values())
+
+    def next_time(self) -> datetime | None:
+        """When the next timer is due."""
+        while self._heap:
+            at, key = self._heap[0]
+            timer = self._by_key.get(key)
+            if timer is not None and timer.next_time == at:
+                return at
+            heapq.heappop(self._heap)
+        return None
+
+    def take_due(self, until: datetime) -> list[Timer]:
+        """The timers due by `until`, by key: the order in which a tick decides. Each must be advanced or put back."""
+        due: dict[str, Timer] = {}
+        while (at := self.next_time()) is not None and at <= until:
+            _, key = heapq.heappop(self._heap)
+            due[key] = self._by_key[key]
+        return [due[key] for key in sorted(due)]
+
+    def put_back(self, timers: Iterable[Timer]) -> None:
+        for timer in timers:
+            self._push(timer)
+
+    def advance(self, timer: Timer, after: datetime) -> None:
+        """All occurrences up to `after` are decided for all members."""
+        timer.next_time, timer.nothing_after = timer.next_after(after), after
+        self._push(timer)
+
+    def _shared(self, job: JobSpec, after: datetime) -> Timer:
+        schedule = parse_schedule(job.schedule or "")
+        found = self._by_key.get(_key(job, schedule))
+        if found is None:
+            found = timer_of(job)
+            self._by_key[found.key] = found
+            self.advance(found, after)
+        elif after < found.nothing_after:
+            self._set_back(found, after)
+        return found
+
+    def _set_back(self, timer: Timer, after: datetime) -> None:
+        earlier, timer.nothing_after = timer.next_after(after), after
+        if earlier != timer.next_time:
+            timer.next_time = earlier
+            self._push(timer)
+
+    def _push(self, timer: Timer) -> None:
+        if timer.next_time is not None:
+            heapq.heappush(self._heap, (timer.next_time, timer.key))
+
+
+def timer_of(job: JobSpec) -> Timer:
+    """The timer that `job` would follow, on its own. Raises `InvalidSchedule`."""
+    schedule = parse_schedule(job.schedule or "")
+    return Timer(
+        key=_key(job, schedule),
+        schedule=schedule,
+        zone=job.timezone,
+        dst=DstRules(gap=job.dst_gap.value, fold=job.dst_fold.value if job.dst_fold else None),
+        phase=_phase(job, schedule),
+        next_time=None,
+    )
+
+
+def _key(job: JobSpec, schedule: Schedule) -> str:
+    phase = _phase(job, schedule)
+    fold = job.dst_fold.value if job.dst_fold else ""
+    return f"{job.schedule}|{job.timezone}|{job.dst_gap.value}|{fold}|{rfc3339(phase) if phase else ''}"
+
+
+def _phase(job: JobSpec, schedule: Schedule) -> datetime | None:
+    return job.starts_at if isinstance(schedule, Every) else None

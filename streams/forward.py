@@ -1,0 +1,85 @@
+"""Hands foreign requests on to their home partitions, before the transaction that passes them by (decision 0009)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from schemas.settings import Connections
+from streams.owner.records import Forwarding
+from streams.produce import produce
+
+log = structlog.get_logger()
+
+MARK = "forwarded"
+"""The header of a record that was moved once, with where it was found; it is not moved again (protocol I6)."""
+FORWARD_TIMEOUT_SECONDS = 10.0
+LINGER_MS = 1
+_POLL_SECONDS = 0.1
+
+
+def is_marked(headers: Collection[tuple[str, bytes | None]] | None) -> bool:
+    return any(name == MARK for name, _ in headers or ())
+
+
+class Forwarder:
+    """One for all holders of a worker; it connects when there is something to forward for the first time."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._lock = threading.Lock()
+        self._producer: Producer | None = None
+
+    def forward(self, records: Collection[Forwarding]) -> None:
+        """Returns once every record is acknowledged; any failure raises, and some of them may have arrived."""
+        if not records:
+            return
+        producer = self._connected()
+        outcomes: list[KafkaError | None] = []
+
+        def on_delivery(error: KafkaError | None, _: Message) -> None:
+            outcomes.append(error)
+
+        for record in records:
+            self._produce(producer, record, on_delivery)
+        while len(outcomes) < len(records):
+            producer.poll(_POLL_SECONDS)  # each outcome comes within the message timeout
+        failure = next(filter(None, outcomes), None)
+        if failure is not None:
+            self._disconnect(producer)
+            raise KafkaException(failure)
+        log.info("requests_forwarded", requests=len(records))
+
+    def _connected(self) -> Producer:
+        with self._lock:
+            if self._producer is None:
+                self._producer = Producer(
+                    self._connections.kafka(
+                        enable_idempotence=True,  # what was in order stays in order: a request, and its cancellation
+                        message_timeout_ms=int(FORWARD_TIMEOUT_SECONDS * 1000),
+                        linger_ms=LINGER_MS,
+                    )
+                )
+            return self._producer
+
+    def _disconnect(self, producer: Producer) -> None:
+        """A failed idempotent producer may never work again; the next one does."""
+        with self._lock:
+            if self._producer is producer:
+                self._producer = None
+
+    def _produce(
+        self, producer: Producer, record: Forwarding, on_delivery: Callable[[KafkaError | None, Message], None]
+    ) -> None:
+        produce(
+            producer,
+            self._connections.topic(record.topic),
+            value=record.value,
+            key=record.key.encode(),
+            partition=record.partition,
+            headers=[(MARK, record.found_at.encode())],
+            on_delivery=on_delivery,
+        )

@@ -1,0 +1,90 @@
+"""What the brokers say about consumer groups: who holds a partition, and how far a group has committed.
+
+Through aiokafka and a connection of its own for each question: an admin client of librdkafka that has seen its broker
+die waits for the group's coordinator for ever, and destroying it while it waits ends the process (docs/facts.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.errors import KafkaError
+
+from schemas.errors import TidemillError
+from schemas.settings import Connections
+from schemas.topics import CDC, executor_group, runs_topic
+from streams.security import admin_options
+
+T = TypeVar("T")
+
+ANSWER_SECONDS = 5.0
+"""A broker that is there answers within milliseconds; whoever waits for one that is not asks again."""
+_STABLE = "Stable"
+
+
+class LogUnreachableError(TidemillError):
+    """The brokers did not answer in time."""
+
+
+class Groups:
+    """Thread-safe: each question is asked in an event loop of its own."""
+
+    def __init__(self, connections: Connections, stream_group: str, worker_id: str) -> None:
+        self._connections = connections
+        self._stream_group = stream_group
+        self._worker_id = worker_id
+
+    def holds(self, partition: int) -> bool | None:
+        """Whether this worker still holds the partition (protocol O4), as the coordinator sees it and not the client:
+        a worker that was frozen believes what was true before. None while the group is between two assignments.
+        """
+        state, members = self._ask(lambda admin: _describe(admin, self._stream_group))
+        if state != _STABLE:
+            return None
+        wanted = (self._connections.topic(CDC), partition)
+        return any(client_id == self._worker_id and wanted in held for client_id, held in members)
+
+    def committed(self, timeout_class: str, partition: int) -> int:
+        """How far the executors have claimed this partition of their class; 0: nothing."""
+        group = executor_group(self._connections.topic_prefix, timeout_class)
+        where = TopicPartition(self._connections.topic(runs_topic(timeout_class)), partition)
+        offsets = self._ask(lambda admin: admin.list_consumer_group_offsets(group, partitions=[where]))
+        return max(int(offsets[where].offset), 0)
+
+    def _ask(self, question: Callable[[Any], Awaitable[T]]) -> T:
+        try:
+            return asyncio.run(asyncio.wait_for(self._connected(question), ANSWER_SECONDS))
+        except (TimeoutError, OSError, KafkaError) as error:
+            raise LogUnreachableError(f"no answer about a consumer group: {error!r}") from error
+
+    async def _connected(self, question: Callable[[Any], Awaitable[T]]) -> T:
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=self._connections.kafka_bootstrap,
+            client_id=f"{self._worker_id}-groups",
+            request_timeout_ms=int(ANSWER_SECONDS * 1000),
+            **admin_options(self._connections.kafka_options),
+        )
+        await admin.start()
+        try:
+            return await question(admin)
+        finally:
+            await admin.close()
+
+
+async def _describe(admin: Any, group: str) -> tuple[str, list[tuple[str, set[tuple[str, int]]]]]:
+    """The group's state; of each member its client id and the (topic, partition)s assigned to it."""
+    (answer,) = await admin.describe_consumer_groups([group])
+    _, _, state, _, _, members, *_ = answer.groups[0]
+    return state, [(client_id, _assigned(assignment)) for _, client_id, _, _, assignment in members]
+
+
+def _assigned(data: bytes) -> set[tuple[str, int]]:
+    if not data:
+        return set()
+    assignment = ConsumerProtocolMemberAssignment.decode(data).assignment
+    return {(topic, partition) for topic, partitions in assignment for partition in partitions}

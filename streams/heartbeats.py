@@ -1,0 +1,116 @@
+"""Reads the topic `executors` once for all owners of a worker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import Any
+
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+from schemas.codec import decode
+from schemas.ends import is_end_of_file
+from schemas.errors import UndecodableError
+from schemas.heartbeat import ExecutorState, Heartbeat
+from schemas.ids import ExecutorId
+from schemas.settings import Connections
+from schemas.times import from_epoch_ms
+from schemas.topics import EXECUTORS
+from streams.core.inputs import HeartbeatHeard
+
+log = structlog.get_logger()
+
+POLL_SECONDS = 0.5
+_CHUNK = 1_000
+
+
+class Heartbeats(threading.Thread):
+    """Hands every heartbeat to `deliver`; `read` says how far, after the delivery."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        worker_id: str,
+        deliver: Callable[[HeartbeatHeard], None],
+        on_crashed: Callable[[], None],
+    ) -> None:
+        super().__init__(name="heartbeats", daemon=True)
+        self._on_crashed = on_crashed
+        self._connections = connections
+        self._worker_id = worker_id
+        self._deliver = deliver
+        self._stopping = threading.Event()
+        self._latest: dict[ExecutorId, HeartbeatHeard] = {}
+        self._read: dict[int, int] = {}
+        self._lock = threading.Lock()
+
+    def read(self) -> dict[int, int]:
+        """By partition: the offset up to which everything has been delivered."""
+        with self._lock:
+            return dict(self._read)
+
+    def latest(self) -> list[HeartbeatHeard]:
+        """Of every executor the last heartbeat: what an owner that begins now must know."""
+        with self._lock:
+            return list(self._latest.values())
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def run(self) -> None:
+        try:
+            self._read_on()
+        except Exception:
+            # Owners that hear nothing can call nothing lost: the worker ends, and starts anew.
+            log.exception("heartbeats_crashed")
+            self._on_crashed()
+
+    def _read_on(self) -> None:
+        consumer = Consumer(
+            self._connections.kafka(
+                group_id=f"tidemill-heartbeats-{self._worker_id}",
+                enable_auto_commit=False,
+                isolation_level="read_committed",
+                enable_partition_eof=True,
+                auto_offset_reset="earliest",
+                fetch_wait_max_ms=100,
+            )
+        )
+        topic = self._connections.topic(EXECUTORS)
+        partitions = [TopicPartition(topic, p, OFFSET_BEGINNING) for p in range(self._connections.partitions)]
+        consumer.assign(partitions)
+        while not self._stopping.is_set():
+            messages = consumer.consume(1, POLL_SECONDS) + consumer.consume(_CHUNK, 0)
+            for message in messages:
+                if message.error() is None:
+                    self._hear(message.value(), from_epoch_ms(message.timestamp()[1]))
+            self._note([*_ends(messages), *consumer.position(partitions)] if messages else [])
+        consumer.close()
+
+    def _hear(self, value: bytes | None, appended_at: datetime) -> None:
+        if value is None:
+            return
+        try:
+            heartbeat = decode(value, Heartbeat)
+        except UndecodableError as error:
+            log.warning("heartbeat_refused", error=str(error))
+            return
+        heard = HeartbeatHeard(heartbeat=heartbeat, appended_at=appended_at)
+        with self._lock:
+            if heartbeat.state is ExecutorState.GONE:
+                self._latest.pop(heartbeat.executor_id, None)
+            else:
+                self._latest[heartbeat.executor_id] = heard
+        self._deliver(heard)
+
+    def _note(self, positions: list[TopicPartition]) -> None:
+        with self._lock:
+            self._read.update({each.partition: each.offset for each in positions if each.offset >= 0})
+
+
+def _ends(messages: Collection[Any]) -> list[TopicPartition]:
+    """The ends that were reached: where all records were deleted for their age, there is no position as yet."""
+    reached = (each for each in messages if is_end_of_file(each))
+    return [TopicPartition(each.topic(), each.partition(), each.offset()) for each in reached]

@@ -1,0 +1,270 @@
+"""An owner's side of the log: it writes transactions to its partition and reads topics to their ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import structlog
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+
+from schemas.ends import is_end_of_file, reaches
+from schemas.ids import RunId
+from schemas.settings import Connections
+from schemas.times import from_epoch_ms
+from schemas.topics import CONTROL, DEADLETTER, EXECUTORS, MAX_RECORD_BYTES, REQUESTS, STATE, STATUS, runs_topic
+from streams.clock import WorkerClock, boot_seconds
+from streams.forward import Forwarder, is_marked
+from streams.groups import ANSWER_SECONDS, Groups, LogUnreachableError
+from streams.owner.records import InRecord, OutRecord, Transaction
+from streams.produce import produce
+
+log = structlog.get_logger()
+
+READ_TIMEOUT_SECONDS = 10.0
+"""A read to the end that makes no progress for so long has failed."""
+TRANSACTION_TIMEOUT_SECONDS = 10.0
+"""An open transaction holds up its readers (design §6), so a dead owner's is aborted soon."""
+_CHUNK = 1_000
+_AHEAD_KB = 4 * 1024
+"""What a reader fetches ahead. With a client's default, 64 MB, the readers of a worker's partitions would need more
+memory for a moment than their jobs do for ever."""
+MARKER_WAIT_SECONDS = 0.005
+"""Markers follow a commit within milliseconds."""
+SETTLED_KEY = "settled"
+"""Of the empty records of `settle`: a tombstone of nothing, in whatever topic."""
+
+
+class OwnerLog:
+    """Kafka, as the owner of one partition needs it. Used from one thread."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        partition: int,
+        transactional_id: str,
+        clock: WorkerClock,
+        groups: Groups,
+        forwarder: Forwarder,
+    ) -> None:
+        self._connections = connections
+        self._partition = partition
+        self._transactional_id = transactional_id
+        self._clock = clock
+        self._groups = groups
+        self._forwarder = forwarder
+        self._producer: Producer | None = None
+        self._consumer: Consumer | None = None
+
+    def fence(self) -> None:
+        """From here on no earlier producer of this partition can commit, and what it left open is aborted."""
+        self._producer = Producer(
+            self._connections.kafka(
+                transactional_id=self._transactional_id,
+                transaction_timeout_ms=int(TRANSACTION_TIMEOUT_SECONDS * 1000),
+                message_timeout_ms=int(TRANSACTION_TIMEOUT_SECONDS * 1000),
+                # A commit flushes, and waits for no linger: till then all that goes to a partition becomes one request.
+                linger_ms=1_000,
+                message_max_bytes=MAX_RECORD_BYTES,
+                compression_type="lz4",
+            )
+        )
+        self._producer.init_transactions(TRANSACTION_TIMEOUT_SECONDS)
+
+    def settle(self) -> None:
+        """One empty transaction over every partition that this owner writes, and its markers are waited for.
+
+        A broker that is killed between a commit and its markers may take the commit for completed when it returns,
+        and never write them: the records stay undecided, `state` reads as if they were not there, and the next
+        commit to the same partitions makes them visible after all (docs/decisions/0006). So that commit comes first.
+        """
+        places: dict[str, int] = {}
+        names = [runs_topic(name) for name in self._connections.timeout_classes.split(",")]
+        records = [
+            OutRecord(topic=topic, key=SETTLED_KEY, value=None)
+            for topic in (*names, CONTROL, DEADLETTER, STATUS, STATE)
+        ]
+        producer = self._begin()
+        sent = boot_seconds()
+        for record in records:
+            self._produce(producer, record, self._noting(record.topic, places, sent))
+        producer.commit_transaction(TRANSACTION_TIMEOUT_SECONDS)
+        until = boot_seconds() + READ_TIMEOUT_SECONDS
+        for topic, offset in places.items():
+            while self._offsets(topic, self._partition)[1] <= offset:
+                if boot_seconds() > until:
+                    raise LogUnreachableError(f"topic {topic} still has an open transaction at offset {offset}")
+                time.sleep(MARKER_WAIT_SECONDS)
+
+    def read_state(self) -> Iterator[tuple[str, bytes | None]]:
+        for message in self._read_to_end(STATE, OFFSET_BEGINNING):
+            yield message.key().decode(), message.value()
+
+    def read_input(self, topic: str, after: int) -> Iterator[InRecord]:
+        """What lies in an input topic behind offset `after`, to its end as it is now."""
+        for message in self._read_to_end(topic, after + 1):
+            yield in_record(topic, message)
+
+    def unclaimed(self) -> dict[RunId, tuple[int, int]]:
+        """The dispatches of this partition that the executors' groups have not passed: (token, offset) by run."""
+        found: dict[RunId, tuple[int, int]] = {}
+        for name, committed in self.claimed_below().items():
+            for message in self._read_to_end(runs_topic(name), committed):
+                token = dict(message.headers() or ()).get("token")
+                if token is not None:
+                    found[RunId(message.key().decode())] = (int(token), message.offset())
+        return found
+
+    def claimed_below(self) -> dict[str, int]:
+        """By timeout class: the offset in this partition below which every dispatch is claimed, or deleted by age."""
+        below: dict[str, int] = {}
+        for name in self._connections.timeout_classes.split(","):
+            first, _ = self._offsets(runs_topic(name), self._partition)
+            below[name] = max(first, self._groups.committed(name, self._partition))
+        return below
+
+    def ends_of_executors(self) -> dict[int, int]:
+        """Of every partition: heartbeats are everybody's."""
+        return {each: self._offsets(EXECUTORS, each)[1] for each in range(self._connections.partitions)}
+
+    def commit(self, transaction: Transaction) -> dict[RunId, tuple[int, int]]:
+        """All or nothing; returns where the dispatches stand. After any exception the outcome is unknown (O3)."""
+        placed: dict[RunId, tuple[int, int]] = {}
+        self._forwarder.forward(transaction.forwardings)
+        producer = self._begin()
+        for record in transaction.records[:-1]:
+            self._produce(producer, record, _placing(record, placed))
+        # The clock comes last: its acknowledgement is also what the worker learns the brokers' time from.
+        self._produce(producer, transaction.records[-1], self._observing(boot_seconds()))
+        producer.commit_transaction(TRANSACTION_TIMEOUT_SECONDS)
+        return placed
+
+    def close(self) -> None:
+        if self._consumer:
+            self._consumer.close()
+        self._consumer = self._producer = None
+
+    def _begin(self) -> Producer:
+        assert self._producer is not None, "fence() comes first"
+        self._producer.begin_transaction()
+        return self._producer
+
+    def _noting(self, topic: str, places: dict[str, int], sent: float) -> Any:
+        observe = self._observing(sent)
+
+        def on_delivery(error: KafkaError | None, message: Any) -> None:
+            observe(error, message)
+            if error is None:
+                places[topic] = message.offset()
+
+        return on_delivery
+
+    def _produce(self, producer: Producer, record: OutRecord, on_delivery: Any) -> None:
+        options: dict[str, Any] = {"on_delivery": on_delivery} if on_delivery else {}
+        headers: list[tuple[str, str | bytes | None]] = list(record.headers)
+        if record.dispatch:
+            headers.append(("token", str(record.dispatch[1]).encode()))
+        produce(
+            producer,
+            self._connections.topic(record.topic),
+            value=record.value,
+            key=record.key.encode(),
+            partition=self._partition,
+            headers=headers,
+            **options,
+        )
+
+    def _observing(self, sent: float) -> Any:
+        def on_delivery(error: KafkaError | None, message: Any) -> None:
+            if error is None:
+                self._clock.observe(sent=sent, acknowledged=boot_seconds(), appended_ms=message.timestamp()[1])
+
+        return on_delivery
+
+    def _read_to_end(self, topic: str, start: int) -> Iterator[Any]:
+        """By position, to the end as it is now: what is written meanwhile is left to the next read."""
+        # Asking for the ends is a hundred times cheaper than a fetch that finds nothing, which is the usual case.
+        first, end = self._offsets(topic, self._partition)
+        if max(start, first) >= end:
+            return
+        consumer = self._reader()
+        consumer.assign([self._topic_partition(topic, start)])
+        try:
+            while True:
+                messages = consumer.consume(1, READ_TIMEOUT_SECONDS) or _stalled(topic)
+                messages += consumer.consume(_CHUNK, 0)
+                for message in messages:
+                    error = message.error()
+                    if error is None:
+                        yield message
+                    elif not (error.retriable() or is_end_of_file(message)):
+                        raise KafkaException(error)
+                    if reaches(message, end):
+                        return
+        finally:
+            consumer.unassign()
+
+    def _reader(self) -> Consumer:
+        if self._consumer is None:
+            self._consumer = Consumer(
+                self._connections.kafka(
+                    group_id=f"{self._transactional_id}-recovery",
+                    enable_auto_commit=False,
+                    enable_partition_eof=True,
+                    isolation_level="read_committed",
+                    auto_offset_reset="earliest",
+                    fetch_wait_max_ms=100,
+                    fetch_message_max_bytes=1024 * 1024,
+                    fetch_max_bytes=2 * MAX_RECORD_BYTES,
+                    queued_max_messages_kbytes=_AHEAD_KB,
+                )
+            )
+        return self._consumer
+
+    def _offsets(self, topic: str, partition: int) -> tuple[int, int]:
+        """The first offset and the read_committed end (protocol O8), as the leader says now."""
+        where = TopicPartition(self._connections.topic(topic), partition)
+        found = self._reader().get_watermark_offsets(where, timeout=ANSWER_SECONDS, cached=False)
+        if found is None:
+            raise LogUnreachableError(f"no answer about the end of topic {topic} within {ANSWER_SECONDS} s")
+        return found
+
+    def _topic_partition(self, topic: str, offset: int = OFFSET_INVALID) -> TopicPartition:
+        return TopicPartition(self._connections.topic(topic), self._partition, offset)
+
+
+def in_record(topic: str, message: Any) -> InRecord:
+    """A client's message as an owner reads it."""
+    return InRecord(
+        topic=topic,
+        offset=message.offset(),
+        key=message.key(),
+        value=message.value(),
+        appended_at=from_epoch_ms(message.timestamp()[1]),
+        is_forwarded=topic == REQUESTS and is_marked(message.headers()),
+    )
+
+
+def _placing(record: OutRecord, placed: dict[RunId, tuple[int, int]]) -> Any:
+    if record.dispatch is None:
+        return None
+    run_id, token = record.dispatch
+
+    def on_delivery(error: KafkaError | None, message: Any) -> None:
+        if error is None:
+            placed[run_id] = (token, message.offset())
+
+    return on_delivery
+
+
+def _stalled(topic: str) -> list[Any]:
+    raise LogUnreachableError(f"topic {topic} could not be read to its end: nothing came for {READ_TIMEOUT_SECONDS} s")

@@ -1,0 +1,173 @@
+"""Effects and the owner's clock become the records of one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+import msgspec
+
+from schemas.codec import encode
+from schemas.ids import RequestId, RunId
+from schemas.topics import CONTROL, DEADLETTER, STATE, STATUS, runs_topic
+from schemas.words import RunKind
+from streams.core.effects import (
+    DeadLetter,
+    Effect,
+    Forward,
+    PublishStatus,
+    PutBackfill,
+    PutDag,
+    PutEpoch,
+    PutJob,
+    PutNode,
+    PutRequest,
+    PutRun,
+    PutTally,
+    SendDispatch,
+    SendKill,
+)
+from streams.core.run import Run
+from streams.core.state import OwnerState
+from streams.core.stored import StoredBackfill, StoredClock
+from streams.owner.records import Forwarding, OutRecord, Transaction
+
+CLOCK_KEY = "clock"
+JOB_PREFIX = "def/"
+TALLY_PREFIX = "tally/"
+RUN_PREFIX = "run/"
+REQUEST_PREFIX = "req/"
+BACKFILL_PREFIX = "bf/"
+EPOCH_PREFIX = "dag/"
+"""`dag/<DAG run>`: an open epoch; `dag/<DAG run>/<node>`: a node of it that has ended."""
+VERSION_PREFIX = "dagdef/"
+"""`dagdef/<DAG>/<version>`: one that open epochs go by, and that is not the newest."""
+MAX_DEAD_BYTES, MAX_REASON_CHARACTERS, MAX_KEY_CHARACTERS = 1_000_000, 2_000, 200
+"""So much of a foreign record goes with its reason: what filled its topic's limit would not fit with one (I7)."""
+
+
+Kept = PutJob | PutTally | PutDag | PutEpoch | PutNode | PutRequest
+"""One key of `state` each."""
+
+
+def transaction(state: OwnerState, effects: Iterable[Effect]) -> Transaction:
+    """Of several values of one life of a run only the last is written: a status carries its transitions (protocol S1).
+
+    A DAG run's comes after those of its nodes: whoever has read that it ended has read how they did.
+    """
+    runs: dict[tuple[RunId, str | None], Run] = {}
+    backfills: dict[RequestId, StoredBackfill | None] = {}
+    epochs: dict[RunId, PutEpoch] = {}
+    records: list[OutRecord] = []
+    forwardings: list[Forwarding] = []
+    for effect in effects:
+        match effect:
+            case PutBackfill(request_id=request_id, backfill=backfill):
+                backfills[request_id] = backfill
+            case PutEpoch(run_id=run_id):
+                epochs[run_id] = effect
+            case PutRun(run=run):
+                runs[run.run_id, run.status.rerun_id] = run
+            case Forward():
+                forwardings.append(_forwarding(effect, state.partition))
+            case _:
+                records += _records(effect, state.partition)
+    for epoch in epochs.values():
+        records += _records(epoch, state.partition)
+    for run in sorted(runs.values(), key=_is_whole):
+        records += _run_records(run)
+    for request_id, backfill in backfills.items():
+        value = encode(backfill) if backfill else None
+        records.append(OutRecord(topic=STATE, key=BACKFILL_PREFIX + request_id, value=value))
+    records.append(_clock(state))
+    applied = {topic: each.offset for topic, each in state.applied.items()}
+    return Transaction(records=tuple(records), applied=applied, forwardings=tuple(forwardings))
+
+
+def _records(effect: PublishStatus | Kept | SendDispatch | SendKill | DeadLetter, partition: int) -> list[OutRecord]:
+    match effect:
+        case PublishStatus(status=status):
+            return [OutRecord(topic=STATUS, key=status.run_id, value=encode(status))]
+        case PutJob() | PutTally() | PutDag() | PutEpoch() | PutNode() | PutRequest():
+            key, value = _kept(effect)
+            return [OutRecord(topic=STATE, key=key, value=encode(value) if value else None)]
+        case SendDispatch(dispatch=dispatch):
+            where = (dispatch.run_id, dispatch.token)
+            topic = runs_topic(dispatch.timeout_class)
+            return [OutRecord(topic=topic, key=dispatch.run_id, value=encode(dispatch), dispatch=where)]
+        case SendKill(kill=kill):
+            return [OutRecord(topic=CONTROL, key=kill.run_id, value=encode(kill))]
+        case DeadLetter():
+            return [_dead_letter(effect, partition)]
+        case _:
+            assert_never(effect)
+
+
+def _kept(effect: Kept) -> tuple[str, msgspec.Struct | None]:
+    """Its key, and its value; without one it is forgotten."""
+    match effect:
+        case PutJob(owner=owner, job=job):
+            return JOB_PREFIX + owner, job
+        case PutTally(job_id=job_id, tally=tally):
+            return TALLY_PREFIX + job_id, tally
+        case PutDag(owner=owner, version=version, dag=dag):
+            return f"{VERSION_PREFIX}{owner}/{version}", dag
+        case PutEpoch(run_id=run_id, epoch=epoch):
+            return EPOCH_PREFIX + run_id, epoch
+        case PutNode(run_id=run_id, node=node):
+            return EPOCH_PREFIX + run_id, node
+        case PutRequest(request_id=request_id, request=request):
+            return REQUEST_PREFIX + request_id, request
+        case _:
+            assert_never(effect)
+
+
+def _is_whole(run: Run) -> bool:
+    return run.status.kind is RunKind.DAG
+
+
+def _run_records(run: Run) -> list[OutRecord]:
+    status = encode(run.status)
+    stored = None if run.state.is_final else encode(run, status=status)
+    return [
+        OutRecord(topic=STATUS, key=run.run_id, value=status),
+        OutRecord(topic=STATE, key=RUN_PREFIX + run.run_id, value=stored),
+    ]
+
+
+def _forwarding(forward: Forward, partition: int) -> Forwarding:
+    origin = forward.origin
+    return Forwarding(
+        topic=origin.topic,
+        partition=forward.home,
+        key=forward.owner,
+        value=origin.value or b"",
+        found_at=f"{partition}@{origin.offset}",
+    )
+
+
+def _dead_letter(letter: DeadLetter, partition: int) -> OutRecord:
+    origin = letter.origin
+    source = origin.topic if origin else (STATUS if letter.run else "clock")
+    headers = (
+        ("reason", letter.reason[:MAX_REASON_CHARACTERS].encode()),
+        ("source_topic", source.encode()),
+        ("source_partition", str(partition).encode()),
+        ("source_offset", str(origin.offset if origin else -1).encode()),
+    )
+    # Never null: to a reader that would be a tombstone, and not a problem.
+    value = encode(letter.run) if letter.run else ((origin.value if origin else None) or b"")
+    return OutRecord(
+        topic=DEADLETTER, key=letter.owner[:MAX_KEY_CHARACTERS], value=value[:MAX_DEAD_BYTES], headers=headers
+    )
+
+
+def _clock(state: OwnerState) -> OutRecord:
+    clock = StoredClock(
+        watermark=state.watermark,
+        cursor=state.cursor,
+        token=state.token,
+        applied=tuple(state.applied.values()),
+        newest_requests=state.newest_requests,
+    )
+    return OutRecord(topic=STATE, key=CLOCK_KEY, value=encode(clock))

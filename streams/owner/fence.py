@@ -1,0 +1,45 @@
+"""What the holder of a partition does next: the whole of taking over, failing and giving up, as one table (O3-O5)."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Phase(Enum):
+    ASKING = "asking"
+    """Is the partition still ours? Asked right before fencing, so that a thawed worker fences nobody (O4)."""
+    RECOVERING = "recovering"
+    """New producer, `init_transactions`, read `state`."""
+    RUNNING = "running"
+    """Steps and commits, through rebalances too: authority is the producer's epoch, not the group (O5)."""
+    BACKING_OFF = "backing_off"
+    GONE = "gone"
+
+
+class Happening(Enum):
+    HELD = "held"
+    NOT_HELD = "not_held"
+    UNDECIDED = "undecided"
+    """The group is between two assignments."""
+    RECOVERED = "recovered"
+    FAILED = "failed"
+    """Any error of the log, a fencing and an unknown outcome included: memory is thrown away (O3)."""
+    WAITED = "waited"
+    UNASSIGNED = "unassigned"
+
+
+_NEXT: dict[tuple[Phase, Happening], Phase] = {
+    (Phase.ASKING, Happening.HELD): Phase.RECOVERING,
+    (Phase.ASKING, Happening.NOT_HELD): Phase.GONE,
+    (Phase.ASKING, Happening.UNDECIDED): Phase.BACKING_OFF,
+    (Phase.ASKING, Happening.FAILED): Phase.BACKING_OFF,
+    (Phase.RECOVERING, Happening.RECOVERED): Phase.RUNNING,
+    (Phase.RECOVERING, Happening.FAILED): Phase.BACKING_OFF,
+    (Phase.RUNNING, Happening.FAILED): Phase.BACKING_OFF,
+    (Phase.BACKING_OFF, Happening.WAITED): Phase.ASKING,
+}
+
+
+def next_phase(phase: Phase, happening: Happening) -> Phase:
+    """Being unassigned ends every phase; any other pair that is not in the table is a bug."""
+    return Phase.GONE if happening is Happening.UNASSIGNED else _NEXT[phase, happening]

@@ -1,0 +1,149 @@
+"""One owner, without I/O: it takes inputs, says what to write in one transaction, and learns that it was written."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime, timedelta
+
+from schemas.topics import CDC, EVENTS, REQUESTS
+from schemas.words import RunState
+from streams.core.effects import Effect, PutRun, PutTally
+from streams.core.inputs import CaughtUp, ClockAdvanced, Input
+from streams.core.life import MAX_DISPATCHES
+from streams.core.state import OwnerState
+from streams.core.step import next_due, step
+from streams.core.stored import Applied
+from streams.owner.commit import transaction
+from streams.owner.intake import read_input
+from streams.owner.records import InRecord, Transaction
+
+EFFECTS_OF_A_RUN = 3
+"""A run that is due at once is put when it is queued and when it is dispatched, and the dispatch is sent."""
+MAX_EFFECTS = EFFECTS_OF_A_RUN * MAX_DISPATCHES
+"""In one transaction (protocol O6): what a tick makes of it can be dispatched in it, so each run is written once."""
+MAX_BYTES_TAKEN = 32 * 1024 * 1024
+"""Of the records of one input topic, for one transaction: what runs hand on is written again, into their status."""
+BARE_COMMIT_INTERVAL = timedelta(seconds=3)
+"""Watermarks and offsets that nothing came of are committed so often, not with every tick."""
+LONGEST_WAIT = timedelta(seconds=1)
+"""An owner with nothing to do looks at the clock so often."""
+COMPANY_WAIT = timedelta(milliseconds=50)
+"""News that nobody acts upon waits so long for more: a short run then starts and ends in one transaction, or ends in
+that of the next dispatch."""
+
+
+class Owner:
+    """Drive it: `offer` records, `learn` facts, then `prepare`; write what it returns, then `committed`.
+
+    After a failure to write, throw the owner away (protocol O3). The first tick waits until `reached_end_of_cdc` was
+    called and all that was offered before it is applied (protocol O7).
+    """
+
+    def __init__(self, state: OwnerState, partitions: int) -> None:
+        self.state = state
+        self._partitions = partitions
+        self._records: dict[str, deque[InRecord | None]] = {topic: deque() for topic in state.applied}
+        self._facts: deque[Input] = deque()
+        self._may_tick = False
+        self._judge_as_of: datetime | None = None
+        self._last_commit: datetime | None = None
+        self._effects: list[Effect] = []
+        """Of steps that were taken, and not written yet."""
+        self._oldest_effect: datetime | None = None
+
+    def offer(self, record: InRecord) -> None:
+        """A record of an input topic, in the order of its offsets; those that are applied already are skipped."""
+        self._records[record.topic].append(record)
+
+    def reached_end_of_cdc(self) -> None:
+        self._records[CDC].append(None)
+
+    def learn(self, fact: Input) -> None:
+        """An input that is no record: it needs no offset, because the next owner learns it anew."""
+        self._facts.append(fact)
+
+    def judge(self, as_of: datetime) -> None:
+        """Silence at `as_of` is judged once everything that was offered and learned before this call is applied."""
+        self._judge_as_of = as_of
+
+    @property
+    def backlog(self) -> int:
+        return sum(len(queue) for queue in self._records.values()) + len(self._facts)
+
+    def prepare(self, now: datetime, *, clock_is_steady: bool) -> Transaction | None:
+        """Step over what was offered, and the time that passed. None: nothing is worth a commit yet."""
+        effects = self._effects
+        while self._facts and len(effects) < MAX_EFFECTS:
+            effects += step(self.state, self._facts.popleft(), now)
+        for topic in self._records:
+            self._step_records(topic, now, effects)
+        if self._judge_as_of and not (self._facts or self._records[EVENTS]):
+            effects += step(self.state, CaughtUp(as_of=self._judge_as_of), now)
+            self._judge_as_of = None
+        if self._ticks and clock_is_steady and len(effects) < MAX_EFFECTS:
+            effects += step(
+                self.state, ClockAdvanced(budget=max(1, (MAX_EFFECTS - len(effects)) // EFFECTS_OF_A_RUN)), now
+            )
+        if effects and self._oldest_effect is None:
+            self._oldest_effect = now
+        if not self._is_worth_a_commit(now):
+            return None
+        self._effects, self._oldest_effect = [], None
+        self.state.begin_transaction()
+        return transaction(self.state, effects)
+
+    def committed(self, now: datetime) -> None:
+        self._last_commit = now
+
+    def next_wake(self, now: datetime) -> timedelta:
+        """How long there is nothing to do, if nothing is offered."""
+        if self.backlog or self.state.cursor or self.state.has_more_to_do:
+            return timedelta(0)
+        due = next_due(self.state) if self._ticks else None
+        written = self._oldest_effect and self._oldest_effect + COMPANY_WAIT
+        return min([LONGEST_WAIT, *(max(each - now, timedelta(0)) for each in (due, written) if each)])
+
+    def _is_worth_a_commit(self, now: datetime) -> bool:
+        if self._last_commit is None or now - self._last_commit >= BARE_COMMIT_INTERVAL:
+            return True
+        if self._oldest_effect is None:
+            return False
+        return now - self._oldest_effect >= COMPANY_WAIT or not all(map(_is_mere_news, self._effects))
+
+    @property
+    def _ticks(self) -> bool:
+        """A tick that was cut goes on as of its own time, whatever has been written since."""
+        return self._may_tick or self.state.cursor is not None
+
+    def _step_records(self, topic: str, now: datetime, effects: list[Effect]) -> None:
+        queue = self._records[topic]
+        room = MAX_EFFECTS - len(effects)
+        # However much others write into their topic, half of what is left is for the tick.
+        most = MAX_EFFECTS - room // 2 if topic == REQUESTS else MAX_EFFECTS
+        taken = 0
+        while queue and len(effects) < most and taken < MAX_BYTES_TAKEN:
+            if topic == CDC and self.state.cursor:
+                return  # a tick that was cut is finished under the definitions with which it began
+            record = queue.popleft()
+            if record is None:
+                self._may_tick = True
+            else:
+                taken += len(record.value or b"")
+                effects += self._step_record(record, now)
+
+    def _step_record(self, record: InRecord, now: datetime) -> list[Effect]:
+        applied = self.state.applied[record.topic]
+        if record.offset <= applied.offset:
+            return []
+        effects = step(self.state, read_input(record, self.state.partition, self._partitions), now)
+        self.state.applied[record.topic] = Applied(topic=record.topic, topic_id=applied.topic_id, offset=record.offset)
+        return effects
+
+
+def _is_mere_news(effect: Effect) -> bool:
+    """A run that goes on, or is over. What becomes possible by its end is another effect of the same turn."""
+    match effect:
+        case PutRun(run=run):
+            return run.state is RunState.RUNNING or run.state.is_final
+        case _:
+            return isinstance(effect, PutTally)

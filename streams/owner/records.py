@@ -1,0 +1,51 @@
+"""Records as an owner reads and writes them, free of any client; topic names have no prefix."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from schemas.ids import RunId
+
+
+class InRecord(msgspec.Struct, frozen=True, kw_only=True):
+    topic: str
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    appended_at: datetime
+    is_forwarded: bool = False
+    """Another owner found it in its partition and handed it on."""
+
+
+class OutRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Goes to the owner's own partition of `topic`."""
+
+    topic: str
+    key: str
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    dispatch: tuple[RunId, int] | None = None
+    """(run, token) of a dispatch: its offset is wanted back."""
+
+
+class Forwarding(msgspec.Struct, frozen=True, kw_only=True):
+    """A foreign record on its way to its home partition of the same topic."""
+
+    topic: str
+    partition: int
+    key: str
+    value: bytes
+    found_at: str
+    """`<partition>@<offset>` where it was found: the mark."""
+
+
+class Transaction(msgspec.Struct, frozen=True, kw_only=True):
+    """All that follows from a batch of inputs: to be written in one Kafka transaction, or not at all."""
+
+    records: tuple[OutRecord, ...]
+    applied: dict[str, int]
+    """By input topic: what may be acknowledged once this is committed."""
+    forwardings: tuple[Forwarding, ...] = ()
+    """Not part of it: their home partitions have acknowledged them before it begins (docs/decisions/0009)."""

@@ -1,0 +1,143 @@
+"""A new owner's state, rebuilt from its `state` partition alone (protocol O1)."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from schemas.codec import decode
+from schemas.ids import OwnerId, RequestId
+from schemas.words import RunKind
+from streams.core.definitions import install
+from streams.core.open_backfills import OpenBackfill
+from streams.core.pace import restore_slot
+from streams.core.requests import remember
+from streams.core.rules import Rules
+from streams.core.run import Run
+from streams.core.state import InFlight, OwnerState
+from streams.core.stored import Applied, StoredBackfill, StoredClock, StoredJob, StoredRequest, Tally
+from streams.owner.commit import (
+    BACKFILL_PREFIX,
+    CLOCK_KEY,
+    JOB_PREFIX,
+    REQUEST_PREFIX,
+    RUN_PREFIX,
+    TALLY_PREFIX,
+)
+from streams.owner.recover_epochs import restore_epochs, resume_epochs
+
+NONE_APPLIED = -1
+
+
+def rebuild(
+    partition: int,
+    rules: Rules,
+    entries: Iterable[tuple[str, bytes | None]],
+    topic_ids: Mapping[str, str],
+    now: datetime,
+) -> OwnerState:
+    """`entries` are the log of `state`; `topic_ids` are those of the input topics as they are now.
+
+    The leases of all attempts begin again at `now`. A topic that was made anew is read from its start, instead of
+    skipping everything below what was applied of its namesake (protocol O2).
+    """
+    state = OwnerState(partition=partition, rules=rules, silence_from=now)
+    latest = _latest_by_key(state, entries)
+    _restore_clock(state, latest.get(CLOCK_KEY), topic_ids)
+    state.tallies = {
+        key.removeprefix(TALLY_PREFIX): decode(value, Tally)
+        for key, value in latest.items()
+        if key.startswith(TALLY_PREFIX)
+    }
+    for owner, stored in state.jobs.items():
+        install(state, owner, stored)
+    _restore_runs(state, latest, now)
+    for key, value in latest.items():
+        if key.startswith(BACKFILL_PREFIX):
+            backfill = decode(value, StoredBackfill)
+            state.backfills.by_request[backfill.request_id] = OpenBackfill(stored=backfill)
+        elif key.startswith(REQUEST_PREFIX):
+            remember(state, RequestId(key.removeprefix(REQUEST_PREFIX)), decode(value, StoredRequest))
+    state.backfills.restore([run for run in state.runs.values() if run.backfill_id])
+    _resume_tick(state)
+    return state
+
+
+def _latest_by_key(state: OwnerState, entries: Iterable[tuple[str, bytes | None]]) -> dict[str, bytes]:
+    """Of each key the last value, without the tombstones. Jobs go into `state` at once: they weigh less than bytes."""
+    latest: dict[str, bytes] = {}
+    for key, value in entries:
+        if key.startswith(JOB_PREFIX):
+            _keep_job(state, OwnerId(key.removeprefix(JOB_PREFIX)), value)
+        elif value is None:
+            latest.pop(key, None)
+        else:
+            latest[key] = value
+    return latest
+
+
+def _keep_job(state: OwnerState, owner: OwnerId, value: bytes | None) -> None:
+    if value is None:
+        state.jobs.pop(owner, None)
+        return
+    stored = state.shared.job(decode(value, StoredJob))
+    state.jobs[OwnerId(stored.spec.job_id)] = stored
+
+
+def _restore_clock(state: OwnerState, value: bytes | None, topic_ids: Mapping[str, str]) -> None:
+    for topic, topic_id in topic_ids.items():
+        state.applied[topic] = Applied(topic=topic, topic_id=topic_id, offset=NONE_APPLIED)
+    if value is None:
+        return
+    clock = decode(value, StoredClock)
+    state.watermark, state.cursor, state.token = clock.watermark, clock.cursor, clock.token
+    state.newest_requests = dict(clock.newest_requests)
+    for applied in clock.applied:
+        if topic_ids.get(applied.topic) == applied.topic_id:
+            state.applied[applied.topic] = applied
+
+
+def _restore_runs(state: OwnerState, latest: Mapping[str, bytes], now: datetime) -> None:
+    runs = [decode(value, Run) for key, value in latest.items() if key.startswith(RUN_PREFIX)]
+    for run in runs:
+        if run.status.node_id is None:
+            _restore_run(state, run, now)
+    restore_epochs(state, latest)
+    for run in runs:
+        if run.status.node_id is not None:
+            _restore_run(state, run, now)
+    resume_epochs(state, latest)
+
+
+def _restore_run(state: OwnerState, run: Run, now: datetime) -> None:
+    state.keep(run)
+    state.expect_start(run)
+    restore_slot(state, run)
+    attempt = run.open_attempt
+    if run.status.kind is RunKind.BACKFILL or (run.backfill_id and not run.has_begun):
+        return
+    if run.held:
+        state.freed.add(run.status.job_id)
+        return
+    if attempt is None:
+        heapq.heappush(state.waiting, (run.due_at, run.run_id))
+        return
+    is_heard = attempt.claimed_at is not None or attempt.started_at is not None
+    flight = InFlight(
+        token=attempt.token,
+        timeout_class=attempt.timeout_class,
+        dispatched_at=attempt.dispatched_at,
+        heard_at=now if is_heard else None,
+    )
+    state.take_off(run.run_id, flight)
+
+
+def _resume_tick(state: OwnerState) -> None:
+    """The timers before the cursor of a tick that was cut are done (protocol O6)."""
+    cursor = state.cursor
+    if cursor is None:
+        return
+    for timer in list(state.timers):
+        if timer.key < cursor.timer_key:
+            state.timers.advance(timer, cursor.now)
