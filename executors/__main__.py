@@ -1,0 +1,43 @@
+"""`python -m executors`: claims runs, runs their processes, and reports what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import sys
+import traceback
+
+import structlog
+
+from executors.orphans import adopt_orphans
+from executors.service import serve
+from executors.settings import ExecutorSettings
+from schemas.logging import log_to_stderr
+from schemas.settings import Connections
+
+
+def main() -> None:
+    log_to_stderr()
+    _raise_file_limit()
+    # If the supervisor is killed, what is left of its processes becomes ours, and is killed.
+    adopt_orphans()
+    code = 1
+    try:
+        code = asyncio.run(serve(Connections(), ExecutorSettings()))
+    except Exception as error:  # noqa: BLE001 - the last word of a process that ends
+        structlog.get_logger().critical("executor crashed", reason=repr(error))
+        traceback.print_exc()
+    sys.stderr.flush()
+    # Threads may still wait for Kafka or S3: nothing that they could do matters any more.
+    os._exit(code)
+
+
+def _raise_file_limit() -> None:
+    """Each running process has a pipe here."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+if __name__ == "__main__":
+    main()

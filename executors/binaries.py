@@ -1,0 +1,136 @@
+"""Binaries of jobs: fetched from S3 once, verified, and kept in a bounded cache addressed by content."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from executors.cache import Cache
+from executors.clock import boot_seconds
+from executors.etags import Etags
+from executors.s3 import Address, Download, ObjectError, ObjectStore, UnreachableError, parse_address
+
+_THREADS = 8
+_NAME_BYTES = 200
+_FIRST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 5.0
+_LOOK_UP_SECONDS = 1.0
+"""S3 has so long to say what an object is now; then the claim is announced, and fetching takes it from there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binary:
+    sha256: str
+    path: Path
+    name: str
+    """The object's own name, for people."""
+
+
+class Binaries:
+    """Used from the event loop; S3 and hashing happen in threads."""
+
+    def __init__(self, *, store: ObjectStore, cache: Cache, fetch_timeout: timedelta) -> None:
+        self._store, self._cache, self._fetch_timeout = store, cache, fetch_timeout
+        self._threads = ThreadPoolExecutor(_THREADS, "binaries")
+        self._etags = Etags(store.etag, self._threads)
+        self._sha256: dict[tuple[Address, str], str] = {}
+        """What an object was under an ETag."""
+        self._fetching: dict[tuple[Address, str | None], asyncio.Task[str]] = {}
+        self._files = itertools.count()
+
+    def expect(self, uris: Iterable[str], since: float) -> None:
+        """Dispatches of these objects were read by then; their hashes are not given."""
+        for uri in uris:
+            with suppress(ObjectError):
+                self._etags.expect(parse_address(uri), since)
+
+    def cached(self, uri: str, sha256: str | None, since: float) -> Binary | None:
+        """At once: the binary whose hash is given, or that the object was found to be after `since`.
+
+        Raises `ObjectError`.
+        """
+        address = parse_address(uri)
+        if sha256 is None and (etag := self._etags.known(address, since)):
+            sha256 = self._sha256.get((address, etag))
+        return self._held(address, sha256)
+
+    async def look_up(self, uri: str, since: float) -> Binary | None:
+        """The cached binary that the object is; None if it must be fetched or S3 does not say in time."""
+        address = parse_address(uri)
+        try:
+            async with asyncio.timeout(_LOOK_UP_SECONDS):
+                etag = await self._etags.get(address, since)
+        except (TimeoutError, UnreachableError):
+            return None
+        return self._held(address, self._sha256.get((address, etag)))
+
+    async def fetch(self, uri: str, sha256: str | None) -> Binary:
+        """One fetch per object at a time: others wait for it. Raises `ObjectError` or `UnreachableError`."""
+        address = parse_address(uri)
+        pause, until = _FIRST_PAUSE_SECONDS, time.monotonic() + self._fetch_timeout.total_seconds()
+        while True:
+            try:
+                return self._binary(address, await self._fetch_once(address, sha256, until))
+            except UnreachableError:
+                if time.monotonic() + pause > until:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _fetch_once(self, address: Address, sha256: str | None, until: float) -> str:
+        which = address, sha256 or await self._etags.get(address, boot_seconds())
+        task = self._fetching.get(which)
+        if task is None:
+            task = self._fetching[which] = _shared(self._obtain(address, sha256, until))
+            task.add_done_callback(lambda _: self._fetching.pop(which))
+        return await asyncio.shield(task)
+
+    async def _obtain(self, address: Address, sha256: str | None, until: float) -> str:
+        if sha256 and await self._in_thread(self._cache.verify, sha256):
+            self._cache.admit(sha256)
+            return sha256
+        file = self._cache.scratch(next(self._files))
+        try:
+            found: Download = await self._in_thread(self._download, address, file, until)
+            if sha256 and found.sha256 != sha256:
+                raise ObjectError(f"{address} has the checksum {found.sha256}; the job asks for {sha256}")
+            self._cache.adopt(file, found.sha256)
+        finally:
+            file.unlink(missing_ok=True)
+        self._sha256[address, found.etag] = found.sha256
+        return found.sha256
+
+    def _download(self, address: Address, file: Path, until: float) -> Download:
+        return self._store.download(address, file, max_bytes=self._cache.max_bytes, until=until)
+
+    async def _in_thread(self, function: Any, *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
+    def _held(self, address: Address, sha256: str | None) -> Binary | None:
+        return self._binary(address, sha256) if sha256 and self._cache.holds(sha256) else None
+
+    def _binary(self, address: Address, sha256: str) -> Binary:
+        return Binary(sha256=sha256, path=self._cache.use(sha256), name=_file_name(address))
+
+
+def _file_name(address: Address) -> str:
+    name = address.key.rpartition("/")[2]
+    return name if name not in ("", ".", "..") and len(name.encode()) <= _NAME_BYTES else "binary"
+
+
+def _shared(work: Coroutine[Any, Any, str]) -> asyncio.Task[str]:
+    """Outlives a caller that stops waiting; what it raises is then nobody's news."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task

@@ -1,0 +1,83 @@
+"""The files of cached binaries: named by their SHA-256, bounded in size, the least recently used go first."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from pathlib import Path
+
+_MODE = 0o555
+
+
+class Cache:
+    """Several executors may share the directory. All but `verify` is for one thread."""
+
+    def __init__(self, directory: Path, *, max_bytes: int, scratch_prefix: str) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.max_bytes = max_bytes
+        self._directory, self._scratch_prefix = directory, scratch_prefix
+        self._sizes: OrderedDict[str, int] = OrderedDict()
+        """Every file, the least recently used first."""
+        self._verified: set[str] = set()
+        """What an earlier process left may be damaged: it counts once its hash was seen to be right."""
+        for file in sorted(_files(directory), key=lambda each: each.stat().st_mtime):
+            self._sizes[file.name] = file.stat().st_size
+
+    def holds(self, sha256: str) -> bool:
+        return sha256 in self._verified and self._path(sha256).exists()
+
+    def use(self, sha256: str) -> Path:
+        self._sizes.move_to_end(sha256)
+        return self._path(sha256)
+
+    def verify(self, sha256: str) -> bool:
+        """Reads the whole file; one that is damaged is removed."""
+        path = self._path(sha256)
+        try:
+            with path.open("rb") as file:
+                right = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        except FileNotFoundError:
+            return False
+        if not right:
+            path.unlink(missing_ok=True)
+        return right
+
+    def scratch(self, number: int) -> Path:
+        """A file to download into; its name cannot be taken for a binary's."""
+        return self._directory / f"{self._scratch_prefix}.{number}"
+
+    def adopt(self, file: Path, sha256: str) -> None:
+        """Take a verified file over, and make room."""
+        file.chmod(_MODE)
+        file.rename(self._path(sha256))
+        self.admit(sha256)
+
+    def admit(self, sha256: str) -> None:
+        self._sizes[sha256] = self._path(sha256).stat().st_size
+        self._sizes.move_to_end(sha256)
+        self._verified.add(sha256)
+        self._evict()
+
+    def _evict(self) -> None:
+        excess = sum(self._sizes.values()) - self.max_bytes
+        for sha256 in list(self._sizes)[:-1]:
+            if excess <= 0:
+                return
+            if not self._in_use(sha256):
+                self._path(sha256).unlink(missing_ok=True)
+                self._verified.discard(sha256)
+                excess -= self._sizes.pop(sha256)
+
+    def _in_use(self, sha256: str) -> bool:
+        """Each attempt has a link of its own to its binary."""
+        try:
+            return self._path(sha256).stat().st_nlink > 1
+        except FileNotFoundError:
+            return False
+
+    def _path(self, sha256: str) -> Path:
+        return self._directory / sha256
+
+
+def _files(directory: Path) -> list[Path]:
+    return [each for each in directory.iterdir() if len(each.name) == hashlib.sha256().digest_size * 2]

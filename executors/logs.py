@@ -1,0 +1,164 @@
+"""The output of a process: read as it comes, kept for the event, and streamed to S3 where it is too much for one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+
+from executors.output import Bounded, as_text
+from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError
+from schemas.event import MAX_OUTPUT_BYTES
+from schemas.ids import RunId
+from schemas.log_chunks import chunk_key
+
+_LOG = structlog.get_logger()
+_READ_BYTES = 64 * 1024
+_READS_AT_ONCE = 8
+"""Then others have their turn."""
+_DRAIN_SECONDS = 0.5
+"""For output that is still in the pipe when the process is gone; who keeps the pipe open any longer is not heard."""
+CHUNK_BYTES = 256 * 1024
+_RETRY_SECONDS = 0.5
+_LAST_UPLOAD_SECONDS = 5.0
+"""A slow or silent S3 holds the news of the end up for no longer."""
+_THREADS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    text: str
+    total_bytes: int
+    log_uri: str | None
+
+
+class LogStore:
+    def __init__(self, store: ObjectStore, bucket: str) -> None:
+        self._store, self._bucket = store, bucket
+        self._threads = ThreadPoolExecutor(_THREADS, "logs")
+
+    async def put(self, run_id: RunId, attempt: int, chunk: int, data: bytes) -> str:
+        """Returns the prefix of the log. Raises `ObjectError` or `UnreachableError`."""
+        address = Address(bucket=self._bucket, key=chunk_key(run_id, attempt, chunk))
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._store.put, address, data)
+        return str(address).rpartition("/")[0] + "/"
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class LogStream:
+    """One attempt's log as chunk objects; what S3 does not take is offered again, unless it says that it never will."""
+
+    def __init__(self, logs: LogStore, run_id: RunId, attempt: int) -> None:
+        self._logs, self._run_id, self._attempt = logs, run_id, attempt
+        self._pending = bytearray()
+        self._chunk = 1
+        self._turn = asyncio.Lock()
+        self._is_refused = False
+        self.uri: str | None = None
+
+    @property
+    def pending_bytes(self) -> int:
+        return len(self._pending)
+
+    def write(self, data: bytes) -> None:
+        if not self._is_refused:
+            self._pending += data
+
+    async def upload(self) -> None:
+        async with self._turn:
+            while self._pending:
+                data = bytes(self._pending[:CHUNK_BYTES])
+                try:
+                    self.uri = await self._logs.put(self._run_id, self._attempt, self._chunk, data)
+                except UnreachableError:
+                    return
+                except ObjectError as error:
+                    _LOG.error("log refused", run_id=self._run_id, reason=str(error))
+                    self._is_refused = True
+                    self._pending.clear()
+                    return
+                self._chunk += 1
+                del self._pending[: len(data)]
+
+
+class Output:
+    """Reads one process's pipe until it is closed, or until the process is gone and the pipe empty."""
+
+    def __init__(self, fd: int, stream: LogStream, *, log_max_bytes: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._fd, self._stream = fd, stream
+        self._head = bytearray()
+        self._event, self._log = Bounded(MAX_OUTPUT_BYTES), Bounded(log_max_bytes)
+        self._on_end: Callable[[], None] | None = None
+        self._open = True
+        self._loop.add_reader(fd, self._read)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the output belongs into S3: it is more than an event takes, or some of it is there already."""
+        return self._log.total > MAX_OUTPUT_BYTES or self._stream.uri is not None
+
+    @property
+    def total_bytes(self) -> int:
+        return self._log.total
+
+    async def upload(self) -> None:
+        """Pass on what there is by now: called every now and then while the process runs."""
+        await self._stream.upload()
+
+    def at_end(self, callback: Callable[[], None]) -> None:
+        """The process is gone: call back once the pipe is empty."""
+        self._read()
+        if self._open:
+            self._on_end = callback
+            self._loop.call_later(_DRAIN_SECONDS, self._close)
+        else:
+            callback()
+
+    async def finish_log(self) -> None:
+        """After the end: S3 gets what is left."""
+        self._stream.write(self._log.rest())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_UPLOAD_SECONDS):
+                await self._stream.upload()
+                while self._stream.pending_bytes:
+                    await asyncio.sleep(_RETRY_SECONDS)
+                    await self._stream.upload()
+
+    def collected(self) -> Collected:
+        text = as_text(bytes(self._head) + self._event.rest())
+        return Collected(text=text, total_bytes=self._log.total, log_uri=self._stream.uri)
+
+    def close(self) -> None:
+        """For a process that was never there."""
+        self._on_end = None
+        self._close()
+
+    def _read(self) -> None:
+        if not self._open:
+            return
+        for _ in range(_READS_AT_ONCE):
+            try:
+                data = os.read(self._fd, _READ_BYTES)
+            except BlockingIOError:
+                return
+            if not data:
+                self._close()
+                return
+            self._head += self._event.write(data)
+            self._stream.write(self._log.write(data))
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            if self._on_end:
+                self._on_end()

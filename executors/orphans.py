@@ -1,0 +1,88 @@
+"""Processes that left their run's group and outlived their parent: found by their ancestry and their environment."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+from collections.abc import Collection, Iterator
+
+# The supervisor imports this file: nothing but the standard library, and of that little.
+
+_PR_SET_CHILD_SUBREAPER = 36
+_MARK = (b"TIDEMILL_RUN_ID=", b"TIDEMILL_FENCING_TOKEN=")
+
+Mark = tuple[bytes, ...]
+"""Run id and fencing token, as a process's environment has them."""
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of every descendant that loses its own."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def children(parent: int) -> Iterator[int]:
+    """The living and dead children of a process."""
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdigit() and _parent_of(entry.name) == parent:
+                yield int(entry.name)
+
+
+def mark_of(env: dict[str, str]) -> Mark:
+    return tuple(name + env.get(name[:-1].decode(), "").encode() for name in _MARK)
+
+
+def condemned(parent: int, leaders: Collection[int], living: Collection[Mark]) -> list[int]:
+    """Children that carry the mark of a run that is over. One that hides its mark stays until the supervisor ends."""
+    orphans = (pid for pid in children(parent) if pid not in leaders)
+    return [pid for pid in orphans if (mark := _mark_of_process(pid)) and mark not in living]
+
+
+def kill_children(parent: int) -> bool:
+    """Kill every child of `parent`; true while there was one that was not dead yet."""
+    found = False
+    for pid in children(parent):
+        if not _is_zombie(pid):
+            found = True
+            kill_quietly(pid)
+    return found
+
+
+def kill_quietly(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _stat(pid: str) -> list[bytes]:
+    """The fields after the command's name: state, parent, …; empty if the process is gone."""
+    try:
+        return _read(f"/proc/{pid}/stat").rpartition(b") ")[2].split()
+    except OSError:
+        return []
+
+
+def _parent_of(pid: str) -> int:
+    fields = _stat(pid)
+    return int(fields[1]) if fields else -1
+
+
+def _is_zombie(pid: int) -> bool:
+    return _stat(str(pid))[:1] in ([b"Z"], [])
+
+
+def _mark_of_process(pid: int) -> Mark | None:
+    try:
+        variables = _read(f"/proc/{pid}/environ").split(b"\0")
+    except OSError:
+        return None
+    found = tuple(each for name in _MARK for each in variables if each.startswith(name))
+    return found if len(found) == len(_MARK) else None
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - pathlib is not for a process of few megabytes
+        return file.read()

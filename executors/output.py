@@ -1,0 +1,60 @@
+"""What a process wrote, bounded: the head and the tail are kept, and what is left out between them is said."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from schemas.event import MAX_OUTPUT_BYTES
+
+_ROOM_FOR_LINE = 96
+
+
+class Bounded:
+    """Passes the head of a stream on and keeps its tail; with the line between them they are at most `limit` bytes."""
+
+    __slots__ = ("_head_limit", "_head_size", "_tail", "_tail_limit", "_tail_size", "total")
+
+    def __init__(self, limit: int) -> None:
+        self._head_limit = limit // 2
+        self._tail_limit = limit - self._head_limit
+        self._head_size = 0
+        self._tail: deque[bytes] = deque()
+        self._tail_size = 0
+        self.total = 0
+
+    def write(self, data: bytes) -> bytes:
+        """Returns the part of `data` that belongs to the head."""
+        self.total += len(data)
+        room = self._head_limit - self._head_size
+        head, rest = data[:room], data[room:]
+        self._head_size += len(head)
+        if rest:
+            self._keep(rest)
+        return head
+
+    def rest(self) -> bytes:
+        """What follows the head: the tail, after a line that says what was left out."""
+        tail = b"".join(self._tail)
+        if self.total <= self._head_limit + self._tail_limit:
+            return tail
+        kept = tail[-(self._tail_limit - _ROOM_FOR_LINE) :]
+        left_out = self.total - self._head_size - len(kept)
+        return f"\n[… {left_out} of {self.total} bytes left out …]\n".encode() + kept
+
+    def _keep(self, data: bytes) -> None:
+        self._tail.append(data)
+        self._tail_size += len(data)
+        # One piece more than the limit needs stays, so that no piece is ever cut.
+        while self._tail_size - len(self._tail[0]) >= self._tail_limit:
+            self._tail_size -= len(self._tail.popleft())
+
+
+def as_text(data: bytes) -> str:
+    """At most `MAX_OUTPUT_BYTES` as UTF-8, even where bytes that are no UTF-8 grow into replacement characters."""
+    text = data.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    encoded = text.encode()
+    if len(encoded) <= MAX_OUTPUT_BYTES:
+        return text
+    bounded = Bounded(MAX_OUTPUT_BYTES)
+    head = bounded.write(encoded)
+    return (head + bounded.rest()).decode("utf-8", "ignore")

@@ -1,0 +1,320 @@
+"""The executor as a whole: its parts put together, and its way from running through draining to gone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+
+from executors.binaries import Binaries
+from executors.cache import Cache
+from executors.checkpoints import Checkpoints
+from executors.claim import Chosen
+from executors.clock import SharedClock
+from executors.consumer import Claimer, Place
+from executors.control import Control
+from executors.environment import read_secret
+from executors.events import EventLog
+from executors.heart import Heart
+from executors.logs import LogStore
+from executors.orphans import kill_children
+from executors.outbox import Outbox
+from executors.process import Notice, Renewed, SupervisorLink, find_shim
+from executors.results import Results
+from executors.runner import Policy, Runner
+from executors.s3 import ObjectStore
+from executors.settings import ExecutorSettings, parse_slots
+from executors.slots import Slots, Windows, no_windows
+from executors.workspace import Workspace
+from schemas.heartbeat import ExecutorState, Heartbeat
+from schemas.ids import ExecutorId
+from schemas.partition import partition_of
+from schemas.settings import Connections
+from schemas.topics import EVENTS, EXECUTORS
+
+_LOG = structlog.get_logger()
+_UNANSWERED_RENEWALS = 4
+"""A supervisor that answers none of so many enforces no limits either: it is killed, and its processes with it."""
+_EMPTY_ASSIGNMENT_SECONDS = 10.0
+"""An executor more than there are partitions gets none, and is not told so: it counts as ready after this time."""
+_UNSTEADY_SECONDS = 0.5
+"""The cluster clock is asked for another observation so often while it cannot be trusted."""
+_LEAVE_SECONDS = 3.0
+_FLUSH_SECONDS = 10.0
+"""A broker that is away for longer at the exit does not hear the last events: their attempts count as lost."""
+_LOOK_SECONDS = 0.05
+_FRESH_INTERVALS = 3
+"""An executor that was not heard for so many heartbeat intervals claims nothing."""
+_CLEAR_SECONDS = 1.0
+SUPERVISOR_DIED = 70
+"""The exit code: the attempts in hand are gone with it, and count as lost."""
+
+
+class Service:
+    """Must be made in the main thread, which starts the supervisor."""
+
+    def __init__(self, connections: Connections, settings: ExecutorSettings, tasks: asyncio.TaskGroup) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._settings, self._tasks = settings, tasks
+        self.executor_id = ExecutorId(f"{settings.executor_name}.{secrets.token_hex(4)}")
+        self._state = ExecutorState.RUNNING
+        self._per_class = parse_slots(settings.slots, connections.timeout_classes)
+        self._held: dict[str, frozenset[int]] = {}
+        self._slots, self._windows, self._clock = Slots(self._per_class), Windows(self._per_class), SharedClock()
+        self._over: asyncio.Future[int] = self._loop.create_future()
+        self._stop, self._stop_now = asyncio.Event(), asyncio.Event()
+        self._is_heard, self._is_told = asyncio.Event(), asyncio.Event()
+        self._unanswered_renewals = 0
+        self._link = SupervisorLink(on_notice=self._hear, on_death=self._supervisor_died, command=find_shim())
+        self._outbox = Outbox(connections, self._clock, client_id=self.executor_id)
+        self._heart = self._make_heart(connections)
+        self._runner = self._make_runner(connections)
+        self._control = self._make_control(connections)
+        self._claimers = [self._make_claimer(connections, name) for name in self._per_class]
+
+    async def run(self) -> int:
+        """Until it is told to stop, or cannot go on. Returns the exit code."""
+        self._loop.set_exception_handler(self._crashed)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stop_asked)
+        chores = [self._tasks.create_task(each) for each in (self._live(), self._beat(), self._upload_logs())]
+        _LOG.info("executor", id=self.executor_id, slots=self._per_class, supervisor=self._link.pid)
+        try:
+            return await self._over
+        finally:
+            for chore in chores:
+                chore.cancel()
+            self._control.stop()
+            self._runner.close()
+            self._outbox.close()
+            self._link.close()
+
+    # Parts
+
+    def _make_heart(self, connections: Connections) -> Heart:
+        return Heart(
+            outbox=self._outbox,
+            topic=connections.topic(EXECUTORS),
+            partition=partition_of(self.executor_id, connections.partitions),
+            compose=self._compose,
+            on_renewed=self._renewed,
+            horizon_seconds=_FRESH_INTERVALS * self._settings.heartbeat_interval.total_seconds(),
+        )
+
+    def _make_runner(self, connections: Connections) -> Runner:
+        settings, store = self._settings, ObjectStore(connections)
+        cache_dir = settings.cache_dir or settings.work_dir / "cache"
+        workspace = Workspace(settings.work_dir, self.executor_id, cache_dir=cache_dir)
+        cache = Cache(cache_dir, max_bytes=settings.cache_max_bytes, scratch_prefix=self.executor_id)
+        return Runner(
+            policy=Policy(
+                margin=settings.lease_margin,
+                grace=settings.term_grace,
+                path=settings.process_path,
+                log_max_bytes=settings.log_max_bytes,
+                secret=partial(read_secret, settings.secrets_dir),
+            ),
+            clock=self._clock,
+            slots=self._slots,
+            events=EventLog(
+                self._outbox, self._loop.call_later, topic=connections.topic(EVENTS), executor_id=self.executor_id
+            ),
+            binaries=Binaries(store=store, cache=cache, fetch_timeout=settings.fetch_timeout),
+            logs=LogStore(store, connections.s3_bucket),
+            checkpoints=Checkpoints(
+                store,
+                connections.s3_bucket,
+                keep_timeout=settings.checkpoint_timeout,
+                fetch_timeout=settings.fetch_timeout,
+            ),
+            results=Results(
+                store,
+                connections.s3_bucket,
+                keep_timeout=settings.checkpoint_timeout,
+                fetch_timeout=settings.fetch_timeout,
+            ),
+            workspace=workspace,
+            link=self._link,
+            tasks=self._tasks,
+            renewed=lambda: self._heart.renewed,
+        )
+
+    def _make_control(self, connections: Connections) -> Control:
+        return Control(
+            connections,
+            client_id=self.executor_id,
+            on_orders=self._from_thread(self._runner.obey),
+            on_caught_up=self._from_thread(self._is_told.set),
+            on_crash=self._from_thread(self._crash),
+        )
+
+    def _make_claimer(self, connections: Connections, timeout_class: str) -> Claimer:
+        place = Place(
+            timeout_class=timeout_class,
+            slots=self._slots,
+            clock=self._clock,
+            may_claim=lambda: self._heart.is_recent and self._clock.is_steady,
+            on_polled=self._from_thread(self._runner.binaries.expect),
+            on_claimed=self._from_thread(self._take),
+            on_held=self._from_thread(self._hold),
+            on_crash=self._from_thread(self._crash),
+            capacity=2 * self._per_class[timeout_class],
+        )
+        return Claimer(connections, place, client_id=self.executor_id)
+
+    def _from_thread(self, function: Callable[..., None]) -> Callable[..., None]:
+        def call(*args: Any) -> None:
+            self._loop.call_soon_threadsafe(function, *args)
+
+        return call
+
+    # Life
+
+    async def _live(self) -> None:
+        await self._begin()
+        late = self._loop.call_later(_EMPTY_ASSIGNMENT_SECONDS, self._ready)
+        await self._stop.wait()
+        late.cancel()
+        await self._leave()
+        await self._drain()
+        self._over.set_result(0)
+
+    async def _begin(self) -> None:
+        """Nothing is claimed before the clock is right and what owners said lately is known (protocol L6)."""
+        await self._is_heard.wait()
+        if not self._stop.is_set():
+            self._control.start(self._clock.now())
+            await self._is_told.wait()
+        if not self._stop.is_set():
+            for claimer in self._claimers:
+                claimer.start()
+
+    async def _leave(self) -> None:
+        """Nothing more is claimed, and the others take the partitions over at once."""
+        _LOG.info("draining", attempts=len(self._runner.attempts))
+        self._state = ExecutorState.DRAINING
+        self._heart.beat()
+        for claimer in self._claimers:
+            claimer.stop()
+        await self._until(lambda: not any(each.is_alive for each in self._claimers), _LEAVE_SECONDS)
+        self._held.clear()
+
+    async def _drain(self) -> None:
+        runner, grace = self._runner, self._settings.term_grace.total_seconds()
+        await self._until(
+            lambda: not runner.attempts or self._stop_now.is_set(), self._settings.drain_timeout.total_seconds()
+        )
+        if runner.attempts:
+            runner.stop(0.0 if self._stop_now.is_set() else grace)
+            checkpoints = self._settings.checkpoint_timeout.total_seconds()
+            await self._until(lambda: not runner.attempts, grace + checkpoints + _FLUSH_SECONDS)
+        self._state = ExecutorState.GONE
+        self._heart.beat()
+        await self._until(lambda: self._heart.is_silent, _LEAVE_SECONDS)
+        _LOG.info("gone", left_behind=len(runner.attempts))
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not condition() and time.monotonic() < until:  # noqa: ASYNC110 - threads and Kafka decide, once in a life
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _beat(self) -> None:
+        while True:
+            self._heart.beat()
+            if self._unanswered_renewals >= _UNANSWERED_RENEWALS:
+                _LOG.error("supervisor does not answer", pid=self._link.pid)
+                self._link.abandon()
+            steady = self._settings.heartbeat_interval.total_seconds()
+            await asyncio.sleep(steady if self._clock.is_steady else min(steady, _UNSTEADY_SECONDS))
+
+    async def _upload_logs(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.log_interval.total_seconds())
+            self._runner.upload_logs()
+
+    # What happens
+
+    def _compose(self) -> Heartbeat:
+        is_running, in_hand = self._state is ExecutorState.RUNNING, self._runner.in_hand_by_partition
+        return Heartbeat(
+            executor_id=self.executor_id,
+            name=self._settings.executor_name,
+            host=socket.gethostname(),
+            version=version("tidemill"),
+            state=self._state,
+            at=self._clock.now(),
+            interval=self._settings.heartbeat_interval,
+            slots=self._slots.report(),
+            windows=self._windows.advertise(self._held, in_hand) if is_running else no_windows(self._held),
+            attempts=self._runner.in_hand(),
+        )
+
+    def _renewed(self, sent: float) -> None:
+        self._unanswered_renewals += 1
+        self._runner.renew()
+        self._link.renew(sent)
+        if self._clock.is_steady:
+            self._is_heard.set()
+
+    def _hear(self, notice: Notice) -> None:
+        if isinstance(notice, Renewed):
+            self._unanswered_renewals = 0
+        else:
+            self._runner.hear(notice)
+
+    def _hold(self, timeout_class: str, held: frozenset[int]) -> None:
+        if self._state is not ExecutorState.RUNNING:
+            return
+        _LOG.info("assigned", timeout_class=timeout_class, partitions=sorted(held))
+        self._held[timeout_class] = held
+        self._heart.beat()
+        if all(self._held.get(name) for name in self._per_class):
+            self._ready()
+
+    def _take(self, timeout_class: str, claimed: list[Chosen]) -> None:
+        self._runner.take(timeout_class, claimed)
+        in_hand, held = self._runner.in_hand_by_partition(timeout_class), self._held.get(timeout_class, ())
+        if self._windows.note(timeout_class, in_hand, held):
+            self._heart.beat()
+
+    def _ready(self) -> None:
+        if self._settings.ready_file and not self._settings.ready_file.exists():
+            self._settings.ready_file.touch()
+
+    def _stop_asked(self) -> None:
+        if self._stop.is_set():
+            self._stop_now.set()
+        for event in (self._stop, self._is_heard, self._is_told):
+            event.set()
+
+    def _supervisor_died(self) -> None:
+        """Its processes die with it, their descendants become ours: nothing of them may be left."""
+        if self._over.done():
+            return
+        _LOG.critical("supervisor died", attempts=len(self._runner.attempts))
+        until = time.monotonic() + _CLEAR_SECONDS
+        while kill_children(os.getpid()) or time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+        self._over.set_result(SUPERVISOR_DIED)
+
+    def _crashed(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._crash(context.get("exception") or RuntimeError(context["message"]))
+
+    def _crash(self, error: BaseException) -> None:
+        """A bug, or a broker that refuses us: ending is the way to a known state."""
+        if not self._over.done():
+            self._over.set_exception(error)
+
+
+async def serve(connections: Connections, settings: ExecutorSettings) -> int:
+    async with asyncio.TaskGroup() as tasks:
+        return await Service(connections, settings, tasks).run()

@@ -1,0 +1,75 @@
+"""Settings of the executor, beside the connections that every process shares."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.classes import parse_classes
+from schemas.errors import TidemillError
+
+DEFAULT_SLOTS = 32
+
+
+class InvalidSlotsError(TidemillError):
+    """TIDEMILL_SLOTS is not of the form 10s=32,1m=16."""
+
+
+class ExecutorSettings(BaseSettings):
+    """Read once, in `main()`, from the environment (prefix `TIDEMILL_`)."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEMILL_", frozen=True, extra="ignore")
+
+    executor_name: str = "executor"
+    slots: str = ""
+    """`10s=32,1m=16`: a class that is not named is not served. Empty: all classes, 32 slots each."""
+    heartbeat_interval: timedelta = timedelta(seconds=3)
+    lease_margin: timedelta = timedelta(seconds=5)
+    """A process is surely gone so long before its lease ends, and a claim is void so long before its grace ends."""
+    term_grace: timedelta = timedelta(seconds=5)
+    """Between TERM and KILL."""
+    drain_timeout: timedelta = timedelta(seconds=30)
+    """After SIGTERM, running attempts may take so long to finish."""
+    fetch_timeout: timedelta = timedelta(seconds=60)
+    """For a binary, a checkpoint, or results of others, retries included; not counted in the limit of the class."""
+    checkpoint_timeout: timedelta = timedelta(seconds=10)
+    """For storing the checkpoint of an attempt that did not succeed, or the result of one that did; the news of its end
+    waits for it.
+    """
+    work_dir: Path = Path(tempfile.gettempdir()) / "tidemill-executors"
+    """Working directories of attempts. Executors of one machine may share it."""
+    cache_dir: Path | None = None
+    """None: `cache` below `work_dir`. Best on the same file system."""
+    cache_max_bytes: int = 2 * 1024**3
+    secrets_dir: Path | None = None
+    """One file per secret, named as in `secret:NAME`."""
+    process_path: str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    """PATH of the processes."""
+    log_max_bytes: int = 4 * 1024**2
+    """Of one attempt's output, half of it head and half of it tail."""
+    log_interval: timedelta = timedelta(seconds=2)
+    """A log that is streamed to S3 gets a new chunk so often, if there is anything new."""
+    ready_file: Path | None = None
+    """Touched when the executor holds its assignment."""
+
+
+def parse_slots(text: str, timeout_classes: str) -> Mapping[str, int]:
+    """Slots by class, the shortest class first. Raises `InvalidSlotsError`."""
+    classes = [each.name for each in parse_classes(timeout_classes)]
+    if not text.strip():
+        return dict.fromkeys(classes, DEFAULT_SLOTS)
+    slots = dict(_parse_one(part.strip(), classes) for part in text.split(","))
+    return {name: slots[name] for name in classes if name in slots}
+
+
+def _parse_one(part: str, classes: list[str]) -> tuple[str, int]:
+    name, _, count = part.partition("=")
+    if name not in classes:
+        raise InvalidSlotsError(f"TIDEMILL_SLOTS names the class {name!r}; there are {', '.join(classes)}")
+    if not count.isdecimal() or int(count) < 1:
+        raise InvalidSlotsError(f"TIDEMILL_SLOTS gives {name} {count!r} slots; a whole number above 0 is allowed")
+    return name, int(count)

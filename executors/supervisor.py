@@ -1,0 +1,283 @@
+"""The supervisor: a tiny process that spawns the processes of runs and surely kills them (protocol L2).
+
+It is a child of the executor, single-threaded (PDEATHSIG follows the thread that forks), in a session of its own, and
+imports next to nothing. It holds each process's limit and lease. An executor that is frozen cannot renew, one that is
+dead closes the socket: either way the processes go. Messages are JSON on a SOCK_SEQPACKET pair.
+
+From the executor, with the file descriptors (spec, output[, stdin]) beside a spawn:
+    {"do": "spawn", "number", "terms": {…}, "renewed"}
+    {"do": "renew", "sent"}    {"do": "kill", "number", "cause", "grace"}
+To the executor; the code of an exit is null if the process was never started, because its claim was void by then:
+    {"did": "spawn", "number", "pid", "at"}    {"did": "refuse", "number", "reason"}    {"did": "renew", "sent"}
+    {"did": "exit", "number", "code", "cause", "at"}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from array import array
+from collections import deque
+from typing import Any
+
+from executors.deadlines import FOREVER, KILL, LEASE, TERM, Standing, Terms, condemn, enforce, may_start, next_moment
+from executors.orphans import Mark, adopt_orphans, condemned, kill_children, kill_quietly, mark_of
+from executors.trampoline import own_shim
+
+MAX_MESSAGE_BYTES = 16 * 1024
+_MAX_FDS = 3
+_SWEEP_SECONDS = 0.3
+_SWEEP_SHARE = 20
+"""Looking for orphans takes at most one part in so many of the time, however many processes the host has."""
+_LAST_WAIT_SECONDS = 5.0
+_LONGEST_WAIT_SECONDS = 3600.0
+"""epoll takes no infinity."""
+_RESET_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+_IGNORED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+
+
+def boot_seconds() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Process:
+    """One process and its group; the group's number is the leader's pid."""
+
+    __slots__ = ("mark", "number", "pid", "standing", "terms")
+
+    def __init__(self, *, number: int, pid: int, terms: Terms, standing: Standing, mark: Mark) -> None:
+        self.number, self.pid, self.terms, self.standing, self.mark = number, pid, terms, standing, mark
+
+    def carry_out(self, due: str | None) -> None:
+        if due == TERM:
+            self.signal(signal.SIGTERM, signal.SIGCONT)
+        elif due == KILL:
+            self.signal(signal.SIGKILL)
+
+    def signal(self, *numbers: int) -> None:
+        for number in numbers:
+            try:
+                os.killpg(self.pid, number)
+            except (ProcessLookupError, PermissionError):
+                return  # all of the group are dead, or became another user's
+
+
+class Supervisor:
+    def __init__(self, link: socket.socket, shim: list[str]) -> None:
+        self._link = link
+        self._shim = shim
+        self._processes: dict[int, Process] = {}
+        """By pid: the leaders that are not reaped yet."""
+        self._renewed = 0.0
+        self._unsent: deque[bytes] = deque()
+        self._sweep_at, self._rest_until = FOREVER, 0.0
+        self._epoll = select.epoll()
+
+    def run(self, wakeup: int) -> None:
+        """Returns when the executor is gone; nothing of its runs is left then."""
+        self._link.setblocking(False)
+        self._epoll.register(self._link, select.EPOLLIN)
+        self._epoll.register(wakeup, select.EPOLLIN)
+        connected = True
+        while connected:
+            ready = {fd for fd, _ in self._epoll.poll(self._timeout())}
+            if wakeup in ready:
+                os.read(wakeup, 4096)
+            # First, as of what was said till now: a lease that ran out while both were frozen is not renewed any more.
+            self._reap()
+            self._enforce()
+            if self._link.fileno() in ready:
+                connected = self._receive()
+            self._enforce()
+            self._sweep()
+            self._flush()
+        self._kill_all()
+
+    def _timeout(self) -> float:
+        moments = (next_moment(each.terms, each.standing, self._renewed) for each in self._processes.values())
+        moment = min(self._sweep_at, *moments, FOREVER)
+        return min(max(moment - boot_seconds(), 0.0), _LONGEST_WAIT_SECONDS)
+
+    # What the executor says
+
+    def _receive(self) -> bool:
+        """False when the executor closed the socket, or died."""
+        while True:
+            try:
+                data, ancillary, flags, _ = self._link.recvmsg(
+                    MAX_MESSAGE_BYTES, socket.CMSG_SPACE(_MAX_FDS * 4), socket.MSG_CMSG_CLOEXEC
+                )
+            except BlockingIOError:
+                return True
+            except ConnectionResetError:
+                return False
+            if not data:
+                return False
+            assert not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC), "a message of the executor was cut"
+            fds = _descriptors(ancillary)
+            try:
+                self._obey(json.loads(data), fds)
+            finally:
+                for fd in fds:
+                    os.close(fd)
+
+    def _obey(self, order: dict[str, Any], fds: list[int]) -> None:
+        match order["do"]:
+            case "spawn":
+                self._renewed = max(self._renewed, order["renewed"])
+                self._spawn(order["number"], Terms(**order["terms"]), fds)
+            case "renew":
+                self._renewed = max(self._renewed, order["sent"])
+                self._tell({"did": "renew", "sent": order["sent"]})
+            case "kill":
+                self._condemn(order["number"], order["cause"], order["grace"])
+            case unknown:
+                raise AssertionError(f"an order that is not known: {unknown}")
+
+    def _spawn(self, number: int, terms: Terms, fds: list[int]) -> None:
+        if not may_start(terms, boot_seconds(), self._renewed):
+            self._tell({"did": "exit", "number": number, "code": None, "cause": LEASE, "at": boot_seconds()})
+            return
+        spec = json.loads(_read_all(fds[0]))
+        try:
+            pid = self._exec(spec, fds)
+        except (OSError, ValueError) as error:
+            self._tell({"did": "refuse", "number": number, "reason": str(error)})
+            return
+        standing = Standing(started=boot_seconds())
+        mark = mark_of(spec["env"])
+        self._processes[pid] = Process(number=number, pid=pid, terms=terms, standing=standing, mark=mark)
+        self._tell({"did": "spawn", "number": number, "pid": pid, "at": standing.started})
+
+    def _exec(self, spec: dict[str, Any], fds: list[int]) -> int:
+        _, output, *stdin = fds
+        os.chdir(spec["cwd"])  # the one thread of this process: nobody else looks at its working directory
+        try:
+            argv = [*self._shim, *spec["argv"]]
+            return os.posix_spawn(
+                argv[0],
+                argv,
+                spec["env"],
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, stdin[0], 0)
+                    if stdin
+                    else (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, output, 1),
+                    (os.POSIX_SPAWN_DUP2, output, 2),
+                ],
+                setsid=True,
+                setsigmask=(),
+                setsigdef=_RESET_SIGNALS,
+            )
+        finally:
+            os.chdir("/")
+
+    def _condemn(self, number: int, cause: str, grace: float) -> None:
+        self._reap()  # what ended before its TERM has ended by itself
+        for process in self._processes.values():
+            if process.number == number:
+                process.standing, due = condemn(process.standing, boot_seconds(), cause, grace)
+                process.carry_out(due)
+
+    # What the processes do
+
+    def _reap(self) -> None:
+        while (dead := _next_dead()) is not None:
+            process = self._processes.pop(dead.si_pid, None)
+            if process:
+                # The leader is not reaped yet, so its number cannot be another's: the rest of the group goes with it.
+                process.signal(signal.SIGKILL)
+                code = dead.si_status if dead.si_code == os.CLD_EXITED else -dead.si_status
+                self._tell(
+                    {
+                        "did": "exit",
+                        "number": process.number,
+                        "code": code,
+                        "cause": process.standing.cause,
+                        "at": boot_seconds(),
+                    }
+                )
+            os.waitpid(dead.si_pid, 0)
+            self._sweep_at = min(self._sweep_at, max(boot_seconds() + _SWEEP_SECONDS, self._rest_until))
+
+    def _enforce(self) -> None:
+        now = boot_seconds()
+        for process in self._processes.values():
+            process.standing, due = enforce(process.terms, process.standing, now, self._renewed)
+            process.carry_out(due)
+
+    def _sweep(self) -> None:
+        """An attempt ends with its leader, also for what left the group."""
+        began = boot_seconds()
+        if began < self._sweep_at:
+            return
+        self._sweep_at = FOREVER
+        living = {each.mark for each in self._processes.values()}
+        for pid in condemned(os.getpid(), self._processes, living):
+            kill_quietly(pid)
+        now = boot_seconds()
+        self._rest_until = now + (now - began) * _SWEEP_SHARE
+
+    def _kill_all(self) -> None:
+        for process in self._processes.values():
+            process.signal(signal.SIGKILL)
+        until = boot_seconds() + _LAST_WAIT_SECONDS
+        while kill_children(os.getpid()) and boot_seconds() < until:
+            self._reap()
+
+    # What the executor is told
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        self._unsent.append(json.dumps(message).encode())
+        self._flush()
+
+    def _flush(self) -> None:
+        """A frozen executor does not read: its messages wait here, and the processes are killed all the same."""
+        try:
+            while self._unsent:
+                self._link.send(self._unsent[0])
+                self._unsent.popleft()
+        except BlockingIOError:
+            self._epoll.modify(self._link, select.EPOLLIN | select.EPOLLOUT)
+            return
+        except (BrokenPipeError, ConnectionResetError):
+            self._unsent.clear()
+        self._epoll.modify(self._link, select.EPOLLIN)
+
+
+def _next_dead() -> os.waitid_result | None:
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+
+
+def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    fds = array("i")
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+    return list(fds)
+
+
+def _read_all(fd: int) -> bytes:
+    return os.pread(fd, os.fstat(fd).st_size, 0)
+
+
+def main() -> None:
+    """`supervisor <fd of the socket> <shim command as JSON>`."""
+    link = socket.socket(fileno=int(sys.argv[1]))
+    os.set_inheritable(link.fileno(), False)
+    os.chdir("/")
+    adopt_orphans()
+    for number in _IGNORED_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    Supervisor(link, own_shim(os.getpid(), json.loads(sys.argv[2]))).run(read)

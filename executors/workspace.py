@@ -1,0 +1,124 @@
+"""The directories of attempts: one each, fresh, with a link to the binary beside it; removed with the attempt."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.ids import ExecutorId
+
+_LOCK = "lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where one attempt runs."""
+
+    directory: Path
+    binary: Path
+
+    @property
+    def cwd(self) -> Path:
+        return self.directory / "work"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The process finds here what an earlier attempt left, and leaves what a later one is to find."""
+        return self.directory / "checkpoint"
+
+    @property
+    def result(self) -> Path:
+        """What the process hands on, if it writes this file."""
+        return self.directory / "result"
+
+    @property
+    def bundle(self) -> Path:
+        """The same as one file, on its way from or to S3."""
+        return self.directory / "checkpoint.tar"
+
+
+class Workspace:
+    """Holds a lock as long as the process lives, so that the next executor knows what it may clear away."""
+
+    def __init__(self, directory: Path, executor_id: ExecutorId, *, cache_dir: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        _clear_dead(directory, cache_dir)
+        self._directory = directory / executor_id
+        self._directory.mkdir()
+        self._lock = os.open(self._directory / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def prepare(self, number: int, binary: Path, name: str) -> Place:
+        """The link keeps the binary from being evicted, and gives the process a name that people know."""
+        directory = self._directory / str(number)
+        place = Place(directory=directory, binary=directory / "bin" / name)
+        place.binary.parent.mkdir(parents=True)
+        place.cwd.mkdir()
+        place.checkpoint.mkdir()
+        try:
+            _link(place.binary, binary)
+        except OSError:
+            remove(place)
+            raise
+        return place
+
+    def close(self) -> None:
+        shutil.rmtree(self._directory, ignore_errors=True)
+        os.close(self._lock)
+
+
+def _link(link: Path, binary: Path) -> None:
+    try:
+        link.hardlink_to(binary)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
+            raise
+        link.symlink_to(binary)
+
+
+def has_checkpoint(place: Place) -> bool:
+    """Whether anything lies there; what is no directory any more is something, too."""
+    try:
+        with os.scandir(place.checkpoint) as entries:
+            return any(entries)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
+def remove_if_empty(place: Place) -> bool:
+    """False if the process left something behind: removing that may take a while."""
+    try:
+        place.cwd.rmdir()
+        place.checkpoint.rmdir()
+        place.binary.unlink()
+        place.binary.parent.rmdir()
+        place.directory.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def remove(place: Place) -> None:
+    shutil.rmtree(place.directory, ignore_errors=True)
+
+
+def _clear_dead(directory: Path, cache_dir: Path) -> None:
+    """Remove what executors left that were killed."""
+    for lock in directory.glob(f"*/{_LOCK}"):
+        fd = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            shutil.rmtree(lock.parent, ignore_errors=True)
+            for partial in cache_dir.glob(f"{lock.parent.name}.*"):
+                partial.unlink(missing_ok=True)
+        finally:
+            os.close(fd)
