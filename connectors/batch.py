@@ -1,0 +1,178 @@
+"""Records become rows: what a batch of `status` and `deadletter` writes into the read model. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any, TypeAlias
+
+import msgspec
+import orjson
+
+from connectors.record import Record
+from schemas.codec import decode
+from schemas.errors import UndecodableError
+from schemas.status import Attempt, RunStatus
+
+Row: TypeAlias = dict[str, Any]
+"""Under the names of the columns."""
+
+MAX_TEXT_CHARACTERS = 8192
+"""So much of a record that was not understood is kept."""
+MAX_OWNER_CHARACTERS = 200
+"""The key of a foreign record may be anything; that of ours fits, and so does its row in the index."""
+_MAX_INT, _MAX_BIGINT = 2**31 - 1, 2**63 - 1
+_NUL, _SAID_INSTEAD = "\x00", "\ufffd"
+"""Postgres stores no NUL in a text; the output of a process may contain one."""
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    runs: list[RunStatus]
+    """At most one of each run: the one with the highest version."""
+    earlier: list[RunStatus] = []
+    """Of runs that were asked to run again: the last records of their lives before, for attempts and transitions."""
+    problems: list[Row]
+    ends: dict[tuple[str, int], int]
+    """The next offset of each (topic, partition) that the batch read from."""
+
+    @property
+    def days(self) -> set[date]:
+        """UTC days whose partitions the batch writes to; a record's instants are UTC."""
+        return {run.nominal_time.date() for run in self.runs} | {row["at"].date() for row in self.problems}
+
+
+def collect(records: Iterable[Record], status_topic: str, topic_ids: dict[str, str]) -> Batch:
+    """Every record leaves a row or is a tombstone; what cannot be decoded is a problem, never a stop."""
+    latest: dict[str, RunStatus] = {}
+    earlier: list[RunStatus] = []
+    problems: list[Row] = []
+    ends: dict[tuple[str, int], int] = {}
+    for record in records:
+        ends[record.topic, record.partition] = record.offset + 1
+        if record.value is None:
+            continue
+        if record.topic != status_topic:
+            problems.append(reported_problem(record, topic_ids[record.topic]))
+            continue
+        try:
+            status = decode(record.value, RunStatus)
+        except UndecodableError as error:
+            problems.append(problem(record, topic_ids[record.topic], str(error)))
+            continue
+        known = latest.get(status.run_id)
+        if known is None or known.version < status.version:
+            latest[status.run_id] = status
+            if known and known.rerun_id != status.rerun_id:
+                earlier.append(known)
+    return Batch(runs=list(latest.values()), earlier=earlier, problems=problems, ends=ends)
+
+
+def problem(record: Record, topic_id: str, reason: str) -> Row:
+    """A record of ours that the sink itself could not understand."""
+    return _problem_row(record, topic_id) | {
+        "source_topic": record.topic,
+        "source_partition": record.partition,
+        "source_offset": record.offset,
+        "reason": reason,
+    }
+
+
+def reported_problem(record: Record, topic_id: str) -> Row:
+    """A record of the dead letter topic: its headers say where it came from, and why it is there."""
+    headers = record.headers
+    return _problem_row(record, topic_id) | {
+        "source_topic": _text(headers.get("source_topic")),
+        "source_partition": _integer(headers.get("source_partition"), _MAX_INT),
+        "source_offset": _integer(headers.get("source_offset"), _MAX_BIGINT),
+        "reason": _text(headers.get("reason")) or "no reason was given",
+    }
+
+
+def run_rows(runs: Iterable[RunStatus]) -> list[Row]:
+    return [_run_row(run) for run in runs]
+
+
+def attempt_rows(runs: Iterable[RunStatus]) -> list[Row]:
+    return [_attempt_row(run, each) for run in runs for each in run.attempts]
+
+
+def transition_rows(runs: Iterable[RunStatus]) -> list[Row]:
+    return [_of(run) | msgspec.structs.asdict(each) for run in runs for each in run.transitions]
+
+
+def kept_rows(runs: Iterable[RunStatus]) -> list[Row]:
+    """What a record still has of its run: whatever else the tables have is to go."""
+    return [
+        {
+            "run_id": run.run_id,
+            "nominal_time": run.nominal_time,
+            "versions": [each.version for each in run.transitions],
+            "tokens": [each.token for each in run.attempts],
+        }
+        for run in runs
+    ]
+
+
+def to_json(rows: list[Row]) -> str:
+    """For `json_populate_recordset`: one parameter, however many rows."""
+    text = orjson.dumps(rows)
+    if rb"\u0000" in text:
+        text = orjson.dumps([{name: _storable(value) for name, value in row.items()} for row in rows])
+    return text.decode()
+
+
+def _of(run: RunStatus) -> Row:
+    return {"run_id": run.run_id, "nominal_time": run.nominal_time, "job_id": run.job_id}
+
+
+def _run_row(run: RunStatus) -> Row:
+    row = msgspec.structs.asdict(run)
+    del row["transitions"], row["attempts"]
+    if run.nodes is not None:
+        row["nodes"] = {state.value: count for state, count in run.nodes.items()}
+    result = row.pop("result")
+    if result is not None:
+        said = {"bytes": result.bytes, "uri": result.uri, "sha256": result.sha256}
+        row |= {"result": result.value} | {f"result_{name}": value for name, value in said.items()}
+    missed = row.pop("missed")
+    if missed is None:
+        return row
+    return row | {
+        "missed_from": missed.first,
+        "missed_to": missed.last,
+        "missed_count": missed.count,
+        "missed_at_least": missed.at_least,
+    }
+
+
+def _attempt_row(run: RunStatus, attempt: Attempt) -> Row:
+    row = msgspec.structs.asdict(attempt)
+    ended_as = row.pop("end")
+    return _of(run) | row | {"ended_as": ended_as}
+
+
+def _problem_row(record: Record, topic_id: str) -> Row:
+    return {
+        "at": record.at,
+        "partition": record.partition,
+        "record_offset": record.offset,
+        "topic_id": topic_id,
+        "owner": _text(record.key, MAX_OWNER_CHARACTERS),
+        "record": _text(record.value),
+    }
+
+
+def _text(value: bytes | None, longest: int = MAX_TEXT_CHARACTERS) -> str | None:
+    return None if value is None else value.decode(errors="replace")[:longest]
+
+
+def _integer(value: bytes | None, limit: int) -> int | None:
+    try:
+        number = None if value is None else int(value)
+    except ValueError:
+        return None
+    return number if number is not None and 0 <= number <= limit else None
+
+
+def _storable(value: Any) -> Any:
+    return value.replace(_NUL, _SAID_INSTEAD) if isinstance(value, str) else value

@@ -1,0 +1,98 @@
+"""Kafka Connect's REST interface: the few calls that the source needs."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from connectors.plan import Task
+from connectors.source import Config
+from schemas.errors import TidemillError
+
+REQUEST_SECONDS = 15.0
+_NOT_FOUND = 404
+_BUSY = 409
+_SERVER_ERROR = 500
+
+
+class ConnectUnavailableError(TidemillError):
+    """Kafka Connect does not answer now; it may later."""
+
+
+class ConnectRefusedError(TidemillError):
+    """Kafka Connect refused what it was asked."""
+
+
+def get_version(connect_url: str) -> tuple[str, str]:
+    """Of Connect, and the id of the Kafka cluster that it works for."""
+    found = _call("GET", connect_url, "/") or {}
+    return found.get("version", ""), found.get("kafka_cluster_id", "")
+
+
+def get_plugins(connect_url: str) -> dict[str, str]:
+    """The version of each connector class that Connect knows."""
+    found = _call("GET", connect_url, "/connector-plugins") or ()
+    return {plugin["class"]: plugin.get("version") or "" for plugin in found}
+
+
+def get_config(connect_url: str, name: str) -> Config | None:
+    """None: there is no such connector."""
+    config: Config | None = _call("GET", connect_url, f"/connectors/{quote(name)}/config")
+    return config
+
+
+def put_config(connect_url: str, name: str, config: Config) -> None:
+    """Creates or updates."""
+    _call("PUT", connect_url, f"/connectors/{quote(name)}/config", config)
+
+
+def get_state(connect_url: str, name: str) -> tuple[str, str, tuple[Task, ...]] | None:
+    """The connector's state, its trace and its tasks; None while Connect has not placed it yet."""
+    status = _call("GET", connect_url, f"/connectors/{quote(name)}/status")
+    if status is None:
+        return None
+    tasks = (
+        Task(number=task["id"], state=task["state"], trace=task.get("trace") or "") for task in status.get("tasks", ())
+    )
+    connector = status["connector"]
+    return connector["state"], connector.get("trace") or "", tuple(tasks)
+
+
+def restart_connector(connect_url: str, name: str) -> None:
+    _call("POST", connect_url, f"/connectors/{quote(name)}/restart?includeTasks=true&onlyFailed=true")
+
+
+def restart_task(connect_url: str, name: str, number: int) -> None:
+    _call("POST", connect_url, f"/connectors/{quote(name)}/tasks/{number}/restart")
+
+
+def _call(method: str, connect_url: str, path: str, body: Config | None = None) -> Any:
+    """The decoded answer; None for 404 and for an empty one."""
+    request = urllib.request.Request(  # noqa: S310 - the address is a setting
+        connect_url.rstrip("/") + path,
+        method=method,
+        data=None if body is None else orjson.dumps(body),
+        headers={"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:  # noqa: S310 - as above
+            text = response.read()
+    except urllib.error.HTTPError as error:
+        return _refused(method, path, error)
+    except OSError as error:  # URLError, a reset connection and a timeout are OSErrors
+        raise ConnectUnavailableError(f"Kafka Connect at {connect_url} does not answer: {error}") from error
+    return orjson.loads(text) if text else None
+
+
+def _refused(method: str, path: str, error: urllib.error.HTTPError) -> None:
+    with error:
+        said = error.read().decode(errors="replace")
+    if error.code == _NOT_FOUND and method == "GET":
+        return
+    if error.code in {_NOT_FOUND, _BUSY} or error.code >= _SERVER_ERROR:
+        raise ConnectUnavailableError(f"Kafka Connect is not ready for {method} {path}: {error.code} {said}")
+    raise ConnectRefusedError(f"Kafka Connect refused {method} {path}: {error.code} {said}")

@@ -1,0 +1,1 @@
+select tidemill.day_mark(%(day)s)

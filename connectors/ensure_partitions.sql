@@ -1,0 +1,1 @@
+select tidemill.ensure_partitions(%(days)s)

@@ -1,0 +1,98 @@
+"""The sink's side of Kafka: whole partitions, from the offsets that Postgres remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from connectors.record import Record, from_message
+from schemas.settings import Connections
+
+POLL_SECONDS = 0.25
+"""How long nothing may come before the sink looks whether it should stop."""
+METADATA_SECONDS = 10.0
+PREFETCH_KB = 32 * 1024
+_PASSING = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT})  # noqa: SLF001 - so named
+"""The client reconnects by itself."""
+_QUIET = {"log_level": 2}
+"""The client would say several times a second that it cannot connect; `Outage` says it once."""
+
+log = structlog.get_logger()
+
+
+class Outage:
+    """Says once that the brokers cannot be reached, and once that they can."""
+
+    __slots__ = ("_is_said",)
+
+    def __init__(self) -> None:
+        self._is_said = False
+
+    def goes_on(self, error: KafkaError) -> None:
+        if not self._is_said:
+            log.warning("kafka_unreachable", reason=error.str())
+        self._is_said = True
+
+    def is_over(self) -> None:
+        if self._is_said:
+            log.info("kafka_reachable")
+        self._is_said = False
+
+
+class Inbox:
+    __slots__ = ("_consumer", "_outage")
+
+    def __init__(self, consumer: Consumer, outage: Outage) -> None:
+        self._consumer = consumer
+        self._outage = outage
+
+    def partitions(self, topics: list[str]) -> list[tuple[str, int]]:
+        """Every partition of the topics."""
+        found = [(topic, self._consumer.list_topics(topic, METADATA_SECONDS).topics[topic]) for topic in topics]
+        return [(topic, number) for topic, metadata in found for number in sorted(metadata.partitions)]
+
+    def read_from(self, offsets: dict[tuple[str, int], int]) -> None:
+        self._consumer.assign([TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()])
+
+    def take(self, most: int) -> list[Record]:
+        """What is there, at most `most`; waits only for the first."""
+        first = self._consumer.poll(POLL_SECONDS)
+        if first is None:
+            return []
+        rest = self._consumer.consume(most - 1, 0) if most > 1 else []
+        records = [from_message(message) for message in (first, *rest) if not _is_error(message)]
+        if records:
+            self._outage.is_over()
+        return records
+
+
+@contextmanager
+def open_inbox(connections: Connections) -> Iterator[Inbox]:
+    outage = Outage()
+    options = connections.kafka(
+        group_id=connections.topic("sink"),  # asked for by the client, never joined: offsets live in Postgres
+        enable_auto_commit=False,
+        enable_auto_offset_store=False,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        fetch_queue_backoff_ms=10,
+        queued_max_messages_kbytes=PREFETCH_KB,
+        error_cb=outage.goes_on,
+    )
+    consumer = Consumer(options | _QUIET)
+    try:
+        yield Inbox(consumer, outage)
+    finally:
+        consumer.close()
+
+
+def _is_error(message: Message) -> bool:
+    error = message.error()
+    if error is None:
+        return False
+    if error.code() in _PASSING:
+        return True
+    raise KafkaException(error)

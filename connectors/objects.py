@@ -1,0 +1,94 @@
+"""Objects in S3, as whoever is not an executor reads, writes, lists and deletes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from schemas.errors import TidemillError
+from schemas.settings import S3_DIALECT, Connections
+
+CONNECT_SECONDS = 5
+READ_SECONDS = 30
+
+
+class ObjectsError(TidemillError):
+    """S3 did not do what it was asked."""
+
+
+class Objects:
+    """One client. Every method raises `ObjectsError`, with a sentence that says which S3 it was."""
+
+    __slots__ = ("_client", "_place")
+
+    def __init__(self, place: Connections) -> None:
+        self._place = place
+        self._client = _client(place)
+
+    def make_bucket(self) -> None:
+        """The one of the settings, if it is not there."""
+        bucket = self._place.s3_bucket
+        try:
+            self._ask("head_bucket", Bucket=bucket)
+        except ObjectsError:
+            self._ask("create_bucket", Bucket=bucket)
+
+    def put(self, key: str, content: bytes) -> str:
+        """Into the bucket of the settings; the URI."""
+        self._ask("put_object", Bucket=self._place.s3_bucket, Key=key, Body=content)
+        return f"s3://{self._place.s3_bucket}/{key}"
+
+    def read(self, uri: str) -> bytes:
+        bucket, key = _split(uri)
+        content: bytes = self._ask("get_object", Bucket=bucket, Key=key)["Body"].read()
+        return content
+
+    def below(self, prefix_uri: str, after: str = "") -> Iterator[str]:
+        """The URIs below a prefix that come after `after` (a URI, or empty), in order."""
+        yield from (uri for uri, _ in self.dated(prefix_uri, after))
+
+    def dated(self, prefix_uri: str, after: str = "") -> Iterator[tuple[str, datetime]]:
+        """The same, each with the time at which it was stored."""
+        bucket, prefix = _split(prefix_uri)
+        _, start = _split(after)
+        while True:
+            page = self._ask("list_objects_v2", Bucket=bucket, Prefix=prefix.strip("/") + "/", StartAfter=start)
+            found = sorted((each["Key"], each["LastModified"]) for each in page.get("Contents", ()))
+            yield from ((f"s3://{bucket}/{key}", stored_at) for key, stored_at in found)
+            if not page.get("IsTruncated") or not found:
+                return
+            start = found[-1][0]
+
+    def delete(self, uris: Iterable[str]) -> None:
+        """What is not there is no error."""
+        for uri in uris:
+            bucket, key = _split(uri)
+            self._ask("delete_object", Bucket=bucket, Key=key)
+
+    def _ask(self, operation: str, **arguments: Any) -> Any:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see _client
+
+        try:
+            return getattr(self._client, operation)(**arguments)
+        except (BotoCoreError, ClientError) as error:
+            raise ObjectsError(f"S3 at {self._place.s3_endpoint or self._place.s3_region}: {error}") from error
+
+
+def _split(uri: str) -> tuple[str, str]:
+    """Bucket and key."""
+    where = urlsplit(uri)
+    return where.netloc, uri.removeprefix(f"s3://{where.netloc}").lstrip("/")
+
+
+def _client(place: Connections) -> Any:
+    import boto3  # noqa: PLC0415 - 0.3 s and 30 MB that most commands, and most sinks, never need
+    from botocore.config import Config  # noqa: PLC0415
+
+    limits: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "read_timeout": READ_SECONDS,
+        "retries": {"max_attempts": 2},
+    }
+    return boto3.client(**place.s3(), config=Config(**limits, **S3_DIALECT))

@@ -1,0 +1,92 @@
+"""What must be done so that the connector is as desired and runs: a function of what is wanted and what is there."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from connectors.source import Config
+
+FAILED = "FAILED"
+RUNNING = "RUNNING"
+LOST = "lost"
+"""`pg_replication_slots.wal_status` of a slot whose WAL is gone: nobody can ever read from it again."""
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    number: int
+    state: str
+    trace: str = ""
+
+
+class Actual(msgspec.Struct, frozen=True, kw_only=True):
+    """What Connect says of the connector, and Postgres of its slot."""
+
+    config: Config
+    state: str
+    trace: str = ""
+    tasks: tuple[Task, ...] = ()
+    slot_status: str | None = None
+    """None: there is no slot, or Postgres did not answer."""
+
+    @property
+    def runs(self) -> bool:
+        return self.state == RUNNING and bool(self.tasks) and all(task.state == RUNNING for task in self.tasks)
+
+
+class Create(msgspec.Struct, frozen=True, kw_only=True):
+    config: Config
+
+
+class Update(msgspec.Struct, frozen=True, kw_only=True):
+    """Connect restarts the tasks with it."""
+
+    config: Config
+
+
+class RestartConnector(msgspec.Struct, frozen=True, kw_only=True):
+    pass
+
+
+class RestartTask(msgspec.Struct, frozen=True, kw_only=True):
+    number: int
+
+
+class DropLostSlot(msgspec.Struct, frozen=True, kw_only=True):
+    """The task that starts without its slot makes a new one and takes a new snapshot (`snapshot.mode=when_needed`)."""
+
+    slot_name: str
+
+
+Action: TypeAlias = Create | Update | RestartConnector | RestartTask | DropLostSlot
+
+
+def plan(desired: Config, actual: Actual | None) -> list[Action]:
+    """One step at a time: what is left to do shows when the connector is looked at again."""
+    if actual is None:
+        return [Create(config=desired)]
+    if actual.config != desired:
+        return [Update(config=desired)]
+    if actual.slot_status == LOST:
+        restarts = [RestartTask(number=task.number) for task in actual.tasks]
+        return [DropLostSlot(slot_name=desired["slot.name"]), *restarts]
+    if actual.state == FAILED:
+        return [RestartConnector()]
+    return [RestartTask(number=task.number) for task in actual.tasks if task.state == FAILED]
+
+
+def describe(actual: Actual | None) -> str:
+    """One sentence on what the connector does, with the reason of a failure."""
+    if actual is None:
+        return "the connector does not exist"
+    states = ", ".join(f"task {task.number} is {task.state}" for task in actual.tasks) or "it has no task yet"
+    reasons = [root_cause(trace) for trace in (actual.trace, *(task.trace for task in actual.tasks)) if trace]
+    return f"the connector is {actual.state}, {states}" + "".join(f": {reason}" for reason in reasons)
+
+
+def root_cause(trace: str) -> str:
+    """The first line of a Java stack trace, and that of its innermost cause."""
+    lines = [line.strip() for line in trace.splitlines() if line.strip()]
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    return " <- ".join(dict.fromkeys([*lines[:1], *causes[-1:]]))

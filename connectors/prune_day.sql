@@ -1,0 +1,1 @@
+select tidemill.prune_day(%(day)s, %(keep_failures)s, %(mark)s)

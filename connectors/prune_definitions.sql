@@ -1,0 +1,1 @@
+select tidemill.prune_definitions(%(older_than)s)

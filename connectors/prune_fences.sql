@@ -1,0 +1,1 @@
+select tidemill.prune_fences(%(older_than)s)

@@ -1,0 +1,1 @@
+select tidemill.prune_requests(%(older_than)s)

@@ -1,0 +1,194 @@
+"""Keeps history and logs to their times to live: once an hour, by one of the sinks, beside its work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+import msgspec
+import psycopg
+import structlog
+
+from connectors.archive import archive_day
+from connectors.backoff import Backoff
+from connectors.batch import Row, to_json
+from connectors.objects import Objects
+from connectors.settings import Archive, RetentionSettings
+from connectors.statements import sql
+from connectors.stopping import Stop
+from schemas.checkpoints import CHECKPOINTS, checkpoint_of
+from schemas.errors import TidemillError
+from schemas.ids import RunId
+from schemas.log_chunks import log_prefix
+from schemas.result import RESULTS, run_of_result
+from schemas.settings import Connections
+
+LOCK_KEY = 0x71DE_0222
+"""Of the advisory lock: several sinks take turns."""
+CONNECT_SECONDS = 10
+SESSION = "-c TimeZone=UTC -c statement_timeout=600s"
+LOGS_AT_ONCE = 200
+OBJECTS_AT_ONCE = 1000
+_FIRST_WAIT = timedelta(seconds=10)
+
+log = structlog.get_logger()
+
+
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
+    """What one round did, and what it had to leave."""
+
+    requests: int
+    definitions: int
+    fences: int
+    logs: int
+    checkpoints: int
+    results: int
+    days: list[str]
+    left: list[str]
+    """A sentence for each day that stays although its time is over."""
+
+
+def apply_ttls(connections: Connections, settings: RetentionSettings, stop: Stop) -> None:
+    """Until `stop` is requested. Postgres or S3 away is no reason to end."""
+    backoff = Backoff(first=_FIRST_WAIT, longest=max(_FIRST_WAIT, settings.retention_interval))
+    while not stop.requested:
+        try:
+            prune(connections, settings, stop)
+            backoff = backoff.succeeded()
+        except (psycopg.Error, TidemillError) as error:
+            backoff = backoff.failed()
+            log.warning("retention_interrupted", reason=_sentence(error))
+        stop.wait(backoff.delay or settings.retention_interval)
+
+
+def prune(connections: Connections, settings: RetentionSettings, stop: Stop) -> Pruned | None:
+    """One round; None while another sink is at it. What ends it early is raised, and noted for whoever asks."""
+    with _connect(connections.postgres_dsn) as postgres, _turn(postgres) as is_ours:
+        if not is_ours:
+            return None
+        postgres.execute(sql("retention_began"), {"interval": settings.retention_interval})
+        try:
+            done = Round(connections, settings, postgres).run(stop)
+        except (psycopg.Error, TidemillError) as error:
+            if not postgres.closed:
+                postgres.execute(sql("retention_ended"), {"failure": _sentence(error)})
+            raise
+        postgres.execute(sql("retention_ended"), {"failure": "; ".join(done.left) or None})
+    if any(msgspec.structs.astuple(done)):
+        log.info("pruned", **msgspec.structs.asdict(done))
+    return done
+
+
+class Round:
+    """What needs Postgres alone comes first, and logs before the rows that say where they are."""
+
+    def __init__(self, connections: Connections, settings: RetentionSettings, postgres: psycopg.Connection) -> None:
+        self._connections = connections
+        self._settings = settings
+        self._postgres = postgres
+
+    def run(self, stop: Stop) -> Pruned:
+        ttls = self._settings.effective()
+        requests = self._value("prune_requests", {"older_than": ttls.requests})
+        definitions = self._value("prune_definitions", {"older_than": ttls.failed_history})
+        fences = self._value("prune_fences", {"older_than": ttls.failed_history})
+        logs = sum(self._delete_logs({"log_ttl": ttls.logs, "failed_log_ttl": ttls.failed_logs}, stop))
+        limits = {"history_ttl": ttls.history, "failed_history_ttl": ttls.failed_history}
+        days: list[str] = []
+        left: list[str] = []
+        for day, keep_failures in self._postgres.execute(sql("days_to_prune"), limits).fetchall():
+            if stop.requested:
+                break
+            refusal = self._prune_day(day, keep_failures=keep_failures)
+            days += [] if refusal else [str(day)]
+            left += [refusal] if refusal else []
+        return Pruned(
+            requests=requests,
+            definitions=definitions,
+            fences=fences,
+            logs=logs,
+            checkpoints=sum(self._delete_checkpoints(stop)),
+            results=sum(self._delete_results(ttls.history, stop)),
+            days=days,
+            left=left,
+        )
+
+    def _prune_day(self, day: date, *, keep_failures: bool) -> str | None:
+        """Archived first, if asked; None when it is done, else why it was not."""
+        mark = None
+        if self._settings.archive is Archive.JSONL:
+            prefix = self._settings.archive_prefix
+            mark = archive_day(self._postgres, self._store, prefix, day, keep_failures=keep_failures)
+        refusal: str | None = self._value("prune_day", {"day": day, "keep_failures": keep_failures, "mark": mark})
+        return refusal
+
+    def _delete_logs(self, limits: dict[str, Any], stop: Stop) -> Iterator[int]:
+        """The objects first: what is deleted twice is no error, what nobody remembers would stay for ever."""
+        while not stop.requested:
+            found = self._postgres.execute(sql("logs_to_delete"), {**limits, "most": LOGS_AT_ONCE}).fetchall()
+            if not found:
+                return
+            for run_id, _, attempt, _, uri in found:
+                bucket = self._connections.s3_bucket
+                prefix = uri or f"s3://{bucket}/{log_prefix(RunId(run_id), attempt)}"
+                self._store.delete(list(self._store.below(prefix)))
+            names = ("run_id", "nominal_time", "attempt", "token")
+            gone = [dict(zip(names, row, strict=False)) for row in found]
+            self._postgres.execute(sql("note_logs_deleted"), {"rows": to_json(gone)})
+            yield len(found)
+
+    def _delete_checkpoints(self, stop: Stop) -> Iterator[int]:
+        """Of runs that have ended: nobody goes on from them. Last, because only S3 knows which there are."""
+        named = ((uri, checkpoint_of(uri)) for uri in self._store.below(self._all(CHECKPOINTS)))
+        rows = ({"uri": uri, "run_id": found[0], "token": found[1]} for uri, found in named if found)
+        return self._delete_objects("checkpoints_to_delete", rows, {}, stop)
+
+    def _delete_results(self, history_ttl: timedelta, stop: Stop) -> Iterator[int]:
+        """Of runs whose rows have gone; also those that attempts left which nobody listened to any more."""
+        found = self._store.dated(self._all(RESULTS))
+        rows = ({"uri": uri, "run_id": run_of_result(uri), "stored_at": stored_at} for uri, stored_at in found)
+        return self._delete_objects("results_to_delete", rows, {"history_ttl": history_ttl}, stop)
+
+    def _delete_objects(
+        self, which: str, all_of_them: Iterator[Row], values: dict[str, Any], stop: Stop
+    ) -> Iterator[int]:
+        """Those of which the statement says that they can go."""
+        while not stop.requested and (rows := list(islice(all_of_them, OBJECTS_AT_ONCE))):
+            gone = self._postgres.execute(sql(which), {**values, "rows": to_json(rows)}).fetchall()
+            self._store.delete(uri for (uri,) in gone)
+            yield len(gone)
+
+    def _all(self, prefix: str) -> str:
+        return f"s3://{self._connections.s3_bucket}/{prefix}"
+
+    def _value(self, statement: str, values: dict[str, Any]) -> Any:
+        row = self._postgres.execute(sql(statement), values).fetchone()
+        assert row is not None, "a function has a value"
+        return row[0]
+
+    @cached_property
+    def _store(self) -> Objects:
+        """Made when the round comes to it."""
+        return Objects(self._connections)
+
+
+def _connect(dsn: str) -> psycopg.Connection:
+    return psycopg.connect(
+        dsn, autocommit=True, connect_timeout=CONNECT_SECONDS, options=SESSION, application_name="tidemill-retention"
+    )
+
+
+@contextmanager
+def _turn(postgres: psycopg.Connection) -> Iterator[bool]:
+    """Whether it is ours; it ends with the session at the latest."""
+    row = postgres.execute("select pg_try_advisory_lock(%s)", (LOCK_KEY,)).fetchone()
+    assert row is not None, "a function has a value"
+    yield row[0]
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split())

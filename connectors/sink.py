@@ -1,0 +1,124 @@
+"""Writes `status` and `deadletter` into Postgres, each record's effect exactly once: `python -m connectors.sink`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import psycopg
+import structlog
+from confluent_kafka import KafkaException
+
+from connectors.backoff import Backoff
+from connectors.batch import Batch, collect, problem
+from connectors.inbox import Inbox, open_inbox
+from connectors.ledger import REFUSALS, Ledger, StaleOffsetsError, open_ledger
+from connectors.record import Record
+from connectors.retention import apply_ttls
+from connectors.settings import RetentionSettings, SinkSettings
+from connectors.stopping import Stop, stop_on_signals
+from connectors.topics import KafkaRefusedError, topic_ids
+from schemas.logging import log_to_stderr
+from schemas.settings import Connections
+from schemas.topics import DEADLETTER, STATUS
+
+_FIRST_WAIT = timedelta(milliseconds=200)
+_LONGEST_WAIT = timedelta(seconds=5)
+_REST_SHARE = 2
+"""After a write the sink rests so many times as long as it took: on a busy machine records gather, and of a run that is
+over by then only the last is written."""
+_LONGEST_REST = timedelta(milliseconds=100)
+
+log = structlog.get_logger()
+
+
+def main() -> int:
+    log_to_stderr()
+    connections, stop = Connections(), stop_on_signals()
+    with ThreadPoolExecutor(1, "retention") as beside:
+        retention = beside.submit(_apply_ttls, connections, stop)
+        try:
+            run(connections, SinkSettings(), stop)
+        finally:
+            stop.request()
+    retention.result()
+    return 0
+
+
+def _apply_ttls(connections: Connections, stop: Stop) -> None:
+    """A bug there ends the sink, and is raised by it."""
+    try:
+        apply_ttls(connections, RetentionSettings(), stop)
+    finally:
+        stop.request()
+
+
+def run(connections: Connections, settings: SinkSettings, stop: Stop) -> None:
+    """Until `stop` is requested. Postgres or Kafka away, or another sink ahead, is no reason to end."""
+    backoff = Backoff(first=_FIRST_WAIT, longest=_LONGEST_WAIT)
+    sink = Sink(connections, settings)
+    while not stop.requested:
+        sink.has_written = False
+        try:
+            sink.run(stop)
+        except (psycopg.OperationalError, KafkaException, KafkaRefusedError, StaleOffsetsError) as error:
+            backoff = (backoff.succeeded() if sink.has_written else backoff).failed()
+            log.warning("sink_interrupted", reason=str(error).strip(), again_in_seconds=backoff.delay.total_seconds())
+            stop.wait(backoff.delay)
+
+
+class Sink:
+    """Each `run` is one connection to each side; whatever interrupts it, the next one reads the offsets anew."""
+
+    __slots__ = ("_connections", "_settings", "_status", "_topics", "has_written")
+
+    def __init__(self, connections: Connections, settings: SinkSettings) -> None:
+        self._connections = connections
+        self._settings = settings
+        self._status = connections.topic(STATUS)
+        self._topics = [self._status, connections.topic(DEADLETTER)]
+        self.has_written = False
+
+    def run(self, stop: Stop) -> None:
+        ids = topic_ids(self._connections, self._topics)
+        with open_ledger(self._connections.postgres_dsn, ids) as ledger, open_inbox(self._connections) as inbox:
+            offsets = ledger.load_offsets(inbox.partitions(self._topics))
+            inbox.read_from(offsets)
+            log.info("sink_started", partitions=len(offsets), read_before=sum(offsets.values()))
+            while not stop.requested:
+                stop.wait(self._turn(ledger, inbox, ids))
+
+    def _turn(self, ledger: Ledger, inbox: Inbox, ids: dict[str, str]) -> timedelta:
+        """Returns how long to rest; a full batch means that more is there."""
+        records = inbox.take(self._settings.sink_batch_records)
+        began = time.monotonic()
+        if records:
+            self._write(ledger, records, ids)
+            self.has_written = True
+        took = timedelta(seconds=time.monotonic() - began)
+        is_full = len(records) == self._settings.sink_batch_records
+        return timedelta(0) if is_full else min(_REST_SHARE * took, _LONGEST_REST)
+
+    def _write(self, ledger: Ledger, records: list[Record], ids: dict[str, str]) -> None:
+        """As one transaction; if Postgres refuses a row for ever, record by record, and that one is a problem."""
+        try:
+            ledger.write(collect(records, self._status, ids))
+        except REFUSALS:
+            for record in records:
+                self._write_alone(ledger, record, ids)
+
+    def _write_alone(self, ledger: Ledger, record: Record, ids: dict[str, str]) -> None:
+        batch = collect([record], self._status, ids)
+        try:
+            ledger.write(batch)
+        except REFUSALS as error:
+            reason = f"Postgres refused it: {error}"
+            log.warning("status_refused", topic=record.topic, partition=record.partition, offset=record.offset)
+            row = problem(record, ids[record.topic], reason)
+            ledger.write(Batch(runs=[], problems=[row], ends=batch.ends))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""The Debezium source as data: two insert-only tables into one topic, keyed by the plain owner id (protocol I1)."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TypeAlias
+
+from psycopg import conninfo
+
+from connectors.settings import SourceSettings
+from connectors.topics import heartbeat_topic
+from schemas.errors import TidemillError
+from schemas.settings import Connections
+from schemas.topics import CDC, MAX_RECORD_BYTES
+
+Config: TypeAlias = dict[str, str]
+"""A connector's configuration, as Connect takes it and gives it back."""
+
+PUBLICATION = "tidemill"
+"""Made by the migration."""
+_TABLES = ("tidemill.definitions", "tidemill.requests")
+_HEARTBEAT_INTERVAL = timedelta(seconds=5)
+_BEAT = "update tidemill.heartbeat set at = clock_timestamp()"
+_MAX_QUEUE_BYTES = 2 * MAX_RECORD_BYTES
+_SSL_MODES = {"allow": "prefer"}
+"""The driver of Connect knows all of libpq's modes but this one."""
+
+
+class NoAddressError(TidemillError):
+    """The Postgres DSN does not say where Connect finds the database."""
+
+
+def source_config(connections: Connections, settings: SourceSettings) -> Config:
+    """The whole desired configuration. Every value is a string, as Connect gives them back."""
+    return {
+        "name": settings.connector_name,
+        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+        "tasks.max": "1",
+        # It names the offsets and, in the worker, the metrics: two connectors of one name would wait for each other.
+        "topic.prefix": connections.topic(CDC),
+        **_database(connections.postgres_dsn, settings),
+        **_capture(settings),
+        **_latency_and_limits(),
+        **_heartbeat(),
+        **_values(),
+        **_routing(connections),
+        **_producer(),
+    }
+
+
+def _database(dsn: str, settings: SourceSettings) -> Config:
+    parsed = {name: str(value) for name, value in conninfo.conninfo_to_dict(dsn).items() if value is not None}
+    host = settings.connect_postgres_host or parsed.get("host") or parsed.get("hostaddr") or ""
+    port = str(settings.connect_postgres_port or parsed.get("port") or 5432)
+    missing = [name for name in ("user", "dbname") if name not in parsed]
+    if missing:
+        raise NoAddressError(f"TIDEMILL_POSTGRES_DSN names no {' and no '.join(missing)}: Connect needs both")
+    if not host or host.startswith("/") or "," in host + port:
+        raise NoAddressError(
+            f"TIDEMILL_POSTGRES_DSN has the host {host!r}: Connect needs one TCP address; "
+            "TIDEMILL_CONNECT_POSTGRES_HOST can name it"
+        )
+    return {
+        "database.hostname": host,
+        "database.port": port,
+        "database.user": parsed["user"],
+        "database.password": parsed.get("password", ""),
+        "database.dbname": parsed["dbname"],
+        **_tls(parsed),
+    }
+
+
+def _tls(parsed: dict[str, str]) -> Config:
+    """Certificate files are paths as Connect sees them."""
+    mode = {"database.sslmode": _SSL_MODES.get(parsed["sslmode"], parsed["sslmode"])} if "sslmode" in parsed else {}
+    files = {f"database.{name}": parsed[name] for name in ("sslrootcert", "sslcert", "sslkey") if name in parsed}
+    return mode | files
+
+
+def _capture(settings: SourceSettings) -> Config:
+    return {
+        "plugin.name": "pgoutput",
+        "slot.name": settings.slot_name,
+        "publication.name": PUBLICATION,
+        "publication.autocreate.mode": "disabled",
+        "table.include.list": ",".join(_TABLES),
+        "message.key.columns": ";".join(f"{table}:owner" for table in _TABLES),
+        # A lost slot, or offsets older than it, lead to a new snapshot; requests and versions are remembered (I2, I5).
+        "snapshot.mode": "when_needed",
+        "snapshot.max.threads": "1",
+        "tombstones.on.delete": "false",
+        "skipped.operations": "u,d,t",
+    }
+
+
+def _latency_and_limits() -> Config:
+    return {
+        # A request waits for half of it on average; 10 ms cost 4 % of a core, also when nothing came.
+        "poll.interval.ms": "25",
+        "max.batch.size": "2048",
+        "max.queue.size": "8192",
+        "max.queue.size.in.bytes": str(_MAX_QUEUE_BYTES),
+        "status.update.interval.ms": "1000",
+        # Postgres was restarted: the task itself tries again; the supervisor is for what it gives up.
+        "retriable.restart.connector.wait.ms": "1000",
+        "slot.retry.delay.ms": "1000",
+    }
+
+
+def _heartbeat() -> Config:
+    """Moves the connector's offsets while nothing is captured, so that Postgres need not keep its WAL."""
+    return {
+        "heartbeat.interval.ms": str(_HEARTBEAT_INTERVAL // timedelta(milliseconds=1)),
+        "heartbeat.action.query": _BEAT,
+    }
+
+
+def _values() -> Config:
+    return {
+        "decimal.handling.mode": "string",
+        "interval.handling.mode": "string",
+        "key.converter": "org.apache.kafka.connect.storage.StringConverter",
+        "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+        "value.converter.schemas.enable": "false",
+    }
+
+
+def _routing(connections: Connections) -> Config:
+    """Row out of its envelope, owner out of the key, both tables into one topic; heartbeats into one of their own."""
+    captured = {"predicate": "captured"}
+    beside = {"predicate": "captured", "negate": "true"}
+    steps = {
+        "row": {
+            "type": "io.debezium.transforms.ExtractNewRecordState",
+            "add.fields": "table,op,lsn",
+            "delete.tombstone.handling.mode": "drop",
+            **captured,
+        },
+        "owner": {"type": "org.apache.kafka.connect.transforms.ExtractField$Key", "field": "owner", **captured},
+        # Before the next step, after which nothing tells a heartbeat by its topic.
+        "heartbeat": {**_renamed(heartbeat_topic(connections)), **beside},
+        "topic": {**_renamed(connections.topic(CDC)), **captured},
+    }
+    predicate = "org.apache.kafka.connect.transforms.predicates.TopicNameMatches"
+    return {
+        "transforms": ",".join(steps),
+        **{f"transforms.{step}.{name}": value for step, options in steps.items() for name, value in options.items()},
+        "predicates": "captured",
+        "predicates.captured.type": predicate,
+        "predicates.captured.pattern": re.escape(connections.topic(CDC)) + r"\.tidemill\.(definitions|requests)",
+    }
+
+
+def _renamed(topic: str) -> Config:
+    return {"type": "org.apache.kafka.connect.transforms.RegexRouter", "regex": ".*", "replacement": topic}
+
+
+def _producer() -> Config:
+    return {
+        "producer.override.max.request.size": str(MAX_RECORD_BYTES),
+        "producer.override.buffer.memory": str(_MAX_QUEUE_BYTES),
+        "producer.override.linger.ms": "0",
+        "producer.override.acks": "all",
+        "producer.override.enable.idempotence": "true",
+    }

@@ -1,0 +1,34 @@
+"""SIGTERM and SIGINT as a fact that loops ask for, and that ends their waits."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from datetime import timedelta
+
+
+class Stop:
+    """Requested once, never taken back. A pipe, because a signal handler must not take a lock."""
+
+    __slots__ = ("_read", "_write", "requested")
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._read, self._write = os.pipe()
+
+    def request(self) -> None:
+        if not self.requested:
+            self.requested = True
+            os.write(self._write, b"x")
+
+    def wait(self, longest: timedelta) -> None:
+        """Until it is requested, at most `longest`."""
+        select.select([self._read], [], [], longest.total_seconds())
+
+
+def stop_on_signals() -> Stop:
+    stop = Stop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.request())
+    return stop

@@ -1,0 +1,84 @@
+"""Watches the connector for ever and carries out what `plan` says, with backoff: `python -m connectors.supervisor`."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+
+import msgspec
+import structlog
+
+from connectors.apply import carry_out, observe
+from connectors.backoff import Backoff
+from connectors.connect_api import ConnectRefusedError, ConnectUnavailableError
+from connectors.plan import Action, Actual, describe, plan
+from connectors.settings import SourceSettings
+from connectors.source import Config, source_config
+from connectors.stopping import Stop, stop_on_signals
+from schemas.logging import log_to_stderr
+from schemas.settings import Connections
+
+_FIRST_WAIT = timedelta(seconds=1)
+_LONGEST_WAIT = timedelta(seconds=60)
+_PROVEN_ROUNDS = 30
+"""A task that ran for so many rounds has recovered: its next failure is the first of a new row."""
+
+log = structlog.get_logger()
+
+
+def main() -> int:
+    log_to_stderr()
+    connections, settings = Connections(), SourceSettings()
+    supervise(connections, settings, stop_on_signals())
+    return 0
+
+
+def supervise(connections: Connections, settings: SourceSettings, stop: Stop) -> None:
+    """Until `stop` is requested. Connect or Postgres away is no reason to end."""
+    desired = source_config(connections, settings)
+    watch = Watch()
+    while not stop.requested:
+        watch = _round(connections, desired, watch)
+        stop.wait(max(settings.supervise_interval, watch.backoff.delay))
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen last, so that a state is said once and restarts slow down."""
+
+    said: str = ""
+    healthy_rounds: int = 0
+    backoff: Backoff = Backoff(first=_FIRST_WAIT, longest=_LONGEST_WAIT)
+
+
+def after_round(watch: Watch, said: str, actual: Actual | None, actions: list[Action]) -> Watch:
+    """Every action counts as a failure until the connector has run for a while."""
+    healthy = watch.healthy_rounds + 1 if actual is not None and actual.runs and not actions else 0
+    backoff = watch.backoff
+    if actions:
+        backoff = backoff.failed()
+    elif healthy >= _PROVEN_ROUNDS:
+        backoff = backoff.succeeded()
+    return Watch(said=said, healthy_rounds=healthy, backoff=backoff)
+
+
+def _round(connections: Connections, desired: Config, watch: Watch) -> Watch:
+    actual: Actual | None = None
+    actions: list[Action] = []
+    try:
+        actual = observe(connections, desired)
+        state = describe(actual)
+        if state != watch.said:
+            log.info("connector_seen", state=state)
+        for action in plan(desired, actual):
+            log.info("connector_action", action=type(action).__name__, state=state)
+            actions.append(action)
+            carry_out(action, connections, desired)
+    except (ConnectUnavailableError, ConnectRefusedError) as error:
+        state = str(error)
+        if state != watch.said:
+            log.warning("connect_unavailable", reason=state)
+    return after_round(watch, state, actual, actions)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
