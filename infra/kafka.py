@@ -1,0 +1,104 @@
+"""One Kafka node (KRaft: broker and controller in one process) for the local stack."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import uuid
+from pathlib import Path
+
+from infra.errors import StackError
+from infra.jvm import java, properties_file, quiet_logging
+from infra.part import Part
+from infra.ready import kafka_answers
+from schemas.topics import MAX_RECORD_BYTES
+
+HEAP_MB = 448
+FORMAT_SECONDS = 60
+
+
+def server_properties(data: Path, port: int, controller_port: int) -> dict[str, str | int]:
+    return {
+        "node.id": 1,
+        "process.roles": "broker,controller",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "controller.listener.names": "CONTROLLER",
+        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+        "log.dirs": str(data / "kafka" / "log"),
+        # What the design asks of any broker (docker-compose.yml says the same).
+        **DESIGN,
+        # A broker killed -9 is let in again only when its former session is over.
+        "broker.session.timeout.ms": 4_000,
+        "broker.heartbeat.interval.ms": 1_000,
+        # Small: one node, two cores, no replicas.
+        "default.replication.factor": 1,
+        "min.insync.replicas": 1,
+        "num.network.threads": 2,
+        "num.io.threads": 4,
+        "background.threads": 2,
+        "num.recovery.threads.per.data.dir": 1,
+        "log.cleaner.threads": 1,
+        "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+    }
+
+
+DESIGN: dict[str, str | int] = {
+    "auto.create.topics.enable": "false",
+    "log.message.timestamp.type": "LogAppendTime",
+    "message.max.bytes": MAX_RECORD_BYTES,
+    "replica.fetch.max.bytes": MAX_RECORD_BYTES,
+    # A killed executor's partitions stay idle for this long; the default is 45 s.
+    "group.consumer.session.timeout.ms": 10_000,
+    "group.consumer.min.session.timeout.ms": 6_000,
+    "group.consumer.heartbeat.interval.ms": 2_000,
+    "group.consumer.min.heartbeat.interval.ms": 1_000,
+    "group.min.session.timeout.ms": 3_000,
+    "group.initial.rebalance.delay.ms": 0,
+    "offsets.topic.replication.factor": 1,
+    "offsets.topic.num.partitions": 4,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
+    "transaction.state.log.num.partitions": 4,
+    "share.coordinator.state.topic.replication.factor": 1,
+    "share.coordinator.state.topic.min.isr": 1,
+}
+
+
+def prepare(data: Path, port: int, controller_port: int, class_path: str) -> Path:
+    """Writes the configuration; formats the log folder at the first start."""
+    home = data / "kafka"
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "server.properties"
+    config.write_text(properties_file(server_properties(data, port, controller_port)))
+    if not (home / "log" / "meta.properties").exists():
+        _format(config, class_path)
+    return config
+
+
+def _format(config: Path, class_path: str) -> None:
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    # One id in 64 begins with a dash: behind `-t` it would be taken for an option.
+    command = java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(config), heap_mb=128)
+    done = subprocess.run(
+        command, env={"CLASSPATH": class_path}, capture_output=True, text=True, timeout=FORMAT_SECONDS, check=False
+    )
+    if done.returncode != 0:
+        raise StackError(f"Kafka's log folder could not be formatted: {done.stderr.strip() or done.stdout.strip()}")
+
+
+def part(data: Path, port: int, config: Path, class_path: str) -> Part:
+    return Part(
+        name="kafka",
+        argv=java(
+            "kafka.Kafka",
+            str(config),
+            heap_mb=HEAP_MB,
+            properties=quiet_logging(info=("kafka.server.KafkaRaftServer", "org.apache.kafka.common.utils")),
+        ),
+        env={"CLASSPATH": class_path, "MALLOC_ARENA_MAX": "2"},
+        log=data / "logs" / "kafka.log",
+        port=port,
+        is_ready=lambda: kafka_answers(port),
+        stop_seconds=15,
+    )

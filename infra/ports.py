@@ -1,0 +1,68 @@
+"""Finds a port for each listener of a stack and keeps it, as long as nobody else has taken it."""
+
+from __future__ import annotations
+
+import fcntl
+import random
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+import orjson
+
+from infra.errors import StackError
+from infra.files import write_private
+
+# Below the range from which Linux takes the source ports of outgoing connections: while a part restarts, any client
+# on this machine could otherwise be given its port.
+CANDIDATES = range(20_000, 32_000)
+TRIES = 200
+
+
+class Ports:
+    """Chosen ports; holds a lock on each until it is closed, so that two starting stacks never choose the same."""
+
+    def __init__(self, data: Path, cache: Path, names: Iterable[str]) -> None:
+        self._locks: list[IO[bytes]] = []
+        self._folder = cache / "ports"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = data / "ports.json"
+        kept = orjson.loads(path.read_bytes()) if path.exists() else {}
+        self.by_name: dict[str, int] = {name: self._choose(kept.get(name)) for name in names}
+        write_private(path, orjson.dumps(self.by_name))
+
+    def close(self) -> None:
+        for lock in self._locks:
+            lock.close()
+
+    def _choose(self, kept: int | None) -> int:
+        drawn = (random.choice(CANDIDATES) for _ in range(TRIES))
+        candidates = drawn if kept is None else (kept, *drawn)
+        for port in candidates:
+            if self._lock(port):
+                return port
+        raise StackError(f"No free port was found between {CANDIDATES.start} and {CANDIDATES.stop}.")
+
+    def _lock(self, port: int) -> bool:
+        file = (self._folder / str(port)).open("wb")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return False
+        if not is_free(port):
+            file.close()
+            return False
+        self._locks.append(file)
+        return True
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT does not count
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

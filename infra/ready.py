@@ -1,0 +1,38 @@
+"""Questions that tell whether a part answers; each takes at most half a second."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import struct
+
+TIMEOUT_SECONDS = 0.5
+API_VERSIONS = 18
+
+
+def kafka_answers(port: int) -> bool:
+    """A broker answers ApiVersions once it takes requests; its port is open before."""
+    request = struct.pack(">hhih", API_VERSIONS, 0, 1, -1)
+    try:
+        with socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS) as connection:
+            connection.settimeout(TIMEOUT_SECONDS)
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            head = connection.recv(10, socket.MSG_WAITALL)
+    except OSError:
+        return False
+    if len(head) < 10:
+        return False
+    _, correlation, error = struct.unpack(">iih", head)
+    return bool(correlation == 1 and error == 0)
+
+
+def http_status(port: int, path: str) -> int | None:
+    """None when nothing answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()

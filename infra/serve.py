@@ -1,0 +1,49 @@
+"""Runs Connect or S3 alone, for a container: `python -m infra.serve connect|s3`, with the jars of the local stack."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from infra import connect, jars, s3
+from infra.errors import StackError
+from infra.jvm import properties_file
+from infra.settings import InfraSettings
+from schemas.settings import Connections
+
+
+def connect_command(settings: InfraSettings, connections: Connections) -> tuple[str, ...]:
+    config = settings.serve_data / "worker.properties"
+    values = connect.worker_properties(
+        settings.serve_port, connections.kafka_bootstrap, settings.serve_listen, settings.serve_name
+    )
+    config.write_text(properties_file(values))
+    return connect.command(config)
+
+
+def s3_command(settings: InfraSettings, connections: Connections) -> tuple[str, ...]:
+    if connections.s3_access_key is None or connections.s3_secret_key is None:
+        raise StackError("TIDEMILL_S3_ACCESS_KEY and TIDEMILL_S3_SECRET_KEY say who may use this S3 server.")
+    keys = (connections.s3_access_key, connections.s3_secret_key)
+    return s3.command(s3.write_config(settings.serve_data, settings.serve_port, *keys, listen=settings.serve_listen))
+
+
+SERVERS = {"connect": (connect_command, "kafka"), "s3": (s3_command, "s3")}
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def main(server: str) -> None:
+    """Never returns: the server takes this process's place, so that its signals are the container's."""
+    settings = InfraSettings()
+    settings.serve_data.mkdir(parents=True, exist_ok=True)
+    command, bundle = SERVERS[server]
+    class_path = jars.class_paths(settings.cache, _say)
+    argv = command(settings, Connections())
+    os.execve(argv[0], argv, {**os.environ, "CLASSPATH": class_path[bundle], "MALLOC_ARENA_MAX": "2"})  # noqa: S606 - see above
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

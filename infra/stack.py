@@ -1,0 +1,268 @@
+"""The local stack: start it in the foreground or beside, ask what runs, stop it. `python -m infra.stack --data DIR`."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from infra import connect, jars, kafka, postgres, s3
+from infra import status as states
+from infra.credentials import Credentials, credentials
+from infra.errors import StackError
+from infra.options import StackOptions, from_arguments, to_arguments
+from infra.part import Part
+from infra.ports import Ports
+from infra.process import identify, last_lines
+from infra.settings import InfraSettings
+from infra.status import Status
+from infra.supervisor import Supervisor
+from infra.wakeup import Wakeup
+from infra.workers import keep_own_s3, workers
+from schemas.settings import Connections
+
+__all__ = ["StackError", "StackOptions", "Status", "environment", "run", "start_detached", "status", "stop"]
+
+PORTS = ("postgres", "kafka", "controller", "connect", "s3")
+LEFTOVER_SECONDS = 15.0
+"""How long the parts of a killed supervisor may take to follow it."""
+START_SECONDS = 420.0
+"""The longest that `start_detached` waits: downloads and the slowest boot."""
+LOOK_AGAIN_SECONDS = 0.05
+
+
+def run(options: StackOptions, on_event: Callable[[str], None], on_ready: Callable[[Status], None]) -> int:
+    """In the foreground of the main thread, until SIGINT, SIGTERM or SIGHUP; then everything is stopped. The exit code.
+
+    Raises `StackError` when the stack cannot start; nothing is left running then either.
+    """
+    parent = os.getppid()
+    options = _absolute(options)
+    settings = InfraSettings()
+    with _sole(options.data):
+        _end_leftovers(options.data)
+        with contextlib.closing(Ports(options.data, settings.cache.expanduser(), PORTS)) as ports:
+            keys = credentials(options.data)
+            environment = _environment(options, ports.by_name, keys)
+            parts = [*_servers(options, ports.by_name, keys, settings, on_event)]
+            if not options.servers_only:
+                keep_own_s3(options, environment)
+                parts += workers(options, environment)
+            with Wakeup() as wakeup:  # from here on a signal stops parts; before, there are none, and it just ends us
+                _supervise(options, parts, environment, wakeup, on_event, on_ready, parent)
+    return 0
+
+
+def start_detached(options: StackOptions) -> Status:
+    """In a session of its own; back when it is ready. Raises `StackError` with the end of its log."""
+    options = _absolute(options)
+    if status(options.data) is not None:
+        raise StackError(_already_running(options.data))
+    log = options.data / "logs" / "stack.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "infra.stack", *to_arguments(options)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        return _await_ready(options.data, child, log)
+    except BaseException:  # also when the waiting is interrupted: nothing half-started stays behind
+        child.terminate()
+        child.wait()
+        raise
+
+
+def _await_ready(data: Path, child: subprocess.Popen[bytes], log: Path) -> Status:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        found = status(data)
+        if found is not None and found.ready and found.supervisor.pid == child.pid:
+            return found
+        if child.poll() is not None:
+            raise StackError(f"The stack did not start. The end of {log}:\n{last_lines(log, 12)}")
+        time.sleep(LOOK_AGAIN_SECONDS)
+    raise StackError(f"The stack was not ready after {START_SECONDS:.0f} s. The end of {log}:\n{last_lines(log)}")
+
+
+def stop(data: Path, timeout: float) -> bool:
+    """Ask the supervisor to stop everything; after `timeout` seconds it is killed, and its parts with it.
+
+    False when nothing ran.
+    """
+    found = status(data)
+    if found is None:
+        return False
+    _signal(found.supervisor.pid, signal.SIGTERM)
+    if not _gone(found, timeout):
+        _signal(found.supervisor.pid, signal.SIGKILL)
+        _end_leftovers(data)
+    return True
+
+
+def status(data: Path) -> Status | None:
+    """None when no stack runs in this folder."""
+    found = states.read(data.absolute())
+    return None if found is None or identify(found.supervisor.pid) != found.supervisor else found
+
+
+def environment(data: Path) -> dict[str, str]:
+    """The TIDEMILL_* variables by which any client process finds this stack. Raises `StackError` when none runs."""
+    found = status(data)
+    if found is None:
+        raise StackError(f"No stack runs in {data}.")
+    return dict(found.environment)
+
+
+def _supervise(
+    options: StackOptions,
+    parts: list[Part],
+    environment: Mapping[str, str],
+    wakeup: Wakeup,
+    on_event: Callable[[str], None],
+    on_ready: Callable[[Status], None],
+    parent: int,
+) -> None:
+    me = identify(os.getpid())
+    assert me is not None
+
+    def current() -> Status:
+        return Status(
+            data=str(options.data),
+            supervisor=me,
+            ready=supervisor.booted,
+            addresses=_addresses(environment),
+            processes=supervisor.processes(),
+            identities=supervisor.identities(),
+            environment=dict(environment),
+        )
+
+    def orphaned() -> bool:
+        return options.until_parent_exits and os.getppid() != parent
+
+    def ready() -> None:
+        states.write(current())
+        on_ready(current())
+
+    supervisor = Supervisor(parts, on_event=on_event, on_change=lambda: states.write(current()), should_stop=orphaned)
+    supervisor.run(wakeup, ready)
+
+
+def _servers(
+    options: StackOptions,
+    ports: Mapping[str, int],
+    keys: Credentials,
+    settings: InfraSettings,
+    on_event: Callable[[str], None],
+) -> Iterator[Part]:
+    data = options.data
+    class_path = jars.class_paths(settings.cache, on_event)
+    place = postgres.prepare(data, settings.postgres_home, keys, on_event)
+    yield postgres.part(data, ports["postgres"], place)
+    broker = kafka.prepare(data, ports["kafka"], ports["controller"], class_path["kafka"])
+    yield kafka.part(data, ports["kafka"], broker, class_path["kafka"])
+    worker = connect.prepare(data, ports["connect"], f"127.0.0.1:{ports['kafka']}")
+    yield connect.part(data, ports["connect"], worker, class_path["kafka"])
+    yield s3.part(data, ports["s3"], s3.prepare(data, ports["s3"], keys), class_path["s3"])
+
+
+def _environment(options: StackOptions, ports: Mapping[str, int], keys: Credentials) -> dict[str, str]:
+    """What is not an address here, such as TIDEMILL_TOPIC_PREFIX, is taken over from whoever starts the stack."""
+    fields = {f"TIDEMILL_{name.upper()}" for name in Connections.model_fields}
+    return {
+        **{name: value for name, value in os.environ.items() if name in fields},
+        "TIDEMILL_POSTGRES_DSN": postgres.dsn(ports["postgres"], keys),
+        "TIDEMILL_POSTGRES_READ_DSN": postgres.dsn(ports["postgres"], keys),
+        "TIDEMILL_KAFKA_BOOTSTRAP": f"127.0.0.1:{ports['kafka']}",
+        "TIDEMILL_KAFKA_OPTIONS": "{}",
+        "TIDEMILL_CONNECT_URL": f"http://127.0.0.1:{ports['connect']}",
+        "TIDEMILL_S3_ENDPOINT": f"http://127.0.0.1:{ports['s3']}",
+        "TIDEMILL_S3_BUCKET": "tidemill",
+        "TIDEMILL_S3_ACCESS_KEY": keys.s3_access_key,
+        "TIDEMILL_S3_SECRET_KEY": keys.s3_secret_key,
+        "TIDEMILL_S3_REGION": "us-east-1",
+        "TIDEMILL_PARTITIONS": str(options.partitions),
+        "TIDEMILL_REPLICATION_FACTOR": "1",
+    }
+
+
+def _addresses(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "postgres": environment["TIDEMILL_POSTGRES_DSN"],
+        "kafka": environment["TIDEMILL_KAFKA_BOOTSTRAP"],
+        "connect": environment["TIDEMILL_CONNECT_URL"],
+        "s3": environment["TIDEMILL_S3_ENDPOINT"],
+    }
+
+
+def _absolute(options: StackOptions) -> StackOptions:
+    return msgspec.structs.replace(options, data=options.data.absolute())
+
+
+@contextlib.contextmanager
+def _sole(data: Path) -> Iterator[None]:
+    """One supervisor per data folder; the lock goes with the process, however that ends."""
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StackError(_already_running(data)) from error
+        yield
+
+
+def _already_running(data: Path) -> str:
+    return f"A stack already runs in {data}: stop it with `tidemill down --data {data}`, or use another folder."
+
+
+def _end_leftovers(data: Path) -> None:
+    """A supervisor that was killed takes its parts along, but not at once."""
+    found = states.read(data)
+    if found is None or _gone(found, LEFTOVER_SECONDS):
+        return
+    for process in states.leftovers(found):
+        _signal(process.pid, signal.SIGKILL)
+    if not _gone(found, LEFTOVER_SECONDS):
+        raise StackError(f"Processes of an earlier stack in {data} cannot be stopped: {states.leftovers(found)}.")
+
+
+def _gone(found: Status, timeout: float) -> bool:
+    deadline = time.monotonic() + timeout
+    while states.leftovers(found):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LOOK_AGAIN_SECONDS)
+    return True
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    try:
+        return run(from_arguments(sys.argv[1:]), _say, lambda found: _say(f"Ready: {found.data}"))
+    except StackError as error:
+        _say(str(error))
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

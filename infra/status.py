@@ -1,0 +1,57 @@
+"""What runs where: the state file of a stack, written by its supervisor and read by everybody else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypedDict
+
+import msgspec
+import orjson
+
+from infra.files import write_private
+from infra.process import Identity, is_alive
+
+
+class Process(TypedDict):
+    """One row of `tidemill status`."""
+
+    name: str
+    pid: int | None
+    state: str
+    """`starting`, `running`, `restarting` or `stopped`."""
+    port: int | None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    data: str
+    supervisor: Identity
+    ready: bool
+    addresses: dict[str, str]
+    """Connection strings: a libpq URI, the bootstrap server, the URLs of Connect and S3."""
+    processes: tuple[Process, ...]
+    identities: tuple[Identity, ...]
+    """Of the processes, so that a pid that somebody else has by now is not taken for ours."""
+    environment: dict[str, str]
+    """What a client of this stack has in its environment."""
+
+
+def state_file(data: Path) -> Path:
+    return data / "stack.json"
+
+
+def write(status: Status) -> None:
+    content = orjson.dumps(msgspec.to_builtins(status), option=orjson.OPT_INDENT_2)
+    write_private(state_file(Path(status.data)), content)
+
+
+def read(data: Path) -> Status | None:
+    """The last word of the supervisor, which may be dead."""
+    try:
+        return msgspec.convert(orjson.loads(state_file(data).read_bytes()), Status)
+    except FileNotFoundError:
+        return None
+
+
+def leftovers(status: Status) -> tuple[Identity, ...]:
+    """Processes of a stack that are still there."""
+    return tuple(process for process in (*status.identities, status.supervisor) if is_alive(process))

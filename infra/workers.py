@@ -1,0 +1,114 @@
+"""Our own processes as parts of the local stack: the jobs of the start, stream workers, executors, the sink."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import orjson
+
+from infra.files import write_private
+from infra.options import StackOptions
+from infra.part import Part
+
+SERVERS = ("postgres", "kafka", "connect", "s3")
+DRAIN_SECONDS = 10
+"""Of a local executor: whoever presses Ctrl-C does not wait for an hour's job; it is retried at the next start."""
+SESSION = "PT4S"
+"""Of a stream worker; our broker allows less than the 6 s that brokers allow by default."""
+STOP_SECONDS = DRAIN_SECONDS + 10.0
+"""With the grace between TERM and KILL."""
+PYTHON = {
+    "PYTHONUNBUFFERED": "1",  # a log ends with what was said last
+    "PYTHONSAFEPATH": "1",  # `-m` would put the current folder in front of every installed module
+    "MALLOC_ARENA_MAX": "2",
+}
+
+
+OWN_S3 = "tidemill-s3"
+"""The secret by which jobs of a local stack may use its S3, as JSON: see examples/etl."""
+
+
+def keep_own_s3(options: StackOptions, environment: Mapping[str, str]) -> None:
+    fields = ("endpoint", "bucket", "region", "access_key", "secret_key")
+    own = {name: environment[f"TIDEMILL_S3_{name.upper()}"] for name in fields}
+    write_private(_secrets(options) / OWN_S3, orjson.dumps(own))
+
+
+def workers(options: StackOptions, environment: Mapping[str, str]) -> Iterator[Part]:
+    yield _job("prepare", options, environment, waits_for=("postgres", "kafka", "s3"))
+    yield _job("connector", options, environment, waits_for=("prepare", "connect"))
+    for number in range(options.workers):
+        yield _stream(f"stream-{number}", options, environment)
+    for number in range(options.executors):
+        yield _executor(f"executor-{number}", options, environment)
+    yield _process("sink", "connectors.sink", options, environment)
+    yield _process("connect-supervisor", "connectors.supervisor", options, environment, waits_for=("connector",))
+
+
+def _stream(name: str, options: StackOptions, environment: Mapping[str, str]) -> Part:
+    own = {"TIDEMILL_WORKER_ID": name, "TIDEMILL_SESSION_TIMEOUT": SESSION, **options.stream_env}
+    return _process(name, "streams", options, {**environment, **own}, says_ready=True)
+
+
+def _executor(name: str, options: StackOptions, environment: Mapping[str, str]) -> Part:
+    """All executors of a stack share one cache of binaries."""
+    own = {
+        "TIDEMILL_EXECUTOR_NAME": name,
+        "TIDEMILL_WORK_DIR": str(options.data / "executors"),
+        "TIDEMILL_SECRETS_DIR": str(_secrets(options)),
+        "TIDEMILL_DRAIN_TIMEOUT": f"PT{DRAIN_SECONDS}S",
+        **options.executor_env,
+    }
+    return _process(name, "executors", options, {**environment, **own}, says_ready=True, stop_seconds=STOP_SECONDS)
+
+
+def _secrets(options: StackOptions) -> Path:
+    """Files that the user puts there, and our own."""
+    folder = options.data / "secrets"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _process(
+    name: str,
+    module: str,
+    options: StackOptions,
+    environment: Mapping[str, str],
+    *,
+    waits_for: tuple[str, ...] = ("prepare",),
+    says_ready: bool = False,
+    stop_seconds: float = 15,
+) -> Part:
+    """Alive is ready, but for those that touch a file once they hold their assignment."""
+    ready_file = options.data / "run" / f"{name}.ready" if says_ready else None
+    told = {} if ready_file is None else {"TIDEMILL_READY_FILE": str(ready_file)}
+    return Part(
+        name=name,
+        argv=(sys.executable, "-m", module),
+        env={**environment, **PYTHON, **told},
+        log=_log(options.data, name),
+        is_ready=lambda: ready_file is None or ready_file.exists(),
+        ready_file=ready_file,
+        waits_for=waits_for,
+        uses=SERVERS,
+        stop_seconds=stop_seconds,
+    )
+
+
+def _job(name: str, options: StackOptions, environment: Mapping[str, str], *, waits_for: tuple[str, ...]) -> Part:
+    return Part(
+        name=name,
+        argv=(sys.executable, "-m", "infra.bootstrap", name),
+        env={**environment, **PYTHON},
+        log=_log(options.data, name),
+        is_ready=lambda: False,
+        waits_for=waits_for,
+        uses=SERVERS,
+        once=True,
+    )
+
+
+def _log(data: Path, name: str) -> Path:
+    return data / "logs" / f"{name}.log"
