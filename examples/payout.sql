@@ -1,0 +1,11 @@
+-- What payout.py needs of its own database, beside schemas/tables/0010_fences.sql.
+create table accounts (
+    account text not null primary key,
+    cents bigint not null
+);
+
+create table payouts (
+    run_id text not null primary key,
+    account text not null references accounts,
+    cents bigint not null
+);

@@ -1,0 +1,152 @@
+"""`tidemill backfill` and `backfills`: run what was due in the past, and see how far that is."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, assert_never
+
+import typer
+
+from schemas.backfill import MAX_ACTIVE_RUNS, MAX_OCCURRENCES, Backfill
+from schemas.codec import decode
+from schemas.dag import DagSpec
+from schemas.ids import OwnerId, RequestId, request_run_id
+from schemas.job import JobSpec
+from schemas.words import DefinitionKind, Reprocess, RunState
+from streams.core.backfill import attempts_had, occurrences
+from streams.core.dag.graph import clock_of
+from tidemill.complete import owner_names
+from tidemill.output import say, show_json, show_rows
+from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, database, reading, wall_clock
+from tidemill.queries import one, rows
+from tidemill.runs import Limit, await_end, instant, names_of, since_instant
+
+PLAN_COLUMNS = ("nominal_time", "runs", "attempt")
+PROGRESS_COLUMNS = (
+    "run_id",
+    "state",
+    "backfill_from",
+    "backfill_to",
+    "runs",
+    "queued",
+    "running",
+    "succeeded",
+    "failed",
+    "cancelled",
+    "reason",
+)
+CLOCKS_DIFFER = timedelta(minutes=1)
+
+
+def backfill(  # noqa: PLR0917 - in the order in which they are shown
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The id of a job or DAG.", autocompletion=owner_names)],
+    begin: Annotated[str, typer.Option("--from", help="An instant, or a duration such as 7d: so long ago.")],
+    end: Annotated[
+        str | None, typer.Option("--to", help="Up to this instant, and without it; now if left out.")
+    ] = None,
+    data: Data = DEFAULT_DATA,
+    reprocess: Annotated[
+        Reprocess, typer.Option(help="What has had an attempt: none runs again, what failed, or all that completed.")
+    ] = Reprocess.NONE,
+    max_active: Annotated[int, typer.Option(min=1, max=MAX_ACTIVE_RUNS, help="So many runs at a time.")] = 1,
+    backwards: Annotated[bool, typer.Option("--backwards", help="The newest first.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what would run.")] = False,
+    note: Annotated[str | None, typer.Option(help="Why, for people.")] = None,
+    request_id: Annotated[str | None, typer.Option(help="Asking again under the same id changes nothing.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Until it has ended; 0 only if all its runs succeeded.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run what the schedule of a job or DAG says was due in the past, also while it is paused, behind live work."""
+    values = {
+        "request_id": request_id or secrets.token_hex(8),
+        "owner": name,
+        "backfill_from": since_instant(begin, "--from"),
+        "backfill_to": instant("--to", end) if end else None,
+        "reprocess": reprocess.value,
+        "max_active_runs": max_active,
+        "run_backwards": backwards,
+        "note": note,
+    }
+    if dry_run:
+        show_rows(_plan(data, values), PLAN_COLUMNS, as_json=as_json)
+    else:
+        _ask(data, values, wait=wait, as_json=as_json)
+
+
+def backfills(
+    data: Data = DEFAULT_DATA,
+    job: Annotated[str | None, typer.Option(help="Only of this job or DAG.", autocompletion=owner_names)] = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Backfills and how far they are, the newest first; `tidemill cancel RUN` stops one."""
+    with reading(data) as postgres:
+        found = rows(postgres, "backfills", {"job_id": job, "limit": limit})
+    show_rows(found, PROGRESS_COLUMNS, as_json=as_json)
+
+
+def _ask(data: Path, values: dict[str, Any], *, wait: bool, as_json: bool) -> None:
+    run_id = request_run_id(OwnerId(values["owner"]), RequestId(values["request_id"]))
+    with database(data) as postgres:
+        if one(postgres, "request_backfill", values | names_of(postgres, values["owner"])) is None:
+            known = one(postgres, "request", values)
+            if known and known["owner"] != values["owner"]:
+                raise UsageError(f"request {values['request_id']!r} was already made, for {known['owner']!r}")
+        ended = await_end(postgres, run_id) if wait else None
+    if as_json:
+        show_json(ended or {"run_id": run_id, "request_id": values["request_id"]})
+    else:
+        say(f"{run_id} {ended['state']}: {ended['reason']}" if ended else run_id)
+    if ended and ended["state"] != RunState.SUCCEEDED.value:
+        raise typer.Exit(1)
+
+
+def _plan(data: Path, values: dict[str, Any]) -> list[Row]:
+    """What the owner of the job or DAG would do, by its own functions."""
+    begin, end = values["backfill_from"], values["backfill_to"] or wall_clock()
+    if begin >= end:
+        raise UsageError(f"--to {end} is not later than --from {begin}")
+    if end > wall_clock() + CLOCKS_DIFFER:
+        raise UsageError(f"--to {end} is later than now; what is not due yet runs by itself")
+    with reading(data) as postgres:
+        found = one(postgres, "backfill_plan", values | {"backfill_to": end})
+    if found is None:
+        raise NotFoundError(f"there is no job or DAG {values['owner']!r}")
+    job = _clock(DefinitionKind(found["kind"]), found["spec"].encode())
+    if job.schedule is None:
+        raise UsageError(f"{values['owner']!r} has no schedule, so nothing was ever due")
+    asked = Backfill(
+        backfill_from=begin.astimezone(UTC),
+        backfill_to=end.astimezone(UTC),
+        reprocess=Reprocess(values["reprocess"]),
+        max_active_runs=values["max_active_runs"],
+        run_backwards=values["run_backwards"],
+        dry_run=True,
+        ran=found["ran"],
+    )
+    return _planned(job, asked)
+
+
+def _clock(kind: DefinitionKind, spec: bytes) -> JobSpec:
+    match kind:
+        case DefinitionKind.JOB:
+            return decode(spec, JobSpec)
+        case DefinitionKind.DAG:
+            return clock_of(decode(spec, DagSpec))
+        case _:
+            assert_never(kind)
+
+
+def _planned(job: JobSpec, asked: Backfill) -> list[Row]:
+    times = occurrences(job, asked, None, MAX_OCCURRENCES + 1)
+    if len(times) > MAX_OCCURRENCES:
+        raise UsageError(f"these are more than {MAX_OCCURRENCES} occurrences; ask for several backfills")
+    return [_row(asked, each) for each in times]
+
+
+def _row(asked: Backfill, nominal_time: datetime) -> Row:
+    had = attempts_had(asked, nominal_time)
+    what = "left alone" if had is None else "again" if had else "yes"
+    return {"nominal_time": nominal_time, "runs": what, "attempt": None if had is None else had + 1}

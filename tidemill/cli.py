@@ -1,0 +1,85 @@
+"""The command line of Tidemill: every command in one place, and what its exit code means.
+
+0: it worked. 1: what was asked about failed, or is not there. 2: the command, or a value in it, cannot be used.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import psycopg
+import typer
+
+from schemas.errors import TidemillError
+from tidemill import backfill, dags, jobs, logs, orders, prompt, runs, stack, time
+from tidemill.demo import command as demo
+from tidemill.doctor.command import doctor
+from tidemill.examples import add_examples
+from tidemill.explain.command import explain
+from tidemill.output import complain
+from tidemill.place import UsageError
+
+FAILED = 1
+REFUSED = 2
+REFUSALS = psycopg.IntegrityError | psycopg.DataError | psycopg.ProgrammingError
+"""What the database says of what it was given."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Tidemill: jobs are rows, and binaries run on time.",
+)
+for _command in (stack.up, stack.down, stack.status, doctor, stack.migrate, demo.demo):
+    app.command(rich_help_panel="The stack")(_command)
+app.add_typer(jobs.app, name="job", rich_help_panel="Jobs and runs")
+app.add_typer(dags.app, name="dag", rich_help_panel="Jobs and runs")
+for _order in (runs.run, orders.cancel, orders.terminate, orders.rerun, backfill.backfill):
+    app.command(rich_help_panel="Jobs and runs")(_order)
+for _reader in (runs.runs, runs.show, explain, backfill.backfills, logs.logs, runs.problems):
+    app.command(rich_help_panel="Jobs and runs")(_reader)
+app.command("next", rich_help_panel="Jobs and runs")(time.next_times)
+app.command(rich_help_panel="The stack")(prompt.sql)
+add_examples(app)
+
+
+def main() -> None:
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FAILED
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code. What goes wrong is one sentence on standard error."""
+    try:
+        return int(app(list(arguments), prog_name="tidemill", standalone_mode=False) or 0)
+    except typer.TyperException as error:
+        if said := error.format_message():  # else it has shown its help
+            complain(said)
+        return error.exit_code
+    except typer.Abort:
+        complain("interrupted")
+        return FAILED
+    except TidemillError as error:
+        complain(str(error))
+        return REFUSED if isinstance(error, UsageError) else FAILED
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        complain(str(error))
+        return FAILED
+    except psycopg.Error as error:
+        complain(_sentence(error))
+        return REFUSED if isinstance(error, REFUSALS) else FAILED
+
+
+def _sentence(error: psycopg.Error) -> str:
+    """What the database says of a value, or why it does not answer."""
+    said = error.diag.message_primary or str(error).strip().splitlines()[0]
+    hint = error.diag.message_hint
+    return f"{said} ({hint})" if hint else said

@@ -1,0 +1,77 @@
+"""The graph of a DAG, for eyes: its levels, the nodes that decided when a run of it ended, and Graphviz. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import orjson
+
+from tidemill.place import Row
+
+COLOURS = {
+    "succeeded": "palegreen",
+    "running": "lightskyblue",
+    "queued": "lightskyblue",
+    "retry_wait": "khaki",
+    "cancelling": "khaki",
+    "skipped": "gray90",
+    "cancelled": "gray80",
+    "failed": "lightcoral",
+    "timed_out": "lightcoral",
+    "dead": "lightcoral",
+    "upstream_failed": "mistyrose",
+}
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+def levels(nodes: Iterable[Row]) -> dict[str, int]:
+    """0 for what depends on nothing, else one more than the deepest dependency. Each node comes after its own."""
+    found: dict[str, int] = {}
+    for node in nodes:
+        found[node["node_id"]] = 1 + max((found[needed] for needed in node["depends_on"]), default=-1)
+    return found
+
+
+def critical_path(nodes: Iterable[Row]) -> list[str]:
+    """From a root to what ended last (or is still open): of each node, the dependency that it waited for longest."""
+    begun = {node["node_id"]: node for node in nodes if node["state"] is not None}
+    path: list[str] = []
+    candidates = list(begun)
+    while candidates:
+        last = max(candidates, key=lambda node_id: _end(begun[node_id]))
+        path.append(last)
+        # What ended after the node had begun was not waited for: some rules do not wait for all.
+        began_at = begun[last]["queued_at"] or _end(begun[last])
+        needed = [each for each in begun[last]["depends_on"] if each in begun]
+        candidates = [each for each in needed if _end(begun[each]) <= began_at]
+    return path[::-1]
+
+
+def dot(dag_id: str, nodes: Iterable[Row], critical: Iterable[str] = ()) -> str:
+    """In the language of Graphviz."""
+    path = list(critical)
+    heavy = set(pairwise(path))
+    lines = [
+        f"digraph {_quoted(dag_id)} {{",
+        '  rankdir=LR; node [shape=box, style="rounded,filled", fillcolor=white];',
+    ]
+    for node in nodes:
+        name, state = node["node_id"], node.get("state")
+        label = f"{name}\n{state}" if state else name
+        lines.append(f"  {_quoted(name)} [label={_quoted(label)}, fillcolor={COLOURS.get(state or '', 'white')}];")
+        for needed in node["depends_on"]:
+            style = " [penwidth=3]" if (needed, name) in heavy else ""
+            lines.append(f"  {_quoted(needed)} -> {_quoted(name)}{style};")
+    return "\n".join([*lines, "}"])
+
+
+def _end(node: Row) -> datetime:
+    end: datetime | None = node["finished_at"]
+    return end or _NEVER
+
+
+def _quoted(text: str) -> str:
+    """Ids have no control characters, and Graphviz reads the rest of JSON's escapes as they are meant."""
+    return orjson.dumps(text).decode()

@@ -1,0 +1,179 @@
+"""`tidemill dag …`: rows of `tidemill.dags` and `tidemill.dag_nodes`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache, partial
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import psycopg
+import typer
+from psycopg.sql import SQL, Composed, Identifier, Placeholder
+from psycopg.types.json import Jsonb
+
+from connectors.objects import Objects
+from schemas.settings import Connections
+from schemas.words import TriggerRule
+from tidemill import dag_runs, owners
+from tidemill.complete import dag_and_run_names, dag_names
+from tidemill.dag_file import DAG_COLUMNS, Columns, DagFile, read_dag
+from tidemill.dag_graph import dot
+from tidemill.dag_lines import show_drawing
+from tidemill.mark import mark
+from tidemill.objects import store_binary, store_command
+from tidemill.output import say, show_fields, show_json, show_rows
+from tidemill.place import DEFAULT_DATA, AsJson, Data, Row, connect, connections, reading
+from tidemill.queries import one, rows
+
+app = typer.Typer(no_args_is_help=True, help="DAGs: put, list, show, runs, mark, pause, resume, delete.")
+app.command("runs")(dag_runs.runs)
+app.command("mark")(mark)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The DAG's id.", autocompletion=dag_names)]
+LIST_COLUMNS = ("dag_id", "schedule", "timezone", "paused", "nodes", "max_active_epochs", "version")
+NODE_COLUMNS = ("node_id", "depends_on", "trigger_rule", "timeout", "max_attempts", "binary")
+DRAWN_COLUMNS = ("trigger_rule", "timeout", "max_attempts", "args", "binary")
+KEPT = frozenset({"dag_id", "paused", "paused_note", "resumed_at"})
+"""What a file that does not say it leaves as it is; every other column is then as its default."""
+
+
+@app.command()
+def put(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A .yaml or .toml file.")], data: Data = DEFAULT_DATA
+) -> None:
+    """Make a DAG, or make one that is there what the file says: nodes that it does not name are deleted."""
+    place = connections(data)
+    file = stored(place, path)
+    with connect(place.postgres_dsn) as postgres:
+        with postgres.transaction():
+            write(postgres, file)
+        row = one(postgres, "dag", {"dag_id": file.dag["dag_id"]})
+    say(f"DAG {file.dag['dag_id']} is version {row and row['version']}, with {len(file.nodes)} nodes.")
+
+
+@app.command("list")
+def list_dags(
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+    tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
+) -> None:
+    """All DAGs."""
+    with reading(data) as postgres:
+        show_rows(rows(postgres, "dags", {"tenant": tenant}), LIST_COLUMNS, as_json=as_json)
+
+
+@app.command()
+def show(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|RUN", help="A DAG's id, or that of one of its runs.", autocompletion=dag_and_run_names
+        ),
+    ],
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+    as_dot: Annotated[bool, typer.Option("--dot", help="Print the graph in the language of Graphviz.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Each node, however many there are.")] = False,
+) -> None:
+    """One DAG as its rows say it, drawn; or one DAG run, with states, durations and the critical path."""
+    with reading(data) as postgres:
+        if dag_runs.is_run(name):
+            dag_runs.show_run(postgres, name, as_json=as_json, as_dot=as_dot, every=every)
+            return
+        dag = owners.DAG.found(name, one(postgres, "dag", {"dag_id": name}))
+        nodes = rows(postgres, "dag_nodes", {"dag_id": name})
+    if as_dot:
+        typer.echo(dot(name, nodes))
+    elif as_json:
+        show_json(dag | {"nodes": nodes})
+    else:
+        show_fields(dag)
+        if not show_drawing([_drawn(node) for node in nodes], DRAWN_COLUMNS, every=every):
+            show_rows(nodes, NODE_COLUMNS, as_json=False)
+
+
+@app.command()
+def pause(
+    name: Name,
+    data: Data = DEFAULT_DATA,
+    note: Annotated[str | None, typer.Option(help="Why, for those who find it paused.")] = None,
+) -> None:
+    """Stop deciding anything for a DAG; epochs that are open go on."""
+    owners.pause(owners.DAG, data, name, note)
+
+
+@app.command()
+def resume(
+    name: Name,
+    data: Data = DEFAULT_DATA,
+    catchup: Annotated[str | None, typer.Option(help="What was due meanwhile: skip, latest or all.")] = None,
+) -> None:
+    """Let a DAG that was paused, or that pause_on_failure has stopped, go on from now."""
+    owners.resume(owners.DAG, data, name, catchup)
+
+
+@app.command()
+def delete(name: Name, data: Data = DEFAULT_DATA) -> None:
+    """Delete a DAG and its nodes; its runs stay to be read."""
+    owners.delete(owners.DAG, data, name)
+
+
+def stored(place: Connections, path: Path) -> DagFile:
+    """What the file says, its programs in S3: what nodes share is there once."""
+    file = read_dag(path)
+    program = cache(partial(_program, Objects(place), path.parent))
+    nodes = {name: _with_program(columns, program) for name, columns in file.nodes.items()}
+    return DagFile(dag=file.dag, nodes=nodes)
+
+
+def write(postgres: psycopg.Connection[Row], file: DagFile) -> None:
+    """In the caller's transaction. What is as it was is no change: the tables compare what comes out."""
+    dag = file.dag
+    postgres.execute(_upsert(dag), dag)
+    postgres.execute("delete from tidemill.dag_nodes where dag_id = %(dag_id)s", dag)
+    alike: dict[tuple[str, ...], list[Columns]] = {}
+    for name, columns in file.nodes.items():
+        row = {"dag_id": dag["dag_id"], "node_id": name} | columns
+        alike.setdefault(tuple(sorted(row)), []).append(row)
+    for names, rows_alike in alike.items():  # what a row does not name is as its column's default: one insert for each
+        postgres.execute(_insert_all(names), [Jsonb(rows_alike, dumps=orjson.dumps)])
+
+
+def _drawn(node: Row) -> Row:
+    """Without what goes without saying; nothing of it waits, for nothing of it runs."""
+    rule = node["trigger_rule"]
+    said = {"trigger_rule": None if rule == TriggerRule.ALL_SUCCESS.value else rule, "args": node["args"] or None}
+    return node | said | {"begun": True}
+
+
+def _upsert(dag: Columns) -> Composed:
+    changed = [name for name in DAG_COLUMNS if name not in KEPT or (name in dag and name != "dag_id")]
+    assignments = SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(name)) for name in changed)
+    return SQL("insert into tidemill.dags ({}) values ({}) on conflict (dag_id) do update set {}").format(
+        _listed(dag), SQL(", ").join(map(Placeholder, dag)), assignments
+    )
+
+
+def _insert_all(names: Iterable[str]) -> Composed:
+    return SQL(
+        "insert into tidemill.dag_nodes ({0}) select {0} from jsonb_populate_recordset(null::tidemill.dag_nodes, %s)"
+    ).format(_listed(names))
+
+
+def _listed(names: Iterable[str]) -> Composed:
+    return SQL(", ").join(map(Identifier, names))
+
+
+def _with_program(columns: Columns, program: Callable[[str, str], Columns]) -> Columns:
+    key = "command" if "command" in columns else "binary"
+    others = {name: value for name, value in columns.items() if name != key}
+    return others | program(key, str(columns[key]))
+
+
+def _program(objects: Objects, folder: Path, key: str, said: str) -> Columns:
+    """The columns that name it. A file is looked for beside the DAG's own; it or a command is stored under its hash."""
+    if key == "command":
+        return store_command(objects, said)
+    return {"binary": said} if said.startswith("s3://") else store_binary(objects, folder / said)

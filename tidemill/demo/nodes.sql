@@ -1,0 +1,2 @@
+-- What the DAG consists of.
+select dag_id, node_id, depends_on from tidemill.dag_nodes

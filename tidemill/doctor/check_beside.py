@@ -1,0 +1,106 @@
+"""What is judged of Connect and its connector, of S3, and of the processes of a local stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from connectors.plan import RUNNING, describe
+from tidemill.doctor.facts import S3, Connect, Processes
+from tidemill.doctor.finding import Finding, bad, listed, ok, warn
+
+DEBEZIUM = "3.7."
+MIGRATE = "run `tidemill migrate`"
+
+
+def debezium(facts: Connect) -> Iterator[Finding]:
+    name, found = "connect.debezium", facts.debezium
+    if found is None:
+        yield bad(
+            name,
+            f"Connect {facts.version} knows no Debezium connector for Postgres: nothing can be captured",
+            "put debezium-connector-postgres 3.7 into its plugin.path and restart it",
+        )
+    elif not found.startswith(DEBEZIUM):
+        yield warn(
+            name,
+            f"Debezium is {found}, tested is 3.7: 3.6 can lose rows that share a position when it restarts",
+            "use 3.7",
+        )
+    else:
+        yield ok(name, f"Connect {facts.version} has Debezium {found}")
+
+
+def connector(facts: Connect) -> Iterator[Finding]:
+    name, found = "connect.connector", facts.connector
+    if found is None:
+        yield bad(name, f"there is no connector {facts.desired['name']}: nothing is captured", MIGRATE)
+        return
+    said = describe(found)
+    states = {found.state, *(task.state for task in found.tasks)}
+    if found.runs:
+        yield ok(name, said)
+    elif states & {"PAUSED", "STOPPED"}:
+        yield bad(
+            name,
+            f"{said}: somebody paused it, and rows wait in Postgres",
+            f"`PUT /connectors/{facts.desired['name']}/resume` on Connect",
+        )
+    elif states <= {RUNNING, "UNASSIGNED", "RESTARTING"}:
+        yield bad(
+            name, f"{said}: it is on its way, or no worker takes it", "look again in some seconds; see Connect's log"
+        )
+    else:
+        yield bad(
+            name,
+            f"{said}: rows wait in Postgres",
+            "`python -m connectors.supervisor` restarts it; the cause is the one named, or in Connect's log",
+        )
+
+
+def connector_config(facts: Connect) -> Iterator[Finding]:
+    """The names alone: a value may be a password."""
+    name = "connect.config"
+    if facts.connector is None:
+        return
+    found = facts.connector.config
+    others = sorted(key for key in found.keys() | facts.desired.keys() if found.get(key) != facts.desired.get(key))
+    if others:
+        yield bad(
+            name,
+            f"the connector is configured otherwise in {listed(others)}: it may capture too little or too late",
+            f"{MIGRATE}: it puts the connector right",
+        )
+    else:
+        yield ok(name, "the connector is configured as it should be")
+
+
+def bucket(facts: S3) -> Iterator[Finding]:
+    name = "s3.bucket"
+    if facts.refused is None:
+        yield ok(name, f"the bucket {facts.bucket} can be written and read")
+    elif "NoSuchBucket" in facts.refused:
+        yield bad(
+            name,
+            f"there is no bucket {facts.bucket} at {facts.where}: programs and logs have no place",
+            f"create it, or let TIDEMILL_S3_BUCKET name another one ({facts.refused})",
+        )
+    else:
+        yield bad(
+            name,
+            f"the bucket {facts.bucket} cannot be used: {facts.refused}",
+            "check TIDEMILL_S3_ENDPOINT, the keys and their rights (GetObject, PutObject, DeleteObject, ListBucket)",
+        )
+
+
+def processes(facts: Processes) -> Iterator[Finding]:
+    name = "stack.processes"
+    others = [each for each in facts if each.state != "running"]
+    for each in others:
+        yield bad(name, f"the process {each.name} is {each.state}", f"the end of {each.log} says why")
+    if facts and not others:
+        yield ok(name, f"all {len(facts)} processes of the local stack are running")
+
+
+CONNECT_CHECKS: tuple[Callable[[Connect], Iterator[Finding]], ...] = (debezium, connector, connector_config)
+S3_CHECKS: tuple[Callable[[S3], Iterator[Finding]], ...] = (bucket,)
+PROCESS_CHECKS: tuple[Callable[[Processes], Iterator[Finding]], ...] = (processes,)

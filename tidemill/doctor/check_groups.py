@@ -1,0 +1,169 @@
+"""What is judged of stream workers, executors, and those who read a topic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from tidemill.doctor.facts import Executors, Reader, Readers, Streams
+from tidemill.doctor.finding import Finding, bad, listed, ok, warn
+
+QUIET = timedelta(seconds=15)
+"""Five times the interval in which an owner writes its clock when nothing else happens."""
+LATE = timedelta(seconds=10)
+"""A reader whose oldest record has waited for longer does not keep up."""
+STUCK = timedelta(seconds=60)
+START_WORKER = "start a stream worker (`python -m streams`), or look at why those that run do not join: their logs say"
+START_EXECUTOR = "start `python -m executors`"
+
+
+def workers(facts: Streams) -> Iterator[Finding]:
+    name, names = "streams.workers", sorted(set(facts.held.values()))
+    unheld = sorted(set(range(facts.partitions)) - facts.held.keys())
+    if not names:
+        yield bad(
+            name,
+            f"no stream worker holds a partition (the group {facts.group} is {facts.state}): nothing is decided, "
+            "no job runs",
+            START_WORKER,
+        )
+    elif facts.state != "stable":
+        yield warn(
+            name,
+            f"the group {facts.group} is {facts.state}: its partitions are being dealt out",
+            "look again in some seconds; a worker that comes and goes has a reason in its log",
+        )
+    elif unheld:
+        yield bad(name, f"nobody holds {_partitions(unheld)}: no job there runs", START_WORKER)
+    else:
+        yield ok(name, f"{listed(names)} hold all {facts.partitions} partitions")
+
+
+def progress(facts: Streams) -> Iterator[Finding]:
+    name = "streams.progress"
+    still = [number for number, age in sorted(facts.quiet.items()) if age is None or age > QUIET]
+    if still:
+        holders = sorted({facts.held[each] for each in still if each in facts.held})
+        longest = max((age for each in still if (age := facts.quiet[each]) is not None), default=None)
+        since = f"for {longest.total_seconds():.0f} s" if longest else "ever"
+        yield bad(
+            name,
+            f"{_partitions(still)} decided nothing {since}, though an owner writes its clock every few seconds",
+            f"look at the log of {listed(holders)}, and restart it if it hangs" if holders else START_WORKER,
+        )
+    else:
+        yield ok(name, "the owner of every partition writes its clock")
+
+
+def alive(facts: Executors) -> Iterator[Finding]:
+    name = "executors.alive"
+    silent = [each.name for each in facts.executors if each.state == "silent"]
+    serving = [each for each in facts.executors if each.state == "running"]
+    if silent:
+        yield warn(
+            name,
+            f"{listed(silent)} sends no heartbeats: what it ran is given to others once the lease has ended",
+            "is its machine up, can it reach Kafka? Its log says; it comes back by itself",
+        )
+    if not serving:
+        yield bad(name, "no executor takes work: runs are decided, and wait", START_EXECUTOR)
+    elif not silent:
+        yield ok(name, f"{len(serving)} executor(s) take work: {listed(each.name for each in serving)}")
+
+
+def classes(facts: Executors) -> Iterator[Finding]:
+    name = "executors.classes"
+    served = {each for executor in facts.executors if executor.state == "running" for each in executor.slots}
+    missing = [each for each in facts.classes if each not in served]
+    if missing and served:
+        yield bad(
+            name,
+            f"no executor has slots for the class {listed(missing)}: runs that start or go on there wait for ever",
+            f"{START_EXECUTOR} with TIDEMILL_SLOTS naming it, or take the class out of TIDEMILL_TIMEOUT_CLASSES",
+        )
+    elif served:
+        yield ok(name, f"the classes {listed(facts.classes)} have executors")
+
+
+def assigned(facts: Executors) -> Iterator[Finding]:
+    """A class without any executor is the finding of `classes`."""
+    name, fine = "executors.partitions", True
+    for each, count in facts.partitions.items():
+        held = facts.held.get(each, frozenset())
+        unheld = sorted(set(range(count)) - held)
+        if held and unheld:
+            fine = False
+            yield warn(
+                name,
+                f"no executor holds {_partitions(unheld)} of the class {each}: dispatches there wait",
+                "look again in some seconds: the group deals partitions out when an executor comes or goes",
+            )
+    if fine:
+        yield ok(name, "executors hold the partitions of their classes")
+
+
+def free(facts: Executors) -> Iterator[Finding]:
+    name, running = "executors.free", [each for each in facts.executors if each.state == "running"]
+    free = {each: sum(executor.free.get(each, 0) for executor in running) for each in facts.classes}
+    served = {each for executor in running for each in executor.slots}
+    full = [each for each in facts.classes if each in served and free[each] == 0]
+    if full:
+        yield warn(
+            name,
+            f"every slot of the class {listed(full)} is taken: runs wait for one to end",
+            "start more executors, or give them more TIDEMILL_SLOTS",
+        )
+    elif served:
+        yield ok(name, f"free slots: {', '.join(f'{count} of {name}' for name, count in free.items())}")
+
+
+def versions(facts: Executors) -> Iterator[Finding]:
+    found = sorted({each.version for each in facts.executors})
+    if len(found) > 1:
+        yield warn(
+            "executors.versions",
+            f"executors of the versions {listed(found)} work side by side",
+            "that is fine while you upgrade; then all of them should be of one version",
+        )
+
+
+REMEDIES = {
+    "sink": "is `python -m connectors.sink` running, and does Postgres answer it? Its log says",
+    "streams": "are there too few stream workers, or does one hang? Its log says",
+    "executors": "start more executors, or give them more TIDEMILL_SLOTS",
+}
+
+
+def lags(facts: Readers) -> Iterator[Finding]:
+    for each in facts:
+        yield _lag(each)
+
+
+def _lag(reader: Reader) -> Finding:
+    part = reader.name.partition(".")[0]
+    name, who = f"lag.{reader.name}", _WHO[part].format(reader.name.partition(".")[2])
+    age = reader.oldest_age or timedelta(0)
+    said = (
+        f"{who} is behind by {reader.waiting} records, the oldest of which has waited for {age.total_seconds():.0f} s"
+    )
+    if reader.waiting == 0 or age <= LATE:
+        return ok(name, f"{who} keeps up")
+    if age <= STUCK:
+        return warn(name, said, REMEDIES[part])
+    return bad(name, said, REMEDIES[part])
+
+
+_WHO = {
+    "sink": "the sink (the tables of runs)",
+    "streams": "the streams' group",
+    "executors": "the group of executors of the class {}",
+}
+
+
+def _partitions(numbers: list[int]) -> str:
+    return f"partition {numbers[0]}" if len(numbers) == 1 else f"partitions {listed(numbers)}"
+
+
+STREAM_CHECKS: tuple[Callable[[Streams], Iterator[Finding]], ...] = (workers, progress)
+EXECUTOR_CHECKS: tuple[Callable[[Executors], Iterator[Finding]], ...] = (alive, classes, assigned, free, versions)
+READER_CHECKS: tuple[Callable[[Readers], Iterator[Finding]], ...] = (lags,)

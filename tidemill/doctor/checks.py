@@ -1,0 +1,172 @@
+"""Every check in one table, and the checks that need two parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from itertools import combinations
+from typing import Any
+
+import msgspec
+
+from schemas.topics import STATUS
+from tidemill.doctor import check_beside, check_groups, check_kafka, check_postgres
+from tidemill.doctor.facts import Connect, Facts, Kafka, Offset, Postgres, Silent
+from tidemill.doctor.finding import Finding, bad, listed, ok, warn
+
+CLOCK_APART_SECONDS = 1.0
+CLOCK_WRONG_SECONDS = 30.0
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a deployment: which facts are about it, what is judged of them, and what to do if there are none."""
+
+    name: str
+    title: str
+    facts: Callable[[Facts], Any]
+    checks: tuple[Callable[[Any], Iterator[Finding]], ...]
+    if_silent: str
+
+
+PARTS = (
+    Part(
+        name="stack",
+        title="the local stack",
+        facts=lambda facts: facts.processes,
+        checks=check_beside.PROCESS_CHECKS,
+        if_silent="",
+    ),
+    Part(
+        name="postgres",
+        title="Postgres",
+        facts=lambda facts: facts.postgres,
+        checks=check_postgres.CHECKS,
+        if_silent="start it, or let TIDEMILL_POSTGRES_DSN say where it is and who you are",
+    ),
+    Part(
+        name="connect",
+        title="Kafka Connect",
+        facts=lambda facts: facts.connect,
+        checks=check_beside.CONNECT_CHECKS,
+        if_silent="start it, or let TIDEMILL_CONNECT_URL say where it is; until then rows wait in Postgres",
+    ),
+    Part(
+        name="kafka",
+        title="Kafka",
+        facts=lambda facts: facts.kafka,
+        checks=check_kafka.CHECKS,
+        if_silent="start it, or let TIDEMILL_KAFKA_BOOTSTRAP and _OPTIONS say where it is and who you are",
+    ),
+    Part(
+        name="streams",
+        title="the stream workers' group",
+        facts=lambda facts: facts.streams,
+        checks=check_groups.STREAM_CHECKS,
+        if_silent="see the findings about Kafka; may this user describe groups?",
+    ),
+    Part(
+        name="executors",
+        title="the executors' group",
+        facts=lambda facts: facts.executors,
+        checks=check_groups.EXECUTOR_CHECKS,
+        if_silent="see the findings about Kafka; may this user describe groups?",
+    ),
+    Part(
+        name="lag",
+        title="who is behind",
+        facts=lambda facts: facts.readers,
+        checks=check_groups.READER_CHECKS,
+        if_silent="see the findings about Kafka and Postgres",
+    ),
+    Part(
+        name="s3",
+        title="S3",
+        facts=lambda facts: facts.s3,
+        checks=check_beside.S3_CHECKS,
+        if_silent="let TIDEMILL_S3_ENDPOINT say where it is",
+    ),
+)
+
+
+def findings(facts: Facts) -> Iterator[Finding]:
+    for part in PARTS:
+        match part.facts(facts):
+            case None:
+                pass
+            case Silent(reason=reason):
+                yield bad(f"{part.name}.answers", f"{part.title} does not answer: {reason}", part.if_silent)
+            case known:
+                for check in part.checks:
+                    yield from check(known)
+    yield from cluster(facts)
+    yield from clocks(facts)
+    yield from history(facts)
+
+
+def cluster(facts: Facts) -> Iterator[Finding]:
+    name, kafka, connect = "connect.cluster", facts.kafka, facts.connect
+    if not (isinstance(kafka, Kafka) and isinstance(connect, Connect)):
+        return
+    if connect.cluster_id != kafka.cluster_id:
+        yield bad(
+            name,
+            f"Connect works for the Kafka cluster {connect.cluster_id}, everything else for {kafka.cluster_id}: "
+            "what is captured goes elsewhere",
+            "let TIDEMILL_CONNECT_URL and TIDEMILL_KAFKA_BOOTSTRAP name the same cluster",
+        )
+    else:
+        yield ok(name, "Connect works for the same Kafka cluster")
+
+
+def clocks(facts: Facts) -> Iterator[Finding]:
+    """Only what the readings prove: a slow answer proves little."""
+    known = {"this machine": Offset(low=0.0, high=0.0)}
+    if isinstance(facts.kafka, Kafka) and facts.kafka.clock:
+        known["the broker"] = facts.kafka.clock
+    if isinstance(facts.postgres, Postgres):
+        known["Postgres"] = facts.postgres.clock
+    if len(known) == 1:
+        return
+    pairs = combinations(known, 2)
+    seconds, one, other = max((_apart(known[one], known[other]), one, other) for one, other in pairs)
+    said = f"the clocks of {one} and {other} are at least {seconds:.1f} s apart"
+    why = "requests and definitions count from Postgres' time, everything else from the brokers'"
+    if seconds > CLOCK_APART_SECONDS:
+        level = bad if seconds > CLOCK_WRONG_SECONDS else warn
+        yield level("clocks", f"{said}: {why}", "let NTP or chrony keep the time of both")
+    else:
+        yield ok("clocks", f"the clocks of {listed(known)} agree")
+
+
+def _apart(one: Offset, other: Offset) -> float:
+    return max(one.low - other.high, other.low - one.high, 0.0)
+
+
+def history(facts: Facts) -> Iterator[Finding]:
+    """A replay of `status` must not bring back what was pruned."""
+    if not (isinstance(facts.kafka, Kafka) and isinstance(facts.postgres, Postgres)):
+        return
+    kept = next(
+        (
+            int(ms)
+            for topic in facts.kafka.topics
+            if topic.found and topic.desired.name.endswith(STATUS) and (ms := topic.found.config.get("retention.ms"))
+        ),
+        None,
+    )
+    if kept is None:
+        return
+    ttl, retention = facts.postgres.ttls.history, timedelta(milliseconds=kept)
+    if kept < 0 or retention > ttl:
+        yield warn(
+            "history.replay",
+            f"the topic {STATUS} keeps runs for longer ({_days(kept)}) than the tables ({ttl.days} days): "
+            "a sink that begins anew writes what was pruned",
+            "make TIDEMILL_HISTORY_TTL at least as long as the topic's retention.ms",
+        )
+    else:
+        yield ok("history.replay", f"the topic {STATUS} keeps runs for {_days(kept)}, the tables for {ttl.days} days")
+
+
+def _days(milliseconds: int) -> str:
+    return "for ever" if milliseconds < 0 else f"{timedelta(milliseconds=milliseconds).days} days"

@@ -1,0 +1,135 @@
+"""`tidemill doctor`: looks at every part, sends a run through all of them, says what is wrong and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from infra.progress import progress
+from schemas.settings import Connections
+from tidemill.doctor import hops, look_beside, look_groups, look_kafka, look_postgres
+from tidemill.doctor.checks import findings
+from tidemill.doctor.facts import Facts, Kafka, Silent
+from tidemill.doctor.finding import Finding, Level, bad, is_healthy
+from tidemill.doctor.hops import Journey
+from tidemill.doctor.probe import clock_difference, probe
+from tidemill.output import console, say, show_json, table
+from tidemill.place import DEFAULT_DATA, AsJson, Data, connections, wall_clock
+
+LOOKS = 4
+"""At a time: they mostly wait for others."""
+HOP_COLUMNS = ("hop", "who", "until", "took", "state")
+FINDING_COLUMNS = ("level", "name", "finding")
+
+
+def doctor(
+    data: Data = DEFAULT_DATA,
+    limit: Annotated[float, typer.Option(min=0.1, help="Seconds that the probe run may take for one hop.")] = 15.0,
+    no_probe: Annotated[bool, typer.Option("--no-probe", help="Ask for no run: only look.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="Show what is well, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure every hop with a probe run; say what is unhealthy and what to do. 0: healthy; 1: not."""
+    place = connections(data)
+    with progress("Looking at every part"):
+        facts = look(place, data)
+    with progress("Following a run"):
+        journey = None if no_probe else probe_if_possible(place, facts, timedelta(seconds=limit))
+    found = [*findings(facts), *probe_findings(journey)]
+    if as_json:
+        show_json(report(found, journey))
+    else:
+        show(found, journey, show_all=show_all)
+    if not is_healthy(found):
+        raise typer.Exit(1)
+
+
+def look(place: Connections, data: Path) -> Facts:
+    """All parts side by side; those that need the brokers after them, by the brokers' clock."""
+    with ThreadPoolExecutor(LOOKS) as threads:
+        postgres = threads.submit(look_postgres.look, place)
+        s3 = threads.submit(look_beside.look_s3, place)
+        connect = threads.submit(look_beside.look_connect, place)
+        kafka = look_kafka.look(place)
+        now = brokers_now(kafka)
+        streams = threads.submit(look_groups.look_streams, place, now) if now else None
+        executors = threads.submit(look_groups.look_executors, place, now) if now else None
+        readers = threads.submit(look_groups.look_readers, place, now) if now else None
+        return Facts(
+            processes=look_beside.look_processes(data),
+            postgres=postgres.result(),
+            kafka=kafka,
+            connect=connect.result(),
+            s3=s3.result(),
+            streams=streams.result() if streams else None,
+            executors=executors.result() if executors else None,
+            readers=readers.result() if readers else None,
+        )
+
+
+def brokers_now(kafka: Kafka | Silent) -> datetime | None:
+    """None where nobody can be at work: without brokers, or without topics."""
+    if isinstance(kafka, Silent) or any(each.found is None for each in kafka.topics):
+        return None
+    clock = kafka.clock
+    return wall_clock() + timedelta(seconds=(clock.low + clock.high) / 2 if clock else 0)
+
+
+def probe_if_possible(place: Connections, facts: Facts, limit: timedelta) -> Journey | Silent | None:
+    """None where a part that it needs from the start is away: that is a finding already."""
+    postgres, kafka = facts.postgres, facts.kafka
+    if isinstance(postgres, Silent) or isinstance(kafka, Silent) or facts.s3.refused:
+        return None
+    if postgres.history is None or facts.streams is None:
+        return None
+    return probe(place, limit, clock_difference(kafka.clock, postgres.clock))
+
+
+def probe_findings(journey: Journey | Silent | None) -> Iterator[Finding]:
+    match journey:
+        case None:
+            pass
+        case Silent(reason=reason):
+            yield bad("probe.answers", f"the probe run could not be followed: {reason}", "see the other findings")
+        case Journey():
+            yield from hops.findings(journey)
+
+
+def report(found: list[Finding], journey: Journey | Silent | None) -> dict[str, object]:
+    """All of it, for programs."""
+    seen = journey if isinstance(journey, Journey) else None
+    return {
+        "healthy": is_healthy(found),
+        "run_id": seen and seen.run_id,
+        "hops": [_plain(each) for each in hops.timed(seen)] if seen else [],
+        "findings": [_plain(each) for each in found],
+    }
+
+
+def show(found: list[Finding], journey: Journey | Silent | None, *, show_all: bool) -> None:
+    """For people; what is wrong comes last, where it is read first."""
+    if isinstance(journey, Journey):
+        console().print(table([_plain(each) for each in hops.timed(journey)], HOP_COLUMNS))
+    shown = [each for level in Level for each in found if each.level is level and (show_all or level is not Level.OK)]
+    if shown:
+        console().print(table(map(_row, shown), FINDING_COLUMNS))
+    counts = {level: sum(each.level is level for each in found) for level in Level}
+    verdict = "Healthy" if is_healthy(found) else "Not healthy"
+    say(f"{verdict}: {counts[Level.OK]} ok, {counts[Level.WARN]} warnings, {counts[Level.BAD]} bad.")
+
+
+def _row(finding: Finding) -> dict[str, object]:
+    """On a terminal the remedy has a line of its own; into a pipe a finding is a line."""
+    between = "\n\u2192 " if console().is_terminal else "; "
+    return {**_plain(finding), "finding": between.join(filter(None, (finding.sentence, finding.remedy)))}
+
+
+def _plain(value: msgspec.Struct) -> dict[str, object]:
+    fields: dict[str, object] = msgspec.to_builtins(value, builtin_types=(timedelta,))
+    return fields

@@ -1,0 +1,219 @@
+"""What is known of a deployment at one moment: gathered by the `look_*` modules, judged by the `check_*` modules."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+import msgspec
+import psycopg
+from confluent_kafka import KafkaException
+
+from connectors.plan import Actual
+from connectors.settings import Ttls
+from connectors.source import Config
+from connectors.topics import DesiredTopic
+from tidemill.retention import Retention
+
+
+class Silent(msgspec.Struct, frozen=True, kw_only=True):
+    """A part that did not answer, or refused to."""
+
+    reason: str
+    """One line."""
+
+
+def silent(error: Exception) -> Silent:
+    """Why, as the clients of Postgres, Kafka and ours say it: on one line, without where in a statement it was."""
+    match error:
+        case psycopg.Error() if error.diag.message_primary:
+            said = error.diag.message_primary
+        case KafkaException():
+            said = str(error.args[0].str())
+        case TimeoutError():
+            said = "no answer in time"
+        case _:
+            said = str(error)
+    return Silent(reason=" ".join(said.split()))
+
+
+class Offset(msgspec.Struct, frozen=True, kw_only=True):
+    """How far another clock is ahead of this machine's, in seconds: between `low` and `high`."""
+
+    low: float
+    high: float
+
+
+class Publication(msgspec.Struct, frozen=True, kw_only=True):
+    tables: frozenset[str]
+    inserts: bool
+    updates: bool
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    plugin: str
+    database: str
+    active: bool
+    wal_status: str
+    behind_bytes: int
+    """WAL that Postgres keeps for it."""
+    safe_bytes: int | None
+    """So much more may be written before the slot can be lost; None: there is no limit."""
+
+
+class Migrations(msgspec.Struct, frozen=True, kw_only=True):
+    missing: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """What the tables hold that the sink writes, and what is written beside them."""
+
+    now: datetime
+    total_bytes: int
+    problems: int
+    """Rows of `tidemill.problems` of the last day."""
+    heartbeat_age: timedelta
+    """Since the connector's heartbeat query moved its row."""
+    retention: Retention
+
+
+class Postgres(msgspec.Struct, frozen=True, kw_only=True):
+    version: int
+    """As `server_version_num`: 180004."""
+    database: str
+    role: str
+    is_replica: bool
+    settings: dict[str, str]
+    replication_slots: int
+    """In use, ours among them."""
+    may_replicate: bool
+    missing_rights: tuple[str, ...]
+    """Such as `insert on tidemill.requests`, of tables that are there."""
+    migrations: Migrations | None
+    """None: this role may not read which."""
+    publication: Publication | None
+    slot_name: str
+    slot: Slot | None
+    history: History | None
+    """None before the tables are made, or if this role may not read them."""
+    ttls: Ttls
+    clock: Offset
+
+
+class Broker(msgspec.Struct, frozen=True, kw_only=True):
+    number: int
+    settings: dict[str, str]
+    """Empty: the brokers do not tell."""
+
+
+class FoundTopic(msgspec.Struct, frozen=True, kw_only=True):
+    partitions: int
+    config: dict[str, str]
+    replicas: int
+    """The fewest of any partition."""
+    in_sync: int
+    """The fewest of any partition."""
+    leaderless: tuple[int, ...] = ()
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True):
+    desired: DesiredTopic
+    found: FoundTopic | None
+
+
+class Kafka(msgspec.Struct, frozen=True, kw_only=True):
+    cluster_id: str
+    brokers: tuple[Broker, ...]
+    consumer_protocol: int | None
+    """The highest version of ConsumerGroupHeartbeat that a broker speaks; None: it does not."""
+    topics: tuple[Topic, ...]
+    replication_factor: int
+    """The setting."""
+    session_timeout: timedelta
+    """The setting of the stream workers."""
+    clock: Offset | None
+    """None: no record could be written to measure it by."""
+    write_refused: str | None = None
+
+
+class Connect(msgspec.Struct, frozen=True, kw_only=True):
+    version: str
+    cluster_id: str
+    """Of the Kafka that it works for."""
+    debezium: str | None
+    """The version of its Postgres connector; None: Connect does not know it."""
+    connector: Actual | None
+    desired: Config
+
+
+class S3(msgspec.Struct, frozen=True, kw_only=True):
+    where: str
+    bucket: str
+    refused: str | None = None
+    """What was refused of writing, reading and deleting an object, and why."""
+
+
+class Streams(msgspec.Struct, frozen=True, kw_only=True):
+    group: str
+    state: str
+    """Of the consumer group, in lower case: stable, empty, dead, …"""
+    held: dict[int, str]
+    """The worker of each partition that has one."""
+    partitions: int
+    quiet: dict[int, timedelta | None]
+    """By partition: since the last record of the topic `state`; None: there is none."""
+
+
+class Executor(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    state: str
+    """`running`, `draining` or `silent`."""
+    version: str
+    slots: dict[str, int]
+    free: dict[str, int]
+
+
+class Executors(msgspec.Struct, frozen=True, kw_only=True):
+    classes: tuple[str, ...]
+    executors: tuple[Executor, ...]
+    held: dict[str, frozenset[int]]
+    """By class: the partitions of its runs topic that the members of its group hold."""
+    partitions: dict[str, int]
+    """By class: how many there are."""
+
+
+class Reader(msgspec.Struct, frozen=True, kw_only=True):
+    """How far behind somebody is who reads a topic."""
+
+    name: str
+    waiting: int
+    oldest_age: timedelta | None
+    """Since the oldest record that waits was written."""
+
+
+class Process(msgspec.Struct, frozen=True, kw_only=True):
+    """A process of a local stack."""
+
+    name: str
+    state: str
+    log: str
+
+
+Readers: TypeAlias = tuple[Reader, ...]
+Processes: TypeAlias = tuple[Process, ...]
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """None: not looked at, because of a part that did not answer; that one is `Silent`."""
+
+    processes: Processes
+    """Empty unless it is a stack of this machine."""
+    postgres: Postgres | Silent
+    kafka: Kafka | Silent
+    connect: Connect | Silent
+    s3: S3
+    streams: Streams | Silent | None
+    executors: Executors | Silent | None
+    readers: Readers | Silent | None

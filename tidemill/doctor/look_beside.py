@@ -1,0 +1,57 @@
+"""Looks at what stands beside the pipeline: Connect, S3 (an object is written and deleted), local processes."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from connectors import connect_api
+from connectors.apply import observe
+from connectors.objects import Objects, ObjectsError
+from connectors.settings import SourceSettings
+from connectors.source import source_config
+from infra import stack
+from schemas.errors import TidemillError
+from schemas.settings import Connections
+from tidemill.doctor.facts import S3, Connect, Process, Processes, Silent, silent
+
+FOLDER = "doctor"
+"""What the doctor keeps in the bucket."""
+DEBEZIUM = "io.debezium.connector.postgresql.PostgresConnector"
+
+
+def look_connect(place: Connections) -> Connect | Silent:
+    try:
+        desired = source_config(place, SourceSettings())
+        version, cluster_id = connect_api.get_version(place.connect_url)
+        return Connect(
+            version=version,
+            cluster_id=cluster_id,
+            debezium=connect_api.get_plugins(place.connect_url).get(DEBEZIUM),
+            connector=observe(place, desired),
+            desired=desired,
+        )
+    except TidemillError as error:
+        return silent(error)
+
+
+def look_s3(place: Connections) -> S3:
+    where = place.s3_endpoint or place.s3_region
+    try:
+        objects = Objects(place)
+        uri = objects.put(f"{FOLDER}/check-{secrets.token_hex(8)}", b"tidemill")
+        objects.read(uri)
+        objects.delete([uri])
+    except ObjectsError as error:
+        return S3(where=where, bucket=place.s3_bucket, refused=str(error))
+    return S3(where=where, bucket=place.s3_bucket)
+
+
+def look_processes(data: Path) -> Processes:
+    found = stack.status(data)
+    if found is None:
+        return ()
+    return tuple(
+        Process(name=each["name"], state=each["state"], log=str(data / "logs" / f"{each['name']}.log"))
+        for each in found.processes
+    )

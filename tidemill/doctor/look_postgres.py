@@ -1,0 +1,96 @@
+"""Looks at Postgres: the server, the role, the publication, the slot, the tables; nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import psycopg
+
+from connectors.migrate import migrations as known_migrations
+from connectors.settings import RetentionSettings, SourceSettings
+from connectors.source import PUBLICATION
+from schemas.settings import Connections
+from tidemill.doctor.facts import History, Migrations, Offset, Postgres, Publication, Silent, Slot, silent
+from tidemill.place import Row, connect, wall_clock
+from tidemill.queries import one, rows
+from tidemill.retention import retention
+
+STATEMENT_SECONDS = 10
+CLOCK_READINGS = 3
+"""The narrowest of so many says how far the clocks differ."""
+
+
+def look(place: Connections) -> Postgres | Silent:
+    try:
+        with connect(place.postgres_dsn) as postgres:
+            postgres.execute("select set_config('statement_timeout', %s, false)", [f"{STATEMENT_SECONDS}s"])
+            return _postgres(postgres)
+    except psycopg.Error as error:
+        return silent(error)
+
+
+def _postgres(postgres: psycopg.Connection[Row]) -> Postgres:
+    server = one(postgres, "doctor_server")
+    assert server is not None
+    missing_rights = tuple(each["missing"] for each in rows(postgres, "doctor_rights"))
+    is_migrated, slot_name = server.pop("is_migrated"), SourceSettings().slot_name
+    return msgspec.convert(
+        server
+        | {
+            "missing_rights": missing_rights,
+            "migrations": _migrations(postgres, missing_rights) if is_migrated else _difference({}),
+            "publication": _row(postgres, "doctor_publication", {"publication": PUBLICATION}, Publication),
+            "slot_name": slot_name,
+            "slot": _row(postgres, "doctor_slot", {"slot_name": slot_name}, Slot),
+            "history": _history(postgres) if is_migrated and not missing_rights else None,
+            "ttls": RetentionSettings().effective(),
+            "clock": clock(postgres),
+        },
+        Postgres,
+    )
+
+
+def _row(postgres: psycopg.Connection[Row], query: str, values: Mapping[str, Any], kind: type) -> Any:
+    found = one(postgres, query, values)
+    return found and msgspec.convert(found, kind)
+
+
+def _history(postgres: psycopg.Connection[Row]) -> History | None:
+    found = one(postgres, "doctor_history")
+    return History(**found, retention=retention(postgres)) if found else None
+
+
+def _migrations(postgres: psycopg.Connection[Row], missing_rights: tuple[str, ...]) -> Migrations | None:
+    if {"select on tidemill.migrations", "usage on schema tidemill"} & set(missing_rights):
+        return None
+    return _difference({each["name"]: each["sha256"] for each in rows(postgres, "doctor_migrations")})
+
+
+def _difference(applied: Mapping[str, str]) -> Migrations:
+    known = {each.name: each.sha256 for each in known_migrations()}
+    return Migrations(
+        missing=tuple(name for name in known if name not in applied),
+        changed=tuple(name for name in known if applied.get(name, known[name]) != known[name]),
+        unknown=tuple(sorted(applied.keys() - known.keys())),
+    )
+
+
+def clock(postgres: psycopg.Connection[Row]) -> Offset:
+    """How far the server's clock is ahead of this machine's."""
+    readings = [_reading(postgres) for _ in range(CLOCK_READINGS)]
+    return min(readings, key=lambda each: each.high - each.low)
+
+
+def _reading(postgres: psycopg.Connection[Row]) -> Offset:
+    before = wall_clock()
+    row = postgres.execute("select clock_timestamp() as now").fetchone()
+    assert row is not None
+    return between(before, row["now"], wall_clock())
+
+
+def between(before: datetime, there: datetime, after: datetime) -> Offset:
+    """The offset of a clock that was read at some moment between two readings of ours."""
+    return Offset(low=(there - after) / timedelta(seconds=1), high=(there - before) / timedelta(seconds=1))

@@ -1,0 +1,114 @@
+"""The probe run: one request for a job of its own, followed through every topic until its row shows its end."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+
+import psycopg
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import LatestSpec
+
+from connectors.objects import Objects
+from schemas.classes import parse_classes
+from schemas.errors import TidemillError
+from schemas.ids import OwnerId, RequestId, request_run_id
+from schemas.partition import partition_of
+from schemas.settings import Connections
+from schemas.times import from_epoch_ms
+from schemas.topics import CDC, EVENTS, STATUS, runs_topic
+from schemas.words import RunState
+from tidemill.doctor.facts import Offset, Silent, silent
+from tidemill.doctor.hops import Journey, Mark
+from tidemill.doctor.look_beside import FOLDER
+from tidemill.doctor.trail import Trail
+from tidemill.lag import offsets, quiet
+from tidemill.place import Row, connect
+from tidemill.queries import one, text
+
+JOB = OwnerId("tidemill-doctor")
+"""The id is the doctor's own: it changes back what others make of that job."""
+POLL_SECONDS = 0.02
+BATCH = 1000
+
+
+def probe(place: Connections, limit: timedelta, ahead: timedelta) -> Journey | Silent:
+    """Ask for a run and follow it; each hop is waited for up to `limit`.
+
+    `ahead`: how far the brokers' clock is ahead of Postgres', to count both by one.
+    """
+    request_id = f"probe-{secrets.token_hex(8)}"
+    trail = Trail(request_run_id(JOB, RequestId(request_id)), request_id)
+    try:
+        # Never seen before, so that it has to be fetched: that way is measured too.
+        program = Objects(place).put(f"{FOLDER}/probe", f"#!/bin/sh\n# {request_id}\nexit 0\n".encode())
+        with _reader(place) as reader, connect(place.postgres_dsn) as postgres:
+            trail.leave(Mark.ACCEPTED, _ask(postgres, program, request_id) + ahead)
+            _follow(trail, limit, lambda: _look(trail, reader, postgres, place, ahead))
+    except (KafkaException, TimeoutError, TidemillError, psycopg.Error) as error:
+        return silent(error)
+    return Journey(
+        run_id=trail.run_id,
+        marks=trail.marks,
+        succeeded=trail.state is RunState.SUCCEEDED,
+        said=trail.said,
+        limit=limit,
+    )
+
+
+def clock_difference(kafka: Offset | None, postgres: Offset) -> timedelta:
+    """How far the brokers' clock is ahead of Postgres', as far as one knows."""
+    if kafka is None:
+        return timedelta(0)
+    return timedelta(seconds=(kafka.low + kafka.high - postgres.low - postgres.high) / 2)
+
+
+def _ask(postgres: psycopg.Connection[Row], program: str, request_id: str) -> datetime:
+    """When the row was written, by Postgres' clock."""
+    with postgres.transaction():
+        postgres.execute(text("doctor_job"), {"job_id": JOB, "binary": program})
+        row = one(postgres, "doctor_request", {"job_id": JOB, "request_id": request_id})
+    assert row is not None
+    found: datetime = row["at"]
+    return found
+
+
+def _follow(trail: Trail, limit: timedelta, look: Callable[[], None]) -> None:
+    """Until the last mark is there, or none has come for `limit`."""
+    marks, deadline = 0, 0.0
+    while Mark.SHOWN not in trail.marks:
+        if len(trail.marks) > marks:
+            marks, deadline = len(trail.marks), time.monotonic() + limit.total_seconds()
+        if time.monotonic() > deadline:
+            return
+        look()
+
+
+def _look(
+    trail: Trail, reader: Consumer, postgres: psycopg.Connection[Row], place: Connections, ahead: timedelta
+) -> None:
+    for message in reader.consume(1, POLL_SECONDS) + reader.consume(BATCH, 0):
+        topic, value = message.topic(), message.value()
+        if message.error() is None and topic and value:
+            trail.see(topic.removeprefix(place.topic_prefix), value, from_epoch_ms(message.timestamp()[1]))
+    if Mark.JUDGED in trail.marks:
+        shown = one(postgres, "doctor_shown", {"run_id": trail.run_id})
+        if shown:
+            trail.leave(Mark.SHOWN, shown["at"] + ahead)
+
+
+@contextmanager
+def _reader(place: Connections) -> Iterator[Consumer]:
+    """From the present ends of the partition that is the probe's in every topic."""
+    names = [CDC, EVENTS, STATUS, *(runs_topic(each.name) for each in parse_classes(place.timeout_classes))]
+    partition = partition_of(JOB, place.partitions)
+    where = [(place.topic(name), partition) for name in names]
+    ends = offsets(AdminClient(quiet(place)), where, LatestSpec())  # type: ignore[no-untyped-call]  # theirs
+    options = {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20}
+    with closing(Consumer(quiet(place, group_id="tidemill-cli", enable_auto_commit=False) | options)) as reader:
+        reader.assign([TopicPartition(topic, number, offset) for (topic, number), offset in ends.items()])
+        yield reader

@@ -1,0 +1,123 @@
+"""The versions of a job or DAG, and what its schedule said at a time: pure functions over `tidemill.definitions`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from schemas.dag import DagSpec
+from schemas.job import JobSpec
+from schemas.times import EPOCH
+from streams.core import zone as zones
+from streams.core.dag.graph import clock_of
+from streams.core.dst import gap_before
+from streams.core.schedule import DstRules, latest, parse_schedule
+from tidemill.place import Row, UsageError
+from tidemill.time import TICK, Plan, upcoming
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    valid_from: datetime
+    spec: JobSpec | None
+    """Of a DAG what the clock sees of it; None: deleted."""
+    is_dag: bool = False
+
+
+History = Sequence[Version]
+"""The oldest first."""
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """The instant that somebody means by a time on a clock."""
+
+    instant: datetime
+    left_out: str | None = None
+    """The time that was asked for, if the clock leaves it out: this is the instant at which it does."""
+
+
+def version_of(row: Row) -> Version:
+    spec, is_dag = row["spec"], row["kind"] == "dag"
+    if spec is not None:
+        # A DAG comes without its nodes: they say nothing about time, and are up to 4 MB in each version.
+        spec = clock_of(msgspec.convert(spec | {"nodes": []}, DagSpec)) if is_dag else msgspec.convert(spec, JobSpec)
+    return Version(valid_from=row["valid_from"], spec=spec, is_dag=is_dag)
+
+
+def in_force(history: History, instant: datetime) -> int | None:
+    """Which version decided an occurrence of that time; a change decides what was due until then as it was before."""
+    return next((place for place in reversed(range(len(history))) if history[place].valid_from < instant), None)
+
+
+def newest_spec(history: History) -> JobSpec | None:
+    return next((each.spec for each in reversed(history) if each.spec), None)
+
+
+def plan_of(spec: JobSpec) -> Plan | None:
+    """None: it runs only on request."""
+    if spec.schedule is None:
+        return None
+    return Plan(
+        schedule=parse_schedule(spec.schedule),
+        timezone=spec.timezone,
+        dst=DstRules(gap=spec.dst_gap.value, fold=spec.dst_fold and spec.dst_fold.value),
+        starts_at=spec.starts_at,
+        ends_at=spec.ends_at,
+    )
+
+
+def is_due(plan: Plan, instant: datetime) -> bool:
+    return upcoming(plan, instant - TICK, 1) == [instant]
+
+
+def last_before(plan: Plan, instant: datetime, after: datetime = EPOCH) -> datetime | None:
+    """The last occurrence strictly before `instant` and after `after`, within the job's life."""
+    begin = max(after, plan.starts_at - TICK) if plan.starts_at else after
+    end = min(instant, plan.ends_at) if plan.ends_at else instant
+    return latest(plan.schedule, plan.timezone, plan.dst, begin, end - TICK, plan.starts_at)
+
+
+def last_due(history: History, now: datetime) -> datetime | None:
+    """The newest occurrence up to now, each stretch of time by the version that decides it."""
+    until = now + TICK
+    for version in reversed(history):
+        plan = plan_of(version.spec) if version.spec else None
+        found = last_before(plan, until, version.valid_from) if plan else None
+        if found:
+            return found
+        until = version.valid_from + TICK
+    return None
+
+
+def next_due(history: History, now: datetime) -> datetime | None:
+    spec = history[-1].spec
+    plan = plan_of(spec) if spec else None
+    return next(iter(upcoming(plan, now, 1)), None) if plan else None
+
+
+def paused_since(history: History, place: int) -> datetime:
+    """Of a version that is paused: when the pause began, as far as its versions are kept."""
+    while place > 0 and (before := history[place - 1].spec) and before.paused:
+        place -= 1
+    return history[place].valid_from
+
+
+def moments(text: str, timezone: str) -> list[Moment]:
+    """What a time on the clocks of a zone may mean: two instants on the day on which the clock is put back."""
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f'--at {text!r} is not a time, such as "2026-11-21 03:00" or 2026-11-21T03:00:00Z') from error
+    if given.tzinfo:
+        return [Moment(instant=given.astimezone(UTC))]
+    zone = zones.load(timezone)
+    meant = {given.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
+    shown = sorted(each for each in meant if each.astimezone(zone).replace(tzinfo=None) == given)
+    return [Moment(instant=each) for each in shown] or [_left_out(given, timezone)]
+
+
+def _left_out(given: datetime, timezone: str) -> Moment:
+    gaps = ((each, gap_before(each)) for each in zones.stretches(timezone, given.year))
+    start = next(each.start for each, gap in gaps if gap and gap.low <= given < gap.high)
+    return Moment(instant=start, left_out=given.isoformat(sep=" "))

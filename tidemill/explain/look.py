@@ -1,0 +1,98 @@
+"""Reads what `tidemill explain` goes by: runs, versions and problems, from Postgres alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+import psycopg
+
+from schemas.dag import DagSpec
+from schemas.ids import dag_run_of, occurrence_run_id
+from schemas.job import JobSpec
+from schemas.words import RunKind
+from streams.core.dag.graph import job_of_node
+from tidemill.explain.history import History, Moment, in_force, newest_spec, version_of
+from tidemill.explain.story import Seen
+from tidemill.explain.why_not import Nothing
+from tidemill.place import NotFoundError, Row
+from tidemill.queries import one, rows
+
+MOST_VERSIONS = 1000
+"""Of a job that is changed all the time, the newest."""
+
+
+def read_now(postgres: psycopg.Connection[Row]) -> datetime:
+    (row,) = postgres.execute("select clock_timestamp() as now").fetchall()
+    now: datetime = row["now"]
+    return now
+
+
+def read_history(postgres: psycopg.Connection[Row], owner: str) -> History:
+    """Also of what is deleted. Raises `NotFoundError`."""
+    found = rows(postgres, "explain_definitions", {"owner": owner, "most": MOST_VERSIONS})
+    if not found:
+        raise NotFoundError(f"there is no job or DAG {owner!r}, and none of its versions is kept")
+    return [version_of(row) for row in reversed(found)]
+
+
+def read_occurrence(
+    postgres: psycopg.Connection[Row], owner: str, moment: Moment, history: History, now: datetime
+) -> Seen | Nothing:
+    """The run of that time, or the record of a range that it lies in, or that there is none."""
+    found = one(postgres, "run", {"run_id": occurrence_run_id(owner, moment.instant)})
+    found = found or one(postgres, "explain_range", {"owner": owner, "at": moment.instant})
+    if found:
+        return read_run(postgres, found, history, now, moment.instant if found["missed_count"] else None)
+    place = in_force(history, moment.instant)
+    since = history[place].valid_from if place is not None else moment.instant
+    beside = one(postgres, "explain_beside", {"owner": owner, "at": moment.instant, "since": since}) or {}
+    return Nothing(
+        owner=owner,
+        moment=moment,
+        now=now,
+        history=history,
+        problem=_with_times(beside.get("problem"), "at"),
+        finished=_with_times(beside.get("finished"), "nominal_time"),
+        day_is_kept=bool(beside.get("day_is_kept")),
+    )
+
+
+def read_run(
+    postgres: psycopg.Connection[Row], run: Row, history: History, now: datetime, asked_at: datetime | None = None
+) -> Seen:
+    of_run = {"run_id": run["run_id"]}
+    of_dag = {"run_id": dag_run_of(run["run_id"])}
+    newest = newest_spec(history)
+    is_of_dag = run["kind"] in {RunKind.DAG.value, RunKind.NODE.value} and not run["missed_count"]
+    return Seen(
+        run=run,
+        now=now,
+        timezone=newest.timezone if newest else "UTC",
+        attempts=rows(postgres, "attempts", of_run),
+        transitions=rows(postgres, "transitions", of_run),
+        nodes=rows(postgres, "dag_run_nodes", of_dag) if is_of_dag else [],
+        open_runs=_others(postgres, run) if run["state"] == "queued" else [],
+        spec=_spec_of(postgres, run, history),
+        asked_at=asked_at,
+    )
+
+
+def _others(postgres: psycopg.Connection[Row], run: Row) -> list[Row]:
+    found = rows(postgres, "open_runs", {"job_id": run["job_id"], "run_id": None})
+    return [each for each in found if "/" not in each["run_id"]]
+
+
+def _spec_of(postgres: psycopg.Connection[Row], run: Row, history: History) -> JobSpec | None:
+    """What the run goes by, as far as that is kept."""
+    if run["node_id"]:
+        found = one(postgres, "explain_node", {"dag_run": dag_run_of(run["run_id"]), "node_id": run["node_id"]})
+        dag = msgspec.convert(found["spec"], DagSpec) if found else None
+        return job_of_node(dag, dag.nodes[0]) if dag else None
+    place = in_force(history, run["queued_at"] or run["nominal_time"])
+    return history[place].spec if place is not None else None
+
+
+def _with_times(row: Row | None, column: str) -> Row | None:
+    """JSON has no instants."""
+    return row and row | {column: datetime.fromisoformat(row[column])}

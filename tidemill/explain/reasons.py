@@ -1,0 +1,80 @@
+"""The reasons that runs carry, as sentences for people, and what can be done about each."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from schemas.words import RunKind, RunState
+from tidemill.explain.nodes import causes
+from tidemill.explain.why_not import backfill_of
+from tidemill.place import Row
+
+WHY = {
+    "overlap": "its overlap_policy lets no more in",
+    "paused": "it was paused",
+    "paused_on_failure": "it had failed so often in a row that pause_on_failure stopped it",
+    "max_runs": "all runs that max_runs allows were made",
+    "catchup_skip": "it was decided too late, and its catchup_policy does not catch up",
+    "catchup_latest": "it was decided too late, and of several late ones only the newest runs (catchup_policy latest)",
+    "catchup_window": "it was decided too late: longer ago than catchup_window",
+    "resume_limit": "more was due during its pause than one resumption runs",
+    "start_deadline": "it could not start within its start_deadline",
+}
+"""By the first word of the reason."""
+
+BETTER = {
+    "overlap": "another overlap_policy (buffer_one, buffer_all, allow_all) lets it wait, or run beside the other",
+    "catchup_skip": "catchup_policy latest or all catches up; misfire_grace says how late is merely late",
+    "catchup_latest": "catchup_policy all would have run each of them",
+    "catchup_window": "a longer catchup_window would have had it run",
+    "start_deadline": "tidemill status shows whether the executors have free slots; start_deadline may be longer",
+    "max_active_epochs": "a greater max_active_epochs lets more DAG runs be open at once",
+    "max_runs": "a greater max_runs lets it go on",
+}
+
+
+def why_skipped(state: RunState, reason: str | None) -> str:
+    if not reason:
+        return state.value
+    word, _, rest = reason.partition(":")
+    if word not in WHY:
+        return reason
+    return f"{WHY[word]} ({rest.strip()})" if rest else WHY[word]
+
+
+def advice_on_skip(run: Row, asked_at: datetime | None, nodes: list[Row]) -> list[str]:
+    word = (run["reason"] or "").partition(":")[0]
+    if run["kind"] == RunKind.NODE.value:
+        return [f"tidemill explain '{each}' says why that one failed" for each in causes(nodes, run["node_id"])[:3]]
+    advice = [BETTER[word]] if word in BETTER else []
+    if word in {"paused", "paused_on_failure"}:
+        advice.append(f"tidemill {_group(run)} resume {run['job_id']} lets it go on, if it has not since")
+    if run["kind"] == RunKind.DAG.value and word == "overlap":
+        advice.append(BETTER["max_active_epochs"])
+    if (run["missed_count"] or 1) > 1:
+        first, last = (asked_at, asked_at) if asked_at else (run["missed_from"], run["missed_to"])
+        return [*advice, f"{backfill_of(run['job_id'], first, last)} runs it all the same"]
+    first = run["missed_from"] or run["nominal_time"]
+    is_plain = not run["missed_count"] and not run["dag_id"]
+    again = f"tidemill rerun '{run['run_id']}'" if is_plain else backfill_of(run["job_id"], first, first)
+    return [*advice, f"{again} runs it all the same"]
+
+
+def advice_on_failure(run: Row, nodes: list[Row]) -> list[str]:
+    run_id = run["run_id"]
+    if run["kind"] == RunKind.DAG.value:
+        failed = [each["run_id"] for each in nodes if each["state"] in {"failed", "dead", "timed_out", "cancelled"}]
+        found = [f"tidemill explain '{each}' says why that node failed" for each in failed[:3]]
+        return [*found, f"tidemill rerun '{run_id}' runs again what failed, and what depends on it"]
+    advice = [f"tidemill logs '{run_id}' shows what it wrote"] if run["started_at"] else []
+    if run["kind"] != RunKind.BACKFILL.value:
+        advice.append(f"tidemill rerun '{run_id}' runs it again")
+    if run["kind"] == RunKind.NODE.value:
+        advice.append(f"tidemill dag mark '{run_id}' skipped lets its DAG run go on without it")
+    if run["state"] == RunState.TIMED_OUT.value:
+        advice.append("a longer timeout, or a later class, gives it more time")
+    return advice
+
+
+def _group(run: Row) -> str:
+    return "dag" if run["dag_id"] else "job"

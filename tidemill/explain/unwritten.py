@@ -1,0 +1,94 @@
+"""Runs of which nothing is written yet, although they do not follow from a schedule: of requests, and of nodes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import psycopg
+
+from schemas.ids import dag_run_of
+from schemas.words import RunState
+from tidemill.explain.history import History, newest_spec
+from tidemill.explain.nodes import waits_for
+from tidemill.explain.telling import Explanation, Fact, lasted
+from tidemill.place import NotFoundError, Row
+from tidemill.queries import one, rows
+
+
+def explain_node(postgres: psycopg.Connection[Row], run_id: str, history: History) -> Explanation:
+    dag_run = dag_run_of(run_id)
+    parent = one(postgres, "dag_run", {"run_id": dag_run})
+    if parent is None:
+        raise NotFoundError(f"there is no DAG run {dag_run!r}; `tidemill explain '{dag_run}'` says why")
+    return node_of(parent, run_id, rows(postgres, "dag_run_nodes", {"run_id": dag_run}), _zone(history))
+
+
+def node_of(parent: Row, run_id: str, nodes: list[Row], timezone: str) -> Explanation:
+    node_id = run_id.partition("/")[2]
+    node = next((each for each in nodes if each["node_id"] == node_id), None)
+    if node is None:
+        raise NotFoundError(f"{parent['dag_id']} had no node {node_id!r} when {parent['run_id']} began")
+    state = RunState(parent["state"])
+    needed = waits_for(nodes, node_id)
+    if state.is_final:
+        answer, why = (
+            "not_kept",
+            f"is not written: {parent['run_id']} is {state.value}, and of old days only failures are kept",
+        )
+    elif state is RunState.QUEUED:
+        answer, why = (
+            "waiting",
+            f"has not started: {parent['run_id']} has not begun ({parent['reason'] or 'it is queued'})",
+        )
+    elif needed:
+        answer, why = "waiting", f"has not started: it waits for {needed}; its rule is {node['trigger_rule']}"
+    else:
+        answer, why = "waiting", "has not started: all that it waits for has ended, and it is about to be decided"
+    to_do = (f"tidemill explain '{parent['run_id']}' tells of the whole DAG run",)
+    return Explanation(
+        about=run_id,
+        nominal_time=parent["nominal_time"],
+        timezone=timezone,
+        answer=answer,
+        sentence=f"{run_id} {why}.",
+        to_do=to_do,
+    )
+
+
+def explain_request(
+    postgres: psycopg.Connection[Row], run_id: str, owner: str, history: History, now: datetime
+) -> Explanation:
+    request_id = run_id.partition("#")[2]
+    found = one(postgres, "explain_request", {"owner": owner, "request_id": request_id})
+    if found is None:
+        raise NotFoundError(f"there is no run {run_id!r}, and no row of tidemill.requests that asks for it")
+    return request_of(found, run_id, now, _zone(history))
+
+
+def request_of(request: Row, run_id: str, now: datetime, timezone: str) -> Explanation:
+    """A request whose run is not there."""
+    asked = Fact(name="asked_for", at=request["created_at"], sentence="It was asked for.")
+    age = lasted(now - request["created_at"])
+    if request["refusal"]:
+        answer, why = "refused", f"did not run: {request['refusal']}"
+        to_do: tuple[str, ...] = ()
+    else:
+        answer = "not_there"
+        why = (
+            f"was asked for {age} ago, and no run of it is written: it has not been decided, or it is not kept any more"
+        )
+        to_do = ("tidemill doctor says which part does not work, if it was asked for lately",)
+    return Explanation(
+        about=run_id,
+        nominal_time=request["run_at"] or request["created_at"],
+        timezone=timezone,
+        answer=answer,
+        sentence=f"{run_id} {why}.",
+        facts=(asked,),
+        to_do=to_do,
+    )
+
+
+def _zone(history: History) -> str:
+    spec = newest_spec(history)
+    return spec.timezone if spec else "UTC"

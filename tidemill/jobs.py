@@ -1,0 +1,68 @@
+"""`tidemill job …`: rows of `tidemill.jobs`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tidemill import owners
+from tidemill.complete import job_names
+from tidemill.output import show_fields, show_json, show_rows
+from tidemill.place import DEFAULT_DATA, AsJson, Data, reading
+from tidemill.put import put
+from tidemill.queries import one, rows
+
+app = typer.Typer(no_args_is_help=True, help="Jobs: put, list, show, pause, resume, delete.")
+app.command("put")(put)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The job's id.", autocompletion=job_names)]
+LIST_COLUMNS = ("job_id", "schedule", "timezone", "paused", "timeout", "max_attempts", "last_run", "last_state")
+
+
+@app.command("list")
+def list_jobs(
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+    tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
+) -> None:
+    """All jobs, with their last runs."""
+    with reading(data) as postgres:
+        show_rows(rows(postgres, "jobs", {"tenant": tenant}), LIST_COLUMNS, as_json=as_json)
+
+
+@app.command()
+def show(name: Name, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """One job, as its row says it."""
+    with reading(data) as postgres:
+        job = owners.JOB.found(name, one(postgres, "job", {"job_id": name}))
+    if as_json:
+        show_json(job)
+    else:
+        show_fields(job)
+
+
+@app.command()
+def pause(
+    name: Name,
+    data: Data = DEFAULT_DATA,
+    note: Annotated[str | None, typer.Option(help="Why, for those who find it paused.")] = None,
+) -> None:
+    """Stop deciding anything for a job; what runs goes on."""
+    owners.pause(owners.JOB, data, name, note)
+
+
+@app.command()
+def resume(
+    name: Name,
+    data: Data = DEFAULT_DATA,
+    catchup: Annotated[str | None, typer.Option(help="What was due meanwhile: skip, latest or all.")] = None,
+) -> None:
+    """Let a paused job go on from now."""
+    owners.resume(owners.JOB, data, name, catchup)
+
+
+@app.command()
+def delete(name: Name, data: Data = DEFAULT_DATA) -> None:
+    """Delete a job; its runs stay to be read."""
+    owners.delete(owners.JOB, data, name)

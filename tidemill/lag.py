@@ -1,0 +1,168 @@
+"""How many records wait for each of those who read a topic: the sink, the streams, the executors of each class."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec
+
+from schemas.classes import parse_classes
+from schemas.ends import is_end_of_file, reaches
+from schemas.errors import TidemillError
+from schemas.settings import Connections
+from schemas.times import from_epoch_ms
+from schemas.topics import STATUS, executor_group, runs_topic
+from streams.owner.intake import INPUT_TOPICS
+from streams.settings import StreamSettings
+from tidemill.place import connect_to_read
+from tidemill.queries import rows
+
+KAFKA_SECONDS = 10.0
+COUNTED = 1_000
+"""Up to here what waits is counted by reading it, for an offset also counts the marks of transactions."""
+
+Place = tuple[str, int]
+"""A topic and a partition."""
+Offsets = dict[Place, int]
+
+
+class BrokersError(TidemillError):
+    """The brokers do not answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Who reads which topics, and the next offset of each partition that it has read from."""
+
+    name: str
+    topics: tuple[str, ...]
+    positions: Offsets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    records: int
+    since: datetime | None
+    """When the oldest of those that were read here was appended; None: nothing waits."""
+
+
+def lags(place: Connections) -> dict[str, int]:
+    """How many records wait, by reader. Raises as `waits` does."""
+    return {name: each.records for name, each in waits(place).items()}
+
+
+def waits(place: Connections) -> dict[str, Waiting]:
+    """By reader. Raises `BrokersError`, and psycopg's errors for the sink's offsets."""
+    admin = AdminClient(quiet(place))
+    try:
+        metadata = admin.list_topics(timeout=KAFKA_SECONDS)
+        readers = [_sink(place), _streams(place, admin), *_executors(place, admin)]
+        partitions = [
+            (topic, number)
+            for reader in readers
+            for topic in reader.topics
+            if topic in metadata.topics
+            for number in metadata.topics[topic].partitions
+        ]
+        begins = offsets(admin, partitions, EarliestSpec())  # type: ignore[no-untyped-call]  # theirs
+        ends = offsets(admin, partitions, LatestSpec())  # type: ignore[no-untyped-call]  # theirs
+        return {reader.name: _waiting(place, reader, begins, ends) for reader in readers}
+    except (KafkaException, TimeoutError) as error:
+        raise unavailable(place, error) from error
+
+
+def quiet(place: Connections, **options: Any) -> dict[str, Any]:
+    """Of a client that tells its errors to us alone."""
+    return place.kafka(**options) | {"log_level": 0, "socket.timeout.ms": int(KAFKA_SECONDS * 1000)}
+
+
+def unavailable(place: Connections, error: KafkaException | TimeoutError) -> BrokersError:
+    said = error.args[0].str() if isinstance(error, KafkaException) else "no answer in time"
+    return BrokersError(f"Kafka at {place.kafka_bootstrap}: {said}")
+
+
+def _sink(place: Connections) -> Reader:
+    topic = place.topic(STATUS)
+    with connect_to_read(place) as postgres:
+        found = rows(postgres, "sink_offsets", {"topic": topic})
+    return Reader(
+        name="sink", topics=(topic,), positions={(topic, each["partition"]): each["next_offset"] for each in found}
+    )
+
+
+def _streams(place: Connections, admin: AdminClient) -> Reader:
+    group = StreamSettings().stream_group
+    topics = tuple(place.topic(each) for each in INPUT_TOPICS)
+    return Reader(name="streams", topics=topics, positions=_committed(admin, group))
+
+
+def _executors(place: Connections, admin: AdminClient) -> Iterator[Reader]:
+    for each in parse_classes(place.timeout_classes):
+        positions = _committed(admin, executor_group(place.topic_prefix, each.name))
+        topic = place.topic(runs_topic(each.name))
+        yield Reader(name=f"executors.{each.name}", topics=(topic,), positions=positions)
+
+
+def _committed(admin: AdminClient, group: str) -> Offsets:
+    asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=KAFKA_SECONDS)
+    found = asked[group].result(2 * KAFKA_SECONDS).topic_partitions or ()
+    return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
+
+
+def offsets(admin: AdminClient, partitions: Iterable[Place], spec: OffsetSpec) -> Offsets:
+    asked = {TopicPartition(topic, number): spec for topic, number in partitions}
+    if not asked:
+        return {}
+    futures = admin.list_offsets(asked, request_timeout=KAFKA_SECONDS)
+    return {(each.topic, each.partition): future.result(2 * KAFKA_SECONDS).offset for each, future in futures.items()}
+
+
+def _waiting(place: Connections, reader: Reader, begins: Offsets, ends: Offsets) -> Waiting:
+    behind = {
+        each: max(begins[each], reader.positions.get(each, 0))
+        for each, end in ends.items()
+        if each[0] in reader.topics and reader.positions.get(each, 0) < end
+    }
+    at_most = sum(ends[each] - position for each, position in behind.items())
+    with closing(read_to_end(place, behind)) as waiting:
+        appended = [message.timestamp()[1] for message in islice(waiting, COUNTED)]
+    return Waiting(
+        records=at_most if at_most > COUNTED else len(appended),
+        since=from_epoch_ms(min(appended)) if appended else None,
+    )
+
+
+def read_to_end(place: Connections, begin: Offsets) -> Generator[Any, None, None]:
+    """The committed messages from these offsets to the ends, as they are now."""
+    if not begin:
+        return
+    consumer = Consumer(
+        quiet(place, group_id="tidemill-cli", enable_auto_commit=False, enable_partition_eof=True)
+        # At the end of a partition the broker would wait for news.
+        | {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20}
+    )
+    try:
+        ends = {where: consumer.get_watermark_offsets(TopicPartition(*where), KAFKA_SECONDS)[1] for where in begin}
+        unfinished = {where: end for where, end in ends.items() if begin[where] < end}
+        consumer.assign([TopicPartition(*where, begin[where]) for where in unfinished])
+        while unfinished:
+            message = consumer.poll(KAFKA_SECONDS)
+            if message is None:
+                raise BrokersError(f"Kafka at {place.kafka_bootstrap} did not answer within {KAFKA_SECONDS:g} s")
+            error, where = message.error(), (str(message.topic()), int(message.partition() or 0))
+            if error is None:
+                yield message
+            elif not is_end_of_file(message):
+                raise BrokersError(f"Kafka at {place.kafka_bootstrap}: {error.str()}")
+            if reaches(message, unfinished.get(where, math.inf)):
+                unfinished.pop(where, None)
+    finally:
+        consumer.close()

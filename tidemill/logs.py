@@ -1,0 +1,115 @@
+"""`tidemill logs`: what a run wrote, from its attempt's row or from the chunks in S3."""
+
+from __future__ import annotations
+
+import sys
+import time
+from functools import cached_property
+from typing import Annotated
+
+import psycopg
+import typer
+
+from connectors.objects import Objects
+from schemas.ids import RunId
+from schemas.log_chunks import is_chunk, log_prefix
+from schemas.settings import Connections
+from schemas.times import rfc3339
+from schemas.words import RunKind, RunState
+from tidemill.output import complain
+from tidemill.place import DEFAULT_DATA, Data, NotFoundError, Row, connect_to_read, connections
+from tidemill.queries import rows
+from tidemill.runs import RunName, await_known, run_row
+
+POLL_SECONDS = 0.5
+
+
+def logs(
+    run_id: RunName,
+    data: Data = DEFAULT_DATA,
+    attempt: Annotated[int | None, typer.Option(min=1, help="Of this attempt; else of the last.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+) -> None:
+    """What a run wrote to standard output and error."""
+    place = connections(data)
+    with connect_to_read(place) as postgres:
+        if follow:
+            _follow(place, postgres, run_id, attempt)
+        else:
+            _print_all(place, postgres, run_id, attempt)
+
+
+def _print_all(place: Connections, postgres: psycopg.Connection[Row], run_id: str, number: int | None) -> None:
+    _run_with_output(postgres, run_id)
+    found = _attempts(postgres, run_id, number)
+    if not found:
+        raise NotFoundError(f"run {run_id!r} has no attempt {number}" if number else f"run {run_id!r} never ran")
+    _Printer(place, run_id).advance(found[-1])
+
+
+def _follow(place: Connections, postgres: psycopg.Connection[Row], run_id: str, number: int | None) -> None:
+    """Attempt after attempt, as their output arrives."""
+    printers: dict[tuple[int, int], _Printer] = {}
+    await_known(postgres, run_id)
+    while True:
+        state = RunState(_run_with_output(postgres, run_id)["state"])
+        found = _attempts(postgres, run_id, number)
+        for each in found:
+            key = each["attempt"], each["token"]
+            if key not in printers:
+                printers[key] = _Printer(place, run_id)
+                complain(f"attempt {each['attempt']} in {each['timeout_class']}")
+            printers[key].advance(each)
+        if state.is_final or (number and found and found[-1]["ended_as"]):
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _run_with_output(postgres: psycopg.Connection[Row], run_id: str) -> Row:
+    run = run_row(postgres, run_id)
+    if run["kind"] == RunKind.DAG.value:
+        raise NotFoundError(f"{run_id!r} is a DAG run: its nodes have logs, such as that of {run_id}/NODE")
+    return run
+
+
+def _attempts(postgres: psycopg.Connection[Row], run_id: str, number: int | None) -> list[Row]:
+    return [each for each in rows(postgres, "attempts", {"run_id": run_id}) if number in (None, each["attempt"])]
+
+
+class _Printer:
+    """Prints an attempt's output once, however often it is asked to go on."""
+
+    def __init__(self, place: Connections, run_id: str) -> None:
+        self._place = place
+        self._run_id = run_id
+        self._last_chunk = ""
+        self._is_done = False
+        self._write = sys.stdout.buffer.write
+
+    def advance(self, attempt: Row) -> None:
+        if self._is_done:
+            return
+        has_ended = attempt["ended_as"] is not None
+        if has_ended and (attempt["log_uri"] is None or attempt["log_deleted_at"]):
+            _say_if_deleted(attempt)
+            self._write((attempt["output"] or "").encode())
+        elif attempt["started_at"] is not None:
+            prefix = log_prefix(RunId(self._run_id), attempt["attempt"])
+            self._chunks(attempt["log_uri"] or f"s3://{self._place.s3_bucket}/{prefix}")
+        self._is_done = has_ended
+        sys.stdout.flush()
+
+    @cached_property
+    def _store(self) -> Objects:
+        return Objects(self._place)
+
+    def _chunks(self, prefix: str) -> None:
+        for uri in filter(is_chunk, self._store.below(prefix, self._last_chunk)):
+            self._write(self._store.read(uri))
+            self._last_chunk = uri
+
+
+def _say_if_deleted(attempt: Row) -> None:
+    if attempt["log_uri"] and attempt["log_deleted_at"]:
+        when = rfc3339(attempt["log_deleted_at"])
+        complain(f"the log was deleted at {when}, when its time to live was over; this is its beginning and its end")

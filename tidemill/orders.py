@@ -1,0 +1,125 @@
+"""`tidemill cancel`, `terminate` and `rerun`: requests about runs that are there already."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+import psycopg
+import typer
+
+from schemas.words import OPEN_STATES, RequestKind, RunKind, RunState
+from tidemill.complete import owner_names, run_names
+from tidemill.output import say, show_json
+from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, database
+from tidemill.queries import one, rows
+from tidemill.runs import Since, await_end, await_known, owner_kind, run_row, since_instant
+
+MAX_RERUNS = 10_000
+"""In one command: they are one transaction."""
+
+RunOrNone = Annotated[
+    str | None,
+    typer.Argument(metavar="[RUN]", help="A run's id, as `tidemill runs` shows it.", autocompletion=run_names),
+]
+JobOption = Annotated[
+    str | None, typer.Option("--job", help="Instead of one run: all of this job or DAG.", autocompletion=owner_names)
+]
+Note = Annotated[str | None, typer.Option(help="Why; it becomes the reason that the runs show.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Until they have ended.")]
+
+
+def cancel(
+    run_id: RunOrNone = None,
+    data: Data = DEFAULT_DATA,
+    job: JobOption = None,
+    note: Note = None,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stop a run, or all open runs of a job or DAG: TERM, the job's cancel_grace, KILL; what waits never starts."""
+    _stop(RequestKind.CANCEL, run_id, data, job, note, wait=wait, as_json=as_json)
+
+
+def terminate(
+    run_id: RunOrNone = None,
+    data: Data = DEFAULT_DATA,
+    job: JobOption = None,
+    note: Note = None,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stop a run, or all open runs of a job or DAG, with KILL and no grace."""
+    _stop(RequestKind.TERMINATE, run_id, data, job, note, wait=wait, as_json=as_json)
+
+
+def rerun(
+    run_id: RunOrNone = None,
+    data: Data = DEFAULT_DATA,
+    job: JobOption = None,
+    state: Annotated[list[RunState] | None, typer.Option(help="With --job: in this state; repeat it for more.")] = None,
+    since: Since = None,
+    note: Note = None,
+    downstream: Annotated[
+        bool, typer.Option("--downstream", help="Of a DAG: with what depends on it, also where that succeeded.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run again what has ended, under its own id: one run, or those of a job (the dead ones, if no state is given).
+
+    Of a DAG run the nodes that failed and what waited for them; of a job that is a DAG the DAG runs that failed.
+    """
+    _one_of(run_id, job)
+    states = [each.value for each in state or [RunState.DEAD, RunState.FAILED]]
+    if set(states) & {each.value for each in OPEN_STATES}:
+        raise UsageError(f"--state {', '.join(states)}: only what has ended can run again")
+    with database(data) as postgres:
+        found = [run_row(postgres, run_id)] if run_id else _ended(postgres, job, states, since)
+        names = [each["run_id"] for each in found if run_id or state or _is_given_up(each)]
+        asked = rows(postgres, "request_reruns", {"run_ids": names, "downstream": downstream, "note": note})
+    if as_json:
+        show_json({"runs": names, "requests": [each["request_id"] for each in asked]})
+    else:
+        say("\n".join(names) if names else "Nothing to run again.")
+
+
+def _stop(
+    kind: RequestKind, run_id: str | None, data: Data, job: str | None, note: str | None, *, wait: bool, as_json: bool
+) -> None:
+    _one_of(run_id, job)
+    wanted = {"job_id": job, "run_id": run_id}
+    with database(data) as postgres:
+        if run_id:
+            await_known(postgres, run_id)
+        found = rows(postgres, "open_runs", wanted)
+        if run_id and not found:
+            raise NotFoundError(f"run {run_id!r} has ended: it is {run_row(postgres, run_id)['state']}")
+        if job and not found:
+            owner_kind(postgres, job)
+        asked = one(
+            postgres, "request_stop", wanted | {"request_id": secrets.token_hex(8), "kind": kind.value, "note": note}
+        )
+        ended = [await_end(postgres, each["run_id"]) for each in found] if wait else found
+    if as_json:
+        states = [{"run_id": each["run_id"], "state": each["state"]} for each in ended]
+        show_json({"request_id": asked and asked["request_id"], "runs": states})
+    else:
+        say("\n".join(f"{each['run_id']} {each['state']}" for each in ended) or "Nothing is open.")
+
+
+def _one_of(run_id: str | None, job: str | None) -> None:
+    if (run_id is None) == (job is None):
+        raise UsageError("either a run or --job NAME is needed, and not both")
+
+
+def _ended(postgres: psycopg.Connection[Row], job: str | None, states: list[str], since: str | None) -> list[Row]:
+    values = {"job_id": job, "states": states, "since": since_instant(since) if since else None, "limit": MAX_RERUNS}
+    found = rows(postgres, "runs", values)
+    # A range of occurrences that did not run is no run, a backfill only stands for its runs, a DAG run for its nodes.
+    left_out = {RunKind.BACKFILL.value, RunKind.NODE.value}
+    return [each for each in found if (each["missed_count"] or 1) == 1 and each["kind"] not in left_out]
+
+
+def _is_given_up(run: Row) -> bool:
+    """Of a job what is dead; a DAG run is never dead."""
+    return bool(run["state"] == RunState.DEAD.value or run["kind"] == RunKind.DAG.value)

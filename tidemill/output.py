@@ -1,0 +1,140 @@
+"""What commands print: rows as a table for people or as JSON for programs, and one sentence for what went wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from schemas.times import rfc3339
+
+PIPE_WIDTH = 10_000
+"""Into a pipe nothing is wrapped: a line is a row."""
+STATE_STYLES = {
+    "succeeded": "green",
+    "running": "cyan",
+    "queued": "blue",
+    "retry_wait": "yellow",
+    "promoted": "yellow",
+    "restarting": "yellow",
+    "skipped": "dim",
+    "missed": "dim",
+    "failed": "red",
+    "dead": "red",
+    "timed_out": "red",
+    "lost": "red",
+    "silent": "red",
+    "stopped": "red",
+    "ok": "green",
+    "warn": "yellow",
+    "slow": "yellow",
+    "bad": "red",
+    "broken": "red",
+    "not reached": "dim",
+}
+
+
+def console() -> Console:
+    """Made where it is used: standard output may be another one by then."""
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=False)
+
+
+def say(sentence: str) -> None:
+    """A line for people, on standard output."""
+    console().print(escape(sentence), soft_wrap=True)
+
+
+def complain(sentence: str) -> None:
+    """One sentence on standard error."""
+    sys.stderr.write(f"tidemill: {sentence.strip()}\n")
+
+
+def show_json(value: object) -> None:
+    sys.stdout.write(to_json(value) + "\n")
+
+
+def to_json(value: object) -> str:
+    """Instants as RFC 3339 UTC with milliseconds, durations as ISO 8601."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS
+    return orjson.dumps(value, default=_plain, option=options).decode()
+
+
+def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, title: str = "") -> None:
+    """As JSON all that the rows have; as a table only `columns`."""
+    if as_json:
+        show_json(list(rows))
+    else:
+        console().print(table(rows, columns, title=title))
+
+
+def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, title: str = "") -> Table:
+    made = Table(*columns, title=title or None, box=SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    for row in rows:
+        made.add_row(*(cell(row.get(column)) for column in columns))
+    return made
+
+
+def show_fields(row: Mapping[str, Any]) -> None:
+    """One row, upright, without what is null."""
+    grid = Table.grid(padding=(0, 2))
+    for name, value in row.items():
+        if value is not None:
+            grid.add_row(Text(name, style="bold"), cell(value))
+    console().print(grid)
+
+
+def cell(value: object) -> Text:
+    text = words(value)
+    return Text(text, style=STATE_STYLES.get(text, ""), overflow="fold")
+
+
+def words(value: object) -> str:
+    """A value as people read it; nothing for null."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return rfc3339(value)
+        case timedelta():
+            return seconds(value)
+        case dict() | list():
+            return orjson.dumps(value, default=_plain).decode()
+        case _:
+            return str(value)
+
+
+def seconds(duration: timedelta) -> str:
+    """`0.034 s`, `90 s`: milliseconds only below a minute."""
+    total = duration.total_seconds()
+    return f"{total:.3f} s" if abs(total) < 60 and total != int(total) else f"{total:.0f} s"
+
+
+def iso_seconds(duration: timedelta) -> str:
+    """`PT90S`, `PT0.5S`: always in seconds, as in a definition."""
+    total = duration.total_seconds()
+    return f"PT{total:.6f}".rstrip("0").rstrip(".") + "S" if total != int(total) else f"PT{int(total)}S"
+
+
+def _plain(value: object) -> object:
+    match value:
+        case datetime():
+            return rfc3339(value)
+        case date():
+            return value.isoformat()
+        case Decimal():
+            return float(value)
+        case timedelta():
+            return iso_seconds(value)
+        case _:
+            raise TypeError(f"{type(value).__name__} has no form in JSON")

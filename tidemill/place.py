@@ -1,0 +1,100 @@
+"""Where a command finds its stack: the one in the data folder, else the one that the environment names."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import psycopg
+import typer
+from psycopg.rows import dict_row
+
+from infra import stack
+from schemas.errors import TidemillError
+from schemas.settings import Connections
+
+Data = Annotated[
+    Path, typer.Option("--data", envvar="TIDEMILL_DATA", help="The folder that holds a local stack.", show_default=True)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DEFAULT_DATA = Path(".tidemill")
+CONNECT_SECONDS = 5
+READ_ONLY = "-c default_transaction_read_only=on"
+
+Row = dict[str, Any]
+
+
+class NotFoundError(TidemillError):
+    """What was asked about is not there. The command ends with 1."""
+
+
+class ReplicaError(TidemillError):
+    """The read replica does not answer."""
+
+
+class UsageError(TidemillError):
+    """What was given cannot be used. The command ends with 2."""
+
+
+def connections(data: Path) -> Connections:
+    """The addresses of the stack in `data` if one runs there, else those of the environment."""
+    if stack.status(data) is not None:
+        return _from(stack.environment(data))
+    if "TIDEMILL_POSTGRES_DSN" not in os.environ:
+        raise NotFoundError(
+            f"no stack runs in {data} and TIDEMILL_POSTGRES_DSN is not set: start one with `tidemill up`, "
+            "or name its folder with --data"
+        )
+    return Connections()
+
+
+def database(data: Path) -> psycopg.Connection[Row]:
+    """The primary, for whoever writes. A connection in autocommit; its session counts in UTC."""
+    return connect(connections(data).postgres_dsn)
+
+
+def reading(data: Path) -> psycopg.Connection[Row]:
+    """For whoever only reads: the replica, if there is one. Raises `ReplicaError`."""
+    return connect_to_read(connections(data))
+
+
+def connect_to_read(place: Connections, options: str = "", seconds: int = CONNECT_SECONDS) -> psycopg.Connection[Row]:
+    try:
+        return connect(place.postgres_read_dsn or place.postgres_dsn, f"{READ_ONLY} {options}", seconds)
+    except psycopg.OperationalError as error:
+        if place.postgres_read_dsn in (None, place.postgres_dsn):
+            raise
+        raise ReplicaError(
+            f"the read replica (TIDEMILL_POSTGRES_READ_DSN) does not answer: {str(error).strip().splitlines()[0]}; "
+            "without that setting, the primary is read"
+        ) from error
+
+
+def connect(dsn: str, options: str = "", seconds: int = CONNECT_SECONDS) -> psycopg.Connection[Row]:
+    return psycopg.connect(
+        dsn,
+        autocommit=True,
+        row_factory=dict_row,
+        connect_timeout=seconds,
+        application_name="tidemill",
+        options=f"-c TimeZone=UTC -c search_path=tidemill,public {options}",
+    )
+
+
+def wall_clock() -> datetime:
+    """The time of this machine, where a person asks for "from now on": nothing is ever decided by it."""
+    return datetime.now(UTC)  # noqa: TID251 - the command line is an edge
+
+
+def _from(environment: dict[str, str]) -> Connections:
+    values: dict[str, Any] = {
+        field: environment[name]
+        for field in Connections.model_fields
+        if (name := f"TIDEMILL_{field.upper()}") in environment
+    }
+    if "kafka_options" in values:
+        values["kafka_options"] = orjson.loads(values["kafka_options"])
+    return Connections(**values)

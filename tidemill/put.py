@@ -1,0 +1,115 @@
+"""`tidemill job put`: one row of `tidemill.jobs`, and the program that it names, stored under its own hash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from connectors.objects import Objects
+from schemas.settings import Connections
+from tidemill.complete import job_names
+from tidemill.objects import store_binary, store_command
+from tidemill.output import say
+from tidemill.place import DEFAULT_DATA, Data, NotFoundError, UsageError, connect, connections
+
+Text = Annotated[str | None, typer.Option()]
+Columns = dict[str, Any]
+
+
+def put(  # noqa: PLR0917 - an option of a command is an argument of its function
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The job's id.", autocompletion=job_names)],
+    data: Data = DEFAULT_DATA,
+    schedule: Annotated[str | None, typer.Option(help="Cron, @daily, '@every 90s', '@at …'; '' = on request.")] = None,
+    binary: Annotated[str | None, typer.Option(help="A file to store, or s3://bucket/key.")] = None,
+    command: Annotated[str | None, typer.Option(help="A command line for /bin/sh.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="Of an s3:// binary; files and commands bring theirs.")] = None,
+    timezone: Text = None,
+    timeout: Annotated[str | None, typer.Option(help="Such as 90s, 1h30m.")] = None,
+    timeout_class: Annotated[str | None, typer.Option(help="Such as 10s, 1m, 1h.")] = None,
+    max_attempts: Annotated[int | None, typer.Option()] = None,
+    overlap: Annotated[str | None, typer.Option(help="skip, buffer_one, cancel_other, allow_all …")] = None,
+    catchup: Annotated[str | None, typer.Option(help="skip, latest or all.")] = None,
+    payload: Annotated[str | None, typer.Option(help="JSON for standard input.")] = None,
+    arg: Annotated[list[str] | None, typer.Option(help="An argument; repeat it for more.")] = None,
+    env: Annotated[list[str] | None, typer.Option(help="NAME=VALUE; repeat it for more.")] = None,
+    tenant: Text = None,
+    column: Annotated[list[str] | None, typer.Option("--set", help="COLUMN=VALUE for any other column.")] = None,
+    show_sql: Annotated[bool, typer.Option("--show-sql", help="Print the statement.")] = False,
+) -> None:
+    """Make a job, or change what is given of one that is there."""
+    when = {"schedule": schedule, "timezone": timezone, "overlap_policy": overlap, "catchup_policy": catchup}
+    how = {"timeout": timeout, "timeout_class": timeout_class, "max_attempts": max_attempts, "tenant": tenant}
+    what = {"payload": payload, "args": _array(arg), "env": _object(env)}
+    place = connections(data)
+    columns = program(place, binary, command, sha256) | given(when | how | what, column or [])
+    say_put(name, columns, place, show_sql=show_sql)
+
+
+def given(options: Mapping[str, Any], pairs: list[str]) -> Columns:
+    """The columns that were given; an empty value is null."""
+    columns = {name: value for name, value in options.items() if value is not None}
+    columns |= dict(_pair("--set", each) for each in pairs)
+    return {name: None if value == "" else value for name, value in columns.items()}
+
+
+def program(place: Connections, binary: str | None, command: str | None, sha256: str | None) -> Columns:
+    """The columns `binary` and `sha256`; a file or a command is stored first."""
+    if binary is not None and command is not None:
+        raise UsageError("--binary and --command exclude each other")
+    if command is not None:
+        return store_command(Objects(place), command)
+    if binary is None:
+        return {} if sha256 is None else {"sha256": sha256}
+    if binary.startswith("s3://"):
+        return {"binary": binary, "sha256": sha256}
+    return store_binary(Objects(place), Path(binary))
+
+
+def statement(name: str, columns: Mapping[str, Any]) -> Composed:
+    """Without a program there is nothing to insert: then it is an update of a job that must be there."""
+    assignments = SQL(",\n    ").join(
+        SQL("{} = {}").format(Identifier(each), Literal(value)) for each, value in columns.items()
+    )
+    if "binary" not in columns:
+        return SQL("update tidemill.jobs set\n    {}\nwhere job_id = {}\nreturning job_id, version").format(
+            assignments, Literal(name)
+        )
+    names = SQL(", ").join(map(Identifier, ["job_id", *columns]))
+    values = SQL(", ").join(map(Literal, [name, *columns.values()]))
+    return SQL(
+        "insert into tidemill.jobs ({})\nvalues ({})\non conflict (job_id) do update set\n    {}\n"
+        "returning job_id, version"
+    ).format(names, values, assignments)
+
+
+def say_put(name: str, columns: Columns, place: Connections, *, show_sql: bool) -> None:
+    if not columns:
+        raise UsageError(f"nothing is said about job {name!r}: name a program, a schedule or another column")
+    sql = statement(name, columns)
+    with connect(place.postgres_dsn) as postgres:
+        if show_sql:
+            say(f"{sql.as_string(postgres)};")
+        row = postgres.execute(sql).fetchone()
+    if row is None:
+        raise NotFoundError(f"there is no job {name!r} to change; a new one needs --binary or --command")
+    say(f"Job {name} is version {row['version']}.")
+
+
+def _array(values: list[str] | None) -> str | None:
+    return orjson.dumps(values).decode() if values else None
+
+
+def _object(pairs: list[str] | None) -> str | None:
+    return orjson.dumps(dict(_pair("--env", each) for each in pairs)).decode() if pairs else None
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise UsageError(f"{option} {text!r} is not of the form NAME=VALUE")
+    return name, value

@@ -1,0 +1,25 @@
+"""The commands' SQL, by name: each query is a file under `tidemill/sql/`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+
+from tidemill.place import Row
+
+
+@cache
+def text(name: str) -> str:
+    return files("tidemill").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def rows(database: psycopg.Connection[Row], name: str, values: Mapping[str, Any] | None = None) -> list[Row]:
+    return database.execute(text(name), values).fetchall()
+
+
+def one(database: psycopg.Connection[Row], name: str, values: Mapping[str, Any] | None = None) -> Row | None:
+    return database.execute(text(name), values).fetchone()

@@ -1,0 +1,6 @@
+-- The jobs and DAGs whose ids begin so.
+select job_id as name from tidemill.jobs where starts_with(job_id, %(begin)s)
+union all
+select dag_id from tidemill.dags where starts_with(dag_id, %(begin)s)
+order by name
+limit %(most)s

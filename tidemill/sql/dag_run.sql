@@ -1,0 +1,3 @@
+-- One DAG run, and what time it is.
+select *, coalesce(finished_at, clock_timestamp()) - started_at as duration, clock_timestamp() as seen_at
+from tidemill.dag_runs where run_id = %(run_id)s

@@ -1,0 +1,32 @@
+-- The nodes of one DAG run, each after all that it depends on, as far as they have become anything in this life of the run. If
+-- the version that it goes by was pruned, it is the oldest that is left; before it opens, the newest.
+with run as materialized (
+    select run_id, dag_id, dag_version, nominal_time, queued_at, rerun_id = request_id as is_backfilled
+    from tidemill.dag_runs
+    where run_id = %(run_id)s
+), definition as materialized (
+    select definitions.spec
+    from tidemill.definitions
+    join run on definitions.owner = run.dag_id
+    where definitions.kind = 'dag' and definitions.spec is not null
+    order by version = dag_version desc nulls last, case when dag_version is null then - version else version end
+    limit 1
+)
+select
+    node ->> 'node_id' as node_id, coalesce(node -> 'depends_on', '[]') as depends_on,
+    coalesce(node ->> 'trigger_rule', 'all_success') as trigger_rule,
+    each.run_id, each.state, each.reason, each.attempt, each.exit_code, each.queued_at, each.started_at, each.finished_at,
+    each.next_nodes
+from definition
+cross join run
+cross join lateral jsonb_array_elements(spec -> 'nodes') with ordinality as compiled (node, place)
+-- One by one, by the primary key: a planner without statistics of today's runs would join each with each.
+left join lateral (
+    select *
+    from tidemill.runs
+    where runs.run_id = run.run_id || '/' || (node ->> 'node_id') and runs.nominal_time = run.nominal_time
+        -- Run again by a backfill, all nodes begin anew.
+        and (run.is_backfilled is not true or coalesce(runs.queued_at, runs.finished_at) >= run.queued_at)
+    offset 0
+) as each on true
+order by place

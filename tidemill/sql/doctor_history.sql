@@ -1,0 +1,9 @@
+-- The size of what the sink has written, what it could not understand, and the connector's sign of life.
+select
+    clock_timestamp() as now,
+    (
+        select coalesce(sum(pg_total_relation_size(('tidemill.' || quote_ident(child))::regclass)), 0)::bigint
+        from tidemill.day_partitions()
+    ) as total_bytes,
+    (select count(*)::int from tidemill.problems where at > clock_timestamp() - interval '1 day') as problems,
+    clock_timestamp() - (select at from tidemill.heartbeat) as heartbeat_age

@@ -1,0 +1,25 @@
+-- What the server is, and what the role may do in it.
+select
+    current_setting('server_version_num')::int as version,
+    current_database() as database,
+    current_user as role,
+    pg_is_in_recovery() as is_replica,
+    (
+        select json_object_agg(name, setting) from pg_settings
+        where name in (
+            'wal_level', 'max_slot_wal_keep_size', 'max_replication_slots', 'max_wal_senders',
+            'idle_replication_slot_timeout')
+    ) as settings,
+    (select count(*)::int from pg_replication_slots) as replication_slots,
+    -- Amazon's roles cannot have the attribute; a membership stands for it.
+    exists (
+        select from pg_roles
+        where rolname = current_user and (rolsuper or rolreplication)
+            or rolname in ('rds_replication', 'rds_superuser') and pg_has_role(current_user, oid, 'member')
+    ) as may_replicate,
+    -- By the catalog: to look up a name one would need rights on its schema.
+    exists (
+        select from pg_class
+        join pg_namespace on pg_namespace.oid = relnamespace
+        where nspname = 'tidemill' and relname = 'migrations'
+    ) as is_migrated

@@ -1,0 +1,33 @@
+-- What else bears on an occurrence of which no run is written.
+select
+    (
+        select to_jsonb(problem)
+        from (
+            select at, reason
+            from tidemill.problems
+            where owner = %(owner)s
+                and (
+                    reason like '%%is quarantined until its definition changes%%'
+                    or (starts_with(reason, format('job ''%%s'': ', %(owner)s::text)) and reason not like '%%counts as unset')
+                )
+            order by at desc
+            limit 1
+        ) as problem
+    ) as problem,
+    (
+        select to_jsonb(finished)
+        from (
+            select nominal_time, reason
+            from tidemill.runs
+            where job_id = %(owner)s and nominal_time > %(since)s and nominal_time <= %(at)s
+                and state = 'skipped' and starts_with(reason, 'max_runs:')
+            order by nominal_time desc
+            limit 1
+        ) as finished
+    ) as finished,
+    exists (
+        select from tidemill.runs
+        where nominal_time >= date_trunc('day', %(at)s::timestamptz, 'UTC')
+            and nominal_time < date_trunc('day', %(at)s::timestamptz, 'UTC') + interval '1 day'
+            and not tidemill.is_failure(state)
+    ) as day_is_kept

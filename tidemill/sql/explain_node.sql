@@ -1,0 +1,12 @@
+-- A DAG with one of its nodes, in the version that a DAG run goes by; if that was pruned, the oldest that is left.
+select (spec - 'nodes') || jsonb_build_object('nodes', jsonb_build_array(node)) as spec
+from (
+    select definitions.spec
+    from tidemill.definitions
+    join tidemill.dag_runs as run on definitions.owner = run.dag_id
+    where run.run_id = %(dag_run)s and definitions.kind = 'dag' and definitions.spec is not null
+    order by definitions.version = run.dag_version desc nulls last, definitions.version
+    limit 1
+) as definition
+cross join lateral jsonb_array_elements(spec -> 'nodes') as node
+where node ->> 'node_id' = %(node_id)s

@@ -1,0 +1,11 @@
+-- What came of a mark, once it is shown with the DAG run that it changed; or why it was refused.
+select node.state, node.reason, null as refused
+from tidemill.runs as node
+join tidemill.dag_runs as whole on whole.run_id = split_part(node.run_id, '/', 1)
+where node.run_id = %(run_id)s and node.reason = %(reason)s and whole.version > node.version
+union all
+select null, null, reason
+from tidemill.problems
+where owner = %(owner)s and at > clock_timestamp() - interval '1 hour'
+    and starts_with(reason, format('request %%L is refused: ', %(request_id)s::text))
+limit 1

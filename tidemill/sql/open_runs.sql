@@ -1,0 +1,7 @@
+-- The runs of a job, or the one run, that have not ended.
+select run_id, state
+from tidemill.runs
+where (%(job_id)s::text is null or job_id = %(job_id)s)
+    and (%(run_id)s::text is null or run_id = %(run_id)s)
+    and state in ('queued', 'running', 'retry_wait', 'cancelling')
+order by nominal_time, run_id

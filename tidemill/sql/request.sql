@@ -1,0 +1,2 @@
+-- One request.
+select * from tidemill.requests where request_id = %(request_id)s

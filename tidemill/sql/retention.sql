@@ -1,0 +1,10 @@
+-- What is kept, and how the last round of the times to live went; nothing is known before the first one.
+select
+    (select min(day) from tidemill.day_partitions()) as oldest_day,
+    (select count(distinct day) from tidemill.day_partitions()) as days,
+    known.began_at,
+    known.finished_at,
+    known.next_at,
+    known.failure
+from (select 1) as always
+left join tidemill.retention as known on true

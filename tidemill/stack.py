@@ -1,0 +1,172 @@
+"""`tidemill up`, `down`, `status` and `migrate`: the local stack, and what one can see of any."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import psycopg
+import typer
+from rich.console import RenderableType
+
+from connectors.apply import apply_connector
+from connectors.migrate import migrate as apply_migrations
+from connectors.topics import create as create_topics
+from infra import jars, stack
+from infra.progress import progress
+from infra.settings import InfraSettings
+from infra.stack import StackOptions
+from infra.status import Status
+from schemas.errors import TidemillError
+from schemas.settings import Connections
+from tidemill.lag import lags
+from tidemill.observe import connector_state, executors
+from tidemill.output import complain, console, say, show_json, table
+from tidemill.place import DEFAULT_DATA, AsJson, Data, connections, wall_clock
+
+STOP_SECONDS = 60.0
+PROCESS_COLUMNS = ("name", "state", "pid", "port", "address")
+EXECUTOR_COLUMNS = ("name", "state", "slots", "free")
+
+Seen = TypeVar("Seen")
+
+
+def up(
+    data: Data = DEFAULT_DATA,
+    detach: Annotated[bool, typer.Option("--detach", help="Come back when all of it answers.")] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Stream workers.")] = 1,
+    executors: Annotated[int, typer.Option(min=0, help="Executors.")] = 1,
+    partitions: Annotated[int, typer.Option(min=1, help="Chosen once for a data folder.")] = 8,
+) -> None:
+    """Start Postgres, Kafka, Connect, S3, stream workers, executors and the sink on this machine."""
+    options = StackOptions(data=data, workers=workers, executors=executors, partitions=partitions)
+    began = time.monotonic()
+    if detach:
+        show_ready(data, start_detached(options), began)
+        return
+    with ExitStack() as until_ready:
+
+        def ready(status: Status) -> None:
+            until_ready.close()
+            show_ready(data, status, began)
+
+        until_ready.enter_context(progress("Starting", lambda: started(data)))
+        code = stack.run(options, say, ready)
+    raise typer.Exit(code)
+
+
+def start_detached(options: StackOptions) -> Status:
+    """Downloads come before, so that they are seen."""
+    jars.class_paths(InfraSettings().cache, say)
+    with progress("Starting", lambda: started(options.data)):
+        return stack.start_detached(options)
+
+
+def started(data: Path) -> tuple[int, int]:
+    """How many processes of a stack run, of how many."""
+    found = stack.status(data)
+    states = [each["state"] for each in found.processes] if found else []
+    return states.count("running"), len(states)
+
+
+def stop(data: Path) -> bool:
+    """False when nothing ran."""
+    with progress("Stopping"):
+        return stack.stop(data, STOP_SECONDS)
+
+
+def down(data: Data = DEFAULT_DATA) -> None:
+    """Stop the stack of a data folder; its data stays."""
+    if stop(data):
+        say(f"The stack in {data} is stopped; its data stays.")
+    else:
+        say(f"No stack runs in {data}.")
+
+
+def status(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """Addresses, processes, the connector, the lag, executors with their free slots."""
+    place = connections(data)
+    local = stack.status(data)
+    seen = {
+        "addresses": local.addresses if local else _addresses(place),
+        "processes": local.processes if local else [],
+        "connector": connector_state(place),
+        "lag": _or_none(lags, place),
+        "executors": _or_none(lambda at: executors(at, wall_clock()), place),
+    }
+    if as_json:
+        show_json(seen)
+        return
+    if local:
+        show_processes(data, local)
+    for each in _status_parts(local, seen):
+        console().print(each)
+
+
+def migrate(
+    data: Data = DEFAULT_DATA,
+    tables_only: Annotated[bool, typer.Option("--tables-only", help="Neither topics nor the connector.")] = False,
+) -> None:
+    """Bring the tables, the topics and the connector of a deployment up to date."""
+    place = connections(data)
+    with progress("Tables"):
+        applied = apply_migrations(place.postgres_dsn)
+    say(f"Tables: {', '.join(applied) or 'up to date'}.")
+    if tables_only:
+        return
+    with progress("Topics"):
+        made = create_topics(place)
+    say(f"Topics: {', '.join(made) or 'up to date'}.")
+    with progress("Connector"):
+        actions = apply_connector(place)
+    say(f"Connector: {', '.join(type(action).__name__ for action in actions) or 'up to date'}; it runs.")
+
+
+def show_ready(data: Path, status: Status, began: float) -> None:
+    show_processes(data, status)
+    say(f"Ready after {time.monotonic() - began:.1f} s.")
+
+
+def show_processes(data: Path, status: Status) -> None:
+    """What runs where."""
+    rows = [
+        {**process, "address": hide_password(status.addresses.get(process["name"]))} for process in status.processes
+    ]
+    console().print(table(rows, PROCESS_COLUMNS))
+    say(f"Logs are in {data / 'logs'}; `tidemill status --json` has the whole addresses.")
+
+
+def _status_parts(local: Status | None, seen: Mapping[str, Any]) -> Iterator[RenderableType]:
+    if not local:
+        addresses = [{"name": name, "address": hide_password(each)} for name, each in seen["addresses"].items()]
+        yield table(addresses, ("name", "address"))
+    yield table(seen["executors"] or (), EXECUTOR_COLUMNS)
+    yield f"Connector: {seen['connector']}."
+    lag = seen["lag"]
+    yield f"Lag: {', '.join(f'{name} {waiting}' for name, waiting in lag.items()) if lag else 'unknown'}."
+
+
+def _addresses(place: Connections) -> dict[str, str | None]:
+    return {
+        "postgres": place.postgres_dsn,
+        "kafka": place.kafka_bootstrap,
+        "connect": place.connect_url,
+        "s3": place.s3_endpoint,
+    }
+
+
+def hide_password(address: str | None) -> str | None:
+    return address and re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", address)
+
+
+def _or_none(look: Callable[[Connections], Seen], place: Connections) -> Seen | None:
+    """A part that does not answer is said, and does not keep the rest from being seen."""
+    try:
+        return look(place)
+    except (TidemillError, psycopg.Error) as error:
+        complain(str(error).splitlines()[0])
+        return None

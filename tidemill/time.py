@@ -1,0 +1,124 @@
+"""`tidemill next`: when a schedule fires, by the very functions that the streams go by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from schemas.errors import TidemillError
+from streams.core import zone as zones
+from streams.core.schedule import DstRules, Schedule, local_note, next_after, parse_schedule
+from tidemill.complete import owner_names
+from tidemill.output import complain, show_rows
+from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, reading, wall_clock
+from tidemill.queries import one
+from tidemill.runs import instant, owner_kind
+
+TICK = timedelta(microseconds=1)
+DEFAULT_DST = DstRules()
+COLUMNS = ("nominal_time", "local_time", "note")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A schedule with all that decides when it fires."""
+
+    schedule: Schedule
+    timezone: str
+    dst: DstRules = DEFAULT_DST
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+
+def next_times(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The id of a job or DAG.", autocompletion=owner_names)
+    ] = None,
+    schedule: Annotated[str | None, typer.Option(help="An expression, instead of a job.")] = None,
+    timezone: Annotated[str, typer.Option(help="Of the expression.")] = "UTC",
+    after: Annotated[str | None, typer.Option(help="An instant; now, if not given.")] = None,
+    number: Annotated[int, typer.Option("-n", min=1, max=10_000, help="So many.")] = 10,
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """When a job or DAG, or an expression, is due next. Needs no stack for an expression."""
+    if (name is None) == (schedule is None):
+        raise UsageError("name either a job or DAG, or a --schedule")
+    plan = _of_owner(data, name) if name is not None else _of_expression(schedule or "", timezone)
+    start = instant("--after", after).astimezone(UTC) if after else wall_clock()
+    show_rows([_row(plan, each) for each in upcoming(plan, start, number)], COLUMNS, as_json=as_json)
+
+
+def upcoming(plan: Plan, after: datetime, number: int) -> list[datetime]:
+    """The first occurrences strictly after `after`, within the job's life."""
+    found: list[datetime] = []
+    phase = plan.starts_at
+    if plan.starts_at:
+        after = max(after, plan.starts_at - TICK)
+    while len(found) < number:
+        following = next_after(plan.schedule, plan.timezone, plan.dst, after, phase)
+        if following is None or (plan.ends_at and following >= plan.ends_at):
+            break
+        found.append(following)
+        after = following
+    return found
+
+
+def note(plan: Plan, occurrence: datetime) -> str:
+    """What a change of the clock does to the occurrence, or to its day; empty for most."""
+    local = local_note(plan.schedule, plan.timezone, plan.dst, occurrence)
+    return local or _day_note(zones.load(plan.timezone), occurrence)
+
+
+def _row(plan: Plan, occurrence: datetime) -> dict[str, Any]:
+    local = occurrence.astimezone(zones.load(plan.timezone))
+    return {"nominal_time": occurrence, "local_time": local.isoformat(), "note": note(plan, occurrence)}
+
+
+def _day_note(zone: ZoneInfo, occurrence: datetime) -> str:
+    day = occurrence.astimezone(zone).date()
+    change = _offset(zone, day + timedelta(days=1)) - _offset(zone, day)
+    if not change:
+        return ""
+    return f"the clock is put {'forward' if change > timedelta(0) else 'back'} by {abs(change)} on this day"
+
+
+def _offset(zone: ZoneInfo, day: date) -> timedelta:
+    """At the beginning of a day."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone).utcoffset() or timedelta(0)
+
+
+def _of_expression(schedule: str, timezone: str) -> Plan:
+    try:
+        zones.load(timezone)
+        return Plan(schedule=parse_schedule(schedule), timezone=timezone)
+    except TidemillError as error:
+        raise UsageError(str(error)) from error
+
+
+def _of_owner(data: Path, name: str) -> Plan:
+    with reading(data) as postgres:
+        kind = owner_kind(postgres, name)
+        row = one(postgres, kind, {"job_id": name, "dag_id": name})
+    if row is None:
+        raise NotFoundError(f"there is no job or DAG {name!r} any more")
+    if row["schedule"] is None:
+        raise NotFoundError(f"{name!r} has no schedule: it runs only on request")
+    if row["paused"]:
+        complain(f"{name!r} is paused; this is when it would be due")
+    return _of_row(row)
+
+
+def _of_row(row: Row) -> Plan:
+    return Plan(
+        schedule=parse_schedule(row["schedule"]),
+        timezone=row["timezone"],
+        dst=DstRules(gap=row["dst_gap"], fold=row["dst_fold"]),
+        starts_at=row["starts_at"],
+        ends_at=row["ends_at"],
+    )
