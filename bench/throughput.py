@@ -1,0 +1,48 @@
+"""/bin/true through the whole pipeline, from rows that are all there, beside the machine's own spawn rate."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.baselines import TRUE, spawn_rate
+from bench.due import warm
+from bench.figure import Bench, Figure, Line
+from bench.stacks import Shape, jobs
+from tests.waiting import eventually
+
+JOBS = 64
+SHARE_AIMED_AT = 0.6
+REQUESTS = """
+insert into requests (request_id, job_id)
+select 'true' || n, 'true' || n %% %s from generate_series(1, %s) as n
+"""
+ENDED = "select count(*) as n from runs where starts_with(job_id, 'true') and finished_at is not null"
+RATE = """
+select count(*) as n, count(*) filter (where state <> 'succeeded') as otherwise,
+    extract(epoch from max(finished_at) - min(started_at))::float8 as seconds
+from runs where starts_with(job_id, 'true')
+"""
+
+
+def measure(bench: Bench) -> Iterator[Line]:
+    client = bench.stacks.get(Shape())
+    count, cores = bench.pick(20_000, 1_000), os.cpu_count() or 1
+    serial, parallel = spawn_rate(bench.pick(10, 1)), spawn_rate(bench.pick(10, 1), cores)
+    bench.say(f"raw spawn rate: {serial:.0f}/s in one process, {parallel:.0f}/s in {cores}; {count} requests")
+    warm(client)
+    binary = client.put_object("bench/true", Path(TRUE).read_bytes())
+    with jobs(client, [{"job_id": f"true{number}", "binary": binary} for number in range(JOBS)]):
+        client.database.execute(REQUESTS, [JOBS, count])
+        eventually(lambda: client.rows(ENDED)[0]["n"] == count, 60 + count / 20, f"the end of {count} runs")
+        found = client.rows(RATE)[0]
+    rate = found["n"] / found["seconds"]
+    baseline = f"raw spawn rate {serial:.0f}/s in one process, {parallel:.0f}/s in {cores}"
+    aim = SHARE_AIMED_AT * serial
+    yield Line(what="runs ended", value=rate, unit="1/s", at_least=200, aim=aim, baseline=baseline)
+    yield Line(what="of the raw spawn rate", value=100 * rate / serial, unit="%", aim=100 * SHARE_AIMED_AT)
+    yield Line(what="ended otherwise", value=found["otherwise"], unit="runs", at_most=0)
+
+
+FIGURES = (Figure(name="true", claim="/bin/true through the whole pipeline", measure=measure),)
