@@ -1,0 +1,181 @@
+"""Postgres, Kafka and Connect as the local stack runs them, and what arrives in the topic `cdc`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import psycopg
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from connectors import apply, migrate, topics
+from connectors.settings import SourceSettings
+from infra import postgres, stack
+from infra.credentials import credentials
+from infra.ports import Ports
+from infra.process import spawn
+from infra.settings import InfraSettings
+from schemas.codec import decode_captured
+from schemas.job import Definition
+from schemas.request import Request
+from schemas.settings import Connections
+from schemas.topics import CDC
+from tests.waiting import eventually
+
+PARTITIONS = 4
+STOP_SECONDS = 30.0
+METADATA_SECONDS = 15.0
+
+
+class CdcBench:
+    def __init__(self, data: Path, connections: Connections) -> None:
+        self.data = data
+        self.connections = connections
+
+    def database(self) -> psycopg.Connection:
+        return psycopg.connect(self.connections.postgres_dsn, autocommit=True)
+
+    def insert_request(self, request_id: str, job_id: str) -> None:
+        with self.database() as connection:
+            connection.execute(
+                "insert into tidemill.requests (request_id, job_id) values (%s, %s)", [request_id, job_id]
+            )
+
+    def slot(self) -> tuple[object, ...] | None:
+        """The wal_status of the only slot, and whether someone reads from it."""
+        with self.database() as connection:
+            return connection.execute("select wal_status, active from pg_replication_slots").fetchone()
+
+    def kill(self, part: str) -> int:
+        """With SIGKILL; the stack starts it again. The pid that died."""
+        pid = self._pid(part)
+        assert pid is not None
+        os.kill(pid, 9)
+        return pid
+
+    def wait_for_another(self, part: str, than: int) -> None:
+        eventually(lambda: self._pid(part) not in {None, than}, 60, f"the restart of {part}")
+
+    def _pid(self, part: str) -> int | None:
+        found = stack.status(self.data)
+        assert found is not None
+        return next(each["pid"] for each in found.processes if each["name"] == part and each["state"] != "stopped")
+
+    def _environment(self) -> dict[str, str]:
+        ours = {name: getattr(self.connections, name) for name in ("postgres_dsn", "topic_prefix", "connect_url")}
+        return stack.environment(self.data) | {f"TIDEMILL_{name.upper()}": value for name, value in ours.items()}
+
+    @contextmanager
+    def supervisor(self, **environment: str) -> Iterator[Callable[[], str]]:
+        """`python -m connectors.supervisor`; what it has said."""
+        with tempfile.NamedTemporaryFile("rb", prefix="tidemill-") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "connectors.supervisor"],
+                env={
+                    **os.environ,
+                    **self._environment(),
+                    "TIDEMILL_SUPERVISE_INTERVAL": "PT0.3S",
+                    **environment,
+                },
+                stderr=Path(log.name).open("ab"),  # noqa: SIM115 - the child's from here on
+            )
+            try:
+                yield lambda: Path(log.name).read_text()
+            finally:
+                process.terminate()
+                assert process.wait(STOP_SECONDS) == 0
+
+
+class Reader:
+    """Reads `cdc` from where it ends now."""
+
+    def __init__(self, connections: Connections) -> None:
+        self.seen: list[Definition | Request] = []
+        self.places: list[tuple[str, int]] = []
+        self._consumer = Consumer(connections.kafka(group_id="test", auto_offset_reset="earliest"))
+        places = [TopicPartition(connections.topic(CDC), number) for number in range(connections.partitions)]
+        for place in places:
+            place.offset = self._consumer.get_watermark_offsets(place, METADATA_SECONDS)[1]
+        self._consumer.assign(places)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def wait_for_request(self, request_id: str, seconds: float = 60) -> Request:
+        found = self.wait_for(lambda value: isinstance(value, Request) and value.request_id == request_id, seconds)
+        assert isinstance(found, Request)
+        return found
+
+    def wait_for(self, is_it: Callable[[Definition | Request], bool], seconds: float = 60) -> Definition | Request:
+        """The next such record."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            message = self._consumer.poll(0.1)
+            if message is None or message.error():
+                continue
+            value = decode_captured(message.value() or b"")
+            self.seen.append(value)
+            self.places.append(((message.key() or b"").decode(), message.partition() or 0))
+            if is_it(value):
+                return value
+        raise AssertionError(f"it did not arrive within {seconds} s; seen were {self.seen[-5:]}")
+
+
+@contextmanager
+def running_cdc() -> Iterator[CdcBench]:
+    with (
+        tempfile.TemporaryDirectory(prefix="tidemill-cdc-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        data = Path(folder)
+        data.chmod(0o755)  # Postgres' own user enters it
+        stack.start_detached(
+            stack.StackOptions(data=data, partitions=PARTITIONS, servers_only=True, until_parent_exits=True)
+        )
+        try:
+            for name, value in stack.environment(data).items():
+                patch.setenv(name, value)
+            connections = Connections()
+            _apply(connections)
+            yield CdcBench(data, connections)
+        finally:
+            stack.stop(data, STOP_SECONDS)
+
+
+@contextmanager
+def with_little_wal(bench: CdcBench, names: SourceSettings) -> Iterator[CdcBench]:
+    """Beside it, under other names, a connector to a Postgres that keeps only a little WAL for a slot."""
+    settings = InfraSettings()
+    with tempfile.TemporaryDirectory(prefix="tidemill-postgres-", ignore_cleanup_errors=True) as folder:
+        data = Path(folder)
+        data.chmod(0o755)
+        keys = credentials(data)
+        ports = Ports(data, settings.cache.expanduser(), ["postgres"])
+        part = postgres.part(
+            data, ports.by_name["postgres"], postgres.prepare(data, settings.postgres_home, keys, print)
+        )
+        process = spawn(msgspec.structs.replace(part, argv=(*part.argv, "-c", "max_slot_wal_keep_size=1MB")))
+        try:
+            eventually(part.is_ready, what="the start of Postgres")
+            dsn = postgres.dsn(ports.by_name["postgres"], keys)
+            found = bench.connections.model_copy(update={"postgres_dsn": dsn, "topic_prefix": "little."})
+            _apply(found, names)
+            yield CdcBench(bench.data, found)
+        finally:
+            process.send_signal(part.stop_signal)
+            process.wait(part.stop_seconds)
+            ports.close()
+
+
+def _apply(connections: Connections, settings: SourceSettings | None = None) -> None:
+    migrate.migrate(connections.postgres_dsn)
+    topics.create(connections)
+    apply.apply_connector(connections, settings)

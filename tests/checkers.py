@@ -1,0 +1,194 @@
+"""The guarantees as checks of a history: each takes what was written, and returns the sentences that break it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from schemas.dispatch import Dispatch
+from schemas.status import RunStatus, Transition
+from schemas.times import epoch_ms
+from schemas.words import OPEN_STATES, AttemptEnd, RunState
+from streams.core.run import LEGAL
+
+
+def materialized_once(history: Iterable[RunStatus]) -> list[str]:
+    """A run begins once: all its records tell of one first transition, unless it was asked to run again."""
+    first = {}
+    problems = []
+    for status in history:
+        life = status.run_id, status.rerun_id
+        born = status.transitions[0]
+        if first.setdefault(life, born) != born:
+            problems.append(f"{status.run_id} began twice: {first[life]} and {born}")
+    return problems
+
+
+def legal_history(history: Iterable[RunStatus]) -> list[str]:
+    """Every run's transitions are moves of the table, its versions grow, and no later record forgets an earlier one."""
+    problems = []
+    last: dict[str, RunStatus] = {}
+    for status in history:
+        problems += _illegal_moves(status)
+        before = last.get(status.run_id)
+        if before and before.version >= status.version:
+            problems.append(f"{status.run_id}: version {status.version} follows {before.version}")
+        if before and before.state not in OPEN_STATES and before.rerun_id == status.rerun_id:
+            problems.append(f"{status.run_id}: {status.state.value} follows the final state {before.state.value}")
+        last[status.run_id] = status
+    return problems
+
+
+def nothing_lost(history: Iterable[RunStatus], expected: Iterable[str]) -> list[str]:
+    """Every expected run has ended, and no other run exists."""
+    last = {status.run_id: status for status in history}
+    wanted = set(expected)
+    problems = [f"{run_id} is missing" for run_id in sorted(wanted - set(last))]
+    problems += [f"{run_id} was not asked for" for run_id in sorted(set(last) - wanted)]
+    return problems + [
+        f"{run_id} never ended: it is {status.state.value}"
+        for run_id, status in sorted(last.items())
+        if status.state in OPEN_STATES
+    ]
+
+
+def stays_cancelled(history: Iterable[RunStatus], dispatches: Iterable[Dispatch]) -> list[str]:
+    """No attempt is dispatched after its run was told to stop, in each of its lives: tokens and versions come from one
+    counter.
+    """
+    stops = (RunState.CANCELLING, RunState.CANCELLED)
+    lives: dict[str, dict[str | None, tuple[Transition, ...]]] = {}
+    for status in history:
+        lives.setdefault(status.run_id, {})[status.rerun_id] = status.transitions
+    problems = []
+    for dispatch in dispatches:
+        before = [life for life in lives.get(dispatch.run_id, {}).values() if life[0].version < dispatch.token]
+        life = max(before, key=lambda each: each[0].version, default=())
+        problems += [
+            f"{dispatch.run_id} was dispatched with token {dispatch.token}, after it was told to stop at {each.version}"
+            for each in life
+            if each.state in stops and each.version < dispatch.token
+        ]
+    return problems
+
+
+def one_run_at_a_time(history: Iterable[RunStatus]) -> list[str]:
+    """Of one job: no run is dispatched while another one has an attempt that has not ended."""
+    problems = []
+    at_work: set[str] = set()
+    for status in sorted(history, key=lambda each: each.version):
+        if not status.attempts or status.attempts[-1].end is not None:
+            at_work.discard(status.run_id)
+            continue
+        problems += [f"{status.run_id} began while {other} was at work" for other in at_work - {status.run_id}]
+        at_work.add(status.run_id)
+    return problems
+
+
+def dispatched_once(dispatches: Iterable[Dispatch]) -> list[str]:
+    """No attempt is dispatched twice, and fencing tokens only grow."""
+    found = list(dispatches)
+    times = Counter((each.run_id, each.attempt) for each in found)
+    problems = [
+        f"attempt {attempt} of {run_id} was dispatched {n} times" for (run_id, attempt), n in times.items() if n > 1
+    ]
+    tokens = [each.token for each in found]
+    if tokens != sorted(set(tokens)):
+        problems.append("fencing tokens do not grow")
+    return problems
+
+
+def dispatched_in_order(dispatches: Mapping[tuple[str, int], list[Dispatch]]) -> list[str]:
+    """By (class, partition): each log is one owner's, and all classes of a partition share one counter."""
+    problems = [problem for log in dispatches.values() for problem in dispatched_once(log)]
+    for number in sorted({partition for _, partition in dispatches}):
+        logs = [each for (_, partition), log in dispatches.items() if partition == number for each in log]
+        problems += dispatched_once(sorted(logs, key=lambda each: each.token))
+    return problems
+
+
+def all_succeeded(history: Iterable[RunStatus], excused: Collection[AttemptEnd] = ()) -> list[str]:
+    """Every run succeeded, at its first attempt but for those that ended in an excused way."""
+    last = {status.run_id: status for status in history}
+    problems = [
+        f"{each.run_id} is {each.state.value}" for each in last.values() if each.state is not RunState.SUCCEEDED
+    ]
+    for status in last.values():
+        others = [each.end for each in status.attempts[:-1] if each.end not in excused]
+        problems += [f"attempts of {status.run_id} ended as {others}"] if others else []
+    return problems
+
+
+def executed_as_told(history: Iterable[RunStatus], executions: Iterable[tuple[str, int]]) -> list[str]:
+    """No attempt is executed twice, none that nobody knows of, and every one that succeeded was executed."""
+    times = Counter(executions)
+    last = {status.run_id: status for status in history}
+    known = {(status.run_id, each.attempt): each.end for status in last.values() for each in status.attempts}
+    problems = [
+        f"attempt {attempt} of {run_id} was executed {n} times" for (run_id, attempt), n in times.items() if n > 1
+    ]
+    problems += [
+        f"attempt {attempt} of {run_id} was never dispatched" for run_id, attempt in times.keys() - known.keys()
+    ]
+    succeeded = {each for each, end in known.items() if end is AttemptEnd.SUCCEEDED}
+    return problems + [
+        f"attempt {attempt} of {run_id} was not executed" for run_id, attempt in succeeded - times.keys()
+    ]
+
+
+def one_at_a_time(ticks: Iterable[tuple[str, int, int]]) -> list[str]:
+    """(run, attempt, when it was seen alive): two attempts of a run are never alive at once."""
+    spans: dict[str, dict[int, tuple[int, int]]] = {}
+    for run_id, attempt, at in ticks:
+        first, last = spans.setdefault(run_id, {}).get(attempt, (at, at))
+        spans[run_id][attempt] = (min(first, at), max(last, at))
+    return [
+        f"attempt {attempt} of {run_id} was alive until {last}, its next one from {following[0]}"
+        for run_id, attempts in spans.items()
+        for attempt, (_, last) in attempts.items()
+        for other, following in attempts.items()
+        if other > attempt and following[0] <= last
+    ]
+
+
+def silent_after_the_end(history: Iterable[RunStatus], ticks: Iterable[tuple[str, int, int]]) -> list[str]:
+    """(run, attempt, when it was seen alive): nothing of a run is alive once its last state is decided."""
+    ended = {status.run_id: status.transitions[-1].at for status in history if status.state.is_final}
+    return [
+        f"attempt {attempt} of {run_id} was alive {at - epoch_ms(ended[run_id]) * 1_000_000} ns after it was over"
+        for run_id, attempt, at in ticks
+        if run_id in ended and at > (epoch_ms(ended[run_id]) + 1) * 1_000_000
+    ]
+
+
+def tables_agree(history: Iterable[RunStatus], rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The row of each run says what its last status says."""
+    last = {status.run_id: status for status in history}
+    found = {row["run_id"]: row for row in rows}
+    problems = [f"{run_id} has a row and no status" for run_id in found.keys() - last.keys()]
+    for run_id, status in last.items():
+        said = [
+            status.version,
+            status.state.value,
+            status.attempt,
+            status.executor_id,
+            status.started_at,
+            status.reason,
+        ]
+        columns = ("version", "state", "attempt", "executor_id", "started_at", "reason")
+        row = [found[run_id][column] for column in columns] if run_id in found else None
+        problems += [f"{run_id}: its row is {row}, its status {said}"] if row != said else []
+    return problems
+
+
+def _illegal_moves(status: RunStatus) -> list[str]:
+    problems = []
+    before: RunState | None = None
+    for transition in status.transitions:
+        if transition.state not in LEGAL.get(before, ()):
+            problems.append(f"{status.run_id}: {before} -> {transition.state} is no legal move")
+        before = transition.state
+    if before is not status.state:
+        problems.append(f"{status.run_id}: state {status.state} is not its last transition {before}")
+    return problems

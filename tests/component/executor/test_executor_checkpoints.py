@@ -1,0 +1,131 @@
+"""What an attempt leaves behind and the next one finds, on a real executor and S3."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from executors.checkpoints import NOTHING_KEPT, Checkpoints
+from executors.s3 import ObjectStore, UnreachableError
+from executors.workspace import Place
+from schemas.checkpoints import checkpoint_key
+from schemas.event import Claimed, EndCause, Ended, Started
+from schemas.settings import Connections
+
+ADD_ONE = 'cd "$TIDEMILL_CHECKPOINT"; echo $TIDEMILL_ATTEMPT >> attempts; cat attempts; exit 1'
+LIST = 'ls -A "$TIDEMILL_CHECKPOINT"; exit 1'
+AT_TERM = """trap 'echo late > "$TIDEMILL_CHECKPOINT/said"; exit 0' TERM; sleep 60 & wait"""
+
+
+@pytest.fixture
+def owner(shared_executor):
+    return shared_executor[0]
+
+
+@pytest.fixture
+def again(owner):
+    """One more attempt of the run of that dispatch, which finds what that attempt left; its end."""
+
+    def run(order, binary, checkpoint):
+        return owner.run(binary, run_id=order.run_id, attempt=order.attempt + 1, checkpoint=checkpoint)
+
+    return run
+
+
+def test_each_attempt_goes_on_from_the_one_before(owner, objects, again):
+    script = objects.script(ADD_ONE)
+    order = owner.order(script)
+    owner.dispatch(order)
+    first = owner.end_of(order)
+    assert first.checkpoint == f"s3://tidemill/{checkpoint_key(order.run_id, order.token)}"
+    second = again(order, script, first.checkpoint)
+    third = again(order, script, second.checkpoint)
+    assert [each.output for each in (first, second, third)] == ["1\n", "1\n2\n", "1\n2\n2\n"]
+    assert len({each.checkpoint for each in (first, second, third)}) == 3
+    assert [each.checkpoint_problem for each in (first, second, third)] == [None] * 3
+
+
+def test_at_its_limit_a_process_may_still_write_one(owner, objects, again):
+    order = owner.order(objects.script(AT_TERM), limit=timedelta(seconds=1))
+    owner.dispatch(order)
+    ended = owner.end_of(order)
+    assert (ended.cause, ended.exit_code) == (EndCause.LIMIT, 0)
+    assert again(order, objects.script(LIST), ended.checkpoint).output == "said\n"
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["exit 1", 'touch "$TIDEMILL_CHECKPOINT/done"', 'rmdir "$TIDEMILL_CHECKPOINT"; exit 1'],
+    ids=["nothing written", "success", "removed"],
+)
+def test_nothing_is_kept_where_there_is_nothing_or_nobody_goes_on(owner, objects, script):
+    ended = owner.run(objects.script(script))
+    assert (ended.checkpoint, ended.checkpoint_problem) == (None, None)
+
+
+def test_of_a_cancelled_run_nothing_is_kept(owner, objects, tmp_path, until):
+    ready = tmp_path / "ready"
+    order = owner.order(objects.script(f'touch "$TIDEMILL_CHECKPOINT/x" {ready}; sleep 60'))
+    owner.dispatch(order)
+    owner.first(order, Started)
+    until(ready.exists)
+    owner.kill(order)
+    ended = owner.end_of(order)
+    assert (ended.cause, ended.checkpoint) == (EndCause.CANCELLED, None)
+
+
+def test_an_attempt_may_empty_what_it_found(owner, objects, again):
+    order = owner.order(objects.script(ADD_ONE))
+    owner.dispatch(order)
+    emptied = again(order, objects.script('rm "$TIDEMILL_CHECKPOINT"/*; exit 1'), owner.end_of(order).checkpoint)
+    assert again(order, objects.script(LIST), emptied.checkpoint).output == ""
+
+
+def test_what_is_too_large_is_not_kept_and_said(owner, objects):
+    ended = owner.run(objects.script('truncate -s 65M "$TIDEMILL_CHECKPOINT/big"; exit 1'))
+    assert ended.checkpoint is None
+    assert ended.checkpoint_problem == "its checkpoint was not kept: it is larger than 64 MB"
+
+
+@pytest.mark.parametrize(("content", "why"), [(b"no tar" * 200, "cannot be unpacked"), (None, "does not exist")])
+def test_without_a_checkpoint_that_is_of_use_an_attempt_begins_with_nothing(owner, objects, content, why):
+    key = f"checkpoints/broken/{len(why)}.tar"
+    uri = objects.put(content, key)[0] if content else f"s3://tidemill/{key}"
+    order = owner.order(objects.script('ls -A "$TIDEMILL_CHECKPOINT"'), checkpoint=uri)
+    owner.dispatch(order)
+    ended = owner.end_of(order)
+    assert [type(each) for each in owner.of(order)] == [Claimed, Started, Ended]
+    assert (ended.exit_code, ended.output) == (0, "")
+    assert ended.checkpoint_problem.startswith("it began without the checkpoint before it: ")
+    assert why in ended.checkpoint_problem
+
+
+@pytest.fixture
+def place(tmp_path):
+    made = Place(directory=tmp_path, binary=tmp_path / "binary")
+    made.checkpoint.mkdir()
+    (made.checkpoint / "x").touch()
+    return made
+
+
+@pytest.fixture
+def cut_off():
+    """From S3."""
+    limit = timedelta(seconds=1)
+    store = ObjectStore(Connections(s3_endpoint="http://127.0.0.1:1", s3_access_key="a", s3_secret_key="b"))
+    made = Checkpoints(store, "tidemill", keep_timeout=limit, fetch_timeout=limit)
+    yield made
+    made.close()
+
+
+def test_an_end_waits_for_s3_within_its_limit(owner, cut_off, place):
+    kept = asyncio.run(cut_off.keep(owner.order(("s3://a/b", None)), place, NOTHING_KEPT))
+    assert kept.uri is None
+    assert kept.problem.startswith("its checkpoint was not kept: S3 ")
+
+
+def test_a_checkpoint_that_s3_cannot_say_anything_about_is_not_given_up(cut_off, place):
+    with pytest.raises(UnreachableError, match="checkpoints/a/1"):
+        asyncio.run(cut_off.restore("s3://tidemill/checkpoints/a/1.tar", place))

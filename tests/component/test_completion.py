@@ -1,0 +1,26 @@
+"""A shell's TAB, against a real database: names of jobs and runs, the newest runs first."""
+
+from __future__ import annotations
+
+import psycopg
+
+from tests.tab import offered
+
+
+def test_jobs_and_runs_are_offered_by_how_they_begin(tables_dsn, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TIDEMILL_POSTGRES_DSN", tables_dsn)
+    with psycopg.connect(tables_dsn, autocommit=True) as connection:
+        for job in ("nightly", "night-shift", "daily"):
+            connection.execute("insert into tidemill.jobs (job_id, \"binary\") values (%s, 's3://bucket/key')", (job,))
+        connection.execute("select tidemill.ensure_partitions(array[now()::date, now()::date - 1])")
+        connection.execute(
+            """insert into tidemill.runs
+                   (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, version)
+               select 'nightly#' || each, 'nightly', 'default', 'requested', now() - each * interval '1 h',
+                   now() - each * interval '1 h', 'failed', 1, 1
+               from generate_series(1, 3) as each"""
+        )
+    assert offered("tidemill job show ni", capsys) == ["night-shift", "nightly"]
+    assert offered("tidemill runs --job d", capsys) == ["daily"]
+    assert offered("tidemill logs nightly", capsys) == ["nightly#1", "nightly#2", "nightly#3"]

@@ -1,0 +1,76 @@
+"""What a file says becomes the DAG's rows: whole, and without a version where nothing changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.dag_rows import BINARY, settle, spec
+from tidemill.dag_file import dag_of
+from tidemill.dags import write
+from tidemill.owners import DAG, change, resume_once
+from tidemill.place import NotFoundError, connect
+from tidemill.queries import rows
+
+FILE = {
+    "dag_id": "d",
+    "schedule": "@daily",
+    "starts_at": "2026-01-01T00:00:00Z",
+    "nodes": {
+        "b": {"binary": BINARY, "depends_on": ["a"], "timeout": "90s", "non_retryable_exit_codes": [3]},
+        "a": {"binary": BINARY, "args": ["x"], "payload": {"n": [1]}, "retry_jitter": 0.5},
+    },
+}
+
+
+@pytest.fixture
+def database(tables_dsn):
+    with connect(tables_dsn) as connection:
+        yield connection
+
+
+def put(database, file):
+    with database.transaction():
+        write(database, dag_of(file))
+    return database.execute("select version from tidemill.dags").fetchone()["version"]
+
+
+def test_a_file_becomes_rows_and_again_changes_nothing(database):
+    first = put(database, FILE)
+    assert put(database, FILE) == first
+    assert [each["node_id"] for each in rows(database, "dag_nodes", {"dag_id": "d"})] == ["a", "b"]
+    (listed,) = rows(database, "dags", {"tenant": None})
+    assert (listed["dag_id"], listed["nodes"]) == ("d", 2)
+
+
+def test_what_the_file_does_not_say_any_more_is_gone_but_a_pause_stays(database):
+    put(database, FILE)
+    change(database, DAG, "pause", "d", note="wait")
+    put(database, {"dag_id": "d", "nodes": {"a": {"binary": BINARY}}})
+    dag = database.execute("select schedule, starts_at, paused, paused_note from tidemill.dags").fetchone()
+    assert dag == {"schedule": None, "starts_at": None, "paused": True, "paused_note": "wait"}
+    resume_once(database, DAG, "d", None)
+    assert [each["node_id"] for each in rows(database, "dag_nodes", {"dag_id": "d"})] == ["a"]
+    change(database, DAG, "delete", "d")
+    assert rows(database, "dags", {"tenant": None}) == []
+
+
+def test_what_is_said_for_one_pause_is_a_version_and_so_is_the_dags_own_word_again(database):
+    put(database, FILE)
+    change(database, DAG, "pause", "d", note=None)
+    settle(database)
+    resume_once(database, DAG, "d", "all")
+    query = "select spec ->> 'catchup_after_pause' as said from tidemill.definitions order by version"
+    assert [each["said"] for each in database.execute(query)] == ["skip", "skip", "all", "skip"]
+    dag = database.execute("select paused, resumed_at from tidemill.dags").fetchone()
+    assert not dag["paused"]
+    assert dag["resumed_at"]
+    with pytest.raises(NotFoundError, match="there is no DAG 'no-such'"):
+        resume_once(database, DAG, "no-such", None)
+
+
+def test_values_arrive_as_they_were_written(tables):
+    write(tables, dag_of(FILE))
+    settle(tables)
+    a, b = spec(tables).nodes
+    assert (a.args, a.payload, a.retry_jitter) == (("x",), {"n": [1]}, 0.5)
+    assert (b.timeout.total_seconds(), b.non_retryable_exit_codes) == (90, (3,))

@@ -1,0 +1,123 @@
+"""What the doctor says of a real Postgres that lacks something: each thing is broken, and found."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from infra import postgres as local
+from schemas.settings import Connections
+from tests.component.conftest import running_postgres
+from tidemill.doctor.check_postgres import CHECKS
+from tidemill.doctor.facts import Postgres, Silent
+from tidemill.doctor.finding import Level
+from tidemill.doctor.look_postgres import look
+
+
+@pytest.fixture
+def said(tables_dsn):
+    return lambda dsn=tables_dsn: findings(dsn)
+
+
+def findings(dsn):
+    """What is not well, by name."""
+    facts = look(Connections(postgres_dsn=dsn))
+    assert isinstance(facts, Postgres), facts
+    found = [finding for check in CHECKS for finding in check(facts)]
+    return {each.name: each.sentence for each in found if each.level is not Level.OK}
+
+
+def execute(dsn, *statements):
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for each in statements:
+            connection.execute(each)
+
+
+def test_migrated_tables_lack_only_the_slot(said):
+    assert set(said()) == {"postgres.slot"}
+
+
+def test_a_database_without_tables_is_told_to_migrate(said, empty_dsn):
+    found = said(empty_dsn)
+    assert "0001_words.sql" in found["postgres.migrations"]
+    assert "there is no publication" in found["postgres.publication"]
+
+
+def test_a_migration_that_is_forgotten_changed_or_unknown_is_found(said, tables_dsn):
+    execute(tables_dsn, "update tidemill.migrations set sha256 = 'x' where name like '0003%'")
+    assert "in another form: 0003_schedules.sql" in said()["postgres.migrations"]
+    execute(tables_dsn, "delete from tidemill.migrations where name like '0003%'")
+    assert "not applied yet: 0003_schedules.sql" in said()["postgres.migrations"]
+    execute(tables_dsn, "insert into tidemill.migrations (name, sha256) values ('9999_later.sql', 'x')")
+    assert "not known here: 9999_later.sql" in said()["postgres.migrations"]
+
+
+def test_a_publication_that_is_not_whole_is_found(said, tables_dsn):
+    execute(tables_dsn, "alter publication tidemill drop table tidemill.requests")
+    assert "is without tidemill.requests" in said()["postgres.publication"]
+    execute(
+        tables_dsn,
+        "alter publication tidemill add table tidemill.requests",
+        "alter publication tidemill set (publish = 'delete')",
+    )
+    assert "does not publish inserts" in said()["postgres.publication"]
+    execute(tables_dsn, "drop publication tidemill")
+    assert "there is no publication" in said()["postgres.publication"]
+
+
+def test_a_role_without_rights_is_told_which_it_lacks(said, tables_dsn):
+    parts = psycopg.conninfo.conninfo_to_dict(tables_dsn)
+    dsn = psycopg.conninfo.make_conninfo(tables_dsn, user="poor", password=parts["password"])
+    execute(tables_dsn, f"create role poor login password '{parts['password']}'")
+    try:
+        found = said(dsn)
+        assert "usage on schema tidemill" in found["postgres.rights"]
+        assert "poor may not replicate" in found["postgres.replication_right"]
+        assert "postgres.migrations" not in found
+        execute(
+            tables_dsn,
+            "grant usage, create on schema tidemill to poor",
+            "grant all on all tables in schema tidemill to poor",
+            "revoke insert on tidemill.runs from poor",
+            "alter role poor replication",
+        )
+        found = said(dsn)
+        assert "insert on tidemill.runs" in found["postgres.rights"]
+        assert "ownership of tidemill.runs" in found["postgres.rights"]
+        assert "postgres.replication_right" not in found
+    finally:
+        execute(tables_dsn, "drop owned by poor", "drop role poor")
+
+
+def test_a_slot_of_somebody_else_and_one_that_nobody_reads_are_found(said, tables_dsn, empty_dsn):
+    """A slot is the server's, and of one database."""
+    with slot_in(empty_dsn):
+        assert "somebody else's" in said()["postgres.slot"]
+    with slot_in(tables_dsn):
+        assert "nobody reads the replication slot" in said()["postgres.slot"]
+
+
+@contextmanager
+def slot_in(dsn):
+    execute(dsn, "select pg_create_logical_replication_slot('tidemill', 'pgoutput')")
+    yield
+    execute(dsn, "select pg_drop_replication_slot('tidemill')")
+
+
+def test_a_server_that_was_not_made_for_capture_is_told_which_settings_it_needs(monkeypatch):
+    wrong = {"wal_level": "replica", "max_slot_wal_keep_size": "-1", "idle_replication_slot_timeout": "60s"}
+    monkeypatch.setattr(local, "SETTINGS", {**local.SETTINGS, **wrong})
+    with running_postgres() as server:
+        found = findings(server("postgres"))
+    assert "wal_level is replica" in found["postgres.wal_level"]
+    assert "no limit" in found["postgres.max_slot_wal_keep_size"]
+    assert "is 60 s" in found["postgres.idle_replication_slot_timeout"]
+
+
+def test_a_server_that_is_not_there_is_silent_with_its_reason(tables_dsn):
+    away = psycopg.conninfo.make_conninfo(tables_dsn, password="wrong")
+    silent = look(Connections(postgres_dsn=away))
+    assert isinstance(silent, Silent)
+    assert "password" in silent.reason

@@ -1,0 +1,79 @@
+"""The cache of binaries on a real file system."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import pytest
+
+from executors.cache import Cache
+from executors.workspace import Workspace, remove_if_empty
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(tmp_path / "cache", max_bytes=100, scratch_prefix="x.1")
+
+
+def adopt(cache, data, number=0):
+    file = cache.scratch(number)
+    file.write_bytes(data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    cache.adopt(file, sha256)
+    return sha256
+
+
+def test_an_adopted_file_is_held_and_can_be_executed_but_not_written(cache):
+    sha256 = adopt(cache, b"a")
+    assert cache.holds(sha256)
+    assert cache.use(sha256).stat().st_mode & 0o777 == 0o555
+
+
+def test_the_least_recently_used_goes_first(cache):
+    first, second = adopt(cache, b"1" * 40), adopt(cache, b"2" * 40)
+    cache.use(first)
+    third = adopt(cache, b"3" * 40)
+    assert [cache.holds(each) for each in (first, second, third)] == [True, False, True]
+
+
+def test_a_binary_in_use_is_never_evicted(cache, tmp_path):
+    workspace = Workspace(tmp_path / "work", "x.1", cache_dir=tmp_path / "cache")
+    first = adopt(cache, b"1" * 40)
+    place = workspace.prepare(1, cache.use(first), "job.sh")
+    adopt(cache, b"2" * 40)
+    adopt(cache, b"3" * 40)
+    assert cache.holds(first)
+    assert place.binary.read_bytes() == b"1" * 40
+    assert remove_if_empty(place)
+
+
+def test_what_an_earlier_process_left_is_believed_once_it_is_verified(cache, tmp_path):
+    sha256 = adopt(cache, b"a")
+    again = Cache(tmp_path / "cache", max_bytes=100, scratch_prefix="x.2")
+    assert not again.holds(sha256)
+    assert again.verify(sha256)
+    again.admit(sha256)
+    assert again.holds(sha256)
+
+
+def test_a_damaged_file_is_removed(cache, tmp_path):
+    path = cache.use(adopt(cache, b"a"))
+    os.truncate(path, 0)
+    again = Cache(tmp_path / "cache", max_bytes=100, scratch_prefix="x.2")
+    assert not again.verify(path.name)
+    assert not path.exists()
+
+
+def test_the_directories_of_a_dead_executor_are_cleared_and_those_of_a_living_one_are_not(tmp_path):
+    cache_dir = tmp_path / "cache"
+    cache_dir.mkdir()
+    living = Workspace(tmp_path / "work", "living.1", cache_dir=cache_dir)
+    dead = tmp_path / "work" / "dead.1"
+    (dead / "7" / "work").mkdir(parents=True)
+    (dead / "lock").touch()
+    (cache_dir / "dead.1.3").touch()
+    Workspace(tmp_path / "work", "new.1", cache_dir=cache_dir).close()
+    assert [each.name for each in (tmp_path / "work").iterdir()] == ["living.1"]
+    assert not list(cache_dir.iterdir())
+    living.close()

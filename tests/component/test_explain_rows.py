@@ -1,0 +1,94 @@
+"""What `tidemill explain` reads, from the tables that people, triggers and the sink write."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from psycopg.rows import dict_row
+
+from tests.dag_rows import put, settle
+from tidemill.explain.history import Moment
+from tidemill.explain.look import read_history, read_now, read_occurrence
+from tidemill.explain.story import story
+from tidemill.explain.unwritten import explain_request
+from tidemill.explain.why_not import Nothing, why_not
+from tidemill.place import NotFoundError
+
+DUE = datetime(2026, 11, 21, 2, tzinfo=UTC)
+JOB = """insert into tidemill.jobs (job_id, "binary", schedule, timezone, max_runs)
+         values ('j', 's3://bucket/k', '0 3 * * *', 'Europe/Berlin', 2)"""
+RUN = """insert into tidemill.runs (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, reason, attempt,
+                                    missed_from, missed_to, missed_count, missed_at_least, version)
+         values (%s, 'j', 'default', 'scheduled', %s, %s, 'skipped', %s, 0, %s, %s, %s, false, 1)"""
+PROBLEM = "insert into tidemill.problems values (%s, 1, 1, 't', 's', 1, 1, 'j', %s, null)"
+
+
+@pytest.fixture
+def database(tables):
+    """With a job that was written ten days before it was due."""
+    tables.row_factory = dict_row
+    tables.execute(JOB)
+    tables.execute("alter table tidemill.definitions disable trigger user")
+    tables.execute("update tidemill.definitions set valid_from = %s", (DUE - timedelta(days=10),))
+    days = [(DUE + timedelta(days=number)).date() for number in range(-1, 2)]
+    tables.execute("select tidemill.ensure_partitions(%s)", (days,))
+    return tables
+
+
+def explained(database, at=DUE):
+    history = read_history(database, "j")
+    found = read_occurrence(database, "j", Moment(instant=at), history, DUE + timedelta(hours=5))
+    return why_not(found) if isinstance(found, Nothing) else story(found)
+
+
+def run(database, run_id, nominal_time, reason, *missed):
+    database.execute(RUN, (run_id, nominal_time, nominal_time, reason, *(missed or (None, None, None))))
+
+
+def test_an_occurrence_without_a_row_is_not_there(database):
+    assert explained(database).answer == "not_there"
+    assert explained(database, DUE + timedelta(minutes=1)).answer == "no_occurrence"
+    with pytest.raises(NotFoundError):
+        read_history(database, "unknown")
+
+
+def test_its_own_row_is_found_and_so_is_the_range_that_it_lies_in(database):
+    first, last = DUE - timedelta(days=1), DUE + timedelta(days=1)
+    run(database, "j@a~b", first, "paused: a break", first, last, 3)
+    assert "one of the 3 occurrences of j@a~b, did not run: it was paused (a break)" in explained(database).sentence
+    run(database, "j@2026-11-21T02:00:00Z", DUE, "overlap: j#r is running")
+    assert explained(database).sentence.startswith("j@2026-11-21T02:00:00Z did not run: its overlap_policy")
+
+
+def test_the_occurrence_that_said_that_all_runs_are_made_is_found(database):
+    run(database, "j@earlier", DUE - timedelta(days=1), "max_runs: all 2 runs are made; nothing more is due")
+    assert explained(database).answer == "max_runs"
+
+
+@pytest.mark.parametrize(
+    ("reason", "answer"),
+    [
+        ("job 'j' is quarantined until its definition changes: ValueError: x", "quarantined"),
+        ("job 'j': timezone is \"X\": a time zone is a name of the IANA database", "quarantined"),
+        ("job 'j': timeout_class '2m' is not configured; allowed are 1m; it counts as unset", "not_there"),
+        ("run 'j#r' is dead: exit code 3", "not_there"),
+    ],
+)
+def test_of_the_problems_of_a_job_those_count_that_keep_it_from_running(database, reason, answer):
+    database.execute(PROBLEM, (DUE - timedelta(hours=1), reason))
+    assert explained(database).answer == answer
+
+
+def test_a_refused_request_says_why(database):
+    database.execute("insert into tidemill.requests (request_id, job_id) values ('r', 'j')")
+    database.execute(PROBLEM, (DUE, "request 'r' is refused: job 'j' was deleted"))
+    told = explain_request(database, "j#r", "j", read_history(database, "j"), read_now(database))
+    assert (told.answer, "was deleted" in told.sentence) == ("refused", True)
+
+
+def test_the_versions_of_a_dag_come_without_its_nodes(database):
+    put(database, {"a": [], "b": ["a"]}, schedule="0 3 * * *", timezone="Europe/Berlin")
+    settle(database)
+    (version,) = read_history(database, "d")
+    assert (version.is_dag, version.spec.schedule) == (True, "0 3 * * *")

@@ -1,0 +1,239 @@
+"""The owner's log on a real broker: what a new owner reads is what was committed, also when the broker was killed."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing, suppress
+from datetime import timedelta
+
+import pytest
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from connectors.topics import create
+from schemas.codec import encode
+from schemas.ends import is_end_of_file
+from schemas.heartbeat import ExecutorState, Heartbeat
+from schemas.ids import ExecutorId
+from schemas.settings import Connections
+from schemas.times import EPOCH
+from schemas.topics import EXECUTORS, REQUESTS, STATE, STATUS
+from streams.clock import WorkerClock
+from streams.core.inputs import HeartbeatHeard
+from streams.forward import Forwarder
+from streams.groups import ANSWER_SECONDS, Groups, LogUnreachableError
+from streams.heartbeats import Heartbeats
+from streams.log import SETTLED_KEY, OwnerLog
+from streams.owner.records import Forwarding, OutRecord, Transaction
+from streams.owner.recover import NONE_APPLIED
+from streams.watchdog import Stalls, is_unread, watchdog_reader
+from tests.kafka_node import running_node
+from tests.waiting import eventually
+
+PARTITIONS = 8
+COMMITS_BEFORE_THE_KILL = 400
+DISPATCHES = "runs.10s"
+LATER = 10**6
+"""A number that no writer reaches."""
+
+
+@pytest.fixture(scope="module")
+def node():
+    with running_node() as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def connections(node):
+    connections = Connections(kafka_bootstrap=node.address, partitions=PARTITIONS)
+    create(connections)
+    return connections
+
+
+def open_log(connections: Connections, partition: int) -> OwnerLog:
+    groups = Groups(connections, "streams", "worker")
+    return OwnerLog(connections, partition, f"owner-{partition}", WorkerClock(), groups, Forwarder(connections))
+
+
+def numbered(number: int) -> Transaction:
+    """One record in each of three topics, all with the same key."""
+    records = tuple(OutRecord(topic=topic, key=f"n{number}", value=b"x") for topic in (DISPATCHES, STATUS, STATE))
+    return Transaction(records=records, applied={})
+
+
+class Writer(threading.Thread):
+    """Commits transactions until the log fails, and counts those of which it was told that they are committed."""
+
+    def __init__(self, connections: Connections, partition: int) -> None:
+        super().__init__(daemon=True)
+        self._log = open_log(connections, partition)
+        self.committed = 0
+
+    def run(self) -> None:
+        with closing(self._log), suppress(KafkaException, LogUnreachableError):
+            self._log.fence()
+            while True:
+                self._log.commit(numbered(self.committed))
+                self.committed += 1
+
+
+@pytest.fixture(scope="module")
+def keys_of(connections):
+    """A function: all that a read_committed reader can ever see of a partition of a topic."""
+    options = {"group.id": "test", "isolation.level": "read_committed", "enable.partition.eof": True}
+    consumer = Consumer(connections.kafka() | options)
+
+    def read(topic: str, partition: int) -> set[str]:
+        consumer.assign([TopicPartition(connections.topic(topic), partition, 0)])
+        found: set[str] = set()
+        while True:
+            message = consumer.poll(10)
+            assert message is not None, f"{topic} could not be read"
+            if message.error() is None:
+                found.add(message.key().decode())
+            elif is_end_of_file(message):
+                return found - {SETTLED_KEY}
+
+    yield read
+    consumer.close()
+
+
+def test_what_a_new_owner_reads_is_all_that_ever_becomes_visible_when_the_broker_was_killed(node, connections, keys_of):
+    writers = [Writer(connections, partition) for partition in range(PARTITIONS)]
+    for writer in writers:
+        writer.start()
+    eventually(lambda: sum(w.committed for w in writers) >= COMMITS_BEFORE_THE_KILL, 60, "transactions under way")
+    node.kill()
+    node.start()
+    for partition, writer in enumerate(writers):
+        with closing(open_log(connections, partition)) as log:
+            log.fence()
+            writer.join(60)  # one that lived through the outage ends now, fenced
+            assert not writer.is_alive()
+            log.settle()
+            seen = {key for key, _ in log.read_state()} - {SETTLED_KEY} | {f"n{LATER}"}
+            log.commit(numbered(LATER))  # whatever was left undecided becomes visible with this one
+            log.settle()
+        assert {f"n{number}" for number in range(writer.committed)} <= seen
+        for topic in (STATE, STATUS, DISPATCHES):
+            assert keys_of(topic, partition) == seen, topic
+
+
+def test_an_earlier_owner_cannot_commit_once_the_next_one_has_fenced_it(connections):
+    with closing(open_log(connections, 0)) as first, closing(open_log(connections, 0)) as second:
+        first.fence()
+        first.commit(numbered(LATER + 1))
+        second.fence()
+        with pytest.raises(KafkaException):
+            first.commit(numbered(LATER + 2))
+        second.settle()
+        seen = {key for key, _ in second.read_state()}
+    assert f"n{LATER + 1}" in seen
+    assert f"n{LATER + 2}" not in seen
+
+
+def test_the_acknowledgement_of_a_takeover_tells_the_brokers_time(connections):
+    clock = WorkerClock()
+    groups = Groups(connections, "streams", "worker")
+    with closing(OwnerLog(connections, 1, "owner-1", clock, groups, Forwarder(connections))) as log:
+        log.fence()
+        assert not clock.is_steady
+        log.settle()
+        assert clock.is_steady
+
+
+def test_what_is_forwarded_lies_at_home_with_its_mark_when_the_transaction_is_committed(connections):
+    moved = Forwarding(topic=REQUESTS, partition=3, key="j", value=b"{}", found_at="2@7")
+    with closing(open_log(connections, 2)) as log, closing(open_log(connections, 3)) as home:
+        log.fence()
+        log.commit(Transaction(records=numbered(LATER + 3).records, applied={}, forwardings=(moved,)))
+        (found,) = home.read_input(REQUESTS, NONE_APPLIED)
+    assert (found.key, found.value, found.is_forwarded) == (b"j", b"{}", True)
+
+
+def test_requests_of_others_transactions_are_read_once_they_are_committed_and_never_when_they_are_aborted(connections):
+    topic, partition = connections.topic(REQUESTS), 4
+    producer = Producer(connections.kafka(transactional_id="somebody"))
+    producer.init_transactions(20)
+
+    def written(value: bytes) -> None:
+        producer.begin_transaction()
+        producer.produce(topic, value, "j", partition)
+        producer.flush(20)
+
+    with closing(open_log(connections, partition)) as log:
+        for _ in range(3):
+            written(b"aborted")
+            producer.abort_transaction(20)
+        assert list(log.read_input(REQUESTS, NONE_APPLIED)) == []
+        where, stalls = (REQUESTS, partition), Stalls()
+        assert not is_unread(watchdog_reader(connections), connections, where, stalls, NONE_APPLIED, end=6)
+        assert stalls.passed(where) == 5
+        written(b"committed")
+        assert list(log.read_input(REQUESTS, NONE_APPLIED)) == []
+        producer.commit_transaction(20)
+        (found,) = log.read_input(REQUESTS, NONE_APPLIED)
+        assert is_unread(watchdog_reader(connections), connections, where, stalls, NONE_APPLIED, end=8)
+    assert (found.value, found.is_forwarded) == (b"committed", False)
+
+
+def test_what_is_written_while_an_owner_reads_an_input_is_left_to_its_next_read(connections):
+    """Else it would read for as long as somebody writes faster than its fetches wait."""
+    topic, partition = connections.topic(REQUESTS), 5
+    producer = Producer(connections.kafka())
+
+    def write(value: bytes) -> None:
+        producer.produce(topic, value, "j", partition)
+        producer.flush()
+
+    write(b"before")
+    with closing(open_log(connections, partition)) as log:
+        for found in log.read_input(REQUESTS, NONE_APPLIED):
+            assert found.value == b"before"
+            write(b"meanwhile")
+
+
+def test_a_partition_whose_heartbeats_were_all_deleted_for_their_age_is_read_to_its_end(connections) -> None:
+    """Else a new worker would wait for it with every verdict, and call nothing lost any more."""
+    topic = connections.topic(EXECUTORS)
+    producer = Producer(connections.kafka())
+    producer.produce(topic, key="x.1", value=b"{}", partition=3)
+    producer.flush()
+    end = TopicPartition(topic, 3, 1)
+    admin = AdminClient(connections.kafka())  # held until the answer is there
+    admin.delete_records([end])[end].result(ANSWER_SECONDS)
+    heartbeats = Heartbeats(connections, "worker", lambda _: None, lambda: None)
+    heartbeats.start()
+    try:
+        eventually(lambda: heartbeats.read().get(3) == 1)
+    finally:
+        heartbeats.stop()
+        heartbeats.join()
+
+
+def test_a_reader_of_heartbeats_that_breaks_says_so(connections) -> None:
+    """Else its worker would go on, deaf."""
+    beat = Heartbeat(
+        executor_id=ExecutorId("e.1"),
+        name="e",
+        host="h",
+        version="1",
+        state=ExecutorState.RUNNING,
+        at=EPOCH,
+        interval=timedelta(seconds=3),
+        slots=(),
+        windows=(),
+        attempts=(),
+    )
+    producer = Producer(connections.kafka())
+    producer.produce(connections.topic(EXECUTORS), key="e.1", value=encode(beat), partition=0)
+    producer.flush()
+    told = threading.Event()
+    heartbeats = Heartbeats(connections, "worker", broken, told.set)
+    heartbeats.start()
+    assert told.wait(ANSWER_SECONDS)
+    heartbeats.join(ANSWER_SECONDS)
+
+
+def broken(_: HeartbeatHeard) -> None:
+    raise RuntimeError("an invariant is broken")

@@ -1,0 +1,321 @@
+"""The supervisor as a real process: what it spawns, limits and kills. No Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from executors.clock import boot_seconds
+from executors.deadlines import Terms
+from executors.process import Exited, Refused, Spawned, Spec, SupervisorLink, find_shim, python_shim, setpriv_shim
+from schemas.event import EndCause
+
+WAIT_SECONDS = 15.0
+GLIBC_INTERNAL = 0b11 << 31
+"""Signals 32 and 33, which glibc's posix_spawn ignores in the child."""
+
+
+class Rig:
+    """A supervisor, what it said, and what its processes wrote."""
+
+    def __init__(self, command, cwd):
+        self.notices, self.died = [], False
+        self._news = asyncio.Event()
+        self._cwd, self._count = cwd, 0
+        self.link = SupervisorLink(on_notice=self._hear, on_death=self._die, command=command)
+
+    def _hear(self, notice):
+        self.notices.append(notice)
+        self._news.set()
+
+    def _die(self):
+        self.died = True
+        self._news.set()
+
+    def sh(self, script, *, stdin=None, renewed=None, **terms):
+        plain = {"limit": 60.0, "grace": 5.0, "lease": 60.0, "margin": 5.0, "start_before": boot_seconds() + 60}
+        return self.spawn(("/bin/sh", "-c", script), {**plain, **terms}, stdin, renewed)
+
+    def spawn(self, argv, terms, stdin=None, renewed=None, env=None):
+        self._count += 1
+        spec = Spec(argv=argv, env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **(env or {})}, cwd=self._cwd)
+        renewed = boot_seconds() if renewed is None else renewed
+        fd = self.link.spawn(self._count, spec, Terms(**terms), renewed, stdin)
+        os.set_blocking(fd, True)
+        return self._count, open(fd, "rb")  # noqa: PTH123 - a pipe, read to its end below
+
+    async def until(self, condition):
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not (found := condition()):
+                self._news.clear()
+                await self._news.wait()
+            return found
+
+    async def notice(self, number, kind):
+        return await self.until(
+            lambda: next((each for each in self.notices if isinstance(each, kind) and each.number == number), None)
+        )
+
+    async def run(self, script, **more):
+        number, pipe = self.sh(script, **more)
+        exited = await self.notice(number, Exited)
+        with pipe:
+            return exited, pipe.read().decode()
+
+
+@pytest.fixture(params=[find_shim, setpriv_shim, python_shim], ids=["trampoline", "setpriv", "python"])
+def command(request):
+    return request.param()
+
+
+def in_loop(test):
+    """Runs an async test with a rig."""
+
+    def run(command, tmp_path):
+        async def body():
+            rig = Rig(command, tmp_path)
+            try:
+                await test(rig)
+            finally:
+                rig.link.close()
+
+        asyncio.run(body())
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+async def gone(pid):
+    async with asyncio.timeout(WAIT_SECONDS):
+        while _state(pid) != "Z":  # noqa: ASYNC110 - another process's end
+            await asyncio.sleep(0.01)
+
+
+def _state(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+@in_loop
+async def test_output_input_and_exit_code_pass_through(rig):
+    exited, output = await rig.run("cat; echo err >&2; exit 3", stdin=b"in\n")
+    assert (exited.code, exited.cause, output) == (3, EndCause.EXITED, "in\nerr\n")
+
+
+@in_loop
+async def test_a_process_inherits_nothing_but_its_three_files(rig):
+    _, output = await rig.run("ls /proc/self/fd | wc -l; cat | wc -c; pwd")
+    fds, size, cwd = output.split()
+    assert int(fds) == 4  # the fourth is the directory that ls reads
+    assert size == "0"
+    assert cwd == str(rig._cwd)
+
+
+@in_loop
+async def test_a_process_has_its_own_session_and_no_signal_ignored(rig):
+    _, output = await rig.run(
+        "ps -o pid=,sid=,pgid= -p $$; grep SigIgn /proc/self/status; grep SigBlk /proc/self/status"
+    )
+    ids, ignored, blocked = output.splitlines()
+    assert len(set(ids.split())) == 1
+    assert int(ignored.split()[1], 16) & ~GLIBC_INTERNAL == 0
+    assert int(blocked.split()[1], 16) == 0
+
+
+@in_loop
+async def test_at_the_limit_term_then_kill(rig):
+    exited, output = await rig.run("trap 'echo term' TERM; while :; do sleep 0.05; done", limit=0.3, grace=0.5)
+    assert (exited.code, exited.cause) == (-9, EndCause.LIMIT)
+    assert output.endswith("term\n")
+
+
+@in_loop
+async def test_at_its_limit_a_stopped_process_gets_its_term_too(rig):
+    exited, _ = await rig.run("kill -STOP $$", limit=0.3, grace=30.0)
+    assert (exited.code, exited.cause) == (-15, EndCause.LIMIT)
+
+
+@in_loop
+async def test_without_renewals_the_lease_ends_the_process_in_time(rig):
+    began = boot_seconds()
+    exited, _ = await rig.run("trap '' TERM; while :; do sleep 0.05; done", lease=2.0, margin=1.0)
+    assert exited.cause is EndCause.LEASE
+    assert exited.at < began + 2.0
+
+
+@in_loop
+async def test_renewals_keep_a_process_alive(rig):
+    number, pipe = rig.sh("sleep 1.5; echo alive", lease=1.5, margin=0.5)
+    for _ in range(8):
+        rig.link.renew(boot_seconds())
+        await asyncio.sleep(0.2)
+    exited = await rig.notice(number, Exited)
+    with pipe:
+        assert (exited.code, pipe.read()) == (0, b"alive\n")
+
+
+async def refuses(rig, **terms):
+    number, pipe = rig.sh("echo never", **terms)
+    exited = await rig.notice(number, Exited)
+    with pipe:
+        assert (exited.code, exited.cause, pipe.read()) == (None, EndCause.LEASE, b"")
+
+
+@in_loop
+async def test_a_void_claim_is_not_started(rig):
+    await refuses(rig, start_before=boot_seconds())
+
+
+@in_loop
+async def test_nothing_starts_without_a_lease(rig):
+    await refuses(rig, renewed=boot_seconds() - 100)
+
+
+@in_loop
+async def test_a_kill_order_says_why(rig):
+    number, pipe = rig.sh("sleep 60")
+    await rig.notice(number, Spawned)
+    rig.link.kill(number, EndCause.STOPPED, 5.0)
+    exited = await rig.notice(number, Exited)
+    pipe.close()
+    assert (exited.code, exited.cause) == (-15, EndCause.STOPPED)
+
+
+@in_loop
+async def test_after_term_exit_0_is_no_success(rig):
+    number, pipe = await begun(rig, "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done")
+    rig.link.kill(number, EndCause.CANCELLED, 5.0)
+    exited = await rig.notice(number, Exited)
+    pipe.close()
+    assert (exited.code, exited.cause) == (0, EndCause.CANCELLED)
+
+
+@in_loop
+async def test_what_ended_before_its_term_has_ended_by_itself(rig):
+    number, pipe = await begun(rig, "echo ready; sleep 0.3")
+    spawned = await rig.notice(number, Spawned)
+    os.kill(rig.link.pid, signal.SIGSTOP)
+    await gone(spawned.pid)
+    rig.link.kill(number, EndCause.CANCELLED, 5.0)
+    os.kill(rig.link.pid, signal.SIGCONT)
+    exited = await rig.notice(number, Exited)
+    pipe.close()
+    assert (exited.code, exited.cause) == (0, EndCause.EXITED)
+
+
+@in_loop
+async def test_a_kill_said_again_sends_no_second_term_and_may_shorten_the_grace(rig):
+    number, pipe = await begun(rig, "trap 'echo term' TERM; echo ready; while :; do sleep 0.05; done")
+    for cause, grace in [(EndCause.CANCELLED, 60.0), (EndCause.CANCELLED, 90.0), (EndCause.STOPPED, 0.5)]:
+        rig.link.kill(number, cause, grace)
+    exited = await rig.notice(number, Exited)
+    with pipe:
+        assert (exited.code, exited.cause, pipe.read().split().count(b"term")) == (-9, EndCause.CANCELLED, 1)
+
+
+@in_loop
+async def test_without_a_grace_there_is_no_term(rig):
+    number, pipe = await begun(rig, "trap 'echo term' TERM; echo ready; while :; do sleep 0.05; done")
+    rig.link.kill(number, EndCause.CANCELLED, 0.0)
+    exited = await rig.notice(number, Exited)
+    with pipe:
+        assert (exited.code, exited.cause, pipe.read()) == (-9, EndCause.CANCELLED, b"")
+
+
+async def begun(rig, script):
+    """Once it has said its first word, which is read."""
+    number, pipe = rig.sh(script)
+    await asyncio.to_thread(pipe.readline)
+    return number, pipe
+
+
+@in_loop
+async def test_the_group_goes_with_its_leader(rig):
+    _, output = await rig.run("sleep 60 & echo $!")
+    await gone(int(output))
+
+
+@in_loop
+async def test_what_left_the_group_goes_with_its_leader_too(rig):
+    terms = {"limit": 60.0, "grace": 5.0, "lease": 60.0, "margin": 5.0, "start_before": boot_seconds() + 60}
+    marks = {"TIDEMILL_RUN_ID": "a@1", "TIDEMILL_FENCING_TOKEN": "1"}
+    script = "setsid sh -c 'echo $$; exec >/dev/null 2>&1; sleep 60' & sleep 0.2"
+    number, pipe = rig.spawn(("/bin/sh", "-c", script), terms, env=marks)
+    other, other_pipe = rig.spawn(
+        ("/bin/sh", "-c", "setsid sleep 60 & echo $!; sleep 60"), terms, env={**marks, "TIDEMILL_FENCING_TOKEN": "2"}
+    )
+    daemon = int(other_pipe.readline())
+    await rig.notice(number, Exited)
+    with pipe:
+        await gone(int(pipe.readline()))
+    assert _state(daemon) != "Z"
+    rig.link.kill(other, EndCause.STOPPED, 0.0)
+    await gone(daemon)
+    other_pipe.close()
+
+
+@in_loop
+async def test_a_process_that_cannot_be_spawned_is_refused(rig):
+    terms = {"limit": 60.0, "grace": 5.0, "lease": 60.0, "margin": 5.0, "start_before": boot_seconds() + 60}
+    number, pipe = rig.spawn(("/bin/sh", "-c", "a\0b"), terms)
+    pipe.close()
+    assert "null" in (await rig.notice(number, Refused)).reason
+
+
+@in_loop
+async def test_a_killed_supervisor_takes_the_leaders_with_it(rig):
+    number, pipe = await begun(rig, "echo ready; sleep 60")
+    spawned = await rig.notice(number, Spawned)
+    os.kill(rig.link.pid, signal.SIGKILL)
+    await rig.until(lambda: rig.died)
+    await gone(spawned.pid)
+    pipe.close()
+
+
+@in_loop
+async def test_a_supervisor_is_deaf_to_the_signals_of_a_terminal(rig):
+    await rig.run("true")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(rig.link.pid, number)
+    exited, _ = await rig.run("true")
+    assert exited.code == 0
+
+
+@in_loop
+async def test_many_processes_at_once_are_each_reported(rig):
+    pipes = [rig.sh(f"exit {n}") for n in range(60)]
+    for n, (number, pipe) in enumerate(pipes):
+        assert (await rig.notice(number, Exited)).code == n
+        pipe.close()
+
+
+def test_nothing_survives_an_executor_that_is_killed(tmp_path):
+    script = f"""
+import asyncio, os, sys
+from pathlib import Path
+from executors.clock import boot_seconds
+from executors.deadlines import Terms
+from executors.process import Spec, SupervisorLink, find_shim
+async def main():
+    link = SupervisorLink(on_notice=lambda n: None, on_death=lambda: None, command=find_shim())
+    terms = Terms(limit=60, grace=5, lease=60, margin=5, start_before=boot_seconds() + 60)
+    spec = Spec(argv=("/bin/sh", "-c", "sleep 60 & echo $$ $!; wait"), env={{}}, cwd=Path({str(tmp_path)!r}))
+    fd = link.spawn(1, spec, terms, boot_seconds(), None)
+    os.set_blocking(fd, True)
+    print(link.pid, os.read(fd, 100).decode(), flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as executor:
+        pids = [int(each) for each in executor.stdout.readline().split()]
+        executor.kill()
+    for pid in pids:
+        asyncio.run(gone(pid))

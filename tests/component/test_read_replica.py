@@ -1,0 +1,101 @@
+"""The commands against two databases: what only reads goes to the replica, what writes to the primary."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from connectors.migrate import migrate
+from schemas.settings import Connections
+from tidemill.cli import run
+from tidemill.place import connect_to_read
+
+JOB = """insert into tidemill.jobs (job_id, "binary", schedule) values (%s, 's3://bucket/key', '@daily')"""
+RUN = """insert into tidemill.runs
+             (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, version)
+         values ('shown@1', 'shown', 'default', 'scheduled', now(), now(), 'succeeded', 1, 1)"""
+ATTEMPT = """insert into tidemill.attempts
+                 (run_id, job_id, nominal_time, attempt, token, timeout_class, dispatched_at, ended_as, output)
+             values ('shown@1', 'shown', now(), 1, 1, '10s', now(), 'succeeded', 'shown')"""
+
+
+@pytest.fixture
+def primary(tables_dsn):
+    with psycopg.connect(tables_dsn, autocommit=True) as connection:
+        connection.execute(JOB, ("written",))
+        yield connection
+
+
+@pytest.fixture
+def replica(empty_dsn):
+    """Not the same rows, so that it can be told which one was asked."""
+    migrate(empty_dsn)
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute(JOB, ("shown",))
+        connection.execute("select tidemill.ensure_partitions(array[now()::date])")
+        connection.execute(RUN)
+        connection.execute(ATTEMPT)
+        connection.execute("insert into tidemill.problems values (now(), 1, 1, 't', 's', 1, 1, 'shown', 'a reason')")
+        yield connection
+
+
+@pytest.fixture
+def tidemill(primary, replica, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("TIDEMILL_POSTGRES_DSN", dsn_of(primary))
+    monkeypatch.setenv("TIDEMILL_POSTGRES_READ_DSN", dsn_of(replica))
+
+    def call(*arguments, code=0):
+        ended_with = run([*arguments, "--data", str(tmp_path)])
+        printed = capsys.readouterr()
+        assert ended_with == code, printed.err
+        return printed.out + printed.err
+
+    return call
+
+
+def dsn_of(connection):
+    return f"{connection.info.dsn} password={connection.info.password}"
+
+
+READERS = (
+    ("job", "list"),
+    ("job", "show", "shown"),
+    ("runs",),
+    ("show", "shown@1"),
+    ("explain", "shown@1"),
+    ("logs", "shown@1"),
+    ("problems",),
+)
+
+
+def test_what_only_reads_goes_to_the_replica_and_what_writes_to_the_primary(tidemill, primary, replica):
+    for reader in READERS:
+        assert "shown" in tidemill(*reader), reader
+    assert "daily" not in tidemill("next", "shown", "-n", "1")
+    tidemill("job", "pause", "written")
+    tidemill("run", "written", "--request-id", "r1")
+    tidemill("job", "put", "written", "--timeout", "90s")
+    assert primary.execute("select paused, timeout from tidemill.jobs").fetchall()[0][0] is True
+    assert primary.execute("select request_id from tidemill.requests").fetchall() == [("r1",)]
+    assert replica.execute("select count(*) from tidemill.requests").fetchone() == (0,)
+    assert "no job" in tidemill("job", "pause", "shown", code=1)
+
+
+def test_a_replica_that_does_not_answer_is_one_sentence_and_stops_no_writer(tidemill, monkeypatch):
+    monkeypatch.setenv("TIDEMILL_POSTGRES_READ_DSN", "postgresql://nobody@127.0.0.1:1/nothing")
+    for reader in READERS:
+        said = tidemill(*reader, code=1)
+        assert said.startswith("tidemill: the read replica (TIDEMILL_POSTGRES_READ_DSN) does not answer")
+        assert len(said.splitlines()) == 1
+    tidemill("job", "pause", "written")
+
+
+def test_without_a_replica_the_primary_is_read(tidemill, monkeypatch):
+    monkeypatch.delenv("TIDEMILL_POSTGRES_READ_DSN")
+    assert "written" in tidemill("job", "list")
+
+
+def test_a_connection_to_read_cannot_write(primary):
+    place = Connections(postgres_dsn=dsn_of(primary))
+    with connect_to_read(place) as reading, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        reading.execute("delete from tidemill.jobs")

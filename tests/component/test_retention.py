@@ -1,0 +1,282 @@
+"""Times to live, on a real Postgres and a real S3: what goes, what stays longer, what is archived before."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import psycopg
+import pytest
+
+from connectors.archive import archive_day
+from connectors.objects import Objects, ObjectsError
+from connectors.retention import LOCK_KEY, prune
+from connectors.settings import Archive, RetentionSettings
+from connectors.stopping import Stop
+from schemas.checkpoints import checkpoint_key
+from schemas.log_chunks import chunk_key
+from schemas.result import result_key
+from schemas.words import RunState
+from tests.servers import running_s3
+from tidemill.place import connect
+from tidemill.retention import Retention, retention
+
+TODAY = datetime.now(UTC).date()  # noqa: TID251 - times to live go by the clock of Postgres
+YOUNG, OLD, VERY_OLD = (TODAY - timedelta(days=days) for days in (3, 40, 100))
+WITHOUT_ARCHIVE = RetentionSettings()
+WITH_ARCHIVE = RetentionSettings(archive=Archive.JSONL)
+NOBODY_LISTENS = "http://127.0.0.1:1"
+
+
+@pytest.fixture(scope="module")
+def s3():
+    with running_s3() as place:
+        yield place
+
+
+@pytest.fixture
+def place(s3, tables_dsn, request):
+    bucket = request.node.originalname.replace("_", "-")[:60]
+    made = s3.model_copy(update={"postgres_dsn": tables_dsn, "s3_bucket": bucket})
+    Objects(made).make_bucket()
+    return made
+
+
+@pytest.fixture
+def store(place):
+    return Objects(place)
+
+
+@pytest.fixture
+def postgres(tables_dsn):
+    with psycopg.connect(tables_dsn, autocommit=True, options="-c TimeZone=UTC") as connection:
+        yield connection
+
+
+@pytest.fixture
+def add(postgres, place, store):
+    """A run of a day with one attempt and one transition; `logs` of them in S3."""
+
+    def make(day, name, state="succeeded", *, logs=0, at=None, output="hello", said_where=True):
+        postgres.execute("select tidemill.ensure_partitions(%s)", ([day],))
+        nominal = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+        at = at or nominal
+        postgres.execute(
+            """insert into tidemill.runs (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt,
+                   queued_at, finished_at, version)
+               values (%s, 'j', 'default', 'scheduled', %s, %s, %s, 1, %s, %s, 7)""",
+            (name, nominal, nominal, state, at, at),
+        )
+        uri = f"s3://{place.s3_bucket}/{chunk_key(name, 1, 0).rpartition('/')[0]}/" if logs and said_where else None
+        postgres.execute(
+            """insert into tidemill.attempts (run_id, nominal_time, job_id, attempt, token, timeout_class,
+                   dispatched_at, started_at, output, log_uri)
+               values (%s, %s, 'j', 1, 1, '10s', %s, %s, %s, %s)""",
+            (name, nominal, at, at, output, uri),
+        )
+        postgres.execute(
+            """insert into tidemill.transitions (run_id, nominal_time, job_id, version, at, state, attempt)
+               values (%s, %s, 'j', 7, %s, %s, 1)""",
+            (name, nominal, at, state),
+        )
+        for chunk in range(logs):
+            store.put(chunk_key(name, 1, chunk), b"a log\n")
+
+    return make
+
+
+def names(postgres, table="runs"):
+    return {row[0] for row in postgres.execute(f"select run_id from tidemill.{table}")}
+
+
+def partitions(postgres):
+    return {row[0] for row in postgres.execute("select child from tidemill.day_partitions()")}
+
+
+def objects(store, place, prefix):
+    return list(store.below(f"s3://{place.s3_bucket}/{prefix}"))
+
+
+def test_the_words_of_the_database_are_those_of_the_streams(postgres):
+    for state in RunState:
+        row = postgres.execute("select tidemill.is_open(%s)", (state.value,)).fetchone()
+        assert row == (not state.is_final,), state
+
+
+def test_a_day_is_first_reduced_to_its_failures_and_then_dropped(place, postgres, add):
+    for day, name in ((YOUNG, "young"), (OLD, "old"), (VERY_OLD, "very-old")):
+        for state in ("succeeded", "skipped", "failed", "timed_out", "dead"):
+            add(day, f"{name}.{state}", state)
+    add(OLD - timedelta(days=1), "a-day-without-failures")
+    done = prune(place, WITHOUT_ARCHIVE, Stop())
+    assert done.days == [str(VERY_OLD), str(OLD - timedelta(days=1)), str(OLD)]
+    kept = {f"young.{state}" for state in ("succeeded", "skipped", "failed", "timed_out", "dead")}
+    kept |= {f"old.{state}" for state in ("failed", "timed_out", "dead")}
+    for table in ("runs", "attempts", "transitions"):
+        assert names(postgres, table) == kept
+    days = {name.rpartition("_")[2] for name in partitions(postgres) if not name.startswith("problems")}
+    assert days == {f"{YOUNG:%Y%m%d}", f"{OLD:%Y%m%d}"}
+    assert prune(place, WITHOUT_ARCHIVE, Stop()).days == []
+    add(OLD, "written-late")
+    assert prune(place, WITHOUT_ARCHIVE, Stop()).days == [str(OLD)]
+    assert names(postgres) == kept
+
+
+def test_what_is_open_or_ran_only_lately_keeps_its_day(place, postgres, add):
+    add(VERY_OLD, "open", "retry_wait")
+    add(VERY_OLD, "beside-it")
+    add(OLD, "backfilled", at=datetime.now(UTC) - timedelta(days=1))  # noqa: TID251 - as above
+    assert prune(place, WITHOUT_ARCHIVE, Stop()).days == []
+    assert names(postgres) == {"open", "beside-it", "backfilled"}
+
+
+def test_nodes_go_no_later_than_their_dag_run_with_their_logs_before_them(place, postgres, store, add):
+    for whole, state in (("d#cancelled", "cancelled"), ("d#failed", "failed")):
+        add(OLD, whole, state)
+        for node_id in ("failed", "succeeded"):
+            add(OLD, f"{whole}/{node_id}", node_id, logs=1)
+    postgres.execute("update tidemill.runs set dag_id = 'd', node_id = nullif(split_part(run_id, '/', 2), '')")
+    done = prune(place, RetentionSettings(failed_log_ttl=timedelta(days=60)), Stop())
+    assert (done.days, done.logs, done.left) == ([str(OLD)], 3, [])
+    for table in ("runs", "attempts", "transitions"):
+        assert names(postgres, table) == {"d#failed", "d#failed/failed"}
+    assert prune(place, WITHOUT_ARCHIVE, Stop()).days == []
+
+
+def test_logs_go_before_their_runs_and_those_of_failures_later(place, postgres, store, add):
+    week, month = TODAY - timedelta(days=9), TODAY - timedelta(days=35)
+    add(YOUNG, "young", logs=1)
+    add(week, "job@1", logs=3)
+    add(week, "job@10", "failed", logs=2)
+    add(month, "job@2", "failed", logs=1)
+    add(week, "lost", "dead", logs=1, output=None, said_where=False)
+    add(month, "lost@2", "dead", logs=1, output=None, said_where=False)
+    assert prune(place, WITHOUT_ARCHIVE, Stop()).logs == 3
+    left = {uri.split("/")[4] for uri in objects(store, place, "logs")}
+    assert left == {"young", "job%4010", "lost"}
+    gone = postgres.execute("select run_id from tidemill.attempts where log_deleted_at is not null").fetchall()
+    assert {name for (name,) in gone} == {"job@1", "job@2", "lost@2"}
+    assert prune(place, WITHOUT_ARCHIVE, Stop()).logs == 0
+
+
+def test_the_checkpoints_of_runs_that_have_ended_go(place, postgres, store, add):
+    add(YOUNG, "job@1")
+    add(YOUNG, "job@1#open", "retry_wait")
+    add(YOUNG, "job#run/again", "failed")
+    kept = [checkpoint_key("job@1#open", 1), checkpoint_key("job#run/again", 2), checkpoint_key("not known yet", 1)]
+    kept += ["checkpoints/job%401/1.tar-half-written", "checkpoints/what-is-this"]
+    for key in (checkpoint_key("job@1", 0), checkpoint_key("job@1", 1), checkpoint_key("job#run/again", 1), *kept):
+        store.put(key, b"a checkpoint")
+    done = prune(place, WITHOUT_ARCHIVE, Stop())
+    assert (done.checkpoints, done.left) == (3, [])
+    assert objects(store, place, "checkpoints") == sorted(f"s3://{place.s3_bucket}/{key}" for key in kept)
+
+
+def test_the_results_of_runs_whose_rows_have_gone_go_once_they_are_old(place, store, add):
+    add(YOUNG, "dag@1/kept", "failed")
+    add(YOUNG, "dag@1/a b")
+    keys = [result_key(run_id, 7) for run_id in ("dag@1/kept", "dag@1/a b", "dag@1/nobody")]
+    for key in keys:
+        store.put(key, b"{}")
+    assert prune(place, WITHOUT_ARCHIVE, Stop()).results == 0
+    done = prune(place, RetentionSettings(history_ttl=timedelta(0)), Stop())
+    assert (done.days, done.results, done.left) == ([str(YOUNG)], 2, [])
+    assert objects(store, place, "results") == [f"s3://{place.s3_bucket}/{keys[0]}"]
+
+
+def test_exactly_what_goes_is_archived_and_archived_again_it_is_the_same(place, postgres, store, add):
+    for number in range(50):
+        add(OLD, f"run-{number}", "failed" if number % 10 == 0 else "succeeded")
+    for _ in range(2):
+        archive_day(postgres, store, "archive/", OLD, keep_failures=True)
+        found = objects(store, place, "archive")
+        assert len(found) == 3
+    assert prune(place, WITH_ARCHIVE, Stop()).days == [str(OLD)]
+    assert objects(store, place, "archive") == found
+    lines = {uri.split("/")[4]: gzip.decompress(store.read(uri)).splitlines() for uri in found}
+    assert set(lines) == {"runs", "attempts", "transitions"}
+    for table, rows in lines.items():
+        archived = {orjson.loads(row)["run_id"] for row in rows}
+        assert len(rows) == 45
+        assert archived | names(postgres, table) == {f"run-{number}" for number in range(50)}
+    prune(place, RetentionSettings(archive=Archive.JSONL, failed_history_ttl=timedelta(days=31)), Stop())
+    assert names(postgres) == set()
+    assert len(objects(store, place, "archive")) == 6
+
+
+def test_what_was_written_after_it_was_archived_stays(place, postgres, store, add):
+    add(OLD, "first")
+    mark = archive_day(postgres, store, "archive/", OLD, keep_failures=True)
+    add(OLD, "second")
+    (refusal,) = postgres.execute("select tidemill.prune_day(%s, true, %s)", (OLD, mark)).fetchone()
+    assert "was written to while it was archived" in refusal
+    assert names(postgres) == {"first", "second"}
+
+
+def test_without_s3_the_rest_is_done_nothing_is_lost_and_the_reason_is_noted(place, postgres, add):
+    add(OLD, "with-a-log", logs=1)
+    postgres.execute("update tidemill.heartbeat set at = clock_timestamp()")
+    postgres.execute(
+        """insert into tidemill.requests (request_id, job_id, created_at) values ('r', 'j', now() - interval '8 d')"""
+    )
+    away = place.model_copy(update={"s3_endpoint": NOBODY_LISTENS})
+    with pytest.raises(ObjectsError):
+        prune(away, WITHOUT_ARCHIVE, Stop())
+    assert names(postgres) == {"with-a-log"}
+    assert postgres.execute("select count(*) from tidemill.requests").fetchone() == (0,)
+    (failure, finished_at) = postgres.execute("select failure, finished_at from tidemill.retention").fetchone()
+    assert NOBODY_LISTENS in failure
+    assert finished_at is None
+    assert prune(place, WITHOUT_ARCHIVE, Stop()).days == [str(OLD)]
+    assert postgres.execute("select failure from tidemill.retention where finished_at is not null").fetchone() == (
+        None,
+    )
+
+
+def test_a_day_with_logs_is_never_dropped(postgres, add):
+    add(OLD, "with-a-log", logs=1)
+    (refusal,) = postgres.execute("select tidemill.prune_day(%s, false)", (OLD,)).fetchone()
+    assert "still has logs" in refusal
+
+
+def test_one_sink_at_a_time_and_readers_come_first(place, postgres, tables_dsn, add):
+    add(OLD, "old")
+    postgres.execute("select pg_advisory_lock(%s)", (LOCK_KEY,))
+    assert prune(place, WITHOUT_ARCHIVE, Stop()) is None
+    postgres.execute("select pg_advisory_unlock(%s)", (LOCK_KEY,))
+    with psycopg.connect(tables_dsn) as reader:
+        reader.execute("select count(*) from tidemill.runs")  # and its transaction stays open
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            prune(place, WITHOUT_ARCHIVE, Stop())
+        assert names(postgres) == {"old"}
+    assert prune(place, WITHOUT_ARCHIVE, Stop()).days == [str(OLD)]
+
+
+def test_sinks_that_begin_together_do_the_work_once(place, postgres, add):
+    for days in range(31, 41):
+        add(TODAY - timedelta(days=days), f"run-{days}")
+    done = []
+    threads = [threading.Thread(target=lambda: done.append(prune(place, WITHOUT_ARCHIVE, Stop()))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(day for each in done if each for day in each.days) == sorted(
+        str(TODAY - timedelta(days=days)) for days in range(31, 41)
+    )
+    assert names(postgres) == set()
+
+
+def test_what_is_kept_and_how_the_last_round_went_can_be_asked(place, add):
+    with connect(place.postgres_dsn) as asking:
+        assert retention(asking) == Retention(
+            oldest_day=None, days=0, began_at=None, finished_at=None, next_at=None, failure=None
+        )
+        add(YOUNG, "young")
+        prune(place, WITHOUT_ARCHIVE, Stop())
+        known = retention(asking)
+    assert (known.oldest_day, known.days, known.failure) == (YOUNG, 1, None)
+    assert known.next_at - known.began_at == WITHOUT_ARCHIVE.retention_interval
+    assert known.finished_at >= known.began_at

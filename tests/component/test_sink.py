@@ -1,0 +1,257 @@
+"""The sink as a process, on a real Kafka and a real Postgres: whatever happens, the tables say what the topic says."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+from connectors.topics import create
+from schemas.codec import encode
+from schemas.ids import RunId
+from schemas.partition import partition_of
+from schemas.topics import DEADLETTER, STATUS
+from tests.kafka_node import running_kafka
+from tests.sink_bench import EXIT_SECONDS, FLUSH_SECONDS, SinkBench
+from tests.statuses import histories, last_of_each
+from tests.waiting import eventually
+
+MANY_RUNS = 3_000
+"""About 10,000 records."""
+KILLS = 3
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def bootstrap():
+    with running_kafka() as address:
+        yield address
+
+
+@pytest.fixture
+def bench(bootstrap, tables_dsn, tmp_path):
+    found = SinkBench(bootstrap, tables_dsn, f"sink{next(_numbers)}.", tmp_path)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def another_bench(bootstrap, empty_migrated_dsn, tmp_path_factory):
+    found = SinkBench(bootstrap, empty_migrated_dsn, f"sink{next(_numbers)}.", tmp_path_factory.mktemp("another"))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def empty_migrated_dsn(empty_dsn):
+    from connectors.migrate import migrate  # noqa: PLC0415 - only here
+
+    migrate(empty_dsn)
+    return empty_dsn
+
+
+def one_status(run=0, **changes):
+    status = list(last_of_each(histories(run + 1)).values())[run]
+    return msgspec.structs.replace(status, **changes)
+
+
+def runs_in(bench):
+    return dict(bench.database.execute("select run_id, version from tidemill.runs").fetchall())
+
+
+def test_killed_in_between_replayed_and_compacted_the_tables_are_the_same(bench, another_bench):
+    history = list(histories(MANY_RUNS))
+    count = bench.produce(history)
+    assert count > 9_000
+    for kill in range(1, KILLS + 1):
+        process = bench.start()
+        bench.wait_for(count * kill // (KILLS + 2))
+        process.kill()
+        process.wait(EXIT_SECONDS)
+    bench.start()
+    bench.wait_for(count)
+    tables = bench.tables()
+    expected = last_of_each(iter(history))
+    assert runs_in(bench) == {run_id: status.version for run_id, status in expected.items()}
+    assert len(tables["attempts"]) == sum(len(status.attempts) for status in expected.values())
+    assert len(tables["transitions"]) == sum(len(status.transitions) for status in expected.values())
+
+    bench.processes[-1].kill()
+    bench.processes[-1].wait(EXIT_SECONDS)
+    bench.forget_offsets()
+    bench.start()
+    bench.wait_for(count)
+    assert bench.tables() == tables, "replayed from zero over the same tables"
+
+    another_bench.start()
+    another_bench.wait_for(another_bench.produce(expected.values()))
+    assert another_bench.tables() == tables, "only the last record of each run was left"
+
+
+def test_an_older_version_changes_nothing(bench):
+    newer = one_status(version=9, reason="newer")
+    bench.start()
+    bench.wait_for(bench.produce([newer]))
+    tables = bench.tables()
+    bench.wait_for(1 + bench.produce([msgspec.structs.replace(newer, version=8, reason="older")]))
+    assert bench.tables() == tables
+
+
+def test_a_frozen_sink_that_wakes_up_changes_nothing(bench):
+    count = bench.produce(histories(MANY_RUNS))
+    frozen = bench.start()
+    bench.wait_for(1)
+    frozen.send_signal(signal.SIGSTOP)
+    bench.database.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tidemill-sink'"
+    )
+    bench.start()
+    bench.wait_for(count)
+    tables = bench.tables()
+    offsets = bench.consumed()
+    frozen.send_signal(signal.SIGCONT)
+    eventually(lambda: "sink_interrupted" in bench.said(), what=bench.said)
+    more = bench.produce([one_status(version=10_000_000)])
+    bench.wait_for(offsets + more)
+    assert bench.consumed() == offsets + more
+    assert len(bench.tables()["runs"]) == len(tables["runs"])
+
+
+def test_two_sinks_at_once_write_everything_once(bench):
+    bench.start()
+    bench.start()
+    history = list(histories(MANY_RUNS // 3))
+    bench.wait_for(bench.produce(history))
+    assert runs_in(bench) == {run_id: status.version for run_id, status in last_of_each(iter(history)).items()}
+    assert bench.consumed() == len(history)
+
+
+def test_a_lost_connection_loses_nothing(bench):
+    history = list(histories(MANY_RUNS // 3))
+    count = bench.produce(history)
+    bench.start()
+    for part in (1, count // 3, count // 2):
+        bench.wait_for(part)
+        bench.database.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tidemill-sink'"
+        )
+    bench.wait_for(count)
+    assert runs_in(bench) == {run_id: status.version for run_id, status in last_of_each(iter(history)).items()}
+
+
+def test_what_cannot_be_understood_or_stored_is_a_problem_and_stops_nothing(bench):
+    impossible = one_status(0, exit_code=2**40)
+    with_nul = one_status(1, reason="a\x00b")
+    good = one_status(2)
+    records = [(each.job_id, each.run_id, encode(each)) for each in (impossible, with_nul, good)]
+    nonsense = [("job-0", "job-0@x", b"{"), ("job-0", "job-0@x", b'{"run_id": "x"}'), ("job-0", "gone", None)]
+    bench.start()
+    bench.wait_for(bench.produce_raw([*nonsense, *records]))
+    assert set(runs_in(bench)) == {with_nul.run_id, good.run_id}
+    problems = bench.database.execute("select reason, source_topic, owner from tidemill.problems").fetchall()
+    reasons = sorted(reason for reason, _, _ in problems)
+    assert len(reasons) == 3
+    assert reasons[0].startswith('Postgres refused it: value "1099511627776"')
+    assert reasons[1].startswith("is no RunStatus")
+    assert reasons[2].startswith("is not JSON")
+    assert {topic for _, topic, _ in problems} == {bench.connections.topic(STATUS)}
+
+
+def test_dead_letters_are_shown_with_their_source_and_once(bench):
+    producer = Producer(bench.connections.kafka())
+    headers = {"source_topic": "x.cdc", "source_partition": "3", "source_offset": "42", "reason": "is not JSON"}
+    producer.produce(bench.connections.topic(DEADLETTER), b"{oops", key="nightly", headers=headers)
+    assert producer.flush(FLUSH_SECONDS) == 0
+    process = bench.start()
+    bench.wait_for(1)
+    query = "select source_topic, source_partition, source_offset, owner, reason, record from tidemill.problems"
+    row = ("x.cdc", 3, 42, "nightly", "is not JSON", "{oops")
+    assert bench.database.execute(query).fetchall() == [row]
+    process.kill()
+    process.wait(EXIT_SECONDS)
+    bench.forget_offsets()
+    bench.start()
+    bench.wait_for(1)
+    assert bench.database.execute(query).fetchall() == [row]
+
+
+def test_records_of_aborted_transactions_are_never_seen(bench):
+    status = one_status()
+    topic, partition = bench.connections.topic(STATUS), partition_of(status.job_id, bench.connections.partitions)
+    producer = Producer(bench.connections.kafka(transactional_id="owner"))
+    producer.init_transactions()
+    producer.begin_transaction()
+    producer.produce(
+        topic, encode(msgspec.structs.replace(status, run_id=RunId("aborted"))), key="aborted", partition=partition
+    )
+    assert producer.flush(FLUSH_SECONDS) == 0
+    producer.abort_transaction()
+    bench.start()
+    bench.produce([status])
+    eventually(lambda: runs_in(bench), what=bench.said)
+    assert set(runs_in(bench)) == {status.run_id}
+
+
+def test_a_topic_that_was_made_anew_is_read_from_its_beginning(bench):
+    process = bench.start()
+    bench.wait_for(bench.produce(histories(50)))
+    process.terminate()
+    assert process.wait(EXIT_SECONDS) == 0
+    admin = AdminClient(bench.connections.kafka())
+    (future,) = admin.delete_topics([bench.connections.topic(STATUS)]).values()
+    future.result(FLUSH_SECONDS)
+    gone = bench.connections.topic(STATUS)
+    eventually(lambda: gone not in admin.list_topics(timeout=FLUSH_SECONDS).topics, what="the topic's end")
+    create(bench.connections)
+    bench.start()
+    bench.produce([one_status(60)])
+    eventually(lambda: one_status(60).run_id in runs_in(bench), what=bench.said)
+
+
+def test_on_sigterm_the_sink_ends_well_and_soon(bench):
+    process = bench.start()
+    bench.wait_for(bench.produce(histories(10)))
+    process.terminate()
+    assert process.wait(EXIT_SECONDS) == 0
+
+
+def test_old_days_are_pruned(bench):
+    long_ago = datetime.now(UTC) - timedelta(days=40)  # noqa: TID251 - pruning goes by the clock of Postgres
+    bench.produce(histories(3, start=long_ago))
+    bench.produce(histories(3, start=datetime.now(UTC)))  # noqa: TID251 - as above
+    bench.start(TIDEMILL_RETENTION_INTERVAL="PT0.2S", TIDEMILL_HISTORY_TTL="P30D")
+    bench.wait_for(18)
+    eventually(lambda: len(runs_in(bench)) == 3, what=bench.said)
+
+
+def test_an_idle_sink_shows_a_status_within_a_blink(bench):
+    bench.start()
+    bench.wait_for(bench.produce([one_status(0)]))
+    seconds = []
+    for number in range(1, 41):
+        status = one_status(number)
+        bench.produce([status])
+        produced = time.monotonic()
+        eventually(lambda run_id=status.run_id: run_id in runs_in(bench), what=bench.said)
+        seconds.append(time.monotonic() - produced)
+    median = sorted(seconds)[len(seconds) // 2]
+    print(f"status to row, p50: {median * 1000:.0f} ms")
+    assert median < 0.5
+
+
+def test_what_a_run_was_before_it_was_asked_to_run_again_stays(bench):
+    last = one_status()
+    born = msgspec.structs.replace(last.transitions[0], version=last.version + 10)
+    again = one_status(version=born.version, rerun_id="again", transitions=(born,), attempts=())
+    count = bench.produce([last, again])
+    bench.start()
+    bench.wait_for(count)
+    tables = bench.tables()
+    assert len(tables["transitions"]) == len(last.transitions) + 1
+    assert len(tables["attempts"]) == len(last.attempts)

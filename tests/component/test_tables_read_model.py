@@ -1,0 +1,96 @@
+"""Requests, the partitions of the read model, pruning, and what the connector captures."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+import pytest
+
+DAY = date(2026, 3, 29)
+
+
+def partitions(tables):
+    query = """select relname from pg_class join pg_inherits on inhrelid = pg_class.oid
+               where inhparent = 'tidemill.runs'::regclass order by 1"""
+    return [row[0] for row in tables.execute(query)]
+
+
+def add_run(tables, day, state="succeeded"):
+    tables.execute(
+        """insert into tidemill.runs
+               (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, version)
+           values (%s, 'j', 'default', 'scheduled', %s, %s, %s, 1, 1)""",
+        (f"j@{day}", *[datetime(day.year, day.month, day.day, 23, 59, 59, 999_000, tzinfo=UTC)] * 2, state),
+    )
+
+
+def test_a_request_is_placed_by_its_job_and_timed_by_the_database(tables):
+    row = tables.execute(
+        """insert into tidemill.requests (request_id, job_id, run_at, owner, created_at)
+           values ('r', 'j', '2026-01-01T00:00:00.0001Z', 'somebody else', now() + interval '1 day')
+           returning kind, owner, run_at, created_at <= clock_timestamp()"""
+    ).fetchone()
+    assert row == ("run", "j", datetime(2026, 1, 1, 0, 0, 0, 1000, tzinfo=UTC), True)
+
+
+def test_the_same_request_again_is_a_conflict_or_nothing(tables):
+    insert = "insert into tidemill.requests (request_id, job_id) values ('r', 'j')"
+    tables.execute(insert)
+    assert tables.execute(insert + " on conflict do nothing").rowcount == 0
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        tables.execute(insert)
+
+
+def test_pruning_requests_keeps_those_for_later_and_waits_for_their_capture(tables):
+    tables.execute("update tidemill.heartbeat set at = now() - interval '2 days'")
+    tables.execute(
+        """insert into tidemill.requests (request_id, job_id, run_at, created_at) values
+           ('old', 'j', null, now() - interval '8 days'), ('new', 'j', null, now()),
+           ('later', 'j', now() + interval '1 day', now() - interval '8 days')"""
+    )
+    assert tables.execute("select tidemill.prune_requests('7 days')").fetchone()[0] == 0, "nobody captures"
+    tables.execute("update tidemill.heartbeat set at = now()")
+    assert tables.execute("select tidemill.prune_requests('7 days')").fetchone()[0] == 1
+    kept = tables.execute("select request_id from tidemill.requests order by 1").fetchall()
+    assert kept == [("later",), ("new",)]
+
+
+def test_days_get_their_partitions_once_in_every_table(tables):
+    for _ in range(2):
+        tables.execute("select tidemill.ensure_partitions(%s)", ([DAY, DAY, DAY + timedelta(days=1)],))
+    assert partitions(tables) == ["runs_20260329", "runs_20260330"]
+    add_run(tables, DAY)
+    found = tables.execute("select relname from pg_class join tidemill.runs on runs.tableoid = pg_class.oid").fetchone()
+    assert found == ("runs_20260329",)
+
+
+def test_a_day_is_a_day_of_utc_whatever_the_session_thinks(tables):
+    tables.execute("set local timezone = 'Pacific/Apia'")
+    tables.execute("select tidemill.ensure_partitions(%s)", ([DAY],))
+    add_run(tables, DAY)
+    with pytest.raises(psycopg.errors.CheckViolation, match="no partition"):
+        add_run(tables, DAY + timedelta(days=1))
+
+
+def test_a_reader_is_not_waited_for_when_a_partition_is_made(tables_dsn):
+    with psycopg.connect(tables_dsn) as reader, psycopg.connect(tables_dsn, autocommit=True) as sink:
+        reader.execute("select count(*) from tidemill.runs")  # and its transaction stays open
+        sink.execute("set lock_timeout = '2s'")
+        sink.execute("select tidemill.ensure_partitions(%s)", ([DAY],))
+        assert partitions(sink) == ["runs_20260329"]
+
+
+def test_the_connector_captures_definitions_requests_and_the_heartbeat(tables):
+    found = tables.execute(
+        "select tablename from pg_publication_tables where pubname = 'tidemill' order by 1"
+    ).fetchall()
+    assert found == [("definitions",), ("heartbeat",), ("requests",)]
+    flags = "select pubinsert, pubupdate, pubdelete, pubtruncate from pg_publication where pubname = 'tidemill'"
+    assert tables.execute(flags).fetchone() == (True, True, False, False)
+
+
+def test_the_heartbeat_is_one_row_that_can_be_updated(tables):
+    assert tables.execute("update tidemill.heartbeat set at = clock_timestamp()").rowcount == 1
+    with pytest.raises(psycopg.errors.CheckViolation):
+        tables.execute("insert into tidemill.heartbeat values (2, now())")

@@ -1,0 +1,251 @@
+"""A bad row is refused in the writer's transaction, with a sentence that names column, value and what is allowed."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from psycopg import sql
+
+GOOD = {"job_id": "nightly", "binary": "s3://tidemill/examples/hello.sh"}
+BIG = "x" * 40_000
+
+JOBS = [
+    ({"job_id": ""}, 'job_id is ""'),
+    ({"job_id": None}, "job_id is null"),
+    ({"job_id": "a@b"}, 'job_id is "a@b": an id has 1 to 200 characters, no control characters and none of @ # / ~'),
+    ({"job_id": "a#b"}, 'job_id is "a#b"'),
+    ({"job_id": "a/b"}, 'job_id is "a/b"'),
+    ({"job_id": "a~b"}, 'job_id is "a~b"'),
+    ({"job_id": "a\tb"}, "no control characters"),
+    ({"job_id": "a\x85b"}, "no control characters"),
+    ({"job_id": "a\u200bb"}, "no control characters"),
+    ({"job_id": "x" * 201}, "(201 characters)"),
+    ({"tenant": "a/b"}, 'tenant is "a/b"'),
+    ({"schedule": "61 * * * *"}, 'schedule is "61 * * * *": minute "61" is out of range: write a number from 0 to 59'),
+    ({"schedule": "30 2 31 2 *"}, "it never fires"),
+    ({"schedule": ""}, "null means only on request"),
+    ({"timezone": "Europe/berlin"}, 'timezone is "Europe/berlin": did you mean "Europe/Berlin"?'),
+    ({"timezone": "CEST"}, 'timezone is "CEST": A time zone is a name of the IANA database'),
+    ({"timezone": "localtime"}, 'timezone is "localtime"'),
+    ({"timezone": "posix/UTC"}, 'timezone is "posix/UTC"'),
+    ({"timezone": "UTC+1"}, 'timezone is "UTC+1"'),
+    ({"timezone": None}, "timezone is null"),
+    ({"binary": None}, "binary is null: it must be s3://bucket/key"),
+    ({"binary": "/bin/true"}, 'binary is "/bin/true": it must be s3://bucket/key'),
+    ({"binary": "s3://ab/key"}, "a bucket has 3 to 63"),
+    ({"binary": "s3://bucket/"}, "it must be s3://bucket/key"),
+    ({"binary": "s3://Bucket/key"}, "it must be s3://bucket/key"),
+    ({"binary": f"s3://{'b' * 64}/key"}, "it must be s3://bucket/key"),
+    ({"sha256": "ABC"}, 'sha256 is "ABC": it must be 64 lower-case hexadecimal digits'),
+    ({"sha256": "A" * 64}, "64 lower-case"),
+    ({"args": {}}, "args is"),
+    ({"args": ["a", 1]}, 'args is "["a", 1]": it must be a JSON array of strings'),
+    ({"args": [BIG]}, "args has 40004 bytes as JSON: at most 32 KB"),
+    ({"env": []}, "it must be a JSON object of strings"),
+    ({"env": {"A": 1}}, "it must be a JSON object of strings"),
+    ({"env": {"A": BIG}}, "at most 32 KB"),
+    ({"env": {"1A": "x"}}, 'env is "1A": the name of a variable'),
+    ({"env": {"": "x"}}, "the name of a variable"),
+    ({"env": {"TIDEMILL_RUN_ID": "x"}}, "does not begin with TIDEMILL_"),
+    ({"payload": "x" * 262_144}, "payload has 262146 bytes as JSON: at most 256 KB"),
+    ({"timeout": "0 s"}, 'timeout is "00:00:00": it must be positive'),
+    ({"timeout": "-1 s"}, 'timeout is "-00:00:01": it must be positive'),
+    ({"timeout": "1 month"}, 'timeout is "1 mon": a month or a year has no fixed length'),
+    ({"timeout": "1 year"}, "a month or a year has no fixed length"),
+    ({"timeout": "1.5 ms"}, "the finest unit of a duration is the millisecond"),
+    ({"timeout": "367 days"}, "at most 366 days"),
+    ({"timeout": "infinity"}, 'timeout is "infinity": it must be a duration'),
+    (
+        {"timeout_class": "1 hour"},
+        'timeout_class is "1 hour": it must be a number of seconds, minutes or hours such as',
+    ),
+    ({"timeout_class": "0s"}, "timeout_class is"),
+    ({"max_attempts": 0}, 'max_attempts is "0": allowed are numbers from 1 to 1000'),
+    ({"max_attempts": None}, "max_attempts is null"),
+    ({"initial_interval": "0 s"}, "initial_interval is"),
+    ({"backoff_coefficient": 0.5}, "backoff_coefficient is"),
+    ({"backoff_coefficient": float("nan")}, 'backoff_coefficient is "NaN"'),
+    ({"initial_interval": "2 min"}, 'max_interval is "00:01:00": it must not be shorter than initial_interval'),
+    ({"retry_jitter": 1.1}, 'retry_jitter is "1.1": allowed are numbers from 0 to 1'),
+    ({"non_retryable_exit_codes": [0]}, "a list of exit codes from 1 to 255"),
+    ({"non_retryable_exit_codes": [256]}, "a list of exit codes from 1 to 255"),
+    ({"max_infra_retries": -1}, 'max_infra_retries is "-1"'),
+    ({"max_retry_duration": "0 s"}, 'max_retry_duration is "00:00:00": it must be positive'),
+    ({"promote": None}, "promote is null: allowed are true and false"),
+    ({"overlap_policy": "queue"}, 'overlap_policy is "queue": allowed are skip, buffer_one, buffer_all, cancel_other,'),
+    ({"buffer_limit": 0}, 'buffer_limit is "0": allowed are numbers from 1 to 10000'),
+    ({"overlap_policy": "allow_all", "concurrency_limit": 0}, 'concurrency_limit is "0": allowed are numbers from 1'),
+    ({"concurrency_limit": 2}, 'concurrency_limit is "2": only overlap_policy allow_all has it'),
+    ({"cancel_grace": "-1 s"}, 'cancel_grace is "-00:00:01": it must not be negative'),
+    ({"on_delete": "kill"}, 'on_delete is "kill": allowed are finish, cancel'),
+    ({"catchup_policy": "Latest"}, 'catchup_policy is "Latest": allowed are skip, latest, all'),
+    ({"catchup_window": "0 s"}, "catchup_window is"),
+    ({"catchup_after_pause": "newest"}, 'catchup_after_pause is "newest": allowed are skip, latest, all'),
+    ({"misfire_grace": "-1 s"}, "misfire_grace is"),
+    ({"start_deadline": "0 s"}, 'start_deadline is "00:00:00": it must be positive'),
+    ({"jitter": "-1 s"}, 'jitter is "-00:00:01": it must not be negative'),
+    ({"dst_gap": "jump"}, 'dst_gap is "jump": allowed are shift, skip'),
+    ({"dst_fold": "twice"}, 'dst_fold is "twice": allowed are first, second, both'),
+    ({"max_runs": 0}, 'max_runs is "0": allowed are numbers from 1 to 2147483647'),
+    ({"pause_on_failure": 1001}, 'pause_on_failure is "1001": allowed are numbers from 1 to 1000'),
+    ({"resumed_at": "infinity"}, 'resumed_at is "infinity"'),
+    ({"paused": None}, "paused is null: allowed are true and false"),
+    ({"paused_note": "x" * 1001}, "a note has at most 1000 characters"),
+    ({"starts_at": "infinity"}, 'starts_at is "infinity": it must be a time from 1970 to 2199'),
+    ({"ends_at": "1969-01-01T00:00:00Z"}, "it must be a time from 1970 to 2199"),
+    ({"starts_at": "2026-01-01T00:00:00Z", "ends_at": "2026-01-01T00:00:00Z"}, "it must be later than starts_at"),
+]
+
+REQUESTS = [
+    ({"request_id": "a#b"}, 'request_id is "a#b": an id has 1 to 200 characters'),
+    ({"request_id": ""}, 'request_id is ""'),
+    ({"request_id": None}, "request_id is null"),
+    ({"job_id": "a@b"}, 'job_id is "a@b"'),
+    ({"job_id": None}, "job_id is null"),
+    ({"kind": "stop"}, 'kind is "stop": allowed are run, cancel, terminate, rerun'),
+    ({"run_id": "nightly#r0"}, 'run_id is "nightly#r0": kind run has none'),
+    ({"kind": "rerun"}, "run_id is null: kind rerun needs the run"),
+    ({"kind": "cancel", "run_at": "2030-01-01"}, "only kind run has it"),
+    ({"kind": "cancel", "payload": {"a": 1}}, "only kinds run, rerun and mark have it"),
+    ({"kind": "cancel", "run_id": "other#r0"}, 'job_id is "nightly": run other#r0 is one of other'),
+    ({"kind": "cancel", "run_id": "nightly"}, 'run_id is "nightly": a run id is <job_id>@<nominal time>'),
+    ({"kind": "cancel", "note": "x" * 1001}, "a note has at most 1000 characters"),
+    ({"run_at": "infinity"}, 'run_at is "infinity": it must be a time from 1970 to 2199'),
+    ({"payload": "x" * 262_144}, "payload has 262146 bytes as JSON: at most 256 KB"),
+]
+
+
+def insert(tables, table, row):
+    columns = sql.SQL(", ").join(map(sql.Identifier, row))
+    holes = sql.SQL(", ").join(sql.Placeholder() * len(row))
+    statement = sql.SQL("insert into tidemill.{} ({}) values ({})").format(sql.Identifier(table), columns, holes)
+    tables.execute(statement, [_plain(column, value) for column, value in row.items()])
+
+
+def _plain(column, value):
+    return json.dumps(value) if column in {"args", "env", "payload"} else value
+
+
+@contextmanager
+def refused(fragment):
+    with pytest.raises(psycopg.errors.CheckViolation) as caught:
+        yield
+    assert fragment in caught.value.diag.message_primary
+
+
+@pytest.mark.parametrize(("change", "fragment"), JOBS)
+def test_a_bad_job_is_refused(tables, change, fragment):
+    with refused(fragment):
+        insert(tables, "jobs", GOOD | change)
+
+
+@pytest.mark.parametrize(("change", "fragment"), JOBS)
+def test_a_change_for_the_worse_is_refused(tables, change, fragment):
+    insert(tables, "jobs", GOOD)
+    assignments = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(column)) for column in change)
+    with refused(fragment):
+        tables.execute(
+            sql.SQL("update tidemill.jobs set {}").format(assignments),
+            [_plain(column, value) for column, value in change.items()],
+        )
+
+
+@pytest.fixture
+def ended_run(tables):
+    """The id of a run that failed at its second attempt, of a request with a payload, and of one that is running."""
+    insert(tables, "requests", {"request_id": "r0", "job_id": "nightly", "payload": {"day": 1}})
+    tables.execute("select tidemill.ensure_partitions(array['2026-03-01'::date])")
+    tables.execute(
+        """insert into tidemill.runs
+        (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, request_id, version) values
+        ('nightly#r0', 'nightly', 'default', 'requested', '2026-03-01', '2026-03-01', 'failed', 2, 'r0', 9),
+        ('nightly#r1', 'nightly', 'default', 'requested', '2026-03-01', '2026-03-01', 'running', 1, 'r1', 9)"""
+    )
+    return "nightly#r0"
+
+
+def test_a_run_that_has_ended_can_be_asked_to_run_again(tables, ended_run):
+    insert(tables, "requests", {"request_id": "again", "kind": "rerun", "run_id": ended_run})
+    query = "select owner, job_id, nominal_time = '2026-03-01', attempt, payload from tidemill.requests"
+    found = tables.execute(query + " where request_id = 'again'").fetchone()
+    assert found == ("nightly", "nightly", True, 2, {"day": 1})
+
+
+def test_a_run_whose_request_is_gone_needs_its_payload_to_run_again(tables, ended_run):
+    tables.execute("update tidemill.runs set request_id = 'pruned' where run_id = %s", [ended_run])
+    with refused("request pruned is no row any more, or came by topic: give its payload"), tables.transaction():
+        insert(tables, "requests", {"request_id": "again", "kind": "rerun", "run_id": ended_run})
+    insert(tables, "requests", {"request_id": "again", "kind": "rerun", "run_id": ended_run, "payload": [7]})
+    assert tables.execute("select payload from tidemill.requests where request_id = 'again'").fetchone() == ([7],)
+
+
+@pytest.mark.parametrize(
+    ("run_id", "fragment"), [("nightly#r1", "it is running; only what has ended"), ("a#b", "there is no such run")]
+)
+def test_what_has_not_ended_cannot_run_again(tables, ended_run, run_id, fragment):
+    with refused(fragment):
+        insert(tables, "requests", {"request_id": "again", "kind": "rerun", "run_id": run_id})
+
+
+@pytest.mark.parametrize("kind", ["cancel", "terminate"])
+def test_a_run_or_all_runs_of_a_job_can_be_told_to_stop(tables, kind):
+    insert(tables, "requests", {"request_id": "r1", "kind": kind, "run_id": "nightly@2026-03-01T00:00:00Z"})
+    insert(tables, "requests", {"request_id": "r2", "kind": kind, "job_id": "nightly", "note": "enough"})
+    assert {each for (each,) in tables.execute("select owner from tidemill.requests")} == {"nightly"}
+
+
+@pytest.mark.parametrize(("change", "fragment"), REQUESTS)
+def test_a_bad_request_is_refused(tables, change, fragment):
+    with refused(fragment):
+        insert(tables, "requests", {"request_id": "r1", "job_id": "nightly"} | change)
+
+
+def test_the_error_names_the_column_for_programs_too(tables):
+    with pytest.raises(psycopg.errors.CheckViolation) as caught:
+        insert(tables, "jobs", GOOD | {"dst_gap": "jump"})
+    assert (caught.value.diag.schema_name, caught.value.diag.column_name) == ("tidemill", "dst_gap")
+
+
+GENEROUS = {
+    "job_id": "Übung 7, Ärger",
+    "schedule": " */5  * * * mon-fri ",
+    "timezone": "Australia/Lord_Howe",
+    "sha256": "0123456789abcdef" * 4,
+    "args": ["--fast", ""],
+    "env": {"MODE": "fast", "_x1": "secret:token"},
+    "payload": [None, {"a": None}],
+    "timeout": "2 days 00:00:00.5",
+    "timeout_class": "24h",
+    "jitter": "0",
+    "non_retryable_exit_codes": [2, 255],
+    "dst_fold": "both",
+    "starts_at": "2026-01-01T00:00:00+02:00",
+    "ends_at": "2199-12-31T00:00:00Z",
+}
+
+
+def test_a_good_row_is_taken(tables):
+    insert(tables, "jobs", GOOD | GENEROUS)
+
+
+SENTENCES = {
+    "truncate tidemill.jobs": "TRUNCATE of tidemill.jobs is refused: it would remove jobs without a version",
+    "truncate tidemill.requests": "TRUNCATE of tidemill.requests is refused",
+    "truncate tidemill.definitions": "TRUNCATE of tidemill.definitions is refused: it is the history",
+    "update tidemill.requests set payload = '1'": "UPDATE of tidemill.requests is refused: a request is accepted once",
+    "delete from tidemill.requests": "DELETE of tidemill.requests is refused: a request is accepted once",
+    "update tidemill.definitions set deleted = true": "UPDATE of tidemill.definitions is refused: it is the history",
+    "delete from tidemill.definitions": "DELETE of tidemill.definitions is refused: it is the history",
+    "insert into tidemill.definitions values ('j', 'job', 1, now(), true)": "triggers append to it; write to",
+}
+
+
+@pytest.mark.parametrize(("statement", "sentence"), SENTENCES.items())
+def test_what_must_not_be_done_to_a_table_is_refused(tables, statement, sentence):
+    insert(tables, "jobs", GOOD)
+    insert(tables, "requests", {"request_id": "r1", "job_id": "nightly"})
+    with refused(sentence):
+        tables.execute(statement)

@@ -1,0 +1,93 @@
+"""A DAG on the simulated log, with an executor that ends what is dispatched, and orders as the table completes them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import orjson
+from simulated import Log, ended, started
+
+from schemas.codec import encode
+from schemas.dag import NodeSpec
+from schemas.heartbeat import ExecutorState, Heartbeat, Window
+from schemas.ids import dag_run_of
+from schemas.request import NodeEnd
+from streams.core.inputs import HeartbeatHeard
+from streams.owner.owner import Owner
+from streams.owner.records import InRecord
+
+
+def node(node_id: str, *depends_on: str, **fields: object) -> NodeSpec:
+    return NodeSpec(node_id=node_id, binary="s3://tidemill/x", depends_on=depends_on, **fields)
+
+
+DIAMOND = (node("a"), node("b", "a"), node("c", "a"), node("d", "b", "c"))
+
+
+class Play:
+    """A log, its owner, and an executor that ends what is dispatched, with the exit codes that it was given."""
+
+    def __init__(self, log: Log, **codes: int) -> None:
+        self.log, self.codes = log, codes
+        self.owner: Owner = log.recover()
+        self.done = 0
+
+    def turn(self, seconds: float = 0.1) -> None:
+        self.log.turn(self.owner, seconds)
+
+    def run(self, *, until: int = 40, holding: tuple[str, ...] = ()) -> None:
+        """`holding`: nodes whose processes do not end."""
+        for _ in range(until):
+            self.turn()
+            dispatches = self.log.dispatches()
+            for dispatch in dispatches[self.done :]:
+                name = dispatch.run_id.rpartition("/")[2]
+                events = [started(dispatch, self.log.now)]
+                if name not in holding:
+                    events.append(ended(dispatch, self.log.now, self.codes.get(name, 0)))
+                self.owner.offer(self.log.report(*events))
+            self.done = len(dispatches)
+
+    def windows(self, size: int) -> None:
+        heartbeat = Heartbeat(
+            executor_id="e.1",
+            name="e",
+            host="h",
+            version="0",
+            state=ExecutorState.RUNNING,
+            at=self.log.now,
+            interval=timedelta(seconds=3),
+            slots=(),
+            windows=(Window(timeout_class="10s", partition=0, size=size),),
+            attempts=(),
+        )
+        self.owner.learn(HeartbeatHeard(heartbeat=heartbeat, appended_at=self.log.now))
+
+    def states(self) -> dict[str, str]:
+        return {run_id: status.state.value for run_id, status in self.log.statuses().items()}
+
+
+def asked(*nodes: NodeSpec, codes: dict[str, int] | None = None, **fields: object) -> Play:
+    """The DAG `dag`, asked to run once."""
+    log = Log()
+    log.define_dag(*nodes, **fields)
+    log.request_dag("r")
+    return Play(log, **(codes or {}))
+
+
+def order(log: Log, request_id: str, kind: str, run_id: str, **fields: object) -> InRecord:
+    """A rerun or a mark, with what the table's trigger adds to it from the read model (tables/0006_requests.sql)."""
+    statuses = log.statuses()
+    whole = statuses[dag_run_of(run_id)]
+    seen = {"nominal_time": whole.nominal_time.isoformat()}
+    if whole.state.is_final:
+        nodes = {
+            each.node_id: orjson.Fragment(
+                encode(NodeEnd(state=each.state, attempt=each.attempt, result=each.result, next_nodes=each.next_nodes))
+            )
+            for each in statuses.values()
+            if each.node_id and dag_run_of(each.run_id) == whole.run_id
+        }
+        seen |= {"nodes": orjson.dumps(nodes).decode(), "seen_version": whole.version}
+    named = {"kind": kind, "run_id": run_id, "dag_id": None, "job_id": "dag"}
+    return log.request_dag(request_id, **named | seen | fields)

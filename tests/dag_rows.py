@@ -1,0 +1,42 @@
+"""DAGs as their users write them, and what a commit makes of them, seen in a transaction that is rolled back."""
+
+from __future__ import annotations
+
+import json
+
+from schemas.codec import decode
+from schemas.dag import DagSpec, check_order
+
+BINARY = "s3://tidemill/x"
+
+
+def put(connection, nodes, dag_id="d", **columns):
+    """Writes the DAG with `nodes`: what each depends on, by its id."""
+    columns = {"dag_id": dag_id} | columns
+    names = ", ".join(columns)
+    connection.execute(
+        f"insert into tidemill.dags ({names}) values ({', '.join(['%s'] * len(columns))})", list(columns.values())
+    )
+    put_nodes(connection, nodes, dag_id)
+
+
+def put_nodes(connection, nodes, dag_id="d"):
+    rows = [{"node_id": name, "depends_on": needed} for name, needed in nodes.items()]
+    connection.execute(
+        """insert into tidemill.dag_nodes (dag_id, node_id, depends_on, "binary")
+           select %s, node_id, depends_on, %s from jsonb_to_recordset(%s) as node (node_id text, depends_on text[])""",
+        (dag_id, BINARY, json.dumps(rows)),
+    )
+
+
+def settle(connection):
+    """What a commit does, in a transaction that is rolled back."""
+    connection.execute("set constraints all immediate")
+    connection.execute("set constraints all deferred")
+
+
+def spec(connection, owner="d"):
+    query = "select spec::text from tidemill.definitions where owner = %s order by version desc limit 1"
+    dag = decode(connection.execute(query, (owner,)).fetchone()[0].encode(), DagSpec)
+    check_order(dag)
+    return dag

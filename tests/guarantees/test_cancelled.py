@@ -1,0 +1,80 @@
+"""Runs that are told to stop while they are being claimed and started: one order decides, and it is the owner's."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import checkers
+import pytest
+
+from schemas.ids import request_run_id
+from schemas.words import RunState
+from tests.load import tick_script, ticks
+
+pytestmark = pytest.mark.integration
+
+RACES = 2_000
+BATCH = 50
+"""Runs that are asked for in one statement, and told to stop in the next."""
+HEAD_STARTS = 3
+"""So many batches may be under way before the oldest is told to stop: some are claimed by then, some run."""
+ASK = "insert into requests (request_id, job_id) select * from unnest(%s::text[], %s::text[])"
+STOP = """
+insert into requests (request_id, kind, run_id) select 'stop-' || each, 'cancel', replace(each, '+', '#')
+from unnest(%s::text[]) as each
+"""
+SOME = 20
+"""At least so many must have been stopped in each way for the race to have been one."""
+NEVER_DISPATCHED, NEVER_STARTED, STOPPED, TOO_LATE = "never dispatched", "never started", "stopped", "too late"
+WAYS = (NEVER_DISPATCHED, STOPPED, TOO_LATE)
+
+
+def asked_for(stack, jobs, first):
+    requests = [f"{jobs[0]}{number}" for number in range(first, first + BATCH)]
+    owners = [jobs[number % len(jobs)] for number in range(first, first + BATCH)]
+    stack.database.execute(ASK, [requests, owners])
+    return list(map(request_run_id, owners, requests))
+
+
+def way(status):
+    """In which the race between a start and a stop was decided."""
+    if status.state is RunState.SUCCEEDED:
+        return TOO_LATE
+    if not status.attempts:
+        return NEVER_DISPATCHED
+    return STOPPED if status.started_at else NEVER_STARTED
+
+
+def told_to_stop(stack, run_ids):
+    stack.database.execute(STOP, [[each.replace("#", "+") for each in run_ids]])
+
+
+def test_of_2000_runs_that_are_cancelled_while_they_are_claimed_none_runs_after_it(
+    stack, name, jobs, journal, all_ended
+):
+    for job in jobs:
+        stack.edit_job(job, binary=stack.put_script(name, tick_script(journal, 2)), cancel_grace="1 s")
+    batches = []
+    for first in range(0, RACES, BATCH):
+        batches.append(asked_for(stack, jobs, first))
+        if len(batches) > HEAD_STARTS:
+            told_to_stop(stack, batches[-1 - HEAD_STARTS])
+        if len(batches) > 2 * HEAD_STARTS:
+            all_ended(batches[-1 - 2 * HEAD_STARTS])
+    for batch in batches[-HEAD_STARTS:]:
+        told_to_stop(stack, batch)
+    run_ids = [each for batch in batches for each in batch]
+    all_ended(run_ids)
+    history = stack.history(name)
+    dispatches = stack.dispatches(name)
+    assert [
+        *checkers.materialized_once(history),
+        *checkers.legal_history(history),
+        *checkers.nothing_lost(history, run_ids),
+        *checkers.dispatched_in_order(dispatches),
+        *checkers.stays_cancelled(history, [each for log in dispatches.values() for each in log]),
+        *checkers.silent_after_the_end(history, ticks(journal)),
+    ] == []
+    ways = Counter(way(status) for status in {each.run_id: each for each in history}.values())
+    print(ways)
+    assert min(ways[each] for each in WAYS) >= SOME

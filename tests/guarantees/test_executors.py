@@ -1,0 +1,69 @@
+"""Executors under fire: killed and frozen with attempts in hand, of which each run has at most one alive."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from schemas.words import AttemptEnd
+from tests.load import Load, tick_script
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+LOAD = 100
+"""Requests a second."""
+CLAIMED_BEFORE_A_KILL = 150
+LONG_RUNS = 8
+LONG_TICKS = 55
+"""Eleven seconds: longer than a lease, less its margin."""
+LEASE_SECONDS = 12
+LOST = {AttemptEnd.LOST}
+
+
+@pytest.fixture
+def long_runs(stack, name, journal):
+    """The ids of runs that tell the journal how long they live; all of them run."""
+    stack.put_job(name, stack.put_script(name, tick_script(journal, LONG_TICKS)), timeout="50 s")
+    found = [stack.request(name, f"{name}{number}") for number in range(LONG_RUNS)]
+    for run_id in found:
+        stack.in_state(run_id, "running")
+    return found
+
+
+def holder(stack, run_ids):
+    """The executor with the most of these runs, and which they are."""
+    held = {}
+    for run_id in run_ids:
+        held.setdefault(stack.run(run_id)["executor_id"].partition(".")[0], []).append(run_id)
+    return max(held.items(), key=lambda each: len(each[1]))
+
+
+def ended_count(stack, name):
+    return stack.rows("select count(*) as n from runs where starts_with(job_id, %s) and state = 'succeeded'", [name])[
+        0
+    ]["n"]
+
+
+def test_killed_while_it_claims_an_executor_loses_no_request(stack, name, jobs, verdict):
+    with Load(stack, jobs, LOAD) as load:
+        for victim in ("executor-0", "executor-1"):
+            before = ended_count(stack, name)
+            eventually(lambda: ended_count(stack, name) > before + CLAIMED_BEFORE_A_KILL, 60, "runs under way")  # noqa: B023 - called here
+            stack.restarted(victim, stack.kill(victim))
+    assert verdict(load.accepted, LOST) == []
+
+
+def test_frozen_beyond_its_lease_and_awake_again_an_executor_changes_nothing(stack, long_runs, all_ended, broken):
+    victim, held = holder(stack, long_runs)
+    stack.signal(victim, signal.SIGSTOP)
+    try:
+        for run_id in held:
+            eventually(lambda: stack.run(run_id)["attempt"] > 1, 5 * LEASE_SECONDS, "the next attempt")  # noqa: B023 - called here
+    finally:
+        stack.signal(victim, signal.SIGCONT)
+    all_ended(long_runs)
+    assert broken(long_runs, LOST) == []
+    for run_id in held:
+        assert [each["ended_as"] for each in stack.attempts(run_id)] == ["lost", "succeeded"]

@@ -1,0 +1,178 @@
+"""The doctor on the real stack: well as it is, and each part broken in turn; what is broken is named, and mended."""
+
+from __future__ import annotations
+
+import signal
+import urllib.request
+from contextlib import contextmanager
+
+import msgspec
+import orjson
+import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from connectors.settings import SourceSettings
+from connectors.topics import create as put_topics_right
+from schemas.settings import Connections
+from tests.waiting import eventually
+from tidemill.cli import run
+from tidemill.doctor import look_beside, look_groups, look_kafka
+from tidemill.doctor.check_groups import classes
+from tidemill.doctor.checks import findings
+from tidemill.doctor.command import look
+from tidemill.doctor.facts import Silent
+from tidemill.doctor.finding import Level
+from tidemill.place import wall_clock
+
+pytestmark = pytest.mark.integration
+HOP_SECONDS = 5
+"""Longer than a hop that works takes on a busy machine."""
+WELL_SECONDS = 90
+
+
+@pytest.fixture
+def doctor(stack, capsys):
+    def ask(*options):
+        code = run(["doctor", "--json", "--data", str(stack.data), *options])
+        found = orjson.loads(capsys.readouterr().out)
+        assert (code == 0) is found["healthy"]
+        return found
+
+    return ask
+
+
+@pytest.fixture
+def probed(doctor):
+    return lambda: doctor("--limit", str(HOP_SECONDS))
+
+
+@contextmanager
+def frozen(stack, *names):
+    for each in names:
+        stack.signal(each, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for each in names:
+            stack.signal(each, signal.SIGCONT)
+
+
+def bad(found):
+    return {each["name"]: each["sentence"] for each in found["findings"] if each["level"] == "bad"}
+
+
+def states(found):
+    return {each["hop"]: each["state"] for each in found["hops"]}
+
+
+def test_a_stack_that_is_well_is_healthy_and_every_hop_is_timed(doctor):
+    found = eventually(lambda: (answer := doctor())["healthy"] and answer, WELL_SECONDS, "a healthy stack")
+    assert list(states(found)) == ["capture", "decide", "claim", "fetch", "run", "judge", "show"]
+    assert set(states(found).values()) <= {"ok", "slow"}
+    assert all(each["took"].startswith("PT") for each in found["hops"])
+    assert {"postgres.slot", "kafka.topic_settings", "streams.progress", "s3.bucket", "clocks"} <= {
+        each["name"] for each in found["findings"]
+    }
+
+
+def test_a_connector_that_is_paused_breaks_the_way_before_the_topic(stack, probed):
+    url = f"{stack.connections.connect_url}/connectors/{SourceSettings().connector_name}"
+    put(f"{url}/pause")
+    try:
+        eventually(lambda: "PAUSED" in said_of_connect(stack), what="a paused connector")
+        found = probed()
+        assert states(found)["capture"] == "broken"
+        assert "somebody paused it" in bad(found)["connect.connector"]
+        assert "Debezium" in bad(found)["hop.capture"]
+    finally:
+        put(f"{url}/resume")
+    eventually(lambda: "PAUSED" not in said_of_connect(stack), what="a connector that goes on")
+
+
+def put(url):
+    urllib.request.urlopen(urllib.request.Request(url, method="PUT"), timeout=15).close()
+
+
+def said_of_connect(stack):
+    seen = look_beside.look_connect(stack.connections)
+    return "" if isinstance(seen, Silent) or seen.connector is None else str(seen.connector)
+
+
+def test_stream_workers_that_hang_break_the_way_at_the_decision(stack, probed):
+    with frozen(stack, "stream-0", "stream-1"):
+        found = probed()
+    assert (states(found)["capture"], states(found)["decide"]) == ("ok", "broken")
+    assert "stream worker" in bad(found)["hop.decide"]
+
+
+def test_executors_that_hang_break_the_way_at_the_claim(stack, doctor, probed):
+    eventually(lambda: doctor()["healthy"], WELL_SECONDS, "stream workers that came back")
+    with frozen(stack, "executor-0", "executor-1"):
+        found = probed()
+    assert (states(found)["decide"], states(found)["claim"]) == ("ok", "broken")
+    assert "is an executor running" in remedy(found, "hop.claim")
+
+
+def remedy(found, name):
+    return next(each["remedy"] for each in found["findings"] if each["name"] == name)
+
+
+def test_a_sink_that_hangs_breaks_the_way_at_its_end(stack, doctor, probed):
+    eventually(lambda: doctor()["healthy"], WELL_SECONDS, "executors that came back")
+    with frozen(stack, "sink"):
+        found = probed()
+    assert [name for name, state in states(found).items() if state == "broken"] == ["show"]
+    assert "connectors.sink" in remedy(found, "hop.show")
+
+
+def test_a_topic_that_was_configured_otherwise_is_found_and_put_right(stack, doctor):
+    name = stack.connections.topic("deadletter")
+    entry = ConfigEntry("max.message.bytes", "1000", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
+    admin = AdminClient(stack.connections.kafka())
+    admin.incremental_alter_configs([resource])[resource].result(10)
+    try:
+        found = eventually(lambda: bad(doctor("--no-probe")).get("kafka.topic_settings"), what="the changed topic")
+        assert f"{name} has max.message.bytes=1000" in found
+    finally:
+        put_topics_right(stack.connections)
+
+
+def test_what_the_settings_ask_for_and_is_not_there_is_named(stack):
+    """Other settings than the stack's own: another class, another N, a bucket that is not there."""
+    place = Connections(
+        **stack.connections.model_dump()
+        | {"timeout_classes": f"{stack.connections.timeout_classes},48h", "partitions": 16, "s3_bucket": "not-there"}
+    )
+    said = {each.name: each.sentence for each in findings(look(place, stack.data)) if each.remedy}
+    assert "has 8 partitions and not 16" in said["kafka.partitions"]
+    assert "there is no bucket not-there" in said["s3.bucket"]
+    assert said["kafka.topics"].startswith(f"missing: {place.topic('runs.48h')}")
+    assert "executors.alive" not in said, "who works on topics that are not there?"
+
+
+def test_a_class_that_nobody_serves_is_named(stack):
+    smaller = Connections(**stack.connections.model_dump() | {"timeout_classes": "10s"})
+    found = look_groups.look_executors(smaller, wall_clock())
+    assert not isinstance(found, Silent)
+    assert [each.level for each in classes(found)] == [Level.OK]
+    (unserved,) = classes(msgspec.structs.replace(found, classes=("10s", "48h")))
+    assert "no executor has slots for the class 48h" in unserved.sentence
+
+
+def test_servers_that_are_not_there_are_silent_with_a_reason(stack):
+    nowhere = replace_addresses(stack.connections)
+    assert isinstance(look_kafka.look(nowhere), Silent)
+    connect = look_beside.look_connect(nowhere)
+    assert isinstance(connect, Silent)
+    assert "refused" in connect.reason
+    assert "Could not connect" in (look_beside.look_s3(nowhere).refused or "")
+
+
+def replace_addresses(connections):
+    away = {"kafka_bootstrap": "127.0.0.1:9", "connect_url": "http://127.0.0.1:9", "s3_endpoint": "http://127.0.0.1:9"}
+    return Connections(**connections.model_dump() | away)
+
+
+def test_the_stack_is_well_again(doctor):
+    eventually(lambda: doctor("--no-probe")["healthy"], WELL_SECONDS, "a healthy stack")

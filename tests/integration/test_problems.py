@@ -1,0 +1,98 @@
+"""What cannot be understood is a problem with a reason, and stops nothing else; bad rows never get that far."""
+
+from __future__ import annotations
+
+import orjson
+import psycopg
+import pytest
+
+from infra import stack as local
+from schemas.partition import partition_of
+from schemas.topics import CDC, EVENTS, REQUESTS
+from tests.waiting import eventually
+from tidemill.cli import run as tidemill
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def job(stack, name):
+    stack.put_job(name, stack.put_script(name, "true"))
+    stack.ended(stack.request(name, f"{name}first"))
+    return name
+
+
+def problem_of(stack, owner, count=1):
+    def look():
+        found = stack.rows("select * from problems where owner = %s order by record_offset", [owner])
+        return found if len(found) >= count else None
+
+    return eventually(look, 30, f"{count} problems of {owner}")
+
+
+def still_works(stack, job):
+    return stack.ended(stack.request(job, f"{job}after"))["state"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("topic", "value", "reason"),
+    [
+        (CDC, b"\xff\x00 no json", "is not JSON"),
+        (CDC, b'{"__table": "somebody_elses"}', "allowed are 'definitions' and 'requests'"),
+        (CDC, b'{"__table": "requests", "request_id": 7}', "is no Request"),
+        (CDC, b'{"__table": "requests", "request_id": "a@b", "owner": "o", "job_id": "o", "created_at": "x"}', "is no"),
+        (EVENTS, b"[]", "is no EventBatch"),
+        (REQUESTS, b'{"request_id": "r", "job_id": "o", "kind": "fly"}', "kind is 'fly': allowed are run, cancel"),
+    ],
+)
+def test_a_garbage_record_is_a_problem_and_the_rest_goes_on(stack, job, topic, value, reason, capsys):
+    stack.write(topic, job, value)
+    assert still_works(stack, job)
+    (found,) = problem_of(stack, job)
+    assert reason in found["reason"]
+    assert (found["source_topic"], found["source_partition"]) == (topic, partition_of(job, 8))
+    assert tidemill(["problems", "--json", "--data", str(stack.data)]) == 0
+    shown = orjson.loads(capsys.readouterr().out)
+    assert found["reason"] in [each["reason"] for each in shown if each["owner"] == job]
+
+
+def test_a_record_in_a_foreign_partition_is_a_problem_and_changes_nothing(stack, job):
+    row = {"__table": "definitions", "owner": job, "kind": "job", "version": 2**40, "deleted": True, "spec": None}
+    away = (partition_of(job, 8) + 1) % 8
+    stack.write(CDC, job, orjson.dumps({**row, "valid_from": stack.now().isoformat()}), away)
+    (found,) = problem_of(stack, job)
+    assert f"is in partition {away}, its home is partition {partition_of(job, 8)}" in found["reason"]
+    assert still_works(stack, job)
+
+
+def test_a_job_of_an_unknown_class_runs_and_is_told_so(stack, name):
+    stack.put_job(name, stack.put_script(name, "true"), timeout_class="7h")
+    (found,) = problem_of(stack, name)
+    assert "timeout_class '7h' is not configured" in found["reason"]
+    assert still_works(stack, name)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"schedule": "61 * * * *"}, "schedule"),
+        ({"schedule": "30 2 31 2 *"}, "schedule"),
+        ({"timezone": "europe/berlin"}, 'did you mean "Europe/Berlin"'),
+        ({"overlap_policy": "sometimes"}, "allowed are skip, buffer_one"),
+        ({"timeout": "-1 s"}, "it must be positive"),
+        ({"binary": "file.sh"}, "it must be s3://bucket/key"),
+        ({"job_id": "a#b"}, "none of @ # / ~"),
+    ],
+)
+def test_a_bad_row_is_refused_with_a_sentence_in_the_writers_transaction(stack, name, columns, said):
+    with pytest.raises(psycopg.errors.CheckViolation) as refused:
+        stack.insert("jobs", **{"job_id": name, "binary": "s3://tidemill/x", **columns})
+    assert next(iter(columns)) in str(refused.value)
+    assert said in str(refused.value)
+
+
+def test_the_stack_still_runs_as_it_was_started(stack):
+    found = local.status(stack.data)
+    assert found is not None
+    assert {each["state"] for each in found.processes} == {"running"}
+    assert not [each for each in (stack.data / "logs").glob("stream-*.log") if "owner_crashed" in each.read_text()]

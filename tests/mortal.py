@@ -1,0 +1,67 @@
+"""An owner that dies often, and an executor that does what it is told, sometimes badly; on the simulated log."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import Enum
+
+from simulated import Log, ended, started
+
+from schemas.codec import decode
+from schemas.event import EndCause
+from schemas.status import RunStatus
+from schemas.topics import STATUS
+from streams.owner.owner import COMPANY_WAIT, Owner
+
+
+class Fate(Enum):
+    """What becomes of a prepared transaction."""
+
+    COMMITTED = "committed"
+    LOST = "lost"
+    """The owner dies before it is committed."""
+    UNKNOWN = "unknown"
+    """It is committed, and the owner dies before it hears of it."""
+
+
+class World:
+    """An owner that dies often, and an executor that does what it is told, sometimes badly."""
+
+    def __init__(self, log: Log | None = None) -> None:
+        self.log = log or Log()
+        self.owner = Owner.__new__(Owner)
+        self.reported = 0
+
+    def turn(self, fate: Fate, seconds: float) -> None:
+        self.log.now += timedelta(seconds=seconds)
+        prepared = self.owner.prepare(self.log.now, clock_is_steady=True)
+        if prepared:  # what is forwarded has arrived before the transaction begins
+            self.log.forwarded += prepared.forwardings
+        if prepared and fate is not Fate.LOST:
+            self.log.written += prepared.records
+            self.owner.committed(self.log.now)
+        if fate is not Fate.COMMITTED:
+            self.owner = self.log.recover()
+
+    def execute(self, exit_code: int, cause: EndCause) -> None:
+        """The next dispatch is started and ends; each is reported twice, as a producer's retry may do."""
+        dispatches = self.log.dispatches()
+        if self.reported < len(dispatches):
+            dispatch = dispatches[self.reported]
+            self.reported += 1
+            events = (started(dispatch, self.log.now), ended(dispatch, self.log.now, exit_code, cause))
+            for _ in range(2):
+                self.owner.offer(self.log.report(*events))
+
+    def settle(self) -> None:
+        """Until nothing is left to do."""
+        for _ in range(2_000):
+            self.turn(Fate.COMMITTED, 1)
+            self.execute(0, EndCause.EXITED)
+            is_idle = not (self.owner.backlog or self.owner.state.cursor or self.owner.state.runs)
+            if is_idle and self.reported == len(self.log.dispatches()):
+                self.turn(Fate.COMMITTED, COMPANY_WAIT.total_seconds())
+                return
+
+    def history(self) -> list[RunStatus]:
+        return [decode(r.value, RunStatus) for r in self.log.written if r.topic == STATUS]

@@ -1,0 +1,177 @@
+"""A client of a running local stack, for tests: rows, objects, topics read from their beginning, processes to kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psycopg
+from confluent_kafka import Message, Producer
+from psycopg.types.json import Jsonb
+
+from infra import stack
+from schemas.codec import decode
+from schemas.dispatch import Dispatch
+from schemas.ids import RunId, request_run_id
+from schemas.partition import partition_of
+from schemas.status import RunStatus
+from schemas.topics import STATUS, runs_topic
+from schemas.words import RunState
+from tests.topic_records import read_committed
+from tests.waiting import eventually
+from tidemill.place import Row, connect, connections
+
+JSON_COLUMNS = {"args", "env", "payload"}
+FINAL_SECONDS = 60
+RESTART_SECONDS = 90
+READ_SECONDS = 20
+
+
+class StackClient:
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.connections = connections(data)
+        self._database: psycopg.Connection[Row] | None = None
+        self._s3 = boto3.client(
+            "s3",
+            endpoint_url=self.connections.s3_endpoint,
+            aws_access_key_id=self.connections.s3_access_key,
+            aws_secret_access_key=self.connections.s3_secret_key,
+            region_name=self.connections.s3_region,
+        )
+
+    def close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+
+    # Postgres
+
+    @property
+    def database(self) -> psycopg.Connection[Row]:
+        """Connected anew after Postgres was away."""
+        if self._database is None or self._database.closed:
+            self._database = connect(self.connections.postgres_dsn)
+        return self._database
+
+    def rows(self, query: str, values: Any = None) -> list[Row]:
+        """A connection that Postgres took along when it died is replaced."""
+        try:
+            return self.database.execute(query, values).fetchall()
+        except psycopg.OperationalError:
+            return self.database.execute(query, values).fetchall()
+
+    def now(self) -> datetime:
+        return self.rows("select clock_timestamp() as now")[0]["now"]
+
+    def put_job(self, job_id: str, binary: str, **columns: Any) -> None:
+        self.insert("jobs", job_id=job_id, binary=binary, **columns)
+
+    def edit_job(self, job_id: str, **columns: Any) -> None:
+        changes = ", ".join(f'"{name}" = %({name})s' for name in columns)
+        self.database.execute(f"update jobs set {changes} where job_id = %(job_id)s", _plain(columns, job_id=job_id))
+
+    def delete_job(self, job_id: str) -> None:
+        self.database.execute("delete from jobs where job_id = %s", [job_id])
+
+    def request(self, job_id: str, request_id: str, **columns: Any) -> RunId:
+        self.insert("requests", job_id=job_id, request_id=request_id, **columns)
+        return request_run_id(job_id, request_id)
+
+    def insert(self, table: str, **columns: Any) -> None:
+        names = ", ".join(f'"{name}"' for name in columns)
+        marks = ", ".join(f"%({name})s" for name in columns)
+        self.database.execute(f"insert into {table} ({names}) values ({marks})", _plain(columns))
+
+    def run(self, run_id: str) -> Row | None:
+        return next(iter(self.rows("select * from runs where run_id = %s", [run_id])), None)
+
+    def runs_of(self, job_id: str) -> list[Row]:
+        return self.rows("select * from runs where job_id = %s order by nominal_time", [job_id])
+
+    def attempts(self, run_id: str) -> list[Row]:
+        return self.rows("select * from attempts where run_id = %s order by attempt, token", [run_id])
+
+    def transitions(self, run_id: str) -> list[Row]:
+        return self.rows("select * from transitions where run_id = %s order by version", [run_id])
+
+    def ended(self, run_id: str, seconds: float = FINAL_SECONDS) -> Row:
+        """The run's row once it is final."""
+        return self._once(run_id, lambda row: RunState(row["state"]).is_final, seconds, "a final state")
+
+    def in_state(self, run_id: str, *states: str, seconds: float = FINAL_SECONDS) -> Row:
+        return self._once(run_id, lambda row: row["state"] in states, seconds, " or ".join(states))
+
+    def _once(self, run_id: str, is_so: Any, seconds: float, what: str) -> Row:
+        def look() -> Row | None:
+            row = self.run(run_id)
+            return row if row and is_so(row) else None
+
+        return eventually(look, seconds, lambda: f"{what} of {run_id}, which is {self.run(run_id)},")  # type: ignore[return-value]
+
+    # S3
+
+    def put_object(self, key: str, body: bytes) -> str:
+        bucket = self.connections.s3_bucket
+        self._s3.put_object(Bucket=bucket, Key=key, Body=body)
+        return f"s3://{bucket}/{key}"
+
+    def put_script(self, name: str, text: str) -> str:
+        return self.put_object(f"tests/{name}", f"#!/bin/sh\n{text}\n".encode())
+
+    # Kafka
+
+    def read(self, topic: str) -> list[Message]:
+        """Everything that is committed in it, from the beginning to its present ends; by partition, in order."""
+        return read_committed(self.connections, topic)
+
+    def write(self, topic: str, key: str, value: bytes, partition: int | None = None) -> None:
+        home = partition_of(key, self.connections.partitions) if partition is None else partition
+        producer = Producer(self.connections.kafka())
+        producer.produce(self.connections.topic(topic), value, key, home)
+        assert producer.flush(READ_SECONDS) == 0
+
+    def history(self, jobs: str) -> list[RunStatus]:
+        """All records of `status` about runs of jobs whose id begins so, in the order of each partition."""
+        mine = (each.value() for each in self.read(STATUS) if each.key().decode().startswith(jobs))
+        return [decode(value, RunStatus) for value in mine if value is not None]
+
+    def dispatches(self, jobs: str) -> dict[tuple[str, int], list[Dispatch]]:
+        """By class and partition: the dispatches of those jobs' runs."""
+        found: dict[tuple[str, int], list[Dispatch]] = {}
+        for name in self.connections.timeout_classes.split(","):
+            for message in self.read(runs_topic(name)):
+                if message.key().decode().startswith(jobs):
+                    found.setdefault((name, message.partition()), []).append(decode(message.value(), Dispatch))
+        return found
+
+    # Processes
+
+    def pid(self, name: str) -> int | None:
+        """None unless it runs and is ready."""
+        seen = stack.status(self.data)
+        assert seen is not None, "the stack is gone"
+        running = {each["name"]: each["pid"] for each in seen.processes if each["state"] == "running"}
+        return running.get(name)
+
+    def signal(self, name: str, number: signal.Signals) -> int:
+        """The pid that got it."""
+        pid = eventually(lambda: self.pid(name), RESTART_SECONDS, f"{name} ready to be killed")
+        assert isinstance(pid, int)
+        os.kill(pid, number)
+        return pid
+
+    def kill(self, name: str) -> int:
+        return self.signal(name, signal.SIGKILL)
+
+    def restarted(self, name: str, dead: int) -> None:
+        """Once it is ready again, as another process."""
+        eventually(lambda: self.pid(name) not in {None, dead}, RESTART_SECONDS, f"the restart of {name}")
+
+
+def _plain(columns: dict[str, Any], **more: Any) -> dict[str, Any]:
+    json = {name: Jsonb(columns[name]) for name in JSON_COLUMNS & columns.keys() if columns[name] is not None}
+    return columns | json | more

@@ -1,0 +1,105 @@
+"""Backfills whose owner dies at any moment: each occurrence runs once, no more than allowed at a time, and it ends."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import checkers
+import pytest
+from backfills import PARENT, World, asked, at, during, history
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from simulated import START, ended, started
+
+from schemas.words import OPEN_STATES, RunKind, RunState
+from streams.owner import owner as owner_module
+
+turns = st.lists(
+    st.tuples(
+        st.sampled_from(["work", "work", "work", "fail", "wait", "cancel one", "live"]),
+        st.sampled_from(["committed"] * 5 + ["lost", "unknown"]),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(turns=turns, cancel_at=st.none() | st.integers(0, 40), backwards=st.booleans(), active=st.integers(1, 4))
+def test_whenever_the_owner_dies_each_occurrence_runs_once_and_the_backfill_ends(
+    *, turns: list[tuple[str, str]], cancel_at: int | None, backwards: bool, active: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner_module, "MAX_EFFECTS", 9)
+        world = Dying()
+        fields = {"run_backwards": backwards, "max_active_runs": active, "ran": {during(-7): None, during(-3): 2}}
+        world.log.request("bf", **asked(-9, 0, START, **fields))
+        world.owner = world.log.recover()
+        for number, (what, fate) in enumerate(turns):
+            if number == cancel_at:
+                world.owner.offer(world.log.request("stop", kind="cancel", run_id=PARENT))
+            world.act(number, what)
+            world.commit(fate)
+            assert world.at_work() <= active
+        world.finish()
+    statuses = world.log.statuses()
+    mine = {run_id for run_id, each in statuses.items() if each.kind is RunKind.BACKFILLED}
+    wanted = {at(minute) for minute in range(-9, 0)} - {at(-7)}
+    is_cancelled = statuses[PARENT].state is RunState.CANCELLED
+    assert mine <= wanted if is_cancelled else mine == wanted
+    assert not [each for each in statuses.values() if each.state in OPEN_STATES]
+    assert checkers.materialized_once(history(world.log)) == []
+    assert checkers.legal_history(history(world.log)) == []
+    assert checkers.dispatched_once(world.log.dispatches()) == []
+    assert checkers.stays_cancelled(history(world.log), world.log.dispatches()) == []
+    failed = [run_id for run_id in mine if statuses[run_id].state is not RunState.SUCCEEDED]
+    if not is_cancelled:
+        assert statuses[PARENT].state is (RunState.FAILED if failed else RunState.SUCCEEDED)
+    assert not [key for key in world.log.stored() if key.startswith(("bf/", "run/"))]
+
+
+class Dying(World):
+    """Its owner may die before or after each commit."""
+
+    def commit(self, fate: str) -> None:
+        prepared = self.owner.prepare(self.log.now, clock_is_steady=True)
+        if prepared and fate != "lost":
+            self.log.written += prepared.records
+            self.owner.committed(self.log.now)
+        if fate != "committed":
+            self.owner = self.log.recover()
+
+    def act(self, number: int, what: str) -> None:
+        match what:
+            case "work" | "fail":
+                self.execute(1 if what == "fail" else 0)
+            case "cancel one":
+                fields = {"kind": "cancel", "run_id": at(-1 - number % 9)}
+                self.owner.offer(self.log.request(f"one-{number}", **fields))
+            case "live":
+                self.owner.offer(self.log.request(f"live-{number}"))
+            case _:
+                self.log.now += timedelta(seconds=0.5)
+
+    def execute(self, exit_code: int) -> None:
+        dispatches = self.log.dispatches()
+        if self.reported < len(dispatches):
+            dispatch = dispatches[self.reported]
+            self.reported += 1
+            now = self.log.now
+            self.owner.offer(self.log.report(started(dispatch, now), ended(dispatch, now, exit_code)))
+
+    def at_work(self) -> int:
+        """Runs of the backfill that are dispatched and have not ended, as the last word on each says."""
+        return sum(
+            each.kind is RunKind.BACKFILLED and bool(each.attempts) and each.state in OPEN_STATES
+            for each in self.log.statuses().values()
+        )
+
+    def finish(self) -> None:
+        for _ in range(200):
+            self.execute(0)
+            self.commit("committed")
+            self.log.now += owner_module.COMPANY_WAIT
+            self.commit("committed")
+            if self.reported == len(self.log.dispatches()) and not self.owner.state.runs and not self.owner.backlog:
+                return

@@ -1,0 +1,114 @@
+"""What makes the command line pleasant: examples, completion, colour only where it is wanted, bars only for people."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from tests.tab import offered
+from tidemill.cli import app
+from tidemill.examples import EXAMPLES
+
+SECONDS = 30
+NOBODY_LISTENS = "postgresql://nobody@127.0.0.1:1/nothing"
+COLOUR = re.compile(rb"\x1b\[(?:\d;)?3[1-7]m")
+A_BAR = "from infra.progress import progress\nwith progress('Waiting', lambda: (1, 2)): print('said')"
+TIDEMILL = (sys.executable, "-m", "tidemill")
+
+
+def commands(group, path=()):
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield " ".join((*path, name)), command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+def test_every_command_has_an_example_and_every_example_a_command():
+    assert set(COMMANDS) == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_example_is_shown_by_help_and_can_be_used_as_it_is(name):
+    command = COMMANDS[name]
+    shown = command.epilog.replace("\\", "")
+    assert EXAMPLES[name], name
+    for example in EXAMPLES[name]:
+        assert example in shown
+        words = shlex.split(example.partition(" | ")[0])
+        begin = ["tidemill", *name.split()]
+        assert words[: len(begin)] == begin
+        command.make_context(name, words[len(begin) :])  # refuses what it does not know
+
+
+def on_a_terminal(*arguments, **environment):
+    """What a person would see, standard error included."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        arguments, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm", **environment}
+    ) as process:
+        os.close(theirs)
+        said = b""
+        while piece := _read(ours):
+            said += piece
+        os.close(ours)
+        assert process.wait(SECONDS) == 0, said
+    return said
+
+
+def _read(terminal):
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # its other end is closed
+        return b""
+
+
+def piped(*arguments, **environment):
+    return subprocess.run(
+        arguments, env={**os.environ, **environment}, capture_output=True, timeout=SECONDS, check=False
+    )
+
+
+def test_no_color_is_honoured():
+    assert COLOUR.search(on_a_terminal(*TIDEMILL, "--help", NO_COLOR=""))
+    assert not COLOUR.search(on_a_terminal(*TIDEMILL, "--help", NO_COLOR="1"))
+
+
+def test_a_bar_is_shown_to_people_alone():
+    seen = on_a_terminal(sys.executable, "-c", A_BAR)
+    assert b"Waiting" in seen
+    assert b"said" in seen
+    unseen = piped(sys.executable, "-c", A_BAR)
+    assert (unseen.stdout, unseen.stderr) == (b"said\n", b"")
+
+
+def test_without_a_stack_completion_offers_what_it_knows_at_once_and_says_nothing_else(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TIDEMILL_POSTGRES_DSN", NOBODY_LISTENS)
+    assert offered("tidemill job show ", capsys) == []
+    assert offered("tidemill show ", capsys) == []
+    assert offered("tidemill runs --state su", capsys) == ["succeeded"]
+    assert "put" in offered("tidemill job ", capsys)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error_to_be_told():
+    with subprocess.Popen(
+        [*TIDEMILL, "next", "--schedule", "* * * * * *", "-n", "10000", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
+    ) as process:
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(SECONDS) == 1

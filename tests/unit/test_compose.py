@@ -1,0 +1,199 @@
+"""docker-compose.yml, its image and .env.example name only what exists in the code."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from datetime import timedelta
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import TypeAdapter
+
+from connectors.settings import RetentionSettings, SinkSettings, SourceSettings
+from executors.settings import ExecutorSettings
+from infra.kafka import DESIGN
+from infra.postgres import SETTINGS as POSTGRES_SETTINGS
+from infra.serve import SERVERS
+from infra.settings import InfraSettings
+from schemas.settings import Connections
+from streams.settings import StreamSettings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if service["image"] == "tidemill"}
+DOCKERFILE = (ROOT / "infra/images/Dockerfile").read_text()
+SETTINGS = (
+    Connections,
+    StreamSettings,
+    ExecutorSettings,
+    SourceSettings,
+    SinkSettings,
+    RetentionSettings,
+    InfraSettings,
+)
+FIELDS = {f"TIDEMILL_{name.upper()}": field for settings in SETTINGS for name, field in settings.model_fields.items()}
+EXAMPLE_LINES = re.findall(r"^(# )?([A-Z_0-9]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
+CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
+KEYS = {
+    "build", "command", "depends_on", "environment", "healthcheck", "image", "ports", "restart", "stop_grace_period",
+    "volumes",
+}  # fmt: skip
+
+
+def test_the_topology_is_the_local_stacks():
+    servers = {"postgres", "kafka", "connect", "s3"}
+    jobs = {"migrate", "examples"}
+    workers = {"stream-0", "stream-1", "executor-0", "executor-1", "sink", "connect-supervisor"}
+    assert set(SERVICES) == servers | jobs | workers
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_known_keys_and_needs_services_that_exist(name):
+    assert set(SERVICES[name]) <= KEYS
+    for needed, how in SERVICES[name].get("depends_on", {}).items():
+        assert needed in SERVICES
+        assert how["condition"] in CONDITIONS
+        assert how["condition"] != "service_healthy" or "healthcheck" in SERVICES[needed]
+
+
+def test_nothing_depends_on_itself_by_way_of_others():
+    def needs(name, seen=()):
+        assert name not in seen, f"{name} waits for itself"
+        for needed in SERVICES[name].get("depends_on", {}):
+            needs(needed, (*seen, name))
+
+    for name in SERVICES:
+        needs(name)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_command_of_ours_exists(name):
+    match OURS[name]["command"]:
+        case ["python", "-m", module, *_]:
+            spec = find_spec(module)
+            assert spec is not None
+            assert spec.submodule_search_locations is None or find_spec(f"{module}.__main__")
+            assert "__main__" in Path(spec.origin).read_text() or find_spec(f"{module}.__main__")
+        case [script, command]:
+            project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+            assert script in project["scripts"]
+            assert command in Path(ROOT / "tidemill/stack.py").read_text()
+        case other:
+            pytest.fail(f"{other} is no command of ours")
+
+
+def test_the_server_arguments_are_known_to_the_code():
+    served = {service["command"][-1] for service in OURS.values() if "infra.serve" in service["command"]}
+    assert served == set(SERVERS)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_variable_is_a_field_of_a_settings_class_and_its_value_is_accepted(name):
+    for variable, value in OURS[name]["environment"].items():
+        assert variable in FIELDS
+        accepts(variable, interpolate(value))
+
+
+def test_ports_are_bound_to_this_machine_and_are_those_of_the_addresses():
+    published = {name: dict(map(inner_and_outer, service.get("ports", []))) for name, service in SERVICES.items()}
+    addresses = OURS["sink"]["environment"]
+    assert published["postgres"].keys() == {port_in(addresses["TIDEMILL_POSTGRES_DSN"], "postgres")}
+    assert published["connect"].keys() == {port_in(addresses["TIDEMILL_CONNECT_URL"], "connect")}
+    assert published["s3"].keys() == {port_in(addresses["TIDEMILL_S3_ENDPOINT"], "s3")}
+    for name in ("connect", "s3"):
+        assert {int(OURS[name]["environment"]["TIDEMILL_SERVE_PORT"])} == published[name].keys()
+    outer = [port for ports in published.values() for port in ports.values()]
+    assert len(outer) == len(set(outer))
+
+
+def test_kafkas_listeners_fit_the_addresses_that_clients_are_given():
+    kafka = SERVICES["kafka"]["environment"]
+    advertised = dict(each.split("://") for each in kafka["KAFKA_ADVERTISED_LISTENERS"].split(","))
+    listening = dict(each.split("://") for each in kafka["KAFKA_LISTENERS"].split(","))
+    assert advertised["PLAINTEXT"] == OURS["sink"]["environment"]["TIDEMILL_KAFKA_BOOTSTRAP"]
+    assert [f"127.0.0.1{listening['HOST']}{listening['HOST']}"] == SERVICES["kafka"]["ports"]
+    assert advertised["HOST"] == f"127.0.0.1{listening['HOST']}"
+    assert set(listening) == {each.split(":")[0] for each in kafka["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(",")}
+
+
+def test_the_broker_is_set_as_the_local_one():
+    kafka = SERVICES["kafka"]["environment"]
+    for name, value in DESIGN.items():
+        assert kafka["KAFKA_" + name.replace(".", "_").upper()] == str(value)
+
+
+def test_the_database_is_set_as_the_local_one():
+    command = shlex.split(SERVICES["postgres"]["command"])
+    assert command[0] == "postgres"
+    given = dict(each.split("=") for each in command[2::2])
+    assert given["wal_level"] == "logical"
+    assert given == {name: str(POSTGRES_SETTINGS[name]) for name in given}
+
+
+def test_versions_are_the_local_ones():
+    assert SERVICES["kafka"]["image"].partition(":")[2] in (ROOT / "infra/jars.py").read_text()
+    assert SERVICES["postgres"]["image"] == "postgres:18"
+
+
+def test_mounted_paths_and_build_files_exist():
+    for service in SERVICES.values():
+        for mount in service.get("volumes", []):
+            source = mount.partition(":")[0]
+            assert source in COMPOSE["volumes"] or (ROOT / source).exists()
+    build = OURS["sink"]["build"]
+    assert (ROOT / build["context"] / build["dockerfile"]).is_file()
+    copied = [path for line in re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.MULTILINE) for path in line.split()]
+    allowed = (ROOT / "infra/images/Dockerfile.dockerignore").read_text().split()
+    for path in copied:
+        assert (ROOT / path).exists()
+        assert f"!{path}" in allowed
+
+
+def test_the_image_holds_every_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert set(packages) <= set(re.findall(r"^COPY (\S+) ", DOCKERFILE, re.MULTILINE))
+
+
+def test_every_setting_is_in_the_example_and_nothing_else():
+    named = {name for _, name, _ in EXAMPLE_LINES if name.startswith("TIDEMILL_")}
+    assert named == set(FIELDS)
+
+
+@pytest.mark.parametrize(("commented", "name", "value"), EXAMPLE_LINES, ids=[name for _, name, _ in EXAMPLE_LINES])
+def test_the_example_shows_the_default(commented, name, value):
+    if name not in FIELDS:
+        assert any(f"${{{name}:-{value}}}" in line for line in (ROOT / "docker-compose.yml").read_text().splitlines())
+    elif commented:
+        assert FIELDS[name].default is None or name == "TIDEMILL_WORK_DIR"
+    else:
+        assert accepts(name, value) == FIELDS[name].default
+
+
+def accepts(variable, value):
+    """The value as the settings class reads it."""
+    field = FIELDS[variable]
+    adapter = TypeAdapter(field.annotation)
+    complex_value = field.annotation not in (str, int, Path, timedelta) and value.startswith("{")
+    return adapter.validate_json(value) if complex_value else adapter.validate_python(value)
+
+
+def interpolate(value):
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value)
+
+
+def inner_and_outer(mapping):
+    host, outer, inner = mapping.split(":")
+    assert host == "127.0.0.1"
+    return int(inner), int(outer)
+
+
+def port_in(address, host):
+    found = re.search(rf"[@/]{host}:(\d+)", address)
+    assert found is not None
+    return int(found[1])

@@ -1,0 +1,145 @@
+"""Records become rows; nothing that anybody may write into a topic stops the sink."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import orjson
+
+from connectors.batch import MAX_OWNER_CHARACTERS, attempt_rows, collect, kept_rows, run_rows, to_json, transition_rows
+from connectors.record import Record
+from schemas.codec import encode
+from schemas.ids import RunId
+from schemas.result import Result
+from schemas.status import Attempt, Missed, RunStatus, Transition
+from schemas.words import AttemptEnd, RunKind, RunState
+
+AT = datetime(2026, 11, 21, 23, 59, 59, 500_000, tzinfo=UTC)
+STATUS, DEADLETTER = "t.status", "t.deadletter"
+IDS = {STATUS: "status-id", DEADLETTER: "deadletter-id"}
+
+
+def status(version=1, run="j@1", **changes):
+    transitions = tuple(Transition(version=each, at=AT, state=RunState.QUEUED, attempt=1) for each in range(version))
+    plain = {
+        "run_id": RunId(run),
+        "job_id": "j",
+        "tenant": "default",
+        "kind": RunKind.SCHEDULED,
+        "nominal_time": AT,
+        "scheduled_time": AT,
+        "state": RunState.RUNNING,
+        "version": version,
+        "transitions": transitions,
+    }
+    return RunStatus(**(plain | changes))
+
+
+def record(value, offset=0, topic=STATUS, partition=0, headers=None, key=b"j@1"):
+    data = encode(value) if isinstance(value, RunStatus) else value
+    return Record(topic=topic, partition=partition, offset=offset, at=AT, key=key, value=data, headers=headers or {})
+
+
+def batch_of(*records):
+    return collect(records, STATUS, IDS)
+
+
+def test_of_one_run_the_newest_version_is_written():
+    found = batch_of(record(status(2), 0), record(status(3), 1), record(status(1), 2))
+    assert [run.version for run in found.runs] == [3]
+
+
+def test_a_dag_run_with_its_nodes_counted_is_a_row_like_others():
+    found = batch_of(record(status(kind=RunKind.DAG, dag_id="j", nodes={RunState.SUCCEEDED: 2, RunState.FAILED: 1})))
+    (row,) = orjson.loads(to_json(run_rows(found.runs)))
+    assert (row["kind"], row["dag_id"], row["node_id"]) == ("dag", "j", None)
+    assert row["nodes"] == {"succeeded": 2, "failed": 1}
+
+
+def test_a_result_is_in_the_row_with_its_size_and_its_place():
+    small = Result(bytes=9, value={"rows": 3}, uri="s3://b/k", sha256="ab")
+    found = batch_of(record(status(result=small, next_nodes=("b",))), record(status(run="j@2"), 1))
+    first, second = orjson.loads(to_json(run_rows(found.runs)))
+    names = ("result", "result_bytes", "result_uri", "next_nodes")
+    assert [first[name] for name in names] == [{"rows": 3}, 9, "s3://b/k", ["b"]]
+    assert [second.get(name) for name in names] == [None] * 4
+
+
+def test_the_batch_ends_behind_its_last_record_in_each_partition():
+    found = batch_of(record(status(1), 7), record(status(2), 9), record(None, 4, partition=1))
+    assert found.ends == {(STATUS, 0): 10, (STATUS, 1): 5}
+
+
+def test_a_tombstone_moves_the_offset_and_nothing_else():
+    found = batch_of(record(None, 3))
+    assert (found.runs, found.problems, found.ends) == ([], [], {(STATUS, 0): 4})
+
+
+def test_what_is_no_status_becomes_a_problem_beside_the_others():
+    found = batch_of(record(b"{", 0), record(status(1), 1), record(b'{"run_id": 5}', 2), record(b"\xff\xfe", 3))
+    assert [run.version for run in found.runs] == [1]
+    assert [row["record_offset"] for row in found.problems] == [0, 2, 3]
+    first = found.problems[0]
+    assert first["reason"].startswith("is not JSON")
+    assert (first["source_topic"], first["topic_id"], first["owner"], first["record"]) == (
+        STATUS,
+        "status-id",
+        "j@1",
+        "{",
+    )
+
+
+def test_a_dead_letter_says_where_it_came_from():
+    headers = {
+        "source_topic": b"t.cdc",
+        "source_partition": b"5",
+        "source_offset": b"77",
+        "reason": "kaputt: ü".encode(),
+    }
+    (row,) = batch_of(record(b"abc", 9, topic=DEADLETTER, headers=headers, key=b"owner")).problems
+    assert row == {
+        "at": AT,
+        "partition": 0,
+        "record_offset": 9,
+        "topic_id": "deadletter-id",
+        "source_topic": "t.cdc",
+        "source_partition": 5,
+        "source_offset": 77,
+        "owner": "owner",
+        "reason": "kaputt: ü",
+        "record": "abc",
+    }
+
+
+def test_a_dead_letter_with_senseless_headers_is_still_a_problem():
+    headers = {"source_partition": b"99999999999", "source_offset": b"-1"}
+    (row,) = batch_of(record(b"\xff", topic=DEADLETTER, headers=headers, key=b"k" * 5000)).problems
+    assert (row["source_partition"], row["source_offset"]) == (None, None)
+    assert row["reason"] == "no reason was given"
+    assert len(row["owner"]) == MAX_OWNER_CHARACTERS
+
+
+def test_days_are_those_of_the_nominal_times_and_problems_in_utc():
+    tomorrow = status(1, run="j@2", nominal_time=AT + timedelta(seconds=1))
+    assert batch_of(record(status(1), 0), record(tomorrow, 1)).days == {date(2026, 11, 21), date(2026, 11, 22)}
+    assert batch_of(record(b"", 0)).days == {date(2026, 11, 21)}
+
+
+def test_rows_have_the_names_of_the_columns():
+    attempt = Attempt(attempt=1, token=7, timeout_class="10s", dispatched_at=AT, end=AttemptEnd.LOST)
+    run = status(2, attempts=(attempt,), missed=Missed(first=AT, last=AT, count=3, at_least=True))
+    (row,) = orjson.loads(to_json(run_rows([run])))
+    assert row["missed_count"] == 3
+    assert row["missed_at_least"] is True
+    assert row["state"] == "running"
+    (row,) = orjson.loads(to_json(attempt_rows([run])))
+    assert row["ended_as"] == "lost"
+    assert "end" not in row
+    assert [row["version"] for row in transition_rows([run])] == [0, 1]
+    assert kept_rows([run]) == [{"run_id": "j@1", "nominal_time": AT, "versions": [0, 1], "tokens": [7]}]
+
+
+def test_a_nul_is_replaced_and_a_backslash_u_stays():
+    run = status(1, reason="a\x00b \\u0000")
+    (row,) = orjson.loads(to_json(run_rows([run])))
+    assert row["reason"] == "a\ufffdb \\u0000"

@@ -1,0 +1,77 @@
+"""What is done about the connector, for each thing that can be seen of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectors.plan import (
+    Actual,
+    Create,
+    DropLostSlot,
+    RestartConnector,
+    RestartTask,
+    Task,
+    Update,
+    describe,
+    plan,
+    root_cause,
+)
+
+DESIRED = {"name": "tidemill-source", "slot.name": "tidemill", "poll.interval.ms": "10"}
+RUNNING = Task(number=0, state="RUNNING")
+FAILED = Task(
+    number=0, state="FAILED", trace="org.x.RetriableException: stopped\n\tat a.b\nCaused by: no slot\n\tat c.d"
+)
+
+
+def actual(**changes):
+    return Actual(**({"config": DESIRED, "state": "RUNNING", "tasks": (RUNNING,), "slot_status": "reserved"} | changes))
+
+
+CASES = {
+    "no connector is created": (None, [Create(config=DESIRED)]),
+    "another configuration is updated": (actual(config={"name": "x"}), [Update(config=DESIRED)]),
+    "another configuration is updated even when the task failed": (
+        actual(config={"name": "x"}, tasks=(FAILED,)),
+        [Update(config=DESIRED)],
+    ),
+    "what runs is left alone": (actual(), []),
+    "a failed task is restarted": (actual(tasks=(FAILED,)), [RestartTask(number=0)]),
+    "only the failed one of two tasks is restarted": (
+        actual(tasks=(RUNNING, Task(number=1, state="FAILED"))),
+        [RestartTask(number=1)],
+    ),
+    "a failed connector is restarted": (actual(state="FAILED", tasks=()), [RestartConnector()]),
+    "a lost slot is dropped and the task restarted": (
+        actual(tasks=(FAILED,), slot_status="lost"),
+        [DropLostSlot(slot_name="tidemill"), RestartTask(number=0)],
+    ),
+    "a lost slot is dropped though the task still tries": (
+        actual(slot_status="lost"),
+        [DropLostSlot(slot_name="tidemill"), RestartTask(number=0)],
+    ),
+    "a missing slot alone is the task's own affair": (actual(slot_status=None), []),
+    "a connector that a person paused stays paused": (
+        actual(state="PAUSED", tasks=(Task(number=0, state="PAUSED"),)),
+        [],
+    ),
+    "a connector without a task yet is waited for": (actual(tasks=()), []),
+}
+
+
+@pytest.mark.parametrize(("seen", "actions"), CASES.values(), ids=CASES)
+def test_the_plan_for(seen, actions):
+    assert plan(DESIRED, seen) == actions
+
+
+def test_only_a_connector_with_a_running_task_runs():
+    assert actual().runs
+    assert not actual(tasks=()).runs
+    assert not actual(tasks=(FAILED,)).runs
+    assert not actual(state="UNASSIGNED").runs
+
+
+def test_a_failure_is_described_by_its_root_cause():
+    assert "task 0 is FAILED: org.x.RetriableException: stopped <- no slot" in describe(actual(tasks=(FAILED,)))
+    assert describe(None) == "the connector does not exist"
+    assert root_cause("") == ""

@@ -1,0 +1,78 @@
+"""The connector's configuration follows from the settings."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from connectors.settings import SourceSettings
+from connectors.source import NoAddressError, source_config
+from schemas.settings import Connections
+
+DSN = "postgresql://mill:s3cret@db.example:6543/main?sslmode=require"
+
+
+def config(dsn=DSN, prefix="tidemill.", **settings):
+    return source_config(Connections(postgres_dsn=dsn, topic_prefix=prefix), SourceSettings(**settings))
+
+
+def test_the_database_comes_from_the_dsn():
+    found = config()
+    assert {
+        name: found[f"database.{name}"] for name in ("hostname", "port", "user", "password", "dbname", "sslmode")
+    } == {
+        "hostname": "db.example",
+        "port": "6543",
+        "user": "mill",
+        "password": "s3cret",
+        "dbname": "main",
+        "sslmode": "require",
+    }
+
+
+def test_connect_may_see_postgres_at_another_address():
+    found = config(connect_postgres_host="postgres", connect_postgres_port=5432)
+    assert (found["database.hostname"], found["database.port"]) == ("postgres", "5432")
+
+
+@pytest.mark.parametrize(
+    ("dsn", "fragment"),
+    [
+        ("host=/run/postgresql user=a dbname=b", "host '/run/postgresql'"),
+        ("user=a dbname=b", "host ''"),
+        ("host=a,b user=a dbname=b", "host 'a,b'"),
+        ("host=a dbname=b", "names no user"),
+        ("host=a", "names no user and no dbname"),
+    ],
+)
+def test_a_dsn_that_connect_cannot_use_is_refused_with_a_sentence(dsn, fragment):
+    with pytest.raises(NoAddressError, match=re.escape(fragment)):
+        config(dsn)
+
+
+def test_every_value_is_a_string_as_connect_gives_it_back():
+    assert all(isinstance(value, str) for value in config().values())
+
+
+def test_captured_rows_go_one_way_and_heartbeats_the_other():
+    found = config()
+    pattern = re.compile(found["predicates.captured.pattern"])
+    assert pattern.fullmatch("tidemill.cdc.tidemill.definitions")
+    assert pattern.fullmatch("tidemill.cdc.tidemill.requests")
+    assert not pattern.fullmatch("__debezium-heartbeat.tidemill.cdc")
+    steps = found["transforms"].split(",")
+    assert all(found[f"transforms.{step}.type"] for step in steps)
+    assert all(found[f"transforms.{step}.predicate"] == "captured" for step in steps)
+    assert [step for step in steps if f"transforms.{step}.negate" in found] == ["heartbeat"]
+
+
+def test_another_prefix_leads_to_other_topics():
+    found = config(prefix="staging.")
+    assert found["transforms.topic.replacement"] == found["topic.prefix"] == "staging.cdc"
+    assert found["transforms.heartbeat.replacement"] == "staging.heartbeat"
+
+
+def test_names_that_must_be_unique_are_settings():
+    found = config(connector_name="b-source", slot_name="b")
+    assert (found["name"], found["slot.name"], found["publication.name"]) == ("b-source", "b", "tidemill")

@@ -1,0 +1,212 @@
+"""Histories in which things meet that seldom meet: backlogs, orders, silence, deletions."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from simulated import Log, ended, started
+
+from schemas.event import EndCause, Expired
+from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
+from schemas.words import AttemptEnd, RunState
+from streams.core.inputs import ClaimsSeen, HeartbeatHeard
+from streams.core.leases import wants_judgement
+from streams.core.rules import Rules
+from streams.owner.owner import Owner
+
+RULES = Rules()
+LEASE = RULES.lease.total_seconds()
+UNTIL_VOID = RULES.dispatch_valid_for + RULES.claim_grace
+RETRIED = {"max_attempts": 3, "initial_interval": timedelta(hours=1), "max_interval": timedelta(hours=1)}
+
+
+def beat(log: Log, owner: Owner, *attempts: AttemptInHand, window: int | None = None) -> None:
+    windows = () if window is None else (Window(timeout_class="10s", partition=0, size=window),)
+    heartbeat = Heartbeat(
+        executor_id="e.1",
+        name="e",
+        host="h",
+        version="1",
+        state=ExecutorState.RUNNING,
+        at=log.now,
+        interval=timedelta(seconds=3),
+        slots=(),
+        windows=windows,
+        attempts=attempts,
+    )
+    owner.learn(HeartbeatHeard(heartbeat=heartbeat, appended_at=log.now))
+    log.turn(owner)
+
+
+def judge(log: Log, owner: Owner) -> None:
+    owner.judge(log.now)
+    log.turn(owner)
+
+
+def look(log: Log, owner: Owner, claimed_below: int = 0) -> None:
+    owner.learn(ClaimsSeen(claimed_below={"10s": claimed_below}, as_of=log.now))
+    log.turn(owner)
+
+
+def ends(log: Log) -> list[AttemptEnd | None]:
+    return [attempt.end for attempt in log.statuses()["job#r"].attempts]
+
+
+def test_an_event_that_is_read_late_does_not_take_back_what_a_later_heartbeat_said() -> None:
+    log = Log()
+    owner = log.dispatched()
+    (dispatch,) = log.dispatches()
+    late = log.report(started(dispatch, log.now))
+    log.turn(owner, 2 * LEASE)
+    beat(log, owner, AttemptInHand(run_id=dispatch.run_id, token=dispatch.token, partition=0))
+    owner.offer(late)
+    judge(log, owner)
+    assert ends(log) == [None]
+    log.turn(owner, LEASE)
+    judge(log, owner)
+    assert ends(log) == [AttemptEnd.LOST, None]
+
+
+def test_a_run_that_was_cancelled_in_the_queue_and_runs_again_waits_for_its_retry_like_any_other() -> None:
+    """Its first place in the queue is still there when it has got a second one."""
+    log = Log()
+    log.define(**RETRIED)
+    owner = log.recover()
+    beat(log, owner, window=0)
+    owner.offer(log.request("r"))
+    log.turn(owner)
+    nominal = log.statuses()["job#r"].nominal_time.isoformat()
+    owner.offer(log.request("c", kind="cancel", run_id="job#r"))
+    owner.offer(log.request("again", kind="rerun", run_id="job#r", nominal_time=nominal))
+    log.turn(owner)
+    assert log.statuses()["job#r"].state is RunState.QUEUED
+    beat(log, owner, window=1)
+    (dispatch,) = log.dispatches()
+    owner.offer(log.report(started(dispatch, log.now), ended(dispatch, log.now, exit_code=1)))
+    log.turn(owner, 1)
+    log.turn(owner, 60)
+    assert (log.statuses()["job#r"].state, len(log.dispatches())) == (RunState.RETRY_WAIT, 1)
+
+
+def test_a_request_that_waits_for_its_definition_is_not_forgotten_for_its_age() -> None:
+    log = Log()
+    old = (log.now - 2 * RULES.request_ttl).isoformat()
+    log.request("r", created_at=old)
+    log.request("young", owner="other", job_id="other")
+    owner = log.recover()
+    log.turn(owner)
+    owner.offer(log.define())
+    log.turn(owner)
+    assert log.statuses()["job#r"].state is RunState.QUEUED
+    owner.offer(log.request("younger"))
+    log.turn(owner)
+    assert "req/r" not in log.stored()
+
+
+def test_nothing_is_kept_of_requests_whose_job_never_came() -> None:
+    log = Log()
+    log.request("r", owner="nobody", job_id="nobody")
+    owner = log.recover()
+    log.turn(owner)
+    log.turn(owner, RULES.park_limit.total_seconds() + 1)
+    assert owner.state.parked == {}
+
+
+def test_a_run_that_is_there_already_is_not_made_again_by_the_request_it_is_named_after() -> None:
+    log = Log()
+    log.request("again", kind="rerun", run_id="job#r", nominal_time=log.now.isoformat())
+    log.request("r")
+    owner = log.recover()
+    log.turn(owner)
+    owner.offer(log.define())
+    log.turn(owner)
+    assert len(log.dispatches()) == 1
+    assert log.statuses()["job#r"].rerun_id == "again"
+
+
+def test_a_run_that_nobody_took_by_its_deadline_is_missed_though_its_dispatch_lies_in_the_log() -> None:
+    log = Log()
+    log.define(schedule="@every 10m", start_deadline=timedelta(seconds=90))
+    owner = log.recover()
+    log.turn(owner)
+    log.turn(owner, 600)
+    (dispatch,) = log.dispatches()
+    log.place(owner, dispatch, offset=0)
+    log.turn(owner)
+    log.turn(owner, 80)
+    look(log, owner)
+    assert not wants_judgement(owner.state, log.now)
+    log.turn(owner, 10)
+    look(log, owner)
+    assert wants_judgement(owner.state, log.now)
+    judge(log, owner)
+    assert log.statuses()[dispatch.run_id].state is RunState.MISSED
+    owner.offer(log.report(Expired(run_id=dispatch.run_id, attempt=1, token=dispatch.token, at=log.now)))
+    log.turn(owner, 1)
+    assert len(log.dispatches()) == 1
+
+
+def test_a_dispatch_that_waits_for_an_executor_is_nothing_to_judge() -> None:
+    log = Log()
+    owner = log.dispatched()
+    log.turn(owner, 2 * UNTIL_VOID.total_seconds())
+    look(log, owner)
+    assert not wants_judgement(owner.state, log.now)
+
+
+@pytest.mark.parametrize("delay", [0, 20])
+def test_a_dispatch_is_void_so_long_after_its_transaction_was_seen_to_be_committed(delay: float) -> None:
+    """Executors count from its append, which is not before its step, and not after its commit."""
+    log = Log()
+    log.define()
+    log.request("r")
+    owner = log.recover()
+    log.turn(owner)
+    (dispatch,) = log.dispatches()
+    log.now += timedelta(seconds=delay)
+    log.place(owner, dispatch, offset=0)
+    owner.offer(log.request("c", kind="cancel", run_id="job#r"))
+    log.turn(owner)
+    log.turn(owner, UNTIL_VOID.total_seconds() - 1)
+    look(log, owner)
+    assert not wants_judgement(owner.state, log.now)
+    log.turn(owner, 1)
+    look(log, owner)
+    assert wants_judgement(owner.state, log.now)
+
+
+def test_an_answer_about_claims_counts_from_when_it_was_asked_for() -> None:
+    log = Log()
+    owner = log.dispatched()
+    owner.offer(log.request("c", kind="cancel", run_id="job#r"))
+    log.turn(owner)
+    asked_at = log.now + UNTIL_VOID - timedelta(seconds=1)
+    log.turn(owner, UNTIL_VOID.total_seconds() + 10)
+    owner.learn(ClaimsSeen(claimed_below={"10s": 0}, as_of=asked_at))
+    log.turn(owner)
+    assert not wants_judgement(owner.state, log.now)
+
+
+def test_a_deleted_job_whose_runs_outlived_its_memory_is_forgotten_after_them() -> None:
+    log = Log()
+    owner = log.dispatched()
+    owner.offer(log.define(2, deleted=True))
+    log.turn(owner)
+    log.turn(owner, RULES.request_ttl.total_seconds() + 1)
+    owner.offer(log.report(ended(log.dispatches()[0], log.now)))
+    log.turn(owner)
+    assert "def/job" in log.stored()
+    log.turn(owner, RULES.request_ttl.total_seconds() + 1)
+    assert "def/job" not in log.stored()
+
+
+@pytest.mark.parametrize(
+    ("cause", "state"), [(EndCause.EXITED, RunState.SUCCEEDED), (EndCause.LIMIT, RunState.TIMED_OUT)]
+)
+def test_an_end_whose_start_was_never_read_is_an_end(cause: EndCause, state: RunState) -> None:
+    log = Log()
+    owner = log.dispatched(timeout=timedelta(seconds=5))
+    owner.offer(log.report(ended(log.dispatches()[0], log.now, cause=cause)))
+    log.turn(owner)
+    assert log.statuses()["job#r"].state is state

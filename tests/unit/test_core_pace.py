@@ -1,0 +1,99 @@
+"""Catching up: after live work, and no faster than a job and a partition may."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from simulated import Log, ended, started
+from story import Story
+
+from streams.core.inputs import HeartbeatHeard
+from streams.core.pace import BURST
+from streams.core.rules import Rules
+from streams.owner.owner import Owner
+
+DOWN = 3_600
+A_MINUTE = 60
+
+
+def after_downtime(log: Log, room: int = 10_000) -> Owner:
+    """An owner that has slept for an hour, and a job that was due every second."""
+    log.define(
+        schedule="* * * * * *", overlap_policy="allow_all", catchup_policy="all", misfire_grace=timedelta(seconds=1)
+    )
+    log.turn(log.recover())
+    log.now += timedelta(seconds=DOWN)
+    owner = log.recover()
+    hear(log, owner, room)
+    log.turn(owner)
+    while owner.state.cursor:
+        log.turn(owner)
+    return owner
+
+
+def hear(log: Log, owner: Owner, room: int) -> None:
+    owner.learn(HeartbeatHeard(heartbeat=Story.heartbeat(log.now, room), appended_at=log.now))
+
+
+def lateness(log: Log) -> list[bool]:
+    return [dispatch.nominal_time < log.now - timedelta(seconds=60) for dispatch in log.dispatches()]
+
+
+def test_a_job_catches_up_at_its_rate_and_the_next_owner_keeps_it() -> None:
+    log = Log()
+    owner = after_downtime(log)
+    for _ in range(A_MINUTE):
+        log.now += timedelta(seconds=1)
+        owner = log.recover()
+        hear(log, owner, 10_000)
+        log.turn(owner)
+    assert sum(lateness(log)) == pytest.approx(Rules().catchup_rate_per_job, abs=2)
+
+
+def test_a_partition_catches_up_at_its_rate_however_much_is_due() -> None:
+    log = Log()
+    owner = after_downtime(log)
+    owner.state.rules = Rules(catchup_rate_per_partition=60)
+    before = len(log.dispatches())
+    for _ in range(A_MINUTE):
+        hear(log, owner, 10_000)
+        log.turn(owner, 1)
+    caught_up = sum(lateness(log)) - before
+    assert caught_up == pytest.approx(60, abs=BURST.total_seconds() + 1)
+
+
+def test_an_owner_wakes_up_when_the_rate_lets_more_go() -> None:
+    log = Log()
+    owner = after_downtime(log)
+    owner.state.rules = Rules(catchup_rate_per_partition=60)
+    log.turn(owner, 0.5)
+    log.turn(owner, 0.1)
+    assert timedelta(0) < owner.next_wake(log.now) <= timedelta(seconds=1)
+
+
+def test_live_work_goes_before_what_catches_up() -> None:
+    log = Log()
+    owner = after_downtime(log, room=1)
+    (first,) = log.dispatches()
+    log.turn(owner, 1)
+    owner.offer(log.report(started(first, log.now), ended(first, log.now)))
+    log.turn(owner)
+    _, second = log.dispatches()
+    assert log.now - second.nominal_time <= timedelta(seconds=2)
+
+
+def test_one_resumption_runs_so_many_occurrences_of_its_pause_and_names_the_rest() -> None:
+    log = Log()
+    every_second = {"schedule": "* * * * * *", "overlap_policy": "allow_all", "catchup_after_pause": "all"}
+    log.define(paused=True, **every_second)
+    owner = log.recover()
+    log.turn(owner)
+    log.now += timedelta(seconds=DOWN)
+    owner.offer(log.define(2, **every_second))
+    log.turn(owner)
+    (rest,) = [status for status in log.statuses().values() if status.missed]
+    limit = Rules().resume_limit
+    assert len(log.statuses()) == limit + 1
+    assert (rest.missed.count, rest.missed.last) == (DOWN - limit, log.now)
+    assert rest.reason == "resume_limit: more than 1000 occurrences of a pause; a backfill runs the rest"

@@ -1,0 +1,58 @@
+"""The trigger rules: the table in docs/dags.md is what the code does, whatever the order in which dependencies end."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from dag_reference import STARTED_EARLY_BY, TABLE
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.words import RunState, TriggerRule
+from streams.core.dag.trigger import OUTCOME, Ends, Verdict, judge
+
+FIELDS = {"s": "succeeded", "f": "failed", "k": "skipped", "u": "upstream_failed"}
+SAID = {Verdict.START: "run", Verdict.SKIP: "skip", Verdict.UPSTREAM_FAILED: "uf", Verdict.WAIT: "wait"}
+COLUMNS = ["".join(each) for size in range(1, 5) for each in itertools.combinations("sfku", size)]
+CASES = [(rule, column) for rule in TriggerRule for column in COLUMNS]
+
+
+def said(rule: TriggerRule, found: str, needed: int | None = None) -> str:
+    counts = {name: found.count(letter) for letter, name in FIELDS.items()}
+    return SAID[judge(rule, Ends(needed=len(found) if needed is None else needed, **counts))]
+
+
+@pytest.mark.parametrize(("rule", "column"), CASES, ids=[f"{rule.value} {column}" for rule, column in CASES])
+def test_a_rule_says_what_its_row_says_however_many_there_are_of_each(rule, column) -> None:
+    for times in itertools.product((1, 3), repeat=len(column)):
+        assert said(rule, "".join(letter * n for letter, n in zip(column, times, strict=True))) == TABLE[rule][column]
+
+
+def test_the_table_has_all_rules_and_all_columns() -> None:
+    assert set(TABLE) == set(TriggerRule)
+    assert all(list(row) == COLUMNS for row in TABLE.values())
+
+
+@pytest.mark.parametrize("rule", list(TriggerRule), ids=lambda rule: rule.value)
+def test_before_all_have_ended_only_a_rule_that_asks_for_one_starts_its_node(rule) -> None:
+    for column in COLUMNS:
+        is_early = rule is TriggerRule.ALWAYS or bool(set(column) & set(STARTED_EARLY_BY.get(rule, "")))
+        assert said(rule, column, needed=len(column) + 1) == ("run" if is_early else "wait")
+
+
+@given(rule=st.sampled_from(TriggerRule), ends=st.text("sfku", min_size=1, max_size=6))
+def test_a_verdict_stands_whatever_ends_after_it(rule, ends) -> None:
+    verdicts = [said(rule, ends[:n], needed=len(ends)) for n in range(len(ends) + 1)]
+    spoken = [each for each in verdicts if each != "wait"]
+    assert spoken
+    assert set(spoken) == {TABLE[rule]["".join(each for each in "sfku" if each in ends)]}
+
+
+@pytest.mark.parametrize("rule", list(TriggerRule), ids=lambda rule: rule.value)
+def test_a_node_without_dependencies_starts(rule) -> None:
+    assert said(rule, "") == "run"
+
+
+def test_every_final_state_means_something_to_those_that_depend_on_it() -> None:
+    assert set(OUTCOME) == {state for state in RunState if state.is_final}

@@ -1,0 +1,72 @@
+"""The table of an attempt's life."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from executors.attempt import MOVES, Act, Fact, Phase, advance
+
+
+def walk(*facts):
+    """The acts along a way, and where it leads."""
+    phase, acts = Phase.CLAIMED, []
+    for fact in facts:
+        phase, act = advance(phase, fact)
+        acts.append(act)
+    return phase, acts
+
+
+def test_a_cached_binary_is_started_and_run_without_an_announcement():
+    phase, acts = walk(Fact.CACHED, Fact.ACKNOWLEDGED, Fact.SPAWNED, Fact.EXITED)
+    assert phase is Phase.ENDED
+    assert acts == [Act.START, Act.SPAWN, Act.NOTE, Act.REPORT]
+
+
+def test_a_binary_is_fetched_only_after_the_claim_was_announced():
+    _, acts = walk(Fact.ABSENT, Fact.ACKNOWLEDGED, Fact.CACHED, Fact.ACKNOWLEDGED)
+    assert acts == [Act.ANNOUNCE, Act.FETCH, Act.START, Act.SPAWN]
+
+
+@pytest.mark.parametrize("way", [(), (Fact.ABSENT,), (Fact.CACHED,)])
+def test_a_void_claim_never_leads_to_a_process(way):
+    phase, acts = walk(*way, Fact.LATE)
+    assert phase is Phase.ENDED
+    assert acts[-1] in (Act.FORGET, Act.GIVE_UP)
+
+
+def test_a_process_is_spawned_only_after_started_is_acknowledged():
+    assert [key for key, (_, act) in MOVES.items() if act is Act.SPAWN] == [(Phase.STARTED, Fact.ACKNOWLEDGED)]
+
+
+def test_nothing_happens_after_the_end():
+    assert not [fact for fact in Fact if (Phase.ENDED, fact) in MOVES]
+
+
+def test_every_phase_but_the_end_can_be_condemned():
+    assert all((phase, Fact.CONDEMNED) in MOVES for phase in Phase if phase is not Phase.ENDED)
+
+
+@pytest.mark.parametrize("way", [(), (Fact.ABSENT,), (Fact.ABSENT, Fact.ACKNOWLEDGED), (Fact.CACHED,)])
+def test_what_is_condemned_before_its_order_to_spawn_never_starts(way):
+    phase, acts = walk(*way, Fact.CONDEMNED)
+    assert (phase, acts[-1]) == (Phase.ENDED, Act.GIVE_UP)
+    assert not {Act.SPAWN, Act.KILL} & set(walk(*way, Fact.CONDEMNED, *Fact)[1])
+
+
+def test_a_process_that_is_condemned_ends_when_it_is_gone():
+    way = (Fact.CACHED, Fact.ACKNOWLEDGED, Fact.CONDEMNED, Fact.SPAWNED, Fact.CONDEMNED, Fact.EXITED)
+    assert walk(*way) == (Phase.ENDED, [Act.START, Act.SPAWN, Act.KILL, Act.NOTE, Act.KILL, Act.REPORT])
+
+
+def test_every_way_of_facts_ends_at_most_once():
+    ends = {Act.REPORT, Act.GIVE_UP, Act.REJECT, Act.FORGET}
+    for way in itertools.product(Fact, repeat=5):
+        _, acts = walk(*way)
+        assert sum(act in ends for act in acts) <= 1
+        assert acts.count(Act.SPAWN) <= 1
+
+
+def test_a_late_fact_changes_nothing():
+    assert advance(Phase.RUNNING, Fact.ACKNOWLEDGED) == (Phase.RUNNING, None)

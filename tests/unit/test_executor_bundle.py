@@ -1,0 +1,152 @@
+"""A directory as one file, and back: what it may hold, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import tarfile
+
+import pytest
+
+from executors.bundle import MAX_BYTES, BundleError, pack, unpack
+
+
+@pytest.fixture
+def left(tmp_path):
+    made = tmp_path / "left"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def found(tmp_path):
+    made = tmp_path / "found"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return tmp_path / "bundle"
+
+
+def crafted(bundle, *members, content=b"x"):
+    """A tar as only a hostile or broken hand would write it."""
+    with tarfile.open(bundle, "w") as tar:
+        for fields in members:
+            member = tarfile.TarInfo(fields.pop("name"))
+            for name, value in {"size": 0, **fields}.items():
+                setattr(member, name, value)
+            tar.addfile(member, io.BytesIO(content * member.size))
+
+
+def test_what_is_packed_is_found_again(left, found, bundle):
+    (left / "a" / "b").mkdir(parents=True)
+    (left / "a" / "b" / "ü\n").write_bytes(b"\0" * 9)
+    (left / "run").write_text("#!/bin/sh\n")
+    (left / "run").chmod(0o700)
+    (left / "latest").symlink_to("a/b")
+    (left / "same").hardlink_to(left / "run")
+    (left / ("n" * 250)).touch()
+    pack(left, bundle)
+    unpack(bundle, found)
+    assert sorted(each.name for each in found.iterdir()) == ["a", "latest", "n" * 250, "run", "same"]
+    assert (found / "latest" / "ü\n").read_bytes() == b"\0" * 9
+    assert os.access(found / "same", os.X_OK)
+
+
+def test_an_empty_directory_is_one_afterwards(left, found, bundle):
+    pack(left, bundle)
+    unpack(bundle, found)
+    assert list(found.iterdir()) == []
+
+
+def test_it_takes_as_much_as_it_says_and_no_more(left, bundle):
+    with (left / "big").open("wb") as file:
+        file.truncate(MAX_BYTES)
+    pack(left, bundle)
+    (left / "one more").write_bytes(b"x")
+    with pytest.raises(BundleError, match="larger than 64 MB"):
+        pack(left, bundle)
+
+
+def test_it_takes_so_many_entries_and_no_more(left, bundle, monkeypatch):
+    monkeypatch.setattr("executors.bundle.MAX_ENTRIES", 3)
+    for name in "abc":
+        (left / name).touch()
+    pack(left, bundle)
+    (left / "one more").touch()
+    with pytest.raises(BundleError, match="more than 3 files"):
+        pack(left, bundle)
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../elsewhere"])
+def test_a_link_that_leads_outside_is_not_packed(left, bundle, target):
+    (left / "link").symlink_to(target)
+    with pytest.raises(BundleError, match="link"):
+        pack(left, bundle)
+
+
+def test_what_is_no_file_is_not_packed(left, bundle):
+    os.mkfifo(left / "pipe")
+    with pytest.raises(BundleError, match="'pipe' is neither"):
+        pack(left, bundle)
+    (left / "pipe").unlink()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(left / "socket"))
+    with pytest.raises(BundleError, match="'socket' is neither"):
+        pack(left, bundle)
+
+
+def test_a_link_in_the_place_of_the_directory_is_not_followed(left, found, bundle):
+    (found / "secret").touch()
+    left.rmdir()
+    left.symlink_to(found)
+    with pytest.raises(BundleError, match="no directory"):
+        pack(left, bundle)
+
+
+def test_a_directory_that_is_gone_is_not_packed(left, bundle):
+    left.rmdir()
+    with pytest.raises(BundleError, match="No such file"):
+        pack(left, bundle)
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"name": "../out", "size": 1},
+        {"name": "link", "type": tarfile.SYMTYPE, "linkname": "/etc"},
+        {"name": "hard", "type": tarfile.LNKTYPE, "linkname": "../../etc/passwd"},
+        {"name": "null", "type": tarfile.CHRTYPE},
+    ],
+)
+def test_what_leads_outside_or_is_a_device_is_not_unpacked(found, bundle, tmp_path, member):
+    crafted(bundle, member)
+    with pytest.raises(BundleError):
+        unpack(bundle, found)
+    assert list(found.iterdir()) == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bundle_that_is_larger_than_it_may_be_is_not_unpacked(found, bundle):
+    crafted(bundle, {"name": "a", "size": MAX_BYTES}, {"name": "b", "size": 1})
+    with pytest.raises(BundleError, match="larger"):
+        unpack(bundle, found)
+    assert list(found.iterdir()) == []
+
+
+@pytest.mark.parametrize("cut", [b"", b"no tar at all" * 100])
+def test_a_damaged_bundle_is_refused(found, bundle, cut):
+    bundle.write_bytes(cut)
+    with pytest.raises(BundleError, match="cannot be unpacked"):
+        unpack(bundle, found)
+
+
+def test_a_bundle_that_was_cut_off_is_refused(left, found, bundle):
+    (left / "a").write_bytes(b"x" * 50_000)
+    pack(left, bundle)
+    bundle.write_bytes(bundle.read_bytes()[:20_000])
+    with pytest.raises(BundleError):
+        unpack(bundle, found)

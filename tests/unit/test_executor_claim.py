@@ -1,0 +1,95 @@
+"""Which polled records are claimed, and what remains of a commit that failed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from executors.claim import Hand, Polled, Verdict, offsets_after
+from schemas.dispatch import Dispatch
+
+NOW = datetime(2026, 11, 21, 3, tzinfo=UTC)
+VALID = timedelta(seconds=60)
+
+
+def dispatch(token=1):
+    return Dispatch(
+        run_id=f"a@{token}", owner="a", job_id="a", attempt=1, token=token, timeout_class="10s", nominal_time=NOW,
+        scheduled_time=NOW, binary="s3://b/k", sha256=None, args=(), env={}, payload=None, limit=VALID,
+        valid_for=VALID, claim_grace=VALID, lease=VALID,
+    )  # fmt: skip
+
+
+def polled(partition, offset, age=timedelta(0)):
+    return Polled(partition=partition, offset=offset, appended_at=NOW - age, dispatch=dispatch(offset), read=0.0)
+
+
+@pytest.fixture
+def hand():
+    return Hand()
+
+
+def places(chosen):
+    return [(each.polled.partition, each.polled.offset) for each in chosen]
+
+
+def test_no_more_is_chosen_than_there_are_free_slots(hand):
+    for offset in range(5):
+        hand.add(polled(0, offset))
+    assert places(hand.choose(3, NOW)) == [(0, 0), (0, 1), (0, 2)]
+    assert hand.choose(0, NOW) == []
+
+
+def test_an_expired_record_needs_no_slot_but_none_is_skipped_over(hand):
+    hand.add(polled(0, 0, age=VALID + timedelta(seconds=1)))
+    hand.add(polled(0, 1))
+    hand.add(polled(0, 2, age=VALID + timedelta(seconds=1)))
+    chosen = hand.choose(0, NOW)
+    assert [(each.polled.offset, each.verdict) for each in chosen] == [(0, Verdict.EXPIRED)]
+
+
+def test_a_record_is_valid_up_to_its_age_limit(hand):
+    hand.add(polled(0, 0, age=VALID))
+    assert hand.choose(1, NOW)[0].verdict is Verdict.RUN
+
+
+def test_the_committed_offset_is_the_one_after_the_last_record_of_each_partition(hand):
+    for place in [(0, 4), (1, 9), (0, 5)]:
+        hand.add(polled(*place))
+    assert offsets_after(hand.choose(3, NOW)) == {0: 6, 1: 10}
+
+
+def test_what_belongs_to_a_committed_partition_is_claimed_and_leaves_the_hand(hand):
+    for place in [(0, 4), (1, 9), (0, 5)]:
+        hand.add(polled(*place))
+    claimed = hand.settle(hand.choose(3, NOW), {0}, sent=5.0)
+    assert places(claimed) == [(0, 4), (0, 5)]
+    assert {each.polled.commit_sent for each in claimed} == {5.0}
+    assert places(hand.choose(3, NOW)) == [(1, 9)]
+
+
+def test_a_failed_commit_claims_nothing_and_keeps_the_order(hand):
+    for offset in range(4):
+        hand.add(polled(0, offset))
+    assert hand.settle(hand.choose(2, NOW), set(), sent=5.0) == []
+    assert places(hand.choose(4, NOW)) == [(0, 0), (0, 1), (0, 2), (0, 3)]
+
+
+def test_a_claim_counts_from_the_first_commit_that_may_have_succeeded(hand):
+    hand.add(polled(0, 0))
+    hand.settle(hand.choose(1, NOW), set(), sent=5.0)
+    claimed = hand.settle(hand.choose(1, NOW), {0}, sent=9.0)
+    assert claimed[0].polled.commit_sent == 5.0
+
+
+def test_records_of_a_revoked_partition_are_dropped(hand):
+    for place in [(0, 4), (1, 9)]:
+        hand.add(polled(*place))
+    hand.keep_only({1})
+    assert places(hand.choose(2, NOW)) == [(1, 9)]
+
+
+def test_an_unreadable_record_is_passed_over_without_a_slot(hand):
+    hand.add(Polled(partition=0, offset=0, appended_at=NOW, dispatch=None, read=0.0))
+    assert hand.choose(0, NOW)[0].verdict is Verdict.UNREADABLE

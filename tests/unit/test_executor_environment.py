@@ -1,0 +1,53 @@
+"""The environment of a process, and its secrets."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from executors.environment import SecretError, environment, read_secret
+from schemas.dispatch import Dispatch
+
+NOW = datetime(2026, 11, 21, 3, tzinfo=UTC)
+LIMIT = timedelta(seconds=90)
+
+
+def made(**env):
+    dispatch = Dispatch(
+        run_id="a@1", owner="a", job_id="a", attempt=2, token=7, timeout_class="10s", nominal_time=NOW,
+        scheduled_time=NOW, binary="s3://b/k", sha256=None, args=(), env=env, payload=None, limit=LIMIT,
+        valid_for=LIMIT, claim_grace=LIMIT, lease=LIMIT,
+    )  # fmt: skip
+    places = {"home": Path("/w"), "checkpoint": Path("/c"), "result": Path("/r")}
+    return environment(dispatch, path="/bin", secret=lambda name: f"<{name}>", **places)
+
+
+def test_the_job_may_change_its_home_but_not_who_it_is():
+    found = made(HOME="/h", TIDEMILL_FENCING_TOKEN="1")
+    assert (found["HOME"], found["TIDEMILL_FENCING_TOKEN"], found["TIDEMILL_TIMEOUT_SECONDS"]) == ("/h", "7", "90")
+
+
+def test_a_secret_is_named_by_its_prefix_alone():
+    found = made(A="secret:db", B="no secret:db")
+    assert (found["A"], found["B"]) == ("<db>", "no secret:db")
+
+
+def test_a_secret_is_its_file_without_the_final_newline(tmp_path):
+    (tmp_path / "db").write_text("a\nb\n")
+    assert read_secret(tmp_path, "db") == "a\nb"
+
+
+@pytest.mark.parametrize("name", ["", "../etc/passwd", ".hidden", "absent", "a/b", "binary"])
+def test_a_secret_that_cannot_be_had_is_refused_by_name(tmp_path, name):
+    (tmp_path / "binary").write_bytes(b"se\0cret")
+    with pytest.raises(SecretError) as raised:
+        read_secret(tmp_path, name)
+    assert repr(name) in str(raised.value)
+    assert "cret" not in str(raised.value).replace("secret", "")
+
+
+def test_without_a_directory_there_are_no_secrets():
+    with pytest.raises(SecretError, match="TIDEMILL_SECRETS_DIR"):
+        read_secret(None, "db")

@@ -1,0 +1,187 @@
+"""What a process wrote to `$TIDEMILL_RESULT`, read whatever it is; and what it gets of others."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+
+from executors.events import MAX_RESULTS, EventLog, Report
+from executors.process import Exited
+from executors.results import Results, is_far, is_written, stdin_of
+from executors.s3 import ObjectStore
+from executors.workspace import Place
+from schemas.codec import decode
+from schemas.dispatch import Dispatch
+from schemas.event import EndCause, Ended, EventBatch
+from schemas.result import MAX_INLINE_BYTES, MAX_RESULT_BYTES, Result, result_key, run_of_result
+from schemas.settings import Connections
+
+NOW = datetime(2026, 11, 21, 3, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+ALLOWED = f"allowed is one JSON value of at most {MAX_RESULT_BYTES} bytes"
+
+
+def dispatch(run_id="dag#r/a", **fields) -> Dispatch:
+    plain = {
+        "run_id": run_id, "owner": "dag", "job_id": "dag", "attempt": 1, "token": 7, "timeout_class": "10s",
+        "nominal_time": NOW, "scheduled_time": NOW, "binary": "s3://b/k", "sha256": None, "args": (), "env": {},
+        "payload": None, "limit": SECOND, "valid_for": SECOND, "claim_grace": SECOND, "lease": SECOND,
+    }  # fmt: skip
+    return Dispatch(**plain | fields)
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(directory=tmp_path, binary=tmp_path / "binary")
+
+
+@pytest.fixture
+def collected(place):
+    """Cut off from S3."""
+    store = ObjectStore(Connections(s3_endpoint="http://127.0.0.1:1", s3_access_key="a", s3_secret_key="b"))
+    results = Results(store, "tidemill", keep_timeout=SECOND, fetch_timeout=SECOND)
+
+    def collect(content, run_id="dag#r/a"):
+        if content is not None:
+            place.result.write_bytes(content)
+        return asyncio.run(results.collect(dispatch(run_id), place))
+
+    yield collect
+    results.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "value", "size"),
+    [
+        (b'{"rows": 3}\n', {"rows": 3}, 10),
+        (b" null ", None, 4),
+        ('"\u00fc"'.encode(), "\u00fc", 4),
+        (b"[1, 2.5]", [1, 2.5], 7),
+    ],
+)
+def test_a_small_result_is_in_the_event(collected, content, value, size):
+    written = collected(content)
+    assert (written.result, written.problem, written.lost) == (Result(bytes=size, value=value), None, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "is not JSON: "),
+        (b"rows: 3", "is not JSON: "),
+        (b'{"a": 1} {}', "is not JSON: "),
+        (b"\xff", "is not JSON: "),
+        (b"[NaN]", "is not JSON: "),
+        (b"[" * 300 + b"]" * 300, "is refused: it is nested deeper than 200 levels"),
+        (b'["\\\\\\u0000"]', "is refused: it contains the character U+0000, which Postgres does not store"),
+        (b" " * MAX_RESULT_BYTES + b"1", f"has more than {MAX_RESULT_BYTES} bytes"),
+    ],
+    ids=["empty", "text", "two", "bytes", "NaN", "deep", "NUL", "large"],
+)
+def test_what_is_no_result_is_refused_with_a_sentence(collected, content, why):
+    written = collected(content)
+    assert written.result is None
+    assert written.problem.startswith(f"its result is refused: $TIDEMILL_RESULT {why}")
+    assert written.problem.endswith(ALLOWED)
+
+
+def test_letters_after_a_backslash_are_no_nul(collected):
+    assert collected(b'["\\\\u0000"]').result.value == ["\\u0000"]
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")], ids=["fifo", "dir", "link"]
+)
+def test_what_is_no_plain_file_holds_nobody_up(collected, place, make):
+    make(place.result)
+    assert collected(None).problem.endswith(ALLOWED)
+
+
+@pytest.mark.parametrize(
+    ("value", "next_nodes"),
+    [
+        ({"tidemill_next": ["b", "c", "b"]}, ("b", "c")),
+        ({"tidemill_next": []}, ()),
+        ({"next": ["b"]}, None),
+        (["tidemill_next"], None),
+    ],
+)
+def test_a_node_may_say_what_follows_it(collected, value, next_nodes):
+    assert collected(orjson.dumps(value)).next_nodes == next_nodes
+
+
+def test_a_job_has_nothing_to_choose(collected):
+    written = collected(b'{"tidemill_next": 5}', run_id="job#r")
+    assert (written.problem, written.next_nodes) == (None, None)
+
+
+@pytest.mark.parametrize("named", [b'"b"', b"null", b'["b", 1]', b'{"b": true}'])
+def test_a_choice_that_is_no_list_of_ids_is_refused(collected, named):
+    problem = collected(b'{"tidemill_next": %s}' % named).problem
+    assert problem.startswith("its result is refused: tidemill_next is ")
+    assert problem.endswith("; allowed is a list of ids of nodes that depend on this one")
+
+
+def test_without_s3_a_result_that_belongs_there_is_lost_and_one_of_a_job_is_not(collected):
+    content = orjson.dumps("x" * 5_000)
+    lost = collected(content)
+    assert lost.lost.startswith("its result was not stored: S3 ")
+    assert (lost.result, lost.problem) == (None, None)
+    assert collected(content, run_id="job#r").result == Result(bytes=5_002, value="x" * 5_000)
+
+
+def test_only_what_has_succeeded_hands_something_on(place):
+    def exited(code, cause=EndCause.EXITED):
+        return Exited(number=1, code=code, cause=cause, at=0.0)
+
+    assert not is_written(exited(0), place)
+    place.result.touch()
+    assert is_written(exited(0), place)
+    assert not is_written(exited(3), place)
+    assert not is_written(exited(0, EndCause.LIMIT), place)
+
+
+def test_standard_input_is_the_payload_or_that_and_what_others_wrote():
+    near, far = Result(bytes=1, value=1), Result(bytes=9, uri="s3://b/k", sha256="ab")
+    assert stdin_of(dispatch(), {}) is None
+    assert stdin_of(dispatch(payload=[1]), {}) == b"[1]"
+    alone = dispatch(payload={"day": 1}, results={"a": near, "b": None})
+    assert orjson.loads(stdin_of(alone, {})) == {"payload": {"day": 1}, "results": {"a": 1, "b": None}}
+    fetched = dispatch(results={"a": near, "b": far})
+    assert (is_far(alone), is_far(fetched)) == (False, True)
+    assert stdin_of(fetched, {"b": b'{"x":2}'}) == b'{"payload":null,"results":{"a":1,"b":{"x":2}}}'
+
+
+def test_results_of_many_attempts_do_not_make_a_record_too_large():
+    sent = []
+    log = EventLog(
+        type("Sender", (), {"send": sent.append})(), lambda _, go_on: go_on(), topic="events", executor_id="e.1"
+    )
+    for token in range(60):
+        result = Result(bytes=MAX_INLINE_BYTES, value="x" * (MAX_INLINE_BYTES - 2))
+        event = Ended(
+            run_id="a",
+            attempt=1,
+            token=token,
+            at=NOW,
+            cause=EndCause.EXITED,
+            exit_code=0,
+            started_at=NOW,
+            result=result,
+        )
+        log.say(0, Report(owner="a", event=event, on_ack=lambda: None))
+    while log.unacknowledged:
+        sent[-1].on_ack(0.0)
+    assert max(len(each.value) for each in sent) < MAX_RESULTS + 2 * MAX_INLINE_BYTES
+    tokens = [event.token for each in sent for event in decode(each.value, EventBatch).events]
+    assert tokens == list(range(60))
+
+
+def test_a_key_in_s3_names_its_run():
+    key = result_key("dag@2026-11-21T03:00:00Z/a b", 7)
+    assert run_of_result(f"s3://bucket/{key}") == "dag@2026-11-21T03:00:00Z/a b"
+    assert run_of_result("s3://bucket/logs/x/1") is None

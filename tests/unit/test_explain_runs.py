@@ -1,0 +1,300 @@
+"""What `tidemill explain` says of runs, case by case, over rows as Postgres has them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from schemas.job import JobSpec
+from tidemill.explain.command import as_text
+from tidemill.explain.story import Seen, story
+from tidemill.explain.unwritten import node_of, request_of
+from tidemill.place import NotFoundError
+
+BERLIN = "Europe/Berlin"
+DUE = datetime(2026, 11, 21, 2, tzinfo=UTC)
+"""Three in the morning in Berlin."""
+NOW = DUE + timedelta(hours=6)
+NIGHTLY = JobSpec(job_id="nightly", binary="s3://b/k", schedule="0 3 * * *", timezone=BERLIN)
+
+
+def after(seconds: float) -> datetime:
+    return DUE + timedelta(seconds=seconds)
+
+
+def changed(**columns) -> JobSpec:
+    return msgspec.structs.replace(NIGHTLY, **columns)
+
+
+def row(state="succeeded", **columns):
+    return {
+        "run_id": "nightly@2026-11-21T02:00:00Z",
+        "job_id": "nightly",
+        "dag_id": None,
+        "node_id": None,
+        "kind": "scheduled",
+        "nominal_time": DUE,
+        "scheduled_time": DUE,
+        "state": state,
+        "reason": None,
+        "attempt": 1,
+        "timeout_class": "10s",
+        "queued_at": DUE,
+        "started_at": after(0.05),
+        "finished_at": after(2),
+        "request_id": None,
+        "rerun_id": None,
+        "missed_from": None,
+        "missed_to": None,
+        "missed_count": None,
+        "missed_at_least": None,
+    } | columns
+
+
+def attempt(number=1, dispatched=0.01, claimed=None, started=0.05, finished=2.0, ended_as="succeeded", **columns):
+    return {
+        "attempt": number,
+        "timeout_class": "10s",
+        "ended_as": ended_as,
+        "exit_code": 0,
+        "reason": None,
+        "executor_id": "executor-0.x",
+        "dispatched_at": after(dispatched),
+        "claimed_at": claimed and after(claimed),
+        "started_at": started and after(started),
+        "finished_at": finished and after(finished),
+    } | columns
+
+
+def change(seconds, state, reason=None):
+    return {"at": after(seconds), "state": state, "attempt": 0, "reason": reason}
+
+
+def seen(run, *attempts, changes=(), **known):
+    known = {"spec": NIGHTLY, "now": NOW, "timezone": BERLIN} | known
+    return Seen(run=run, attempts=list(attempts), transitions=list(changes), **known)
+
+
+UNSTARTED = {"started_at": None, "finished_at": None}
+NEVER = UNSTARTED | {"attempt": 0, "timeout_class": None}
+HELD = "overlap: waits for the run before it"
+LEARNED = "learned: 3 of the last 3 runs outlived 10s"
+DEAD = "exit code 3; all 2 attempts are used up"
+MISSED = NEVER | {
+    "run_id": "nightly@2026-11-20T02:00:00Z~2026-11-22T02:00:00Z",
+    "missed_from": DUE - timedelta(days=1),
+    "missed_to": DUE + timedelta(days=1),
+    "missed_count": 3,
+    "missed_at_least": False,
+}
+OTHER = {"run_id": "nightly@2026-11-20T02:00:00Z", "state": "running"}
+
+RUNS = {
+    "on time": (seen(row(), attempt()), ["ran and succeeded; it started 0.050 s after it was due", "the smallest"]),
+    "decided late": (
+        seen(row(queued_at=after(90)), attempt(dispatched=90, started=91, finished=92)),
+        ["it started 91 s after", "Only now was it decided, 90 s late: no stream worker"],
+    ),
+    "after a pause": (
+        seen(row(queued_at=after(90)), attempt(started=91), spec=changed(resumed_at=after(89))),
+        ["90 s late: its pause had ended then"],
+    ),
+    "no slot before it was dispatched": (
+        seen(row(), attempt(dispatched=700, started=701), changes=[change(0, "queued")]),
+        ["dispatched after 11 min in the queue: no executor of the class 10s had room"],
+    ),
+    "no slot after it was dispatched": (seen(row(), attempt(started=30)), ["it had waited 29.990 s for a slot"]),
+    "a slow binary": (seen(row(), attempt(claimed=1, started=9)), ["waited 8 s for its binary", "fetched its binary"]),
+    "held": (
+        seen(row(), attempt(dispatched=60, started=61), changes=[change(0, "queued", HELD), change(60, "queued")]),
+        ["It waits for the run before it (overlap)", "What it waited for was over, after 60 s"],
+    ),
+    "learned": (
+        seen(row(), attempt(timeout_class="1m"), changes=[change(0, "queued", LEARNED)]),
+        ["began in the class 1m, as its history says: 3 of the last 3 runs outlived 10s"],
+    ),
+    "promoted": (
+        seen(
+            row(),
+            attempt(ended_as="promoted", reason="promoted: longer than 10s, goes on in 1m", finished=10),
+            attempt(2, dispatched=10, started=10.1, finished=30, timeout_class="1m"),
+            spec=changed(timeout_class="10s"),
+        ),
+        ["10s (its timeout_class)", "Attempt 1 was promoted after 9.950 s: longer than 10s", "Attempt 2 succeeded"],
+    ),
+    "by its timeout": (seen(row(), attempt(), spec=changed(timeout=timedelta(seconds=5))), ["its timeout of 5 s"]),
+    "in the longest": (seen(row(), attempt(), spec=changed(promote=False)), ["must not be cut off"]),
+    "given up": (
+        seen(
+            row("dead", reason=DEAD),
+            attempt(ended_as="failed", exit_code=3),
+            attempt(2, dispatched=3, started=3, finished=4, ended_as="failed", exit_code=3),
+            changes=[change(0, "queued"), change(2, "retry_wait", "failed"), change(4, "dead", DEAD)],
+        ),
+        ["was given up as dead: exit code 3", "waits before its next attempt", "tidemill rerun", "tidemill logs"],
+    ),
+    "lost": (
+        seen(
+            row(),
+            attempt(ended_as="lost", reason="lost: silent", finished=None),
+            attempt(2, started=40, finished=41),
+            changes=[change(0, "queued"), change(0.05, "running"), change(33, "queued", "lost: silent")],
+        ),
+        ["2026-11-21 03:00:33 +01:00  Attempt 1 was lost: silent."],
+    ),
+    "timed out": (seen(row("timed_out", reason="timed out after 0:00:10"), attempt()), ["a longer timeout"]),
+    "cancelled before it started": (
+        seen(row("cancelled", reason="cancelled: a test", **UNSTARTED)),
+        ["never started, and was cancelled: a test"],
+    ),
+    "told to stop": (
+        seen(row("cancelling", reason="cancelled: x"), changes=[change(1, "cancelling", "cancelled: x")]),
+        ["exit is not confirmed yet", "It was told to stop: cancelled: x"],
+    ),
+    "running": (seen(row("running"), attempt(ended_as=None, finished=None)), ["is running, since 2026-11-21 03:00"]),
+    "waiting for others": (
+        seen(row("queued", reason=HELD, **NEVER), changes=[change(0, "queued", HELD)], open_runs=[OTHER]),
+        [
+            "has not started yet: overlap: waits",
+            "open are nightly@2026-11-20T02:00:00Z (running)",
+            "To do: tidemill explain",
+        ],
+    ),
+    "waiting for a slot": (
+        seen(row("queued", **UNSTARTED), attempt(started=None, ended_as=None, finished=None), now=after(20.01)),
+        ["dispatched to the class 10s 20 s ago", "tidemill status"],
+    ),
+    "waiting for its binary": (
+        seen(row("queued", **UNSTARTED), attempt(claimed=1, started=None, ended_as=None, finished=None)),
+        ["executor-0.x has taken it and fetches its binary, since 2026-11-21 03:00:01"],
+    ),
+    "waiting in the queue": (seen(row("queued", **NEVER), changes=[change(0, "queued")]), ["it waits for room"]),
+    "not due yet": (seen(row("queued", **NEVER), now=after(-60)), ["its time is 2026-11-21 03:00:00 +01:00, in 60 s"]),
+    "retry": (seen(row("retry_wait", reason="exit code 3"), attempt(ended_as="failed")), ["before its next attempt"]),
+    "skipped": (
+        seen(row("skipped", reason="overlap: nightly@2026-11-20T02:00:00Z is running", **NEVER)),
+        ["did not run: its overlap_policy lets no more in (nightly@2026-11-20T02:00:00Z is running)", "rerun"],
+    ),
+    "skipped late": (
+        seen(
+            row("skipped", reason="overlap: x", **NEVER | {"queued_at": None, "finished_at": after(20)}),
+            changes=[change(20, "skipped")],
+        ),
+        ["It was decided that it does not run, 20 s late"],
+    ),
+    "missed": (
+        seen(row("missed", reason="start_deadline: not started within 0:00:10 of its time", **NEVER)),
+        ["it could not start within its start_deadline", "tidemill rerun"],
+    ),
+    "one of a range": (
+        seen(row("skipped", reason="paused: moving house", **MISSED), asked_at=DUE),
+        [
+            "nightly@2026-11-21T02:00:00Z, one of the 3 occurrences of nightly@2026-11-20T02:00:00Z~",
+            "it was paused (moving house)",
+            "tidemill backfill nightly --from 2026-11-21T02:00:00Z --to 2026-11-21T02:00:01Z",
+        ],
+    ),
+    "a range": (
+        seen(row("missed", reason="catchup_latest: a later occurrence ran instead", **MISSED)),
+        ["stands for 3 occurrences, up to 2026-11-22 03:00", "--from 2026-11-20T02:00:00Z --to 2026-11-22T02:00:01Z"],
+    ),
+    "stopped by failures": (
+        seen(row("skipped", reason="paused_on_failure: 2 runs in a row ended badly", **NEVER)),
+        ["pause_on_failure stopped it", "tidemill job resume nightly"],
+    ),
+    "run again": (
+        seen(row(rerun_id="x"), attempt(2, started=9000), changes=[change(8999, "queued", "run again: a note")]),
+        ["ran and succeeded.", "It was run again: a note"],
+    ),
+    "backfilled": (
+        seen(row(kind="backfilled", request_id="b1"), attempt(dispatched=9000, started=9000)),
+        ["ran and succeeded.", "the backfill b1 had it run", "a backfill goes behind live work"],
+    ),
+    "waiting for its backfill": (
+        seen(row("queued", kind="backfilled", request_id="b1", reason="backfill b1", **NEVER)),
+        ["its backfill runs so many at a time", "tidemill backfills --job nightly"],
+    ),
+    "asked for": (seen(row(kind="requested", request_id="r1"), attempt()), ["asked for, by request r1"]),
+}
+
+
+@pytest.mark.parametrize("case", RUNS)
+def test_a_run_is_told_by_what_is_written_about_it(case):
+    found, said = RUNS[case]
+    text = as_text(story(found))
+    assert [each for each in said if each not in text] == [], text
+
+
+def test_the_newest_fact_comes_first_with_its_time_in_the_zone_of_the_job():
+    lines = as_text(story(seen(row(), attempt()))).splitlines()
+    assert lines[1] == "The newest first, as clocks in Europe/Berlin show it:"
+    assert [each.split("  ")[1] for each in lines[2:]] == [
+        "2026-11-21 03:00:02 +01:00",
+        "2026-11-21 03:00:00.050 +01:00",
+        "2026-11-21 03:00:00 +01:00",
+    ]
+
+
+def node(node_id, state, *depends_on, **columns):
+    return {
+        "node_id": node_id,
+        "depends_on": list(depends_on),
+        "trigger_rule": "all_success",
+        "run_id": state and f"etl#r/{node_id}",
+        "state": state,
+        "reason": None,
+        "started_at": state and DUE,
+        "finished_at": state and after(1),
+    } | columns
+
+
+FAILED = [
+    node("a", "failed", reason="exit code 3"),
+    node("b", "upstream_failed", "a"),
+    node("c", "succeeded"),
+    node("d", "upstream_failed", "b", "c"),
+]
+WAITING = [node("a", "running", finished_at=None), node("b", None, "a"), node("c", None, "b")]
+OF_DAG = {"job_id": "etl", "dag_id": "etl", "request_id": "r"}
+
+
+def test_a_node_that_did_not_run_is_traced_to_those_that_failed():
+    reason = "trigger_rule all_success: of its dependencies 1 succeeded, 1 upstream_failed"
+    columns = OF_DAG | NEVER | {"run_id": "etl#r/d", "node_id": "d", "kind": "node", "reason": reason}
+    text = as_text(story(seen(row("upstream_failed", **columns), nodes=FAILED)))
+    assert "The cause: etl#r/a failed: exit code 3." in text
+    assert "It depends on b (upstream_failed), c (succeeded); its rule is all_success." in text
+    assert "tidemill explain 'etl#r/a'" in text
+
+
+def test_a_node_that_was_not_chosen_says_what_was():
+    nodes = [node("a", "succeeded", next_nodes=["c"]), node("b", "skipped", "a"), node("c", "succeeded", "a")]
+    reason = "trigger_rule all_success: of its dependencies 1 that chose others"
+    columns = OF_DAG | NEVER | {"run_id": "etl#r/b", "node_id": "b", "kind": "node", "reason": reason}
+    assert "It depends on a (succeeded, and chose c)" in as_text(story(seen(row("skipped", **columns), nodes=nodes)))
+
+
+def test_a_dag_run_names_the_nodes_that_failed_or_are_open():
+    columns = OF_DAG | {"run_id": "etl#r", "kind": "dag", "timeout_class": None}
+    text = as_text(story(seen(row("failed", reason="1 of 4 nodes failed: a", **columns), nodes=FAILED)))
+    assert "Node a failed: exit code 3." in text
+    assert "tidemill explain 'etl#r/a' says why that node failed" in text
+    assert "Open are a (running)." in as_text(story(seen(row("running", **columns), nodes=WAITING)))
+
+
+def test_a_node_that_is_nothing_yet_says_what_it_waits_for():
+    parent = row("running", **OF_DAG | {"run_id": "etl#r", "kind": "dag"})
+    assert "it waits for b (waiting)" in node_of(parent, "etl#r/c", WAITING, BERLIN).sentence
+    assert "only failures are kept" in node_of(parent | {"state": "failed"}, "etl#r/c", WAITING, BERLIN).sentence
+    assert "has not begun" in node_of(parent | {"state": "queued"}, "etl#r/c", WAITING, BERLIN).sentence
+    with pytest.raises(NotFoundError, match="no node 'x'"):
+        node_of(parent, "etl#r/x", WAITING, BERLIN)
+
+
+def test_a_request_without_a_run_was_refused_or_has_not_been_decided():
+    asked_for = {"created_at": DUE, "run_at": None, "note": None, "refusal": None}
+    assert "has not been decided" in request_of(asked_for, "nightly#r", NOW, BERLIN).sentence
+    refused = asked_for | {"refusal": "request 'r' is refused: job 'nightly' was deleted"}
+    assert request_of(refused, "nightly#r", NOW, BERLIN).answer == "refused"

@@ -1,0 +1,154 @@
+"""Whatever the order of inputs, time, crashes and unknown outcomes: every occurrence once, and nothing lost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import checkers
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mortal import Fate, World
+from simulated import START, Log
+
+from schemas.event import EndCause
+from schemas.ids import occurrence_run_id
+from schemas.partition import partition_of
+from schemas.words import NEVER_RAN, OverlapPolicy
+from streams.owner import owner as owner_module
+from streams.owner.records import Forwarding
+
+SECONDS = 60
+SMALL_TRANSACTION = 4
+"""So that ticks are cut in many places."""
+
+
+fates = st.sampled_from([Fate.COMMITTED] * 6 + [Fate.LOST, Fate.UNKNOWN])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_transactions():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner_module, "MAX_EFFECTS", SMALL_TRANSACTION)
+        yield
+
+
+ends = st.tuples(st.sampled_from([0, 1]), st.sampled_from(list(EndCause)))
+stops = st.sampled_from([False] * 5 + [True])
+turns = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 0.3, 1.0, 5.0, 17.0]), fates, st.none() | ends, st.sampled_from([False] * 5 + [True])
+    ),
+    max_size=40,
+)
+
+
+def occurrences(until_seconds: float, every: int) -> set[str]:
+    return {occurrence_run_id("job", START + timedelta(seconds=s)) for s in range(every, int(until_seconds) + 1, every)}
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_every_occurrence_is_decided_once_whenever_the_owner_dies(data: st.DataObject) -> None:
+    world = World()
+    policy = data.draw(st.sampled_from([each.value for each in OverlapPolicy]))
+    world.log.define(schedule="@every 5s", overlap_policy=policy, catchup_policy="all", max_attempts=3)
+    world.owner = world.log.recover()
+    elapsed = 0.0
+    for number, (pause, fate, end, is_stopped) in enumerate(data.draw(turns)):
+        elapsed += pause
+        if is_stopped:
+            world.owner.offer(world.log.request(f"stop-{number}", kind="cancel"))
+        world.turn(fate, pause)
+        if end:
+            world.execute(*end)
+    world.log.define(version=2, deleted=True)
+    world.owner = world.log.recover()
+    world.settle()
+    history = world.history()
+    expected = occurrences(elapsed, 5)
+    assert checkers.materialized_once(history) == []
+    assert checkers.legal_history(history) == []
+    assert checkers.nothing_lost(history, expected) == []
+    assert checkers.dispatched_once(world.log.dispatches()) == []
+    assert checkers.stays_cancelled(history, world.log.dispatches()) == []
+    if policy != "allow_all":
+        assert checkers.one_run_at_a_time(history) == []
+    if policy in {"allow_all", "buffer_all"}:
+        assert not {status.run_id for status in history if status.state in NEVER_RAN}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_every_request_runs_once_whenever_the_owner_dies(data: st.DataObject) -> None:
+    world = World()
+    world.owner = world.log.recover()
+    is_defined = False
+    sent: list[str] = []
+    for number in range(12):
+        if not is_defined and data.draw(st.booleans()):
+            world.owner.offer(world.log.define())
+            is_defined = True
+        sent.append(f"r{number}")
+        again = data.draw(st.sampled_from(sent))
+        for request_id in (sent[-1], again):
+            world.owner.offer(world.log.request(request_id))
+        world.turn(data.draw(fates), data.draw(st.sampled_from([0.0, 0.4])))
+        world.execute(0, EndCause.EXITED)
+    if not is_defined:
+        world.owner.offer(world.log.define())
+    world.settle()
+    history = world.history()
+    assert checkers.materialized_once(history) == []
+    assert checkers.legal_history(history) == []
+    assert checkers.nothing_lost(history, {f"job#{request_id}" for request_id in sent}) == []
+    assert checkers.dispatched_once(world.log.dispatches()) == []
+
+
+def arrive(home: World, moved: list[Forwarding]) -> None:
+    for each in moved:
+        home.owner.offer(home.log.alien(each.value, each.key.encode(), is_forwarded=True))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_a_request_runs_once_by_table_or_topic_at_home_or_away_whoever_dies(data: st.DataObject) -> None:
+    home = World(Log(partition_of("job", 2), 2))
+    away = World(Log(1 - home.log.partition, 2))
+    home.log.define()
+    home.owner, away.owner = home.log.recover(), away.log.recover()
+    writers = [(home, home.log.request), (home, home.log.foreign), (away, away.log.foreign)]
+    sent, moved = [], 0
+    for number in range(8):
+        sent.append(f"r{number}")
+        for request_id in (sent[-1], data.draw(st.sampled_from(sent))):
+            world, write = data.draw(st.sampled_from(writers))
+            world.owner.offer(write(request_id))
+        away.turn(data.draw(fates), 0.1)
+        arrive(home, away.log.forwarded[moved:])
+        moved = len(away.log.forwarded)
+        home.turn(data.draw(fates), data.draw(st.sampled_from([0.0, 0.4])))
+        home.execute(0, EndCause.EXITED)
+    away.settle()
+    arrive(home, away.log.forwarded[moved:])
+    home.settle()
+    history = home.history()
+    assert checkers.materialized_once(history) == []
+    assert checkers.nothing_lost(history, {f"job#{request_id}" for request_id in sent}) == []
+    assert checkers.dispatched_once(home.log.dispatches()) == []
+    assert away.history() == []
+
+
+def test_a_tick_that_is_cut_in_the_middle_is_finished_by_the_next_owner() -> None:
+    world = World()
+    world.log.define(schedule="* * * * * *", overlap_policy="allow_all", misfire_grace=timedelta(seconds=90))
+    world.owner = world.log.recover()
+    world.turn(Fate.COMMITTED, 0)
+    world.log.now += timedelta(seconds=SECONDS)
+    cuts = 0
+    while not cuts or world.owner.state.cursor:
+        world.turn(Fate.UNKNOWN, 0.01)
+        cuts += 1
+    assert cuts >= SECONDS // SMALL_TRANSACTION
+    assert {status.run_id for status in world.history()} == occurrences(SECONDS, 1)
+    assert checkers.materialized_once(world.history()) == []

@@ -1,0 +1,151 @@
+"""An owner from a definition to a finished run, without Kafka: what it would write, and what it recovers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from simulated import Log, ended, started
+
+from schemas.codec import decode
+from schemas.dispatch import Dispatch
+from schemas.event import EndCause
+from schemas.status import RunStatus
+from schemas.topics import DEADLETTER, STATUS
+from schemas.words import RunState
+from streams.owner.owner import COMPANY_WAIT, Owner
+
+AT_ONCE = timedelta(0)
+
+
+def test_an_occurrence_is_materialized_when_it_is_due_and_not_before() -> None:
+    log = Log()
+    log.define(schedule="*/5 * * * * *")
+    owner = log.recover()
+    log.turn(owner)
+    log.turn(owner, 4.9)
+    assert log.dispatches() == []
+    log.turn(owner, 0.2)
+    assert [d.run_id for d in log.dispatches()] == ["job@2026-03-01T12:00:05Z"]
+
+
+def test_a_run_ends_as_its_events_say() -> None:
+    log = Log()
+    log.define(schedule="*/5 * * * * *")
+    owner = log.recover()
+    log.turn(owner)
+    log.turn(owner, 5)
+    (dispatch,) = log.dispatches()
+    owner.offer(log.report(started(dispatch, log.now)))
+    log.turn(owner, 0.1)
+    log.turn(owner, 0.1)
+    assert log.statuses()[dispatch.run_id].state is RunState.RUNNING
+    owner.offer(log.report(ended(dispatch, log.now)))
+    log.turn(owner, 0.1)
+    status = log.statuses()[dispatch.run_id]
+    assert [t.state.value for t in status.transitions] == ["queued", "running", "succeeded"]
+    assert f"run/{dispatch.run_id}" not in log.stored()
+
+
+def told_of_a_start() -> tuple[Log, Owner, Dispatch]:
+    """An owner of one run that was dispatched; that it has started is not written yet."""
+    log = Log()
+    log.define()
+    log.request("r")
+    owner = log.recover()
+    log.turn(owner)
+    (dispatch,) = log.dispatches()
+    owner.offer(log.report(started(dispatch, log.now)))
+    assert log.turn(owner, patience=AT_ONCE) is None
+    return log, owner, dispatch
+
+
+def test_the_news_of_a_start_waits_for_company_but_not_long() -> None:
+    log, owner, dispatch = told_of_a_start()
+    assert timedelta(0) < owner.next_wake(log.now) <= COMPANY_WAIT
+    assert log.turn(owner, owner.next_wake(log.now).total_seconds())
+    assert log.statuses()[dispatch.run_id].state is RunState.RUNNING
+
+
+def test_a_short_run_starts_and_ends_in_one_transaction() -> None:
+    log, owner, dispatch = told_of_a_start()
+    owner.offer(log.report(ended(dispatch, log.now)))
+    assert log.turn(owner, 0.01, patience=AT_ONCE) is None
+    assert log.turn(owner, owner.next_wake(log.now).total_seconds())
+    assert log.statuses()[dispatch.run_id].state is RunState.SUCCEEDED
+    assert sum(record.topic == STATUS for record in log.written) == 2
+
+
+def test_an_end_that_lets_a_buffered_occurrence_start_waits_for_nothing() -> None:
+    log = Log()
+    log.define(schedule="*/5 * * * * *", overlap_policy="buffer_all")
+    owner = log.recover()
+    log.turn(owner)
+    log.turn(owner, 5)
+    log.turn(owner, 5)
+    (first,) = log.dispatches()
+    owner.offer(log.report(started(first, log.now), ended(first, log.now)))
+    assert log.turn(owner, patience=AT_ONCE)
+    assert len(log.dispatches()) == 2
+
+
+def test_what_waited_for_company_when_an_owner_died_is_read_again() -> None:
+    log, _, dispatch = told_of_a_start()
+    log.turn(log.recover(), 0.1)
+    assert log.statuses()[dispatch.run_id].state is RunState.RUNNING
+
+
+def test_a_new_owner_reads_everything_again_and_decides_nothing_twice() -> None:
+    log = Log()
+    log.define(schedule="*/5 * * * * *", overlap_policy="allow_all")
+    owner = log.recover()
+    for _ in range(30):
+        log.turn(owner, 1)
+        owner = log.recover()
+    log.turn(owner)
+    ids = [d.run_id for d in log.dispatches()]
+    assert len(ids) == len(set(ids))
+    assert len(log.statuses()) == 6
+
+
+def test_a_request_runs_once_however_often_it_arrives() -> None:
+    log = Log()
+    log.request("r1")
+    owner = log.recover()
+    log.turn(owner)
+    owner.offer(log.define())
+    owner.offer(log.request("r1"))
+    log.turn(owner, 1)
+    owner = log.recover()
+    owner.offer(log.request("r1"))
+    log.turn(owner, 1)
+    assert [d.run_id for d in log.dispatches()] == ["job#r1"]
+
+
+def test_an_attempt_that_outlives_its_class_is_promoted() -> None:
+    log = Log()
+    log.define()
+    log.request("r")
+    owner = log.recover()
+    log.turn(owner)
+    (dispatch,) = log.dispatches()
+    owner.offer(log.report(started(dispatch, log.now), ended(dispatch, log.now, None, EndCause.LIMIT)))
+    log.turn(owner, 10)
+    assert [(d.timeout_class, d.attempt) for d in log.dispatches()] == [("10s", 1), ("1m", 2)]
+
+
+def test_a_run_that_is_given_up_goes_to_the_dead_letters_with_all_that_is_known_of_it() -> None:
+    log = Log()
+    log.define(max_infra_retries=1, max_attempts=2)
+    log.request("r")
+    owner = log.recover()
+    log.turn(owner)
+    for attempt in range(2):
+        dispatch = log.dispatches()[attempt]
+        owner.offer(log.report(started(dispatch, log.now), ended(dispatch, log.now, exit_code=3)))
+        log.turn(owner)
+        log.turn(owner, 5)
+    (letter,) = [each for each in log.written if each.topic == DEADLETTER]
+    headers = dict(letter.headers)
+    assert headers["reason"] == b"run 'job#r' is dead: exit code 3; all 2 attempts are used up"
+    assert headers["source_topic"] == b"status"
+    assert decode(letter.value, RunStatus) == log.statuses()["job#r"]

@@ -1,0 +1,88 @@
+"""The small parts around an owner: who holds a partition, who is stuck, where a key goes."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from schemas.ids import InvalidIdError, check_id
+from schemas.partition import murmur2, partition_of
+from streams.owner.fence import Happening, Phase, next_phase
+from streams.watchdog import Stalls
+
+
+def test_a_holder_that_failed_asks_before_it_fences_again() -> None:
+    phase = Phase.RUNNING
+    walked = []
+    for happening in (Happening.FAILED, Happening.WAITED, Happening.HELD, Happening.RECOVERED):
+        phase = next_phase(phase, happening)
+        walked.append(phase)
+    assert walked == [Phase.BACKING_OFF, Phase.ASKING, Phase.RECOVERING, Phase.RUNNING]
+
+
+def test_a_holder_that_is_no_longer_the_holder_fences_nobody() -> None:
+    assert next_phase(Phase.ASKING, Happening.NOT_HELD) is Phase.GONE
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_being_unassigned_ends_every_phase(phase) -> None:
+    assert next_phase(phase, Happening.UNASSIGNED) is Phase.GONE
+
+
+def test_recovery_begins_nowhere_but_behind_the_question() -> None:
+    leads_to_recovery = set()
+    for phase, happening in product(Phase, Happening):
+        try:
+            following = next_phase(phase, happening)
+        except KeyError:
+            continue
+        if following is Phase.RECOVERING:
+            leads_to_recovery.add((phase, happening))
+    assert leads_to_recovery == {(Phase.ASKING, Happening.HELD)}
+
+
+WHERE = ("cdc", 0)
+
+
+def test_a_partition_that_stands_still_while_its_end_grows_is_stalled() -> None:
+    stalls = Stalls()
+    assert stalls.look({WHERE: 10}, {WHERE: 11}, now=0) == {}
+    assert stalls.look({WHERE: 10}, {WHERE: 20}, now=5) == {WHERE: 5}
+    assert stalls.look({WHERE: 10}, {WHERE: 20}, now=65) == {WHERE: 65}
+    assert stalls.look({WHERE: 11}, {WHERE: 20}, now=70) == {}
+
+
+def test_a_partition_with_nothing_to_read_is_never_stalled() -> None:
+    stalls = Stalls()
+    for now in range(0, 1_000, 100):
+        assert stalls.look({WHERE: 10}, {WHERE: 12}, now=now) == {}
+
+
+def test_a_partition_whose_end_was_aborted_is_not_stalled_until_something_can_be_read() -> None:
+    stalls = Stalls()
+    stalls.look({WHERE: 10}, {WHERE: 1_000}, now=0)
+    assert stalls.look({WHERE: 10}, {WHERE: 1_000}, now=60) == {WHERE: 60}
+    stalls.pass_by(WHERE, 1_000)
+    assert stalls.look({WHERE: 10}, {WHERE: 1_000}, now=65) == {}
+    assert stalls.look({WHERE: 10}, {WHERE: 1_005}, now=70) == {WHERE: 5}
+    assert stalls.look({WHERE: 1_004}, {WHERE: 1_005}, now=75) == {}
+    assert stalls.passed(WHERE) < 0
+
+
+def test_keys_go_where_kafkas_own_partitioner_puts_them() -> None:
+    # From org.apache.kafka.common.utils.UtilsTest.testMurmur2.
+    known = {b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string": -985981536, b"abc": 479470107}
+    assert {key: murmur2(key) for key in known} == {key: value & 0xFFFFFFFF for key, value in known.items()}
+    assert {partition_of(f"job-{n}", 8) for n in range(200)} == set(range(8))
+
+
+@pytest.mark.parametrize("value", ["", "a@b", "a#b", "a/b", "a~b", "a\nb", "x" * 201, "a\u200bb"])
+def test_an_id_that_breaks_the_rule_is_refused_with_what_is_allowed(value) -> None:
+    with pytest.raises(InvalidIdError, match=r"job_id .*1 to 200 characters"):
+        check_id("job_id", value)
+
+
+@pytest.mark.parametrize("value", ["a", "nightly report", "täglich", "x" * 200, "a.b-c_d:e"])
+def test_an_ordinary_id_is_fine(value) -> None:
+    check_id("job_id", value)

@@ -1,0 +1,206 @@
+"""A request from the public topic: taken as its schema says, or refused with a sentence, and never more than that."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from schemas.codec import MAX_JSON_DEPTH, decode_captured, decode_request, encode
+from schemas.errors import UndecodableError
+from schemas.request import Request
+from schemas.request_rules import FIELDS
+from schemas.topics import MAX_REQUEST_BYTES
+from schemas.wire import documents
+from schemas.words import RequestKind
+
+APPENDED = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LEAST: dict[str, Any] = {"request_id": "r", "job_id": "j"}
+
+
+def decoded(**fields: Any) -> Any:
+    return decode_request(orjson.dumps(LEAST | fields), APPENDED)
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_a_request_needs_only_its_id_and_its_job() -> None:
+    request = decoded()
+    assert (request.request_id, request.job_id, request.owner) == ("r", "j", "j")
+    assert (request.kind, request.created_at, request.run_at) == (RequestKind.RUN, APPENDED, None)
+
+
+def test_payload_is_json_itself_and_times_are_whole_milliseconds() -> None:
+    request = decoded(payload={"a": [1]}, run_at="2026-04-01T03:00:00.0001+02:00", created_at="2026-03-01T11:59:59Z")
+    assert request.payload == {"a": [1]}
+    assert request.run_at == datetime(2026, 4, 1, 1, 0, 0, 1000, tzinfo=UTC)
+    assert request.created_at == APPENDED - timedelta(seconds=1)
+
+
+def test_a_run_that_is_to_be_stopped_names_its_job() -> None:
+    request = decoded(kind="cancel", job_id=None, run_id="j@2026-03-01T12:00:00Z", note="too late")
+    assert (request.kind, request.run_id, request.note) == (RequestKind.CANCEL, "j@2026-03-01T12:00:00Z", "too late")
+    assert (request.job_id, request.owner) == ("j", "j")
+
+
+def test_a_request_for_a_dag_or_one_of_its_runs_goes_to_the_dag() -> None:
+    request = decoded(job_id=None, dag_id="etl")
+    assert (request.dag_id, request.job_id, request.owner) == ("etl", "etl", "etl")
+    for run_id in ("etl#r", "etl@2026-03-01T12:00:00Z", "etl#r/load", "etl@2026-03-01T12:00:00Z/load"):
+        assert decoded(job_id=None, kind="cancel", run_id=run_id).owner == "etl"
+    node = decoded(job_id=None, kind="rerun", run_id="etl@2026-03-01T11:00:00Z/load")
+    assert node.nominal_time == datetime(2026, 3, 1, 11, tzinfo=UTC)
+
+
+def test_a_captured_request_for_a_dag_has_the_dag_as_its_job() -> None:
+    row = {"request_id": "r", "job_id": None, "dag_id": "etl", "owner": "etl", "created_at": "2026-03-01T12:00:00Z"}
+    request = decode_captured(orjson.dumps({**row, "__table": "requests"}))
+    assert isinstance(request, Request)
+    assert (request.dag_id, request.job_id, request.owner) == ("etl", "etl", "etl")
+
+
+def test_the_time_of_a_run_that_is_to_run_again_is_read_from_its_id() -> None:
+    at = datetime(2026, 3, 1, 11, 0, 0, 250_000, tzinfo=UTC)
+    assert decoded(kind="rerun", run_id="j@2026-03-01T11:00:00.250Z").nominal_time == at
+    assert decoded(kind="rerun", run_id="j@yesterday").nominal_time is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"request_id": "a@b"}, "request_id 'a@b' contains '@'; allowed are 1 to 200 characters"),
+        ({"job_id": ""}, "job_id is empty; allowed are"),
+        ({"job_id": "x" * 201}, "job_id has 201 characters"),
+        ({"job_id": 7}, "Expected `str`, got `int` - at `$.job_id`"),
+        ({"job_id": "\x00"}, "no control characters"),
+        ({"kind": "fly"}, "kind is 'fly': allowed are run, cancel, terminate, rerun"),
+        ({"kind": None}, "kind is None: allowed are"),
+        ({"run_at": "infinity"}, "Invalid RFC3339 encoded datetime - at `$.run_at`"),
+        ({"run_at": "1969-12-31T23:59:59Z"}, "run_at is '1969-12-31T23:59:59+00:00': it must be a time from 1970 to"),
+        ({"run_at": "2200-01-01T00:00:00Z"}, "a time from 1970 to 2199"),
+        ({"run_at": "2026-04-01T03:00:00"}, "run_at is '2026-04-01T03:00:00': it must end in Z or an offset"),
+        ({"created_at": "2026-04-01T03:00:00"}, "created_at is"),
+        ({"runat": "2026-04-01T03:00:00Z"}, "has a field 'runat'; allowed are request_id, job_id, created_at, kind"),
+        ({"owner": "j"}, "has a field 'owner'"),
+        ({"payload": "x" * 262_144}, "payload has 262146 bytes as JSON: at most 256 KB (262144 bytes) are allowed"),
+        ({"payload": nested(MAX_JSON_DEPTH + 1)}, "payload is nested deeper than 200 levels"),
+        ({"attempt": -1}, "attempt is -1: allowed are numbers from 0 to"),
+        ({"note": "x" * 1_001}, "a note has at most 1000 characters"),
+        ({"job_id": None}, "has no job_id and no dag_id; they may be left out only where run_id is given"),
+        ({"dag_id": "d"}, "has both job_id and dag_id; it is for one of them"),
+        ({"job_id": None, "dag_id": "a/b"}, "dag_id 'a/b' contains '/'"),
+        (
+            {"job_id": None, "dag_id": "d", "kind": "cancel", "run_id": "e#1/a"},
+            "dag_id is 'd': run 'e#1/a' is one of 'e'",
+        ),
+        ({"kind": "cancel", "run_id": "other@2026"}, "job_id is 'j': run 'other@2026' is one of 'other'"),
+        (
+            {"kind": "cancel", "run_id": "j"},
+            "run_id is 'j': a run id is <job_id>@<nominal time> or <job_id>#<request_id>",
+        ),
+        ({"kind": "cancel", "run_id": "j#a/b/c"}, "run_id 'b/c' contains '/'"),
+        ({"kind": "cancel", "run_id": "j#a/"}, "run_id is empty"),
+        ({"kind": "cancel", "payload": 1}, "payload: kind cancel has none"),
+        ({"kind": "cancel", "run_at": "2026-04-01T03:00:00Z"}, "only kind run has it"),
+        ({"run_id": "j#r"}, "kind run has none: it is <job_id>#<request_id>"),
+        ({"kind": "rerun"}, "run_id is null: kind rerun needs the run that is to run again"),
+        ({"attempt": 2}, "attempt and downstream: only kind rerun has them"),
+        ({"kind": "cancel", "downstream": True}, "attempt and downstream: only kind rerun has them"),
+        ({"nodes": {}}, "nominal_time and nodes: only kinds rerun and mark have them"),
+        (
+            {"kind": "mark", "run_id": "j#r", "mark_as": "skipped"},
+            "kind mark needs that of a node: <DAG run>/<node_id>",
+        ),
+        ({"kind": "mark", "run_id": "j#r/a"}, "mark_as: kind mark needs it, and no other kind has it"),
+        ({"kind": "mark", "run_id": "j#r/a", "mark_as": "failed"}, "Invalid enum value 'failed' - at `$.mark_as`"),
+        (
+            {"kind": "rerun", "run_id": "j#r", "nodes": {"a": {"state": "running"}}},
+            "nodes: 'a' is running; a DAG run that has ended has no such",
+        ),
+        ({"kind": "rerun", "run_id": "j#r", "nodes": {"a/b": {"state": "failed"}}}, "nodes 'a/b' contains '/'"),
+        (
+            {"kind": "rerun", "run_id": "j#r", "nodes": {"a": {"state": "failed", "attempt": -1}}},
+            "attempt is -1: allowed are numbers from 0 to",
+        ),
+        (
+            {"kind": "rerun", "run_id": "j@2026-03-01T12:00:00Z", "nominal_time": "2026-03-01T12:00:01Z"},
+            "it is not that of run 'j@2026-03-01T12:00:00Z'",
+        ),
+    ],
+)
+def test_a_bad_request_is_refused_with_what_is_wrong_and_what_is_allowed(fields: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UndecodableError) as refused:
+        decoded(**fields)
+    assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (b"{", "is not JSON"),
+        (b"[]", "is no dict"),
+        (b'{"job_id": "j"}', "is refused: it has no request_id, which says that"),
+        (b" " * (MAX_REQUEST_BYTES + 1), "has 1000001 bytes; at most 1000000 are allowed"),
+        (b'{"request_id": "r", "job_id": "j", "payload": NaN}', "is not JSON"),
+    ],
+)
+def test_what_is_no_request_at_all_is_refused(value: bytes, sentence: str) -> None:
+    with pytest.raises(UndecodableError) as refused:
+        decode_request(value, APPENDED)
+    assert sentence in str(refused.value)
+
+
+def test_the_deepest_payload_that_is_taken_can_be_written_too() -> None:
+    encode(decoded(payload=nested(MAX_JSON_DEPTH)))
+
+
+def test_a_column_too_deep_to_be_written_again_is_refused() -> None:
+    row = {**LEAST, "__table": "requests", "owner": "j", "created_at": "2026-03-01T12:00:00Z"}
+    with pytest.raises(UndecodableError, match="payload is nested deeper than 200 levels"):
+        decode_captured(orjson.dumps({**row, "payload": orjson.dumps(nested(240)).decode()}))
+
+
+def test_the_public_schema_names_the_fields_that_are_taken() -> None:
+    schema = orjson.loads(documents()["request.json"])["$defs"]["Request"]
+    assert set(schema["properties"]) == set(FIELDS)
+    assert schema["additionalProperties"] is False
+    for example_ in (
+        LEAST,
+        LEAST | dict.fromkeys(("run_at", "created_at", "payload", "note", "run_id", "nominal_time")),
+    ):
+        decode_request(orjson.dumps(example_), APPENDED)
+
+
+texts = st.text("aj@#é\x00", max_size=3)
+plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts
+json_values = plain | st.lists(plain, max_size=2) | st.dictionaries(texts, plain, max_size=2)
+instants = st.datetimes(timezones=st.none() | st.just(UTC)).map(datetime.isoformat)
+rows = st.fixed_dictionaries({}, optional={name: json_values | instants | st.just("j@x") for name in FIELDS})
+
+
+@given(row=rows)
+@example(row={"request_id": "r", "job_id": "j", "run_at": "9999-12-31T23:59:59.999999Z"})
+@example(row={"request_id": "r", "job_id": "j", "created_at": "0001-01-01T00:00:00+14:00"})
+def test_whatever_json_comes_it_is_a_request_or_refused(row: dict[str, Any]) -> None:
+    try:
+        value = orjson.dumps(LEAST | row)
+    except TypeError:  # an integer that orjson does not write
+        return
+    with suppress(UndecodableError):
+        encode(decode_request(value, APPENDED))
+
+
+@given(value=st.binary(max_size=50))
+def test_whatever_bytes_come_they_are_a_sentence(value: bytes) -> None:
+    with pytest.raises(UndecodableError):
+        decode_request(value, APPENDED)

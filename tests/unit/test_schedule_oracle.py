@@ -1,0 +1,134 @@
+"""Schedules against two oracles: cronsim (Debian's rules), and a search that looks at every minute of real time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import islice, pairwise
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from streams.core.cron import LAST_DAY, LAST_WEEKDAY
+from streams.core.schedule import HORIZON, DstRules, InvalidScheduleError, latest, occurrences, parse_schedule
+
+ODD_CHANGES = [
+    *["America/Sao_Paulo", "America/Havana", "Africa/Casablanca", "Asia/Tehran", "Asia/Gaza"],
+    *["Pacific/Apia", "Australia/Lord_Howe"],
+]
+"""Here cronsim is no oracle for wildcards: it goes on in steps of hours from a midnight that does not exist, or over a
+change by half an hour, and so fires when the schedule does not, or leaves a time out."""
+ZONES = [
+    *["UTC", "Europe/Berlin", "Europe/Dublin", "America/New_York", "America/Caracas"],
+    *["Asia/Kathmandu", "Asia/Pyongyang", "Antarctica/Troll", *ODD_CHANGES],
+]
+AS_CRONSIM_DOES_WITH_SECONDS = DstRules(gap="skip", fold="both")
+"""It calls six fields foreign to Debian and lets them follow real time; here they follow the rules of five."""
+MINUTE = timedelta(minutes=1)
+
+
+def one_of(words):
+    return st.sampled_from(words.split(" "))
+
+
+five_fields = st.tuples(
+    one_of("* 0 */15 */7 30 59 0,30 5-50/9"),
+    one_of("* */2 */5 0 1 2 3 23 1-3 0,2,23 0-23/4"),
+    one_of("* * */2 */10 */31 1 15 28 29 30 31 L 1,30 27,29 1,L 29-31 10-20 2,31"),
+    one_of("* * 1 2 3 2,3 3,10 11 */2 JAN-MAR 4,6"),
+    one_of("* * */2 */7 MON 0 7 1-5 5L 1#5 MON#1 1#1,3#3 6,0 1,3#2 5L,2"),
+).map(" ".join)
+seconds = st.sampled_from(["", "", "", "0 ", "*/20 ", "30 "])
+zones = st.sampled_from(ZONES)
+noons = st.integers(0, 30 * 365).map(lambda days: datetime(2005, 1, 1, 12) + timedelta(days=days))
+rules = st.builds(DstRules, gap=one_of("shift skip"), fold=st.sampled_from([None, "first", "second", "both"]))
+
+
+def parsed(text):
+    try:
+        return parse_schedule(text)
+    except InvalidScheduleError:
+        assume(condition=False)
+
+
+@settings(max_examples=150, deadline=None)
+@given(second=seconds, fields=five_fields, zone=zones, noon=noons)
+@example(second="", fields="* 1 28 3 */7", zone="Antarctica/Troll", noon=datetime(2005, 1, 1, 12))
+def test_the_defaults_are_those_of_cronsim(second, fields, zone, noon):
+    schedule = parsed(second + fields)
+    dst = AS_CRONSIM_DOES_WITH_SECONDS if second else DstRules()
+    assume(zone not in ODD_CHANGES or not (schedule.real_time or second))
+    start = noon.replace(tzinfo=ZoneInfo(zone))
+    found = [each.astimezone(UTC) for each in islice(CronSim(second + fields, start), 40)]
+    expected = [each for each in found if each < HORIZON]
+    # A schedule may have no time at all: each of its days is one on which the clock leaves its hour out.
+    until = found[-1] if found else HORIZON
+    assert occurrences(schedule, zone, dst, start.astimezone(UTC), until, len(found) or 1) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(second=seconds, fields=five_fields, zone=zones, noon=noons, dst=rules)
+def test_the_latest_is_the_last_of_all(second, fields, zone, noon, dst):
+    schedule = parsed(second + fields)
+    start = noon.replace(tzinfo=UTC)
+    found = [None, *occurrences(schedule, zone, dst, start, start + timedelta(days=2000), 300)]
+    for before, each in list(pairwise(found))[-20:]:
+        assert latest(schedule, zone, dst, start, each) == each
+        assert latest(schedule, zone, dst, start, each - timedelta(seconds=1)) == before
+
+
+@settings(max_examples=60, deadline=None)
+@given(fields=five_fields, zone=zones, change=st.integers(0, 200), dst=rules)
+def test_around_a_change_of_the_clock_it_agrees_with_a_search_minute_by_minute(fields, zone, change, dst):
+    schedule = parsed(fields)
+    moments = changes(zone) or [datetime(2026, 1, 1, tzinfo=UTC)]
+    moment = moments[change % len(moments)]
+    start, end = moment - timedelta(hours=36), moment + timedelta(hours=36)
+    expected = list(search(schedule, ZoneInfo(zone), dst, start, end))
+    assert occurrences(schedule, zone, dst, start, end, 10_000) == expected
+
+
+def search(cron, zone, dst, start, end):
+    """Every minute: does the clock show a time that matches, and if it jumped here, does what it left out match?"""
+    gap = "skip" if cron.real_time else dst.gap
+    fold = dst.fold or ("both" if cron.real_time else "first")
+    minute = start + MINUTE
+    while minute <= end:
+        local = minute.astimezone(zone)
+        naive, offset = local.replace(tzinfo=None), local.utcoffset()
+        first, second = (local.replace(fold=each).utcoffset() for each in (0, 1))
+        shown = first == second or fold == "both" or offset == (first if fold == "first" else second)
+        moved = left_out(minute, zone, naive) if gap == "shift" else ()
+        if (shown and matches(cron, naive)) or any(matches(cron, each) for each in moved):
+            yield minute
+        minute += MINUTE
+
+
+def left_out(minute, zone, naive):
+    each = (minute - MINUTE).astimezone(zone).replace(tzinfo=None) + MINUTE
+    while each < naive:
+        yield each
+        each += MINUTE
+
+
+def matches(cron, local):
+    length = ((local.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)).day
+    weekday, nth = local.isoweekday() % 7, (local.day + 6) // 7
+    day = local.day in cron.days or (LAST_DAY in cron.days and local.day == length)
+    week = not {weekday, 10 * nth + weekday}.isdisjoint(cron.weekdays) or (
+        LAST_WEEKDAY + weekday in cron.weekdays and local.day + 7 > length
+    )
+    on_day = (day or week) if cron.either_day else (day and week)
+    return on_day and local.month in cron.months and local.hour in cron.hours and local.minute in cron.minutes
+
+
+@cache
+def changes(name):
+    zone = ZoneInfo(name)
+    hours_of_25_years = [datetime(2005, 1, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(25 * 365 * 24)]
+    offsets = [each.astimezone(zone).utcoffset() for each in hours_of_25_years]
+    return [
+        each for each, (before, after) in zip(hours_of_25_years[1:], pairwise(offsets), strict=True) if before != after
+    ]
