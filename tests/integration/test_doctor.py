@@ -65,6 +65,11 @@ def states(found):
     return {each["hop"]: each["state"] for each in found["hops"]}
 
 
+def broken(found):
+    """A hop before it may be slow: the machine has other work, and what was frozen before has just come back."""
+    return [name for name, state in states(found).items() if state == "broken"]
+
+
 def test_a_stack_that_is_well_is_healthy_and_every_hop_is_timed(doctor):
     found = eventually(lambda: (answer := doctor())["healthy"] and answer, WELL_SECONDS, "a healthy stack")
     assert list(states(found)) == ["capture", "decide", "claim", "fetch", "run", "judge", "show"]
@@ -81,7 +86,7 @@ def test_a_connector_that_is_paused_breaks_the_way_before_the_topic(stack, probe
     try:
         eventually(lambda: "PAUSED" in said_of_connect(stack), what="a paused connector")
         found = probed()
-        assert states(found)["capture"] == "broken"
+        assert broken(found) == ["capture"]
         assert "somebody paused it" in bad(found)["connect.connector"]
         assert "Debezium" in bad(found)["hop.capture"]
     finally:
@@ -101,7 +106,7 @@ def said_of_connect(stack):
 def test_stream_workers_that_hang_break_the_way_at_the_decision(stack, probed):
     with frozen(stack, "stream-0", "stream-1"):
         found = probed()
-    assert (states(found)["capture"], states(found)["decide"]) == ("ok", "broken")
+    assert broken(found) == ["decide"]
     assert "stream worker" in bad(found)["hop.decide"]
 
 
@@ -109,7 +114,7 @@ def test_executors_that_hang_break_the_way_at_the_claim(stack, doctor, probed):
     eventually(lambda: doctor()["healthy"], WELL_SECONDS, "stream workers that came back")
     with frozen(stack, "executor-0", "executor-1"):
         found = probed()
-    assert (states(found)["decide"], states(found)["claim"]) == ("ok", "broken")
+    assert broken(found) == ["claim"]
     assert "is an executor running" in remedy(found, "hop.claim")
 
 
@@ -121,7 +126,7 @@ def test_a_sink_that_hangs_breaks_the_way_at_its_end(stack, doctor, probed):
     eventually(lambda: doctor()["healthy"], WELL_SECONDS, "executors that came back")
     with frozen(stack, "sink"):
         found = probed()
-    assert [name for name, state in states(found).items() if state == "broken"] == ["show"]
+    assert broken(found) == ["show"]
     assert "connectors.sink" in remedy(found, "hop.show")
 
 
