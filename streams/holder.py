@@ -19,6 +19,7 @@ from streams.core.leases import wants_claims, wants_judgement
 from streams.core.rules import Rules
 from streams.groups import Groups, LogUnreachableError
 from streams.log import OwnerLog
+from streams.owner.failures import Failures, RecordFailedError
 from streams.owner.fence import Happening, Phase, next_phase
 from streams.owner.owner import Owner
 from streams.owner.records import InRecord, Transaction
@@ -77,6 +78,7 @@ class Holder(threading.Thread):
         self._parts = parts
         self._stopping = threading.Event()
         self._log: OwnerLog | None = None
+        self._failures = Failures()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -96,8 +98,13 @@ class Holder(threading.Thread):
                 happening = self._live(phase)
             except (KafkaException, LogUnreachableError) as error:
                 log.warning("owner_failed", partition=self.partition, phase=phase.value, error=str(error))
-                self._parts.on_failed(self.partition)
                 happening = Happening.FAILED
+            except RecordFailedError as error:
+                log.exception("record_failed", partition=self.partition)
+                self._failures.note(error)
+                happening = Happening.FAILED
+            if happening is Happening.FAILED:
+                self._parts.on_failed(self.partition)
             phase = next_phase(phase, Happening.UNASSIGNED if self._stopping.is_set() else happening)
         self._close()
         log.info("owner_gone", partition=self.partition)
@@ -127,7 +134,8 @@ class Holder(threading.Thread):
         log_.fence()
         log_.settle()
         state = rebuild(self.partition, parts.rules, log_.read_state(), parts.topic_ids, parts.clock.now())
-        owner = Owner(state, parts.partitions)
+        self._failures.forget({topic: each.offset for topic, each in state.applied.items()})
+        owner = Owner(state, parts.partitions, self._failures.refused)
         owner.learn(DispatchesFound(offsets=log_.unclaimed()))
         _read_gap(log_, owner)
         owner.reached_end_of_cdc()

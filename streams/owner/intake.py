@@ -27,7 +27,7 @@ INPUT_TOPICS = (CDC, EVENTS, REQUESTS)
 
 
 def read_input(record: InRecord, partition: int, partitions: int) -> Input:
-    origin = Origin(topic=record.topic, offset=record.offset, key=record.key, value=record.value)
+    origin = _origin(record)
     try:
         if record.value is None:
             raise UndecodableError("is empty")  # noqa: TRY301 - said in one place, like all the others
@@ -38,8 +38,7 @@ def read_input(record: InRecord, partition: int, partitions: int) -> Input:
         captured = decode_captured(record.value)
         _check_home(captured.owner, partition, partitions)
     except UndecodableError as error:
-        owner = (record.key or b"").decode(errors="replace")
-        return RecordRefused(reason=f"record {record.topic}@{record.offset} {error}", owner=owner, origin=origin)
+        return refuse(record, f"record {record.topic}@{record.offset} {error}")
     match captured:
         case Definition():
             return DefinitionChanged(definition=captured, origin=origin)
@@ -47,6 +46,16 @@ def read_input(record: InRecord, partition: int, partitions: int) -> Input:
             return RequestReceived(request=captured, origin=origin, appended_at=record.appended_at)
         case _:
             assert_never(captured)
+
+
+def refuse(record: InRecord, reason: str) -> RecordRefused:
+    """It goes to the dead letter topic."""
+    owner = (record.key or b"").decode(errors="replace")
+    return RecordRefused(reason=reason, owner=owner, origin=_origin(record))
+
+
+def _origin(record: InRecord) -> Origin:
+    return Origin(topic=record.topic, offset=record.offset, key=record.key, value=record.value)
 
 
 def _foreign(record: InRecord, value: bytes, origin: Origin, partition: int, partitions: int) -> Input:

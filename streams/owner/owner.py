@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from schemas.topics import CDC, EVENTS, REQUESTS
@@ -14,7 +15,8 @@ from streams.core.state import OwnerState
 from streams.core.step import next_due, step
 from streams.core.stored import Applied
 from streams.owner.commit import transaction
-from streams.owner.intake import read_input
+from streams.owner.failures import Place, RecordFailedError
+from streams.owner.intake import read_input, refuse
 from streams.owner.records import InRecord, Transaction
 
 EFFECTS_OF_A_RUN = 3
@@ -35,13 +37,15 @@ that of the next dispatch."""
 class Owner:
     """Drive it: `offer` records, `learn` facts, then `prepare`; write what it returns, then `committed`.
 
-    After a failure to write, throw the owner away (protocol O3). The first tick waits until `reached_end_of_cdc` was
-    called and all that was offered before it is applied (protocol O7).
+    After a failure to write, or to prepare, throw the owner away (protocol O3). The first tick waits until
+    `reached_end_of_cdc` was called and all that was offered before it is applied (protocol O7).
     """
 
-    def __init__(self, state: OwnerState, partitions: int) -> None:
+    def __init__(self, state: OwnerState, partitions: int, refused: Mapping[Place, str] | None = None) -> None:
+        """`refused`: records that are set aside, and why."""
         self.state = state
         self._partitions = partitions
+        self._refused = refused or {}
         self._records: dict[str, deque[InRecord | None]] = {topic: deque() for topic in state.applied}
         self._facts: deque[Input] = deque()
         self._may_tick = False
@@ -71,7 +75,10 @@ class Owner:
         return sum(len(queue) for queue in self._records.values()) + len(self._facts)
 
     def prepare(self, now: datetime, *, clock_is_steady: bool) -> Transaction | None:
-        """Step over what was offered, and the time that passed. None: nothing is worth a commit yet."""
+        """Step over what was offered, and the time that passed. None: nothing is worth a commit yet.
+
+        Raises `RecordFailedError` where the core fails on a record.
+        """
         effects = self._effects
         while self._facts and len(effects) < MAX_EFFECTS:
             effects += step(self.state, self._facts.popleft(), now)
@@ -135,9 +142,18 @@ class Owner:
         applied = self.state.applied[record.topic]
         if record.offset <= applied.offset:
             return []
-        effects = step(self.state, read_input(record, self.state.partition, self._partitions), now)
+        effects = self._effects_of(record, now)
         self.state.applied[record.topic] = Applied(topic=record.topic, topic_id=applied.topic_id, offset=record.offset)
         return effects
+
+    def _effects_of(self, record: InRecord, now: datetime) -> list[Effect]:
+        reason = self._refused.get((record.topic, record.offset))
+        if reason:
+            return step(self.state, refuse(record, reason), now)
+        try:
+            return step(self.state, read_input(record, self.state.partition, self._partitions), now)
+        except Exception as error:
+            raise RecordFailedError(record, error) from error
 
 
 def _is_mere_news(effect: Effect) -> bool:
