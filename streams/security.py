@@ -8,6 +8,14 @@ from typing import Any
 
 import faust
 
+from schemas.errors import TidemillError
+
+_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+class UnsupportedSecurityError(TidemillError):
+    """TIDEMILL_KAFKA_OPTIONS asks for what stream workers cannot do."""
+
 
 def credentials(options: Mapping[str, Any]) -> Any:
     """For a Faust app; None for a plain connection."""
@@ -16,7 +24,7 @@ def credentials(options: Mapping[str, Any]) -> Any:
         return faust.SASLCredentials(
             username=options.get("sasl.username"),
             password=options.get("sasl.password"),
-            mechanism=options.get("sasl.mechanism", "PLAIN"),
+            mechanism=_mechanism(options),
             ssl_context=context,
         )
     return faust.SSLCredentials(context) if context else None
@@ -27,7 +35,7 @@ def admin_options(options: Mapping[str, Any]) -> dict[str, Any]:
     protocol = _protocol(options)
     found: dict[str, Any] = {"security_protocol": protocol, "ssl_context": _context(options)}
     if protocol.startswith("SASL"):
-        found["sasl_mechanism"] = options.get("sasl.mechanism", "PLAIN")
+        found["sasl_mechanism"] = _mechanism(options)
         found["sasl_plain_username"] = options.get("sasl.username")
         found["sasl_plain_password"] = options.get("sasl.password")
     return found
@@ -37,10 +45,23 @@ def _protocol(options: Mapping[str, Any]) -> str:
     return str(options.get("security.protocol", "PLAINTEXT")).upper()
 
 
+def _mechanism(options: Mapping[str, Any]) -> str:
+    """It has two names there. Raises `UnsupportedSecurityError`."""
+    name = str(options.get("sasl.mechanisms") or options.get("sasl.mechanism") or "PLAIN").upper()
+    if name not in _MECHANISMS:
+        raise UnsupportedSecurityError(
+            f"TIDEMILL_KAFKA_OPTIONS has sasl.mechanism {name}; allowed are {', '.join(_MECHANISMS)}"
+        )
+    return name
+
+
 def _context(options: Mapping[str, Any]) -> ssl.SSLContext | None:
     if not _protocol(options).endswith("SSL"):
         return None
-    context = ssl.create_default_context(cafile=options.get("ssl.ca.location"))
+    context = ssl.create_default_context(cafile=options.get("ssl.ca.location"), cadata=options.get("ssl.ca.pem"))
     if options.get("ssl.certificate.location"):
-        context.load_cert_chain(options["ssl.certificate.location"], options.get("ssl.key.location"))
+        own, key = options["ssl.certificate.location"], options.get("ssl.key.location")
+        context.load_cert_chain(own, key, options.get("ssl.key.password"))
+    if str(options.get("ssl.endpoint.identification.algorithm", "https")).lower() == "none":
+        context.check_hostname = False
     return context
