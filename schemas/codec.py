@@ -91,6 +91,7 @@ def decode_request(data: bytes, appended_at: datetime) -> Request:
         check_fields(row)
         owner, created_at = owner_named(row), row.get("created_at") or appended_at
         named = {**row, "job_id": owner, "owner": owner, "created_at": created_at}
+        _json_bytes("nodes", row.get("nodes"))
         request = completed(_convert(named, Request))
         check_request(request, _json_bytes("payload", request.payload))
     except (InvalidIdError, RefusedRequestError) as error:

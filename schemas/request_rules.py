@@ -102,9 +102,10 @@ def completed(request: Request) -> Request:
         return request
     try:
         nominal_time = datetime.fromisoformat(dag_run_of(run_id).removeprefix(request.job_id + "@"))
-    except ValueError:
+        is_said_so = occurrence_run_id(request.job_id, nominal_time) == dag_run_of(run_id)
+    except (ValueError, OverflowError):
         return request
-    if nominal_time.tzinfo is None or occurrence_run_id(request.job_id, nominal_time) != dag_run_of(run_id):
+    if nominal_time.tzinfo is None or not is_said_so:
         return request
     return msgspec.structs.replace(request, nominal_time=nominal_time)
 

@@ -204,3 +204,19 @@ def test_whatever_json_comes_it_is_a_request_or_refused(row: dict[str, Any]) -> 
 def test_whatever_bytes_come_they_are_a_sentence(value: bytes) -> None:
     with pytest.raises(UndecodableError):
         decode_request(value, APPENDED)
+
+
+def test_nodes_that_are_too_deep_to_be_written_again_are_refused() -> None:
+    end = {"state": "succeeded", "attempt": 1, "result": {"bytes": 600, "value": nested(240)}}
+    row = {"request_id": "x", "dag_id": "d", "kind": "rerun", "run_id": "d#r/b", "nodes": {"a": end}}
+    refused = "nodes is nested deeper than 200 levels"
+    with pytest.raises(UndecodableError, match=refused):
+        decode_request(orjson.dumps(row), APPENDED)
+    captured = {**row, "__table": "requests", "owner": "d", "created_at": "2026-03-01T12:00:00Z"}
+    with pytest.raises(UndecodableError, match=refused):
+        decode_captured(orjson.dumps({**captured, "nodes": orjson.dumps(row["nodes"]).decode()}))
+
+
+def test_a_run_id_with_a_time_before_all_times_is_a_run_id_like_any_other() -> None:
+    row = {"request_id": "x", "kind": "rerun", "run_id": "j@0001-01-01T00:00:00+14:00"}
+    assert decode_request(orjson.dumps(row), APPENDED).nominal_time is None
