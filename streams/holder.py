@@ -184,7 +184,7 @@ class _Session:
         self._step()
         self._parts.on_recovered(self._partition)
         last_turn = self._parts.clock.now()
-        while self._take(self._owner.next_wake(last_turn)):
+        while self._take(self._owner.next_wake(last_turn, clock_is_steady=self._parts.clock.is_steady)):
             now = self._parts.clock.now()
             if now - last_turn > STALL:
                 self._owner.learn(WasAway())

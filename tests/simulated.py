@@ -37,9 +37,9 @@ class Log:
         """What was sent to other partitions."""
         self.now = START
 
-    def recover(self, refused: Mapping[Place, str] | None = None) -> Owner:
+    def recover(self, refused: Mapping[Place, str] | None = None, rules: Rules | None = None) -> Owner:
         entries = ((r.key, r.value) for r in self.written if r.topic == STATE)
-        state = rebuild(self.partition, Rules(), entries, TOPIC_IDS, self.now)
+        state = rebuild(self.partition, rules or Rules(), entries, TOPIC_IDS, self.now)
         owner = Owner(state, self.partitions, refused)
         for topic in TOPIC_IDS:
             for record in self.inputs[topic]:

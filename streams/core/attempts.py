@@ -22,6 +22,7 @@ _WHY_LOST = {
     EndCause.LEASE: "its lease ran out",
     EndCause.STOPPED: "its executor stopped",
     EndCause.CANCELLED: "it was killed, but not by its owner",
+    EndCause.LIMIT: "it was ended by a limit, but had not started",
 }
 
 
@@ -95,11 +96,11 @@ def _ended(state: OwnerState, run: Run, event: Ended, executor_id: ExecutorId, n
     match event.cause:
         case EndCause.EXITED:
             return _exited(state, run, event, now, facts)
-        case EndCause.LIMIT:
+        case EndCause.LIMIT if run.state is not RunState.QUEUED:
             return _limit_reached(state, run, now, problem, facts)
         case EndCause.CANCELLED if run.state is RunState.CANCELLING:
             return end_attempt(state, run, AttemptEnd.CANCELLED, now, **facts)
-        case EndCause.LEASE | EndCause.STOPPED | EndCause.CANCELLED:
+        case EndCause.LEASE | EndCause.STOPPED | EndCause.CANCELLED | EndCause.LIMIT:
             reason = _joined(f"lost: {_WHY_LOST[event.cause]}", problem)
             return end_attempt(state, run, AttemptEnd.LOST, now, reason=reason, **facts)
         case _:

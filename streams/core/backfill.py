@@ -14,7 +14,7 @@ from schemas.times import rfc3339, run_id_time
 from schemas.words import RunKind, RunState
 from streams.core.cancel import AT_ONCE, cancel_run, stop_backfill
 from streams.core.catchup import TICK, within_life
-from streams.core.effects import Effect, PublishStatus, PutBackfill
+from streams.core.effects import Effect, PublishStatus, PutBackfill, PutJob
 from streams.core.life import NewRun, blank_status, first_class_of, put
 from streams.core.open_backfills import OpenBackfill
 from streams.core.run import Lane, Run, move
@@ -27,6 +27,8 @@ MAX_OPEN = 100_000
 """Occurrences of all open backfills of one owner, and nodes of a DAG's backfill: their runs are held in memory."""
 AT_A_TIME = 1_000
 """Runs that one step plans, or cancels, of one backfill."""
+MAX_COVERED = 1_000
+"""Stretches of one pause that backfills have run; beyond, the earliest count as not run."""
 CLOCKS_DIFFER = timedelta(minutes=1)
 """The clock of Postgres may be so far ahead: a backfill that ends a little later than now waits for its end."""
 
@@ -197,7 +199,29 @@ def _plan(state: OwnerState, backfill: OpenBackfill, room: int, now: datetime) -
         left=stored.left + len(found) - len(effects),
         asked=msgspec.structs.replace(stored.asked, ran={}) if is_planned else stored.asked,
     )
-    return effects + _begin(state, backfill, now) if is_planned else effects
+    return effects + _begin(state, backfill, now) + _note_covered(state, stored) if is_planned else effects
+
+
+def _note_covered(state: OwnerState, backfill: StoredBackfill) -> list[Effect]:
+    """What was due in a pause that still lasts is decided by it, and not again by what catches up afterwards."""
+    owner, asked = OwnerId(backfill.job_id), backfill.asked
+    job = state.jobs[owner]
+    if job.deleted or not job.spec.paused or asked.backfill_to <= job.since:
+        return []
+    covered = _joined([*job.covered, (asked.backfill_from, asked.backfill_to)])
+    state.jobs[owner] = msgspec.structs.replace(job, covered=covered[-MAX_COVERED:])
+    return [PutJob(owner=owner, job=state.jobs[owner])]
+
+
+def _joined(stretches: list[tuple[datetime, datetime]]) -> tuple[tuple[datetime, datetime], ...]:
+    """In order, and those that touch as one."""
+    found: list[tuple[datetime, datetime]] = []
+    for begin, end in sorted(stretches):
+        if found and begin <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((begin, end))
+    return tuple(found)
 
 
 def _hold(

@@ -84,8 +84,8 @@ def cancel_all(state: OwnerState, job_id: str, grace: timedelta, reason: str, no
     """All open runs of a job."""
     effects: list[Effect] = []
     for run_id in sorted(state.open_runs.get(job_id, ())):
-        run = state.runs[run_id]
-        if run.backfill_id is None:  # else its backfill sees to it
+        run = state.runs.get(run_id)
+        if run is not None and run.backfill_id is None:  # else its backfill has seen to it, or does so yet
             effects += cancel_run(state, run, grace, reason, now)
     return effects
 

@@ -12,7 +12,6 @@ from schemas.job import JobSpec
 from schemas.status import Missed
 from schemas.words import CatchupPolicy, RunState
 from streams.core.rules import Rules
-from streams.core.schedule import count_between, latest
 from streams.core.timers import Timer
 
 TICK = timedelta(microseconds=1)
@@ -37,13 +36,59 @@ class RecordRange(msgspec.Struct, frozen=True, kw_only=True):
 Decision = RunOccurrence | RecordRange
 
 
+class OfOld(msgspec.Struct, frozen=True, kw_only=True):
+    """What the version that is replaced has not decided yet."""
+
+    is_followed: bool
+    """Its replacement has occurrences up to now, so that its own newest one is not the newest."""
+
+
+class OfPause(msgspec.Struct, frozen=True, kw_only=True):
+    """What was due in a pause that is over."""
+
+    policy: CatchupPolicy
+    covered: tuple[tuple[datetime, datetime], ...]
+    """Stretches [from, to) that a backfill has run meanwhile."""
+
+
+class OfNew(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version would have decided by now if it had arrived when it was written."""
+
+
+Change = OfOld | OfPause | OfNew
+
+
+def decide_change(
+    job: JobSpec, timer: Timer, after: datetime, until: datetime, now: datetime, rules: Rules, change: Change
+) -> Iterator[Decision]:
+    """What becomes of the occurrences in (after, until] of one job, ahead of the tick: its definition changes."""
+    match change:
+        case OfOld(is_followed=is_followed):
+            return decide(job, timer, after, until, now, rules, is_followed=is_followed)
+        case OfPause():
+            return _decide_pause(job, timer, after, until, rules, change)
+        case OfNew():
+            decisions = decide(job, timer, after, until, now, rules)
+            return _at_most(decisions, timer, until, rules, "before its definition arrived")
+        case _:
+            assert_never(change)
+
+
 def decide(
-    job: JobSpec, timer: Timer, after: datetime, until: datetime, now: datetime, rules: Rules
+    job: JobSpec,
+    timer: Timer,
+    after: datetime,
+    until: datetime,
+    now: datetime,
+    rules: Rules,
+    *,
+    is_followed: bool = False,
 ) -> Iterator[Decision]:
     """What becomes of the occurrences in (after, until], in the order of their nominal times.
 
     `now` is when that is decided: up to `misfire_grace` late, an occurrence merely runs late. The decisions about
     the rest of a stretch do not depend on where an earlier call stopped, so that a cut tick can be resumed.
+    `is_followed`: there is a later occurrence, of another version.
     """
     start, end = within_life(job, after, until)
     if start >= end:
@@ -58,23 +103,42 @@ def decide(
         start = too_late
     # Occurrences at `on_time_from` itself are still on time, hence the open lower bound just before it.
     grace_start = min(max(start, now - job.misfire_grace - TICK), end)
-    yield from _catch_up(job, timer, start, grace_start, end, now, rules)
+    newer = is_followed or timer.latest(grace_start, end) is not None
+    yield from _catch_up(job, timer, start, grace_start, now, rules, has_newer=newer)
     yield from _run_all(timer, grace_start, end)
 
 
-def decide_pause(
-    job: JobSpec, timer: Timer, after: datetime, until: datetime, policy: CatchupPolicy, rules: Rules
+def _decide_pause(
+    job: JobSpec, timer: Timer, after: datetime, until: datetime, rules: Rules, pause: OfPause
 ) -> Iterator[Decision]:
-    """What becomes of the occurrences in (after, until], in which `job` was paused, now that it goes on at `until`."""
-    if policy is CatchupPolicy.SKIP:
+    """`job` was paused in (after, until], and goes on at `until`."""
+    if pause.policy is CatchupPolicy.SKIP:
         yield from decide(job, timer, after, until, until, rules)
         return
-    awake = msgspec.structs.replace(job, paused=False, catchup_policy=policy, misfire_grace=timedelta(0))
+    awake = msgspec.structs.replace(job, paused=False, catchup_policy=pause.policy, misfire_grace=timedelta(0))
+    decisions = decide(awake, timer, after, until, until, rules)
+    yield from _at_most((each for each in decisions if not _is_covered(each, pause)), timer, until, rules, "of a pause")
+
+
+def _is_covered(decision: Decision, pause: OfPause) -> bool:
+    match decision:
+        case RunOccurrence(nominal_time=nominal_time):
+            return any(begin <= nominal_time < end for begin, end in pause.covered)
+        case RecordRange():
+            return False
+        case _:
+            assert_never(decision)
+
+
+def _at_most(
+    decisions: Iterator[Decision], timer: Timer, until: datetime, rules: Rules, which: str
+) -> Iterator[Decision]:
+    """They are one transaction, so that not more than `resume_limit` of them run (protocol O6)."""
     runs = 0
-    for decision in decide(awake, timer, after, until, until, rules):
+    for decision in decisions:
         match decision:
             case RunOccurrence(nominal_time=nominal_time) if runs == rules.resume_limit:
-                reason = f"resume_limit: more than {runs} occurrences of a pause; a backfill runs the rest"
+                reason = f"resume_limit: more than {runs} occurrences {which}; a backfill runs the rest"
                 yield from _record(timer, nominal_time - TICK, until, RunState.MISSED, reason, rules)
                 return
             case RunOccurrence():
@@ -94,7 +158,7 @@ def within_life(job: JobSpec, after: datetime, until: datetime) -> tuple[datetim
 
 
 def _catch_up(
-    job: JobSpec, timer: Timer, start: datetime, grace_start: datetime, end: datetime, now: datetime, rules: Rules
+    job: JobSpec, timer: Timer, start: datetime, grace_start: datetime, now: datetime, rules: Rules, *, has_newer: bool
 ) -> Iterator[Decision]:
     """The occurrences in (start, grace_start]: too late to be merely late."""
     if start >= grace_start:
@@ -109,16 +173,17 @@ def _catch_up(
             yield from _record(timer, start, window_start, RunState.MISSED, reason, rules)
             yield from _run_all(timer, window_start, grace_start, is_late=True)
         case CatchupPolicy.LATEST:
-            yield from _latest_only(timer, start, window_start, grace_start, end, rules)
+            yield from _latest_only(timer, start, window_start, grace_start, rules, has_newer=has_newer)
 
 
 def _latest_only(
-    timer: Timer, start: datetime, window_start: datetime, grace_start: datetime, end: datetime, rules: Rules
+    timer: Timer, start: datetime, window_start: datetime, grace_start: datetime, rules: Rules, *, has_newer: bool
 ) -> Iterator[Decision]:
     """The newest occurrence runs; if one that is merely late follows, that is the newest."""
-    newer = _latest(timer, grace_start, end)
-    last = None if newer else _latest(timer, window_start, grace_start)
-    reason = "catchup_latest: a later occurrence ran instead" if newer or last else "catchup_window: too late to run"
+    last = None if has_newer else timer.latest(window_start, grace_start)
+    reason = (
+        "catchup_latest: a later occurrence ran instead" if has_newer or last else "catchup_window: too late to run"
+    )
     before_last = last - TICK if last else grace_start
     yield from _record(timer, start, before_last, RunState.MISSED, reason, rules)
     if last:
@@ -142,14 +207,10 @@ def _record(
     first = timer.next_after(after)
     if first is None or first > until:
         return
-    last = _latest(timer, after, until) or first
-    count = count_between(timer.schedule, timer.zone, timer.dst, after, until, rules.count_limit, timer.phase)
+    last = timer.latest(after, until) or first
+    count = timer.count(after, until, rules.count_limit)
     missed = Missed(first=first, last=last, count=count, at_least=count >= rules.count_limit)
     yield RecordRange(missed=missed, state=state, reason=reason)
-
-
-def _latest(timer: Timer, after: datetime, until: datetime) -> datetime | None:
-    return latest(timer.schedule, timer.zone, timer.dst, after, until, timer.phase)
 
 
 def _paused(job: JobSpec) -> str:

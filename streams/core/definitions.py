@@ -6,11 +6,14 @@ import heapq
 from datetime import datetime
 from typing import assert_never
 
+import msgspec
+
 from schemas.dag import DagSpec
 from schemas.ids import OwnerId
 from schemas.job import Definition, JobSpec
-from schemas.words import CatchupPolicy, OnDelete
+from schemas.words import OnDelete
 from streams.core.cancel import cancel_all, stop_backfills
+from streams.core.catchup import Change, OfNew, OfOld, OfPause, within_life
 from streams.core.dag.graph import clock_of
 from streams.core.dag.versions import keep_version
 from streams.core.effects import DeadLetter, Effect, Origin, PutJob
@@ -20,24 +23,27 @@ from streams.core.state import OwnerState
 from streams.core.stored import StoredJob
 from streams.core.tally import renew, tally_of
 from streams.core.tick import decide_job
+from streams.core.timers import timer_of
 
 
 def apply_definition(state: OwnerState, definition: Definition, origin: Origin, now: datetime) -> list[Effect]:
-    """An event whose version is not newer than the one applied changes nothing (protocol I2)."""
+    """An event whose version is not newer than the one applied changes nothing (protocol I2).
+
+    With `state.change_is_cut` it is not applied yet: more is decided under the old version than fits a transaction.
+    """
     owner = definition.owner
     known = state.jobs.get(owner)
+    state.change_is_cut = False
     if known and definition.version <= known.version:
         return []
-    changed_at = min(definition.valid_from, now)
-    since = changed_at
     spec, dag = _specs(definition, known)
+    since = min(definition.valid_from, now)
     effects: list[Effect] = []
     if known:
-        decided_until = _decided_until(known, state)
-        after_pause = None if definition.deleted else _after_pause(known, spec)
-        effects += decide_job(state, owner, decided_until, changed_at, now, after_pause)
+        effects, since = _end_of_version(state, known, definition, spec, now)
+        if state.change_is_cut:
+            return effects
         effects += keep_version(state, owner, known) + _end_of_kind(state, known, definition, now)
-        since = max(changed_at, decided_until)
     effects += renew(state, owner, deleted=definition.deleted)
     stored = state.shared.job(
         StoredJob(
@@ -47,9 +53,34 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
             deleted=definition.deleted,
             spec=spec,
             dag=dag,
+            covered=known.covered if known and since == known.since and spec.paused else (),
         )
     )
-    effects += [PutJob(owner=owner, job=stored)]
+    return effects + _begin_version(state, definition, stored, origin, now)
+
+
+def _end_of_version(
+    state: OwnerState, known: StoredJob, definition: Definition, spec: JobSpec, now: datetime
+) -> tuple[list[Effect], datetime]:
+    """Decide what the old version has left, up to the change. Returns also from when on the new one counts."""
+    owner, changed_at = definition.owner, min(definition.valid_from, now)
+    if not definition.deleted and _goes_on_pausing(known, spec):
+        return [], known.since  # so that what becomes of the whole pause is decided at its end
+    decided_until = _decided_until(known, state)
+    change = _change(known, definition, spec, now)
+    effects, cut_at = decide_job(state, owner, decided_until, changed_at, now, change)
+    if cut_at is None:
+        return effects, max(changed_at, decided_until)
+    state.change_is_cut = True
+    state.jobs[owner] = msgspec.structs.replace(known, since=cut_at)
+    return [*effects, PutJob(owner=owner, job=state.jobs[owner])], cut_at
+
+
+def _begin_version(
+    state: OwnerState, definition: Definition, stored: StoredJob, origin: Origin, now: datetime
+) -> list[Effect]:
+    owner = definition.owner
+    effects: list[Effect] = [PutJob(owner=owner, job=stored)]
     problems = [_unknown_class(definition, state), install(state, owner, stored)]
     effects += [DeadLetter(reason=problem, owner=owner, origin=origin) for problem in problems if problem]
     if definition.deleted and stored.spec.on_delete is OnDelete.CANCEL:
@@ -57,7 +88,8 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
     if definition.deleted:
         effects += stop_backfills(state, owner, "stopped: its job was deleted", now)
     # A job that was just written counts from then, though the watermark may have gone past that (protocol O7).
-    effects += decide_job(state, owner, since, state.watermark, now)
+    if not stored.spec.paused:
+        effects += decide_job(state, owner, stored.since, state.watermark, now, OfNew())[0]
     state.freed.add(owner)  # the new version may let more runs be open
     return effects + release_parked(state, owner, now)
 
@@ -90,6 +122,7 @@ def forget_deletions(state: OwnerState, now: datetime) -> list[Effect]:
             heapq.heappush(state.deletions, (now, owner))  # to be looked at again one TTL later
             continue
         del state.jobs[owner]
+        state.epochs.graphs.pop((owner, stored.version), None)
         effects.append(PutJob(owner=owner, job=None))
     return effects
 
@@ -99,9 +132,29 @@ def _decided_until(known: StoredJob, state: OwnerState) -> datetime:
     return max(known.since, state.watermark) if is_ticking else known.since
 
 
-def _after_pause(known: StoredJob, spec: JobSpec) -> CatchupPolicy | None:
-    """What the new version has to say about the pause that it ends; None: it ends none."""
-    return spec.catchup_after_pause if known.spec.paused and not spec.paused else None
+def _change(known: StoredJob, definition: Definition, spec: JobSpec, now: datetime) -> Change:
+    """As what the occurrences count that the old version has left."""
+    if known.spec.paused and not spec.paused and not definition.deleted:
+        return OfPause(policy=spec.catchup_after_pause, covered=known.covered)
+    is_live = not (definition.deleted or spec.paused or spec.schedule is None)
+    return OfOld(is_followed=is_live and _has_any(spec, min(definition.valid_from, now), now))
+
+
+def _has_any(spec: JobSpec, after: datetime, until: datetime) -> bool:
+    after, until = within_life(spec, after, until)
+    try:
+        return after < until and timer_of(spec).latest(after, until) is not None
+    except InvalidScheduleError:
+        return False  # the new version says so itself
+
+
+def _goes_on_pausing(known: StoredJob, spec: JobSpec) -> bool:
+    """Nothing but what is run, and how, has changed; under another schedule other occurrences are due."""
+    return known.spec.paused and spec.paused and _clock(known.spec) == _clock(spec)
+
+
+def _clock(spec: JobSpec) -> tuple[object, ...]:
+    return spec.schedule, spec.timezone, spec.dst_gap, spec.dst_fold, spec.starts_at, spec.ends_at
 
 
 def _specs(definition: Definition, known: StoredJob | None) -> tuple[JobSpec, DagSpec | None]:

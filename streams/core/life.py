@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 import msgspec
 
+from schemas.codec import encode_json
 from schemas.dispatch import Dispatch
 from schemas.ids import OwnerId, RunId
 from schemas.job import JobSpec
@@ -120,8 +121,19 @@ def release_due(state: OwnerState, now: datetime) -> list[Effect]:
                 run, status=move(run.status, RunState.QUEUED, version=state.next_token(), at=now)
             )
             effects += put(state, run)
+        if state.rules.class_named(run.status.timeout_class or "") is None:
+            run = _in_known_class(state, run, now)
+            effects += put(state, run)
         state.make_ready(run)
     return effects
+
+
+def _in_known_class(state: OwnerState, run: Run, now: datetime) -> Run:
+    """Its class is no longer among the settings: it goes on where it would begin now, and says so."""
+    name = first_class(spec_of(state, run), state.rules).name
+    reason = f"class {run.status.timeout_class} is not configured any more, goes on in {name}"
+    status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
+    return msgspec.structs.replace(run, status=msgspec.structs.replace(status, timeout_class=name))
 
 
 def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
@@ -133,7 +145,7 @@ def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
     for timeout_class, queue in state.ready.items():
         free = _window(state, timeout_class) - state.in_flight_count[timeout_class]
         room = min(free, budget)
-        while queue and room > 0 and state.results_room > 0 and may_go(state, queue[0][0], now):
+        while queue and room > 0 and state.handed_room > 0 and may_go(state, queue[0][0], now):
             lane, due_at, run_id = heapq.heappop(queue)
             run = state.runs.get(run_id)
             if run is None or not _is_ready(run, due_at, timeout_class) or is_to_stop(state, run):
@@ -142,7 +154,7 @@ def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
             note_gone(state, lane, now)
             room -= 1
             budget -= 1
-        state.may_dispatch_more |= bool(queue) and free > 0 and (budget == 0 or state.results_room <= 0)
+        state.may_dispatch_more |= bool(queue) and free > 0 and (budget == 0 or state.handed_room <= 0)
     return effects
 
 
@@ -202,24 +214,26 @@ def _again(
 def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     job = spec_of(state, run)
     name = run.status.timeout_class or ""
-    results = results_of(state, run)
+    results, payload = results_of(state, run), payload_of(state, run, job)
     size = record_bytes(results)
     refusal = why_too_much(results, size)
     if refusal:
         status = move(run.status, RunState.FAILED, version=state.next_token(), at=now, reason=refusal)
         return put(state, msgspec.structs.replace(run, status=status))
-    state.results_room -= size
+    state.handed_room -= size if payload is None else size + len(encode_json(payload))
     token = state.next_token()
     attempt = Attempt(attempt=run.status.attempt + 1, token=token, timeout_class=name, dispatched_at=now)
     status = with_attempt(run.status, attempt, version=state.next_token())
     run = msgspec.structs.replace(run, status=status, tried_since=run.tried_since or now)
     state.take_off(run.run_id, InFlight(token=token, timeout_class=name, dispatched_at=now))
-    return [*put(state, run), SendDispatch(dispatch=_dispatch_of(state, run, job, attempt, results))]
+    return [*put(state, run), SendDispatch(dispatch=_dispatch_of(state, run, job, payload, results))]
 
 
 def _dispatch_of(
-    state: OwnerState, run: Run, job: JobSpec, attempt: Attempt, results: dict[str, Result | None] | None
+    state: OwnerState, run: Run, job: JobSpec, payload: Any, results: dict[str, Result | None] | None
 ) -> Dispatch:
+    """Of its newest attempt."""
+    attempt = run.status.attempts[-1]
     rules = state.rules
     timeout_class = rules.class_named(attempt.timeout_class) or rules.classes[-1]
     return Dispatch(
@@ -235,7 +249,7 @@ def _dispatch_of(
         sha256=job.sha256,
         args=job.args,
         env=job.env,
-        payload=payload_of(state, run, job),
+        payload=payload,
         limit=limit_in(timeout_class, job),
         valid_for=rules.dispatch_valid_for,
         claim_grace=rules.claim_grace,

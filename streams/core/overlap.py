@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import assert_never
 
 import msgspec
@@ -119,12 +120,13 @@ def _room(state: OwnerState, job: JobSpec, now: datetime) -> int:
     limit = _at_a_time(job)
     if limit is None:
         return len(state.open_runs.get(job.job_id, ())) + 1
-    return max(0, limit - sum(not run.held for run in _open_runs(state, job.job_id, now)))
+    others = (run for run in _open_runs(state, job.job_id, now) if not run.held)
+    return limit - sum(1 for _ in islice(others, limit))  # there may be very many more
 
 
 def _open_runs(state: OwnerState, job_id: str, now: datetime) -> Iterator[Run]:
-    """Runs in any state that is not final. A run that was asked for at a later time is not there before that time, and
-    a backfill has its own limit.
+    """Runs in any state that is not final. A run that was asked for at a later time is not there before that time (a
+    tick that was cut goes on as of its own: what has begun since is there), and a backfill has its own limit.
     """
     for run_id in state.open_runs.get(job_id, ()):
         run = state.runs[run_id]
@@ -132,5 +134,6 @@ def _open_runs(state: OwnerState, job_id: str, now: datetime) -> Iterator[Run]:
         if kind is RunKind.BACKFILL or run.backfill_id:
             continue
         is_asked_for = kind is RunKind.REQUESTED or run.status.request_id is not None
-        if not (is_asked_for and run.status.scheduled_time > now):
+        is_later = is_asked_for and run.status.scheduled_time > now and not (run.held or run.has_begun)
+        if not is_later:
             yield run

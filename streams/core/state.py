@@ -18,9 +18,9 @@ from streams.core.sharing import Shared
 from streams.core.stored import Applied, Cursor, StoredJob, StoredRequest, Tally
 from streams.core.timers import Timers
 
-MAX_RESULTS_SENT = 16 * 1024 * 1024
-"""In one transaction, by all its dispatches, and what the last one of them has beyond: one who waits for it is not kept
-waiting long.
+MAX_HANDED_ON = 16 * 1024 * 1024
+"""Of payloads and results in one transaction, by all its dispatches, and what the last one of them has beyond: one who
+waits for it is not kept waiting long.
 """
 
 
@@ -73,6 +73,8 @@ class OwnerState:
     """By the jobs."""
     tallies: dict[str, Tally] = field(default_factory=dict)
     """By job."""
+    change_is_cut: bool = False
+    """The definition that was stepped over last has to come again: its old version has more to decide."""
     quarantined: set[str] = field(default_factory=set)
     timers: Timers = field(default_factory=Timers)
     runs: dict[RunId, Run] = field(default_factory=dict)
@@ -94,8 +96,8 @@ class OwnerState:
     """When the next run that catches up may be dispatched, if the rate of the partition were kept at every moment."""
     catchup_wake: datetime | None = None
     """Runs that catch up are ready, and may go on then."""
-    results_room: int = MAX_RESULTS_SENT
-    """How much the results that dispatches carry may still take of this transaction."""
+    handed_room: int = MAX_HANDED_ON
+    """How much the payloads and results that dispatches carry may still take of this transaction."""
     in_flight: dict[RunId, InFlight] = field(default_factory=dict)
     may_dispatch_more: bool = False
     """There was room for more dispatches than one step sends."""
@@ -174,7 +176,7 @@ class OwnerState:
 
     def begin_transaction(self) -> None:
         """It has room for everything again."""
-        self.results_room = MAX_RESULTS_SENT
+        self.handed_room = MAX_HANDED_ON
         self.epochs.begin_transaction()
 
     def land(self, run_id: RunId) -> None:

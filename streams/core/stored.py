@@ -27,6 +27,8 @@ class StoredJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Of a deleted job the last one: its open runs may still need it. Of a DAG what its clock goes by."""
     dag: DagSpec | None = None
     """None: it is a job."""
+    covered: tuple[tuple[datetime, datetime], ...] = ()
+    """Of a pause, the stretches [from, to) that backfills have run meanwhile."""
 
 
 class StoredNode(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

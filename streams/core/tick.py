@@ -10,8 +10,8 @@ import msgspec
 
 from schemas.ids import OwnerId, missed_range_id, occurrence_run_id
 from schemas.job import JobSpec
-from schemas.words import CatchupPolicy, RunKind, RunState
-from streams.core.catchup import Decision, RecordRange, RunOccurrence, decide, decide_pause
+from schemas.words import RunKind, RunState
+from streams.core.catchup import Change, Decision, OfOld, RecordRange, RunOccurrence, decide, decide_change
 from streams.core.effects import DeadLetter, Effect, PublishStatus
 from streams.core.jitter import scheduled_time
 from streams.core.life import NewRun, blank_status, materialize
@@ -22,9 +22,15 @@ from streams.core.stored import Cursor
 from streams.core.tally import count_made, finish, reason_to_refuse, tally_of
 from streams.core.timers import Timer, timer_of
 
+MOST_OF_A_CHANGE = 1_600
+"""Effects of what an old version has left to decide: the change waits, and goes on in the next transaction."""
+MOST_SEARCHED = 50_000
+"""Occurrences that one tick looks for, at 10 us each: after a long downtime an owner goes on in many short ones."""
+
 
 def advance_clock(state: OwnerState, now: datetime, budget: int) -> list[Effect]:
-    """Decide what is due. If more than `budget` effects come of it, the rest waits behind `state.cursor`.
+    """Decide what is due. If more than `budget` effects come of it, or it takes too long, the rest waits behind
+    `state.cursor`.
 
     While there is a cursor, the tick that was cut goes on as of its own `now`; definitions wait for its end.
     """
@@ -33,8 +39,11 @@ def advance_clock(state: OwnerState, now: datetime, budget: int) -> list[Effect]
         return []
     effects: list[Effect] = []
     due = state.timers.take_due(as_of)
+    searched = 0
     for index, timer in enumerate(due):
-        cut = _decide_timer(state, timer, as_of, effects, budget)
+        before = timer.searched
+        cut = _decide_timer(state, timer, as_of, effects, budget, before + MOST_SEARCHED - searched)
+        searched += timer.searched - before
         if cut:
             state.cursor = cut
             state.timers.put_back(due[index:])
@@ -46,43 +55,37 @@ def advance_clock(state: OwnerState, now: datetime, budget: int) -> list[Effect]
 
 
 def decide_job(
-    state: OwnerState,
-    owner: OwnerId,
-    after: datetime,
-    until: datetime,
-    now: datetime,
-    after_pause: CatchupPolicy | None = None,
-) -> list[Effect]:
+    state: OwnerState, owner: OwnerId, after: datetime, until: datetime, now: datetime, change: Change
+) -> tuple[list[Effect], datetime | None]:
     """Decide one job's occurrences in (after, until], ahead of the tick: its definition changes (protocol O7).
 
-    With `after_pause` that change ends a pause, and this is what becomes of the pause.
+    If more comes of it than fits a transaction, the second value is the time up to which it is decided.
     """
     stored = state.jobs[owner]
     if after >= until or stored.deleted or stored.spec.schedule is None or owner in state.quarantined:
-        return []
+        return [], None
     effects: list[Effect] = []
     try:
         timer = timer_of(stored.spec)
-        decisions = (
-            decide(stored.spec, timer, after, until, now, state.rules)
-            if after_pause is None
-            else decide_pause(stored.spec, timer, after, until, after_pause, state.rules)
-        )
-        for decision in decisions:
+        for decision in decide_change(stored.spec, timer, after, until, now, state.rules, change):
             effects += _carry_out(state, stored.spec, timer, decision, now)
+            if len(effects) >= MOST_OF_A_CHANGE and isinstance(change, OfOld):
+                return effects, _last_time(decision)
     except Exception as error:  # noqa: BLE001 - as in the tick (protocol I7)
         effects += _quarantine(state, owner, error)
-    return effects
+    return effects, None
 
 
-def _decide_timer(state: OwnerState, timer: Timer, now: datetime, effects: list[Effect], budget: int) -> Cursor | None:
+def _decide_timer(
+    state: OwnerState, timer: Timer, now: datetime, effects: list[Effect], budget: int, may_search: int
+) -> Cursor | None:
     """Returns where it stopped, or None if the timer is done up to `now`."""
     resumed = state.cursor if state.cursor and state.cursor.timer_key == timer.key else None
     for job_id in timer.from_member(resumed.job_id if resumed else ""):
         through = resumed.decided_through if resumed and resumed.job_id == job_id else state.watermark
         try:
             for nominal in _decide_member(state, timer, OwnerId(job_id), through, now, effects):
-                if len(effects) >= budget:
+                if len(effects) >= budget or timer.searched >= may_search:
                     return Cursor(now=now, timer_key=timer.key, job_id=job_id, decided_through=nominal)
         except Exception as error:  # noqa: BLE001 - one job's defect must not stop the clock of all (protocol I7)
             effects += _quarantine(state, job_id, error)

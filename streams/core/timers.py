@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, TypeVar
 
 from schemas.job import JobSpec
 from schemas.times import EPOCH, rfc3339
-from streams.core.schedule import DstRules, Every, Schedule, next_after, occurrences, parse_schedule
+from streams.core.schedule import (
+    DstRules,
+    Every,
+    Schedule,
+    count_between,
+    latest,
+    next_after,
+    occurrences,
+    parse_schedule,
+)
+
+T = TypeVar("T")
+
+_ANSWERS_KEPT = 32
+"""Of what the members of a timer ask about its schedule: mostly the same few stretches, one after the other."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,7 +43,9 @@ class Timer:
     """Between this instant and `next_time` there is no nominal time."""
     members: set[str] = field(default_factory=set)
     _order: list[str] | None = None
-    _last_stretch: tuple[datetime, datetime, int, list[datetime]] | None = None
+    searched: int = 0
+    """Occurrences that were looked for so far: what it has cost."""
+    _answers: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def from_member(self, job_id: str) -> Iterator[str]:
         """Jobs in the order in which a tick decides them, beginning with `job_id`, or all for the empty string."""
@@ -47,15 +64,34 @@ class Timer:
         self._order = None
 
     def between(self, after: datetime, until: datetime, limit: int) -> list[datetime]:
-        """The occurrences in (after, until], at most `limit`. All members mostly ask for the same stretch."""
-        last = self._last_stretch
-        if last is None or last[:3] != (after, until, limit):
-            found = occurrences(self.schedule, self.zone, self.dst, after, until, limit, self.phase)
-            last = self._last_stretch = (after, until, limit, found)
-        return last[3]
+        """The occurrences in (after, until], at most `limit`."""
+        return self._answer(occurrences, after, until, limit)
+
+    def count(self, after: datetime, until: datetime, limit: int) -> int:
+        """How many are in (after, until]; it stops counting at `limit`."""
+        return self._answer(count_between, after, until, limit)
+
+    def latest(self, after: datetime, until: datetime) -> datetime | None:
+        """The last one in (after, until]."""
+        return self._answer(latest, after, until)
 
     def next_after(self, instant: datetime) -> datetime | None:
-        return next_after(self.schedule, self.zone, self.dst, instant, self.phase)
+        return self._answer(next_after, instant)
+
+    def forget_answers(self) -> None:
+        self._answers.clear()
+
+    def _answer(self, question: Callable[..., T], *about: Any) -> T:
+        """A schedule is searched once for all members that ask the same."""
+        key = (question, *about)
+        if key not in self._answers:
+            if len(self._answers) >= _ANSWERS_KEPT:
+                self._answers.clear()
+            found = question(self.schedule, self.zone, self.dst, *about, self.phase)
+            self._answers[key] = found
+            self.searched += len(found) if isinstance(found, list) else found if isinstance(found, int) else 1
+        answer: T = self._answers[key]
+        return answer
 
 
 class Timers:
@@ -113,6 +149,7 @@ class Timers:
 
     def advance(self, timer: Timer, after: datetime) -> None:
         """All occurrences up to `after` are decided for all members."""
+        timer.forget_answers()
         timer.next_time, timer.nothing_after = timer.next_after(after), after
         self._push(timer)
 

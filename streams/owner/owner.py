@@ -102,11 +102,12 @@ class Owner:
     def committed(self, now: datetime) -> None:
         self._last_commit = now
 
-    def next_wake(self, now: datetime) -> timedelta:
-        """How long there is nothing to do, if nothing is offered."""
-        if self.backlog or self.state.cursor or self.state.has_more_to_do:
+    def next_wake(self, now: datetime, *, clock_is_steady: bool = True) -> timedelta:
+        """How long there is nothing to do, if nothing is offered. Nothing is due on a clock that is not steady."""
+        ticks = self._ticks and clock_is_steady
+        if self.backlog or (ticks and (self.state.cursor or self.state.has_more_to_do)):
             return timedelta(0)
-        due = next_due(self.state) if self._ticks else None
+        due = next_due(self.state) if ticks else None
         written = self._oldest_effect and self._oldest_effect + COMPANY_WAIT
         return min([LONGEST_WAIT, *(max(each - now, timedelta(0)) for each in (due, written) if each)])
 
@@ -137,12 +138,17 @@ class Owner:
             else:
                 taken += len(record.value or b"")
                 effects += self._step_record(record, now)
+                if self.state.change_is_cut:
+                    queue.appendleft(record)
+                    return
 
     def _step_record(self, record: InRecord, now: datetime) -> list[Effect]:
         applied = self.state.applied[record.topic]
         if record.offset <= applied.offset:
             return []
         effects = self._effects_of(record, now)
+        if self.state.change_is_cut:
+            return effects
         self.state.applied[record.topic] = Applied(topic=record.topic, topic_id=applied.topic_id, offset=record.offset)
         return effects
 

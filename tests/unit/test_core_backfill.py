@@ -249,3 +249,35 @@ def test_however_many_they_are_each_transaction_is_bounded() -> None:
     assert max(sizes) <= 2 * (core.AT_A_TIME + 1_000) + 10
     assert world.parent().state is RunState.CANCELLING, "two were dispatched"
     assert len(world.owner.state.runs) == 3
+
+
+@pytest.mark.parametrize("how", ["cancelled", "deleted"])
+def test_a_job_that_is_stopped_as_a_whole_takes_its_backfill_and_all_its_runs_with_it(how) -> None:
+    """Some of which are let go and not dispatched: they end while the list of what is open is gone through."""
+    world = World(on_delete="cancel")
+    world.ask(-6, 0, max_active_runs=4)
+    begun = world.start()
+    assert len(begun) < 4
+    order = world.log.request("stop", kind="cancel") if how == "cancelled" else world.log.define(2, deleted=True)
+    world.owner.offer(order)
+    world.turn()
+    for run_id in begun:
+        world.end(run_id, None, EndCause.CANCELLED)
+    assert set(world.states().values()) == {RunState.CANCELLED}
+    assert len(world.states()) == 7
+
+
+def test_what_a_backfill_ran_during_a_pause_does_not_run_again_when_the_pause_is_caught_up_with() -> None:
+    job = {"schedule": "* * * * *", "overlap_policy": "allow_all"}
+    world = World(paused=True, **job)
+    world.turn(10 * MINUTE.total_seconds())
+    world.ask(-8, -4, max_active_runs=9)
+    assert world.work() == [at(2), at(3), at(4), at(5)]
+    world.owner = world.log.recover()  # what is covered outlives its owner
+    world.turn()
+    world.owner.offer(world.log.define(2, **job, catchup_after_pause="all"))
+    ran = []
+    for _ in range(6):  # at the rate of what catches up
+        world.turn(0.1)
+        ran += world.work()
+    assert sorted(ran) == [at(1), *map(at, range(6, 11))]

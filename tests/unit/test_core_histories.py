@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from simulated import Log, ended, started
 
+from schemas.classes import parse_classes
 from schemas.event import EndCause, Expired
 from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
 from schemas.words import AttemptEnd, RunState
@@ -210,3 +212,30 @@ def test_an_end_whose_start_was_never_read_is_an_end(cause: EndCause, state: Run
     owner.offer(log.report(ended(log.dispatches()[0], log.now, cause=cause)))
     log.turn(owner)
     assert log.statuses()["job#r"].state is state
+
+
+def test_a_run_of_a_class_that_is_not_configured_any_more_goes_on_in_one_that_is() -> None:
+    """A worker that starts with other classes: what waited in `1h` would be sent where nobody reads."""
+    log = Log()
+    log.define(timeout=timedelta(minutes=30))
+    log.request("r", run_at=(log.now + timedelta(seconds=5)).isoformat())
+    log.turn(log.recover())
+    assert log.statuses()["job#r"].timeout_class == "1h"
+    owner = log.recover(rules=Rules(classes=parse_classes("10s,1m,2h")))
+    log.turn(owner, 6)
+    (dispatch,) = log.dispatches()
+    assert dispatch.timeout_class == "2h"
+    reasons = [each.reason for each in log.statuses()["job#r"].transitions]
+    assert "class 1h is not configured any more, goes on in 2h" in reasons
+
+
+def test_an_attempt_that_a_limit_ended_before_it_began_was_lost() -> None:
+    log = Log()
+    owner = log.dispatched(promote=False)
+    (dispatch,) = log.dispatches()
+    said = msgspec.structs.replace(ended(dispatch, log.now, -15, EndCause.LIMIT), started_at=None)
+    owner.offer(log.report(said))
+    log.turn(owner)
+    attempts = log.statuses()["job#r"].attempts
+    assert attempts[0].reason == "lost: it was ended by a limit, but had not started"
+    assert len(attempts) == 2

@@ -198,7 +198,7 @@ def test_results_that_do_not_fit_a_record_are_refused_with_a_sentence() -> None:
 
 def test_a_transaction_starts_no_more_nodes_than_it_has_room_for_their_results(monkeypatch) -> None:
     room = 5_000
-    monkeypatch.setattr(state_module, "MAX_RESULTS_SENT", room)
+    monkeypatch.setattr(state_module, "MAX_HANDED_ON", room)
     large = Result(bytes=1_000, value="x" * 998)
     children = [node(f"n{number}", "a", "b") for number in range(12)]
     log = Log()

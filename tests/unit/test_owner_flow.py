@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from simulated import Log, ended, started
+from story import Story
 
 from schemas.codec import decode
 from schemas.dispatch import Dispatch
@@ -12,6 +13,8 @@ from schemas.event import EndCause
 from schemas.status import RunStatus
 from schemas.topics import DEADLETTER, STATUS
 from schemas.words import RunState
+from streams.core.inputs import HeartbeatHeard
+from streams.core.state import MAX_HANDED_ON
 from streams.owner.owner import COMPANY_WAIT, Owner
 
 AT_ONCE = timedelta(0)
@@ -149,3 +152,30 @@ def test_a_run_that_is_given_up_goes_to_the_dead_letters_with_all_that_is_known_
     assert headers["reason"] == b"run 'job#r' is dead: exit code 3; all 2 attempts are used up"
     assert headers["source_topic"] == b"status"
     assert decode(letter.value, RunStatus) == log.statuses()["job#r"]
+
+
+def test_an_owner_whose_clock_is_not_steady_waits_instead_of_looking_for_what_is_due() -> None:
+    log = Log()
+    log.define(schedule="* * * * * *")
+    owner = log.recover()
+    log.turn(owner)
+    log.turn(owner, 1)
+    overdue = log.now + timedelta(seconds=5)
+    assert owner.prepare(overdue, clock_is_steady=False) is not None  # the bare watermark
+    owner.committed(overdue)
+    assert owner.next_wake(overdue) == timedelta(0)
+    assert owner.next_wake(overdue, clock_is_steady=False) > timedelta(0)
+
+
+def test_a_transaction_has_room_for_so_many_bytes_of_payload() -> None:
+    log = Log()
+    log.define(payload="x" * 250_000, overlap_policy="allow_all")
+    for number in range(200):
+        log.request(f"r{number}")
+    owner = log.recover()
+    owner.learn(HeartbeatHeard(heartbeat=Story.heartbeat(log.now, 200), appended_at=log.now))
+    sizes = []
+    while len(log.dispatches()) < 200:
+        prepared = log.turn(owner, 0.01)
+        sizes.append(sum(len(each.value or b"") for each in prepared.records if each.dispatch) if prepared else 0)
+    assert max(sizes) <= MAX_HANDED_ON + 300_000

@@ -1,0 +1,156 @@
+"""What a long downtime leaves: many short transactions, and each occurrence decided once, whatever lies in the log."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import checkers
+import orjson
+import pytest
+from dag_play import node
+from simulated import START, Log
+
+from schemas.ids import occurrence_run_id
+from schemas.topics import STATUS
+from schemas.words import RunState
+from streams.core import tick
+from streams.core.rules import Rules
+from streams.core.tick import MOST_OF_A_CHANGE
+from streams.owner.owner import MAX_EFFECTS, Owner
+
+EVERY_SECOND = {"schedule": "* * * * * *", "catchup_policy": "all", "overlap_policy": "allow_all"}
+
+
+def until_idle(log: Log, owner: Owner) -> list[int]:
+    """Records of each transaction, until nothing is left to decide."""
+    sizes = []
+    while owner.backlog or owner.state.cursor or not sizes:
+        prepared = log.turn(owner, 0.001)
+        sizes.append(len(prepared.records) if prepared else 0)
+    return sizes
+
+
+def after_downtime(log: Log, hours: float, *changes: dict[str, object], **fields: object) -> Owner:
+    """A new owner; `changes` were written half-way through the time in which there was none."""
+    log.define(**fields)
+    first = log.recover()
+    log.turn(first)
+    log.now += timedelta(hours=hours / 2)
+    for number, change in enumerate(changes):
+        log.define(version=2 + number, **{**fields, **change})
+    log.now += timedelta(hours=hours / 2)
+    return log.recover()
+
+
+def seconds(count: int) -> set[str]:
+    """The runs of so many seconds from the start."""
+    return {occurrence_run_id("job", START + timedelta(seconds=each)) for each in range(1, count + 1)}
+
+
+def test_an_edit_that_waits_decides_what_was_due_before_it_in_many_transactions_and_all_of_it_once() -> None:
+    log = Log()
+    owner = after_downtime(log, 3, {"args": ("x",)}, **EVERY_SECOND)
+    began = log.now
+    sizes = until_idle(log, owner)
+    assert max(sizes) <= 2 * MAX_EFFECTS
+    assert len(sizes) > 10_800 // MOST_OF_A_CHANGE
+    assert log.statuses().keys() >= seconds(3 * 3600)
+    assert checkers.materialized_once(log.history()) == []
+    assert owner.state.jobs["job"].version == 2
+    assert log.now - began < timedelta(minutes=1)
+
+
+def test_an_owner_that_dies_between_those_transactions_leaves_the_rest_to_the_next_one() -> None:
+    log = Log()
+    owner = after_downtime(log, 3, {"args": ("x",)}, **EVERY_SECOND)
+    while owner.backlog or owner.state.cursor:
+        log.turn(owner, 0.001)
+        owner = log.recover()
+        if owner.state.jobs["job"].version == 2 and not owner.state.cursor:
+            break
+    until_idle(log, owner)
+    assert log.statuses().keys() >= seconds(3 * 3600)
+    assert checkers.materialized_once(log.history()) == []
+
+
+def test_a_definition_that_arrives_hours_late_runs_so_many_of_its_occurrences_and_names_the_rest() -> None:
+    log = Log()
+    owner = log.recover()
+    log.turn(owner)
+    record = log.define(**EVERY_SECOND)
+    log.now += timedelta(hours=2)
+    log.turn(owner)
+    owner.offer(record)
+    log.turn(owner)
+    log.turn(owner)
+    limit = Rules().resume_limit
+    (rest,) = [each for each in log.statuses().values() if each.missed]
+    assert rest.reason == (
+        f"resume_limit: more than {limit} occurrences before its definition arrived; a backfill runs the rest"
+    )
+    assert rest.missed.count + limit == 7200
+
+
+def test_jobs_that_share_a_schedule_share_the_search_for_what_they_missed() -> None:
+    """Each of them would take 16 ms for a day of minutes: a worker with many could never come up."""
+    log = Log()
+    for number in range(50):
+        log.define(job_id=f"j{number:02}", schedule="* * * * *", jitter=timedelta(seconds=number % 2))
+    first = log.recover()
+    log.turn(first)
+    log.now += timedelta(hours=24)
+    owner = log.recover()
+    log.turn(owner)
+    (timer,) = owner.state.timers
+    assert timer.searched < 2 * 24 * 60 + 300
+    assert sum(each.missed is not None for each in log.statuses().values()) == 50
+
+
+def test_a_tick_that_has_searched_long_enough_goes_on_in_the_next_transaction(monkeypatch) -> None:
+    monkeypatch.setattr(tick, "MOST_SEARCHED", 100)
+    log = Log()
+    for number in range(20):
+        log.define(job_id=f"j{number:02}", schedule=f"{number} * * * * *")
+    first = log.recover()
+    log.turn(first)
+    log.now += timedelta(hours=1)
+    owner = log.recover()
+    log.turn(owner)
+    assert owner.state.cursor is not None
+    sizes = until_idle(log, owner)
+    assert len(sizes) >= 9
+    missed = [each for each in log.statuses().values() if each.missed]
+    assert sorted(each.job_id for each in missed) == [f"j{number:02}" for number in range(20)]
+    assert {each.missed.count for each in missed} <= {58, 59}
+
+
+def test_a_tick_that_was_cut_takes_account_of_what_has_begun_since() -> None:
+    """Two requests come while it is cut: one run of the DAG begins, the other is held; the occurrence is due before."""
+    log = Log()
+    log.define_dag(node("a"), schedule="0 00 13 * * *")
+    for number in range(3_000):  # their timer is decided first, and cuts the tick
+        log.define(job_id=f"j{number}", schedule="0 0 13 * * *")
+    owner = log.recover()
+    for _ in range(4):
+        log.turn(owner, 0.5)
+    log.now = START.replace(hour=13)
+    log.turn(owner)
+    assert owner.state.cursor is not None
+    log.now += timedelta(seconds=0.2)
+    for request_id in ("r1", "r2"):
+        owner.offer(log.alien(orjson.dumps({"request_id": request_id, "dag_id": "dag"}), key=b"dag"))
+    for _ in range(4):
+        log.turn(owner, 0.2)
+    assert not owner.state.quarantined
+    occurrence = log.statuses()["dag@2026-03-01T13:00:00Z"]
+    assert (occurrence.state, occurrence.reason) == (RunState.SKIPPED, "overlap: dag#r1 is running")
+
+
+@pytest.mark.parametrize("policy", ["latest", "all"])
+def test_the_status_topic_is_a_legal_history_after_all_of_it(policy: str) -> None:
+    log = Log()
+    fields = {**EVERY_SECOND, "catchup_policy": policy}
+    owner = after_downtime(log, 1, {"args": ("x",)}, {"paused": True}, {"paused": False}, **fields)
+    until_idle(log, owner)
+    assert checkers.legal_history(log.history()) == []
+    assert any(each.topic == STATUS for each in log.written)
