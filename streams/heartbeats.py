@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -23,6 +23,8 @@ from streams.core.inputs import HeartbeatHeard
 log = structlog.get_logger()
 
 POLL_SECONDS = 0.5
+REMEMBERED = timedelta(minutes=10)
+"""Far beyond any lease: an executor that was killed never says that it is gone."""
 _CHUNK = 1_000
 
 
@@ -52,8 +54,9 @@ class Heartbeats(threading.Thread):
             return dict(self._read)
 
     def latest(self) -> list[HeartbeatHeard]:
-        """Of every executor the last heartbeat: what an owner that begins now must know."""
+        """Of every executor that may be alive the last heartbeat: what an owner that begins now must know."""
         with self._lock:
+            self._latest = alive(self._latest)
             return list(self._latest.values())
 
     def stop(self) -> None:
@@ -101,13 +104,21 @@ class Heartbeats(threading.Thread):
         with self._lock:
             if heartbeat.state is ExecutorState.GONE:
                 self._latest.pop(heartbeat.executor_id, None)
-            else:
+            elif heartbeat.executor_id in self._latest:
                 self._latest[heartbeat.executor_id] = heard
+            else:
+                self._latest = alive({**self._latest, heartbeat.executor_id: heard})
         self._deliver(heard)
 
     def _note(self, positions: list[TopicPartition]) -> None:
         with self._lock:
             self._read.update({each.partition: each.offset for each in positions if each.offset >= 0})
+
+
+def alive(latest: Mapping[ExecutorId, HeartbeatHeard]) -> dict[ExecutorId, HeartbeatHeard]:
+    """Without those that have been silent for long, as of the newest word of any of them."""
+    newest = max((each.appended_at for each in latest.values()), default=None)
+    return {name: each for name, each in latest.items() if newest and newest - each.appended_at <= REMEMBERED}
 
 
 def _ends(messages: Collection[Any]) -> list[TopicPartition]:

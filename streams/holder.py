@@ -10,8 +10,9 @@ from typing import assert_never
 
 import msgspec
 import structlog
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
+from schemas.ids import RunId
 from schemas.topics import EVENTS
 from streams.clock import WorkerClock, boot_seconds
 from streams.core.inputs import ClaimsSeen, DispatchesCommitted, DispatchesFound, Input, WasAway
@@ -19,7 +20,7 @@ from streams.core.leases import wants_claims, wants_judgement
 from streams.core.rules import Rules
 from streams.groups import Groups, LogUnreachableError
 from streams.log import OwnerLog
-from streams.owner.failures import Failures, RecordFailedError
+from streams.owner.failures import Failures, RecordFailedError, TransactionFailedError
 from streams.owner.fence import Happening, Phase, next_phase
 from streams.owner.owner import Owner
 from streams.owner.records import InRecord, Transaction
@@ -36,6 +37,8 @@ REST_SHARE = 2
 """Between two commits a holder rests so many times as long as the first one took: on an idle machine that is next to
 nothing; on a busy one, inputs gather, and fewer and larger transactions make room for the work itself."""
 LONGEST_REST_SECONDS = 0.1
+_NEVER_FITS = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+"""Trying again is in vain (protocol I7)."""
 TAKE_AT_ONCE = 2_000
 """Inputs that are taken from the inbox before the next transaction."""
 
@@ -99,7 +102,7 @@ class Holder(threading.Thread):
             except (KafkaException, LogUnreachableError) as error:
                 log.warning("owner_failed", partition=self.partition, phase=phase.value, error=str(error))
                 happening = Happening.FAILED
-            except RecordFailedError as error:
+            except (RecordFailedError, TransactionFailedError) as error:
                 log.exception("record_failed", partition=self.partition)
                 self._failures.note(error)
                 happening = Happening.FAILED
@@ -135,7 +138,7 @@ class Holder(threading.Thread):
         log_.settle()
         state = rebuild(self.partition, parts.rules, log_.read_state(), parts.topic_ids, parts.clock.now())
         self._failures.forget({topic: each.offset for topic, each in state.applied.items()})
-        owner = Owner(state, parts.partitions, self._failures.refused)
+        owner = Owner(state, parts.partitions, self._failures)
         owner.learn(DispatchesFound(offsets=log_.unclaimed()))
         _read_gap(log_, owner)
         owner.reached_end_of_cdc()
@@ -226,13 +229,21 @@ class _Session:
 
     def _commit(self, prepared: Transaction) -> None:
         began = boot_seconds()
-        placed = self._log.commit(prepared)
+        placed = self._write(prepared)
         ended = boot_seconds()
         self._rested_at = ended + min(REST_SHARE * (ended - began), LONGEST_REST_SECONDS)
         self._owner.committed(self._parts.clock.now())
         if placed:
             self._owner.learn(DispatchesCommitted(offsets=placed))
         self._parts.on_committed(self._partition, prepared.applied)
+
+    def _write(self, prepared: Transaction) -> dict[RunId, tuple[int, int]]:
+        try:
+            return self._log.commit(prepared)
+        except KafkaException as error:
+            if error.args[0].code() in _NEVER_FITS:
+                raise self._owner.blamed(error) from error
+            raise
 
     def _judge(self, now: datetime) -> None:
         """First the claims, then `events` and heartbeats to an end fetched afterwards, then the verdict (D5, L3)."""

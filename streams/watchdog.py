@@ -67,20 +67,35 @@ def watch(
     reader = watchdog_reader(connections)
     stalls = Stalls()
     while not ended.wait(LOOK_SECONDS):
-        held = applied()
         try:
-            ends = {where: _end(reader, connections, where) for where in held}
+            stalled = _look(reader, connections, limit, applied(), unrecovered(), stalls)
         except KafkaException:
+            continue  # brokers that are away are nobody's stall
+        if stalled:
+            where, seconds = stalled
+            log.error("worker_stalled", topic=where[0], partition=where[1], seconds=round(seconds))
+            stop()
+            return
+
+
+def _look(
+    reader: Consumer,
+    connections: Connections,
+    limit: timedelta,
+    held: dict[Where, int],
+    unrecovered: set[int],
+    stalls: Stalls,
+) -> tuple[Where, float] | None:
+    """A partition that has stalled for `limit`, and for how many seconds."""
+    ends = {where: _end(reader, connections, where) for where in held}
+    ownerless = {(RECOVERY, partition): NOTHING_APPLIED for partition in unrecovered}
+    ends |= dict.fromkeys(ownerless, ENDLESS)
+    for where, seconds in stalls.look(held | ownerless, ends, boot_seconds()).items():
+        if seconds < limit.total_seconds():
             continue
-        ownerless = {(RECOVERY, partition): NOTHING_APPLIED for partition in unrecovered()}
-        ends |= dict.fromkeys(ownerless, ENDLESS)
-        for where, seconds in stalls.look(held | ownerless, ends, boot_seconds()).items():
-            if seconds >= limit.total_seconds():
-                if where in held and not is_unread(reader, connections, where, stalls, held[where], ends[where]):
-                    continue
-                log.error("worker_stalled", topic=where[0], partition=where[1], seconds=round(seconds))
-                stop()
-                return
+        if where not in held or is_unread(reader, connections, where, stalls, held[where], ends[where]):
+            return where, seconds
+    return None
 
 
 def watchdog_reader(connections: Connections) -> Consumer:

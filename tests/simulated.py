@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -17,7 +16,7 @@ from schemas.status import RunStatus
 from schemas.topics import CDC, CONTROL, EVENTS, REQUESTS, STATE, STATUS
 from streams.core.inputs import DispatchesCommitted
 from streams.core.rules import Rules
-from streams.owner.failures import Place
+from streams.owner.failures import Failures
 from streams.owner.owner import COMPANY_WAIT, Owner
 from streams.owner.records import Forwarding, InRecord, OutRecord, Transaction
 from streams.owner.recover import rebuild
@@ -37,10 +36,12 @@ class Log:
         """What was sent to other partitions."""
         self.now = START
 
-    def recover(self, refused: Mapping[Place, str] | None = None, rules: Rules | None = None) -> Owner:
+    def recover(self, failures: Failures | None = None, rules: Rules | None = None) -> Owner:
         entries = ((r.key, r.value) for r in self.written if r.topic == STATE)
         state = rebuild(self.partition, rules or Rules(), entries, TOPIC_IDS, self.now)
-        owner = Owner(state, self.partitions, refused)
+        if failures:
+            failures.forget({topic: each.offset for topic, each in state.applied.items()})
+        owner = Owner(state, self.partitions, failures)
         for topic in TOPIC_IDS:
             for record in self.inputs[topic]:
                 owner.offer(record)

@@ -16,6 +16,9 @@ from streams.core.state import ExecutorView, InFlight, OwnerState
 CLAIM_PATIENCE = timedelta(seconds=2)
 """A dispatch is usually claimed within milliseconds; only one that was not makes the owner look."""
 
+CLAIM_INTERVAL = timedelta(seconds=5)
+"""One that waits behind long runs is asked for so often; each answer costs a connection to the brokers."""
+
 
 def hear_heartbeat(state: OwnerState, heartbeat: Heartbeat, appended_at: datetime) -> list[Effect]:
     """It renews the attempts that it lists, and says how much this partition may dispatch to its sender."""
@@ -87,10 +90,13 @@ def wants_judgement(state: OwnerState, now: datetime) -> bool:
 
 
 def wants_claims(state: OwnerState, now: datetime) -> bool:
-    """Whether a dispatch has waited so long that the group's offsets are worth reading."""
-    waiting_since = now - CLAIM_PATIENCE
+    """Whether a dispatch has waited so long that the group's offsets are worth reading, or reading again."""
+    waiting_since, asked_since = now - CLAIM_PATIENCE, now - CLAIM_INTERVAL
     return any(
-        flight.heard_at is None and flight.claim_seen_at is None and flight.dispatched_at <= waiting_since
+        flight.heard_at is None
+        and flight.claim_seen_at is None
+        and flight.dispatched_at <= waiting_since
+        and (flight.unclaimed_at is None or flight.unclaimed_at <= asked_since)
         for flight in state.in_flight.values()
     )
 

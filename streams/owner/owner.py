@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from schemas.topics import CDC, EVENTS, REQUESTS
@@ -15,7 +14,7 @@ from streams.core.state import OwnerState
 from streams.core.step import next_due, step
 from streams.core.stored import Applied
 from streams.owner.commit import transaction
-from streams.owner.failures import Place, RecordFailedError
+from streams.owner.failures import Failures, RecordFailedError, blamed
 from streams.owner.intake import read_input, refuse
 from streams.owner.records import InRecord, Transaction
 
@@ -41,11 +40,11 @@ class Owner:
     `reached_end_of_cdc` was called and all that was offered before it is applied (protocol O7).
     """
 
-    def __init__(self, state: OwnerState, partitions: int, refused: Mapping[Place, str] | None = None) -> None:
-        """`refused`: records that are set aside, and why."""
+    def __init__(self, state: OwnerState, partitions: int, failures: Failures | None = None) -> None:
+        """`failures`: of the owners before."""
         self.state = state
         self._partitions = partitions
-        self._refused = refused or {}
+        self._failures = failures or Failures()
         self._records: dict[str, deque[InRecord | None]] = {topic: deque() for topic in state.applied}
         self._facts: deque[Input] = deque()
         self._may_tick = False
@@ -53,6 +52,8 @@ class Owner:
         self._last_commit: datetime | None = None
         self._effects: list[Effect] = []
         """Of steps that were taken, and not written yet."""
+        self._taken: list[InRecord] = []
+        """Records from which they may follow."""
         self._oldest_effect: datetime | None = None
 
     def offer(self, record: InRecord) -> None:
@@ -77,9 +78,11 @@ class Owner:
     def prepare(self, now: datetime, *, clock_is_steady: bool) -> Transaction | None:
         """Step over what was offered, and the time that passed. None: nothing is worth a commit yet.
 
-        Raises `RecordFailedError` where the core fails on a record.
+        Raises `RecordFailedError` where the core fails on a record, or what `blamed` says.
         """
         effects = self._effects
+        if not effects:
+            self._taken.clear()
         while self._facts and len(effects) < MAX_EFFECTS:
             effects += step(self.state, self._facts.popleft(), now)
         for topic in self._records:
@@ -97,7 +100,14 @@ class Owner:
             return None
         self._effects, self._oldest_effect = [], None
         self.state.begin_transaction()
-        return transaction(self.state, effects)
+        try:
+            return transaction(self.state, effects)
+        except Exception as error:
+            raise self.blamed(error) from error
+
+    def blamed(self, error: Exception) -> Exception:
+        """What to raise when what `prepare` returned cannot be written, now or ever."""
+        return blamed([each for each in self._taken if (each.topic, each.offset) not in self._failures.refused], error)
 
     def committed(self, now: datetime) -> None:
         self._last_commit = now
@@ -132,15 +142,26 @@ class Owner:
         while queue and len(effects) < most and taken < MAX_BYTES_TAKEN:
             if topic == CDC and self.state.cursor:
                 return  # a tick that was cut is finished under the definitions with which it began
+            if self._is_suspect(queue[0]) and self._taken:
+                return
             record = queue.popleft()
             if record is None:
                 self._may_tick = True
             else:
                 taken += len(record.value or b"")
+                self._taken.append(record)
                 effects += self._step_record(record, now)
                 if self.state.change_is_cut:
                     queue.appendleft(record)
                     return
+
+    def _is_suspect(self, record: InRecord | None) -> bool:
+        """It goes alone, and what comes behind it goes in a later transaction."""
+        suspects = self._failures.suspects
+        return bool(suspects) and (
+            (record is not None and (record.topic, record.offset) in suspects)
+            or any((each.topic, each.offset) in suspects for each in self._taken)
+        )
 
     def _step_record(self, record: InRecord, now: datetime) -> list[Effect]:
         applied = self.state.applied[record.topic]
@@ -153,7 +174,7 @@ class Owner:
         return effects
 
     def _effects_of(self, record: InRecord, now: datetime) -> list[Effect]:
-        reason = self._refused.get((record.topic, record.offset))
+        reason = self._failures.refused.get((record.topic, record.offset))
         if reason:
             return step(self.state, refuse(record, reason), now)
         try:

@@ -10,7 +10,7 @@ from schemas.codec import encode
 from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
 from schemas.words import AttemptEnd
 from streams.core.inputs import ClaimsSeen, DispatchesFound, HeartbeatHeard, WasAway
-from streams.core.leases import wants_claims, wants_judgement
+from streams.core.leases import CLAIM_INTERVAL, CLAIM_PATIENCE, wants_claims, wants_judgement
 from streams.core.rules import Rules
 from streams.owner.owner import Owner
 
@@ -81,6 +81,20 @@ def test_a_dispatch_that_nobody_has_claimed_waits() -> None:
     owner.learn(ClaimsSeen(claimed_below={"10s": 0}, as_of=log.now))
     judge(log, owner, 10 * LEASE)
     assert ends(log) == [None]
+    assert wants_claims(owner.state, log.now)
+
+
+def test_whether_a_dispatch_that_waits_is_claimed_is_asked_every_few_seconds() -> None:
+    log = Log()
+    owner = log.dispatched()
+    log.turn(owner, 1)
+    assert not wants_claims(owner.state, log.now)
+    log.turn(owner, CLAIM_PATIENCE.total_seconds())
+    assert wants_claims(owner.state, log.now)
+    owner.learn(ClaimsSeen(claimed_below={"10s": 0}, as_of=log.now))
+    log.turn(owner, CLAIM_INTERVAL.total_seconds() - 1)
+    assert not wants_claims(owner.state, log.now)
+    log.turn(owner, 1)
     assert wants_claims(owner.state, log.now)
 
 

@@ -7,7 +7,8 @@ from simulated import Log
 
 from schemas.topics import DEADLETTER
 from streams.core import step as core
-from streams.owner.failures import Failures, RecordFailedError
+from streams.owner import owner as owner_module
+from streams.owner.failures import Failures, RecordFailedError, TransactionFailedError
 from streams.owner.owner import Owner
 
 
@@ -26,16 +27,17 @@ def broken_requests(monkeypatch):
 
 
 def turned(log: Log, failures: Failures) -> Owner:
-    """As the holder of a partition does it, until a transaction is written."""
-    for _ in range(3):
-        owner = log.recover(failures.refused)
+    """As the holder of a partition does it, until all is written that was read."""
+    for _ in range(5):
+        owner = log.recover(failures)
         try:
-            log.turn(owner)
-        except RecordFailedError as error:
+            while owner.backlog:
+                log.turn(owner)
+        except (RecordFailedError, TransactionFailedError) as error:
             failures.note(error)
         else:
             return owner
-    raise AssertionError("three owners have failed")
+    raise AssertionError("five owners have failed")
 
 
 def logged() -> Log:
@@ -59,7 +61,7 @@ def test_a_record_that_fails_twice_is_a_dead_letter_that_says_where_and_why(brok
     (letter,) = [each for each in log.written if each.topic == DEADLETTER]
     headers = {name: value.decode() for name, value in letter.headers}
     assert (headers["source_topic"], headers["source_offset"]) == ("cdc", "2")
-    assert headers["reason"].startswith("record cdc@2 is set aside: deciding about it failed twice")
+    assert headers["reason"].startswith("record cdc@2 is set aside: it failed twice")
     assert "ZeroDivisionError: a bug" in headers["reason"]
     assert b'"request_id":"bad"' in (letter.value or b"")
 
@@ -67,7 +69,7 @@ def test_a_record_that_fails_twice_is_a_dead_letter_that_says_where_and_why(brok
 def test_a_record_that_failed_by_chance_is_not_set_aside(broken_requests, monkeypatch):
     log, failures = logged(), Failures()
     with pytest.raises(RecordFailedError) as failed:
-        log.turn(log.recover(failures.refused))
+        log.turn(log.recover(failures))
     failures.note(failed.value)
     monkeypatch.undo()
     turned(log, failures)
@@ -84,10 +86,10 @@ def test_where_the_state_is_at_fault_no_record_is_blamed_for_it(monkeypatch):
     log, failures = logged(), Failures()
     for _ in range(2):
         with pytest.raises(RecordFailedError) as failed:
-            log.turn(log.recover(failures.refused))
+            log.turn(log.recover(failures))
         failures.note(failed.value)
     with pytest.raises(ZeroDivisionError):
-        log.turn(log.recover(failures.refused))
+        log.turn(log.recover(failures))
     assert log.written == []
 
 
@@ -96,4 +98,24 @@ def test_what_is_applied_is_forgotten(broken_requests):
     owner = turned(log, failures)
     assert failures.refused
     failures.forget({topic: each.offset for topic, each in owner.state.applied.items()})
+    assert not failures.refused
+
+
+def test_one_of_many_records_whose_effects_cannot_be_written_is_found_and_set_aside(monkeypatch):
+    """It is known that a transaction cannot be encoded, or does not fit, but not for which of its records."""
+    real = owner_module.transaction
+
+    def transaction(state, effects):
+        if any(getattr(each, "request_id", None) == "bad" for each in effects):
+            raise TypeError("Recursion limit reached")
+        return real(state, effects)
+
+    monkeypatch.setattr(owner_module, "transaction", transaction)
+    log, failures = logged(), Failures()
+    owner = turned(log, failures)
+    assert set(log.statuses()) == {"job#before", "job#after"}
+    (letter,) = [each for each in log.written if each.topic == DEADLETTER]
+    assert b"TypeError: Recursion limit reached" in dict(letter.headers)["reason"]
+    failures.forget({topic: each.offset for topic, each in owner.state.applied.items()})
+    assert not failures.suspects, "what is applied is taken together again"
     assert not failures.refused
