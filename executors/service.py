@@ -33,7 +33,8 @@ from executors.results import Results
 from executors.runner import Policy, Runner
 from executors.s3 import ObjectStore
 from executors.settings import ExecutorSettings, parse_slots
-from executors.slots import Slots, Windows, no_windows
+from executors.slots import Slots
+from executors.windows import MOST_AHEAD, Windows, no_windows
 from executors.workspace import Workspace
 from schemas.heartbeat import ExecutorState, Heartbeat
 from schemas.ids import ExecutorId
@@ -146,6 +147,7 @@ class Service:
             link=self._link,
             tasks=self._tasks,
             renewed=lambda: self._heart.renewed,
+            on_slot_free=self._windows.note_end,
         )
 
     def _make_control(self, connections: Connections) -> Control:
@@ -167,7 +169,7 @@ class Service:
             on_claimed=self._from_thread(self._take),
             on_held=self._from_thread(self._hold),
             on_crash=self._from_thread(self._crash),
-            capacity=2 * self._per_class[timeout_class],
+            capacity=MOST_AHEAD * self._per_class[timeout_class],
         )
         return Claimer(connections, place, client_id=self.executor_id)
 

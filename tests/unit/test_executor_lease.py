@@ -69,6 +69,7 @@ def runner(wire, folder, tasks, renewed):
         link=SupervisorLink(on_notice=print, on_death=print, command=find_shim()),
         tasks=tasks,
         renewed=lambda: renewed[0],
+        on_slot_free=lambda *_: None,
     )
 
 
