@@ -127,9 +127,10 @@ class Claimer:
         if not self._hand:
             return _POLL_SECONDS
         if self._place.may_claim():
-            # A freed slot is used soon; the group is served all the same.
-            self._rest()
-            self._place.slots.wait_free(self._place.timeout_class, _FULL_POLL_SECONDS)
+            # Slots that become free one after the other are used together, and soon; the group is served all the same.
+            name, slots = self._place.timeout_class, self._place.slots
+            slots.wait_free(name, len(self._hand), self._rested_at - boot_seconds())
+            slots.wait_free(name, 1, _FULL_POLL_SECONDS)
             return 0.0
         return _FULL_POLL_SECONDS
 

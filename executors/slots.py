@@ -30,10 +30,11 @@ class Slots:
             self._free[timeout_class] += count
             self._freed.notify_all()
 
-    def wait_free(self, timeout_class: str, seconds: float) -> None:
-        """Until a slot of the class is free, at most so long."""
+    def wait_free(self, timeout_class: str, count: int, seconds: float) -> None:
+        """Until so many slots of the class are free, or all that there are, at most so long."""
+        count = min(count, self._total[timeout_class])
         with self._freed:
-            self._freed.wait_for(lambda: self._free[timeout_class] > 0, seconds)
+            self._freed.wait_for(lambda: self._free[timeout_class] >= count, max(seconds, 0.0))
 
     def report(self) -> tuple[heartbeat.Slots, ...]:
         with self._freed:

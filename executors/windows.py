@@ -15,10 +15,13 @@ AHEAD_TIME = timedelta(milliseconds=500)
 meanwhile, and not one run (docs/decisions/0017)."""
 MOST_AHEAD = 16
 """For a slot, however short its runs are."""
-_NEWEST_SHARE = 0.1
-"""Of the newest attempt in the mean of how long one holds its slot."""
+_REMEMBERED = 10
+"""Attempts whose mean says how long one holds its slot: the newest counts so much of it."""
 _CHANGE = 1.5
 """Windows that should be so many times larger, or smaller, are worth a heartbeat of their own."""
+
+_AS_IF = 1, AHEAD_TIME.total_seconds()
+"""Before the first attempt has ended: as if one had, which leaves one beside each slot."""
 
 
 class Windows:
@@ -26,16 +29,17 @@ class Windows:
 
     def __init__(self, slots: Mapping[str, int]) -> None:
         self._slots = slots
-        self._hold_seconds: dict[str, float] = {}
-        """By class, how long an attempt holds its slot, in the mean of the last ones."""
+        self._holds: dict[str, tuple[int, float]] = {}
+        """By class: of how many attempts (up to `_REMEMBERED`), and how long one of them held its slot."""
         self._most: dict[str, Counter[int]] = {name: Counter() for name in slots}
         """By class and partition, the most attempts at once since the last heartbeat: a moment alone says little."""
         self._advertised: dict[str, Mapping[int, int]] = {}
 
     def note_end(self, timeout_class: str, held_seconds: float) -> None:
         """An attempt has given its slot back."""
-        mean = self._hold_seconds.get(timeout_class, AHEAD_TIME.total_seconds())
-        self._hold_seconds[timeout_class] = mean + _NEWEST_SHARE * (held_seconds - mean)
+        count, mean = self._holds.get(timeout_class, _AS_IF)
+        count = min(count + 1, _REMEMBERED)
+        self._holds[timeout_class] = count, mean + (held_seconds - mean) / count
 
     def note(self, timeout_class: str, in_hand: Counter[int], held: Collection[int]) -> bool:
         """After a claim. True: a window is used up and there is more for it, or all of them should be of another size,
@@ -66,13 +70,12 @@ class Windows:
         )
 
     def _total(self, timeout_class: str) -> int:
-        return window_of(self._slots[timeout_class], self._hold_seconds.get(timeout_class))
+        _, hold_seconds = self._holds.get(timeout_class, _AS_IF)
+        return window_of(self._slots[timeout_class], hold_seconds)
 
 
-def window_of(slots: int, hold_seconds: float | None) -> int:
+def window_of(slots: int, hold_seconds: float) -> int:
     """Unfinished dispatches of a class: those in its slots, and what they start within `AHEAD_TIME`."""
-    if hold_seconds is None:
-        return AHEAD * slots
     turns = AHEAD_TIME.total_seconds() / max(hold_seconds, 1e-3)
     return int(slots * (1 + min(max(AHEAD - 1, turns), MOST_AHEAD - 1)))
 
