@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -47,6 +48,12 @@ def executions(journal: Path) -> list[tuple[str, int]]:
 def ticks(journal: Path) -> list[tuple[str, int, int]]:
     """(run, attempt, nanoseconds) of each line."""
     return [(run_id, int(attempt), int(at)) for run_id, attempt, at in map(str.split, journal.read_text().splitlines())]
+
+
+def passed(stack: StackClient, length: timedelta) -> None:
+    """The length of a fault."""
+    until = stack.now() + length
+    eventually(lambda: stack.now() > until, 2 * length.total_seconds() + 10, "the end of the fault")
 
 
 class Load:
