@@ -14,6 +14,7 @@ from connectors.objects import Objects
 from schemas.ids import RunId
 from schemas.log_chunks import is_chunk, log_prefix
 from schemas.settings import Connections
+from schemas.status import MAX_OUTPUTS
 from schemas.times import rfc3339
 from schemas.words import RunKind, RunState
 from tidemill.output import complain
@@ -89,14 +90,14 @@ class _Printer:
     def advance(self, attempt: Row) -> None:
         if self._is_done:
             return
-        has_ended = attempt["ended_as"] is not None
-        if has_ended and (attempt["log_uri"] is None or attempt["log_deleted_at"]):
-            _say_if_deleted(attempt)
-            self._write((attempt["output"] or "").encode())
-        elif attempt["started_at"] is not None:
+        if _has_chunks(attempt):
             prefix = log_prefix(RunId(self._run_id), attempt["attempt"])
             self._chunks(attempt["log_uri"] or f"s3://{self._place.s3_bucket}/{prefix}")
-        self._is_done = has_ended
+        if attempt["ended_as"] is not None:
+            if not self._last_chunk:
+                self._write((attempt["output"] or "").encode())
+                _say_if_gone(attempt)
+            self._is_done = True
         sys.stdout.flush()
 
     @cached_property
@@ -109,7 +110,22 @@ class _Printer:
             self._last_chunk = uri
 
 
-def _say_if_deleted(attempt: Row) -> None:
-    if attempt["log_uri"] and attempt["log_deleted_at"]:
+def _has_chunks(attempt: Row) -> bool:
+    """Whether there may be some: its end names them, and one that never reported its end may have left some as well."""
+    if attempt["log_deleted_at"] or attempt["started_at"] is None:
+        return False
+    has_reported = attempt["ended_as"] is not None and attempt["exit_code"] is not None
+    return attempt["log_uri"] is not None or not has_reported
+
+
+def _say_if_gone(attempt: Row) -> None:
+    """Of an attempt of which nothing was found in S3."""
+    if attempt["log_deleted_at"]:
+        rest = "; this is its beginning and its end" if attempt["output"] else ""
         when = rfc3339(attempt["log_deleted_at"])
-        complain(f"the log was deleted at {when}, when its time to live was over; this is its beginning and its end")
+        complain(f"the log was deleted at {when}, when its time to live was over{rest}")
+    elif attempt["output_bytes"] and not attempt["output"]:
+        complain(
+            f"attempt {attempt['attempt']} wrote {attempt['output_bytes']} bytes, and none of them is kept: "
+            f"of what a run says in few bytes, the last {MAX_OUTPUTS} attempts keep it"
+        )

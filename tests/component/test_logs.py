@@ -1,0 +1,78 @@
+"""`tidemill logs`: from the row of an attempt, or from the chunks in S3; also of one that never reported."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from connectors.objects import Objects
+from schemas.ids import RunId
+from schemas.log_chunks import chunk_key
+from tests.servers import running_s3
+from tidemill.cli import run
+
+RUN_ID = RunId("j#r")
+RUN = """insert into tidemill.runs
+             (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, version)
+         values ('j#r', 'j', 'default', 'requested', now(), now(), 'dead', 1, 1)"""
+ATTEMPT = """insert into tidemill.attempts
+                 (run_id, job_id, nominal_time, attempt, token, timeout_class, dispatched_at, started_at, ended_as,
+                  exit_code, output, output_bytes, log_deleted_at)
+             values ('j#r', 'j', now(), %(attempt)s, %(attempt)s, '10s', now(), now(), %(ended_as)s,
+                     %(exit_code)s, %(output)s, %(output_bytes)s, %(log_deleted_at)s)"""
+LOST = {"attempt": 1, "ended_as": "lost", "exit_code": None, "output": None, "output_bytes": 0, "log_deleted_at": None}
+FAILED = LOST | {"ended_as": "failed", "exit_code": 1}
+
+
+@pytest.fixture(scope="module")
+def s3():
+    with running_s3() as place:
+        yield place
+
+
+@pytest.fixture
+def logs(s3, tables_dsn, monkeypatch, capfdbinary, tmp_path):
+    """A function from the last attempt, and what of it is in S3, to what is printed and what is said."""
+    monkeypatch.setenv("TIDEMILL_POSTGRES_DSN", tables_dsn)
+    bucket = tmp_path.name.replace("_", "-").lower()[:60]
+    place = s3.model_copy(update={"s3_bucket": bucket})
+    for name in ("s3_endpoint", "s3_bucket", "s3_access_key", "s3_secret_key"):
+        monkeypatch.setenv(f"TIDEMILL_{name.upper()}", getattr(place, name))
+
+    def call(attempt, chunks=(), *arguments):
+        store = Objects(place)
+        store.make_bucket()
+        for number, chunk in enumerate(chunks):
+            store.put(chunk_key(RUN_ID, attempt["attempt"], number), chunk)
+        with psycopg.connect(tables_dsn) as connection:
+            connection.execute("select tidemill.ensure_partitions(array[now()::date])")
+            connection.execute(RUN)
+            connection.execute(ATTEMPT, attempt)
+        assert run(["logs", RUN_ID, *arguments, "--data", str(tmp_path)]) == 0
+        return capfdbinary.readouterr()
+
+    return call
+
+
+@pytest.mark.parametrize("arguments", [(), ("--follow",)])
+def test_what_a_lost_attempt_left_in_s3_is_shown(logs, arguments):
+    assert logs(LOST, [b"its first ", b"and last words\n"], *arguments).out == b"its first and last words\n"
+
+
+def test_a_short_output_is_in_the_row(logs):
+    assert logs(FAILED | {"output": "said\n", "output_bytes": 5}) == (b"said\n", b"")
+
+
+def test_an_attempt_that_wrote_nothing_needs_no_s3_to_say_so(logs, monkeypatch):
+    monkeypatch.setenv("TIDEMILL_S3_ENDPOINT", "http://127.0.0.1:1")
+    assert logs(FAILED) == (b"", b"")
+
+
+def test_output_that_is_kept_no_more_is_said_to_be_gone(logs):
+    printed = logs(FAILED | {"output_bytes": 7})
+    assert (printed.out, b"attempt 1 wrote 7 bytes, and none of them is kept" in printed.err) == (b"", True)
+
+
+def test_a_log_that_retention_has_deleted_is_said_to_be_gone(logs):
+    printed = logs(LOST | {"log_deleted_at": "2026-11-21T03:00:00Z"})
+    assert (printed.out, b"deleted at 2026-11-21T03:00:00.000Z" in printed.err) == (b"", True)
