@@ -11,7 +11,7 @@ from typing import Any
 from rich.text import Text
 
 from tidemill.dag_drawing import LANES, PLAIN_LANES, Drawing, draw
-from tidemill.output import STATE_STYLES, console, say, words
+from tidemill.output import STATE_STYLES, console, say, on_one_line, words
 from tidemill.place import Row
 
 GAP = "  "
@@ -55,7 +55,9 @@ def show_drawing(nodes: Sequence[Row], columns: Sequence[str], critical: Collect
 
 def lines(drawing: Drawing, columns: Sequence[str], critical: Collection[str], look: Glyphs) -> Iterator[Text]:
     """A column of which nothing can be said is left out."""
-    said = {name: {each: words(node.get(each)) for each in columns} for name, node in drawing.nodes.items()}
+    said = {
+        name: {each: on_one_line(words(node.get(each))) for each in columns} for name, node in drawing.nodes.items()
+    }
     told = [each for each in columns if any(node[each] for node in said.values())]
     drawn = []
     for strip in drawing.strips:

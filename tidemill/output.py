@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,9 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.times import rfc3339
+from tidemill.json_text import writable
 
-PIPE_WIDTH = 10_000
+PIPE_WIDTH = 1_000_000_000
 """Into a pipe nothing is wrapped: a line is a row."""
+BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What ends a line, or makes a terminal do something else."""
 STATE_STYLES = {
     "succeeded": "green",
     "running": "cyan",
@@ -63,9 +68,16 @@ def show_json(value: object) -> None:
 
 
 def to_json(value: object) -> str:
-    """Instants as RFC 3339 UTC with milliseconds, durations as ISO 8601."""
-    options = orjson.OPT_INDENT_2 | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS
-    return orjson.dumps(value, default=_plain, option=options).decode()
+    """Instants as RFC 3339 UTC with milliseconds, durations as ISO 8601; what JSON has no form for as text."""
+    return _dumped(value, orjson.OPT_INDENT_2)
+
+
+def _dumped(value: object, layout: int = 0) -> str:
+    options = layout | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS
+    try:
+        return orjson.dumps(value, default=_plain, option=options).decode()
+    except TypeError:  # orjson's own error is one
+        return orjson.dumps(writable(value), default=_plain, option=options).decode()
 
 
 def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, title: str = "") -> None:
@@ -93,11 +105,16 @@ def show_fields(row: Mapping[str, Any]) -> None:
 
 
 def cell(value: object) -> Text:
-    text = words(value)
+    """On a terminal as many lines as the value has; into a pipe one."""
+    text = words(value) if sys.stdout.isatty() else on_one_line(words(value))
     return Text(text, style=STATE_STYLES.get(text, ""), overflow="fold")
 
 
-def words(value: object) -> str:
+def on_one_line(text: str) -> str:
+    return BREAKS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def words(value: object) -> str:  # noqa: PLR0911 - a dispatch table
     """A value as people read it; nothing for null."""
     match value:
         case None:
@@ -105,13 +122,15 @@ def words(value: object) -> str:
         case bool():
             return "yes" if value else "no"
         case datetime():
-            return rfc3339(value)
+            return _instant(value)
         case timedelta():
             return seconds(value)
         case dict() | list():
-            return orjson.dumps(value, default=_plain).decode()
+            return _dumped(value)
+        case bytes():
+            return _hex(value)
         case _:
-            return str(value)
+            return writable(str(value))  # type: ignore[no-any-return]  # text stays text
 
 
 def seconds(duration: timedelta) -> str:
@@ -129,12 +148,24 @@ def iso_seconds(duration: timedelta) -> str:
 def _plain(value: object) -> object:
     match value:
         case datetime():
-            return rfc3339(value)
-        case date():
+            return _instant(value)
+        case date() | time():
             return value.isoformat()
         case Decimal():
-            return float(value)
+            return float(value) if math.isfinite(float(value)) else str(value)
         case timedelta():
             return iso_seconds(value)
+        case bytes():
+            return _hex(value)
         case _:
-            raise TypeError(f"{type(value).__name__} has no form in JSON")
+            return str(value)
+
+
+def _instant(value: datetime) -> str:
+    """A time on some clock stays one: without a zone it is no instant."""
+    return rfc3339(value) if value.tzinfo else value.isoformat(sep=" ")
+
+
+def _hex(value: bytes) -> str:
+    """As Postgres shows bytea."""
+    return f"\\x{value.hex()}"

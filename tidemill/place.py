@@ -11,10 +11,12 @@ import orjson
 import psycopg
 import typer
 from psycopg.rows import dict_row
+from psycopg.types.json import set_json_loads
 
 from infra import stack
 from schemas.errors import TidemillError
 from schemas.settings import Connections
+from tidemill import json_text
 
 Data = Annotated[
     Path, typer.Option("--data", envvar="TIDEMILL_DATA", help="The folder that holds a local stack.", show_default=True)
@@ -74,7 +76,7 @@ def connect_to_read(place: Connections, options: str = "", seconds: int = CONNEC
 
 
 def connect(dsn: str, options: str = "", seconds: int = CONNECT_SECONDS) -> psycopg.Connection[Row]:
-    return psycopg.connect(
+    connection = psycopg.connect(
         dsn,
         autocommit=True,
         row_factory=dict_row,
@@ -82,6 +84,8 @@ def connect(dsn: str, options: str = "", seconds: int = CONNECT_SECONDS) -> psyc
         application_name="tidemill",
         options=f"-c TimeZone=UTC -c search_path=tidemill,public {options}",
     )
+    set_json_loads(json_text.read, connection)
+    return connection
 
 
 def wall_clock() -> datetime:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta, timezone
 from decimal import Decimal
 
 import orjson
 import pytest
+from psycopg.types.range import Range
 
-from tidemill.output import complain, show_rows, to_json, words
+from tidemill import json_text
+from tidemill.output import complain, show_fields, show_rows, to_json, words
 
 MORNING = datetime(2026, 11, 21, 3, 0, 0, 1500, tzinfo=UTC)
 
@@ -49,10 +51,49 @@ def test_people_read_values_as_words(value, said):
     assert words(value) == said
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (2**80, str(2**80)),
+        ({"a": [-(2**63) - 1, 1]}, {"a": [str(-(2**63) - 1), 1]}),
+        (b"\xde\xad", "\\xdead"),
+        (time(3, 0), "03:00:00"),
+        (datetime(1, 1, 1), "0001-01-01 00:00:00"),
+        (Range(1, 5), "[1, 5)"),
+        (Decimal("NaN"), "NaN"),
+        (Decimal("1e400"), "1E+400"),
+        ("half a character: \ud800", "half a character: \\ud800"),
+    ],
+)
+def test_what_json_has_no_form_for_is_text(value, said):
+    assert orjson.loads(to_json([{"value": value}])) == [{"value": said}]
+    words(value).encode()
+
+
+@pytest.mark.parametrize("deep", ["[" * 3000 + "]" * 3000, '{"a":' * 210 + "1" + "}" * 210, "9" * 5000])
+def test_json_that_python_cannot_read_or_write_stays_the_text_that_it_is(deep):
+    assert json_text.read(deep.encode()) == deep
+    assert orjson.loads(to_json([{"value": json_text.read(deep)}])) == [{"value": deep}]
+
+
+def test_as_deep_as_the_tables_allow_json_is_json():
+    deep = json_text.read("[" * 200 + "]" * 200)
+    assert orjson.loads(to_json({"nodes": [{"payload": deep}]})) == {"nodes": [{"payload": deep}]}
+
+
 def test_into_a_pipe_a_row_is_a_line_however_long_it_is(capsys):
     show_rows([{"a": "x" * 500, "b": "[red]"}], ["a", "b"], as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines] == [["a", "b"], ["x" * 500, "[red]"]]
+
+
+def test_into_a_pipe_a_row_is_a_line_whatever_its_reason_says(capsys):
+    row = {"reason": "first\nsecond\r\x1b[2J\u2028\x85é", "other": "x"}
+    show_rows([row], ["reason", "other"], as_json=False)
+    show_fields(row)
+    lines = capsys.readouterr().out.splitlines()
+    said = r"first\nsecond\r\x1b[2J\u2028\x85é"
+    assert [line.split() for line in lines] == [["reason", "other"], [said, "x"], ["reason", said], ["other", "x"]]
 
 
 def test_a_table_shows_its_columns_and_json_shows_everything(capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -126,7 +127,7 @@ def show(found: list[Finding], journey: Journey | Silent | None, *, show_all: bo
 
 def _row(finding: Finding) -> dict[str, object]:
     """On a terminal the remedy has a line of its own; into a pipe a finding is a line."""
-    between = "\n\u2192 " if console().is_terminal else "; "
+    between = "\n\u2192 " if sys.stdout.isatty() else "; "
     return {**_plain(finding), "finding": between.join(filter(None, (finding.sentence, finding.remedy)))}
 
 
