@@ -11,7 +11,7 @@ from typing import Any
 from rich.text import Text
 
 from tidemill.dag_drawing import LANES, PLAIN_LANES, Drawing, draw
-from tidemill.output import STATE_STYLES, console, say, on_one_line, words
+from tidemill.output import STATE_STYLES, console, on_one_line, say, words
 from tidemill.place import Row
 
 GAP = "  "

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
+import psycopg
 import typer
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 
-from tidemill.output import say, show_rows
-from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, connect, connections
+from tidemill.output import say, show_json, show_rows
+from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, connect, connections
 
 SEARCH_PATH = "-c search_path=tidemill,public"
 
@@ -26,21 +30,44 @@ def sql(
     if command is not None:
         _run(dsn, command, as_json=as_json)
         return
-    program = _psql()
-    environment = {**os.environ, "PGOPTIONS": f"{os.environ.get('PGOPTIONS', '')} {SEARCH_PATH}".strip()}
-    os.execve(program, [program, dsn], environment)  # noqa: S606 - the terminal is psql's from here on
+    program, (target, environment) = _psql(), psql_target(dsn, os.environ)
+    os.execve(program, [program, target], environment)  # noqa: S606 - the terminal is psql's from here on
+
+
+def psql_target(dsn: str, environment: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """The connection string without its secrets, and the environment with them: all may read a process's arguments."""
+    said = conninfo_to_dict(dsn)
+    password = said.pop("password", None)
+    said.pop("sslpassword", None)  # it has no variable: psql asks for it
+    options = said.pop("options", None) or environment.get("PGOPTIONS", "")
+    ours = {"PGOPTIONS": f"{options} {SEARCH_PATH}".strip()} | ({"PGPASSWORD": str(password)} if password else {})
+    return make_conninfo("", **said), {**environment, **ours}
 
 
 def _run(dsn: str, command: str, *, as_json: bool) -> None:
     with connect(dsn) as postgres:
-        cursor = postgres.execute(command.encode())
+        cursor = _executed(postgres, command)
         while cursor.nextset():
             pass  # of several statements, the last one's rows are shown, as psql -c does not hide the others' effects
-        if cursor.description is None:
+        if cursor.description is not None:
+            columns = [column.name for column in cursor.description]
+            show_rows(cursor.fetchall(), columns, as_json=as_json)
+        elif as_json:
+            show_json([])
+        else:
             say(cursor.statusmessage or "")
-            return
-        columns = [column.name for column in cursor.description]
-        show_rows(cursor.fetchall(), columns, as_json=as_json)
+
+
+def _executed(postgres: psycopg.Connection[Row], command: str) -> psycopg.Cursor[Row]:
+    try:
+        return postgres.execute(command.encode())
+    except psycopg.ProgrammingError as error:
+        if postgres.info.transaction_status is not TransactionStatus.ACTIVE:
+            raise
+        postgres.close()  # it waits for a copy that nobody makes
+        raise UsageError(
+            "COPY to STDOUT or from STDIN is not for -c: --json prints what a SELECT returns, and \\copy is psql's"
+        ) from error
 
 
 def _psql() -> str:
