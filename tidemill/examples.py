@@ -22,6 +22,7 @@ EXAMPLES = {
     "rerun": (
         "tidemill rerun 'nightly#r1'",
         "tidemill rerun --job nightly --state failed --since 2h",
+        "tidemill rerun 'nightly#r2' --payload '{\"day\": 1}'",
         "tidemill rerun 'etl#r1/clean' --downstream --note 'a rule was wrong'",
     ),
     "backfill": (

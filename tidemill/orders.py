@@ -10,7 +10,7 @@ import typer
 
 from schemas.words import OPEN_STATES, RequestKind, RunKind, RunState
 from tidemill.complete import owner_names, run_names
-from tidemill.output import say, show_json
+from tidemill.output import complain, say, show_json
 from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, database
 from tidemill.queries import one, rows
 from tidemill.runs import Since, await_end, await_known, owner_kind, run_row, since_instant
@@ -53,7 +53,7 @@ def terminate(
     _stop(RequestKind.TERMINATE, run_id, data, job, note, wait=wait, as_json=as_json)
 
 
-def rerun(
+def rerun(  # noqa: PLR0917 - in the order in which they are shown
     run_id: RunOrNone = None,
     data: Data = DEFAULT_DATA,
     job: JobOption = None,
@@ -63,10 +63,15 @@ def rerun(
     downstream: Annotated[
         bool, typer.Option("--downstream", help="Of a DAG: with what depends on it, also where that succeeded.")
     ] = False,
+    payload: Annotated[
+        str | None,
+        typer.Option(help="JSON for standard input, instead of what the run had; 'null' for the job's or each node's."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run again what has ended, under its own id: one run, or those of a job (the dead ones, if no state is given).
 
+    Those of a job each by itself: what is refused is named, the others run, and the command ends with 1.
     Of a DAG run the nodes that failed and what waited for them; of a job that is a DAG the DAG runs that failed.
     """
     _one_of(run_id, job)
@@ -76,11 +81,34 @@ def rerun(
     with database(data) as postgres:
         found = [run_row(postgres, run_id)] if run_id else _ended(postgres, job, states, since)
         names = [each["run_id"] for each in found if run_id or state or _is_given_up(each)]
-        asked = rows(postgres, "request_reruns", {"run_ids": names, "downstream": downstream, "note": note})
+        values = {"downstream": downstream, "note": note, "payload": payload}
+        asked, refused = _asked(postgres, names, values, is_bulk=run_id is None)
     if as_json:
-        show_json({"runs": names, "requests": [each["request_id"] for each in asked]})
+        again = {"runs": [each["run_id"] for each in asked], "requests": [each["request_id"] for each in asked]}
+        show_json(again | {"refused": refused})
     else:
-        say("\n".join(names) if names else "Nothing to run again.")
+        say("\n".join(each["run_id"] for each in asked) or "Nothing to run again.")
+    for each in refused:
+        complain(f"{each['run_id']} does not run again: {each['reason']}")
+    if refused:
+        raise typer.Exit(1)
+
+
+def _asked(
+    postgres: psycopg.Connection[Row], names: list[str], values: Row, *, is_bulk: bool
+) -> tuple[list[Row], list[Row]]:
+    """What runs again, and what of many was refused: one that cannot be asked for keeps no other from running."""
+    asked, refused = [], []
+    with postgres.transaction():
+        for name in names:
+            try:
+                with postgres.transaction():
+                    asked += rows(postgres, "request_rerun", values | {"run_id": name})
+            except psycopg.errors.CheckViolation as error:
+                if not is_bulk:
+                    raise
+                refused.append({"run_id": name, "reason": error.diag.message_primary})
+    return asked, refused
 
 
 def _stop(
