@@ -8,6 +8,7 @@ from typing import TypedDict
 import msgspec
 import orjson
 
+from infra.errors import StackError
 from infra.files import write_private
 from infra.process import Identity, is_alive
 
@@ -45,11 +46,17 @@ def write(status: Status) -> None:
 
 
 def read(data: Path) -> Status | None:
-    """The last word of the supervisor, which may be dead."""
+    """The last word of the supervisor, which may be dead. Raises `StackError`."""
+    file = state_file(data)
     try:
-        return msgspec.convert(orjson.loads(state_file(data).read_bytes()), Status)
+        return msgspec.convert(orjson.loads(file.read_bytes()), Status)
     except FileNotFoundError:
         return None
+    except (orjson.JSONDecodeError, msgspec.ValidationError) as error:
+        raise StackError(
+            f"{file} says what runs there, and cannot be understood ({error}): end what is left of that stack, "
+            "and delete the file"
+        ) from error
 
 
 def leftovers(status: Status) -> tuple[Identity, ...]:

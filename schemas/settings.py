@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 DEFAULT_CLASSES = "10s,1m,1h"
 
@@ -14,6 +16,9 @@ _CLIENT_DEFAULTS = {
     "reconnect.backoff.max.ms": 1000,
     "log.connection.close": False,
 }
+
+_MAY_BE_SECRET = re.compile("dsn|options|key|url|endpoint")
+"""Fields of which the value is not repeated in a message."""
 
 S3_DIALECT: dict[str, Any] = {
     # What every S3 server understands: not all of them have host names for buckets, or take trailing checksums.
@@ -66,3 +71,17 @@ class Connections(BaseSettings):
             "aws_secret_access_key": self.s3_secret_key,
             "region_name": self.s3_region,
         }
+
+
+def refusal(error: ValidationError | SettingsError) -> str:
+    """Which variable a settings object could not be read from, and what is allowed there."""
+    if isinstance(error, SettingsError):
+        found = re.search(r'field "(\w+)"', str(error))
+        return f"TIDEMILL_{found[1].upper() if found else '*'} is no JSON: {error.__cause__}"
+    first = error.errors()[0]
+    field = str(first["loc"][0]) if first["loc"] else "*"
+    said = "" if _MAY_BE_SECRET.search(field) else f" is {first['input']!r}"
+    allowed = first["msg"].replace("Input should be", "it must be")
+    if first["type"].startswith("time_delta"):
+        allowed = "it must be a duration, in seconds or as ISO 8601, such as 90 or PT90S"
+    return f"TIDEMILL_{field.upper()}{said or ' cannot be used'}: {allowed}"

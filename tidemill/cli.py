@@ -11,8 +11,11 @@ from collections.abc import Sequence
 
 import psycopg
 import typer
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from schemas.errors import TidemillError
+from schemas.settings import refusal
 from tidemill import backfill, dags, jobs, logs, orders, prompt, runs, stack, time
 from tidemill.demo import command as demo
 from tidemill.doctor.command import doctor
@@ -54,9 +57,10 @@ def main() -> None:
     sys.exit(code)
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str]) -> int:  # noqa: PLR0911 - a dispatch table
     """The exit code. What goes wrong is one sentence on standard error."""
     try:
+        _check_text(arguments)
         return int(app(list(arguments), prog_name="tidemill", standalone_mode=False) or 0)
     except typer.TyperException as error:
         if said := error.format_message():  # else it has shown its help
@@ -68,6 +72,9 @@ def run(arguments: Sequence[str]) -> int:
     except TidemillError as error:
         complain(str(error))
         return REFUSED if isinstance(error, UsageError) else FAILED
+    except (ValidationError, SettingsError) as error:
+        complain(refusal(error))
+        return REFUSED
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -76,6 +83,15 @@ def run(arguments: Sequence[str]) -> int:
     except psycopg.Error as error:
         complain(_sentence(error))
         return REFUSED if isinstance(error, REFUSALS) else FAILED
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """A byte that is no text fits into no table, and not onto standard output: said here, before anything is done."""
+    for each in arguments:
+        try:
+            each.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"{each!r} is not UTF-8, as all arguments must be") from error
 
 
 def _sentence(error: psycopg.Error) -> str:

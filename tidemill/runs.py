@@ -13,6 +13,7 @@ import typer
 
 from infra.progress import progress
 from schemas.ids import OwnerId, RequestId, request_run_id
+from schemas.request_rules import EARLIEST, END
 from schemas.words import RunState
 from tidemill.complete import job_names, owner_names, run_names
 from tidemill.output import console, say, show_fields, show_json, show_rows, table, to_json
@@ -21,7 +22,7 @@ from tidemill.queries import one, rows
 
 POLL_SECONDS = 0.2
 APPEAR_SECONDS = 5.0
-DURATION = re.compile(r"([1-9][0-9]*)([smhd])")
+DURATION = re.compile(r"([1-9][0-9]{0,11})([smhd])")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 RUN_COLUMNS = ("run_id", "state", "attempt", "timeout_class", "latency", "started_at", "finished_at", "reason")
 ATTEMPT_COLUMNS = (
@@ -131,24 +132,32 @@ def instant(option: str, text: str) -> datetime:
     """An RFC 3339 instant; one without an offset is refused, for it could mean two."""
     found = instant_in(text)
     if found is None:
-        raise UsageError(f"{option} {text!r} is not an instant with an offset, such as 2026-11-21T03:00:00Z")
+        raise UsageError(
+            f"{option} {text!r} is not an instant from 1970 to 2199 with an offset, such as 2026-11-21T03:00:00Z"
+        )
     return found
 
 
 def instant_in(text: str) -> datetime | None:
-    """None: it is none, or has no offset."""
+    """None: it is none, has no offset, or is outside of what the tables take."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return found if found.tzinfo else None
+    return found if found.tzinfo and EARLIEST <= found < END else None
 
 
 def since_instant(text: str, option: str = "--since") -> datetime:
     found = DURATION.fullmatch(text)
-    if found:
-        return wall_clock() - timedelta(**{UNITS[found[2]]: int(found[1])})
-    return instant(option, text)
+    if found is None:
+        return instant(option, text)
+    try:
+        began = wall_clock() - timedelta(**{UNITS[found[2]]: int(found[1])})
+    except OverflowError:
+        began = None
+    if began is None or began < EARLIEST:
+        raise UsageError(f"{option} {text!r} is before 1970")
+    return began
 
 
 def owner_kind(postgres: psycopg.Connection[Row], name: str) -> str:

@@ -129,5 +129,7 @@ def _time_of(run_id: str) -> datetime:
     text = run_id.rpartition("@")[2]
     instant = instant_in(text)
     if instant is None:
-        raise NotFoundError(f"there is no run {run_id!r}, and {text!r} is no time such as 2026-11-21T03:00:00Z")
+        raise NotFoundError(
+            f"there is no run {run_id!r}, and {text!r} is no time from 1970 to 2199 such as 2026-11-21T03:00:00Z"
+        )
     return instant

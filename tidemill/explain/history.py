@@ -9,6 +9,7 @@ import msgspec
 
 from schemas.dag import DagSpec
 from schemas.job import JobSpec
+from schemas.request_rules import EARLIEST, END
 from schemas.times import EPOCH
 from streams.core import zone as zones
 from streams.core.dag.graph import clock_of
@@ -105,10 +106,13 @@ def paused_since(history: History, place: int) -> datetime:
 
 def moments(text: str, timezone: str) -> list[Moment]:
     """What a time on the clocks of a zone may mean: two instants on the day on which the clock is put back."""
+    example = f'--at {text!r} is not a time from 1970 to 2199, such as "2026-11-21 03:00" or 2026-11-21T03:00:00Z'
     try:
         given = datetime.fromisoformat(text)
     except ValueError as error:
-        raise UsageError(f'--at {text!r} is not a time, such as "2026-11-21 03:00" or 2026-11-21T03:00:00Z') from error
+        raise UsageError(example) from error
+    if not EARLIEST <= (given if given.tzinfo else given.replace(tzinfo=UTC)) < END:
+        raise UsageError(example)
     if given.tzinfo:
         return [Moment(instant=given.astimezone(UTC))]
     zone = zones.load(timezone)
