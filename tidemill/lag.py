@@ -61,7 +61,7 @@ def lags(place: Connections) -> dict[str, int]:
 
 def waits(place: Connections) -> dict[str, Waiting]:
     """By reader. Raises `BrokersError`, and psycopg's errors for the sink's offsets."""
-    admin = AdminClient(quiet(place))
+    admin = admin_client(place)
     try:
         metadata = admin.list_topics(timeout=KAFKA_SECONDS)
         readers = [_sink(place), _streams(place, admin), *_executors(place, admin)]
@@ -82,6 +82,15 @@ def waits(place: Connections) -> dict[str, Waiting]:
 def quiet(place: Connections, **options: Any) -> dict[str, Any]:
     """Of a client that tells its errors to us alone."""
     return place.kafka(**options) | {"log_level": 0, "socket.timeout.ms": int(KAFKA_SECONDS * 1000)}
+
+
+def admin_client(place: Connections) -> AdminClient:
+    """The first client that anybody makes: it says of all of them whether their options can be used."""
+    try:
+        return AdminClient(quiet(place))
+    except (KafkaException, TypeError, ValueError) as error:
+        said = error.args[0].str() if isinstance(error, KafkaException) else error
+        raise BrokersError(f"TIDEMILL_KAFKA_BOOTSTRAP or _OPTIONS cannot be used: {said}") from error
 
 
 def unavailable(place: Connections, error: KafkaException | TimeoutError) -> BrokersError:

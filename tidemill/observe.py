@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from connectors import connect_api
@@ -18,7 +17,7 @@ from schemas.heartbeat import ExecutorState, Heartbeat
 from schemas.settings import Connections
 from schemas.times import epoch_ms, from_epoch_ms
 from schemas.topics import EXECUTORS
-from tidemill.lag import KAFKA_SECONDS, offsets, quiet, read_to_end, unavailable
+from tidemill.lag import KAFKA_SECONDS, admin_client, offsets, read_to_end, unavailable
 
 RECENT = timedelta(seconds=60)
 """An executor that was silent for longer is not shown: another one has its name by then."""
@@ -85,7 +84,7 @@ def _heartbeat(value: bytes | None) -> Heartbeat | None:
 
 def _offsets_at(place: Connections, instant: datetime) -> dict[tuple[str, int], int]:
     """Where each partition of `executors` goes on after `instant`; without those that have nothing newer."""
-    admin = AdminClient(quiet(place))
+    admin = admin_client(place)
     topic = place.topic(EXECUTORS)
     known = admin.list_topics(topic, timeout=KAFKA_SECONDS).topics[topic].partitions
     found = offsets(admin, [(topic, number) for number in known], OffsetSpec.for_timestamp(epoch_ms(instant)))

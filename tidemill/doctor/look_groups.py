@@ -19,14 +19,14 @@ from schemas.topics import CDC, STATE, executor_group, runs_topic
 from streams.settings import StreamSettings
 from tidemill.doctor.facts import Executor, Executors, Reader, Readers, Silent, Streams, silent
 from tidemill.doctor.look_kafka import ANSWER_SECONDS
-from tidemill.lag import quiet, waits
+from tidemill.lag import admin_client, waits
 from tidemill.observe import executors
 
 
 def look_streams(place: Connections, now: datetime) -> Streams | Silent:
     group = StreamSettings().stream_group
-    admin = AdminClient(quiet(place))
     try:
+        admin = admin_client(place)
         found = _group(admin, group)
         held = {
             each.partition: member.client_id
@@ -35,15 +35,15 @@ def look_streams(place: Connections, now: datetime) -> Streams | Silent:
             if each.topic == place.topic(CDC)
         }
         quiet_for = _quiet(place, admin, now)
-    except (KafkaException, TimeoutError) as error:
+    except (KafkaException, TimeoutError, TidemillError) as error:
         return silent(error)
     return Streams(group=group, state=found.state.name.lower(), held=held, partitions=place.partitions, quiet=quiet_for)
 
 
 def look_executors(place: Connections, now: datetime) -> Executors | Silent:
-    classes = tuple(each.name for each in parse_classes(place.timeout_classes))
-    admin = AdminClient(quiet(place))
     try:
+        classes = tuple(each.name for each in parse_classes(place.timeout_classes))
+        admin = admin_client(place)
         topics = admin.list_topics(timeout=ANSWER_SECONDS).topics
         names = {each: place.topic(runs_topic(each)) for each in classes}
         return Executors(

@@ -16,13 +16,14 @@ from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 
 from connectors.topics import desired_topics, heartbeat_topic
+from schemas.errors import TidemillError
 from schemas.settings import Connections
 from schemas.times import from_epoch_ms
 from streams.security import admin_options
 from streams.settings import StreamSettings
 from tidemill.doctor.facts import Broker, FoundTopic, Kafka, Offset, Silent, Topic, silent
 from tidemill.doctor.look_postgres import between
-from tidemill.lag import quiet
+from tidemill.lag import admin_client, quiet
 from tidemill.place import wall_clock
 
 ANSWER_SECONDS = 5.0
@@ -39,8 +40,8 @@ _CONSUMER_GROUP_HEARTBEAT = 68
 
 
 def look(place: Connections) -> Kafka | Silent:
-    admin = AdminClient(quiet(place))
     try:
+        admin = admin_client(place)
         cluster = admin.describe_cluster(request_timeout=ANSWER_SECONDS).result(2 * ANSWER_SECONDS)
         topics = tuple(_topics(place, admin))
         is_there = any(each.found for each in topics if each.desired.name == heartbeat_topic(place))
@@ -57,6 +58,8 @@ def look(place: Connections) -> Kafka | Silent:
         )
     except (KafkaException, TimeoutError) as error:
         return Silent(reason=f"{place.kafka_bootstrap}: {silent(error).reason}")
+    except TidemillError as error:
+        return silent(error)
 
 
 def _broker(admin: AdminClient, number: int) -> Broker:

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 
 import psycopg
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import LatestSpec
 
 from connectors.objects import Objects
@@ -26,7 +25,7 @@ from tidemill.doctor.facts import Offset, Silent, silent
 from tidemill.doctor.hops import Journey, Mark
 from tidemill.doctor.look_beside import FOLDER
 from tidemill.doctor.trail import Trail
-from tidemill.lag import offsets, quiet
+from tidemill.lag import admin_client, offsets, quiet
 from tidemill.place import Row, connect
 from tidemill.queries import one, text
 
@@ -107,7 +106,7 @@ def _reader(place: Connections) -> Iterator[Consumer]:
     names = [CDC, EVENTS, STATUS, *(runs_topic(each.name) for each in parse_classes(place.timeout_classes))]
     partition = partition_of(JOB, place.partitions)
     where = [(place.topic(name), partition) for name in names]
-    ends = offsets(AdminClient(quiet(place)), where, LatestSpec())  # type: ignore[no-untyped-call]  # theirs
+    ends = offsets(admin_client(place), where, LatestSpec())  # type: ignore[no-untyped-call]  # theirs
     options = {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20}
     with closing(Consumer(quiet(place, group_id="tidemill-cli", enable_auto_commit=False) | options)) as reader:
         reader.assign([TopicPartition(topic, number, offset) for (topic, number), offset in ends.items()])

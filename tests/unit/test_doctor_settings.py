@@ -1,0 +1,50 @@
+"""Settings by which no part is reached are what the doctor and `status` are asked about: they say so, and go on."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from tidemill.cli import run
+
+NOWHERE = {
+    "TIDEMILL_POSTGRES_DSN": "postgresql://nobody@127.0.0.1:1/nothing",
+    "TIDEMILL_CONNECT_URL": "http://127.0.0.1:1",
+    "TIDEMILL_S3_ENDPOINT": "http://127.0.0.1:1",
+    "TIDEMILL_S3_ACCESS_KEY": "key",
+    "TIDEMILL_S3_SECRET_KEY": "secret",
+    "TIDEMILL_KAFKA_BOOTSTRAP": "127.0.0.1:1",
+}
+NONSENSE = 'No such configuration property: "nonsense"'
+
+
+@pytest.fixture
+def with_setting(monkeypatch, tmp_path):
+    def call(name, value):
+        for each, where in (NOWHERE | {name: value}).items():
+            monkeypatch.setenv(each, where)
+        return "--data", str(tmp_path)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("TIDEMILL_KAFKA_OPTIONS", '{"nonsense": "1"}', NONSENSE),
+        ("TIDEMILL_KAFKA_OPTIONS", '{"retries": {"a": 1}}', "TIDEMILL_KAFKA_BOOTSTRAP or _OPTIONS cannot be used"),
+    ],
+)
+def test_the_doctor_finds_what_keeps_every_client_from_being_made(with_setting, capsys, name, value, said):
+    assert run(["doctor", "--json", *with_setting(name, value)]) == 1
+    found = {each["name"]: each["sentence"] for each in orjson.loads(capsys.readouterr().out)["findings"]}
+    assert said in found["kafka.answers"]
+    assert {"postgres.answers", "connect.answers", "s3.bucket"} <= set(found)
+
+
+def test_status_says_it_and_shows_the_rest(with_setting, capsys):
+    assert run(["status", "--json", *with_setting("TIDEMILL_KAFKA_OPTIONS", '{"nonsense": "1"}')]) == 0
+    printed = capsys.readouterr()
+    shown = orjson.loads(printed.out)
+    assert (shown["connector"], shown["lag"], shown["executors"]) == ("UNREACHABLE", None, None)
+    assert all(NONSENSE in line for line in printed.err.splitlines())
