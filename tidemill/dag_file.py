@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,26 @@ NODE_COLUMNS = tuple(name for name in NodeSpec.__struct_fields__ if name != "nod
 DAG_WORDS = (*DAG_COLUMNS, "defaults", "nodes")
 NODE_WORDS = (*NODE_COLUMNS, "command")
 """`command` stands for a program that is a line for the shell."""
+TEXT = frozenset(
+    {
+        "dag_id",
+        "tenant",
+        "schedule",
+        "timezone",
+        "paused_note",
+        "trigger_rule",
+        "timeout_class",
+        "sha256",
+        "binary",
+        "command",
+    }
+)
+"""Words that are text, also where YAML sees a number or a day in them."""
+MANY = frozenset({"args", "env", "payload", "depends_on", "non_retryable_exit_codes", "skip_exit_codes"})
+"""Words that may have more than one value."""
+MAX_DEPTH = 200
+"""As in the tables."""
+SMALLEST, LARGEST = -(2**63), 2**63 - 1
 MAX_FILE_BYTES = 16 * 1024 * 1024
 
 
@@ -40,6 +62,8 @@ def read_dag(path: Path) -> DagFile:
         raise UsageError(f"{path} has {len(content)} bytes: at most {MAX_FILE_BYTES} are allowed")
     try:
         return dag_of(_parsed(path.suffix, content.decode()))
+    except RecursionError as error:
+        raise UsageError(f"{path} is nested more than {MAX_DEPTH} levels deep") from error
     except (yaml.YAMLError, ValueError) as error:
         raise UsageError(f"{path} cannot be understood: {' '.join(str(error).split())}") from error
     except UsageError as error:
@@ -52,8 +76,12 @@ def dag_of(said: Any) -> DagFile:
         raise UsageError("it needs dag_id, and nodes: a table of node ids")
     defaults = _table("defaults", whole.get("defaults", {}), NODE_WORDS)
     nodes = _table("nodes", whole["nodes"])
+    dag = {name: value for name, value in whole.items() if name in DAG_COLUMNS}
+    if dag["dag_id"] is None:
+        raise UsageError("dag_id is null: it must be text")
+    _check_values("", dag)
     return DagFile(
-        dag={name: value for name, value in whole.items() if name in DAG_COLUMNS},
+        dag=dag,
         nodes={name: _node(name, defaults, each) for name, each in nodes.items()},
     )
 
@@ -65,12 +93,44 @@ def _node(name: str, defaults: Columns, said: Any) -> Columns:
     if "command" in node or "binary" in node:
         defaults = {key: value for key, value in defaults.items() if key not in {"command", "binary", "sha256"}}
     columns = defaults | node
+    _check_values(f"node {name!r}: ", columns)
     needed = columns.get("depends_on", [])
     if not isinstance(needed, list) or not all(isinstance(each, str) for each in needed):
         raise UsageError(f"node {name!r}: depends_on is {needed!r}: it must be a list of node ids")
     if not columns.keys() & {"command", "binary"}:
         raise UsageError(f"node {name!r} has no program: it needs binary (a file, or s3://bucket/key) or command")
     return columns
+
+
+def _check_values(where: str, columns: Columns) -> None:
+    """What can be written down at all; the tables judge the rest."""
+    for name, value in columns.items():
+        if name in TEXT and not isinstance(value, str | None):
+            raise UsageError(f"{where}{name} is {value!r}: it must be text; put it into quotes")
+        if name not in MANY and isinstance(value, dict | list | set):
+            raise UsageError(f"{where}{name} is {value!r}: it must be one value")
+        _check_json(where + name, value)
+
+
+def _check_json(where: str, value: Any, depth: int = 1) -> None:
+    match value:
+        case None | bool() | str() | date():
+            pass
+        case int() | float():
+            if not (SMALLEST <= value <= LARGEST if isinstance(value, int) else math.isfinite(value)):
+                raise UsageError(f"{where} is {value}: a number is finite, and an integer has at most 64 bit")
+        case dict() | list() if depth > MAX_DEPTH:
+            raise UsageError(f"{where} is nested more than {MAX_DEPTH} levels deep")
+        case dict():
+            for name, each in _table(where, value).items():
+                _check_json(f"{where}.{name}" if depth == 1 else where, each, depth + 1)
+        case list():
+            for each in value:
+                _check_json(where, each, depth + 1)
+        case _:
+            raise UsageError(
+                f"{where} has {value!r}, of the kind {type(value).__name__}: allowed is what JSON has, and instants"
+            )
 
 
 def _table(where: str, said: Any, allowed: tuple[str, ...] = ()) -> Columns:
@@ -100,6 +160,8 @@ class _Once(yaml.CSafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[object] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a name is a list or a table", problem_mark=key.start_mark)
             if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"{key.value!r} comes twice", problem_mark=key.start_mark)
             seen.add(key.value)
