@@ -1,16 +1,24 @@
--- What the processes need of what is there, and this role may not.
+-- What users, processes and the times to live need of what is there, and this role may not.
 select lower(privilege) || ' on tidemill.' || relname as missing
 from (
     values
     ('migrations', '{SELECT}'),
+    ('zones', '{SELECT}'),
     ('jobs', '{SELECT,INSERT,UPDATE,DELETE}'),
-    ('definitions', '{SELECT,INSERT}'),
+    ('dags', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('dag_nodes', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('dag_changes', '{SELECT,INSERT,DELETE}'),
+    ('owners', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('definitions', '{SELECT,INSERT,DELETE}'),
     ('requests', '{SELECT,INSERT,DELETE}'),
+    ('fences', '{SELECT,DELETE}'),
     ('heartbeat', '{SELECT,UPDATE}'),
     ('runs', '{SELECT,INSERT,UPDATE}'),
-    ('attempts', '{SELECT,INSERT,UPDATE}'),
-    ('transitions', '{SELECT,INSERT}'),
+    ('attempts', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('transitions', '{SELECT,INSERT,DELETE}'),
     ('problems', '{SELECT,INSERT}'),
+    ('dag_runs', '{SELECT}'),
+    ('backfills', '{SELECT}'),
     ('sink_offsets', '{SELECT,INSERT,UPDATE}'),
     ('retention', '{SELECT,INSERT,UPDATE}')
 ) as needed (name, privileges), unnest(privileges::text[]) as privilege, pg_class, pg_namespace
@@ -19,13 +27,22 @@ where pg_class.relname = name
     and nspname = 'tidemill'
     and not has_table_privilege(pg_class.oid, privilege)
 union all
--- The sink adds a partition a day, and drops those whose time is over.
-select 'ownership of tidemill.' || relname
+select 'usage on sequence tidemill.' || relname
 from pg_class
 join pg_namespace on relnamespace = pg_namespace.oid
+where nspname = 'tidemill' and relname = 'definition_version' and not has_sequence_privilege(pg_class.oid, 'USAGE')
+union all
+-- The sink adds a partition a day, and drops those whose time is over.
+select distinct
+    'ownership of ' || case when each.oid = parent.oid then '' else 'the partitions of ' end || 'tidemill.'
+    || parent.relname
+from pg_class as parent
+join pg_namespace on parent.relnamespace = pg_namespace.oid
+left join pg_inherits on inhparent = parent.oid
+join pg_class as each on each.oid in (parent.oid, inhrelid)
 where nspname = 'tidemill'
-    and relname = any (array['runs', 'attempts', 'transitions', 'problems'])
-    and not pg_has_role(current_user, relowner, 'usage')
+    and parent.relname = any (array['runs', 'attempts', 'transitions', 'problems'])
+    and not pg_has_role(current_user, each.relowner, 'usage')
 union all
 select lower(privilege) || ' on schema tidemill'
 from unnest(array['USAGE', 'CREATE']) as privilege, pg_namespace
