@@ -94,7 +94,7 @@ def _ask(data: Path, values: dict[str, Any], *, wait: bool, as_json: bool) -> No
             known = one(postgres, "request", values)
             if known and known["owner"] != values["owner"]:
                 raise UsageError(f"request {values['request_id']!r} was already made, for {known['owner']!r}")
-        ended = await_end(postgres, run_id) if wait else None
+        ended = await_end(postgres, run_id, values["request_id"]) if wait else None
     if as_json:
         show_json(ended or {"run_id": run_id, "request_id": values["request_id"]})
     else:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import secrets
+import time
 from typing import Annotated
 
 import psycopg
 import typer
 
+from schemas.ids import owner_of_run
 from schemas.words import OPEN_STATES, RequestKind, RunKind, RunState
 from tidemill.complete import owner_names, run_names
 from tidemill.output import complain, say, show_json
 from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, database
 from tidemill.queries import one, rows
-from tidemill.runs import Since, await_end, await_known, owner_kind, run_row, since_instant
+from tidemill.runs import (
+    APPEAR_SECONDS,
+    POLL_SECONDS,
+    Since,
+    await_end,
+    await_known,
+    check_refusal,
+    owner_kind,
+    run_row,
+    since_instant,
+)
 
 MAX_RERUNS = 10_000
 """In one command: they are one transaction."""
@@ -117,22 +129,46 @@ def _stop(
     _one_of(run_id, job)
     wanted = {"job_id": job, "run_id": run_id}
     with database(data) as postgres:
-        if run_id:
-            await_known(postgres, run_id)
-        found = rows(postgres, "open_runs", wanted)
-        if run_id and not found:
-            raise NotFoundError(f"run {run_id!r} has ended: it is {run_row(postgres, run_id)['state']}")
-        if job and not found:
-            owner_kind(postgres, job)
-        asked = one(
-            postgres, "request_stop", wanted | {"request_id": secrets.token_hex(8), "kind": kind.value, "note": note}
-        )
-        ended = [await_end(postgres, each["run_id"]) for each in found] if wait else found
+        found = _open(postgres, run_id, job)
+        request_id = secrets.token_hex(8)
+        one(postgres, "request_stop", wanted | {"request_id": request_id, "kind": kind.value, "note": note})
+        if run_id and not found and not wait:
+            _await_refusal(postgres, run_id, request_id)
+        waited_for = [run_id] if run_id else [each["run_id"] for each in found]
+        ended = [await_end(postgres, each, request_id) for each in waited_for] if wait else found
     if as_json:
         states = [{"run_id": each["run_id"], "state": each["state"]} for each in ended]
-        show_json({"request_id": asked and asked["request_id"], "runs": states})
+        show_json({"request_id": request_id, "runs": states})
     else:
-        say("\n".join(f"{each['run_id']} {each['state']}" for each in ended) or "Nothing is open.")
+        unseen = f"{run_id} is not written yet; if it is open, it stops." if run_id else "Nothing is open."
+        say("\n".join(f"{each['run_id']} {each['state']}" for each in ended) or unseen)
+
+
+def _open(postgres: psycopg.Connection[Row], run_id: str | None, job: str | None) -> list[Row]:
+    """What is to stop, as far as it is written. One that is not can be stopped as well, if its job or DAG is there."""
+    owner = job or owner_of_run(run_id or "")
+    if owner is None:
+        raise NotFoundError(f"there is no run {run_id!r}: a run is <job>@<time> or <job>#<request>")
+    if run_id:
+        await_known(postgres, run_id)
+    found = rows(postgres, "open_runs", {"job_id": job, "run_id": run_id})
+    if found:
+        return found
+    ended = one(postgres, "run", {"run_id": run_id}) if run_id else None
+    if ended and RunState(ended["state"]).is_final:
+        raise NotFoundError(f"run {run_id!r} has ended: it is {ended['state']}")
+    owner_kind(postgres, owner)
+    return []
+
+
+def _await_refusal(postgres: psycopg.Connection[Row], run_id: str, request_id: str) -> None:
+    """A while, as of a run that is not there. Raises `RefusedError`."""
+    deadline = time.monotonic() + APPEAR_SECONDS
+    while time.monotonic() < deadline:
+        check_refusal(postgres, run_id, request_id)
+        if one(postgres, "run", {"run_id": run_id}):
+            return
+        time.sleep(POLL_SECONDS)
 
 
 def _one_of(run_id: str | None, job: str | None) -> None:

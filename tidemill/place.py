@@ -33,6 +33,10 @@ class NotFoundError(TidemillError):
     """What was asked about is not there. The command ends with 1."""
 
 
+class RefusedError(TidemillError):
+    """The owner of a job or DAG does not do what it was asked. The command ends with 1."""
+
+
 class ReplicaError(TidemillError):
     """The read replica does not answer."""
 

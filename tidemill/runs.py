@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 import time
@@ -12,16 +13,29 @@ import psycopg
 import typer
 
 from infra.progress import progress
-from schemas.ids import OwnerId, RequestId, request_run_id
+from schemas.ids import OwnerId, RequestId, owner_of_run, request_run_id
 from schemas.request_rules import EARLIEST, END
 from schemas.words import RunState
 from tidemill.complete import job_names, owner_names, run_names
-from tidemill.output import console, say, show_fields, show_json, show_rows, table, to_json
-from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, database, reading, wall_clock
+from tidemill.output import complain, console, say, show_fields, show_json, show_rows, table, to_json
+from tidemill.place import (
+    DEFAULT_DATA,
+    AsJson,
+    Data,
+    NotFoundError,
+    RefusedError,
+    Row,
+    UsageError,
+    database,
+    reading,
+    wall_clock,
+)
 from tidemill.queries import one, rows
 
 POLL_SECONDS = 0.2
 APPEAR_SECONDS = 5.0
+HINT_SECONDS = 60.0
+"""A run that is waited for and not written by then may never be: its request was made long ago, or nobody works."""
 DURATION = re.compile(r"([1-9][0-9]{0,11})([smhd])")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 RUN_COLUMNS = ("run_id", "state", "attempt", "timeout_class", "latency", "started_at", "finished_at", "reason")
@@ -63,7 +77,7 @@ def run(
     with database(data) as postgres:
         _ask(postgres, name, values)
         run_id = request_run_id(OwnerId(name), RequestId(request_id))
-        ended = await_end(postgres, run_id) if wait else None
+        ended = await_end(postgres, run_id, request_id) if wait else None
     if as_json:
         show_json(ended or {"run_id": run_id, "request_id": request_id})
     else:
@@ -188,11 +202,30 @@ def await_known(postgres: psycopg.Connection[Row], run_id: str) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def await_end(postgres: psycopg.Connection[Row], run_id: str) -> Row:
-    """The run once it has ended; one that was asked for a moment ago may not be there yet."""
+def await_end(postgres: psycopg.Connection[Row], run_id: str, request_id: str) -> Row:
+    """The run once it has ended; one that was asked for a moment ago may not be there yet. Raises `RefusedError`."""
+    hint_at = time.monotonic() + HINT_SECONDS
     with progress(f"Waiting for {run_id}"):
         while True:
             found = one(postgres, "run", {"run_id": run_id})
             if found and RunState(found["state"]).is_final:
                 return found
+            if found is None:
+                check_refusal(postgres, run_id, request_id)
+            if found is None and time.monotonic() > hint_at:
+                complain(f"no run {run_id} is written yet; `tidemill explain '{run_id}'` says what is known of it")
+                hint_at = math.inf
             time.sleep(POLL_SECONDS)
+
+
+def check_refusal(postgres: psycopg.Connection[Row], run_id: str, request_id: str) -> None:
+    """Raises `RefusedError` if the owner of the run has refused the request."""
+    problem = refusal(postgres, str(owner_of_run(run_id)), request_id)
+    if problem:
+        raise RefusedError(problem["reason"])
+
+
+def refusal(postgres: psycopg.Connection[Row], owner: str, request_id: str, *, everywhere: bool = False) -> Row | None:
+    """The problem that says why nothing comes of a request; `everywhere`: also if its record had another key."""
+    values = {"owner": owner, "request_id": request_id, "quoted_id": repr(request_id), "everywhere": everywhere}
+    return one(postgres, "refusal", values)

@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 
 from tests.dag_rows import put, settle
 from tidemill.explain.history import Moment
-from tidemill.explain.look import read_history, read_now, read_occurrence
+from tidemill.explain.look import find_history, read_history, read_now, read_occurrence
 from tidemill.explain.story import story
 from tidemill.explain.unwritten import explain_request
 from tidemill.explain.why_not import Nothing, why_not
@@ -85,6 +85,35 @@ def test_a_refused_request_says_why(database):
     database.execute(PROBLEM, (DUE, "request 'r' is refused: job 'j' was deleted"))
     told = explain_request(database, "j#r", "j", read_history(database, "j"), read_now(database))
     assert (told.answer, "was deleted" in told.sentence) == ("refused", True)
+    assert [fact.name for fact in told.facts] == ["asked_for", "refused"]
+
+
+def test_a_refused_request_that_came_by_topic_says_why_also_for_an_owner_that_does_not_exist(database):
+    refusal = "request \"it's\" is refused: no job or DAG 'ghost' was there within 60 s"
+    database.execute(PROBLEM.replace("'j'", "'ghost'"), (DUE, refusal))
+    told = explain_request(database, "ghost#it's", "ghost", find_history(database, "ghost"), read_now(database))
+    assert (told.answer, told.sentence) == ("refused", f"ghost#it's did not run: {refusal}.")
+
+
+@pytest.mark.parametrize(
+    ("key", "record", "is_it"),
+    [
+        ("j", '{"request_id":"r","kind":"fly","job_id":"j"}', True),
+        (None, '{"job_id": "j", "request_id" : "r"}', True),
+        (None, '{"job_id": "other", "request_id": "r"}', False),
+        ("j", '{"request_id": "r2", "job_id": "j"}', False),
+        ("j", '{"run_id": "j#r"}', False),
+    ],
+)
+def test_a_request_that_no_part_could_read_is_found_by_what_its_record_says(database, key, record, is_it):
+    database.execute("insert into tidemill.requests (request_id, job_id) values ('r', 'j')")
+    unread = (
+        "insert into tidemill.problems values (%s, 1, 1, 't', 'requests', 1, 7, %s, 'record requests@7 is odd', %s)"
+    )
+    database.execute(unread, (DUE, key, record))
+    told = explain_request(database, "j#r", "j", read_history(database, "j"), read_now(database))
+    assert told.answer == ("refused" if is_it else "not_there")
+    assert ("record requests@7 is odd" in told.sentence) is is_it
 
 
 def test_the_versions_of_a_dag_come_without_its_nodes(database):

@@ -294,7 +294,8 @@ def test_a_node_that_is_nothing_yet_says_what_it_waits_for():
 
 
 def test_a_request_without_a_run_was_refused_or_has_not_been_decided():
-    asked_for = {"created_at": DUE, "run_at": None, "note": None, "refusal": None}
-    assert "has not been decided" in request_of(asked_for, "nightly#r", NOW, BERLIN).sentence
-    refused = asked_for | {"refusal": "request 'r' is refused: job 'nightly' was deleted"}
-    assert request_of(refused, "nightly#r", NOW, BERLIN).answer == "refused"
+    asked = {"created_at": DUE, "run_at": None}
+    assert "has not been decided" in request_of(asked, None, "nightly#r", NOW, BERLIN).sentence
+    problem = {"at": NOW, "reason": "request 'r' is refused: job 'nightly' was deleted"}
+    told = request_of(asked, problem, "nightly#r", NOW, BERLIN)
+    assert (told.answer, [fact.name for fact in told.facts]) == ("refused", ["refused", "asked_for"])

@@ -13,7 +13,7 @@ from schemas.ids import owner_of_run
 from tidemill.complete import owner_and_run_names
 from tidemill.dag_runs import is_run
 from tidemill.explain.history import Moment, last_due, moments, newest_spec
-from tidemill.explain.look import read_history, read_now, read_occurrence, read_run
+from tidemill.explain.look import find_history, read_history, read_now, read_occurrence, read_run
 from tidemill.explain.story import Seen, story
 from tidemill.explain.telling import Explanation, Fact, Local
 from tidemill.explain.unwritten import explain_node, explain_request
@@ -75,7 +75,7 @@ def _run(postgres: psycopg.Connection[Row], run_id: str) -> Explanation:
     owner = owner_of_run(run_id)
     if owner is None:
         raise UsageError(f"{run_id!r} is neither a job, a DAG nor a run: a run is <job>@<time> or <job>#<request>")
-    history, now = read_history(postgres, owner), read_now(postgres)
+    history, now = find_history(postgres, owner), read_now(postgres)
     row = one(postgres, "run", {"run_id": run_id})
     if row:
         return story(read_run(postgres, row, history, now))
@@ -83,7 +83,8 @@ def _run(postgres: psycopg.Connection[Row], run_id: str) -> Explanation:
         return explain_node(postgres, run_id, history)
     if "#" in run_id:
         return explain_request(postgres, run_id, owner, history, now)
-    return _told(read_occurrence(postgres, owner, Moment(instant=_time_of(run_id)), history, now))
+    moment = Moment(instant=_time_of(run_id))
+    return _told(read_occurrence(postgres, owner, moment, read_history(postgres, owner), now))
 
 
 def _of_owner(postgres: psycopg.Connection[Row], owner: str, at: str | None) -> list[Explanation]:

@@ -30,9 +30,15 @@ def read_now(postgres: psycopg.Connection[Row]) -> datetime:
 
 def read_history(postgres: psycopg.Connection[Row], owner: str) -> History:
     """Also of what is deleted. Raises `NotFoundError`."""
-    found = rows(postgres, "explain_definitions", {"owner": owner, "most": MOST_VERSIONS})
-    if not found:
+    history = find_history(postgres, owner)
+    if not history:
         raise NotFoundError(f"there is no job or DAG {owner!r}, and none of its versions is kept")
+    return history
+
+
+def find_history(postgres: psycopg.Connection[Row], owner: str) -> History:
+    """Empty, if no version is kept: a run or a request may be known all the same."""
+    found = rows(postgres, "explain_definitions", {"owner": owner, "most": MOST_VERSIONS})
     return [version_of(row) for row in reversed(found)]
 
 

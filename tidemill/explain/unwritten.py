@@ -10,9 +10,10 @@ from schemas.ids import dag_run_of
 from schemas.words import RunState
 from tidemill.explain.history import History, newest_spec
 from tidemill.explain.nodes import waits_for
-from tidemill.explain.telling import Explanation, Fact, lasted
+from tidemill.explain.telling import Explanation, Fact, lasted, newest_first
 from tidemill.place import NotFoundError, Row
 from tidemill.queries import one, rows
+from tidemill.runs import refusal
 
 
 def explain_node(postgres: psycopg.Connection[Row], run_id: str, history: History) -> Explanation:
@@ -59,32 +60,37 @@ def explain_request(
     postgres: psycopg.Connection[Row], run_id: str, owner: str, history: History, now: datetime
 ) -> Explanation:
     request_id = run_id.partition("#")[2]
-    found = one(postgres, "explain_request", {"owner": owner, "request_id": request_id})
-    if found is None:
-        raise NotFoundError(f"there is no run {run_id!r}, and no row of tidemill.requests that asks for it")
-    return request_of(found, run_id, now, _zone(history))
+    asked = one(postgres, "explain_request", {"owner": owner, "request_id": request_id})
+    problem = refusal(postgres, owner, request_id, everywhere=True)
+    if asked is None and problem is None:
+        raise NotFoundError(
+            f"there is no run {run_id!r}, no row of tidemill.requests that asks for it, and no problem that names it"
+        )
+    return request_of(asked, problem, run_id, now, _zone(history))
 
 
-def request_of(request: Row, run_id: str, now: datetime, timezone: str) -> Explanation:
-    """A request whose run is not there."""
-    asked = Fact(name="asked_for", at=request["created_at"], sentence="It was asked for.")
-    age = lasted(now - request["created_at"])
-    if request["refusal"]:
-        answer, why = "refused", f"did not run: {request['refusal']}"
-        to_do: tuple[str, ...] = ()
+def request_of(asked: Row | None, problem: Row | None, run_id: str, now: datetime, timezone: str) -> Explanation:
+    """A request whose run is not there. One that came by topic is no row: of it only the refusal is known."""
+    facts = [Fact(name="asked_for", at=asked["created_at"], sentence="It was asked for.")] if asked else []
+    to_do: tuple[str, ...] = ()
+    if problem:
+        answer, why = "refused", f"did not run: {problem['reason']}"
+        facts.append(Fact(name="refused", at=problem["at"], sentence="It was refused."))
     else:
+        assert asked is not None
         answer = "not_there"
         why = (
-            f"was asked for {age} ago, and no run of it is written: it has not been decided, or it is not kept any more"
+            f"was asked for {lasted(now - asked['created_at'])} ago, and no run of it is written: it has not been "
+            "decided, or it is not kept any more"
         )
         to_do = ("tidemill doctor says which part does not work, if it was asked for lately",)
     return Explanation(
         about=run_id,
-        nominal_time=request["run_at"] or request["created_at"],
+        nominal_time=(asked["run_at"] or asked["created_at"]) if asked else None,
         timezone=timezone,
         answer=answer,
         sentence=f"{run_id} {why}.",
-        facts=(asked,),
+        facts=newest_first(facts),
         to_do=to_do,
     )
 

@@ -1,12 +1,4 @@
--- A request, and the problem that says that it was refused, if it was.
-select
-    request.created_at, request.run_at, request.note,
-    (
-        select problem.reason
-        from tidemill.problems as problem
-        where problem.owner = %(owner)s and starts_with(problem.reason, format('request ''%%s'' is ', %(request_id)s::text))
-        order by problem.at desc
-        limit 1
-    ) as refusal
-from tidemill.requests as request
-where request.request_id = %(request_id)s and request.owner = %(owner)s
+-- A request, if it is a row.
+select created_at, run_at
+from tidemill.requests
+where request_id = %(request_id)s and owner = %(owner)s
