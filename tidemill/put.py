@@ -19,6 +19,7 @@ from tidemill.place import DEFAULT_DATA, Data, NotFoundError, UsageError, connec
 
 Text = Annotated[str | None, typer.Option()]
 Columns = dict[str, Any]
+SET_BY_TRIGGER = frozenset({"version", "updated_at"})
 
 
 def put(  # noqa: PLR0917 - an option of a command is an argument of its function
@@ -53,7 +54,10 @@ def put(  # noqa: PLR0917 - an option of a command is an argument of its functio
 def given(options: Mapping[str, Any], pairs: list[str]) -> Columns:
     """The columns that were given; an empty value is null."""
     columns = {name: value for name, value in options.items() if value is not None}
-    columns |= dict(_pair("--set", each) for each in pairs)
+    set_by_name = dict(_pair("--set", each) for each in pairs)
+    for name in sorted(set_by_name.keys() & SET_BY_TRIGGER):
+        raise UsageError(f"--set {name}={set_by_name[name]} would be ignored: the table sets {name} itself")
+    columns |= set_by_name
     return {name: None if value == "" else value for name, value in columns.items()}
 
 

@@ -46,6 +46,12 @@ def test_a_pair_without_a_name_or_an_equals_sign_is_refused():
             given({}, [pair])
 
 
+@pytest.mark.parametrize("column", ["version", "updated_at"])
+def test_a_column_that_the_table_sets_itself_is_refused(column):
+    with pytest.raises(UsageError, match=f"--set {column}=3 would be ignored: the table sets {column} itself"):
+        given({}, [f"{column}=3"])
+
+
 def test_an_object_in_s3_keeps_no_checksum_of_the_object_before_it():
     assert program(Connections(), "s3://b/k", None, None) == {"binary": "s3://b/k", "sha256": None}
 
