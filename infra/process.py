@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -16,7 +17,7 @@ from infra import leash
 from infra.part import Part
 
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
-"""A log beyond this is set aside (one generation) when its part starts."""
+"""A log beyond this is set aside (one generation) when its part starts, and while it runs."""
 TAIL_BYTES = 16 * 1024
 LINE_CHARACTERS = 600
 
@@ -56,6 +57,19 @@ def _open_log(path: Path, limit: int) -> IO[bytes]:
     if path.exists() and path.stat().st_size > limit:
         path.replace(path.with_name(path.name + ".1"))
     return path.open("ab")
+
+
+def set_aside(log: Path, limit: int = LOG_LIMIT_BYTES) -> None:
+    """While its part writes to it: what is there is copied to the one generation, and the file begins anew.
+
+    The part appends, so it goes on at the new end; what it writes in the moment between copy and end is lost.
+    """
+    try:
+        if log.stat().st_size > limit:
+            shutil.copyfile(log, log.with_name(log.name + ".1"))
+            os.truncate(log, 0)
+    except OSError:
+        return  # a full disk ends no stack: the next look tries again
 
 
 def signal_group(pid: int, number: signal.Signals) -> None:

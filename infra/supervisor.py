@@ -10,7 +10,7 @@ from enum import Enum
 
 from infra.errors import StackError
 from infra.part import Part
-from infra.process import Identity, identify, last_lines, signal_group, spawn
+from infra.process import LOG_LIMIT_BYTES, Identity, identify, last_lines, set_aside, signal_group, spawn
 from infra.status import Process
 from infra.wakeup import Wakeup
 
@@ -21,6 +21,8 @@ STEADY_SECONDS = 30.0
 BOOT_DEATHS = 4
 """A part that dies this often before the stack is first ready will not get better by itself."""
 BOOT_SECONDS = 150.0
+LOG_SECONDS = 5.0
+"""How often the logs are looked at: what a part can write in that time comes on top of their limit."""
 BUSY_WAIT_SECONDS = 0.05
 IDLE_WAIT_SECONDS = 0.5
 
@@ -70,11 +72,13 @@ class Supervisor:
         on_event: Callable[[str], None],
         on_change: Callable[[], None],
         should_stop: Callable[[], bool] = lambda: False,
+        log_limit: int = LOG_LIMIT_BYTES,
     ) -> None:
         self._all = {part.name: Supervised(part) for part in parts}
         self._on_event = on_event
         self._on_change = on_change
         self._should_stop = should_stop
+        self._log_limit, self._look_at_logs_at = log_limit, 0.0
         self.booted = False
 
     def processes(self) -> tuple[Process, ...]:
@@ -112,6 +116,10 @@ class Supervisor:
             self._advance(each, now)
             if each.state is not before:
                 self._on_change()
+        if now >= self._look_at_logs_at:
+            self._look_at_logs_at = now + LOG_SECONDS
+            for each in self._all.values():
+                set_aside(each.part.log, self._log_limit)
 
     def _advance(self, each: Supervised, now: float) -> None:
         match each.state:

@@ -25,11 +25,13 @@ SLEEP = ("sleep", "600")
 class Scene:
     """A supervisor whose end is a fact: it is stopped as soon as `until` holds."""
 
-    def __init__(self, *parts: Part) -> None:
+    def __init__(self, *parts: Part, **limits: int) -> None:
         self.events: list[str] = []
         self.until = lambda: False
         self.deadline = time.monotonic() + LIMIT_SECONDS
-        self.supervisor = Supervisor(parts, on_event=self.events.append, on_change=lambda: None, should_stop=self._over)
+        self.supervisor = Supervisor(
+            parts, on_event=self.events.append, on_change=lambda: None, should_stop=self._over, **limits
+        )
 
     def run(self, until, on_ready=lambda: None) -> None:
         self.until = until
@@ -150,6 +152,16 @@ def test_a_log_that_grew_too_large_is_set_aside_at_the_next_start(part, tmp_path
     assert (tmp_path / "a.log.1").read_text() == "old\n" * 10
     spawn(each, log_limit=20).wait()
     assert each.log.read_text() == "new\nnew\n"
+
+
+def test_a_log_that_grows_too_large_is_set_aside_while_its_part_writes_to_it(part, monkeypatch):
+    monkeypatch.setattr("infra.supervisor.LOG_SECONDS", 0.05)
+    each = part("a", *shell("while :; do echo line; done"))
+    before = Path(f"{each.log}.1")
+    scene = Scene(each, log_limit=20_000)
+    scene.run(lambda: before.exists() and each.log.stat().st_size > 100)
+    assert before.stat().st_size > 20_000
+    assert set(each.log.read_text().splitlines()) == {"line"}, "it goes on at the new end, without a hole before it"
 
 
 def test_a_part_dies_with_the_process_that_started_it_however_that_ends(part, tmp_path):
