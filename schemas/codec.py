@@ -13,7 +13,7 @@ import orjson
 from schemas.backfill import Backfill
 from schemas.dag import DagSpec, InvalidDagError, check_order
 from schemas.errors import UndecodableError
-from schemas.ids import InvalidIdError, OwnerId, check_id, owner_of_run
+from schemas.ids import InvalidIdError, OwnerId, check_id
 from schemas.job import Definition, JobSpec
 from schemas.request import Request
 from schemas.request_rules import (
@@ -21,6 +21,7 @@ from schemas.request_rules import (
     check_fields,
     check_instants,
     check_request,
+    check_run_id,
     completed,
     owner_named,
 )
@@ -192,8 +193,8 @@ def _in_milliseconds(request: Request) -> Request:
 
 
 def _check_run_id(request: Request) -> None:
-    if request.run_id is not None and owner_of_run(request.run_id) != request.job_id:
-        raise InvalidIdError(f"run_id {request.run_id!r} is no run of {request.job_id!r}")
+    if request.run_id is not None and check_run_id(request.run_id) != request.job_id:
+        raise RefusedRequestError(f"run_id {request.run_id!r} is no run of {request.job_id!r}")
 
 
 def _embedded(row: dict[str, Any], column: str) -> Any:

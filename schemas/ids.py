@@ -28,7 +28,7 @@ _REFUSED = re.compile(
 """The same characters as in `tidemill.check_id` (tables/0004_checks.sql): what cannot be seen cannot be told apart."""
 
 
-_RUN_ID = re.compile("([^@#]+)[@#].")
+_RUN_ID = re.compile("([^@#]+)[@#].", re.DOTALL)
 
 
 class InvalidIdError(TidemillError):

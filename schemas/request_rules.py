@@ -58,9 +58,7 @@ def owner_named(row: dict[str, Any]) -> Any:
         raise RefusedRequestError("it has both job_id and dag_id; it is for one of them")
     named = dag_id if job_id is None else job_id
     if named is None and isinstance(run_id, str):
-        named = owner_of_run(run_id)
-        if named is None:
-            raise RefusedRequestError(_no_run_id(run_id))
+        named = check_run_id(run_id)
     if named is None:
         raise RefusedRequestError("it has no job_id and no dag_id; they may be left out only where run_id is given")
     return named
@@ -80,6 +78,19 @@ def check_request(request: Request, payload_bytes: int) -> None:
     _check_kind(request)
     if request.run_id is not None:
         _check_run(request, request.run_id)
+
+
+def check_run_id(run_id: str) -> str:
+    """The owner that it names. What the table says of a run id (`tidemill.check_run_id`), whoever wrote it."""
+    if len(run_id) > MAX_RUN_ID_CHARACTERS:
+        raise RefusedRequestError(f"run_id has {len(run_id)} characters: at most {MAX_RUN_ID_CHARACTERS} are allowed")
+    owner = owner_of_run(run_id)
+    if owner is None:
+        raise RefusedRequestError(_no_run_id(run_id))
+    _, slash, node_id = run_id.partition("/")
+    if slash:
+        check_id("run_id", node_id)
+    return owner
 
 
 def check_instants(request: Request) -> None:
@@ -149,15 +160,11 @@ def _check_attempt(attempt: int) -> None:
 def _check_run(request: Request, run_id: str) -> None:
     """A run is handled by the owner of its job: one of another job cannot be meant."""
     owner, nominal_time = request.job_id, request.nominal_time
-    named = owner_of_run(run_id)
-    if named is None or len(run_id) > MAX_RUN_ID_CHARACTERS:
-        raise RefusedRequestError(_no_run_id(run_id))
+    named = check_run_id(run_id)
     if named != owner:
         column = "job_id" if request.dag_id is None else "dag_id"
         raise RefusedRequestError(f"{column} is {owner!r}: run {run_id!r} is one of {named!r}")
-    whole, slash, node_id = run_id.partition("/")
-    if slash:
-        check_id("run_id", node_id)
+    whole = dag_run_of(run_id)
     by_request = f"{owner}#"
     if whole.startswith(by_request):
         check_id("run_id", whole.removeprefix(by_request))
@@ -167,6 +174,6 @@ def _check_run(request: Request, run_id: str) -> None:
 
 def _no_run_id(run_id: str) -> str:
     return (
-        f"run_id is {run_id[:MAX_RUN_ID_CHARACTERS]!r}: a run id is <job_id>@<nominal time> or <job_id>#<request_id>, "
+        f"run_id is {run_id!r}: a run id is <job_id>@<nominal time> or <job_id>#<request_id>, "
         "of a DAG with its dag_id, of a node with /<node_id> behind it"
     )

@@ -2,13 +2,16 @@
 
 -- Control characters, and what else cannot be seen: blanks that are no space, joiners, marks of direction, private use.
 -- The same characters as in Python's `schemas.ids`.
+create function tidemill.is_id(value text) returns bool
+language sql immutable parallel safe
+return value <> '' and length(value) <= 200 and value !~ '[@#/~]'
+    and value !~ '[\u0001-\u001f\u007f-\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000]'
+    and value !~ '[\ue000-\uf8ff\ufeff\ufff9-\ufffb]';
+
 create function tidemill.check_id(column_name text, value text) returns void
 language plpgsql immutable as $$
 begin
-    if value is null or value = '' or length(value) > 200 or value ~ '[@#/~]'
-        or value ~ '[\u0001-\u001f\u007f-\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000]'
-        or value ~ '[\ue000-\uf8ff\ufeff\ufff9-\ufffb]'
-    then
+    if tidemill.is_id(value) is not true then
         perform tidemill.refuse(
             column_name, value,
             'an id has 1 to 200 characters, no control characters and none of @ # / ~');

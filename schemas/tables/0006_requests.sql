@@ -61,7 +61,27 @@ comment on column tidemill.requests.owner is 'Set by trigger: what places the re
 
 create function tidemill.owner_of_run(run_id text) returns text
 language sql immutable parallel safe
-return substring(run_id from '^([^@#]+)[@#]');
+return substring(run_id from '^([^@#]+)[@#].');
+
+-- The same in Python is `schemas.request_rules.check_run_id`.
+create function tidemill.check_run_id(run_id text) returns void
+language plpgsql immutable as $$
+begin
+    if length(run_id) > 700 then
+        perform tidemill.refuse('run_id', run_id, 'a run id has at most 700 characters');
+    elsif tidemill.owner_of_run(run_id) is null then
+        perform tidemill.refuse(
+            'run_id', run_id,
+            'a run id is <job_id>@<nominal time> or <job_id>#<request_id>, of a DAG with its dag_id, '
+            'of a node with /<node_id> behind it');
+    elsif strpos(run_id, '/') > 0 and not tidemill.is_id(substr(run_id, strpos(run_id, '/') + 1)) then
+        perform tidemill.refuse(
+            'run_id', run_id,
+            'behind the / of a run id comes the id of one node: 1 to 200 characters, no control characters and none '
+            'of @ # / ~');
+    end if;
+end
+$$;
 
 create function tidemill.check_request_kind(request tidemill.requests) returns void
 language plpgsql immutable as $$
@@ -88,11 +108,6 @@ begin
         perform tidemill.refuse(
             case when request.dag_id is null then 'job_id' else 'dag_id' end, request.owner,
             format('run %s is one of %s', request.run_id, tidemill.owner_of_run(request.run_id)));
-    elsif request.run_id is not null and tidemill.owner_of_run(request.run_id) is null then
-        perform tidemill.refuse(
-            'run_id', request.run_id,
-            'a run id is <job_id>@<nominal time> or <job_id>#<request_id>, of a DAG with its dag_id, '
-            'of a node with /<node_id> behind it');
     end if;
 end
 $$;
@@ -203,6 +218,9 @@ language plpgsql as $$
 begin
     perform tidemill.check_id('request_id', new.request_id);
     perform tidemill.check_word('kind', new.kind, '{run,cancel,terminate,rerun,mark,backfill}');
+    if new.run_id is not null then
+        perform tidemill.check_run_id(new.run_id);
+    end if;
     if new.job_id is not null and new.dag_id is not null then
         perform tidemill.refuse('dag_id', new.dag_id, 'job_id is ' || new.job_id || '; a request is for one of them');
     elsif new.dag_id is null then

@@ -232,6 +232,8 @@ REQUESTS = [
     ({"run_id": "d#r/a", "kind": "cancel", "mark_as": "skipped"}, "only kind mark has it"),
     ({"run_id": "d#r/x", "kind": "mark", "mark_as": "skipped"}, 'run_id is "d#r/x": DAG d has no node x'),
     ({"run_id": "d#s/a", "kind": "mark", "mark_as": "skipped"}, "there is no DAG run d#s"),
+    ({"run_id": "d#r/", "kind": "mark", "mark_as": "skipped"}, "behind the / of a run id comes the id of one node"),
+    ({"run_id": "d#r/a/b", "kind": "mark", "mark_as": "skipped"}, 'run_id is "d#r/a/b": behind the / of a run id'),
     ({"run_id": "d#r/a", "kind": "cancel", "downstream": True}, "only kind rerun has it"),
     ({"run_id": "j#r", "kind": "rerun", "downstream": True}, "j#r is no run of a DAG"),
 ]

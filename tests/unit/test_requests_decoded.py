@@ -108,6 +108,9 @@ def test_the_time_of_a_run_that_is_to_run_again_is_read_from_its_id() -> None:
             {"kind": "cancel", "run_id": "j"},
             "run_id is 'j': a run id is <job_id>@<nominal time> or <job_id>#<request_id>",
         ),
+        ({"kind": "cancel", "run_id": "j@"}, "run_id is 'j@': a run id is <job_id>@<nominal time>"),
+        ({"kind": "cancel", "run_id": "j@" + "x" * 699}, "run_id has 701 characters: at most 700 are allowed"),
+        ({"kind": "cancel", "run_id": "x" * 701, "job_id": None}, "run_id has 701 characters"),
         ({"kind": "cancel", "run_id": "j#a/b/c"}, "run_id 'b/c' contains '/'"),
         ({"kind": "cancel", "run_id": "j#a/"}, "run_id is empty"),
         ({"kind": "cancel", "payload": 1}, "payload: kind cancel has none"),
@@ -168,6 +171,21 @@ def test_a_column_too_deep_to_be_written_again_is_refused() -> None:
     row = {**LEAST, "__table": "requests", "owner": "j", "created_at": "2026-03-01T12:00:00Z"}
     with pytest.raises(UndecodableError, match="payload is nested deeper than 200 levels"):
         decode_captured(orjson.dumps({**row, "payload": orjson.dumps(nested(240)).decode()}))
+
+
+@pytest.mark.parametrize(
+    ("run_id", "sentence"),
+    [
+        ("j@" + "x" * 17_000_000, "run_id has 17000002 characters: at most 700 are allowed"),
+        ("j@", "run_id is 'j@': a run id is"),
+        ("j#r/a/b", "run_id 'a/b' contains '/'"),
+        ("k#r", "run_id 'k#r' is no run of 'j'"),
+    ],
+)
+def test_a_captured_request_about_what_is_no_run_of_its_job_is_refused(run_id: str, sentence: str) -> None:
+    row = {**LEAST, "__table": "requests", "owner": "j", "created_at": "2026-03-01T12:00:00Z", "kind": "cancel"}
+    with pytest.raises(UndecodableError, match=sentence):
+        decode_captured(orjson.dumps({**row, "run_id": run_id}))
 
 
 def test_the_public_schema_names_the_fields_that_are_taken() -> None:
