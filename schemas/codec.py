@@ -36,6 +36,14 @@ _AS_THEY_ARE = (datetime, orjson.Fragment)
 MAX_JSON_DEPTH = 200
 """Of what users hand in: orjson reads 1024 levels but writes no more than these and a few of our own around them."""
 _DEPTH_WRITTEN = 254
+_DEFINITION_LEVELS = {DefinitionKind.JOB: 1, DefinitionKind.DAG: 3}
+"""Of our own around a payload in a definition: the spec, and of a DAG its nodes and the node."""
+_RESULT_LEVELS = 3
+"""Around a result in the nodes that an order about a DAG run brings along: the nodes, the node and the result."""
+_LEAST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
+_MANY_DIGITS = re.compile(r"[0-9]{19}")
+_LONG_INTEGER = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(?<![0-9.eE+-])(-?[0-9]{19,})(?![0-9.eE])')
+"""A string, which is passed over, or an integer that may not fit into 64 bits."""
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 """As orjson writes it; not a backslash that is followed by such letters."""
 
@@ -95,6 +103,7 @@ def decode_request(data: bytes, appended_at: datetime) -> Request:
         _json_bytes("nodes", row.get("nodes"))
         request = completed(_convert(named, Request))
         check_request(request, _json_bytes("payload", request.payload))
+        _check_integers("payload", data.decode())
     except (InvalidIdError, RefusedRequestError) as error:
         raise UndecodableError(f"is refused: {error}") from error
     return _in_milliseconds(request)
@@ -142,6 +151,7 @@ def _object(data: bytes) -> dict[str, Any]:
 
 def _definition(row: dict[str, Any]) -> Definition:
     said = _convert({**row, "spec": _embedded(row, "spec")}, _DefinitionRow)
+    _check_writable(row, "spec", said.spec, _DEFINITION_LEVELS[said.kind])
     if not said.deleted and said.spec is None:
         raise UndecodableError(f"definition {said.owner!r} version {said.version} has no spec")
     return Definition(
@@ -171,7 +181,10 @@ def _spec(kind: DefinitionKind, plain: Any) -> JobSpec | DagSpec:
 
 def _request(row: dict[str, Any]) -> Request:
     job_id = row.get("job_id") if row.get("dag_id") is None else row["dag_id"]
-    embedded = {"payload": _embedded(row, "payload"), "nodes": _embedded(row, "nodes"), "backfill": _backfill(row)}
+    payload, nodes = _embedded(row, "payload"), _embedded(row, "nodes")
+    _check_writable(row, "payload", payload, own_levels=0)
+    _check_depth(row, "nodes", nodes, _RESULT_LEVELS)
+    embedded = {"payload": payload, "nodes": nodes, "backfill": _backfill(row)}
     request = _convert({**row, "job_id": job_id, **embedded}, Request)
     try:
         check_id("request_id", request.request_id)
@@ -201,17 +214,38 @@ def _embedded(row: dict[str, Any], column: str) -> Any:
     """Debezium hands a jsonb column on as a string."""
     text = row.get(column)
     try:
-        value = None if text is None else orjson.loads(text)
+        return None if text is None else orjson.loads(text)
     except (orjson.JSONDecodeError, TypeError) as error:
         raise UndecodableError(f"column {column} is not JSON: {error}") from error
-    if text and text.count("[") + text.count("{") > MAX_JSON_DEPTH:
-        _json_bytes(column, value)
-    return value
 
 
-def _json_bytes(name: str, value: Any) -> int:
+def _check_writable(row: dict[str, Any], column: str, value: Any, own_levels: int) -> None:
+    """What somebody wrote into a table: it goes on as it is (`tidemill.check_json` says the same), or not at all."""
+    _check_depth(row, column, value, own_levels)
+    _check_integers(column, row.get(column) or "")
+
+
+def _check_depth(row: dict[str, Any], column: str, value: Any, own_levels: int) -> None:
+    text = row.get(column) or ""
+    if text.count("[") + text.count("{") > MAX_JSON_DEPTH:
+        _json_bytes(column, value, own_levels)
+
+
+def _check_integers(name: str, json: str) -> None:
+    """An integer of more than 64 bits is a float to orjson: another number, and nobody is told."""
+    if not _MANY_DIGITS.search(json):
+        return
+    for found in _LONG_INTEGER.finditer(json):
+        if found[1] and not _LEAST_INTEGER <= int(found[1]) <= _LARGEST_INTEGER:
+            raise UndecodableError(
+                f"{name} contains {found[1]}: an integer has at most 64 bits ({_LEAST_INTEGER} to {_LARGEST_INTEGER}); "
+                "write it as a string"
+            )
+
+
+def _json_bytes(name: str, value: Any, own_levels: int = 0) -> int:
     """The size of `value`, written once so that it is known that it can be written wherever it goes from here."""
-    around = _DEPTH_WRITTEN - MAX_JSON_DEPTH
+    around = _DEPTH_WRITTEN - MAX_JSON_DEPTH - own_levels
     for _ in range(around):
         value = [value]
     try:

@@ -9,6 +9,7 @@ import msgspec
 import orjson
 
 from schemas.backfill import Backfill
+from schemas.codec import MAX_JSON_DEPTH
 from schemas.control import Kill
 from schemas.dag import DagSpec
 from schemas.dispatch import Dispatch
@@ -54,7 +55,8 @@ _PUBLIC = {
     "kind": "What is asked for.",
     "run_id": f"Which run, for the kinds that mean one: {_RUN}. Null with cancel and terminate: all open ones.",
     "run_at": "Of run: not before; null: now.",
-    "payload": f"Of run, rerun and mark: any JSON of at most {MAX_PAYLOAD_BYTES} bytes; null: the job's or node's own.",
+    "payload": f"Of run, rerun and mark: JSON of at most {MAX_PAYLOAD_BYTES} bytes and {MAX_JSON_DEPTH} levels, its "
+    "integers of 64 bits; null: the job's or node's own.",
     "nominal_time": "Of rerun and mark: that of the run; where the run id says it, it may be left out.",
     "attempt": "Of rerun: how many attempts the run has had.",
     "downstream": "Of rerun of a DAG run or node: with what depends on it, also where that succeeded.",

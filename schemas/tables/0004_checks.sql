@@ -71,8 +71,9 @@ $$;
 create function tidemill.check_instant(column_name text, value timestamptz) returns void
 language plpgsql immutable as $$
 begin
-    -- The bounds keep every instant within what every part of the pipeline can write down.
-    if value < '1970-01-01T00:00:00Z' or value >= '2200-01-01T00:00:00Z' then
+    -- The bounds keep every instant within what every part of the pipeline can write down, also once it is rounded up to
+    -- a millisecond.
+    if value < '1970-01-01T00:00:00Z' or value > '2199-12-31T23:59:59.999Z' then
         perform tidemill.refuse(column_name, value::text, 'it must be a time from 1970 to 2199');
     end if;
 end
@@ -140,6 +141,31 @@ begin
                 column_name, octet_length(value::text), kilobytes, kilobytes * 1024),
             schema = 'tidemill',
             column = column_name;
+    end if;
+end
+$$;
+
+-- JSON of any shape, as the programs that read it can: `schemas.codec` refuses the same, and what it refused after the row
+-- was taken would be lost. A number is as jsonb writes it, so that 1e20 is an integer.
+create function tidemill.check_json(column_name text, value jsonb, kilobytes int) returns void
+language plpgsql immutable as $$
+declare
+    number numeric;
+begin
+    perform tidemill.check_size(column_name, value, kilobytes);
+    if jsonb_path_exists(value, 'strict $.**{200} ? (@.type() == "array" || @.type() == "object")') then
+        perform tidemill.refuse(column_name, value::text, 'JSON is nested at most 200 levels deep');
+    end if;
+    select each::numeric into number
+    from jsonb_path_query(
+        value, 'strict $.** ? (@.type() == "number" && (@ < -9223372036854775808 || @ > 18446744073709551615))') as each
+    where scale(each::numeric) = 0 or abs(each::numeric) > 1.7976931348623157e308
+    limit 1;
+    if found then
+        perform tidemill.refuse(
+            column_name, number::text,
+            'an integer has at most 64 bits (-9223372036854775808 to 18446744073709551615) and any number at most '
+            '1.7976931348623157e308; write it as a string');
     end if;
 end
 $$;

@@ -222,7 +222,7 @@ begin
     perform tidemill.check_sha256('sha256', process.sha256);
     perform tidemill.check_args('args', process.args);
     perform tidemill.check_env('env', process.env);
-    perform tidemill.check_size('payload', process.payload, 256);
+    perform tidemill.check_json('payload', process.payload, 256);
     if process.timeout is not null then
         perform tidemill.check_duration('timeout', process.timeout, '1 ms');
     end if;

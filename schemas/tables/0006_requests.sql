@@ -230,7 +230,7 @@ begin
     -- The job or DAG need not exist yet: a request waits for its definition, for a while.
     perform tidemill.check_id(case when new.dag_id is null then 'job_id' else 'dag_id' end, new.owner);
     perform tidemill.check_instant('run_at', new.run_at);
-    perform tidemill.check_size('payload', new.payload, 256);
+    perform tidemill.check_json('payload', new.payload, 256);
     perform tidemill.check_word('mark_as', coalesce(new.mark_as, 'skipped'), '{succeeded,skipped}');
     if length(new.note) > 1000 then
         perform tidemill.refuse('note', new.note, 'a note has at most 1000 characters');

@@ -72,6 +72,8 @@ def test_a_node_that_is_wrong_by_itself_is_refused_at_once(tables, nodes, senten
     [
         ("trigger_rule = 'some'", 'trigger_rule is "some": allowed are all_success, all_failed, all_done, one_success'),
         ("\"binary\" = 'x'", 'binary is "x": it must be s3://bucket/key'),
+        ("payload = (repeat('[', 201) || repeat(']', 201))::jsonb", "JSON is nested at most 200 levels deep"),
+        ("payload = '[1e400]'", "an integer has at most 64 bits"),
         ("max_attempts = 0", 'max_attempts is "0": allowed are numbers from 1 to 1000'),
         ("dag_id = 'a/b'", 'dag_id is "a/b"'),
         ("depends_on = '{{b},{c}}'", "it must be a list of node ids"),

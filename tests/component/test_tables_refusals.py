@@ -12,6 +12,14 @@ from psycopg import sql
 GOOD = {"job_id": "nightly", "binary": "s3://tidemill/examples/hello.sh"}
 BIG = "x" * 40_000
 
+
+def nested(levels):
+    value = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 JOBS = [
     ({"job_id": ""}, 'job_id is ""'),
     ({"job_id": None}, "job_id is null"),
@@ -51,6 +59,8 @@ JOBS = [
     ({"env": {"": "x"}}, "the name of a variable"),
     ({"env": {"TIDEMILL_RUN_ID": "x"}}, "does not begin with TIDEMILL_"),
     ({"payload": "x" * 262_144}, "payload has 262146 bytes as JSON: at most 256 KB"),
+    ({"payload": nested(201)}, "(403 characters): JSON is nested at most 200 levels deep"),
+    ({"payload": {"a": [2**64]}}, 'payload is "18446744073709551616": an integer has at most 64 bits'),
     ({"timeout": "0 s"}, 'timeout is "00:00:00": it must be positive'),
     ({"timeout": "-1 s"}, 'timeout is "-00:00:01": it must be positive'),
     ({"timeout": "1 month"}, 'timeout is "1 mon": a month or a year has no fixed length'),
@@ -119,7 +129,10 @@ REQUESTS = [
     ({"kind": "cancel", "run_id": "nightly#r0/a/b"}, 'run_id is "nightly#r0/a/b": behind the / of a run id comes the'),
     ({"kind": "cancel", "note": "x" * 1001}, "a note has at most 1000 characters"),
     ({"run_at": "infinity"}, 'run_at is "infinity": it must be a time from 1970 to 2199'),
+    ({"run_at": "2199-12-31 23:59:59.9995+00"}, "it must be a time from 1970 to 2199"),
     ({"payload": "x" * 262_144}, "payload has 262146 bytes as JSON: at most 256 KB"),
+    ({"payload": nested(201)}, "(403 characters): JSON is nested at most 200 levels deep"),
+    ({"payload": [10**400]}, "(401 characters): an integer has at most 64 bits"),
 ]
 
 

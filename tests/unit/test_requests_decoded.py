@@ -94,6 +94,8 @@ def test_the_time_of_a_run_that_is_to_run_again_is_read_from_its_id() -> None:
         ({"owner": "j"}, "has a field 'owner'"),
         ({"payload": "x" * 262_144}, "payload has 262146 bytes as JSON: at most 256 KB (262144 bytes) are allowed"),
         ({"payload": nested(MAX_JSON_DEPTH + 1)}, "payload is nested deeper than 200 levels"),
+        ({"payload": [2**64 - 1, -(2**63), 1e20, f"{2**64}"], "attempt": -1}, "attempt is -1"),
+        ({"run_at": "2199-12-31T23:59:59.9995Z"}, "a time from 1970 to 2199"),
         ({"attempt": -1}, "attempt is -1: allowed are numbers from 0 to"),
         ({"note": "x" * 1_001}, "a note has at most 1000 characters"),
         ({"job_id": None}, "has no job_id and no dag_id; they may be left out only where run_id is given"),
@@ -155,6 +157,10 @@ def test_a_bad_request_is_refused_with_what_is_wrong_and_what_is_allowed(fields:
         (b'{"job_id": "j"}', "is refused: it has no request_id, which says that"),
         (b" " * (MAX_REQUEST_BYTES + 1), "has 1000001 bytes; at most 1000000 are allowed"),
         (b'{"request_id": "r", "job_id": "j", "payload": NaN}', "is not JSON"),
+        (
+            b'{"request_id": "r", "job_id": "j", "payload": [18446744073709551616]}',
+            "payload contains 18446744073709551616: an integer has at most 64 bits",
+        ),
     ],
 )
 def test_what_is_no_request_at_all_is_refused(value: bytes, sentence: str) -> None:
@@ -171,6 +177,14 @@ def test_a_column_too_deep_to_be_written_again_is_refused() -> None:
     row = {**LEAST, "__table": "requests", "owner": "j", "created_at": "2026-03-01T12:00:00Z"}
     with pytest.raises(UndecodableError, match="payload is nested deeper than 200 levels"):
         decode_captured(orjson.dumps({**row, "payload": orjson.dumps(nested(240)).decode()}))
+
+
+def test_the_deepest_result_of_a_node_comes_along_with_a_captured_request() -> None:
+    end = {"state": "succeeded", "attempt": 1, "result": {"bytes": 9, "value": nested(MAX_JSON_DEPTH)}}
+    row = {**LEAST, "__table": "requests", "owner": "j", "created_at": "2026-03-01T12:00:00Z", "kind": "rerun"}
+    request = decode_captured(orjson.dumps({**row, "run_id": "j#r", "nodes": orjson.dumps({"a": end}).decode()}))
+    assert isinstance(request, Request)
+    encode(request)
 
 
 @pytest.mark.parametrize(
