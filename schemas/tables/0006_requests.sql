@@ -213,6 +213,20 @@ begin
 end
 $$;
 
+-- What depends on what is there at this moment: whether the request can be carried out, and what its owner does not know.
+create function tidemill.complete_request(request tidemill.requests) returns tidemill.requests
+language plpgsql stable as $$
+begin
+    perform tidemill.check_request_owner(request);
+    if request.kind = 'rerun' then
+        request := tidemill.complete_rerun(request);
+    elsif request.kind = 'mark' then
+        request := tidemill.complete_node_order(request);
+    end if;
+    return tidemill.complete_backfill(request);
+end
+$$;
+
 create function tidemill.request_before_insert() returns trigger
 language plpgsql as $$
 begin
@@ -236,17 +250,15 @@ begin
         perform tidemill.refuse('note', new.note, 'a note has at most 1000 characters');
     end if;
     perform tidemill.check_request_kind(new);
-    perform tidemill.check_request_owner(new);
     new.nominal_time := null;
     new.attempt := 0;
     new.nodes := null;
     new.seen_version := 0;
-    if new.kind = 'rerun' then
-        new := tidemill.complete_rerun(new);
-    elsif new.kind = 'mark' then
-        new := tidemill.complete_node_order(new);
+    new.ran := null;
+    -- One that comes again was accepted, whatever has become of its run since: the primary key decides.
+    if not exists (select from tidemill.requests as known where known.request_id = new.request_id) then
+        new := tidemill.complete_request(new);
     end if;
-    new := tidemill.complete_backfill(new);
     new.run_at := tidemill.whole_milliseconds(new.run_at);
     -- A request from the future would move the horizon below which the streams refuse requests (protocol I5).
     new.created_at := least(new.created_at, clock_timestamp());

@@ -294,6 +294,18 @@ def test_an_order_about_nodes_says_what_became_of_them_once_their_dag_run_has_en
     assert found == ("d", "2026-03-01", nodes, seen, payload)
 
 
+def test_a_mark_that_was_accepted_is_no_error_when_it_comes_again_after_history_has_forgotten_its_run(tables):
+    put(tables, {"a": [], "b": ["a"], "c": ["b"]})
+    tables.execute("select tidemill.ensure_partitions('{2026-03-01}')")
+    tables.execute("insert into tidemill.requests (request_id, dag_id, payload) values ('r', 'd', '[7]')")
+    tables.execute(RUNS, ["failed"])
+    mark = """insert into tidemill.requests (request_id, kind, run_id, mark_as) values ('o', 'mark', 'd#r/b', 'skipped')
+              on conflict do nothing"""
+    assert tables.execute(mark).rowcount == 1
+    tables.execute("drop table tidemill.runs_20260301")
+    assert tables.execute(mark).rowcount == 0
+
+
 def test_what_history_no_longer_knows_of_a_dag_run_is_not_run_again_unasked(tables):
     put(tables, {"a": [], "b": ["a"], "c": ["b"]})
     tables.execute("select tidemill.ensure_partitions('{2026-03-01}')")

@@ -192,6 +192,24 @@ def test_a_run_that_has_ended_can_be_asked_to_run_again(tables, ended_run):
     assert found == ("nightly", "nightly", True, 2, {"day": 1})
 
 
+def test_a_rerun_that_was_accepted_is_no_error_when_it_comes_again_after_its_run_has_gone_on(tables, ended_run):
+    again = "insert into tidemill.requests (request_id, kind, run_id) values ('again', 'rerun', %s)"
+    tables.execute(again, [ended_run])
+    tables.execute("update tidemill.runs set state = 'running', attempt = 3 where run_id = %s", [ended_run])
+    assert tables.execute(again + " on conflict do nothing", [ended_run]).rowcount == 0
+    with pytest.raises(psycopg.errors.UniqueViolation), tables.transaction():
+        tables.execute(again, [ended_run])
+    with refused("it is running; only what has ended can run again"):
+        tables.execute(again.replace("'again'", "'another'"), [ended_run])
+
+
+def test_a_request_that_was_accepted_is_no_error_when_it_comes_again_after_its_job_has_become_a_dag(tables):
+    ask = "insert into tidemill.requests (request_id, job_id) values ('r', 'nightly') on conflict do nothing"
+    assert tables.execute(ask).rowcount == 1
+    insert(tables, "dags", {"dag_id": "nightly"})
+    assert tables.execute(ask).rowcount == 0
+
+
 def test_a_run_whose_request_is_gone_needs_its_payload_to_run_again(tables, ended_run):
     tables.execute("update tidemill.runs set request_id = 'pruned' where run_id = %s", [ended_run])
     with refused("request pruned is no row any more, or came by topic: give its payload"), tables.transaction():
