@@ -18,21 +18,17 @@ PIECE_BYTES = 16 * 1024 * 1024
 ROWS_AT_ONCE = 1000
 
 
-def archive_day(postgres: psycopg.Connection, store: Objects, prefix: str, day: date, *, keep_failures: bool) -> str:
-    """All rows that go with a day, as of one moment; the day's mark at that moment, for `prune_day`.
+def archive_day(postgres: psycopg.Connection, store: Objects, prefix: str, day: date, *, keep_failures: bool) -> None:
+    """All rows that go with a day, as of one moment.
 
     An object's name is made of its content: what is archived again is the same object, and nothing is ever replaced.
     Raises `ObjectsError`, also for what came back otherwise.
     """
     with postgres.transaction():
         postgres.execute("set transaction isolation level repeatable read, read only")
-        row = postgres.execute(sql("day_mark"), {"day": day}).fetchone()
-        assert row is not None, "an aggregate has a row"
         for table in TABLES:
             for piece in pieces(_lines(postgres, table, day, keep_failures=keep_failures)):
                 _store(store, f"{prefix}{table}/{day}/{hashlib.sha256(piece).hexdigest()[:32]}.jsonl.gz", piece)
-    mark: str = row[0]
-    return mark
 
 
 def pieces(lines: Iterable[str], most_bytes: int = PIECE_BYTES) -> Iterator[bytes]:

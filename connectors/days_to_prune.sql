@@ -1,1 +1,1 @@
-select day, keep_failures from tidemill.days_to_prune(%(history_ttl)s, %(failed_history_ttl)s)
+select * from tidemill.days_to_prune(%(history_ttl)s, %(failed_history_ttl)s)

@@ -100,10 +100,10 @@ class Round:
         limits = {"history_ttl": ttls.history, "failed_history_ttl": ttls.failed_history}
         days: list[str] = []
         left: list[str] = []
-        for day, keep_failures in self._postgres.execute(sql("days_to_prune"), limits).fetchall():
+        for day, keep_failures, mark, reason in self._postgres.execute(sql("days_to_prune"), limits).fetchall():
             if stop.requested:
                 break
-            refusal = self._prune_day(day, keep_failures=keep_failures)
+            refusal = reason or self._prune_day(day, mark, keep_failures=keep_failures)
             days += [] if refusal else [str(day)]
             left += [refusal] if refusal else []
         return Pruned(
@@ -117,12 +117,10 @@ class Round:
             left=left,
         )
 
-    def _prune_day(self, day: date, *, keep_failures: bool) -> str | None:
-        """Archived first, if asked; None when it is done, else why it was not."""
-        mark = None
+    def _prune_day(self, day: date, mark: str, *, keep_failures: bool) -> str | None:
+        """Archived first, if asked; None when it is done, else why it was not: it is no longer what `mark` says."""
         if self._settings.archive is Archive.JSONL:
-            prefix = self._settings.archive_prefix
-            mark = archive_day(self._postgres, self._store, prefix, day, keep_failures=keep_failures)
+            archive_day(self._postgres, self._store, self._settings.archive_prefix, day, keep_failures=keep_failures)
         refusal: str | None = self._value("prune_day", {"day": day, "keep_failures": keep_failures, "mark": mark})
         return refusal
 

@@ -34,28 +34,6 @@ language sql stable as $$
             and tidemill.is_failure(dag_run.state))))
 $$;
 
--- The days whose time is over: to be reduced to their failures, or (keep_failures is false) to be dropped. A day is as
--- old as the youngest that happened on it, for a backfill runs what was due long ago; one with an open run stays.
-create function tidemill.days_to_prune(history_ttl interval, failed_history_ttl interval)
-returns table (day date, keep_failures bool)
-language sql volatile as $$
-    select each.day, found.last_at > clock_timestamp() - failed_history_ttl
-    from (select distinct day from tidemill.day_partitions()) as each
-    cross join lateral (
-        select
-            greatest(tidemill.begin_of(each.day + 1), max(greatest(finished_at, queued_at))) as last_at,
-            coalesce(bool_or(tidemill.is_open(state)), false) as is_open,
-            coalesce(bool_or(tidemill.goes(run, true)), false) as has_others
-        from tidemill.runs as run
-        where nominal_time >= tidemill.begin_of(each.day) and nominal_time < tidemill.begin_of(each.day + 1)
-    ) as found
-    where tidemill.begin_of(each.day + 1) <= clock_timestamp() - history_ttl
-        and found.last_at <= clock_timestamp() - history_ttl
-        and not found.is_open
-        and (found.has_others or found.last_at <= clock_timestamp() - failed_history_ttl)
-    order by each.day
-$$;
-
 -- Changes with every change of what is kept of a day: a run is only ever written with a higher version.
 create function tidemill.day_mark(day date) returns text
 language sql stable as $$
@@ -66,22 +44,66 @@ language sql stable as $$
     where nominal_time >= tidemill.begin_of(day) and nominal_time < tidemill.begin_of(day + 1)
 $$;
 
--- Null once it is done; else a sentence on why the day stays for now. `mark` is what the day was when it was archived:
--- what was written since is not in the archive.
-create function tidemill.prune_day(day date, keep_failures bool, mark text default null) returns text
+-- The sentence on a day that cannot go because a run of it is open; null: none is.
+create function tidemill.open_on(day date) returns text
+language sql stable as $$
+    select format('%s stays as a whole: run %s', day, min((run_id || ' is ' || state) collate "C"))
+        || case when count(*) > 1 then format(', and %s more of that day %s open',
+            count(*) - 1, case count(*) when 2 then 'is' else 'are' end) else '' end
+    from tidemill.runs
+    where nominal_time >= tidemill.begin_of(day) and nominal_time < tidemill.begin_of(day + 1)
+        and tidemill.is_open(state)
+    having count(*) > 0
+$$;
+
+-- The days whose time is over: to be reduced to their failures, or (keep_failures is false) to be dropped, or the reason why
+-- that cannot be. A day is as old as the youngest that happened on it, for a backfill runs what was due long ago. `mark` is
+-- for `prune_day`: all of it is as of one moment.
+create function tidemill.days_to_prune(history_ttl interval, failed_history_ttl interval)
+returns table (day date, keep_failures bool, mark text, reason text)
+language sql volatile as $$
+    select
+        each.day, found.last_at > clock_timestamp() - failed_history_ttl,
+        tidemill.day_mark(each.day), tidemill.open_on(each.day)
+    from (select distinct day from tidemill.day_partitions()) as each
+    cross join lateral (
+        select
+            greatest(tidemill.begin_of(each.day + 1), max(greatest(finished_at, queued_at))) as last_at,
+            coalesce(bool_or(tidemill.goes(run, true)), false) as has_others
+        from tidemill.runs as run
+        where nominal_time >= tidemill.begin_of(each.day) and nominal_time < tidemill.begin_of(each.day + 1)
+    ) as found
+    where tidemill.begin_of(each.day + 1) <= clock_timestamp() - history_ttl
+        and found.last_at <= clock_timestamp() - history_ttl
+        and (found.has_others or found.last_at <= clock_timestamp() - failed_history_ttl)
+    order by each.day
+$$;
+
+-- Null once it is done; else a sentence on why the day stays for now. `mark` is what the day was when it was found due: what
+-- was written since may be young, and is in no archive.
+create function tidemill.prune_day(day date, keep_failures bool, mark text) returns text
 language plpgsql set lock_timeout = '3s' as $$
 declare
     children text[] := array(
         select known.child from tidemill.day_partitions() as known
         where known.day = prune_day.day order by array_position(tidemill.daily_tables(), known.parent));
     child text;
+    is_open text;
 begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        -- What was committed before the locks were there is seen by no other.
+        return format('%s is only dropped in a transaction of isolation level read committed', day);
+    end if;
     foreach child in array children loop
         -- Writers wait, readers do not yet.
         execute format('lock table tidemill.%I in share row exclusive mode', child);
     end loop;
-    if mark <> tidemill.day_mark(day) then
-        return format('%s was written to while it was archived', day);
+    is_open := tidemill.open_on(day);
+    if is_open is not null then
+        return is_open;
+    end if;
+    if mark is distinct from tidemill.day_mark(day) then
+        return format('%s was written to after it was found due', day);
     end if;
     if tidemill.has_logs(day, keep_failures) then
         return format('%s still has logs in S3', day);

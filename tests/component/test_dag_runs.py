@@ -101,5 +101,6 @@ def test_a_day_that_is_reduced_to_its_failures_keeps_dag_runs_that_failed(databa
     put(database, {"a": [], "b": ["a"]})
     settle(database)
     day = epoch(FAILED, a=SUCCEEDED, b=FAILED)
-    assert database.execute("select tidemill.prune_day(%s, true) as why", (day,)).fetchone() == {"why": None}
+    prune = "select tidemill.prune_day(%(day)s, true, tidemill.day_mark(%(day)s)) as why"
+    assert database.execute(prune, {"day": day}).fetchone() == {"why": None}
     assert seen(database) == {"a": "not kept", "b": "failed"}

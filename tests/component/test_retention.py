@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -20,6 +21,7 @@ from schemas.log_chunks import chunk_key
 from schemas.result import result_key
 from schemas.words import RunState
 from tests.servers import running_s3
+from tests.waiting import eventually
 from tidemill.place import connect
 from tidemill.retention import Retention, retention
 
@@ -87,6 +89,17 @@ def add(postgres, place, store):
     return make
 
 
+def due(postgres, history="30 d", failed_history="90 d"):
+    """Each day whose time is over, with what to say to `prune_day`, and why it cannot go."""
+    found = postgres.execute("select * from tidemill.days_to_prune(%s, %s)", (history, failed_history))
+    return {day: (keep_failures, mark, reason) for day, keep_failures, mark, reason in found}
+
+
+def pruned(postgres, day, keep_failures, mark):
+    """Why it was not; None: it was."""
+    return postgres.execute("select tidemill.prune_day(%s, %s, %s)", (day, keep_failures, mark)).fetchone()[0]
+
+
 def names(postgres, table="runs"):
     return {row[0] for row in postgres.execute(f"select run_id from tidemill.{table}")}
 
@@ -124,12 +137,53 @@ def test_a_day_is_first_reduced_to_its_failures_and_then_dropped(place, postgres
     assert names(postgres) == kept
 
 
-def test_what_is_open_or_ran_only_lately_keeps_its_day(place, postgres, add):
+def test_what_is_open_keeps_its_day_and_is_said_and_what_ran_only_lately_keeps_it_too(place, postgres, add):
     add(VERY_OLD, "open", "retry_wait")
+    add(VERY_OLD, "open-too", "queued")
     add(VERY_OLD, "beside-it")
     add(OLD, "backfilled", at=datetime.now(UTC) - timedelta(days=1))  # noqa: TID251 - as above
-    assert prune(place, WITHOUT_ARCHIVE, Stop()).days == []
-    assert names(postgres) == {"open", "beside-it", "backfilled"}
+    done = prune(place, WITHOUT_ARCHIVE, Stop())
+    said = f"{VERY_OLD} stays as a whole: run open is retry_wait, and 1 more of that day is open"
+    assert (done.days, done.left) == ([], [said])
+    assert names(postgres) == {"open", "open-too", "beside-it", "backfilled"}
+    with connect(place.postgres_dsn) as asking:
+        assert retention(asking).failure == said
+
+
+@pytest.mark.parametrize(("state", "is_said"), [("running", "run first is running"), ("failed", "was written to")])
+def test_a_run_that_was_opened_or_has_ended_since_its_day_was_found_due_keeps_it(postgres, add, state, is_said):
+    add(VERY_OLD, "first")
+    keep_failures, mark, _ = due(postgres)[VERY_OLD]
+    postgres.execute("update tidemill.runs set state = %s, finished_at = now(), version = 8", [state])
+    assert is_said in pruned(postgres, VERY_OLD, keep_failures, mark)
+    assert names(postgres) == {"first"}
+
+
+def test_a_run_is_opened_while_its_day_is_about_to_be_dropped(postgres, tables_dsn, add):
+    add(VERY_OLD, "first")
+    keep_failures, mark, _ = due(postgres)[VERY_OLD]
+    with psycopg.connect(tables_dsn) as sink, ThreadPoolExecutor(1) as pool:
+        sink.execute("update tidemill.runs set state = 'queued', version = 8")
+        said = pool.submit(pruned, postgres, VERY_OLD, keep_failures, mark)
+        eventually(lambda: waiting(sink, postgres.info.backend_pid))
+        sink.commit()
+        assert "run first is queued" in said.result()
+    assert names(postgres) == {"first"}
+
+
+def waiting(connection, pid):
+    """Whether it waits for a lock of somebody."""
+    return connection.execute("select cardinality(pg_blocking_pids(%s)) > 0", (pid,)).fetchone()[0]
+
+
+def test_a_day_is_not_dropped_by_who_cannot_see_what_was_written_to_it_since(postgres, add):
+    add(VERY_OLD, "first")
+    with postgres.transaction():
+        postgres.execute("set transaction isolation level repeatable read")
+        assert "is only dropped in a transaction of isolation level read committed" in pruned(
+            postgres, VERY_OLD, *due(postgres)[VERY_OLD][:2]
+        )
+    assert names(postgres) == {"first"}
 
 
 def test_nodes_go_no_later_than_their_dag_run_with_their_logs_before_them(place, postgres, store, add):
@@ -208,10 +262,10 @@ def test_exactly_what_goes_is_archived_and_archived_again_it_is_the_same(place, 
 
 def test_what_was_written_after_it_was_archived_stays(place, postgres, store, add):
     add(OLD, "first")
-    mark = archive_day(postgres, store, "archive/", OLD, keep_failures=True)
+    _, mark, _ = due(postgres)[OLD]
+    archive_day(postgres, store, "archive/", OLD, keep_failures=True)
     add(OLD, "second")
-    (refusal,) = postgres.execute("select tidemill.prune_day(%s, true, %s)", (OLD, mark)).fetchone()
-    assert "was written to while it was archived" in refusal
+    assert "was written to after it was found due" in pruned(postgres, OLD, keep_failures=True, mark=mark)
     assert names(postgres) == {"first", "second"}
 
 
@@ -237,8 +291,8 @@ def test_without_s3_the_rest_is_done_nothing_is_lost_and_the_reason_is_noted(pla
 
 def test_a_day_with_logs_is_never_dropped(postgres, add):
     add(OLD, "with-a-log", logs=1)
-    (refusal,) = postgres.execute("select tidemill.prune_day(%s, false)", (OLD,)).fetchone()
-    assert "still has logs" in refusal
+    _, mark, _ = due(postgres)[OLD]
+    assert "still has logs" in pruned(postgres, OLD, keep_failures=False, mark=mark)
 
 
 def test_one_sink_at_a_time_and_readers_come_first(place, postgres, tables_dsn, add):

@@ -1,1 +1,0 @@
-select tidemill.day_mark(%(day)s)
