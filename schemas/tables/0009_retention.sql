@@ -164,6 +164,34 @@ begin
 end
 $$;
 
+-- By hand, what the sinks do by themselves after the times to live; nothing is archived. It is one transaction, for which
+-- readers wait from the first day that goes.
+create function tidemill.prune(older_than interval) returns table (day date, reason text)
+language plpgsql as $$
+declare
+    due record;
+begin
+    if older_than is null or older_than < interval '0' then
+        perform tidemill.refuse(
+            'older_than', older_than::text, 'it must be a duration such as 90 days, and not negative');
+    end if;
+    -- `connectors.retention.LOCK_KEY`.
+    if not pg_try_advisory_xact_lock(1910374946) then
+        raise exception using
+            errcode = 'lock_not_available',
+            message = 'a sink applies the times to live at this moment; try again when it is done';
+    end if;
+    for due in select * from tidemill.days_to_prune(older_than, older_than) loop
+        day := due.day;
+        reason := coalesce(due.reason, tidemill.prune_day(due.day, due.keep_failures, due.mark));
+        return next;
+    end loop;
+end
+$$;
+
+comment on function tidemill.prune is
+    'Drops history that is older than so much, failures too, by whole days; returns each day, and why it stays, if it does.';
+
 create table tidemill.retention (
     id int not null primary key default 1 check (id = 1),
     began_at timestamptz not null,

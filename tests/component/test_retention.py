@@ -186,6 +186,32 @@ def test_a_day_is_not_dropped_by_who_cannot_see_what_was_written_to_it_since(pos
     assert names(postgres) == {"first"}
 
 
+def test_by_hand_what_is_old_enough_goes_by_the_same_rules(postgres, tables_dsn, add):
+    add(YOUNG, "young")
+    add(OLD, "old", "failed")
+    add(OLD - timedelta(days=1), "old-too")
+    add(VERY_OLD, "open", "running")
+    add(VERY_OLD + timedelta(days=1), "with-a-log", logs=1)
+    by_hand = "select day, reason from tidemill.prune(%s) order by day"
+    found = postgres.execute(by_hand, ("35 days",)).fetchall()
+    assert found == [
+        (VERY_OLD, f"{VERY_OLD} stays as a whole: run open is running"),
+        (VERY_OLD + timedelta(days=1), f"{VERY_OLD + timedelta(days=1)} still has logs in S3"),
+        (OLD - timedelta(days=1), None),
+        (OLD, None),
+    ]
+    assert names(postgres) == {"young", "open", "with-a-log"}
+    for duration in ("-1 day", None):
+        with pytest.raises(
+            psycopg.errors.CheckViolation, match=r"older_than is .*: it must be a duration such as 90 d"
+        ):
+            postgres.execute(by_hand, (duration,))
+    with psycopg.connect(tables_dsn) as sink:
+        sink.execute("select pg_advisory_lock(%s)", (LOCK_KEY,))
+        with pytest.raises(psycopg.errors.LockNotAvailable, match="a sink applies the times to live"):
+            postgres.execute(by_hand, ("0",))
+
+
 def test_nodes_go_no_later_than_their_dag_run_with_their_logs_before_them(place, postgres, store, add):
     for whole, state in (("d#cancelled", "cancelled"), ("d#failed", "failed")):
         add(OLD, whole, state)
