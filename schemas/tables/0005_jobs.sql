@@ -94,9 +94,11 @@ comment on table tidemill.definitions is
     'Every version of every definition, appended by trigger: what Debezium captures, and the history.';
 
 -- The order of an owner's versions must be the order in which its changes commit (protocol I2). An update or a deletion
--- holds the lock of the job's row when it takes its version; an insert has no row to lock, and could otherwise take its
--- version before that of a deletion that commits first. So inserts and deletions pass through a row here, which stays.
--- Jobs and DAGs share it, because they share one name space: what places a record is an owner's id alone.
+-- holds the lock of the job's row when it takes its version. An insert has no row to lock, and takes its version before it
+-- waits for a deletion that commits first; so inserts and deletions pass through a row here, which stays, and an insert that
+-- finds a later version there takes another one. All do so when they have the job's own row: two that took both in different
+-- orders would wait for each other. Jobs and DAGs share it, because they share one name space: what places a record is an
+-- owner's id alone.
 create table tidemill.owners (
     owner text not null primary key,
     version bigint not null
@@ -105,12 +107,14 @@ create table tidemill.owners (
 -- One sequence for all, without a cache: a session's cached numbers would be older than those taken after them.
 create sequence tidemill.definition_version as bigint cache 1;
 
-create function tidemill.locked_version(of_owner text) returns bigint
+-- `taken` is a version from before; without one, or if it is too old by now, a new one.
+create function tidemill.locked_version(of_owner text, taken bigint default null) returns bigint
 language sql volatile as $$
     insert into tidemill.owners as known (owner, version)
-    values (of_owner, nextval('tidemill.definition_version'))
-    -- Not excluded.version: that number was taken before the wait for the lock.
-    on conflict (owner) do update set version = nextval('tidemill.definition_version')
+    values (of_owner, coalesce(taken, nextval('tidemill.definition_version')))
+    -- Not excluded.version: that number may have been taken before the wait for the lock.
+    on conflict (owner) do update set version =
+        case when taken > known.version then taken else nextval('tidemill.definition_version') end
     returning version
 $$;
 
@@ -289,6 +293,9 @@ $$;
 create function tidemill.job_before_change() returns trigger
 language plpgsql as $$
 begin
+    if current_setting('tidemill.numbering', true) = 'on' then
+        return new;
+    end if;
     new := tidemill.normal_job(new);
     perform tidemill.check_job(new);
     if tg_op = 'UPDATE' and tidemill.job_spec(new) is not distinct from tidemill.job_spec(old) then
@@ -296,16 +303,31 @@ begin
         new.updated_at := old.updated_at;
         return new;
     end if;
-    if tg_op = 'UPDATE' and new.job_id = old.job_id then
-        new.version := nextval('tidemill.definition_version');
-    else
-        new.version := tidemill.locked_version(new.job_id);
-        if exists (select from tidemill.dags where dag_id = new.job_id) then
-            perform tidemill.refuse('job_id', new.job_id, 'a DAG has this id; jobs and DAGs share one name space');
-        end if;
-    end if;
+    new.version := nextval('tidemill.definition_version');
     new.updated_at := clock_timestamp();
     return new;
+end
+$$;
+
+create function tidemill.renumber_job(job tidemill.jobs) returns void
+language sql volatile set tidemill.numbering = 'on' as $$
+    update tidemill.jobs set version = job.version where job_id = job.job_id
+$$;
+
+-- A job that has just got its id, with the version that it keeps.
+create function tidemill.numbered_job(job tidemill.jobs) returns tidemill.jobs
+language plpgsql volatile as $$
+declare
+    taken bigint := job.version;
+begin
+    job.version := tidemill.locked_version(job.job_id, taken);
+    if exists (select from tidemill.dags where dag_id = job.job_id) then
+        perform tidemill.refuse('job_id', job.job_id, 'a DAG has this id; jobs and DAGs share one name space');
+    end if;
+    if job.version <> taken then
+        perform tidemill.renumber_job(job);
+    end if;
+    return job;
 end
 $$;
 
@@ -315,9 +337,15 @@ $$;
 create function tidemill.job_after_change() returns trigger
 language plpgsql as $$
 begin
+    if current_setting('tidemill.numbering', true) = 'on' then
+        return null;
+    end if;
     if tg_op = 'DELETE' or (tg_op = 'UPDATE' and new.job_id <> old.job_id) then
         insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
         values (old.job_id, 'job', tidemill.locked_version(old.job_id), clock_timestamp(), true, null);
+    end if;
+    if tg_op = 'INSERT' or (tg_op = 'UPDATE' and new.job_id <> old.job_id) then
+        new := tidemill.numbered_job(new);
     end if;
     if tg_op = 'INSERT' or (tg_op = 'UPDATE' and new.version <> old.version) then
         insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
@@ -366,6 +394,7 @@ language plpgsql set tidemill.pruning = 'on' as $$
 declare
     oldest_kept timestamptz := tidemill.captured_until() - older_than;
     pruned bigint;
+    unused text;
 begin
     delete from tidemill.definitions as old
     where (
@@ -376,10 +405,16 @@ begin
             and newer.valid_from < oldest_kept
     );
     get diagnostics pruned = row_count;
-    delete from tidemill.owners as known
-    where not exists (
-        select from tidemill.definitions as each where each.owner = known.owner
-    );
+    -- Asked again under the lock: who held it may have appended a version.
+    for unused in
+        select known.owner from tidemill.owners as known
+        where not exists (select from tidemill.definitions as each where each.owner = known.owner)
+        for update skip locked
+    loop
+        delete from tidemill.owners as known
+        where known.owner = unused
+            and not exists (select from tidemill.definitions as each where each.owner = unused);
+    end loop;
     return pruned;
 end
 $$;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import psycopg
 import pytest
@@ -199,6 +200,45 @@ def test_a_creation_that_waits_for_a_deletion_has_the_newer_version(tables_dsn):
         deleter.commit()
         creating.result(timeout=10)
         assert [row[1] for row in versions(watcher)] == [False, True, False]
+
+
+@pytest.mark.parametrize("creation", [INSERT, UPSERT])
+def test_a_creation_that_began_before_a_deletion_has_the_newer_version_too(tables_dsn, creation):
+    with (
+        psycopg.connect(tables_dsn) as deleter,
+        psycopg.connect(tables_dsn, autocommit=True) as creator,
+        psycopg.connect(tables_dsn, autocommit=True) as watcher,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        creator.execute(INSERT, ("j",))
+        deleter.execute("update tidemill.jobs set paused = true")
+        creating = pool.submit(creator.execute, creation, ("j",))
+        _wait_until_blocked(watcher, creator.info.backend_pid)
+        deleter.execute("delete from tidemill.jobs")
+        deleter.commit()
+        creating.result(timeout=10)
+        found = versions(watcher)
+        assert [row[1] for row in found] == [False, False, True, False]
+        assert watcher.execute("select version, paused from tidemill.jobs").fetchone() == (found[-1][0], False)
+
+
+def test_writers_and_deleters_of_one_job_side_by_side_never_wait_for_each_other_in_a_circle(tables_dsn):
+    def write(statement):
+        with psycopg.connect(tables_dsn, autocommit=True) as connection:
+            for _ in range(200):
+                connection.execute(statement, ("j",))
+
+    delete, insert = "delete from tidemill.jobs where job_id = %s", INSERT + " on conflict do nothing"
+    with ThreadPoolExecutor(5) as pool:
+        list(pool.map(write, [UPSERT, UPSERT, delete, delete, insert]))
+    with psycopg.connect(tables_dsn) as connection:
+        connection.execute(UPSERT, ("j",))
+        newest = versions(connection)[-1]
+        assert newest[1] is False
+        assert connection.execute("select version from tidemill.jobs").fetchone()[0] == newest[0]
+        changes = [deleted for _, deleted, _, _ in versions(connection)]
+        assert changes[0] is False
+        assert (True, True) not in pairwise(changes)
 
 
 def _wait_until_blocked(watcher, pid):
