@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from schemas.dag import MAX_NODES
 from schemas.errors import TidemillError
 from schemas.ids import check_id, dag_run_of, occurrence_run_id, owner_of_run
 from schemas.request import NodeEnd, Request
-from schemas.times import MILLISECOND
+from schemas.times import EPOCH, LATEST
 from schemas.words import RequestKind
 
 SET_BY_US = frozenset({"owner", "backfill"})
@@ -26,9 +26,6 @@ MAX_NOTE_CHARACTERS = 1_000
 MAX_RUN_ID_CHARACTERS = 700
 """An owner id, a request id, a node id and what stands between them."""
 MAX_ATTEMPT = 1_000_000
-EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC) - MILLISECOND
-"""The bounds keep every instant within what every part of the pipeline can write down, also once it is rounded up to a
-millisecond."""
 
 
 class RefusedRequestError(TidemillError):
@@ -104,7 +101,7 @@ def check_instants(request: Request) -> None:
             continue
         if value.tzinfo is None:
             raise RefusedRequestError(f"{name} is {value.isoformat()!r}: it must end in Z or an offset such as +02:00")
-        if not EARLIEST <= value <= LATEST:
+        if not EPOCH <= value <= LATEST:
             raise RefusedRequestError(f"{name} is {value.isoformat()!r}: it must be a time from 1970 to 2199")
 
 

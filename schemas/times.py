@@ -7,6 +7,9 @@ from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC) - MILLISECOND
+"""From `EPOCH` to here is within what every part of the pipeline can write down, also once it is rounded up to a
+millisecond. `tidemill.is_writable` says the same."""
 
 
 @lru_cache(maxsize=4096)

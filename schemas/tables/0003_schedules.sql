@@ -203,6 +203,12 @@ begin
 end
 $$;
 
+-- The bounds keep every instant within what every part of the pipeline can write down, also once it is rounded up to a
+-- millisecond.
+create function tidemill.is_writable(instant timestamptz) returns bool
+language sql immutable parallel safe
+return instant between '1970-01-01T00:00:00Z' and '2199-12-31T23:59:59.999Z';
+
 create function tidemill.check_at(instant text) returns text
 language plpgsql immutable as $$
 begin
@@ -212,7 +218,11 @@ begin
         and substr(instant, 9, 2)::int <= extract(day from
             make_date(substr(instant, 1, 4)::int, substr(instant, 6, 2)::int, 1) + interval '1 month -1 day')
     then
-        return null;
+        if tidemill.is_writable(instant::timestamptz) then
+            return null;
+        end if;
+        -- By its offset.
+        return format('"@at %s" is out of range: from 1970-01-01T00:00:00Z to 2199-12-31T23:59:59.999Z', instant);
     end if;
     return format(
         '"@at %s" is not understood: write a time from 1970 to 2199 with its offset and at most milliseconds, '

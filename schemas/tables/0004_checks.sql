@@ -71,9 +71,7 @@ $$;
 create function tidemill.check_instant(column_name text, value timestamptz) returns void
 language plpgsql immutable as $$
 begin
-    -- The bounds keep every instant within what every part of the pipeline can write down, also once it is rounded up to
-    -- a millisecond.
-    if value < '1970-01-01T00:00:00Z' or value > '2199-12-31T23:59:59.999Z' then
+    if not tidemill.is_writable(value) then
         perform tidemill.refuse(column_name, value::text, 'it must be a time from 1970 to 2199');
     end if;
 end

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from schemas.errors import TidemillError
+from schemas.times import EPOCH, LATEST, rfc3339
 
 MAX_CHARACTERS = 500
 """A list of all minutes has 169; beyond this it is no schedule."""
@@ -170,7 +171,10 @@ def _at(text: str) -> At:
             "such as 2026-11-21T03:00:00Z or 2026-11-21T03:00:00.500+01:00"
         )
     offset = timedelta(hours=int(found[6] or 0), minutes=int(found[7] or 0)) * (-1 if found[5] == "-" else 1)
-    return At(instant=(instant + timedelta(milliseconds=_milliseconds(found[3])) - offset))
+    instant += timedelta(milliseconds=_milliseconds(found[3])) - offset
+    if not EPOCH <= instant <= LATEST:
+        raise InvalidScheduleError(f'"@at {text}" is out of range: from 1970-01-01T00:00:00Z to {rfc3339(LATEST)}')
+    return At(instant=instant)
 
 
 def _utc(text: str) -> datetime | None:

@@ -14,7 +14,10 @@ HAND_MADE = """
 @daily;@DAILY ;@daily x;@reboot;@;@every 90s;@every 1h30m;@every 1.5s;@every 1.0005s;@every 0s;@every 366d;@every
 @every 366d1s;@every 999999999d;@every  5m ;@every 1m1h;@at 2026-11-21T03:00:00Z;@at 2026-02-29T03:00:00Z
 @at 2024-02-29T03:00:00.5+14:59;@at 2024-02-29T03:00:00.5+15:00;@at 1970-01-01T00:00:00+01:00;@at 2200-01-01T00:00:00Z
-@at 2026-00-01T00:00:00Z;@at 2026-04-31T00:00:00Z;@at 2026-11-21t03:00:00z;* * * * *;*/5 * * * * *;* * * * * * *
+@at 2199-12-31T23:59:59-14:00;@at 2199-12-31T23:59:59.999Z;@at 2199-12-31T22:59:59.999-01:00
+@at 2200-01-01T00:00:00+01:00;@at 2199-12-31T23:00:00-01:00;@at 1970-01-01T00:59:59.999+01:00
+@at 1970-01-01T01:00:00+01:00;@at 1969-12-31T23:00:00-01:00;@at 2026-00-01T00:00:00Z
+@at 2026-04-31T00:00:00Z;@at 2026-11-21t03:00:00z;* * * * *;*/5 * * * * *;* * * * * * *
 30 2 31 2 *;0 0 30 2 *;0 0 29 2 *;0 0 31 4 *;0 0 L 2 *;0 0 */31 * MON#1;0 0 */31 * MON#2;0 0 */31 * MON#5
 0 0 */30 2 *;0 0 30 2 MON;0 0 * 2 MON#5;0 0 */29 2 MON#5;0 0 */10 11 1L;0 0 31 2 */2;1,,2 * * * *;, * * * *
 1- * * * *;-1 * * * *;*/ * * * *;*/0 * * * *;*/61 * * * *;00005 * * * *;0005 * * * *;1-5/2,7 * * * *;5/2 * * * *
@@ -39,9 +42,14 @@ garbled = st.tuples(written, st.integers(0, 30), one_of(PIECES, ";"), st.integer
     lambda each: each[0][: each[1]] + each[2] + each[0][each[1] + each[3] :]
 )
 assembled = st.lists(one_of(PIECES, ";"), max_size=8).map("".join)
+ends = st.tuples(
+    one_of("@at 1970-01-01T;@at 1970-01-02T;@at 2199-12-31T;@at 2199-12-30T", ";"),
+    st.times().map(lambda each: each.isoformat("milliseconds")),
+    st.builds("{}{:02}:{:02}".format, one_of("+ -"), st.integers(0, 15), st.integers(0, 60)) | st.just("Z"),
+).map("".join)
 anything = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
 long_ones = st.integers(495, 505).map(lambda length: ("0 0 * * " + "1," * 300)[:length])
-batches = st.lists(st.one_of(written, garbled, assembled, anything, long_ones), min_size=40, max_size=40)
+batches = st.lists(st.one_of(written, garbled, assembled, ends, anything, long_ones), min_size=40, max_size=40)
 
 
 def problem(text):
