@@ -9,6 +9,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.record import Record, from_message
+from connectors.topics import KafkaRefusedError
 from schemas.settings import Connections
 
 POLL_SECONDS = 0.25
@@ -50,9 +51,15 @@ class Inbox:
         self._outage = outage
 
     def partitions(self, topics: list[str]) -> list[tuple[str, int]]:
-        """Every partition of the topics."""
-        found = [(topic, self._consumer.list_topics(topic, METADATA_SECONDS).topics[topic]) for topic in topics]
-        return [(topic, number) for topic, metadata in found for number in sorted(metadata.partitions)]
+        """Every partition of the topics. Raises `KafkaRefusedError`: to read none of a topic is to wait for ever."""
+        return [(topic, number) for topic in topics for number in self._numbers(topic)]
+
+    def _numbers(self, topic: str) -> list[int]:
+        metadata = self._consumer.list_topics(topic, METADATA_SECONDS).topics[topic]
+        if not metadata.partitions:
+            reason = metadata.error.str() if metadata.error else "it is on its way in or out"
+            raise KafkaRefusedError(f"topic {topic} has no partitions now: {reason}")
+        return sorted(metadata.partitions)
 
     def read_from(self, offsets: dict[tuple[str, int], int]) -> None:
         self._consumer.assign([TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()])

@@ -7,7 +7,8 @@ import itertools
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from connectors.topics import create, desired_topics, heartbeat_topic, topic_ids
+from connectors.inbox import open_inbox
+from connectors.topics import KafkaRefusedError, create, desired_topics, heartbeat_topic, topic_ids
 from schemas.settings import Connections
 from schemas.topics import TopicMismatchError
 from tests.kafka_node import running_kafka
@@ -108,3 +109,12 @@ def test_a_topic_made_anew_has_another_id(connections, admin):
     after = topic_ids(connections)
     assert after.keys() == before.keys()
     assert {each for each in after if after[each] != before[each]} == {name}
+
+
+def test_the_sink_does_not_wait_for_a_topic_that_has_no_partitions(connections):
+    create(connections)
+    status, missing = connections.topic("status"), connections.topic("nobody-made-it")
+    with open_inbox(connections) as inbox:
+        assert inbox.partitions([status]) == [(status, number) for number in range(3)]
+        with pytest.raises(KafkaRefusedError, match=f"topic {missing} has no partitions"):
+            inbox.partitions([status, missing])
