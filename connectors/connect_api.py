@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote
 
@@ -72,6 +73,15 @@ def restart_task(connect_url: str, name: str, number: int) -> None:
 
 def _call(method: str, connect_url: str, path: str, body: Config | None = None) -> Any:
     """The decoded answer; None for 404 and for an empty one."""
+    try:
+        return _ask(method, connect_url, path, body)
+    except OSError as error:  # URLError, a reset connection and a timeout are OSErrors
+        raise ConnectUnavailableError(f"Kafka Connect at {connect_url} does not answer: {error}") from error
+    except (HTTPException, ValueError) as error:  # no HTTP, no JSON, or no address
+        raise ConnectUnavailableError(f"no Kafka Connect answers {method} {path} at {connect_url}: {error}") from error
+
+
+def _ask(method: str, connect_url: str, path: str, body: Config | None) -> Any:
     request = urllib.request.Request(  # noqa: S310 - the address is a setting
         connect_url.rstrip("/") + path,
         method=method,
@@ -83,8 +93,6 @@ def _call(method: str, connect_url: str, path: str, body: Config | None = None) 
             text = response.read()
     except urllib.error.HTTPError as error:
         return _refused(method, path, error)
-    except OSError as error:  # URLError, a reset connection and a timeout are OSErrors
-        raise ConnectUnavailableError(f"Kafka Connect at {connect_url} does not answer: {error}") from error
     return orjson.loads(text) if text else None
 
 

@@ -24,8 +24,13 @@ class Objects:
     __slots__ = ("_client", "_place")
 
     def __init__(self, place: Connections) -> None:
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - see _client
+
         self._place = place
-        self._client = _client(place)
+        try:
+            self._client = _client(place)
+        except (BotoCoreError, ValueError) as error:
+            raise ObjectsError(f"S3 at {place.s3_endpoint or place.s3_region} cannot be asked: {error}") from error
 
     def make_bucket(self) -> None:
         """The one of the settings, if it is not there."""
