@@ -24,7 +24,7 @@ from connectors.settings import SourceSettings
 from connectors.source import Config, source_config
 from connectors.statements import sql
 from schemas.errors import TidemillError
-from schemas.settings import Connections
+from schemas.settings import Connections, read
 
 POSTGRES_SECONDS = 5
 _LOOK_AGAIN_SECONDS = 0.25
@@ -41,7 +41,7 @@ def apply_connector(connections: Connections, settings: SourceSettings | None = 
 
     Raises `ConnectorNotRunningError` with the task's own reason after `connect_timeout`.
     """
-    settings = settings or SourceSettings()
+    settings = settings or read(SourceSettings)
     desired = source_config(connections, settings)
     deadline = time.monotonic() + settings.connect_timeout.total_seconds()
     done: list[Action] = []

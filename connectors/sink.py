@@ -21,7 +21,7 @@ from connectors.settings import RetentionSettings, SinkSettings
 from connectors.stopping import Stop, stop_on_signals
 from connectors.topics import KafkaRefusedError, topic_ids
 from schemas.logging import log_to_stderr
-from schemas.settings import Connections
+from schemas.settings import Connections, InvalidSettingsError, read
 from schemas.topics import DEADLETTER, STATUS
 
 _FIRST_WAIT = timedelta(milliseconds=200)
@@ -36,21 +36,30 @@ log = structlog.get_logger()
 
 def main() -> int:
     log_to_stderr()
-    connections, stop = Connections(), stop_on_signals()
-    with ThreadPoolExecutor(1, "retention") as beside:
-        retention = beside.submit(_apply_ttls, connections, stop)
-        try:
-            run(connections, SinkSettings(), stop)
-        finally:
-            stop.request()
-    retention.result()
+    try:
+        connections, settings, retention = read(Connections), read(SinkSettings), read(RetentionSettings)
+    except InvalidSettingsError as error:
+        log.error("sink_failed", error=str(error))  # noqa: TRY400 - the sentence says it, a traceback would not
+        return 1
+    _run_with_retention(connections, settings, retention)
     return 0
 
 
-def _apply_ttls(connections: Connections, stop: Stop) -> None:
+def _run_with_retention(connections: Connections, settings: SinkSettings, retention: RetentionSettings) -> None:
+    stop = stop_on_signals()
+    with ThreadPoolExecutor(1, "retention") as beside:
+        applied = beside.submit(_apply_ttls, connections, retention, stop)
+        try:
+            run(connections, settings, stop)
+        finally:
+            stop.request()
+    applied.result()
+
+
+def _apply_ttls(connections: Connections, settings: RetentionSettings, stop: Stop) -> None:
     """A bug there ends the sink, and is raised by it."""
     try:
-        apply_ttls(connections, RetentionSettings(), stop)
+        apply_ttls(connections, settings, stop)
     finally:
         stop.request()
 

@@ -16,7 +16,7 @@ from connectors.settings import SourceSettings
 from connectors.source import Config, source_config
 from connectors.stopping import Stop, stop_on_signals
 from schemas.logging import log_to_stderr
-from schemas.settings import Connections
+from schemas.settings import Connections, InvalidSettingsError, read
 
 _FIRST_WAIT = timedelta(seconds=1)
 _LONGEST_WAIT = timedelta(seconds=60)
@@ -28,7 +28,11 @@ log = structlog.get_logger()
 
 def main() -> int:
     log_to_stderr()
-    connections, settings = Connections(), SourceSettings()
+    try:
+        connections, settings = read(Connections), read(SourceSettings)
+    except InvalidSettingsError as error:
+        log.error("supervisor_failed", error=str(error))  # noqa: TRY400 - the sentence says it, a traceback would not
+        return 1
     supervise(connections, settings, stop_on_signals())
     return 0
 

@@ -14,7 +14,7 @@ from executors.orphans import adopt_orphans
 from executors.service import serve
 from executors.settings import ExecutorSettings
 from schemas.logging import log_to_stderr
-from schemas.settings import Connections
+from schemas.settings import Connections, InvalidSettingsError, read
 
 
 def main() -> None:
@@ -24,7 +24,9 @@ def main() -> None:
     adopt_orphans()
     code = 1
     try:
-        code = asyncio.run(serve(Connections(), ExecutorSettings()))
+        code = asyncio.run(serve(read(Connections), read(ExecutorSettings)))
+    except InvalidSettingsError as error:
+        structlog.get_logger().error("executor failed", reason=str(error))
     except Exception as error:  # noqa: BLE001 - the last word of a process that ends
         structlog.get_logger().critical("executor crashed", reason=repr(error))
         traceback.print_exc()

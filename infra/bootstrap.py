@@ -9,7 +9,7 @@ import psycopg
 from connectors import migrate, topics
 from infra import examples
 from schemas.errors import TidemillError
-from schemas.settings import Connections
+from schemas.settings import Connections, read
 
 
 def prepare(connections: Connections) -> None:
@@ -31,7 +31,7 @@ def _say(what: str, done: list[str]) -> None:
 
 def main(job: str) -> int:
     try:
-        {"prepare": prepare, "connector": connector}[job](Connections())
+        {"prepare": prepare, "connector": connector}[job](read(Connections))
     except (TidemillError, psycopg.OperationalError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from infra.errors import StackError
 from infra.progress import progress
 from infra.settings import InfraSettings
+from schemas.settings import read
 
 LOCK_FILE = Path(__file__).with_name("jars.lock")
 DOWNLOADS_AT_ONCE = 8
@@ -174,7 +175,7 @@ def _say(line: str) -> None:
 
 def main() -> None:
     """`python -m infra.jars` fills the cache, `python -m infra.jars lock` resolves ROOTS anew."""
-    cache = InfraSettings().cache
+    cache = read(InfraSettings).cache
     if sys.argv[1:] == ["lock"]:
         _write_lock(cache.expanduser() / "resolve")
     else:

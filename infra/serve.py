@@ -9,7 +9,7 @@ from infra import connect, jars, s3
 from infra.errors import StackError
 from infra.jvm import properties_file
 from infra.settings import InfraSettings
-from schemas.settings import Connections
+from schemas.settings import Connections, read
 
 
 def connect_command(settings: InfraSettings, connections: Connections) -> tuple[str, ...]:
@@ -37,11 +37,11 @@ def _say(line: str) -> None:
 
 def main(server: str) -> None:
     """Never returns: the server takes this process's place, so that its signals are the container's."""
-    settings = InfraSettings()
+    settings = read(InfraSettings)
     settings.serve_data.mkdir(parents=True, exist_ok=True)
     command, bundle = SERVERS[server]
     class_path = jars.class_paths(settings.cache, _say)
-    argv = command(settings, Connections())
+    argv = command(settings, read(Connections))
     os.execve(argv[0], argv, {**os.environ, "CLASSPATH": class_path[bundle], "MALLOC_ARENA_MAX": "2"})  # noqa: S606 - see above
 
 

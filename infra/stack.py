@@ -27,7 +27,7 @@ from infra.status import Status
 from infra.supervisor import Supervisor
 from infra.wakeup import Wakeup
 from infra.workers import keep_own_s3, workers
-from schemas.settings import Connections
+from schemas.settings import Connections, read
 
 __all__ = ["StackError", "StackOptions", "Status", "environment", "run", "start_detached", "status", "stop"]
 
@@ -46,7 +46,7 @@ def run(options: StackOptions, on_event: Callable[[str], None], on_ready: Callab
     """
     parent = os.getppid()
     options = _absolute(options)
-    settings = InfraSettings()
+    settings = read(InfraSettings)
     with _sole(options.data):
         _end_leftovers(options.data)
         with contextlib.closing(Ports(options.data, settings.cache.expanduser(), PORTS)) as ports:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from schemas.errors import TidemillError
+
+S = TypeVar("S", bound=BaseSettings)
 
 DEFAULT_CLASSES = "10s,1m,1h"
 
@@ -27,6 +31,10 @@ S3_DIALECT: dict[str, Any] = {
     "response_checksum_validation": "when_required",
 }
 """For botocore's `Config`."""
+
+
+class InvalidSettingsError(TidemillError):
+    """A variable of the environment cannot be used."""
 
 
 class Connections(BaseSettings):
@@ -73,8 +81,16 @@ class Connections(BaseSettings):
         }
 
 
-def refusal(error: ValidationError | SettingsError) -> str:
-    """Which variable a settings object could not be read from, and what is allowed there."""
+def read(kind: type[S]) -> S:
+    """From the environment. Raises `InvalidSettingsError`."""
+    try:
+        return kind()
+    except (ValidationError, SettingsError) as error:
+        raise InvalidSettingsError(_refusal(error)) from error
+
+
+def _refusal(error: ValidationError | SettingsError) -> str:
+    """Which variable cannot be used, and what is allowed there."""
     if isinstance(error, SettingsError):
         found = re.search(r'field "(\w+)"', str(error))
         return f"TIDEMILL_{found[1].upper() if found else '*'} is no JSON: {error.__cause__}"

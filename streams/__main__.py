@@ -12,7 +12,7 @@ import structlog
 
 from schemas.errors import TidemillError
 from schemas.logging import log_to_stderr
-from schemas.settings import Connections
+from schemas.settings import Connections, read
 from streams.app import Delivery, make_app
 from streams.settings import StreamSettings
 from streams.watchdog import watch
@@ -54,8 +54,8 @@ async def serve(connections: Connections, settings: StreamSettings, folder: str)
 
 def main() -> int:
     log_to_stderr()
-    connections, settings = Connections(), StreamSettings()
     try:
+        connections, settings = read(Connections), read(StreamSettings)
         with TemporaryDirectory(prefix="tidemill-faust-") as folder:
             return asyncio.run(serve(connections, settings, folder))
     except TidemillError as error:

@@ -11,11 +11,9 @@ from collections.abc import Sequence
 
 import psycopg
 import typer
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 
 from schemas.errors import TidemillError
-from schemas.settings import refusal
+from schemas.settings import InvalidSettingsError
 from tidemill import backfill, dags, jobs, logs, orders, prompt, runs, stack, time
 from tidemill.demo import command as demo
 from tidemill.doctor.command import doctor
@@ -57,7 +55,7 @@ def main() -> None:
     sys.exit(code)
 
 
-def run(arguments: Sequence[str]) -> int:  # noqa: PLR0911 - a dispatch table
+def run(arguments: Sequence[str]) -> int:
     """The exit code. What goes wrong is one sentence on standard error."""
     try:
         _check_text(arguments)
@@ -71,10 +69,7 @@ def run(arguments: Sequence[str]) -> int:  # noqa: PLR0911 - a dispatch table
         return FAILED
     except TidemillError as error:
         complain(str(error))
-        return REFUSED if isinstance(error, UsageError) else FAILED
-    except (ValidationError, SettingsError) as error:
-        complain(refusal(error))
-        return REFUSED
+        return REFUSED if isinstance(error, (UsageError, InvalidSettingsError)) else FAILED
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -17,7 +17,7 @@ from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetS
 from schemas.classes import parse_classes
 from schemas.ends import is_end_of_file, reaches
 from schemas.errors import TidemillError
-from schemas.settings import Connections
+from schemas.settings import Connections, read
 from schemas.times import from_epoch_ms
 from schemas.topics import STATUS, executor_group, runs_topic
 from streams.owner.intake import INPUT_TOPICS
@@ -108,7 +108,7 @@ def _sink(place: Connections) -> Reader:
 
 
 def _streams(place: Connections, admin: AdminClient) -> Reader:
-    group = StreamSettings().stream_group
+    group = read(StreamSettings).stream_group
     topics = tuple(place.topic(each) for each in INPUT_TOPICS)
     return Reader(name="streams", topics=topics, positions=_committed(admin, group))
 

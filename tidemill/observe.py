@@ -14,7 +14,7 @@ from connectors.settings import SourceSettings
 from schemas.codec import decode
 from schemas.errors import TidemillError, UndecodableError
 from schemas.heartbeat import ExecutorState, Heartbeat
-from schemas.settings import Connections
+from schemas.settings import Connections, read
 from schemas.times import epoch_ms, from_epoch_ms
 from schemas.topics import EXECUTORS
 from tidemill.lag import KAFKA_SECONDS, admin_client, offsets, read_to_end, unavailable
@@ -27,8 +27,9 @@ MISSED_HEARTBEATS = 4
 
 def connector_state(place: Connections) -> str:
     """`RUNNING`, or what Connect says instead of the connector or its task."""
+    name = read(SourceSettings).connector_name
     try:
-        found = connect_api.get_state(place.connect_url, SourceSettings().connector_name)
+        found = connect_api.get_state(place.connect_url, name)
     except TidemillError:
         return "UNREACHABLE"
     if found is None:

@@ -15,7 +15,7 @@ from psycopg.types.json import set_json_loads
 
 from infra import stack
 from schemas.errors import TidemillError
-from schemas.settings import Connections
+from schemas.settings import Connections, read
 from tidemill import json_text
 
 Data = Annotated[
@@ -54,7 +54,7 @@ def connections(data: Path) -> Connections:
             f"no stack runs in {data} and TIDEMILL_POSTGRES_DSN is not set: start one with `tidemill up`, "
             "or name its folder with --data"
         )
-    return Connections()
+    return read(Connections)
 
 
 def database(data: Path) -> psycopg.Connection[Row]:

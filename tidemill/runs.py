@@ -14,7 +14,7 @@ import typer
 
 from infra.progress import progress
 from schemas.ids import OwnerId, RequestId, owner_of_run, request_run_id
-from schemas.request_rules import EARLIEST, END
+from schemas.times import EPOCH, LATEST
 from schemas.words import RunState
 from tidemill.complete import job_names, owner_names, run_names
 from tidemill.output import complain, console, say, show_fields, show_json, show_rows, table, to_json
@@ -158,7 +158,7 @@ def instant_in(text: str) -> datetime | None:
         found = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return found if found.tzinfo and EARLIEST <= found < END else None
+    return found if found.tzinfo and EPOCH <= found <= LATEST else None
 
 
 def since_instant(text: str, option: str = "--since") -> datetime:
@@ -169,7 +169,7 @@ def since_instant(text: str, option: str = "--since") -> datetime:
         began = wall_clock() - timedelta(**{UNITS[found[2]]: int(found[1])})
     except OverflowError:
         began = None
-    if began is None or began < EARLIEST:
+    if began is None or began < EPOCH:
         raise UsageError(f"{option} {text!r} is before 1970")
     return began
 

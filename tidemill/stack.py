@@ -22,7 +22,7 @@ from infra.settings import InfraSettings
 from infra.stack import StackOptions
 from infra.status import Status
 from schemas.errors import TidemillError
-from schemas.settings import Connections
+from schemas.settings import Connections, read
 from tidemill.lag import lags
 from tidemill.observe import connector_state, executors
 from tidemill.output import complain, console, say, show_json, table
@@ -61,7 +61,7 @@ def up(
 
 def start_detached(options: StackOptions) -> Status:
     """Downloads come before, so that they are seen."""
-    jars.class_paths(InfraSettings().cache, say)
+    jars.class_paths(read(InfraSettings).cache, say)
     with progress("Starting", lambda: started(options.data)):
         return stack.start_detached(options)
 

@@ -5,6 +5,6 @@ from __future__ import annotations
 import sys
 
 from infra import examples
-from schemas.settings import Connections
+from schemas.settings import Connections, read
 
-sys.stdout.write("".join(f"{uri}\n" for uri in examples.put(Connections())))
+sys.stdout.write("".join(f"{uri}\n" for uri in examples.put(read(Connections))))

@@ -42,6 +42,19 @@ def test_the_doctor_finds_what_keeps_every_client_from_being_made(with_setting, 
     assert {"postgres.answers", "connect.answers", "s3.bucket"} <= set(found)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "finding", "said"),
+    [
+        ("TIDEMILL_CONNECT_URL", "localhost", "connect.answers", "localhost"),
+        ("TIDEMILL_S3_ENDPOINT", "foo", "s3.bucket", "foo"),
+    ],
+)
+def test_the_doctor_finds_an_address_that_is_none(with_setting, capsys, name, value, finding, said):
+    assert run(["doctor", "--json", *with_setting(name, value)]) == 1
+    found = {each["name"]: each["sentence"] for each in orjson.loads(capsys.readouterr().out)["findings"]}
+    assert said in found[finding]
+
+
 def test_status_says_it_and_shows_the_rest(with_setting, capsys):
     assert run(["status", "--json", *with_setting("TIDEMILL_KAFKA_OPTIONS", '{"nonsense": "1"}')]) == 0
     printed = capsys.readouterr()

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from schemas.partition import partition_of
-from schemas.settings import Connections
+from schemas.settings import Connections, read
 from schemas.topics import CDC
 from streams.settings import StreamSettings
 from tidemill.lag import KAFKA_SECONDS, quiet
@@ -32,7 +32,7 @@ def executor_of(runs: Sequence[Row]) -> str | None:
 
 def worker_of(place: Connections, job_id: str) -> str | None:
     """The static member that holds the job's partition; None: Kafka cannot say at this moment."""
-    group = StreamSettings().stream_group
+    group = read(StreamSettings).stream_group
     home = place.topic(CDC), partition_of(job_id, place.partitions)
     admin = AdminClient(quiet(place))  # kept: without it nobody would answer
     try:

@@ -12,7 +12,7 @@ from connectors.settings import SourceSettings
 from connectors.source import source_config
 from infra import stack
 from schemas.errors import TidemillError
-from schemas.settings import Connections
+from schemas.settings import Connections, read
 from tidemill.doctor.facts import S3, Connect, Process, Processes, Silent, silent
 
 FOLDER = "doctor"
@@ -21,8 +21,8 @@ DEBEZIUM = "io.debezium.connector.postgresql.PostgresConnector"
 
 
 def look_connect(place: Connections) -> Connect | Silent:
+    desired = source_config(place, read(SourceSettings))
     try:
-        desired = source_config(place, SourceSettings())
         version, cluster_id = connect_api.get_version(place.connect_url)
         return Connect(
             version=version,

@@ -13,7 +13,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from schemas.classes import parse_classes
 from schemas.errors import TidemillError
-from schemas.settings import Connections
+from schemas.settings import Connections, read
 from schemas.times import from_epoch_ms
 from schemas.topics import CDC, STATE, executor_group, runs_topic
 from streams.settings import StreamSettings
@@ -24,7 +24,7 @@ from tidemill.observe import executors
 
 
 def look_streams(place: Connections, now: datetime) -> Streams | Silent:
-    group = StreamSettings().stream_group
+    group = read(StreamSettings).stream_group
     try:
         admin = admin_client(place)
         found = _group(admin, group)

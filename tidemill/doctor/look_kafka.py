@@ -17,7 +17,7 @@ from confluent_kafka.admin._resource import ResourceType
 
 from connectors.topics import desired_topics, heartbeat_topic
 from schemas.errors import TidemillError
-from schemas.settings import Connections
+from schemas.settings import Connections, read
 from schemas.times import from_epoch_ms
 from streams.security import admin_options
 from streams.settings import StreamSettings
@@ -52,7 +52,7 @@ def look(place: Connections) -> Kafka | Silent:
             consumer_protocol=_consumer_protocol(place),
             topics=topics,
             replication_factor=place.replication_factor,
-            session_timeout=StreamSettings().session_timeout,
+            session_timeout=read(StreamSettings).session_timeout,
             clock=clock,
             write_refused=write_refused,
         )

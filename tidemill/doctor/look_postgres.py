@@ -12,7 +12,7 @@ import psycopg
 from connectors.migrate import migrations as known_migrations
 from connectors.settings import RetentionSettings, SourceSettings
 from connectors.source import PUBLICATION
-from schemas.settings import Connections
+from schemas.settings import Connections, read
 from tidemill.doctor.facts import History, Migrations, Offset, Postgres, Publication, Silent, Slot, silent
 from tidemill.place import Row, connect, wall_clock
 from tidemill.queries import one, rows
@@ -36,7 +36,7 @@ def _postgres(postgres: psycopg.Connection[Row]) -> Postgres:
     server = one(postgres, "doctor_server")
     assert server is not None
     missing_rights = tuple(each["missing"] for each in rows(postgres, "doctor_rights"))
-    is_migrated, slot_name = server.pop("is_migrated"), SourceSettings().slot_name
+    is_migrated, slot_name = server.pop("is_migrated"), read(SourceSettings).slot_name
     return msgspec.convert(
         server
         | {
@@ -46,7 +46,7 @@ def _postgres(postgres: psycopg.Connection[Row]) -> Postgres:
             "slot_name": slot_name,
             "slot": _row(postgres, "doctor_slot", {"slot_name": slot_name}, Slot),
             "history": _history(postgres) if is_migrated and not missing_rights else None,
-            "ttls": RetentionSettings().effective(),
+            "ttls": read(RetentionSettings).effective(),
             "clock": clock(postgres),
         },
         Postgres,

@@ -9,8 +9,7 @@ import msgspec
 
 from schemas.dag import DagSpec
 from schemas.job import JobSpec
-from schemas.request_rules import EARLIEST, END
-from schemas.times import EPOCH
+from schemas.times import EPOCH, LATEST
 from streams.core import zone as zones
 from streams.core.dag.graph import clock_of
 from streams.core.dst import gap_before
@@ -111,7 +110,7 @@ def moments(text: str, timezone: str) -> list[Moment]:
         given = datetime.fromisoformat(text)
     except ValueError as error:
         raise UsageError(example) from error
-    if not EARLIEST <= (given if given.tzinfo else given.replace(tzinfo=UTC)) < END:
+    if not EPOCH <= (given if given.tzinfo else given.replace(tzinfo=UTC)) <= LATEST:
         raise UsageError(example)
     if given.tzinfo:
         return [Moment(instant=given.astimezone(UTC))]
