@@ -94,7 +94,10 @@ class Claimer:
 
     # What the group says, always inside a poll
 
-    def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """What was paused stays so, also for the client: what is kept, and what comes back that was taken away."""
+        consumer.incremental_assign(partitions)
+        consumer.resume(consumer.assignment())
         self._is_paused = False
         self._hold(self._held | {each.partition for each in partitions})
 

@@ -1,0 +1,79 @@
+"""The consumers of executors on a real broker: whatever the group does, each dispatch is claimed by one of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import closing
+
+import pytest
+
+from executors.clock import SharedClock
+from executors.consumer import Claimer, Place
+from executors.slots import Slots
+
+CAPACITY = 4
+REBALANCE_SECONDS = 30.0
+
+
+class Member:
+    """Claims what it may, and has run it at once."""
+
+    def __init__(self, connections, name):
+        self.may_claim, self.held, self.claimed, self.crashes = False, frozenset(), [], []
+        self._slots = Slots({"10s": 2})
+        place = Place(
+            timeout_class="10s",
+            slots=self._slots,
+            clock=SharedClock(),
+            may_claim=lambda: self.may_claim,
+            on_polled=lambda *_: None,
+            on_claimed=self._claim,
+            on_held=self._hold,
+            on_crash=self.crashes.append,
+            capacity=CAPACITY,
+        )
+        self.claimer = Claimer(connections, place, client_id=name)
+        self.claimer.start()
+
+    def _claim(self, timeout_class, chosen):
+        self.claimed += [each.polled.dispatch.token for each in chosen]
+        self._slots.give(timeout_class, len(chosen))
+
+    def _hold(self, _, held):
+        self.held = held
+
+    def close(self):
+        self.claimer.stop()
+
+
+@pytest.fixture
+def join(connections, until):
+    """Starts a member of the group; at the end all have left it."""
+    members = []
+
+    def start(name):
+        members.append(Member(connections, name))
+        return members[-1]
+
+    yield start
+    for each in members:
+        each.close()
+    until(lambda: not any(each.claimer.is_alive for each in members))
+    assert [each.crashes for each in members] == [[]] * len(members)
+
+
+def test_partitions_that_are_taken_away_while_paused_are_read_when_they_come_back(owner, join, until):
+    full = join("full")
+    until(lambda: len(full.held) == 4, REBALANCE_SECONDS)
+    orders = [owner.order(("s3://a/b", "0" * 64)) for _ in range(16)]
+    owner.dispatch(*orders[:8])
+    until(lambda: full.claimer._is_paused)
+    with closing(join("passing")) as passing:
+        until(lambda: len(full.held) == len(passing.held) == 2, REBALANCE_SECONDS)
+        full.may_claim = passing.may_claim = True
+        until(lambda: len(full.claimed) + len(passing.claimed) == 8)
+    until(lambda: len(full.held) == 4, REBALANCE_SECONDS)
+    owner.dispatch(*orders[8:])
+    claimed = full.claimed, passing.claimed
+    until(lambda: sum(map(len, claimed)) >= len(orders), what=lambda: f"claimed {claimed}")
+    assert Counter(full.claimed + passing.claimed) == Counter(each.token for each in orders)
