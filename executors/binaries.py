@@ -17,6 +17,7 @@ from executors.cache import Cache
 from executors.clock import boot_seconds
 from executors.etags import Etags
 from executors.s3 import Address, Download, ObjectError, ObjectStore, UnreachableError, parse_address
+from executors.threads import in_time
 
 _THREADS = 8
 _NAME_BYTES = 200
@@ -75,18 +76,22 @@ class Binaries:
     async def fetch(self, uri: str, sha256: str | None) -> Binary:
         """One fetch per object at a time: others wait for it. Raises `ObjectError` or `UnreachableError`."""
         address = parse_address(uri)
+        async with in_time(self._fetch_timeout, uri):
+            return self._binary(address, await self._fetch_often(address, sha256))
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _fetch_often(self, address: Address, sha256: str | None) -> str:
         pause, until = _FIRST_PAUSE_SECONDS, time.monotonic() + self._fetch_timeout.total_seconds()
         while True:
             try:
-                return self._binary(address, await self._fetch_once(address, sha256, until))
+                return await self._fetch_once(address, sha256, until)
             except UnreachableError:
                 if time.monotonic() + pause > until:
                     raise
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _fetch_once(self, address: Address, sha256: str | None, until: float) -> str:
         which = address, sha256 or await self._etags.get(address, boot_seconds())

@@ -13,7 +13,7 @@ from functools import partial
 from executors.bundle import MAX_FILE_BYTES, BundleError, pack, unpack
 from executors.process import Exited
 from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError, parse_address
-from executors.threads import Threads
+from executors.threads import Threads, in_time
 from executors.workspace import Place, has_checkpoint
 from schemas.checkpoints import checkpoint_key
 from schemas.dispatch import Dispatch
@@ -65,7 +65,8 @@ class Checkpoints:
         try:
             address = parse_address(uri)
             get = partial(self._store.download, address, place.bundle, max_bytes=MAX_FILE_BYTES, until=until)
-            await self._threads.run(get, until)
+            async with in_time(self._fetch_timeout, uri):
+                await self._threads.run(get, until)
             await self._threads.run(partial(unpack, place.bundle, place.checkpoint))
         except (BundleError, ObjectError) as error:
             await self._threads.run(partial(_empty, place))

@@ -15,7 +15,7 @@ from typing import Any
 
 from executors.process import Exited
 from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError, parse_address
-from executors.threads import Threads
+from executors.threads import Threads, in_time
 from executors.workspace import Place
 from schemas.codec import decode_json, encode_json, join_json
 from schemas.dispatch import Dispatch
@@ -94,15 +94,17 @@ class Results:
         """Those that the dispatch has only the address of. Raises `ObjectError` or `UnreachableError`."""
         until = time.monotonic() + self._fetch_timeout.total_seconds()
         far = {node_id: each for node_id, each in (dispatch.results or {}).items() if each and each.uri}
-        found = await asyncio.gather(*(self._threads.run(partial(self._get, each), until) for each in far.values()))
+        work = (self._threads.run(partial(self._get, each, until), until) for each in far.values())
+        async with in_time(self._fetch_timeout, "results of others"):
+            found = await asyncio.gather(*work)
         return dict(zip(far, found, strict=True))
 
     def close(self) -> None:
         self._threads.close()
 
-    def _get(self, result: Result) -> bytes:
+    def _get(self, result: Result, until: float) -> bytes:
         address = parse_address(result.uri or "")
-        json = self._store.read(address, result.bytes)
+        json = self._store.read(address, result.bytes, until)
         if hashlib.sha256(json).hexdigest() != result.sha256:
             raise ObjectError(f"{address} is not what was written there: its checksum is not {result.sha256}")
         return json

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from schemas.errors import TidemillError
 from schemas.settings import S3_DIALECT, Connections
@@ -20,6 +22,9 @@ _CONNECT_SECONDS = 2
 _READ_SECONDS = 5
 _PIECE_BYTES = 256 * 1024
 _POOL_CONNECTIONS = 24
+_HEADERS = {"ETag": "ETag", "ContentLength": "Content-Length"}
+_TROUBLE = (ClientError, BotoCoreError, HTTPError, OSError)
+"""What the client raises when S3 refuses, is away, or breaks off."""
 
 
 class ObjectError(TidemillError):
@@ -48,10 +53,14 @@ class Download:
 
 def parse_address(uri: str) -> Address:
     """Raises `ObjectError`."""
-    parts = urlsplit(uri)
+    refusal = ObjectError(f"binary {uri!r} is no address of the form s3://bucket/key")
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        raise refusal from error
     key = uri.removeprefix(f"s3://{parts.netloc}/")
-    if parts.scheme != "s3" or not parts.netloc or not key or key == uri:
-        raise ObjectError(f"binary {uri!r} is no address of the form s3://bucket/key")
+    if parts.scheme != "s3" or not parts.netloc or not key or key == uri or "\0" in key:
+        raise refusal
     return Address(bucket=parts.netloc, key=key)
 
 
@@ -64,37 +73,38 @@ class ObjectStore:
     def etag(self, address: Address) -> str:
         """What identifies the object's present content. Raises `ObjectError` or `UnreachableError`."""
         try:
-            return str(self._client.head_object(Bucket=address.bucket, Key=address.key)["ETag"])
-        except (ClientError, BotoCoreError) as error:
+            answer = self._client.head_object(Bucket=address.bucket, Key=address.key)
+        except _TROUBLE as error:
             raise _explain(address, error) from error
+        return str(_said(address, answer, "ETag"))
 
     def download(self, address: Address, target: Path, *, max_bytes: int, until: float) -> Download:
         """`until` is a moment of the monotonic clock. Raises `ObjectError` or `UnreachableError`."""
+        digest, size = hashlib.sha256(), 0
         try:
             answer = self._client.get_object(Bucket=address.bucket, Key=address.key)
-            if answer["ContentLength"] > max_bytes:
-                raise ObjectError(f"{address} has {answer['ContentLength']} bytes; the cache holds {max_bytes} in all")
-            digest, size = _save(address, answer["Body"], target, until)
-        except (ClientError, BotoCoreError, OSError) as error:
+            _check_time(address, until, "nothing")  # by then nobody knows of the file any more
+            with target.open("wb") as file:
+                for piece in _pieces(address, answer, max_bytes, until):
+                    digest.update(piece)
+                    size += file.write(piece)
+        except _TROUBLE as error:
             raise _explain(address, error) from error
-        return Download(etag=answer["ETag"], sha256=digest, size=size)
+        return Download(etag=str(_said(address, answer, "ETag")), sha256=digest.hexdigest(), size=size)
 
-    def read(self, address: Address, max_bytes: int) -> bytes:
+    def read(self, address: Address, max_bytes: int, until: float) -> bytes:
         """A small object. Raises `ObjectError` or `UnreachableError`."""
         try:
             answer = self._client.get_object(Bucket=address.bucket, Key=address.key)
-            if answer["ContentLength"] > max_bytes:
-                raise ObjectError(f"{address} has {answer['ContentLength']} bytes; at most {max_bytes} are allowed")
-            data: bytes = answer["Body"].read()
-        except (ClientError, BotoCoreError, OSError) as error:
+            return b"".join(_pieces(address, answer, max_bytes, until))
+        except _TROUBLE as error:
             raise _explain(address, error) from error
-        return data
 
     def put(self, address: Address, data: bytes, content_type: str = "text/plain") -> None:
         """Raises `ObjectError` or `UnreachableError`."""
         try:
             self._client.put_object(Bucket=address.bucket, Key=address.key, Body=data, ContentType=content_type)
-        except (ClientError, BotoCoreError) as error:
+        except _TROUBLE as error:
             raise _explain(address, error) from error
 
     def put_file(self, address: Address, file: Path, content_type: str) -> None:
@@ -102,19 +112,36 @@ class ObjectStore:
         try:
             with file.open("rb") as body:
                 self._client.put_object(Bucket=address.bucket, Key=address.key, Body=body, ContentType=content_type)
-        except (ClientError, BotoCoreError, OSError) as error:
+        except _TROUBLE as error:
             raise _explain(address, error) from error
 
 
-def _save(address: Address, body: Any, target: Path, until: float) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
-    with target.open("wb") as file:
-        for piece in body.iter_chunks(_PIECE_BYTES):
-            digest.update(piece)
-            size += file.write(piece)
-            if time.monotonic() > until:
-                raise UnreachableError(f"{address} is not there in time: {size} bytes so far")
-    return digest.hexdigest(), size
+def _pieces(address: Address, answer: Mapping[str, Any], max_bytes: int, until: float) -> Iterator[bytes]:
+    """The body as it comes: who waits for whole pieces waits for ever on an S3 that sends a byte now and then."""
+    with answer["Body"] as stream:
+        expected = int(_said(address, answer, "ContentLength"))
+        if expected > max_bytes:
+            raise ObjectError(f"{address} has {expected} bytes; at most {max_bytes} are allowed")
+        size = 0
+        while size < expected and (piece := stream.read1(_PIECE_BYTES)):
+            size += len(piece)
+            _check_time(address, until, f"{size} of {expected} bytes")
+            yield piece
+        if size < expected:
+            raise UnreachableError(f"{address} was broken off by S3: {size} of {expected} bytes came")
+        stream.drain_conn()  # the connection is used again
+
+
+def _check_time(address: Address, until: float, so_far: str) -> None:
+    if time.monotonic() > until:
+        raise UnreachableError(f"{address} did not come in time: {so_far} so far")
+
+
+def _said(address: Address, answer: Mapping[str, Any], name: str) -> Any:
+    """What every S3 says of an object; a proxy or a portal that answers in its place may not."""
+    if name not in answer:
+        raise UnreachableError(f"the answer for {address} is none of an S3: it has no {_HEADERS[name]}")
+    return answer[name]
 
 
 def _explain(address: Address, error: Exception) -> ObjectError | UnreachableError:

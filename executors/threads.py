@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import TypeVar
 
 from executors.s3 import UnreachableError
@@ -33,3 +35,13 @@ class Threads:
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+@asynccontextmanager
+async def in_time(limit: timedelta, what: str) -> AsyncIterator[None]:
+    """Raises `UnreachableError` once the limit is over; a thread that is at work then ends by a limit of its own."""
+    try:
+        async with asyncio.timeout(limit.total_seconds()):
+            yield
+    except TimeoutError as error:
+        raise UnreachableError(f"{what} did not come within {limit}") from error

@@ -1,0 +1,151 @@
+"""S3 as it should not be: what answers in its place, and what hardly answers. Raw answers through a real client."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+
+from executors.binaries import Binaries
+from executors.cache import Cache
+from executors.checkpoints import Checkpoints
+from executors.results import Results
+from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError, parse_address
+from executors.workspace import Place
+from schemas.result import Result
+from schemas.settings import Connections
+from tests.hands import claim
+
+HERE = Address(bucket="bucket", key="k")
+URI = str(HERE)
+LIMIT = timedelta(seconds=2)
+"""Longer than S3 may take to say what an object is now."""
+SLOW_SECONDS = 0.1
+"""Between two bytes."""
+WAIT_SECONDS = 5.0
+
+
+class Server:
+    """Answers every request with what `answer(path)` yields, piece by piece."""
+
+    def __init__(self):
+        self.answer = None
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self._over = threading.Event()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while not self._over.is_set():
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection):
+        with connection:
+            path = connection.recv(65536).split()[1].decode()
+            try:
+                for piece in self.answer(path):
+                    connection.sendall(piece)
+            except OSError:
+                return
+
+    def never_whole(self, _):
+        yield b'HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\nETag: "x"\r\n\r\n'
+        while not self._over.wait(SLOW_SECONDS):
+            yield b"x"
+
+    def close(self):
+        self._over.set()
+        self._socket.close()
+
+
+@pytest.fixture
+def server():
+    with closing(Server()) as made:
+        yield made
+
+
+@pytest.fixture
+def store(server):
+    endpoint = f"http://127.0.0.1:{server.port}"
+    return ObjectStore(Connections(s3_endpoint=endpoint, s3_access_key="a", s3_secret_key="b"))
+
+
+@pytest.fixture
+def binaries(store, tmp_path):
+    cache = Cache(tmp_path / "cache", max_bytes=10**9, scratch_prefix="x.1")
+    with closing(Binaries(store=store, cache=cache, fetch_timeout=LIMIT)) as made:
+        yield made
+
+
+def soon():
+    return time.monotonic() + WAIT_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("head", "why"),
+    [
+        ("Transfer-Encoding: chunked\r\nETag: x\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "it has no Content-Length"),
+        ("Content-Length: 3\r\n\r\nabc", "it has no ETag"),
+        ("Content-Length: 30\r\nETag: x\r\n\r\nabc", "broken off by S3: 3 of 30 bytes"),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 30\r\nETag: x\r\n\r\nzz\r\nabc", "unreachable"),
+    ],
+    ids=["no length", "no ETag", "cut", "broken"],
+)
+def test_an_answer_that_is_none_of_an_s3_is_a_sentence(server, store, tmp_path, head, why):
+    server.answer = lambda _: [b"HTTP/1.1 200 OK\r\n" + head.encode()]
+    with pytest.raises(UnreachableError, match=why):
+        store.download(HERE, tmp_path / "file", max_bytes=100, until=soon())
+
+
+def test_a_page_of_a_portal_says_nothing_of_an_object(server, store):
+    server.answer = lambda _: [b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\n\r\n"]
+    with pytest.raises(UnreachableError, match="none of an S3: it has no ETag"):
+        store.etag(HERE)
+
+
+@pytest.mark.parametrize("uri", ["s3://[x/key", "s3://buck]et/key", "s3://a\u2100b/key", "s3://bucket/a\0b", "s3://b"])
+def test_what_is_no_address_is_refused(uri):
+    with pytest.raises(ObjectError, match="is no address of the form"):
+        parse_address(uri)
+
+
+def test_a_download_ends_in_time_however_slowly_it_comes(server, store, tmp_path):
+    server.answer = server.never_whole
+    began = time.monotonic()
+    with pytest.raises(UnreachableError, match=r"did not come in time: \d+ of 1000000 bytes"):
+        store.download(HERE, tmp_path / "file", max_bytes=2**30, until=began + 0.5)
+    with pytest.raises(UnreachableError, match="did not come in time"):
+        store.read(HERE, 2**30, until=began + 0.5)
+    assert time.monotonic() - began < WAIT_SECONDS
+
+
+def test_nothing_is_waited_for_beyond_the_fetch_timeout(server, store, binaries, tmp_path):
+    server.answer = server.never_whole
+    place = Place(directory=tmp_path, binary=tmp_path / "binary")
+    limits = {"keep_timeout": LIMIT, "fetch_timeout": LIMIT}
+    far = {"a": Result(bytes=1_000_000, uri=URI, sha256="0" * 64)}
+
+    async def body():
+        with (
+            closing(Checkpoints(store, "bucket", **limits)) as checkpoints,
+            closing(Results(store, "bucket", **limits)) as results,
+        ):
+            return await asyncio.gather(
+                binaries.fetch(URI, "0" * 64),
+                checkpoints.restore(URI, place),
+                results.fetch(claim(results=far).polled.dispatch),
+                return_exceptions=True,
+            )
+
+    began = time.monotonic()
+    assert [type(each) for each in asyncio.run(body())] == [UnreachableError] * 3
+    assert time.monotonic() - began < WAIT_SECONDS

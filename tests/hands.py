@@ -1,0 +1,102 @@
+"""A runner of attempts whose events go nowhere but into a list, and claims for it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from executors.binaries import Binaries
+from executors.cache import Cache
+from executors.checkpoints import Checkpoints
+from executors.claim import Chosen, Polled, Verdict
+from executors.clock import SharedClock, boot_seconds
+from executors.events import EventLog
+from executors.logs import LogStore
+from executors.process import SupervisorLink, find_shim
+from executors.results import Results
+from executors.runner import Policy, Runner
+from executors.slots import Slots
+from executors.workspace import Workspace
+from schemas.codec import decode
+from schemas.dispatch import Dispatch
+from schemas.event import EventBatch
+from schemas.times import EPOCH
+from streams.core.rules import Rules
+
+RULES = Rules()
+MARGIN = timedelta(seconds=5)
+CACHE_BYTES = 1_000
+SLOTS = 4
+
+
+class Wire:
+    """Takes records, and acknowledges them when it is told to."""
+
+    def __init__(self):
+        self.records = []
+        self._acknowledged = 0
+
+    def send(self, record):
+        self.records.append(record)
+
+    def acknowledge(self, sent):
+        record = self.records[self._acknowledged]
+        self._acknowledged += 1
+        record.on_ack(sent)
+
+    def events(self):
+        return [event for each in self.records for event in decode(each.value, EventBatch).events]
+
+
+def make_runner(wire, store, folder, tasks, renewed=boot_seconds):
+    """With a real supervisor; `store` is S3."""
+    cache = Cache(folder / "cache", max_bytes=CACHE_BYTES, scratch_prefix="x.1")
+    slots = Slots({"10s": SLOTS})
+    slots.take("10s", SLOTS)
+    link = SupervisorLink(on_notice=lambda each: runner.hear(each), on_death=print, command=find_shim())  # noqa: PLW0108 - it is made below
+    runner = Runner(
+        policy=Policy(margin=MARGIN, grace=MARGIN, path="/usr/bin:/bin", log_max_bytes=CACHE_BYTES, secret=str),
+        clock=SharedClock(),
+        slots=slots,
+        events=EventLog(wire, lambda _, function: function(), topic="events", executor_id="x.1"),
+        binaries=Binaries(store=store, cache=cache, fetch_timeout=timedelta(minutes=1)),
+        logs=LogStore(store, "logs"),
+        checkpoints=Checkpoints(store, "kept", keep_timeout=MARGIN, fetch_timeout=MARGIN),
+        results=Results(store, "kept", keep_timeout=MARGIN, fetch_timeout=MARGIN),
+        workspace=Workspace(folder / "work", "x.1", cache_dir=folder / "cache"),
+        link=link,
+        tasks=tasks,
+        renewed=renewed,
+        on_slot_free=lambda *_: None,
+    )
+    return runner
+
+
+def claim(token=7, verdict=Verdict.RUN, **changes):
+    plain = {
+        "run_id": "job#r",
+        "owner": "job",
+        "job_id": "job",
+        "attempt": 1,
+        "token": token,
+        "timeout_class": "10s",
+        "nominal_time": EPOCH,
+        "scheduled_time": EPOCH,
+        "binary": "s3://tidemill/x",
+        "sha256": "0" * 64,
+        "args": (),
+        "env": {},
+        "payload": None,
+        "limit": RULES.lease,
+        "valid_for": RULES.dispatch_valid_for,
+        "claim_grace": RULES.claim_grace,
+        "lease": RULES.lease,
+    }
+    polled = Polled(
+        partition=0,
+        offset=0,
+        appended_at=EPOCH,
+        dispatch=Dispatch(**{**plain, **changes}),
+        read=0.0,
+        commit_sent=boot_seconds(),
+    )
+    return Chosen(polled=polled, verdict=verdict)
