@@ -20,6 +20,8 @@ from executors.s3 import Address, Download, ObjectError, ObjectStore, Unreachabl
 from executors.threads import in_time
 
 _THREADS = 8
+_QUESTIONS = 4
+"""What objects are now is asked in threads of their own: no slow download holds a cached binary up."""
 _NAME_BYTES = 200
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -41,7 +43,8 @@ class Binaries:
     def __init__(self, *, store: ObjectStore, cache: Cache, fetch_timeout: timedelta) -> None:
         self._store, self._cache, self._fetch_timeout = store, cache, fetch_timeout
         self._threads = ThreadPoolExecutor(_THREADS, "binaries")
-        self._etags = Etags(store.etag, self._threads)
+        self._questions = ThreadPoolExecutor(_QUESTIONS, "etags")
+        self._etags = Etags(store.etag, self._questions)
         self._sha256: dict[tuple[Address, str], str] = {}
         """What an object was under an ETag."""
         self._fetching: dict[tuple[Address, str | None], asyncio.Task[str]] = {}
@@ -80,7 +83,8 @@ class Binaries:
             return self._binary(address, await self._fetch_often(address, sha256))
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for each in (self._threads, self._questions):
+            each.shutdown(wait=False, cancel_futures=True)
 
     async def _fetch_often(self, address: Address, sha256: str | None) -> str:
         pause, until = _FIRST_PAUSE_SECONDS, time.monotonic() + self._fetch_timeout.total_seconds()

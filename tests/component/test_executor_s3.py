@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import socket
 import threading
 import time
@@ -14,6 +15,7 @@ import pytest
 from executors.binaries import Binaries
 from executors.cache import Cache
 from executors.checkpoints import Checkpoints
+from executors.clock import boot_seconds
 from executors.results import Results
 from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError, parse_address
 from executors.workspace import Place
@@ -27,6 +29,8 @@ LIMIT = timedelta(seconds=2)
 """Longer than S3 may take to say what an object is now."""
 SLOW_SECONDS = 0.1
 """Between two bytes."""
+DOWNLOADS = 8
+"""So many are under way at once."""
 WAIT_SECONDS = 5.0
 
 
@@ -149,3 +153,27 @@ def test_nothing_is_waited_for_beyond_the_fetch_timeout(server, store, binaries,
     began = time.monotonic()
     assert [type(each) for each in asyncio.run(body())] == [UnreachableError] * 3
     assert time.monotonic() - began < WAIT_SECONDS
+
+
+def test_slow_downloads_hold_no_cached_binary_up(server, binaries):
+    content, begun = b"#!/bin/sh\n", []
+
+    def answer(path):
+        if "slow" in path:
+            begun.append(path)
+            yield from server.never_whole(path)
+        yield b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\nETag: "x"\r\n\r\n%s' % (len(content), content)
+
+    server.answer = answer
+
+    async def body():
+        await binaries.fetch(URI, None)
+        slow = [binaries.fetch(f"s3://bucket/slow{number}", "0" * 64) for number in range(DOWNLOADS)]
+        downloads = asyncio.gather(*slow, return_exceptions=True)
+        while len(begun) < DOWNLOADS:  # noqa: ASYNC110 - they are under way when a thread of the server says so
+            await asyncio.sleep(0.01)
+        found = await binaries.look_up(URI, boot_seconds())
+        await downloads
+        return found
+
+    assert asyncio.run(body()).sha256 == hashlib.sha256(content).hexdigest()
