@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from functools import partial
 
 from executors.bundle import MAX_FILE_BYTES, BundleError, pack, unpack
 from executors.process import Exited
+from executors.removal import remove_tree
 from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError, parse_address
 from executors.threads import Threads, in_time
 from executors.workspace import Place, has_checkpoint
@@ -93,6 +93,6 @@ def _and(before: Kept, problem: str) -> Kept:
 
 
 def _empty(place: Place) -> None:
-    shutil.rmtree(place.checkpoint, ignore_errors=True)
+    remove_tree(place.checkpoint)
     with suppress(FileExistsError):
         place.checkpoint.mkdir()

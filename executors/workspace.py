@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from executors.removal import remove_tree
 from schemas.ids import ExecutorId
 
 _LOCK = "lock"
@@ -67,7 +67,7 @@ class Workspace:
         return place
 
     def close(self) -> None:
-        shutil.rmtree(self._directory, ignore_errors=True)
+        remove_tree(self._directory)
         os.close(self._lock)
 
 
@@ -105,7 +105,7 @@ def remove_if_empty(place: Place) -> bool:
 
 
 def remove(place: Place) -> None:
-    shutil.rmtree(place.directory, ignore_errors=True)
+    remove_tree(place.directory)
 
 
 def _clear_dead(directory: Path, cache_dir: Path) -> None:
@@ -117,7 +117,7 @@ def _clear_dead(directory: Path, cache_dir: Path) -> None:
         except BlockingIOError:
             continue
         else:
-            shutil.rmtree(lock.parent, ignore_errors=True)
+            remove_tree(lock.parent)
             for partial in cache_dir.glob(f"{lock.parent.name}.*"):
                 partial.unlink(missing_ok=True)
         finally:
