@@ -37,6 +37,13 @@ class Binary:
     """The object's own name, for people."""
 
 
+@dataclass(slots=True, kw_only=True)
+class _Fetch:
+    task: asyncio.Task[str]
+    """Its result is pinned in the cache until nobody waits for it any more."""
+    waiting: int = 0
+
+
 class Binaries:
     """Used from the event loop; S3 and hashing happen in threads."""
 
@@ -47,7 +54,7 @@ class Binaries:
         self._etags = Etags(store.etag, self._questions)
         self._sha256: dict[tuple[Address, str], str] = {}
         """What an object was under an ETag."""
-        self._fetching: dict[tuple[Address, str | None], asyncio.Task[str]] = {}
+        self._fetching: dict[tuple[Address, str | None], _Fetch] = {}
         self._files = itertools.count()
 
     def expect(self, uris: Iterable[str], since: float) -> None:
@@ -77,7 +84,10 @@ class Binaries:
         return self._held(address, self._sha256.get((address, etag)))
 
     async def fetch(self, uri: str, sha256: str | None) -> Binary:
-        """One fetch per object at a time: others wait for it. Raises `ObjectError` or `UnreachableError`."""
+        """One fetch per object at a time: others wait for it. Raises `ObjectError` or `UnreachableError`.
+
+        Who gets the binary links it at once, before anything else is awaited: from then on it may be evicted.
+        """
         address = parse_address(uri)
         async with in_time(self._fetch_timeout, uri):
             return self._binary(address, await self._fetch_often(address, sha256))
@@ -99,16 +109,27 @@ class Binaries:
 
     async def _fetch_once(self, address: Address, sha256: str | None, until: float) -> str:
         which = address, sha256 or await self._etags.get(address, boot_seconds())
-        task = self._fetching.get(which)
-        if task is None:
-            task = self._fetching[which] = _shared(self._obtain(address, sha256, until))
-            task.add_done_callback(lambda _: self._fetching.pop(which))
-        return await asyncio.shield(task)
+        fetch = self._fetching.get(which)
+        if fetch is None:
+            fetch = self._fetching[which] = _Fetch(task=_shared(self._obtain(address, sha256, until)))
+            fetch.task.add_done_callback(lambda _: self._release(self._fetching.pop(which)))
+        fetch.waiting += 1
+        try:
+            return await asyncio.shield(fetch.task)
+        finally:
+            fetch.waiting -= 1
+            self._release(fetch)
+
+    def _release(self, fetch: _Fetch) -> None:
+        task = fetch.task
+        if not fetch.waiting and task.done() and not task.cancelled() and not task.exception():
+            self._cache.unpin(task.result())
 
     async def _obtain(self, address: Address, sha256: str | None, until: float) -> str:
         if sha256 and await self._in_thread(self._cache.verify, sha256):
-            self._cache.admit(sha256)
-            return sha256
+            with suppress(FileNotFoundError):  # evicted meanwhile
+                self._cache.admit(sha256)
+                return self._cache.pin(sha256)
         file = self._cache.scratch(next(self._files))
         try:
             found: Download = await self._in_thread(self._download, address, file, until)
@@ -118,7 +139,7 @@ class Binaries:
         finally:
             file.unlink(missing_ok=True)
         self._sha256[address, found.etag] = found.sha256
-        return found.sha256
+        return self._cache.pin(found.sha256)
 
     def _download(self, address: Address, file: Path, until: float) -> Download:
         return self._store.download(address, file, max_bytes=self._cache.max_bytes, until=until)

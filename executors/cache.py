@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pathlib import Path
 
 _MODE = 0o555
@@ -20,6 +20,7 @@ class Cache:
         """Every file, the least recently used first."""
         self._verified: set[str] = set()
         """What an earlier process left may be damaged: it counts once its hash was seen to be right."""
+        self._pinned: Counter[str] = Counter()
         for file in sorted(_files(directory), key=lambda each: each.stat().st_mtime):
             self._sizes[file.name] = file.stat().st_size
 
@@ -29,6 +30,15 @@ class Cache:
     def use(self, sha256: str) -> Path:
         self._sizes.move_to_end(sha256)
         return self._path(sha256)
+
+    def pin(self, sha256: str) -> str:
+        """It is not evicted until it is unpinned as often."""
+        self._pinned[sha256] += 1
+        return sha256
+
+    def unpin(self, sha256: str) -> None:
+        self._pinned[sha256] -= 1
+        self._pinned += Counter()  # without those that are at 0
 
     def verify(self, sha256: str) -> bool:
         """Reads the whole file; one that is damaged is removed."""
@@ -69,7 +79,9 @@ class Cache:
                 excess -= self._sizes.pop(sha256)
 
     def _in_use(self, sha256: str) -> bool:
-        """Each attempt has a link of its own to its binary."""
+        """Somebody waits for it, or has it: each attempt has a link of its own to its binary."""
+        if self._pinned[sha256]:
+            return True
         try:
             return self._path(sha256).stat().st_nlink > 1
         except FileNotFoundError:

@@ -31,7 +31,12 @@ SLOW_SECONDS = 0.1
 """Between two bytes."""
 DOWNLOADS = 8
 """So many are under way at once."""
+BINARIES = 40
 WAIT_SECONDS = 5.0
+
+
+def whole(content):
+    yield b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\nETag: "x"\r\n\r\n%s' % (len(content), content)
 
 
 class Server:
@@ -162,7 +167,7 @@ def test_slow_downloads_hold_no_cached_binary_up(server, binaries):
         if "slow" in path:
             begun.append(path)
             yield from server.never_whole(path)
-        yield b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\nETag: "x"\r\n\r\n%s' % (len(content), content)
+        yield from whole(content)
 
     server.answer = answer
 
@@ -177,3 +182,21 @@ def test_slow_downloads_hold_no_cached_binary_up(server, binaries):
         return found
 
     assert asyncio.run(body()).sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_a_binary_that_somebody_waits_for_is_not_evicted_before_he_has_it(server, store, tmp_path):
+    server.answer = lambda path: whole(path.encode() * 10)
+    cache = Cache(tmp_path / "cache", max_bytes=150, scratch_prefix="x.1")
+
+    async def links_it(binaries, name):
+        binary = await binaries.fetch(f"s3://bucket/{name}", None)
+        (tmp_path / name).hardlink_to(binary.path)
+
+    async def body():
+        with closing(Binaries(store=store, cache=cache, fetch_timeout=LIMIT)) as binaries:
+            await asyncio.gather(*(links_it(binaries, f"{number:03}") for number in range(BINARIES)))
+
+    asyncio.run(body())
+    assert not cache._pinned
+    for file in tmp_path.glob("???"):
+        assert file.read_bytes() == f"/bucket/{file.name}".encode() * 10
