@@ -1,4 +1,4 @@
-# Everything a fresh machine needs to do: `make demo` and `make test`. Needs Python >= 3.11, make and package registries.
+# Everything a fresh machine needs to do: `make demo` and `make test`. Needs Python >= 3.11.4, make and package registries.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -35,8 +35,8 @@ clean:
 	rm -rf .venv .tidemill .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(STAMP): requirements.lock pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "Tidemill needs $(PYTHON), version 3.11 or newer; another one is named by PYTHON=." >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Tidemill needs Python 3.11 or newer; {sys.executable} is {v[0]}.{v[1]}; another one is named by PYTHON=.")'
+	@command -v $(PYTHON) >/dev/null || { echo "Tidemill needs $(PYTHON), version 3.11.4 or newer; another one is named by PYTHON=." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11, 4) or sys.exit(f"Tidemill needs Python 3.11.4 or newer; {sys.executable} is {v[0]}.{v[1]}.{v[2]}; another one is named by PYTHON=.")'
 	@echo "Building .venv from requirements.lock; this happens once."
 	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) cannot make a virtual environment: its venv module is missing or incomplete." >&2; exit 1; }
 	@$(BIN)/python -m pip install $(QUIET) --disable-pip-version-check -r requirements.lock

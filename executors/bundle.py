@@ -33,7 +33,9 @@ def pack(directory: Path, bundle: Path) -> None:
             for path in paths:
                 name = str(path.relative_to(directory))
                 tar.add(path, arcname=name, recursive=False, filter=lambda member: _harmless(member, directory))
-    except (OSError, tarfile.TarError) as error:
+    except BundleError:
+        raise
+    except Exception as error:  # links and names are the job's choice, and no reason for an executor to end
         raise BundleError(str(error)) from error
 
 
