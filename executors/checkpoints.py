@@ -51,9 +51,9 @@ class Checkpoints:
                 await self._threads.run(partial(pack, place.checkpoint, place.bundle))
                 await self._threads.run(partial(self._store.put_file, address, place.bundle, _TYPE), until)
         except TimeoutError:
-            return _and(before, f"its checkpoint was not kept: S3 did not take it within {self._keep_timeout}")
+            return not_kept(before, f"S3 did not take it within {self._keep_timeout}")
         except (BundleError, ObjectError, UnreachableError) as error:
-            return _and(before, f"its checkpoint was not kept: {error}")
+            return not_kept(before, str(error))
         return replace(before, uri=str(address))
 
     async def restore(self, uri: str, place: Place) -> Kept:
@@ -88,7 +88,8 @@ def is_left(exited: Exited | None, place: Place | None, came_with: str | None) -
     return came_with is not None or has_checkpoint(place)
 
 
-def _and(before: Kept, problem: str) -> Kept:
+def not_kept(before: Kept, reason: str) -> Kept:
+    problem = f"its checkpoint was not kept: {reason}"
     return Kept(problem=f"{before.problem}; {problem}" if before.problem else problem)
 
 

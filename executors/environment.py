@@ -48,7 +48,7 @@ def read_secret(directory: Path | None, name: str) -> str:
         with (directory / name).open("rb") as file:
             value = file.read(MAX_SECRET_BYTES + 1)
         text = value.decode()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no text, or a name that is none
         raise SecretError(f"secret {name!r} cannot be read on this executor: {type(error).__name__}") from None
     if len(value) > MAX_SECRET_BYTES or "\0" in text:
         raise SecretError(f"secret {name!r} is no text of at most {MAX_SECRET_BYTES} bytes")

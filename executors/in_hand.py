@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -9,12 +11,14 @@ import structlog
 
 from executors.attempt import Phase
 from executors.binaries import Binary
-from executors.checkpoints import NOTHING_KEPT, Kept
+from executors.checkpoints import NOTHING_KEPT, Kept, not_kept
+from executors.clock import SharedClock, boot_seconds
 from executors.logs import Output
 from executors.process import Exited, Spec
-from executors.results import NOTHING_WRITTEN, Given, Written
+from executors.results import NOTHING_WRITTEN, Given, Written, is_written, not_stored
 from executors.workspace import Place
 from schemas.dispatch import Dispatch
+from schemas.errors import TidemillError
 from schemas.event import EndCause, Ended, Rejected
 
 _LOG = structlog.get_logger()
@@ -56,6 +60,46 @@ class Attempt:
     def identity(self) -> dict[str, Any]:
         """What every event of it says."""
         return {"run_id": self.dispatch.run_id, "attempt": self.dispatch.attempt, "token": self.dispatch.token}
+
+
+@contextmanager
+def contained(attempt: Attempt, otherwise: Callable[[Attempt, str], None]) -> Iterator[None]:
+    """What S3 answers and processes leave is foreign: it may end its attempt, never the executor and all the others."""
+    try:
+        yield
+    except (TidemillError, OSError) as error:
+        otherwise(attempt, str(error))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+        _LOG.exception("attempt broken", **attempt.identity)
+        otherwise(attempt, f"the executor made a mistake: {type(error).__name__}: {error}")
+
+
+def lose(attempt: Attempt, reason: str) -> None:
+    """What it left cannot be stored."""
+    if is_written(attempt.exited, attempt.place):
+        attempt.written = not_stored(reason)
+    else:
+        attempt.kept = not_kept(attempt.kept, reason)
+
+
+def ended(attempt: Attempt, clock: SharedClock) -> Ended:
+    exited, output = attempt.exited, attempt.output and attempt.output.collected()
+    return Ended(
+        **attempt.identity,
+        at=clock.at(exited.at if exited else boot_seconds()),
+        cause=exited.cause if exited else attempt.cause,
+        exit_code=exited.code if exited else None,
+        started_at=None if attempt.started is None else clock.at(attempt.started),
+        output=output.text if output else "",
+        output_bytes=output.total_bytes if output else 0,
+        log_uri=output.log_uri if output else None,
+        checkpoint=attempt.kept.uri,
+        checkpoint_problem=attempt.kept.problem,
+        result=attempt.written.result,
+        next_nodes=attempt.written.next_nodes,
+        result_problem=attempt.written.problem,
+        result_lost=attempt.written.lost,
+    )
 
 
 def log_end(attempt: Attempt, event: Ended | Rejected) -> None:

@@ -69,7 +69,7 @@ class _Top:
         try:
             yield
         except OSError as error:
-            self._stuck.append(f"{name}: {error.strerror}")
+            self._stuck.append(f"{name!r}: {error.strerror}")
 
 
 def _names(prefix: str) -> Iterator[str]:

@@ -83,9 +83,9 @@ class Results:
                 until = time.monotonic() + self._keep_timeout.total_seconds()
                 await self._threads.run(partial(self._store.put, address, json, _TYPE), until)
         except TimeoutError:
-            return Written(lost=f"its result was not stored: S3 did not take it within {self._keep_timeout}")
+            return not_stored(f"S3 did not take it within {self._keep_timeout}")
         except (ObjectError, UnreachableError) as error:
-            return Written(lost=f"its result was not stored: {error}")
+            return not_stored(str(error))
         digest = hashlib.sha256(json).hexdigest()
         result = Result(bytes=len(json), value=inline, uri=str(address), sha256=digest)
         return Written(result=result, next_nodes=next_nodes)
@@ -108,6 +108,10 @@ class Results:
         if hashlib.sha256(json).hexdigest() != result.sha256:
             raise ObjectError(f"{address} is not what was written there: its checksum is not {result.sha256}")
         return json
+
+
+def not_stored(reason: str) -> Written:
+    return Written(lost=f"its result was not stored: {reason}")
 
 
 def is_written(exited: Exited | None, place: Place | None) -> bool:

@@ -19,14 +19,13 @@ from executors.claim import Chosen, Verdict
 from executors.clock import SharedClock, boot_seconds
 from executors.control import Order
 from executors.deadlines import Terms
-from executors.environment import SecretError, environment
+from executors.environment import environment
 from executors.events import EventLog, Report
-from executors.in_hand import Attempt, log_end
+from executors.in_hand import Attempt, contained, ended, log_end, lose
 from executors.kills import Kills
 from executors.logs import LogStore, LogStream, Output
 from executors.process import Exited, Notice, Refused, Renewed, Spawned, Spec, SupervisorLink
 from executors.results import Results, is_far, is_written, stdin_of
-from executors.s3 import ObjectError, UnreachableError
 from executors.slots import Slots
 from executors.workspace import Place, Workspace, remove, remove_if_empty
 from schemas.control import LOOK_BACK, Kill
@@ -194,7 +193,7 @@ class Runner:
                 assert attempt.output is not None
                 attempt.output.at_end(partial(self._report, attempt))
             case Act.GIVE_UP:
-                self._end(attempt, self._ended(attempt))
+                self._end(attempt, ended(attempt, self.clock))
             case Act.REJECT:
                 self._end(attempt, Rejected(**attempt.identity, at=self.clock.now(), reason=attempt.reason))
             case Act.FORGET:
@@ -217,64 +216,62 @@ class Runner:
         if self._is_void(attempt):  # frozen since the commit
             self._happen(attempt, Fact.LATE)
             return
-        try:
-            attempt.binary = self.binaries.cached(attempt.dispatch.binary, attempt.dispatch.sha256, attempt.read)
-        except ObjectError as error:
-            self._fail(attempt, str(error))
-            return
         has_to_fetch = attempt.dispatch.checkpoint or is_far(attempt.dispatch)
+        with contained(attempt, self._fail):
+            attempt.binary = self.binaries.cached(attempt.dispatch.binary, attempt.dispatch.sha256, attempt.read)
+            if attempt.binary and has_to_fetch:
+                self._make_place(attempt, attempt.binary)
         if attempt.binary and not has_to_fetch:
             self._happen(attempt, Fact.CACHED)
         elif attempt.dispatch.sha256 or has_to_fetch:
             self._happen(attempt, Fact.ABSENT)
-        else:
+        elif attempt.phase is Phase.CLAIMED:
             self._background(self._ask(attempt))
 
     async def _ask(self, attempt: Attempt) -> None:
-        try:
+        with contained(attempt, self._fail):
             attempt.binary = await self.binaries.look_up(attempt.dispatch.binary, attempt.read)
-        except ObjectError as error:
-            self._fail(attempt, str(error))
-            return
         if self._is_void(attempt):
             self._happen(attempt, Fact.LATE)
         else:
             self._happen(attempt, Fact.CACHED if attempt.binary else Fact.ABSENT)
 
     async def _fetch(self, attempt: Attempt) -> None:
-        try:
+        with contained(attempt, self._fail):
             dispatch = attempt.dispatch
-            attempt.binary = attempt.binary or await self.binaries.fetch(dispatch.binary, dispatch.sha256)
+            if not attempt.place:
+                attempt.binary = await self.binaries.fetch(dispatch.binary, dispatch.sha256)
+                if attempt.phase is not Phase.FETCHING:  # given up meanwhile
+                    return
+                self._make_place(attempt, attempt.binary)
             if dispatch.checkpoint:
-                await self._restore(attempt, attempt.binary, dispatch.checkpoint)
+                await self._restore(attempt, dispatch.checkpoint)
             if is_far(dispatch):
                 attempt.given = await self.results.fetch(dispatch)
-        except (ObjectError, UnreachableError, OSError) as error:
-            self._fail(attempt, str(error))
-        else:
-            self._happen(attempt, Fact.CACHED)
+        self._happen(attempt, Fact.CACHED)
 
-    async def _restore(self, attempt: Attempt, binary: Binary, checkpoint: str) -> None:
-        if attempt.phase is Phase.FETCHING:
-            attempt.place = place = self.workspace.prepare(attempt.number, binary.path, binary.name)
-            attempt.kept = await self.checkpoints.restore(checkpoint, place)
-            if attempt.phase is not Phase.FETCHING:  # given up meanwhile; the unpacking may have gone on
-                await asyncio.to_thread(remove, place)
+    def _make_place(self, attempt: Attempt, binary: Binary) -> Place:
+        """As soon as its binary is at hand, which may be evicted otherwise."""
+        attempt.place = self.workspace.prepare(attempt.number, binary.path, binary.name)
+        return attempt.place
+
+    async def _restore(self, attempt: Attempt, checkpoint: str) -> None:
+        assert attempt.place is not None
+        attempt.kept = await self.checkpoints.restore(checkpoint, attempt.place)
+        if attempt.phase is not Phase.FETCHING:  # given up meanwhile; the unpacking may have gone on
+            await asyncio.to_thread(remove, attempt.place)
 
     def _start(self, attempt: Attempt) -> None:
         """Everything that can fail is prepared first; the acknowledgement takes long enough for it anyway."""
         assert attempt.binary is not None
-        try:
+        with contained(attempt, self._fail):
             attempt.spec = self._prepare(attempt, attempt.binary)
-        except (SecretError, OSError) as error:
-            self._fail(attempt, str(error))
-            return
-        started = Started(**attempt.identity, at=self.clock.now(), sha256=attempt.binary.sha256)
-        self._say(attempt, started, self._acknowledged)
+        if attempt.spec:
+            started = Started(**attempt.identity, at=self.clock.now(), sha256=attempt.binary.sha256)
+            self._say(attempt, started, self._acknowledged)
 
     def _prepare(self, attempt: Attempt, binary: Binary) -> Spec:
-        place = attempt.place or self.workspace.prepare(attempt.number, binary.path, binary.name)
-        attempt.place = place
+        place = attempt.place or self._make_place(attempt, binary)
         variables = environment(
             attempt.dispatch,
             path=self.policy.path,
@@ -311,37 +308,18 @@ class Runner:
         if attempt.output.streams or left or wrote:
             self._background(self._report_late(attempt, attempt.output, left, wrote))
         else:
-            self._end(attempt, self._ended(attempt))
+            self._end(attempt, ended(attempt, self.clock))
 
     async def _report_late(self, attempt: Attempt, output: Output, left: Place | None, wrote: Place | None) -> None:
         """What belongs into S3 goes there first, within its limits."""
-        if output.streams:
-            await output.finish_log()
-        if left:
-            attempt.kept = await self.checkpoints.keep(attempt.dispatch, left, attempt.kept)
-        if wrote:
-            attempt.written = await self.results.collect(attempt.dispatch, wrote)
-        self._end(attempt, self._ended(attempt))
-
-    def _ended(self, attempt: Attempt) -> Ended:
-        now = boot_seconds()
-        exited, output = attempt.exited, attempt.output and attempt.output.collected()
-        return Ended(
-            **attempt.identity,
-            at=self.clock.at(exited.at if exited else now),
-            cause=exited.cause if exited else attempt.cause,
-            exit_code=exited.code if exited else None,
-            started_at=None if attempt.started is None else self.clock.at(attempt.started),
-            output=output.text if output else "",
-            output_bytes=output.total_bytes if output else 0,
-            log_uri=output.log_uri if output else None,
-            checkpoint=attempt.kept.uri,
-            checkpoint_problem=attempt.kept.problem,
-            result=attempt.written.result,
-            next_nodes=attempt.written.next_nodes,
-            result_problem=attempt.written.problem,
-            result_lost=attempt.written.lost,
-        )
+        with contained(attempt, lose):
+            if output.streams:
+                await output.finish_log()
+            if left:
+                attempt.kept = await self.checkpoints.keep(attempt.dispatch, left, attempt.kept)
+            if wrote:
+                attempt.written = await self.results.collect(attempt.dispatch, wrote)
+        self._end(attempt, ended(attempt, self.clock))
 
     def _fail(self, attempt: Attempt, reason: str) -> None:
         attempt.reason = reason

@@ -1,0 +1,94 @@
+"""The runner with real processes: what goes wrong with one attempt is its own end, and nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+
+import pytest
+
+from executors.s3 import Download
+from schemas.event import Ended, Rejected
+from schemas.result import Result
+from tests.hands import Wire, claim, make_runner
+
+WAIT_SECONDS = 15.0
+SCRIPTS = {
+    "good": "echo hello",
+    "talks": "head -c 20000 /dev/zero; echo done",
+    "leaves": 'touch "$TIDEMILL_CHECKPOINT/x"; exit 1',
+    "writes": """{ printf '"'; head -c 5000 /dev/zero | tr '\\0' x; printf '"'; } > "$TIDEMILL_RESULT\"""",
+}
+MISTAKE = "the executor made a mistake: "
+
+
+def script(text):
+    return b"#!/bin/sh\n" + text.encode()
+
+
+class Storage:
+    """Has binaries, and a fault that nobody has foreseen wherever else it is asked."""
+
+    def download(self, address, target, *, max_bytes, until):
+        data = script(SCRIPTS[address.key])
+        target.write_bytes(data)
+        return Download(etag="x", sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+
+    def etag(self, _):
+        raise ZeroDivisionError("no such thing")
+
+    def put(self, *_):
+        raise ZeroDivisionError("no such thing")
+
+    put_file = read = put
+
+
+def attempt(token, name, **changes):
+    known = {"sha256": hashlib.sha256(script(SCRIPTS.get(name, ""))).hexdigest(), **changes}
+    return claim(token, binary=f"s3://bucket/{name}", run_id=f"dag#r/{name}", **known)
+
+
+@pytest.fixture
+def ends_of(tmp_path):
+    """Of attempts that are claimed together."""
+
+    async def play(claims):
+        wire = Wire()
+        async with asyncio.TaskGroup() as tasks, asyncio.timeout(WAIT_SECONDS):
+            runner = make_runner(wire, Storage(), tmp_path, tasks)
+            runner.take("10s", claims)
+            while runner.attempts:
+                wire.acknowledge_all()
+                await asyncio.sleep(0.01)
+            runner.close()
+            runner.link.close()
+        ends = [each for each in wire.events() if isinstance(each, Ended | Rejected)]
+        return sorted(ends, key=lambda each: each.token)
+
+    return lambda *claims: asyncio.run(play(claims))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("unknown", {}),
+        ("good", {"sha256": None}),
+        ("good", {"results": {"a": Result(bytes=5_000, uri="s3://bucket/a", sha256="0" * 64)}}),
+    ],
+    ids=["fetch", "question", "results"],
+)
+def test_an_error_that_nobody_has_foreseen_rejects_its_attempt_and_no_other(ends_of, name, changes):
+    rejected, good = ends_of(attempt(1, name, **changes), attempt(2, "good"))
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason.startswith(MISTAKE)
+    assert (good.exit_code, good.output) == (0, "hello\n")
+
+
+def test_what_cannot_be_stored_for_a_reason_that_nobody_has_foreseen_is_said_in_the_end(ends_of):
+    leaves, writes, talks, good = ends_of(
+        *(attempt(number, name) for number, name in enumerate(["leaves", "writes", "talks", "good"]))
+    )
+    assert leaves.checkpoint_problem == f"its checkpoint was not kept: {MISTAKE}ZeroDivisionError: no such thing"
+    assert writes.result_lost == f"its result was not stored: {MISTAKE}ZeroDivisionError: no such thing"
+    assert (talks.exit_code, talks.log_uri) == (0, None)
+    assert good.exit_code == 0
