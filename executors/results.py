@@ -137,9 +137,8 @@ def stdin_of(dispatch: Dispatch, fetched: Given) -> bytes | None:
 def _read(path: Path) -> tuple[Any, bytes]:
     """Whatever lies there: a pipe or a device would hold us up."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
+        with open(path, "rb", opener=_as_it_is) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ResultError(f"$TIDEMILL_RESULT is no plain file; {_ALLOWED}")
             data = file.read(MAX_RESULT_BYTES + 1)
     except OSError as error:
@@ -150,6 +149,10 @@ def _read(path: Path) -> tuple[Any, bytes]:
         return decode_json(data)
     except UndecodableError as error:
         raise ResultError(f"$TIDEMILL_RESULT {error}; {_ALLOWED}") from error
+
+
+def _as_it_is(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
 def _next_nodes(value: Any) -> tuple[str, ...] | None:

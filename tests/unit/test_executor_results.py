@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import orjson
 import pytest
@@ -22,6 +23,7 @@ from schemas.settings import Connections
 
 NOW = datetime(2026, 11, 21, 3, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+OPEN_FILES = Path("/proc/self/fd")
 ALLOWED = f"allowed is one JSON value of at most {MAX_RESULT_BYTES} bytes"
 
 
@@ -96,9 +98,12 @@ def test_letters_after_a_backslash_are_no_nul(collected):
 @pytest.mark.parametrize(
     "make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")], ids=["fifo", "dir", "link"]
 )
-def test_what_is_no_plain_file_holds_nobody_up(collected, place, make):
+def test_what_is_no_plain_file_holds_nobody_up_and_nothing_open(collected, place, make):
     make(place.result)
+    collected(None)
+    before = len(list(OPEN_FILES.iterdir()))
     assert collected(None).problem.endswith(ALLOWED)
+    assert len(list(OPEN_FILES.iterdir())) == before
 
 
 @pytest.mark.parametrize(
