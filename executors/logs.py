@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from executors.output import Bounded, as_text
-from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError
+from executors.s3 import Address, ObjectStore, UnreachableError
 from schemas.event import MAX_OUTPUT_BYTES
 from schemas.ids import RunId
 from schemas.log_chunks import chunk_key
@@ -56,8 +56,9 @@ class LogStream:
     """One attempt's log as chunk objects; what S3 does not take is offered again, unless it says that it never will."""
 
     def __init__(self, logs: LogStore, run_id: RunId, attempt: int) -> None:
-        self._logs, self._run_id, self._attempt = logs, run_id, attempt
+        self._logs, self.run_id, self._attempt = logs, run_id, attempt
         self._pending = bytearray()
+        self._written = self._stored = 0
         self._chunk = 1
         self._turn = asyncio.Lock()
         self._is_refused = False
@@ -67,7 +68,17 @@ class LogStream:
     def pending_bytes(self) -> int:
         return len(self._pending)
 
+    @property
+    def missing_bytes(self) -> int:
+        """Of what was written, so much is not in S3."""
+        return self._written - self._stored
+
+    @property
+    def is_uploading(self) -> bool:
+        return self._turn.locked()
+
     def write(self, data: bytes) -> None:
+        self._written += len(data)
         if not self._is_refused:
             self._pending += data
 
@@ -76,15 +87,16 @@ class LogStream:
             while self._pending:
                 data = bytes(self._pending[:CHUNK_BYTES])
                 try:
-                    self.uri = await self._logs.put(self._run_id, self._attempt, self._chunk, data)
+                    self.uri = await self._logs.put(self.run_id, self._attempt, self._chunk, data)
                 except UnreachableError:
                     return
-                except ObjectError as error:
-                    _LOG.error("log refused", run_id=self._run_id, reason=str(error))
+                except Exception:  # noqa: BLE001 - whatever else it is, it is no reason for an executor to end
+                    _LOG.exception("log refused", run_id=self.run_id)
                     self._is_refused = True
                     self._pending.clear()
                     return
                 self._chunk += 1
+                self._stored += len(data)
                 del self._pending[: len(data)]
 
 
@@ -97,6 +109,8 @@ class Output:
         self._head = bytearray()
         self._event, self._log = Bounded(MAX_OUTPUT_BYTES), Bounded(log_max_bytes)
         self._on_end: Callable[[], None] | None = None
+        self._missing_bytes = 0
+        """Of the log in S3, once it is known."""
         self._open = True
         self._loop.add_reader(fd, self._read)
 
@@ -110,8 +124,9 @@ class Output:
         return self._log.total
 
     async def upload(self) -> None:
-        """Pass on what there is by now: called every now and then while the process runs."""
-        await self._stream.upload()
+        """Pass on what there is by now: called every now and then while the process runs, however slow S3 is."""
+        if not self._stream.is_uploading:
+            await self._stream.upload()
 
     def at_end(self, callback: Callable[[], None]) -> None:
         """The process is gone: call back once the pipe is empty."""
@@ -131,9 +146,13 @@ class Output:
                 while self._stream.pending_bytes:
                     await asyncio.sleep(_RETRY_SECONDS)
                     await self._stream.upload()
+        self._missing_bytes = self._stream.missing_bytes
+        if self._missing_bytes:
+            _LOG.warning("log cut", run_id=self._stream.run_id, missing_bytes=self._missing_bytes)
 
     def collected(self) -> Collected:
-        text = as_text(bytes(self._head) + self._event.rest())
+        remark = f"{self._missing_bytes} bytes of the log did not reach S3" if self._missing_bytes else ""
+        text = as_text(bytes(self._head) + self._event.rest(remark))
         return Collected(text=text, total_bytes=self._log.total, log_uri=self._stream.uri)
 
     def close(self) -> None:

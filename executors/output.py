@@ -6,7 +6,7 @@ from collections import deque
 
 from schemas.event import MAX_OUTPUT_BYTES
 
-_ROOM_FOR_LINE = 96
+_ROOM_FOR_LINE = 160
 
 
 class Bounded:
@@ -32,14 +32,14 @@ class Bounded:
             self._keep(rest)
         return head
 
-    def rest(self) -> bytes:
-        """What follows the head: the tail, after a line that says what was left out."""
+    def rest(self, remark: str = "") -> bytes:
+        """What follows the head: the tail, after a line that says what was left out; a remark is said there, too."""
         tail = b"".join(self._tail)
         if self.total <= self._head_limit + self._tail_limit:
-            return tail
+            return tail + (f"\n[… {remark} …]\n".encode() if remark else b"")
         kept = tail[-(self._tail_limit - _ROOM_FOR_LINE) :]
-        left_out = self.total - self._head_size - len(kept)
-        return f"\n[… {left_out} of {self.total} bytes left out …]\n".encode() + kept
+        left_out = f"{self.total - self._head_size - len(kept)} of {self.total} bytes left out"
+        return f"\n[… {'; '.join(filter(None, [left_out, remark]))} …]\n".encode() + kept
 
     def _keep(self, data: bytes) -> None:
         self._tail.append(data)

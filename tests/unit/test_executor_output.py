@@ -48,3 +48,11 @@ def test_any_bytes_become_text_that_an_event_may_carry(data):
 
 def test_bytes_that_are_no_utf8_do_not_grow_beyond_the_limit():
     assert len(as_text(b"\xff" * MAX_OUTPUT_BYTES).encode()) <= MAX_OUTPUT_BYTES
+
+
+def test_a_remark_stands_where_what_is_left_out_is_said():
+    whole, cut = Bounded(LIMIT), Bounded(LIMIT)
+    head = cut.write(b"x" * 1_000)
+    assert whole.write(b"said") + whole.rest("12 are missing") == b"said\n[\xe2\x80\xa6 12 are missing \xe2\x80\xa6]\n"
+    assert b"bytes left out; 12 are missing \xe2\x80\xa6]\n" in cut.rest("12 are missing")
+    assert len(head + cut.rest("12 are missing")) <= LIMIT
