@@ -7,6 +7,8 @@ from collections import deque
 from schemas.event import MAX_OUTPUT_BYTES
 
 _ROOM_FOR_LINE = 160
+_PIECE_BYTES = 64 * 1024
+"""Of the tail: a process may write a few bytes at a time, and an object for each costs many times as much."""
 
 
 class Bounded:
@@ -18,7 +20,7 @@ class Bounded:
         self._head_limit = limit // 2
         self._tail_limit = limit - self._head_limit
         self._head_size = 0
-        self._tail: deque[bytes] = deque()
+        self._tail: deque[bytearray] = deque()
         self._tail_size = 0
         self.total = 0
 
@@ -42,7 +44,10 @@ class Bounded:
         return f"\n[… {'; '.join(filter(None, [left_out, remark]))} …]\n".encode() + kept
 
     def _keep(self, data: bytes) -> None:
-        self._tail.append(data)
+        if self._tail and len(self._tail[-1]) < min(_PIECE_BYTES, self._tail_limit):
+            self._tail[-1] += data
+        else:
+            self._tail.append(bytearray(data))
         self._tail_size += len(data)
         # One piece more than the limit needs stays, so that no piece is ever cut.
         while self._tail_size - len(self._tail[0]) >= self._tail_limit:

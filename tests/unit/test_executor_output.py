@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from executors.output import Bounded, as_text
 from schemas.event import MAX_OUTPUT_BYTES
 
 LIMIT = 400
+TAIL_BYTES = 50_000
 
 
 def collect(pieces, limit=LIMIT):
@@ -56,3 +58,13 @@ def test_a_remark_stands_where_what_is_left_out_is_said():
     assert whole.write(b"said") + whole.rest("12 are missing") == b"said\n[\xe2\x80\xa6 12 are missing \xe2\x80\xa6]\n"
     assert b"bytes left out; 12 are missing \xe2\x80\xa6]\n" in cut.rest("12 are missing")
     assert len(head + cut.rest("12 are missing")) <= LIMIT
+
+
+def test_a_process_that_writes_a_few_bytes_at_a_time_costs_no_more_memory_than_its_output():
+    bounded = Bounded(2 * TAIL_BYTES)
+    tracemalloc.start()
+    for _ in range(TAIL_BYTES):
+        bounded.write(b"%3d" % 7)
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert used < 3 * TAIL_BYTES
