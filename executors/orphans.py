@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import signal
@@ -43,18 +42,18 @@ def condemned(parent: int, leaders: Collection[int], living: Collection[Mark]) -
 
 
 def kill_children(parent: int) -> bool:
-    """Kill every child of `parent`; true while there was one that was not dead yet."""
-    found = False
-    for pid in children(parent):
-        if not _is_zombie(pid):
-            found = True
-            kill_quietly(pid)
-    return found
+    """Kill every child of `parent`; true while there was one that was not dead yet, and can be killed."""
+    killed = [kill_quietly(pid) for pid in children(parent) if not _is_zombie(pid)]
+    return any(killed)
 
 
-def kill_quietly(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
+def kill_quietly(pid: int) -> bool:
+    """False if it is gone, or has become another user's: nobody but that user or root can end it."""
+    try:
         os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _stat(pid: str) -> list[bytes]:

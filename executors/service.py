@@ -55,7 +55,8 @@ _FLUSH_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
 _FRESH_INTERVALS = 3
 """An executor that was not heard for so many heartbeat intervals claims nothing."""
-_CLEAR_SECONDS = 1.0
+_CLEAR_SECONDS, _LONGEST_CLEAR_SECONDS = 1.0, 10.0
+"""Without its supervisor an executor kills what becomes its child; what cannot die keeps it for no longer."""
 SUPERVISOR_DIED = 70
 """The exit code: the attempts in hand are gone with it, and count as lost."""
 
@@ -303,8 +304,8 @@ class Service:
         if self._over.done():
             return
         _LOG.critical("supervisor died", attempts=len(self._runner.attempts))
-        until = time.monotonic() + _CLEAR_SECONDS
-        while kill_children(os.getpid()) or time.monotonic() < until:
+        began = time.monotonic()
+        while time.monotonic() - began < (_LONGEST_CLEAR_SECONDS if kill_children(os.getpid()) else _CLEAR_SECONDS):
             time.sleep(_LOOK_SECONDS)
         self._over.set_result(SUPERVISOR_DIED)
 

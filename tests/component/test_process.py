@@ -17,6 +17,7 @@ from executors.process import Exited, Refused, Spawned, Spec, SupervisorLink, fi
 from schemas.event import EndCause
 
 WAIT_SECONDS = 15.0
+NOBODY = 65534
 GLIBC_INTERNAL = 0b11 << 31
 """Signals 32 and 33, which glibc's posix_spawn ignores in the child."""
 
@@ -319,3 +320,21 @@ asyncio.run(main())
         executor.kill()
     for pid in pids:
         asyncio.run(gone(pid))
+
+
+def test_a_child_that_is_another_users_spares_none_of_the_others():
+    script = f"""
+import os, subprocess
+from executors.orphans import kill_children
+other = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL)
+if os.getuid() == 0:
+    os.setgid({NOBODY})
+    os.setuid({NOBODY})
+ours = [subprocess.Popen(["sleep", "60"]) for _ in range(3)]
+kill_children(os.getpid())
+print(other.pid, *(each.wait() for each in ours), kill_children(os.getpid()))
+"""
+    other, *ends = subprocess.check_output([sys.executable, "-c", script], text=True, timeout=WAIT_SECONDS).split()
+    if os.getuid() == 0:
+        os.kill(int(other), signal.SIGKILL)
+    assert ends == ["-9", "-9", "-9", "False"]
