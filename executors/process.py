@@ -21,6 +21,8 @@ from executors.supervisor import MAX_MESSAGE_BYTES
 from executors.trampoline import TRAMPOLINE
 from schemas.event import EndCause
 
+_CLOSE_SECONDS = 10.0
+"""A supervisor needs less, even if its processes take long to die; one that was stopped never ends."""
 _ROOT = Path(__file__).resolve().parent.parent
 _BOOT = "import sys; sys.path.append({root!r}); from executors.supervisor import main; main()"
 
@@ -126,12 +128,21 @@ class SupervisorLink:
         """Kill a supervisor that does not answer: its processes die with it."""
         self._child.kill()
 
-    def close(self) -> None:
-        """End the supervisor: it kills whatever is left of its processes first."""
+    def close(self) -> bool:
+        """End the supervisor: it kills whatever is left of its processes first.
+
+        False if it did not end in time and was killed: what it would have killed is the caller's child by now.
+        """
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()
-        self._child.wait()
+        try:
+            self._child.wait(_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+            return False
+        return True
 
     def _send(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
         self._unsent.append((json.dumps(message).encode(), fds or []))

@@ -98,7 +98,8 @@ class Service:
             self._control.stop()
             self._runner.close()
             self._outbox.close()
-            self._link.close()
+            if not self._link.close():
+                _clear_orphans()
 
     # Parts
 
@@ -304,9 +305,7 @@ class Service:
         if self._over.done():
             return
         _LOG.critical("supervisor died", attempts=len(self._runner.attempts))
-        began = time.monotonic()
-        while time.monotonic() - began < (_LONGEST_CLEAR_SECONDS if kill_children(os.getpid()) else _CLEAR_SECONDS):
-            time.sleep(_LOOK_SECONDS)
+        _clear_orphans()
         self._over.set_result(SUPERVISOR_DIED)
 
     def _crashed(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -316,6 +315,12 @@ class Service:
         """A bug, or a broker that refuses us: ending is the way to a known state."""
         if not self._over.done():
             self._over.set_exception(error)
+
+
+def _clear_orphans() -> None:
+    began = time.monotonic()
+    while time.monotonic() - began < (_LONGEST_CLEAR_SECONDS if kill_children(os.getpid()) else _CLEAR_SECONDS):
+        time.sleep(_LOOK_SECONDS)
 
 
 async def serve(connections: Connections, settings: ExecutorSettings) -> int:

@@ -338,3 +338,18 @@ print(other.pid, *(each.wait() for each in ours), kill_children(os.getpid()))
     if os.getuid() == 0:
         os.kill(int(other), signal.SIGKILL)
     assert ends == ["-9", "-9", "-9", "False"]
+
+
+def test_a_supervisor_that_is_stopped_holds_up_no_exit(tmp_path, monkeypatch):
+    monkeypatch.setattr("executors.process._CLOSE_SECONDS", 0.1)
+
+    async def body():
+        rig = Rig(find_shim(), tmp_path)
+        number, pipe = await begun(rig, "echo ready; sleep 60")
+        spawned = await rig.notice(number, Spawned)
+        os.kill(rig.link.pid, signal.SIGSTOP)
+        assert not rig.link.close()
+        await gone(spawned.pid)
+        pipe.close()
+
+    asyncio.run(body())
