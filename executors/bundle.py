@@ -26,10 +26,10 @@ class BundleError(TidemillError):
 
 
 def pack(directory: Path, bundle: Path) -> None:
-    """Raises `BundleError`."""
+    """A new file. Raises `BundleError`."""
     try:
         paths = _checked(directory)
-        with tarfile.open(bundle, "w") as tar:
+        with tarfile.open(bundle, "x") as tar:
             for path in paths:
                 name = str(path.relative_to(directory))
                 tar.add(path, arcname=name, recursive=False, filter=lambda member: _harmless(member, directory))

@@ -45,11 +45,11 @@ class Checkpoints:
     async def keep(self, dispatch: Dispatch, place: Place, before: Kept) -> Kept:
         """What was wrong `before` is still to be said."""
         address = Address(bucket=self._bucket, key=checkpoint_key(dispatch.run_id, dispatch.token))
-        until = time.monotonic() + self._keep_timeout.total_seconds()
+        until, bundle = time.monotonic() + self._keep_timeout.total_seconds(), place.new_bundle()
         try:
             async with asyncio.timeout(self._keep_timeout.total_seconds()):
-                await self._threads.run(partial(pack, place.checkpoint, place.bundle))
-                await self._threads.run(partial(self._store.put_file, address, place.bundle, _TYPE), until)
+                await self._threads.run(partial(pack, place.checkpoint, bundle))
+                await self._threads.run(partial(self._store.put_file, address, bundle, _TYPE), until)
         except TimeoutError:
             return not_kept(before, f"S3 did not take it within {self._keep_timeout}")
         except (BundleError, ObjectError, UnreachableError) as error:
@@ -61,18 +61,18 @@ class Checkpoints:
 
         Raises `UnreachableError`: asking again later helps, and nothing is lost till then.
         """
-        until = time.monotonic() + self._fetch_timeout.total_seconds()
+        until, bundle = time.monotonic() + self._fetch_timeout.total_seconds(), place.new_bundle()
         try:
             address = parse_address(uri)
-            get = partial(self._store.download, address, place.bundle, max_bytes=MAX_FILE_BYTES, until=until)
+            get = partial(self._store.download, address, bundle, max_bytes=MAX_FILE_BYTES, until=until)
             async with in_time(self._fetch_timeout, uri):
                 await self._threads.run(get, until)
-            await self._threads.run(partial(unpack, place.bundle, place.checkpoint))
+            await self._threads.run(partial(unpack, bundle, place.checkpoint))
         except (BundleError, ObjectError) as error:
             await self._threads.run(partial(_empty, place))
             return Kept(problem=f"it began without the checkpoint before it: {error}")
         finally:
-            place.bundle.unlink(missing_ok=True)
+            bundle.unlink(missing_ok=True)
         return NOTHING_KEPT
 
     def close(self) -> None:

@@ -84,7 +84,8 @@ class ObjectStore:
         try:
             answer = self._client.get_object(Bucket=address.bucket, Key=address.key)
             _check_time(address, until, "nothing")  # by then nobody knows of the file any more
-            with target.open("wb") as file:
+            target.unlink(missing_ok=True)  # what an earlier try has left
+            with target.open("xb") as file:
                 for piece in _pieces(address, answer, max_bytes, until):
                     digest.update(piece)
                     size += file.write(piece)

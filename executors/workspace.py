@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,10 +36,9 @@ class Place:
         """What the process hands on, if it writes this file."""
         return self.directory / "result"
 
-    @property
-    def bundle(self) -> Path:
-        """The same as one file, on its way from or to S3."""
-        return self.directory / "checkpoint.tar"
+    def new_bundle(self) -> Path:
+        """For the same as one file, on its way from or to S3: what the process makes is not in its place."""
+        return self.directory / f"bundle.{secrets.token_hex(8)}"
 
 
 class Workspace:

@@ -83,6 +83,17 @@ def test_an_attempt_may_empty_what_it_found(owner, objects, again):
     assert again(order, objects.script(LIST), emptied.checkpoint).output == ""
 
 
+@pytest.mark.parametrize("make", ["mkfifo", "ln -s /dev/null"])
+def test_what_lies_beside_the_directory_is_nothing_to_a_checkpoint(owner, objects, again, make):
+    order = owner.order(
+        objects.script(f'{make} "$TIDEMILL_CHECKPOINT.tar"; touch "$TIDEMILL_CHECKPOINT/x"; exit 1'),
+    )
+    owner.dispatch(order)
+    ended = owner.end_of(order)
+    assert ended.checkpoint_problem is None
+    assert again(order, objects.script(LIST), ended.checkpoint).output == "x\n"
+
+
 def test_what_is_too_large_is_not_kept_and_said(owner, objects):
     ended = owner.run(objects.script('truncate -s 65M "$TIDEMILL_CHECKPOINT/big"; exit 1'))
     assert ended.checkpoint is None
