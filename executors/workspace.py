@@ -49,8 +49,11 @@ class Workspace:
         _clear_dead(directory, cache_dir)
         self._directory = directory / executor_id
         self._directory.mkdir()
-        self._lock = os.open(self._directory / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+        # Whoever finds a lock finds it taken: others may start, and clear, at this moment.
+        new = self._directory / f"{_LOCK}.new"
+        self._lock = os.open(new, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        new.rename(self._directory / _LOCK)
 
     def prepare(self, number: int, binary: Path, name: str) -> Place:
         """The link keeps the binary from being evicted, and gives the process a name that people know."""
@@ -111,14 +114,17 @@ def remove(place: Place) -> None:
 def _clear_dead(directory: Path, cache_dir: Path) -> None:
     """Remove what executors left that were killed."""
     for lock in directory.glob(f"*/{_LOCK}"):
-        fd = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        else:
+        if is_free(lock):
             remove_tree(lock.parent)
             for partial in cache_dir.glob(f"{lock.parent.name}.*"):
                 partial.unlink(missing_ok=True)
-        finally:
-            os.close(fd)
+
+
+def is_free(lock: Path) -> bool:
+    """Whether the executor is dead whose lock it is; it stays so, because no two have the same id."""
+    try:
+        with lock.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, FileNotFoundError):  # held; or cleared by another one that starts
+        return False
+    return True

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from executors.cache import Cache
 from executors.workspace import Workspace, remove_if_empty
+
+EXECUTORS = 200
 
 
 @pytest.fixture
@@ -77,3 +80,17 @@ def test_the_directories_of_a_dead_executor_are_cleared_and_those_of_a_living_on
     assert [each.name for each in (tmp_path / "work").iterdir()] == ["living.1"]
     assert not list(cache_dir.iterdir())
     living.close()
+
+
+def test_executors_that_start_together_do_not_clear_each_other(tmp_path):
+    names = [f"living.{number}" for number in range(EXECUTORS)]
+    for number in range(EXECUTORS):
+        dead = tmp_path / f"dead.{number}"
+        dead.mkdir()
+        (dead / "lock").touch()
+    with ThreadPoolExecutor(8) as threads:
+        living = list(threads.map(lambda name: Workspace(tmp_path, name, cache_dir=tmp_path / "cache"), names))
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(names)
+    assert all((tmp_path / name / "lock").exists() for name in names)
+    for each in living:
+        each.close()
