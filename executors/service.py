@@ -33,6 +33,7 @@ from executors.results import Results
 from executors.runner import Policy, Runner
 from executors.s3 import ObjectStore
 from executors.settings import ExecutorSettings, parse_slots
+from executors.silence import Silence
 from executors.slots import Slots
 from executors.windows import MOST_AHEAD, Windows, no_windows
 from executors.workspace import Workspace
@@ -43,8 +44,8 @@ from schemas.settings import Connections
 from schemas.topics import EVENTS, EXECUTORS
 
 _LOG = structlog.get_logger()
-_UNANSWERED_RENEWALS = 4
-"""A supervisor that answers none of so many enforces no limits either: it is killed, and its processes with it."""
+_SILENT_INTERVALS = 4
+"""A supervisor that is silent for so many heartbeats enforces no limits either: it is killed, its processes with it."""
 _EMPTY_ASSIGNMENT_SECONDS = 10.0
 """An executor more than there are partitions gets none, and is not told so: it counts as ready after this time."""
 _UNSTEADY_SECONDS = 0.5
@@ -75,7 +76,7 @@ class Service:
         self._over: asyncio.Future[int] = self._loop.create_future()
         self._stop, self._stop_now = asyncio.Event(), asyncio.Event()
         self._is_heard, self._is_told = asyncio.Event(), asyncio.Event()
-        self._unanswered_renewals = 0
+        self._silence = Silence()
         self._link = SupervisorLink(on_notice=self._hear, on_death=self._supervisor_died, command=find_shim())
         self._outbox = Outbox(connections, self._clock, client_id=self.executor_id)
         self._heart = self._make_heart(connections)
@@ -232,13 +233,15 @@ class Service:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _beat(self) -> None:
+        steady = self._settings.heartbeat_interval.total_seconds()
         while True:
             self._heart.beat()
-            if self._unanswered_renewals >= _UNANSWERED_RENEWALS:
+            if self._silence.seconds >= _SILENT_INTERVALS * steady:
                 _LOG.error("supervisor does not answer", pid=self._link.pid)
                 self._link.abandon()
-            steady = self._settings.heartbeat_interval.total_seconds()
-            await asyncio.sleep(steady if self._clock.is_steady else min(steady, _UNSTEADY_SECONDS))
+            pause = steady if self._clock.is_steady else min(steady, _UNSTEADY_SECONDS)
+            await asyncio.sleep(pause)
+            self._silence.pass_on(pause)
 
     async def _upload_logs(self) -> None:
         while True:
@@ -263,7 +266,7 @@ class Service:
         )
 
     def _renewed(self, sent: float) -> None:
-        self._unanswered_renewals += 1
+        self._silence.ask(sent)
         self._runner.renew()
         self._link.renew(sent)
         if self._clock.is_steady:
@@ -271,7 +274,7 @@ class Service:
 
     def _hear(self, notice: Notice) -> None:
         if isinstance(notice, Renewed):
-            self._unanswered_renewals = 0
+            self._silence.answer(notice.sent)
         else:
             self._runner.hear(notice)
 

@@ -1,0 +1,38 @@
+"""When a supervisor is taken for dead: by the time in which it owes an answer, not by how often it was asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from executors.silence import Silence
+
+
+@pytest.fixture
+def silence():
+    return Silence()
+
+
+def test_a_burst_of_renewals_is_no_silence(silence):
+    for sent in range(100):
+        silence.ask(float(sent))
+    assert silence.seconds == 0
+    silence.pass_on(3.0)
+    assert silence.seconds == 3
+
+
+def test_who_owes_no_answer_is_not_silent(silence):
+    silence.pass_on(3.0)
+    silence.ask(1.0)
+    silence.answer(1.0)
+    silence.pass_on(3.0)
+    assert silence.seconds == 0
+
+
+def test_a_late_answer_ends_a_silence_and_what_is_still_unanswered_begins_another(silence):
+    for sent in (1.0, 2.0):
+        silence.ask(sent)
+        silence.pass_on(3.0)
+    silence.answer(1.0)
+    assert silence.seconds == 0
+    silence.pass_on(3.0)
+    assert silence.seconds == 3
