@@ -9,17 +9,16 @@ from typing import Protocol, assert_never
 
 from executors.clock import boot_seconds
 from executors.outbox import Record
-from schemas.codec import encode
+from schemas.codec import encode, encode_json
 from schemas.event import Claimed, Ended, Event, EventBatch, Expired, Rejected, Started
 from schemas.ids import ExecutorId, OwnerId
 from schemas.result import MAX_INLINE_BYTES
 
 MAX_BATCH = 200
-"""At most 8 KB of output each, 48 KB if JSON has to escape every byte: with `MAX_RESULTS` beside it, a record stays
-below what the topics take.
-"""
 MAX_RESULTS = 4 * 1024 * 1024
-"""Of results, and the lists of nodes that they name, in one record; the last of them may be beyond."""
+"""Of results, the lists of nodes that they name, outputs and reasons, as JSON, in one record; the last of them may be
+beyond. With what else 200 events say, a record stays below what the topics take.
+"""
 
 REST_SHARE = 2
 """After a round trip to Kafka the next waits so many times as long as it took: next to nothing on an idle machine; on a
@@ -105,12 +104,25 @@ def _fitting(waiting: list[Report]) -> int:
     """How many of the first ones go into one record."""
     size = 0
     for number, report in enumerate(waiting[:MAX_BATCH]):
-        match report.event:
-            case Ended(result=result, next_nodes=named) if result:
-                size += min(result.bytes, MAX_INLINE_BYTES) + sum(map(len, named or ()))
+        size += _bytes_of(report.event)
         if size > MAX_RESULTS:
             return number + 1
     return MAX_BATCH
+
+
+def _bytes_of(event: Event) -> int:
+    """Of what may be long in it."""
+    match event:
+        case Ended(result=result, next_nodes=named):
+            value = min(result.bytes, MAX_INLINE_BYTES) if result else 0
+            texts = event.output, event.checkpoint_problem, event.result_problem, event.result_lost
+            return value + sum(map(len, named or ())) + len(encode_json(texts))
+        case Rejected(reason=reason):
+            return len(encode_json(reason))
+        case Claimed() | Started() | Expired():
+            return 0
+        case _:
+            assert_never(event)
 
 
 def _holds_up(event: Event) -> bool:

@@ -22,6 +22,7 @@ from schemas.errors import TidemillError
 from schemas.event import EndCause, Ended, Rejected
 
 _LOG = structlog.get_logger()
+_MAX_REASON_BYTES = 2 * 1024
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,12 +95,25 @@ def ended(attempt: Attempt, clock: SharedClock) -> Ended:
         output_bytes=output.total_bytes if output else 0,
         log_uri=output.log_uri if output else None,
         checkpoint=attempt.kept.uri,
-        checkpoint_problem=attempt.kept.problem,
+        checkpoint_problem=brief(attempt.kept.problem),
         result=attempt.written.result,
         next_nodes=attempt.written.next_nodes,
-        result_problem=attempt.written.problem,
-        result_lost=attempt.written.lost,
+        result_problem=brief(attempt.written.problem),
+        result_lost=brief(attempt.written.lost),
     )
+
+
+def rejected(attempt: Attempt, clock: SharedClock) -> Rejected:
+    return Rejected(**attempt.identity, at=clock.now(), reason=brief(attempt.reason) or "")
+
+
+def brief(reason: str | None) -> str | None:
+    """What is quoted in it may be long, and need not be UTF-8; the record has room for it and many others."""
+    if reason is None:
+        return None
+    text = reason.encode("utf-8", "replace")
+    cut = text[:_MAX_REASON_BYTES].decode("utf-8", "ignore")
+    return cut if len(text) <= _MAX_REASON_BYTES else cut + "…"
 
 
 def log_end(attempt: Attempt, event: Ended | Rejected) -> None:

@@ -21,7 +21,7 @@ from executors.control import Order
 from executors.deadlines import Terms
 from executors.environment import environment
 from executors.events import EventLog, Report
-from executors.in_hand import Attempt, contained, ended, log_end, lose
+from executors.in_hand import Attempt, contained, ended, log_end, lose, rejected
 from executors.kills import Kills
 from executors.logs import LogStore, LogStream, Output
 from executors.process import Exited, Notice, Refused, Renewed, Spawned, Spec, SupervisorLink
@@ -109,8 +109,7 @@ class Runner:
                 attempt.started = at
                 self._happen(attempt, Fact.SPAWNED)
             case Refused(reason=reason):
-                attempt.reason = f"the process could not be started: {reason}"
-                self._happen(attempt, Fact.FAILED)
+                self._fail(attempt, f"the process could not be started: {reason}")
             case Exited():
                 attempt.exited = notice
                 self._happen(attempt, Fact.EXITED)
@@ -139,6 +138,11 @@ class Runner:
         for attempt in list(self.attempts.values()):
             if attempt.phase in _ON_LEASE and attempt.announced and self._has_lapsed(attempt):
                 self._condemn(attempt, EndCause.LEASE, grace_seconds=0.0)
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is in hand, and all that was said is heard: also of dispatches that were too old to be run."""
+        return not self.attempts and not self.events.unacknowledged
 
     def in_hand(self) -> tuple[AttemptInHand, ...]:
         return tuple(
@@ -195,7 +199,7 @@ class Runner:
             case Act.GIVE_UP:
                 self._end(attempt, ended(attempt, self.clock))
             case Act.REJECT:
-                self._end(attempt, Rejected(**attempt.identity, at=self.clock.now(), reason=attempt.reason))
+                self._end(attempt, rejected(attempt, self.clock))
             case Act.FORGET:
                 self._close(attempt)
                 self._forget(attempt)

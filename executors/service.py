@@ -215,13 +215,14 @@ class Service:
 
     async def _drain(self) -> None:
         runner, grace = self._runner, self._settings.term_grace.total_seconds()
+        await asyncio.sleep(0)  # what the claimers said last is heard
         await self._until(
-            lambda: not runner.attempts or self._stop_now.is_set(), self._settings.drain_timeout.total_seconds()
+            lambda: runner.is_idle or self._stop_now.is_set(), self._settings.drain_timeout.total_seconds()
         )
-        if runner.attempts:
+        if not runner.is_idle:
             runner.stop(0.0 if self._stop_now.is_set() else grace)
             checkpoints = self._settings.checkpoint_timeout.total_seconds()
-            await self._until(lambda: not runner.attempts, grace + checkpoints + _FLUSH_SECONDS)
+            await self._until(lambda: runner.is_idle, grace + checkpoints + _FLUSH_SECONDS)
         self._state = ExecutorState.GONE
         self._heart.beat()
         await self._until(lambda: self._heart.is_silent, _LEAVE_SECONDS)

@@ -7,6 +7,7 @@ import hashlib
 
 import pytest
 
+from executors.claim import Verdict
 from executors.s3 import Download
 from schemas.event import Ended, Rejected
 from schemas.result import Result
@@ -92,3 +93,19 @@ def test_what_cannot_be_stored_for_a_reason_that_nobody_has_foreseen_is_said_in_
     assert writes.result_lost == f"its result was not stored: {MISTAKE}ZeroDivisionError: no such thing"
     assert (talks.exit_code, talks.log_uri) == (0, None)
     assert good.exit_code == 0
+
+
+def test_a_runner_is_idle_once_also_the_expired_are_heard_of(tmp_path):
+    async def body():
+        wire = Wire()
+        async with asyncio.TaskGroup() as tasks:
+            runner = make_runner(wire, Storage(), tmp_path, tasks)
+            runner.take("10s", [claim(verdict=Verdict.EXPIRED)])
+            before = runner.is_idle
+            wire.acknowledge_all()
+            after = runner.is_idle
+            runner.close()
+            runner.link.close()
+        return before, after
+
+    assert asyncio.run(body()) == (False, True)

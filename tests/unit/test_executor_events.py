@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from executors.clock import boot_seconds
 from executors.events import LONGEST_REST_SECONDS, MAX_BATCH, EventLog, Report
-from schemas.codec import decode
-from schemas.event import EventBatch, Expired, Started
+from executors.in_hand import brief
+from schemas.codec import decode, encode
+from schemas.event import MAX_OUTPUT_BYTES, EndCause, Ended, EventBatch, Expired, Rejected, Started
+from schemas.topics import MAX_RECORD_BYTES
 
 NOW = datetime(2026, 11, 21, 3, tzinfo=UTC)
 
@@ -144,3 +148,30 @@ def test_a_record_has_a_largest_number_of_events(log, wire):
     wire.records[0].on_ack(0.0)
     wire.records[1].on_ack(0.0)
     assert [len(tokens) for tokens in wire.tokens()] == [1, MAX_BATCH, 1]
+
+
+def test_a_record_is_never_more_than_the_topics_take_whatever_is_said_in_it(log, wire):
+    ended = Ended(
+        run_id="a",
+        attempt=1,
+        token=0,
+        at=NOW,
+        cause=EndCause.EXITED,
+        exit_code=1,
+        started_at=NOW,
+        output="\1" * MAX_OUTPUT_BYTES,
+    )
+    rejected = Rejected(run_id="a", attempt=1, token=0, at=NOW, reason="\1" * 30_000)
+    for event in [ended, rejected] * MAX_BATCH:
+        log.say(0, Report(owner="a", event=event, on_ack=lambda: None))
+    while log.unacknowledged:
+        wire.records[-1].on_ack(0.0)
+    assert max(len(each.value) for each in wire.records) < MAX_RECORD_BYTES
+    assert len(wire.tokens()) > 2
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=())))
+def test_a_reason_is_brief_and_can_be_written(text):
+    reason = brief(text * 500)
+    assert len(encode(Rejected(run_id="a", attempt=1, token=0, at=NOW, reason=reason))) < 15_000
+    assert len(reason.encode()) <= 2_051
