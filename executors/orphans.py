@@ -12,6 +12,9 @@ from collections.abc import Collection, Iterator
 _PR_SET_CHILD_SUBREAPER = 36
 _MARK = (b"TIDEMILL_RUN_ID=", b"TIDEMILL_FENCING_TOKEN=")
 
+_PLACE = b"TIDEMILL_CHECKPOINT="
+"""What a process has in its environment tells also in which executor's directory its attempt lived."""
+
 Mark = tuple[bytes, ...]
 """Run id and fencing token, as a process's environment has them."""
 
@@ -25,10 +28,7 @@ def adopt_orphans() -> None:
 
 def children(parent: int) -> Iterator[int]:
     """The living and dead children of a process."""
-    with os.scandir("/proc") as entries:
-        for entry in entries:
-            if entry.name.isdigit() and _parent_of(entry.name) == parent:
-                yield int(entry.name)
+    return (pid for pid in _processes() if _parent_of(pid) == parent)
 
 
 def mark_of(env: dict[str, str]) -> Mark:
@@ -47,6 +47,14 @@ def kill_children(parent: int) -> bool:
     return any(killed)
 
 
+def kill_attempts_in(directory: str) -> bool:
+    """Kill every process of ours whose attempt lived below a directory; true while there was one."""
+    place = _PLACE + os.fsencode(directory) + b"/"
+    found = [pid for pid in _processes() if any(each.startswith(place) for each in _environment(pid))]
+    killed = [kill_quietly(pid) for pid in found]
+    return any(killed)
+
+
 def kill_quietly(pid: int) -> bool:
     """False if it is gone, or has become another user's: nobody but that user or root can end it."""
     try:
@@ -56,7 +64,14 @@ def kill_quietly(pid: int) -> bool:
     return True
 
 
-def _stat(pid: str) -> list[bytes]:
+def _processes() -> Iterator[int]:
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdigit():
+                yield int(entry.name)
+
+
+def _stat(pid: int) -> list[bytes]:
     """The fields after the command's name: state, parent, …; empty if the process is gone."""
     try:
         return _read(f"/proc/{pid}/stat").rpartition(b") ")[2].split()
@@ -64,22 +79,27 @@ def _stat(pid: str) -> list[bytes]:
         return []
 
 
-def _parent_of(pid: str) -> int:
+def _parent_of(pid: int) -> int:
     fields = _stat(pid)
     return int(fields[1]) if fields else -1
 
 
 def _is_zombie(pid: int) -> bool:
-    return _stat(str(pid))[:1] in ([b"Z"], [])
+    return _stat(pid)[:1] in ([b"Z"], [])
 
 
 def _mark_of_process(pid: int) -> Mark | None:
-    try:
-        variables = _read(f"/proc/{pid}/environ").split(b"\0")
-    except OSError:
-        return None
+    variables = _environment(pid)
     found = tuple(each for name in _MARK for each in variables if each.startswith(name))
     return found if len(found) == len(_MARK) else None
+
+
+def _environment(pid: int) -> list[bytes]:
+    """As it began with; empty if it is gone, or another user's."""
+    try:
+        return _read(f"/proc/{pid}/environ").split(b"\0")
+    except OSError:
+        return []
 
 
 def _read(path: str) -> bytes:

@@ -6,13 +6,18 @@ import errno
 import fcntl
 import os
 import secrets
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from executors.orphans import kill_attempts_in
 from executors.removal import remove_tree
 from schemas.ids import ExecutorId
 
 _LOCK = "lock"
+_END_SECONDS = 5.0
+"""What is killed may take so long to die; then its directory is removed all the same."""
+_LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,15 +117,16 @@ def remove(place: Place) -> None:
 
 
 def _clear_dead(directory: Path, cache_dir: Path) -> None:
-    """Remove what executors left that were killed."""
+    """Remove what executors left that were killed: processes first, which had no supervisor any more."""
     for lock in directory.glob(f"*/{_LOCK}"):
-        if is_free(lock):
+        if _is_free(lock):
+            _end_attempts(lock.parent)
             remove_tree(lock.parent)
             for partial in cache_dir.glob(f"{lock.parent.name}.*"):
                 partial.unlink(missing_ok=True)
 
 
-def is_free(lock: Path) -> bool:
+def _is_free(lock: Path) -> bool:
     """Whether the executor is dead whose lock it is; it stays so, because no two have the same id."""
     try:
         with lock.open("r+b") as file:
@@ -128,3 +134,9 @@ def is_free(lock: Path) -> bool:
     except (BlockingIOError, FileNotFoundError):  # held; or cleared by another one that starts
         return False
     return True
+
+
+def _end_attempts(directory: Path) -> None:
+    until = time.monotonic() + _END_SECONDS
+    while kill_attempts_in(str(directory)) and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -79,6 +81,21 @@ def test_the_directories_of_a_dead_executor_are_cleared_and_those_of_a_living_on
     Workspace(tmp_path / "work", "new.1", cache_dir=cache_dir).close()
     assert [each.name for each in (tmp_path / "work").iterdir()] == ["living.1"]
     assert not list(cache_dir.iterdir())
+    living.close()
+
+
+def test_what_a_dead_executor_left_running_is_killed_and_nothing_else(tmp_path):
+    living = Workspace(tmp_path, "living.1", cache_dir=tmp_path / "cache")
+    (tmp_path / "dead.1").mkdir()
+    (tmp_path / "dead.1" / "lock").touch()
+    environments = [{"TIDEMILL_CHECKPOINT": f"{tmp_path}/{name}/7/checkpoint"} for name in ("dead.1", "living.1")]
+    left, other, stranger = (subprocess.Popen(["sleep", "60"], env=each) for each in [*environments, {}])
+    Workspace(tmp_path, "new.1", cache_dir=tmp_path / "cache").close()
+    assert left.wait(timeout=10) == -signal.SIGKILL
+    for each in (other, stranger):
+        assert each.poll() is None
+        each.kill()
+        each.wait()
     living.close()
 
 

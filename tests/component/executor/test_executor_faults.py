@@ -76,6 +76,22 @@ def test_a_supervisor_that_does_not_answer_is_ended(owner, executors, sleeper, a
     until(lambda: not alive(mark), 2.0)
 
 
+def test_what_outlives_executor_and_supervisor_together_ends_when_another_one_starts(
+    owner, executors, sleeper, alive, until
+):
+    executor = executors.start()
+    binary, mark = sleeper()
+    _start(owner, binary)
+    until(lambda: len(alive(mark)) >= 2)
+    supervisor = executor.supervisor
+    executor.signal(signal.SIGSTOP)
+    os.kill(supervisor, signal.SIGKILL)
+    executor.signal(signal.SIGKILL)
+    executor.process.wait()
+    executors.start(work_dir=executor.work)
+    assert not alive(mark)
+
+
 def test_a_frozen_executor_loses_its_processes_before_the_lease_ends(owner, executors, sleeper, alive, until):
     executor = executors.start(lease_margin=MARGIN)
     binary, mark = sleeper()
