@@ -36,7 +36,7 @@ def pack(directory: Path, bundle: Path) -> None:
     except BundleError:
         raise
     except Exception as error:  # links and names are the job's choice, and no reason for an executor to end
-        raise BundleError(str(error)) from error
+        raise BundleError(f"it cannot be packed: {error}") from error
 
 
 def unpack(bundle: Path, directory: Path) -> None:
