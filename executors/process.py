@@ -72,9 +72,10 @@ class Renewed:
 Notice = Spawned | Refused | Exited | Renewed
 
 
-def find_shim() -> list[str]:
+def find_shim(*, from_memory: bool = True) -> list[str]:
     """The command that makes a process die with the supervisor, to be put before the process's own."""
-    return [TRAMPOLINE, *(setpriv_shim() or python_shim())]
+    shim = setpriv_shim() or python_shim()
+    return [TRAMPOLINE, *shim] if from_memory else shim
 
 
 def setpriv_shim() -> list[str] | None:

@@ -69,8 +69,8 @@ class Runner:
     tasks: asyncio.TaskGroup
     renewed: Callable[[], float]
     """When the last acknowledged heartbeat was sent (CLOCK_BOOTTIME)."""
-    on_slot_free: Callable[[str, float], None]
-    """(timeout class, for how many seconds an attempt had held its slot)"""
+    on_ran: Callable[[str, float], None]
+    """(timeout class, for how many seconds a process was there)"""
     attempts: dict[int, Attempt] = field(default_factory=dict)
     """By number, until the end is acknowledged."""
     kills: Kills = field(default_factory=Kills)
@@ -336,7 +336,8 @@ class Runner:
 
     def _close(self, attempt: Attempt) -> None:
         self.slots.give(attempt.timeout_class, 1)
-        self.on_slot_free(attempt.timeout_class, boot_seconds() - attempt.committed)
+        if attempt.exited and attempt.started is not None:
+            self.on_ran(attempt.timeout_class, attempt.exited.at - attempt.started)
         if attempt.output:
             attempt.output.close()
         if attempt.place and not remove_if_empty(attempt.place):

@@ -77,7 +77,11 @@ class Service:
         self._stop, self._stop_now = asyncio.Event(), asyncio.Event()
         self._is_heard, self._is_told = asyncio.Event(), asyncio.Event()
         self._silence = Silence()
-        self._link = SupervisorLink(on_notice=self._hear, on_death=self._supervisor_died, command=find_shim())
+        self._link = SupervisorLink(
+            on_notice=self._hear,
+            on_death=self._supervisor_died,
+            command=find_shim(from_memory=settings.start_from_memory),
+        )
         self._outbox = Outbox(connections, self._clock, client_id=self.executor_id)
         self._heart = self._make_heart(connections)
         self._runner = self._make_runner(connections)
@@ -150,7 +154,7 @@ class Service:
             link=self._link,
             tasks=self._tasks,
             renewed=lambda: self._heart.renewed,
-            on_slot_free=self._windows.note_end,
+            on_ran=self._windows.note_end,
         )
 
     def _make_control(self, connections: Connections) -> Control:

@@ -20,6 +20,9 @@ _REMEMBERED = 10
 _CHANGE = 1.5
 """Windows that should be so many times larger, or smaller, are worth a heartbeat of their own."""
 
+_BESIDE_SECONDS = 0.05
+"""What an attempt holds its slot for beside its process, on a machine that has time. What it is on a busy one does not
+count: then fewer would be sent ahead, each would cost more, and the machine would be busier."""
 _AS_IF = 1, AHEAD_TIME.total_seconds()
 """Before the first attempt has ended: as if one had, which leaves one beside each slot."""
 
@@ -35,11 +38,11 @@ class Windows:
         """By class and partition, the most attempts at once since the last heartbeat: a moment alone says little."""
         self._advertised: dict[str, Mapping[int, int]] = {}
 
-    def note_end(self, timeout_class: str, held_seconds: float) -> None:
-        """An attempt has given its slot back."""
+    def note_end(self, timeout_class: str, ran_seconds: float) -> None:
+        """A process was there for so long."""
         count, mean = self._holds.get(timeout_class, _AS_IF)
         count = min(count + 1, _REMEMBERED)
-        self._holds[timeout_class] = count, mean + (held_seconds - mean) / count
+        self._holds[timeout_class] = count, mean + (ran_seconds + _BESIDE_SECONDS - mean) / count
 
     def note(self, timeout_class: str, in_hand: Counter[int], held: Collection[int]) -> bool:
         """After a claim. True: a window is used up and there is more for it, or all of them should be of another size,

@@ -70,7 +70,7 @@ def make_runner(wire, store, folder, tasks, renewed=boot_seconds):
         link=link,
         tasks=tasks,
         renewed=renewed,
-        on_slot_free=lambda *_: None,
+        on_ran=lambda *_: None,
     )
     return runner
 

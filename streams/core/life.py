@@ -143,13 +143,15 @@ def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
     state.may_dispatch_more = False
     state.catchup_wake = None
     for timeout_class, queue in state.ready.items():
-        free = _window(state, timeout_class) - state.in_flight_count[timeout_class]
+        window = _window(state, timeout_class)
+        free = window - state.in_flight_count[timeout_class]
         room = min(free, budget)
         while queue and room > 0 and state.handed_room > 0 and may_go(state, queue[0][0], now):
             lane, due_at, run_id = heapq.heappop(queue)
             run = state.runs.get(run_id)
             if run is None or not _is_ready(run, due_at, timeout_class) or is_to_stop(state, run):
                 continue
+            state.is_waited_for |= 2 * state.in_flight_count[timeout_class] < window
             effects += _dispatch(state, run, now)
             note_gone(state, lane, now)
             room -= 1

@@ -99,6 +99,9 @@ class OwnerState:
     handed_room: int = MAX_HANDED_ON
     """How much the payloads and results that dispatches carry may still take of this transaction."""
     in_flight: dict[RunId, InFlight] = field(default_factory=dict)
+    is_waited_for: bool = False
+    """Of this transaction some dispatch goes into a window that is less than half full. Into another one, it would only
+    wait elsewhere."""
     may_dispatch_more: bool = False
     """There was room for more dispatches than one step sends."""
     in_flight_count: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -177,6 +180,7 @@ class OwnerState:
     def begin_transaction(self) -> None:
         """It has room for everything again."""
         self.handed_room = MAX_HANDED_ON
+        self.is_waited_for = False
         self.epochs.begin_transaction()
 
     def land(self, run_id: RunId) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from schemas.topics import CDC, EVENTS, REQUESTS
 from schemas.words import RunState
-from streams.core.effects import Effect, PutRun, PutTally
+from streams.core.effects import Effect, PutRequest, PutRun, PutTally, SendDispatch
 from streams.core.inputs import CaughtUp, ClockAdvanced, Input
 from streams.core.life import MAX_DISPATCHES
 from streams.core.state import OwnerState
@@ -29,8 +29,13 @@ BARE_COMMIT_INTERVAL = timedelta(seconds=3)
 LONGEST_WAIT = timedelta(seconds=1)
 """An owner with nothing to do looks at the clock so often."""
 COMPANY_WAIT = timedelta(milliseconds=50)
-"""News that nobody acts upon waits so long for more: a short run then starts and ends in one transaction, or ends in
-that of the next dispatch."""
+"""What nobody waits for waits so long for more: a short run then starts and ends in one transaction, or ends in that of
+the next dispatch, and where an executor has enough to do, dispatches go together."""
+
+
+COMPANY = 100
+"""Effects that wait for no more."""
+_UNHURRIED = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.RETRY_WAIT})
 
 
 class Owner:
@@ -126,7 +131,11 @@ class Owner:
             return True
         if self._oldest_effect is None:
             return False
-        return now - self._oldest_effect >= COMPANY_WAIT or not all(map(_is_mere_news, self._effects))
+        if len(self._effects) >= COMPANY or now - self._oldest_effect >= COMPANY_WAIT:
+            return True
+        if self.state.is_waited_for or self.state.cursor or self._failures.suspects:
+            return True
+        return not all(map(_is_mere_news, self._effects))
 
     @property
     def _ticks(self) -> bool:
@@ -184,9 +193,9 @@ class Owner:
 
 
 def _is_mere_news(effect: Effect) -> bool:
-    """A run that goes on, or is over. What becomes possible by its end is another effect of the same turn."""
+    """What is only remembered, or joins a queue that is long enough. What an end makes possible is another effect."""
     match effect:
         case PutRun(run=run):
-            return run.state is RunState.RUNNING or run.state.is_final
+            return run.state in _UNHURRIED or run.state.is_final
         case _:
-            return isinstance(effect, PutTally)
+            return isinstance(effect, PutTally | PutRequest | SendDispatch)

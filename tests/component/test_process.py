@@ -70,6 +70,10 @@ class Rig:
             return exited, pipe.read().decode()
 
 
+def test_a_host_that_wants_no_program_in_memory_gets_none():
+    assert find_shim(from_memory=False) == (setpriv_shim() or python_shim())
+
+
 @pytest.fixture(params=[find_shim, setpriv_shim, python_shim], ids=["trampoline", "setpriv", "python"])
 def command(request):
     return request.param()

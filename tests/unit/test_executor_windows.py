@@ -90,6 +90,11 @@ def after_runs(windows, seconds, count=100):
     return windows
 
 
+def test_what_a_busy_machine_adds_to_a_process_does_not_count():
+    """Else it would be sent less at a time, which costs it more."""
+    assert total(after_runs(Windows({"10s": 16}), 0)) == pytest.approx(window_of(16, 0.05), rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("hold_seconds", "ahead"),
     [(3600, AHEAD), (0.5, AHEAD), (0.1, 6), (0.05, 11), (0.001, MOST_AHEAD), (0.0, MOST_AHEAD)],
@@ -108,8 +113,8 @@ def test_what_waits_beside_the_slots_is_started_within_the_time_ahead_or_is_one_
 def test_short_runs_open_the_windows_and_one_long_run_closes_them():
     windows = Windows({"10s": 16})
     assert total(windows) == 32
-    assert total(after_runs(windows, 0.05, count=4)) > 60
-    assert total(after_runs(windows, 0.05)) > 150
+    assert total(after_runs(windows, 0.01, count=4)) > 50
+    assert total(after_runs(windows, 0.01)) > 130
     assert total(after_runs(windows, 60, count=1)) == 32
 
 
