@@ -21,7 +21,7 @@ from streams.core.pace import may_go, note_gone, take_slot
 from streams.core.promotion import first_class, limit_in
 from streams.core.retry import Again, Over, after_attempt
 from streams.core.run import Lane, Run, change_attempt, move, with_attempt
-from streams.core.specs import is_to_stop, payload_of, results_of, spec_of
+from streams.core.specs import handed_to, is_to_stop, spec_of
 from streams.core.state import InFlight, OwnerState
 from streams.core.tally import count_end, starting_class
 
@@ -214,9 +214,8 @@ def _again(
 
 
 def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
-    job = spec_of(state, run)
+    job, payload, results = handed_to(state, run)
     name = run.status.timeout_class or ""
-    results, payload = results_of(state, run), payload_of(state, run, job)
     size = record_bytes(results)
     refusal = why_too_much(results, size)
     if refusal:

@@ -95,15 +95,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
 
 def move(status: RunStatus, to: RunState, *, version: int, at: datetime, reason: str | None = None) -> RunStatus:
     """The status after a transition. An illegal one is a broken invariant, not bad input."""
-    before = status.state if status.transitions else None
-    assert to in LEGAL.get(before, ()), f"{status.run_id}: {before} -> {to} is no legal transition"
+    before = status.transitions
+    left = status.state if before else None
+    assert to in LEGAL.get(left, ()), f"{status.run_id}: {left} -> {to} is no legal transition"
     transition = Transition(version=version, at=at, state=to, attempt=status.attempt, reason=reason)
     return msgspec.structs.replace(
         status,
         state=to,
         reason=reason,
         version=version,
-        transitions=_bounded((*status.transitions, transition)),
+        transitions=_bounded((*before, transition)),
         finished_at=_finished_at(status, at) if to.is_final else None,
     )
 

@@ -31,13 +31,16 @@ def is_to_stop(state: OwnerState, run: Run) -> bool:
     return epoch is not None and epoch.ends_as is not None
 
 
-def results_of(state: OwnerState, run: Run) -> dict[str, Result | None] | None:
-    """What a node gets of those that it depends on; None: it depends on nothing, or is a job's run."""
-    epoch = epoch_of(state, run)
-    return results_for(epoch, run.status.node_id or "") if epoch else None
+def handed_to(state: OwnerState, run: Run) -> tuple[JobSpec, Any, dict[str, Result | None] | None]:
+    """What its next attempt goes by and is given: spec, payload, and the results of what it depends on, if on anything.
 
-
-def payload_of(state: OwnerState, run: Run, spec: JobSpec) -> Any:
-    """What the request said for the run, or for the whole DAG run; else what the definition says."""
-    asked_for = run.payload if run.status.node_id is None else state.runs[dag_run_of(run.run_id)].payload
-    return spec.payload if asked_for is None else asked_for
+    The payload is what the request said for the run, or for the whole DAG run; else what the definition says.
+    """
+    node_id = run.status.node_id
+    if node_id is None:
+        spec, results, asked_for = state.jobs[OwnerId(run.status.job_id)].spec, None, run.payload
+    else:
+        dag_run = dag_run_of(run.status.run_id)
+        epoch = state.epochs.by_run[dag_run]
+        spec, results, asked_for = epoch.graph.job(node_id), results_for(epoch, node_id), state.runs[dag_run].payload
+    return spec, spec.payload if asked_for is None else asked_for, results

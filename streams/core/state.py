@@ -148,11 +148,12 @@ class OwnerState:
 
     def _keep_node(self, run: Run, node_id: str) -> None:
         """It is not one of its DAG's open runs, but of its epoch's."""
-        run_id, state = run.run_id, run.state
-        before = self.runs.get(run_id)
-        if before is None or before.state is not state:
-            self.epochs.note(before, run, node_id)
-        if state.is_final:
+        run_id, after = run.status.run_id, run.status.state
+        found = self.runs.get(run_id)
+        before = None if found is None else found.status.state
+        if before is not after:
+            self.epochs.note(run, node_id, before, after)
+        if after.is_final:
             self.runs.pop(run_id, None)
         else:
             self.runs[run_id] = run

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from schemas.ids import RunId, dag_run_of
+from schemas.words import RunState
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.graph import Graph
 from streams.core.run import Run
@@ -73,11 +74,11 @@ class OpenEpochs:
         if self.reopened.pop(run_id, None):
             self.abandoned.append(run_id)
 
-    def note(self, before: Run | None, run: Run, node_id: str) -> None:
+    def note(self, run: Run, node_id: str, before: RunState | None, after: RunState) -> None:
         """The run of a node is in another state."""
-        epoch = self.by_run[dag_run_of(run.run_id)]
+        epoch = self.by_run[dag_run_of(run.status.run_id)]
         node = epoch.graph.index[node_id]
-        epoch.move(node, before.state if before else None, run.state)
+        epoch.move(node, before, after)
         self.touched[epoch.run_id] = None
-        if run.state.is_final:
+        if after.is_final:
             self.ended.append((epoch, node, run))
