@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec
 
@@ -59,6 +59,10 @@ def lags(place: Connections) -> dict[str, int]:
     return {name: each.records for name, each in waits(place).items()}
 
 
+SHUT_OUT_SECONDS = 2.0
+_SHUT_OUT = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})  # noqa: SLF001 - its codes are named so
+
+
 def waits(place: Connections) -> dict[str, Waiting]:
     """By reader. Raises `BrokersError`, and psycopg's errors for the sink's offsets."""
     admin = admin_client(place)
@@ -95,7 +99,17 @@ def admin_client(place: Connections) -> AdminClient:
 
 def unavailable(place: Connections, error: KafkaException | TimeoutError) -> BrokersError:
     said = error.args[0].str() if isinstance(error, KafkaException) else "no answer in time"
-    return BrokersError(f"Kafka at {place.kafka_bootstrap}: {said}")
+    return BrokersError(f"Kafka at {place.kafka_bootstrap}: {shut_out(place) or said}")
+
+
+def shut_out(place: Connections) -> str | None:
+    """Why brokers that are there do not let us in; whoever asks them for something only hears that nothing came."""
+    heard: list[KafkaError] = []
+    admin = AdminClient(quiet(place, error_cb=heard.append))
+    with suppress(KafkaException):
+        admin.list_topics(timeout=SHUT_OUT_SECONDS)
+    admin.poll(0)
+    return next((each.str() for each in heard if each.code() in _SHUT_OUT), None)
 
 
 def _sink(place: Connections) -> Reader:

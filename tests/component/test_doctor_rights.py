@@ -138,9 +138,11 @@ def test_the_sink_can_write_and_the_times_to_live_can_prune(role, tables_dsn):
         postgres.execute(sql("retention_began"), {"interval": timedelta(hours=1)})
         for statement in ("prune_requests", "prune_definitions", "prune_fences"):
             postgres.execute(sql(statement), {"older_than": timedelta(days=7)})
-        limits = {"history_ttl": timedelta(days=30), "failed_history_ttl": timedelta(days=90)}
-        for keep_failures in (True, False):
-            values = {"day": OLD.date(), "keep_failures": keep_failures, "mark": None}
+        for failures_kept, days in ((True, 365), (False, 90)):
+            limits = {"history_ttl": timedelta(days=30), "failed_history_ttl": timedelta(days=days)}
+            ((day, keep_failures, mark, _),) = postgres.execute(sql("days_to_prune"), limits).fetchall()
+            assert (day, keep_failures) == (OLD.date(), failures_kept)
+            values = {"day": day, "keep_failures": keep_failures, "mark": mark}
             assert postgres.execute(sql("prune_day"), values).fetchone() == (None,)
         assert postgres.execute(sql("days_to_prune"), limits).fetchall() == []
         postgres.execute(sql("retention_ended"), {"failure": None})

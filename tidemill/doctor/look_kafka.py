@@ -23,7 +23,7 @@ from streams.security import admin_options
 from streams.settings import StreamSettings
 from tidemill.doctor.facts import Broker, FoundTopic, Kafka, Offset, Silent, Topic, silent
 from tidemill.doctor.look_postgres import between
-from tidemill.lag import admin_client, quiet
+from tidemill.lag import admin_client, quiet, shut_out
 from tidemill.place import wall_clock
 
 ANSWER_SECONDS = 5.0
@@ -57,7 +57,7 @@ def look(place: Connections) -> Kafka | Silent:
             write_refused=write_refused,
         )
     except (KafkaException, TimeoutError) as error:
-        return Silent(reason=f"{place.kafka_bootstrap}: {silent(error).reason}")
+        return Silent(reason=f"{place.kafka_bootstrap}: {shut_out(place) or silent(error).reason}")
     except TidemillError as error:
         return silent(error)
 
