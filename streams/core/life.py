@@ -55,7 +55,7 @@ def materialize(state: OwnerState, job: JobSpec, new: NewRun, now: datetime, rea
     """A run is queued; it is dispatched when its time has come and there is room for it."""
     timeout_class, learned = first_class_of(state, job, new.kind)
     status = blank_status(job, new, queued_at=now, timeout_class=timeout_class)
-    why = "; ".join(each for each in (reason, learned) if each) or None
+    why = f"{reason}; {learned}" if reason and learned else reason or learned
     status = move(status, RunState.QUEUED, version=state.next_token(), at=now, reason=why)
     due_at = new.scheduled_time
     if new.lane is Lane.CATCH_UP and new.node_id is None:

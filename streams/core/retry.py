@@ -28,6 +28,7 @@ class Over(msgspec.Struct, frozen=True, kw_only=True):
 
 Verdict = Again | Over
 
+_SUCCEEDED = Over(state=RunState.SUCCEEDED, reason="")
 _AT_ONCE = timedelta(0)
 _UNCHARGED = frozenset({AttemptEnd.PROMOTED, AttemptEnd.EXPIRED})
 """What follows them is no retry."""
@@ -60,7 +61,7 @@ def _by_number(run: Run, job: JobSpec, end: AttemptEnd, exit_code: int | None, r
         return Over(state=run.marked or RunState.CANCELLED, reason=run.status.reason or "cancelled")
     match end:
         case AttemptEnd.SUCCEEDED:
-            return Over(state=RunState.SUCCEEDED, reason="")
+            return _SUCCEEDED
         case AttemptEnd.PROMOTED | AttemptEnd.EXPIRED:
             return Again(wait=_AT_ONCE, failures=run.failures, infra_failures=run.infra_failures)
         case AttemptEnd.FAILED | AttemptEnd.TIMED_OUT:

@@ -9,7 +9,7 @@ from schemas.ids import RunId
 from schemas.result import Result
 from schemas.words import RunState, TriggerRule
 from streams.core.dag.graph import Graph
-from streams.core.dag.trigger import OUTCOME, Ends, Outcome, Verdict, can_be_early, judge
+from streams.core.dag.trigger import OUTCOME, START_OF_SUCCESSES, Ends, Outcome, Verdict, can_be_early, judge
 from streams.core.stored import EpochBase, NodeAgain, StoredNode
 
 _FIRST_TIME = NodeAgain()
@@ -110,15 +110,18 @@ class Epoch:
         return self.base.reasons.get(rerun_id) if self.base and rerun_id else None
 
     def verdict(self, node: int) -> Verdict:
-        counts = self._counts
+        counts, rule, needed = self._counts, self.graph.rules[node], self.graph.needed[node]
+        succeeded = counts[Outcome.SUCCEEDED][node]
+        if succeeded == needed and rule in START_OF_SUCCESSES:
+            return Verdict.START
         ends = Ends(
-            needed=self.graph.needed[node],
-            succeeded=counts[Outcome.SUCCEEDED][node],
+            needed=needed,
+            succeeded=succeeded,
             failed=counts[Outcome.FAILED][node],
             skipped=counts[Outcome.SKIPPED][node],
             upstream_failed=counts[Outcome.UPSTREAM_FAILED][node],
         )
-        return judge(self.graph.rules[node], ends)
+        return judge(rule, ends)
 
     def move(self, node: int, before: RunState | None, after: RunState) -> None:
         """A node is in another state."""

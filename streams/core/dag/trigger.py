@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import assert_never
 
@@ -119,6 +120,10 @@ def _when_done(rule: TriggerRule, ends: Ends) -> Verdict:  # noqa: C901, PLR0911
             assert_never(rule)
 
 
+def _starts_of_successes() -> Iterator[TriggerRule]:
+    return (rule for rule in TriggerRule if judge(rule, Ends(needed=1, succeeded=1)) is Verdict.START)
+
+
 def _or_skip(holds: bool) -> Verdict:  # noqa: FBT001 - the condition itself
     return Verdict.START if holds else Verdict.SKIP
 
@@ -127,3 +132,7 @@ def _unless_broken(ends: Ends, *, or_skip: bool) -> Verdict:
     if ends.broken:
         return Verdict.UPSTREAM_FAILED
     return Verdict.SKIP if or_skip else Verdict.START
+
+
+START_OF_SUCCESSES = frozenset(_starts_of_successes())
+"""Rules that start a node whose dependencies have all succeeded, however many: the usual case needs no judging."""
