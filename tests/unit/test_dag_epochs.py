@@ -13,9 +13,8 @@ from simulated import START, Log, ended
 from schemas.event import EndCause
 from schemas.ids import occurrence_run_id
 from schemas.words import RunKind, RunState, TriggerRule
-from streams.core.dag import epoch
+from streams.core.dag.epoch import Epoch
 from streams.core.dag.open_epochs import MAX_NODES_MOVED
-from streams.core.dag.trigger import judge
 from streams.owner.owner import MAX_EFFECTS
 
 
@@ -239,8 +238,9 @@ MANY = 5_000
 
 def test_five_thousand_nodes_between_two_are_looked_at_once_each(monkeypatch) -> None:
     """Fan-out and fan-in, in as many transactions as their limit asks for, and none more."""
-    looks: list[TriggerRule] = []
-    monkeypatch.setattr(epoch, "judge", lambda rule, ends: looks.append(rule) or judge(rule, ends))
+    looks: list[int] = []
+    verdict = Epoch.verdict
+    monkeypatch.setattr(Epoch, "verdict", lambda epoch, node: looks.append(node) or verdict(epoch, node))
     wide = [node(f"n{number}", "first") for number in range(MANY)]
     play = asked(node("first"), *wide, node("last", *(each.node_id for each in wide)))
     before, largest, dispatched = 0, 0, [0]
