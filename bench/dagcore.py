@@ -106,8 +106,10 @@ def _through(owner: Owner, log: Log, size: int) -> tuple[float, int]:
         made = _dispatches(effects)
         waiting, dispatched = waiting + made, dispatched + len(made)
         transitions += sum(len(run.status.transitions) for run in _ended_nodes(effects))
-    if dispatched != size or owner.state.runs:
-        raise NotMeasuredError(f"{dispatched} of {size} nodes were dispatched, {len(owner.state.runs)} runs are open")
+    if dispatched != size or owner.state.durable.runs:
+        raise NotMeasuredError(
+            f"{dispatched} of {size} nodes were dispatched, {len(owner.state.durable.runs)} runs are open"
+        )
     return seconds, transitions - WIDTH  # the roots were queued before
 
 

@@ -75,7 +75,7 @@ def _idle_ticks(count: int) -> Iterator[Line]:
         found.append((time.perf_counter() - began) * 1000)
         if prepared is not None:
             raise NotMeasuredError("something was due, or a watermark was committed")
-    what = f"{len(owner.state.jobs)} jobs, {len(owner.state.timers)} timers"
+    what = f"{len(owner.state.durable.jobs)} jobs, {len(owner.state.derived.timers)} timers"
     yield Line(what="tick with nothing due, p99", value=percentile(found, 0.99), unit="ms", at_most=5, baseline=what)
 
 

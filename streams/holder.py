@@ -137,7 +137,7 @@ class Holder(threading.Thread):
         log_.fence()
         log_.settle()
         state = rebuild(self.partition, parts.rules, log_.read_state(), parts.topic_ids, parts.clock.now())
-        self._failures.forget({topic: each.offset for topic, each in state.applied.items()})
+        self._failures.forget({topic: each.offset for topic, each in state.durable.applied.items()})
         owner = Owner(state, parts.partitions, self._failures)
         owner.learn(DispatchesFound(offsets=log_.unclaimed()))
         _read_gap(log_, owner)
@@ -145,9 +145,9 @@ class Holder(threading.Thread):
         log.info(
             "owner_recovered",
             partition=self.partition,
-            jobs=len(state.jobs),
-            open_runs=len(state.runs),
-            watermark=state.watermark.isoformat(),
+            jobs=len(state.durable.jobs),
+            open_runs=len(state.durable.runs),
+            watermark=state.durable.watermark.isoformat(),
             backlog=owner.backlog,
         )
         return owner
@@ -280,12 +280,12 @@ class _Session:
 
 def _read_gap(log_: OwnerLog, owner: Owner) -> None:
     """What lies between the applied offsets and the ends of the input topics, whatever the group's offsets say."""
-    for topic in owner.state.applied:
+    for topic in owner.state.durable.applied:
         _read_gap_of(log_, owner, topic)
 
 
 def _read_gap_of(log_: OwnerLog, owner: Owner, topic: str) -> None:
-    for record in log_.read_input(topic, owner.state.applied[topic].offset):
+    for record in log_.read_input(topic, owner.state.durable.applied[topic].offset):
         owner.offer(record)
 
 

@@ -58,7 +58,7 @@ class World:
         for _ in range(2_000):
             self.turn(Fate.COMMITTED, 1)
             self.execute(0, EndCause.EXITED)
-            is_idle = not (self.owner.backlog or self.owner.state.cursor or self.owner.state.runs)
+            is_idle = not (self.owner.backlog or self.owner.state.durable.cursor or self.owner.state.durable.runs)
             if is_idle and self.reported == len(self.log.dispatches()):
                 self.turn(Fate.COMMITTED, COMPANY_WAIT.total_seconds())
                 return

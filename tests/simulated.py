@@ -40,7 +40,7 @@ class Log:
         entries = ((r.key, r.value) for r in self.written if r.topic == STATE)
         state = rebuild(self.partition, rules or Rules(), entries, TOPIC_IDS, self.now)
         if failures:
-            failures.forget({topic: each.offset for topic, each in state.applied.items()})
+            failures.forget({topic: each.offset for topic, each in state.durable.applied.items()})
         owner = Owner(state, self.partitions, failures)
         for topic in TOPIC_IDS:
             for record in self.inputs[topic]:

@@ -30,11 +30,11 @@ def apply_event(
     state: OwnerState, event: Event, executor_id: ExecutorId, now: datetime, appended_at: datetime
 ) -> list[Effect]:
     """A late, duplicate or foreign event is normal and changes nothing."""
-    run = state.runs.get(event.run_id)
+    run = state.durable.runs.get(event.run_id)
     attempt = run.open_attempt if run else None
     if run is None or attempt is None or attempt.token != event.token:
         return []
-    state.in_flight[event.run_id].hear(appended_at)
+    state.seen.in_flight[event.run_id].hear(appended_at)
     match event:
         case Claimed():
             return _claimed(state, run, event, executor_id)

@@ -54,7 +54,7 @@ def attempts_had(asked: Backfill, nominal_time: datetime) -> int | None:
 
 def accept(state: OwnerState, request: Request, asked: Backfill, now: datetime) -> list[Effect]:
     """The backfill is a run itself, of no process: what becomes of it is read there, refusals and dry runs included."""
-    stored_job = state.jobs[OwnerId(request.job_id)]
+    stored_job = state.durable.jobs[OwnerId(request.job_id)]
     job = stored_job.spec
     new = NewRun(
         run_id=request_run_id(request.job_id, request.request_id),
@@ -75,7 +75,7 @@ def accept(state: OwnerState, request: Request, asked: Backfill, now: datetime) 
     reason = f"{_what(asked)}: {total} occurrences" + (f": {request.note}" if request.note else "")
     status = move(status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
     stored = StoredBackfill(request_id=request.request_id, job_id=request.job_id, asked=asked, total=total)
-    state.backfills.by_request[request.request_id] = OpenBackfill(stored=stored)
+    state.derived.backfills.by_request[request.request_id] = OpenBackfill(stored=stored)
     return [
         *put(state, Run(status=status, due_at=now, lane=Lane.BACKFILL)),
         PutBackfill(request_id=request.request_id, backfill=stored),
@@ -85,35 +85,35 @@ def accept(state: OwnerState, request: Request, asked: Backfill, now: datetime) 
 def go_on(state: OwnerState, now: datetime, budget: int) -> list[Effect]:
     """Plan what is not planned and cancel what is to stop, at most `budget` runs; live work came first."""
     effects: list[Effect] = []
-    backfills = state.backfills
-    backfills.may_go_on = False
+    backfills = state.derived.backfills
+    state.step.more_of_backfills = False
     for backfill in list(backfills.by_request.values()):
         room = min(AT_A_TIME, budget - len(effects))
         if _parent(state, backfill).state is RunState.CANCELLING:
             effects += _cancel_held(state, backfill, max(0, room), now)
-        elif not backfill.stored.is_planned and backfill.stored.asked.backfill_to - TICK <= state.watermark:
+        elif not backfill.stored.is_planned and backfill.stored.asked.backfill_to - TICK <= state.durable.watermark:
             effects += _plan(state, backfill, room, now) if room > 0 else []
-            backfills.may_go_on |= not backfill.stored.is_planned
+            state.step.more_of_backfills |= not backfill.stored.is_planned
     return effects
 
 
 def settle(state: OwnerState, now: datetime) -> list[Effect]:
     """Count what has ended, let go of what follows, and end what is done."""
-    backfills = state.backfills
-    if not (backfills.ended or backfills.touched):
+    backfills = state.derived.backfills
+    if not (state.step.backfill_ends or state.step.touched_backfills):
         return []
     effects: list[Effect] = []
-    for run in backfills.ended:
+    for run in state.step.backfill_ends:
         _count_end(backfills.by_request[RequestId(run.status.request_id or "")], run)
-        backfills.touched.add(RequestId(run.status.request_id or ""))
-    backfills.ended.clear()
-    for request_id in sorted(backfills.touched):
+        state.step.touched_backfills.add(RequestId(run.status.request_id or ""))
+    state.step.backfill_ends.clear()
+    for request_id in sorted(state.step.touched_backfills):
         backfill = backfills.by_request[request_id]
         _let_go(state, backfill)
         effects += _end(state, backfill, now) if _is_over(backfill) else []
         is_open = request_id in backfills.by_request
         effects.append(PutBackfill(request_id=request_id, backfill=backfill.stored if is_open else None))
-    backfills.touched.clear()
+    state.step.touched_backfills.clear()
     return effects
 
 
@@ -158,7 +158,7 @@ def _too_many(state: OwnerState, total: int) -> str | None:
             f"refused: it has more than {MAX_OCCURRENCES} occurrences; ask for several backfills, "
             "each beginning where the one before ends"
         )
-    others = sum(each.stored.total for each in state.backfills.by_request.values())
+    others = sum(each.stored.total for each in state.derived.backfills.by_request.values())
     if others + total > MAX_OPEN:
         return (
             f"refused: the backfills that are open beside it have {others} occurrences, it would have {total}, "
@@ -181,8 +181,8 @@ def _what(asked: Backfill) -> str:
 
 def _plan(state: OwnerState, backfill: OpenBackfill, room: int, now: datetime) -> list[Effect]:
     stored = backfill.stored
-    job = state.jobs[OwnerId(stored.job_id)].spec
-    state.backfills.touched.add(stored.request_id)
+    job = state.durable.jobs[OwnerId(stored.job_id)].spec
+    state.step.touched_backfills.add(stored.request_id)
     try:
         found = occurrences(job, stored.asked, stored.planned_through, room)
     except Exception as error:  # noqa: BLE001 - its schedule was changed to what cannot be followed (protocol I7)
@@ -205,12 +205,12 @@ def _plan(state: OwnerState, backfill: OpenBackfill, room: int, now: datetime) -
 def _note_covered(state: OwnerState, backfill: StoredBackfill) -> list[Effect]:
     """What was due in a pause that still lasts is decided by it, and not again by what catches up afterwards."""
     owner, asked = OwnerId(backfill.job_id), backfill.asked
-    job = state.jobs[owner]
+    job = state.durable.jobs[owner]
     if job.deleted or not job.spec.paused or asked.backfill_to <= job.since:
         return []
     covered = _joined([*job.covered, (asked.backfill_from, asked.backfill_to)])
-    state.jobs[owner] = msgspec.structs.replace(job, covered=covered[-MAX_COVERED:])
-    return [PutJob(owner=owner, job=state.jobs[owner])]
+    state.durable.jobs[owner] = msgspec.structs.replace(job, covered=covered[-MAX_COVERED:])
+    return [PutJob(owner=owner, job=state.durable.jobs[owner])]
 
 
 def _joined(stretches: list[tuple[datetime, datetime]]) -> tuple[tuple[datetime, datetime], ...]:
@@ -230,7 +230,7 @@ def _hold(
     """The run of an occurrence, unless that is open or to be left alone. Its history begins here (decision 7)."""
     run_id = occurrence_run_id(job.job_id, nominal_time)
     attempts = attempts_had(backfill.stored.asked, nominal_time)
-    if run_id in state.runs or attempts is None:
+    if run_id in state.durable.runs or attempts is None:
         return []
     request_id = backfill.stored.request_id
     new = NewRun(
@@ -266,7 +266,7 @@ def _let_go(state: OwnerState, backfill: OpenBackfill) -> None:
             continue
         backfill.active.add(run.run_id)
         if run.status.kind is RunKind.DAG:
-            state.epochs.due.append(run.run_id)
+            state.derived.epochs.due.append(run.run_id)
         else:
             state.make_ready(run)
 
@@ -277,13 +277,13 @@ def _cancel_held(state: OwnerState, backfill: OpenBackfill, room: int, now: date
     while backfill.held and len(effects) < room:
         run = _held(state, backfill)
         effects += cancel_run(state, run, AT_ONCE, reason, now) if run else []
-    state.backfills.may_go_on |= bool(backfill.held)
+    state.step.more_of_backfills |= bool(backfill.held)
     return effects
 
 
 def _held(state: OwnerState, backfill: OpenBackfill) -> Run | None:
     """The next one; None if it was stopped meanwhile by itself."""
-    run = state.runs.get(backfill.held.popleft())
+    run = state.durable.runs.get(backfill.held.popleft())
     is_its_own = run is not None and run.status.rerun_id == backfill.stored.request_id and not run.has_begun
     return run if is_its_own else None
 
@@ -311,9 +311,9 @@ def _end(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Effec
     else:
         to, reason = RunState.SUCCEEDED, f"nothing to run: {stored.left} occurrences are left alone"
     status = move(parent.status, to, version=state.next_token(), at=now, reason=reason)
-    del state.backfills.by_request[stored.request_id]
+    del state.derived.backfills.by_request[stored.request_id]
     return put(state, msgspec.structs.replace(parent, status=status))
 
 
 def _parent(state: OwnerState, backfill: OpenBackfill) -> Run:
-    return state.runs[RunId(request_run_id(backfill.stored.job_id, backfill.stored.request_id))]
+    return state.durable.runs[RunId(request_run_id(backfill.stored.job_id, backfill.stored.request_id))]

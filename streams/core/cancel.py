@@ -26,7 +26,7 @@ def cancel_run(state: OwnerState, run: Run, grace: timedelta, reason: str, now: 
     """An open run is told to stop. A second order may shorten the grace of the first."""
     if run.status.kind is RunKind.BACKFILL:
         return _cancel_backfill(state, run, grace, reason, now)
-    if run.run_id in state.epochs.by_run:
+    if run.run_id in state.derived.epochs.by_run:
         return _cancel_epoch(state, run, grace, reason, now)
     if run.open_attempt is None:
         ends_as = run.marked or RunState.CANCELLED
@@ -42,8 +42,8 @@ def cancel_run(state: OwnerState, run: Run, grace: timedelta, reason: str, now: 
 def stop_backfill(state: OwnerState, run: Run, reason: str, now: datetime) -> list[Effect]:
     """Nothing more of it starts; what has started goes on. What waits is cancelled little by little."""
     request_id = RequestId(run.status.request_id or "")
-    backfill = state.backfills.by_request[request_id]
-    state.backfills.touched.add(request_id)
+    backfill = state.derived.backfills.by_request[request_id]
+    state.step.touched_backfills.add(request_id)
     if run.state is RunState.CANCELLING:
         return []
     asked = msgspec.structs.replace(backfill.stored.asked, ran={})
@@ -54,8 +54,8 @@ def stop_backfill(state: OwnerState, run: Run, reason: str, now: datetime) -> li
 
 def _cancel_backfill(state: OwnerState, run: Run, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
     effects = stop_backfill(state, run, reason, now)
-    for run_id in sorted(state.backfills.by_request[RequestId(run.status.request_id or "")].active):
-        active = state.runs.get(run_id)
+    for run_id in sorted(state.derived.backfills.by_request[RequestId(run.status.request_id or "")].active):
+        active = state.durable.runs.get(run_id)
         effects += cancel_run(state, active, grace, reason, now) if active else []
     return effects
 
@@ -83,8 +83,8 @@ def _hurry(state: OwnerState, run: Run, grace: timedelta) -> list[Effect]:
 def cancel_all(state: OwnerState, job_id: str, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
     """All open runs of a job."""
     effects: list[Effect] = []
-    for run_id in sorted(state.open_runs.get(job_id, ())):
-        run = state.runs.get(run_id)
+    for run_id in sorted(state.derived.open_runs.get(job_id, ())):
+        run = state.durable.runs.get(run_id)
         if run is not None and run.backfill_id is None:  # else its backfill has seen to it, or does so yet
             effects += cancel_run(state, run, grace, reason, now)
     return effects
@@ -92,9 +92,9 @@ def cancel_all(state: OwnerState, job_id: str, grace: timedelta, reason: str, no
 
 def stop_backfills(state: OwnerState, job_id: str, reason: str, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
-    for run_id in sorted(state.open_runs.get(job_id, ())):
-        if state.runs[run_id].status.kind is RunKind.BACKFILL:
-            effects += stop_backfill(state, state.runs[run_id], reason, now)
+    for run_id in sorted(state.derived.open_runs.get(job_id, ())):
+        if state.durable.runs[run_id].status.kind is RunKind.BACKFILL:
+            effects += stop_backfill(state, state.durable.runs[run_id], reason, now)
     return effects
 
 
@@ -103,31 +103,31 @@ def kill_what_is_over(
 ) -> list[Effect]:
     """What a heartbeat still lists although it must stop: told again, for as long as it is listed (protocol L4)."""
     effects: list[Effect] = []
-    before = state.strays.pop(executor_id, {})
+    before = state.seen.strays.pop(executor_id, {})
     strays: dict[tuple[RunId, int], datetime] = {}
     for attempt in attempts:
         if attempt.partition != state.partition:
             continue
-        flight = state.in_flight.get(attempt.run_id)
+        flight = state.seen.in_flight.get(attempt.run_id)
         if flight and flight.token == attempt.token:
-            effects += _kill(state, state.runs[attempt.run_id])
+            effects += _kill(state, state.durable.runs[attempt.run_id])
             continue
         key = attempt.run_id, attempt.token
         strays[key] = before.get(key, appended_at)
         if appended_at - strays[key] >= STRAY_PATIENCE:
             effects.append(_order(state, *key, AT_ONCE))
     if strays:
-        state.strays[executor_id] = strays
+        state.seen.strays[executor_id] = strays
     return effects
 
 
 def give_up_unclaimed(state: OwnerState, now: datetime) -> list[Effect]:
     """Dispatches that nobody took: their runs are cancelled (protocol L6), or have missed their deadline."""
     effects: list[Effect] = []
-    for run_id, flight in list(state.in_flight.items()):
+    for run_id, flight in list(state.seen.in_flight.items()):
         if is_in_vain(state, run_id, flight, now):
             reason = "expired: nobody took it"
-            effects += end_attempt(state, state.runs[run_id], AttemptEnd.EXPIRED, now, reason=reason)
+            effects += end_attempt(state, state.durable.runs[run_id], AttemptEnd.EXPIRED, now, reason=reason)
     return effects
 
 
@@ -135,7 +135,7 @@ def is_in_vain(state: OwnerState, run_id: RunId, flight: InFlight, now: datetime
     """Nobody may run it any more, and nobody shall. Any other one is worth waiting for: an executor reports it."""
     if not _is_void(state, flight):
         return False
-    run = state.runs[run_id]
+    run = state.durable.runs[run_id]
     is_too_late = run.start_by is not None and run.start_by <= now and run.status.started_at is None
     return is_too_late or run.state is RunState.CANCELLING
 

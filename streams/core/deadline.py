@@ -17,9 +17,9 @@ from streams.core.state import OwnerState
 def miss_overdue(state: OwnerState, now: datetime) -> list[Effect]:
     """An attempt that is under way at that moment goes on; if it never starts, its run is missed then."""
     effects: list[Effect] = []
-    while state.start_deadlines and state.start_deadlines[0][0] <= now:
-        start_by, run_id = heapq.heappop(state.start_deadlines)
-        run = state.runs.get(run_id)
+    while state.derived.start_deadlines and state.derived.start_deadlines[0][0] <= now:
+        start_by, run_id = heapq.heappop(state.derived.start_deadlines)
+        run = state.durable.runs.get(run_id)
         if run is None or run.start_by != start_by or run.open_attempt or run.status.started_at:
             continue
         reason = f"start_deadline: not started within {start_by - run.status.scheduled_time} of its time"

@@ -29,11 +29,11 @@ from streams.core.timers import timer_of
 def apply_definition(state: OwnerState, definition: Definition, origin: Origin, now: datetime) -> list[Effect]:
     """An event whose version is not newer than the one applied changes nothing (protocol I2).
 
-    With `state.change_is_cut` it is not applied yet: more is decided under the old version than fits a transaction.
+    With `state.step.change_is_cut` it is not applied yet: its old version decides more than fits a transaction.
     """
     owner = definition.owner
-    known = state.jobs.get(owner)
-    state.change_is_cut = False
+    known = state.durable.jobs.get(owner)
+    state.step.change_is_cut = False
     if known and definition.version <= known.version:
         return []
     spec, dag = _specs(definition, known)
@@ -41,11 +41,11 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
     effects: list[Effect] = []
     if known:
         effects, since = _end_of_version(state, known, definition, spec, now)
-        if state.change_is_cut:
+        if state.step.change_is_cut:
             return effects
         effects += keep_version(state, owner, known) + _end_of_kind(state, known, definition, now)
     effects += renew(state, owner, deleted=definition.deleted)
-    stored = state.shared.job(
+    stored = state.derived.shared.job(
         StoredJob(
             version=definition.version,
             valid_from=definition.valid_from,
@@ -71,9 +71,9 @@ def _end_of_version(
     effects, cut_at = decide_job(state, owner, decided_until, changed_at, now, change)
     if cut_at is None:
         return effects, max(changed_at, decided_until)
-    state.change_is_cut = True
-    state.jobs[owner] = msgspec.structs.replace(known, since=cut_at)
-    return [*effects, PutJob(owner=owner, job=state.jobs[owner])], cut_at
+    state.step.change_is_cut = True
+    state.durable.jobs[owner] = msgspec.structs.replace(known, since=cut_at)
+    return [*effects, PutJob(owner=owner, job=state.durable.jobs[owner])], cut_at
 
 
 def _begin_version(
@@ -89,23 +89,23 @@ def _begin_version(
         effects += stop_backfills(state, owner, "stopped: its job was deleted", now)
     # A job that was just written counts from then, though the watermark may have gone past that (protocol O7).
     if not stored.spec.paused:
-        effects += decide_job(state, owner, stored.since, state.watermark, now, OfNew())[0]
-    state.freed.add(owner)  # the new version may let more runs be open
+        effects += decide_job(state, owner, stored.since, state.durable.watermark, now, OfNew())[0]
+    state.step.freed.add(owner)  # the new version may let more runs be open
     return effects + release_parked(state, owner, now)
 
 
 def install(state: OwnerState, owner: OwnerId, stored: StoredJob) -> str | None:
     """Make `stored` what the owner goes by; recovery does so too. Returns why its schedule cannot be followed."""
-    state.jobs[owner] = stored
-    state.quarantined.discard(owner)
-    state.timers.remove(owner)
+    state.durable.jobs[owner] = stored
+    state.derived.quarantined.discard(owner)
+    state.derived.timers.remove(owner)
     if stored.deleted:
-        heapq.heappush(state.deletions, (stored.valid_from, owner))
+        heapq.heappush(state.derived.deletions, (stored.valid_from, owner))
     elif stored.spec.schedule is not None and not stored.spec.paused and not tally_of(state, owner).is_finished:
         try:
-            state.timers.add(stored.spec, max(stored.since, state.watermark))
+            state.derived.timers.add(stored.spec, max(stored.since, state.durable.watermark))
         except InvalidScheduleError as error:
-            state.quarantined.add(owner)
+            state.derived.quarantined.add(owner)
             return f"job {owner!r}: {error}"
     return None
 
@@ -113,23 +113,23 @@ def install(state: OwnerState, owner: OwnerId, stored: StoredJob) -> str | None:
 def forget_deletions(state: OwnerState, now: datetime) -> list[Effect]:
     """A deletion is remembered for the request TTL, and for as long as a run of the job is open."""
     effects: list[Effect] = []
-    while state.deletions and state.deletions[0][0] <= now - state.rules.request_ttl:
-        deleted_at, owner = heapq.heappop(state.deletions)
-        stored = state.jobs.get(owner)
+    while state.derived.deletions and state.derived.deletions[0][0] <= now - state.rules.request_ttl:
+        deleted_at, owner = heapq.heappop(state.derived.deletions)
+        stored = state.durable.jobs.get(owner)
         if stored is None or not stored.deleted or stored.valid_from > deleted_at:
             continue
-        if state.open_runs.get(owner):
-            heapq.heappush(state.deletions, (now, owner))  # to be looked at again one TTL later
+        if state.derived.open_runs.get(owner):
+            heapq.heappush(state.derived.deletions, (now, owner))  # to be looked at again one TTL later
             continue
-        del state.jobs[owner]
-        state.epochs.graphs.pop((owner, stored.version), None)
+        del state.durable.jobs[owner]
+        state.derived.epochs.graphs.pop((owner, stored.version), None)
         effects.append(PutJob(owner=owner, job=None))
     return effects
 
 
 def _decided_until(known: StoredJob, state: OwnerState) -> datetime:
     is_ticking = not (known.deleted or known.spec.paused)
-    return max(known.since, state.watermark) if is_ticking else known.since
+    return max(known.since, state.durable.watermark) if is_ticking else known.since
 
 
 def _change(known: StoredJob, definition: Definition, spec: JobSpec, now: datetime) -> Change:

@@ -26,9 +26,9 @@ def hear_heartbeat(state: OwnerState, heartbeat: Heartbeat, appended_at: datetim
         forget_executor(state, heartbeat.executor_id)
         return []
     windows = {each.timeout_class: each.size for each in heartbeat.windows if each.partition == state.partition}
-    state.executors[heartbeat.executor_id] = ExecutorView(heard_at=appended_at, windows=windows)
+    state.seen.executors[heartbeat.executor_id] = ExecutorView(heard_at=appended_at, windows=windows)
     for attempt in heartbeat.attempts:
-        flight = state.in_flight.get(attempt.run_id)
+        flight = state.seen.in_flight.get(attempt.run_id)
         if flight and flight.token == attempt.token:
             flight.hear(appended_at)
     return kill_what_is_over(state, heartbeat.executor_id, heartbeat.attempts, appended_at)
@@ -37,19 +37,19 @@ def hear_heartbeat(state: OwnerState, heartbeat: Heartbeat, appended_at: datetim
 def forget_silent_executors(state: OwnerState, now: datetime) -> None:
     """The window of an executor that has gone silent is no longer believed."""
     limit = now - state.rules.lease
-    for executor_id in [each for each, view in state.executors.items() if view.heard_at < limit]:
+    for executor_id in [each for each, view in state.seen.executors.items() if view.heard_at < limit]:
         forget_executor(state, executor_id)
 
 
 def forget_executor(state: OwnerState, executor_id: ExecutorId) -> None:
-    state.executors.pop(executor_id, None)
-    state.strays.pop(executor_id, None)
+    state.seen.executors.pop(executor_id, None)
+    state.seen.strays.pop(executor_id, None)
 
 
 def note_dispatched(state: OwnerState, offsets: Mapping[RunId, tuple[int, int]], now: datetime) -> None:
     """Where the dispatches of a committed transaction stand: (token, offset) by run."""
     for run_id, (token, offset) in offsets.items():
-        flight = state.in_flight.get(run_id)
+        flight = state.seen.in_flight.get(run_id)
         if flight and flight.token == token:
             flight.offset, flight.dispatched_at = offset, now
 
@@ -57,7 +57,7 @@ def note_dispatched(state: OwnerState, offsets: Mapping[RunId, tuple[int, int]],
 def note_found(state: OwnerState, found: Mapping[RunId, tuple[int, int]], now: datetime) -> None:
     """After recovery: the dispatches that are still unclaimed in the log. The others count as claimed now (D5)."""
     note_dispatched(state, found, now)
-    for flight in state.in_flight.values():
+    for flight in state.seen.in_flight.values():
         if flight.offset is None:
             flight.claim_seen_at = now
 
@@ -67,7 +67,7 @@ def note_claims(state: OwnerState, claimed_below: Mapping[str, int], as_of: date
 
     The answer is of some time between `as_of` and `now`; what it is used for takes the one that waits longer.
     """
-    for flight in state.in_flight.values():
+    for flight in state.seen.in_flight.values():
         if flight.offset is None or flight.claim_seen_at is not None:
             continue
         if flight.offset < claimed_below.get(flight.timeout_class, 0):
@@ -78,14 +78,14 @@ def note_claims(state: OwnerState, claimed_below: Mapping[str, int], as_of: date
 
 def restart_silence(state: OwnerState, now: datetime) -> None:
     """The owner could not commit or read until now: nobody's silence before this is held against him."""
-    state.silence_from = max(state.silence_from, now)
+    state.seen.silence_from = max(state.seen.silence_from, now)
 
 
 def wants_judgement(state: OwnerState, now: datetime) -> bool:
     """Whether some attempt looks over, so that it is worth finding out whether everything was read."""
     return any(
         _lost_reason(state, flight, now) or is_in_vain(state, run_id, flight, now)
-        for run_id, flight in state.in_flight.items()
+        for run_id, flight in state.seen.in_flight.items()
     )
 
 
@@ -97,30 +97,30 @@ def wants_claims(state: OwnerState, now: datetime) -> bool:
         and flight.claim_seen_at is None
         and flight.dispatched_at <= waiting_since
         and (flight.unclaimed_at is None or flight.unclaimed_at <= asked_since)
-        for flight in state.in_flight.values()
+        for flight in state.seen.in_flight.values()
     )
 
 
 def judge(state: OwnerState, as_of: datetime, now: datetime) -> list[Effect]:
     """`events` and heartbeats are applied up to an end that was fetched at `as_of`: what was silent then is lost."""
     effects: list[Effect] = []
-    lost = [(run_id, _lost_reason(state, flight, as_of)) for run_id, flight in state.in_flight.items()]
+    lost = [(run_id, _lost_reason(state, flight, as_of)) for run_id, flight in state.seen.in_flight.items()]
     for run_id, reason in lost:
         if reason:
-            effects += end_attempt(state, state.runs[run_id], AttemptEnd.LOST, now, reason=reason)
+            effects += end_attempt(state, state.durable.runs[run_id], AttemptEnd.LOST, now, reason=reason)
     return effects + give_up_unclaimed(state, now)
 
 
 def _lost_reason(state: OwnerState, flight: InFlight, as_of: datetime) -> str | None:
     if flight.heard_at is not None:
-        silent_since = max(flight.heard_at, state.silence_from)
+        silent_since = max(flight.heard_at, state.seen.silence_from)
         return (
             f"lost: its executor was silent for {state.rules.lease}"
             if silent_since + state.rules.lease <= as_of
             else None
         )
     if flight.claim_seen_at is not None:
-        claimed_at = max(flight.claim_seen_at, state.silence_from)
+        claimed_at = max(flight.claim_seen_at, state.seen.silence_from)
         is_late = claimed_at + state.rules.claim_grace <= as_of
         return f"lost: claimed, but not started within {state.rules.claim_grace}" if is_late else None
     return None

@@ -108,13 +108,13 @@ def put(state: OwnerState, run: Run) -> list[Effect]:
 def release_due(state: OwnerState, now: datetime) -> list[Effect]:
     """Runs whose time has come enter the ready queue of their class."""
     effects: list[Effect] = []
-    while state.waiting and state.waiting[0][0] <= now:
-        due_at, run_id = heapq.heappop(state.waiting)
-        run = state.runs.get(run_id)
+    while state.derived.waiting and state.derived.waiting[0][0] <= now:
+        due_at, run_id = heapq.heappop(state.derived.waiting)
+        run = state.durable.runs.get(run_id)
         if run is None or run.open_attempt or run.due_at != due_at:
             continue
         if run.status.kind is RunKind.DAG:
-            state.epochs.due.append(run_id)
+            state.derived.epochs.due.append(run_id)
             continue
         if run.state is RunState.RETRY_WAIT:
             run = msgspec.structs.replace(
@@ -140,23 +140,23 @@ def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
     """Dispatch from the ready queues while the windows of this partition have room (protocol D1)."""
     effects: list[Effect] = []
     budget = MAX_DISPATCHES
-    state.may_dispatch_more = False
-    state.catchup_wake = None
-    for timeout_class, queue in state.ready.items():
+    state.step.may_dispatch_more = False
+    state.step.catchup_wake = None
+    for timeout_class, queue in state.derived.ready.items():
         window = _window(state, timeout_class)
-        free = window - state.in_flight_count[timeout_class]
+        free = window - state.seen.in_flight_count[timeout_class]
         room = min(free, budget)
-        while queue and room > 0 and state.handed_room > 0 and may_go(state, queue[0][0], now):
+        while queue and room > 0 and state.transaction.handed_room > 0 and may_go(state, queue[0][0], now):
             lane, due_at, run_id = heapq.heappop(queue)
-            run = state.runs.get(run_id)
+            run = state.durable.runs.get(run_id)
             if run is None or not _is_ready(run, due_at, timeout_class) or is_to_stop(state, run):
                 continue
-            state.is_waited_for |= 2 * state.in_flight_count[timeout_class] < window
+            state.transaction.is_waited_for |= 2 * state.seen.in_flight_count[timeout_class] < window
             effects += _dispatch(state, run, now)
             note_gone(state, lane, now)
             room -= 1
             budget -= 1
-        state.may_dispatch_more |= bool(queue) and free > 0 and (budget == 0 or state.handed_room <= 0)
+        state.step.may_dispatch_more |= bool(queue) and free > 0 and (budget == 0 or state.transaction.handed_room <= 0)
     return effects
 
 
@@ -221,7 +221,7 @@ def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     if refusal:
         status = move(run.status, RunState.FAILED, version=state.next_token(), at=now, reason=refusal)
         return put(state, msgspec.structs.replace(run, status=status))
-    state.handed_room -= size if payload is None else size + len(encode_json(payload))
+    state.transaction.handed_room -= size if payload is None else size + len(encode_json(payload))
     token = state.next_token()
     attempt = Attempt(attempt=run.status.attempt + 1, token=token, timeout_class=name, dispatched_at=now)
     status = with_attempt(run.status, attempt, version=state.next_token())
@@ -262,7 +262,7 @@ def _dispatch_of(
 
 def _window(state: OwnerState, timeout_class: str) -> int:
     """What the executor that holds this partition takes: the newest heartbeat that mentions it says so."""
-    views = [view for view in state.executors.values() if timeout_class in view.windows]
+    views = [view for view in state.seen.executors.values() if timeout_class in view.windows]
     if not views:
         return state.rules.probe_window
     return max(views, key=lambda view: view.heard_at).windows[timeout_class]

@@ -22,16 +22,6 @@ class OpenBackfill:
 @dataclass(slots=True, kw_only=True)
 class OpenBackfills:
     by_request: dict[RequestId, OpenBackfill] = field(default_factory=dict)
-    ended: list[Run] = field(default_factory=list)
-    """Runs of backfills that have ended and are not counted yet."""
-    touched: set[RequestId] = field(default_factory=set)
-    """Backfills that may go on, or have ended."""
-    may_go_on: bool = False
-    """There is more to plan, or to cancel, than one step does."""
-
-    def note(self, run: Run) -> None:
-        if run.state.is_final and run.backfill_id:
-            self.ended.append(run)
 
     def restore(self, runs: list[Run]) -> None:
         """Once all of `runs`, those of all backfills, are known: what was let go and has not begun is held again."""
@@ -43,4 +33,3 @@ class OpenBackfills:
                 backfill.held.appendleft(run.run_id)
             else:
                 backfill.held.append(run.run_id)
-        self.touched |= self.by_request.keys()

@@ -59,7 +59,7 @@ def _what(request: Request) -> str:
 
 def _run(state: OwnerState, request: Request, now: datetime) -> list[Effect]:
     run_id = request_run_id(request.job_id, request.request_id)
-    if run_id in state.runs:  # a rerun of it came first
+    if run_id in state.durable.runs:  # a rerun of it came first
         return []
     at = max(request.run_at, request.created_at) if request.run_at else min(request.created_at, now)
     new = NewRun(
@@ -70,7 +70,7 @@ def _run(state: OwnerState, request: Request, now: datetime) -> list[Effect]:
         request_id=request.request_id,
         payload=request.payload,
     )
-    return materialize(state, state.jobs[request.owner].spec, new, now)
+    return materialize(state, state.durable.jobs[request.owner].spec, new, now)
 
 
 def _stop(
@@ -84,7 +84,7 @@ def _stop(
     reason = f"{done}: {request.note}" if request.note else f"{done} by request {request.request_id}"
     if request.run_id is None:
         return cancel_all(state, request.job_id, job.spec.cancel_grace if is_soft else AT_ONCE, reason, now)
-    run = state.runs.get(request.run_id)
+    run = state.durable.runs.get(request.run_id)
     if run is None:
         return refuse(request, f"run {request.run_id!r} is not open: it has ended, or never was", origin)
     return cancel_run(state, run, spec_of(state, run).cancel_grace if is_soft else AT_ONCE, reason, now)
@@ -92,16 +92,16 @@ def _stop(
 
 def _rerun(state: OwnerState, request: Request, now: datetime, origin: Origin | None) -> list[Effect]:
     """The run's history begins again; its attempts are counted on, and its fencing tokens grow (protocol L5)."""
-    if state.jobs[request.owner].dag is not None:
+    if state.durable.jobs[request.owner].dag is not None:
         return rerun_nodes(state, request, now, origin)
     if request.downstream:
         return refuse(request, f"{request.run_id!r} is no run of a DAG: nothing depends on it", origin)
     if request.run_id is None or request.nominal_time is None:
         return refuse(request, "a rerun needs run_id and nominal_time, those of a run that has ended", origin)
-    if request.run_id in state.runs:
+    if request.run_id in state.durable.runs:
         return refuse(request, f"run {request.run_id!r} has not ended; it can be cancelled", origin)
     asked_for = request_of_run(request.run_id)
-    if asked_for is None and request.nominal_time > state.watermark:
+    if asked_for is None and request.nominal_time > state.durable.watermark:
         return refuse(request, f"run {request.run_id!r} is not due yet", origin)
     new = NewRun(
         run_id=request.run_id,
@@ -114,11 +114,11 @@ def _rerun(state: OwnerState, request: Request, now: datetime, origin: Origin | 
         attempts=request.attempt,
     )
     reason = f"run again: {request.note}" if request.note else f"run again by request {request.request_id}"
-    return materialize(state, state.jobs[OwnerId(request.job_id)].spec, new, now, reason)
+    return materialize(state, state.durable.jobs[OwnerId(request.job_id)].spec, new, now, reason)
 
 
 def _mark(state: OwnerState, request: Request, now: datetime, origin: Origin | None) -> list[Effect]:
-    if state.jobs[request.owner].dag is None:
+    if state.durable.jobs[request.owner].dag is None:
         return refuse(request, f"{request.run_id!r} is no run of a DAG: it has no nodes", origin)
     return mark(state, request, now, origin)
 

@@ -49,7 +49,7 @@ def on_overlap(state: OwnerState, job: JobSpec, now: datetime) -> Verdict:
     """What becomes of an occurrence of `job` that is due."""
     match job.overlap_policy:
         case OverlapPolicy.SKIP:
-            if job.job_id not in state.held and _room(state, job, now):
+            if job.job_id not in state.derived.held and _room(state, job, now):
                 return START
             run = min(_open_runs(state, job.job_id, now), key=lambda each: each.run_id)
             return Skip(reason=f"overlap: {run.run_id} is {run.state.value}")
@@ -76,18 +76,18 @@ def stop_others(state: OwnerState, job: JobSpec, grace: timedelta, reason: str, 
 def let_go(state: OwnerState, now: datetime) -> list[Effect]:
     """Runs that were held back, in the order in which they were due, as far as others have made room."""
     effects: list[Effect] = []
-    for job_id in sorted(state.freed & state.held.keys()):
-        waiting = (state.runs[run_id] for run_id in state.held[job_id])
-        room = _room(state, state.jobs[OwnerId(job_id)].spec, now)
+    for job_id in sorted(state.step.freed & state.derived.held.keys()):
+        waiting = (state.durable.runs[run_id] for run_id in state.derived.held[job_id])
+        room = _room(state, state.durable.jobs[OwnerId(job_id)].spec, now)
         for run in heapq.nsmallest(room, waiting, key=lambda each: (each.status.nominal_time, each.run_id)):
             effects += _release(state, run, now)
-    state.freed.clear()
+    state.step.freed.clear()
     return effects
 
 
 def _wait_for_room(state: OwnerState, job: JobSpec, buffer_limit: int, now: datetime) -> Verdict:
     """Behind those that wait already, so that their order is kept."""
-    waiting = len(state.held.get(job.job_id, ()))
+    waiting = len(state.derived.held.get(job.job_id, ()))
     if waiting == 0 and _room(state, job, now):
         return START
     if waiting >= buffer_limit:
@@ -119,7 +119,7 @@ def _room(state: OwnerState, job: JobSpec, now: datetime) -> int:
     """How many more runs may be open and not held."""
     limit = _at_a_time(job)
     if limit is None:
-        return len(state.open_runs.get(job.job_id, ())) + 1
+        return len(state.derived.open_runs.get(job.job_id, ())) + 1
     others = (run for run in _open_runs(state, job.job_id, now) if not run.held)
     return limit - sum(1 for _ in islice(others, limit))  # there may be very many more
 
@@ -128,8 +128,8 @@ def _open_runs(state: OwnerState, job_id: str, now: datetime) -> Iterator[Run]:
     """Runs in any state that is not final. A run that was asked for at a later time is not there before that time (a
     tick that was cut goes on as of its own: what has begun since is there), and a backfill has its own limit.
     """
-    for run_id in state.open_runs.get(job_id, ()):
-        run = state.runs[run_id]
+    for run_id in state.derived.open_runs.get(job_id, ()):
+        run = state.durable.runs[run_id]
         kind = run.status.kind
         if kind is RunKind.BACKFILL or run.backfill_id:
             continue

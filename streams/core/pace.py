@@ -14,8 +14,8 @@ BURST = timedelta(seconds=1)
 
 def take_slot(state: OwnerState, job_id: str, now: datetime) -> datetime:
     """When the next run that catches up for this job may start."""
-    slot = max(now, state.catchup_slots.get(job_id, now))
-    state.catchup_slots[job_id] = slot + MINUTE / state.rules.catchup_rate_per_job
+    slot = max(now, state.derived.catchup_slots.get(job_id, now))
+    state.derived.catchup_slots[job_id] = slot + MINUTE / state.rules.catchup_rate_per_job
     return slot
 
 
@@ -24,25 +24,27 @@ def restore_slot(state: OwnerState, run: Run) -> None:
     if run.lane is Lane.CATCH_UP and run.status.node_id is None:
         job_id = run.status.job_id
         after = run.due_at + MINUTE / state.rules.catchup_rate_per_job
-        state.catchup_slots[job_id] = max(after, state.catchup_slots.get(job_id, after))
+        state.derived.catchup_slots[job_id] = max(after, state.derived.catchup_slots.get(job_id, after))
 
 
 def forget_slots(state: OwnerState, now: datetime) -> None:
     """Slots that have passed bind nobody."""
-    for job_id in [each for each, slot in state.catchup_slots.items() if slot <= now]:
-        del state.catchup_slots[job_id]
+    for job_id in [each for each, slot in state.derived.catchup_slots.items() if slot <= now]:
+        del state.derived.catchup_slots[job_id]
 
 
 def may_go(state: OwnerState, lane: Lane, now: datetime) -> bool:
     """Whether the next run of this lane may be dispatched now."""
-    if lane is not Lane.CATCH_UP or state.catchup_goes_on <= now + BURST:
+    if lane is not Lane.CATCH_UP or state.seen.catchup_goes_on <= now + BURST:
         return True
-    wake_at = state.catchup_goes_on - BURST
-    state.catchup_wake = min(wake_at, state.catchup_wake or wake_at)
+    wake_at = state.seen.catchup_goes_on - BURST
+    state.step.catchup_wake = min(wake_at, state.step.catchup_wake or wake_at)
     return False
 
 
 def note_gone(state: OwnerState, lane: Lane, now: datetime) -> None:
     """A run of this lane was dispatched."""
     if lane is Lane.CATCH_UP:
-        state.catchup_goes_on = max(now, state.catchup_goes_on) + MINUTE / state.rules.catchup_rate_per_partition
+        state.seen.catchup_goes_on = (
+            max(now, state.seen.catchup_goes_on) + MINUTE / state.rules.catchup_rate_per_partition
+        )

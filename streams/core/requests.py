@@ -19,7 +19,10 @@ def apply_request(
     state: OwnerState, request: Request, origin: Origin, now: datetime, appended_at: datetime
 ) -> list[Effect]:
     """A request whose id is known changes nothing; one that is too old or cannot wait is refused with the reason."""
-    if request.request_id in state.requests or request_run_id(request.job_id, request.request_id) in state.runs:
+    if (
+        request.request_id in state.durable.requests
+        or request_run_id(request.job_id, request.request_id) in state.durable.runs
+    ):
         return []
     # A creation time in the future would move the refusal horizon for everybody.
     created_at, source = min(request.created_at, appended_at), origin.topic
@@ -29,9 +32,9 @@ def apply_request(
             f"request {request.request_id!r} is older than the request TTL of {state.rules.request_ttl}; it is refused"
         )
         return [DeadLetter(reason=reason, owner=request.owner, origin=origin)]
-    state.newest_requests[source] = max(created_at, state.newest_requests.get(source, created_at))
-    job = state.jobs.get(request.owner)
-    if job is None and len(state.parked_deadlines) < state.rules.max_parked:
+    state.durable.newest_requests[source] = max(created_at, state.durable.newest_requests.get(source, created_at))
+    job = state.durable.jobs.get(request.owner)
+    if job is None and len(state.derived.parked_deadlines) < state.rules.max_parked:
         return _park(state, request, origin, now)
     stored = StoredRequest(created_at=created_at, source=source)
     remember(state, request.request_id, stored)
@@ -44,7 +47,7 @@ def apply_request(
 def release_parked(state: OwnerState, owner: OwnerId, now: datetime) -> list[Effect]:
     """The definition that these requests waited for is there."""
     effects: list[Effect] = []
-    for request_id in state.parked.pop(owner, ()):
+    for request_id in state.derived.parked.pop(owner, ()):
         effects += _settle(state, request_id, now)
     return effects
 
@@ -52,9 +55,9 @@ def release_parked(state: OwnerState, owner: OwnerId, now: datetime) -> list[Eff
 def refuse_overdue(state: OwnerState, now: datetime) -> list[Effect]:
     """Requests that have waited for their definition long enough."""
     effects: list[Effect] = []
-    while state.parked_deadlines and state.parked_deadlines[0][0] <= now:
-        _, request_id = heapq.heappop(state.parked_deadlines)
-        stored = state.requests.get(request_id)
+    while state.derived.parked_deadlines and state.derived.parked_deadlines[0][0] <= now:
+        _, request_id = heapq.heappop(state.derived.parked_deadlines)
+        stored = state.durable.requests.get(request_id)
         if stored and stored.parked:
             _leave_park(state, stored.parked.owner, request_id)
             effects += _settle(state, request_id, now)
@@ -64,31 +67,31 @@ def refuse_overdue(state: OwnerState, now: datetime) -> list[Effect]:
 def forget_old(state: OwnerState) -> list[Effect]:
     """Ids that are so old that a copy would be refused for its age need not be remembered."""
     effects: list[Effect] = []
-    for source, ages in state.request_ages.items():
+    for source, ages in state.derived.request_ages.items():
         horizon = _horizon(state, source)
         while ages and ages[0][0] < horizon:
             _, request_id = heapq.heappop(ages)
-            stored = state.requests.get(request_id)
+            stored = state.durable.requests.get(request_id)
             if stored is None or stored.parked:
                 continue  # what still waits for its definition gets its place back when it is carried out
-            del state.requests[request_id]
-            if stored.reopened and state.epochs.orders.get(stored.reopened) == stored.as_of:
-                del state.epochs.orders[stored.reopened]
+            del state.durable.requests[request_id]
+            if stored.reopened and state.derived.epochs.orders.get(stored.reopened) == stored.as_of:
+                del state.derived.epochs.orders[stored.reopened]
             effects.append(PutRequest(request_id=request_id, request=None))
     return effects
 
 
 def remember(state: OwnerState, request_id: RequestId, stored: StoredRequest) -> None:
     """Also how recovery rebuilds the memory."""
-    if request_id not in state.requests:
-        heapq.heappush(state.request_ages[stored.source], (stored.created_at, request_id))
-    state.requests[request_id] = stored
+    if request_id not in state.durable.requests:
+        heapq.heappush(state.derived.request_ages[stored.source], (stored.created_at, request_id))
+    state.durable.requests[request_id] = stored
     if stored.reopened:
-        orders = state.epochs.orders
+        orders = state.derived.epochs.orders
         orders[stored.reopened] = max(stored.as_of, orders.get(stored.reopened, 0))
     if stored.parked and stored.parked_until:
-        state.parked.setdefault(stored.parked.owner, []).append(request_id)
-        heapq.heappush(state.parked_deadlines, (stored.parked_until, request_id))
+        state.derived.parked.setdefault(stored.parked.owner, []).append(request_id)
+        heapq.heappush(state.derived.parked_deadlines, (stored.parked_until, request_id))
 
 
 def _park(state: OwnerState, request: Request, origin: Origin, now: datetime) -> list[Effect]:
@@ -104,25 +107,25 @@ def _park(state: OwnerState, request: Request, origin: Origin, now: datetime) ->
 
 
 def _leave_park(state: OwnerState, owner: OwnerId, request_id: RequestId) -> None:
-    state.parked[owner].remove(request_id)
-    if not state.parked[owner]:
-        del state.parked[owner]
+    state.derived.parked[owner].remove(request_id)
+    if not state.derived.parked[owner]:
+        del state.derived.parked[owner]
 
 
 def _settle(state: OwnerState, request_id: RequestId, now: datetime) -> list[Effect]:
-    stored = state.requests[request_id]
+    stored = state.durable.requests[request_id]
     request = stored.parked
     assert request is not None
     settled = StoredRequest(created_at=stored.created_at, source=stored.source)
-    state.requests[request_id] = settled
+    state.durable.requests[request_id] = settled
     if settled.created_at < _horizon(state, settled.source):
-        heapq.heappush(state.request_ages[settled.source], (settled.created_at, request_id))
-    job = state.jobs.get(request.owner)
+        heapq.heappush(state.derived.request_ages[settled.source], (settled.created_at, request_id))
+    job = state.durable.jobs.get(request.owner)
     origin = Origin(topic=stored.source, offset=stored.parked_offset or 0, key=None, value=None)
     return [PutRequest(request_id=request_id, request=settled), *carry_out(state, request, job, now, origin)]
 
 
 def _horizon(state: OwnerState, source: str) -> datetime:
     """It follows the requests that were applied, never the wall clock: a long outage refuses nothing."""
-    newest = state.newest_requests.get(source)
-    return newest - state.rules.request_ttl if newest else datetime.min.replace(tzinfo=state.watermark.tzinfo)
+    newest = state.durable.newest_requests.get(source)
+    return newest - state.rules.request_ttl if newest else datetime.min.replace(tzinfo=state.durable.watermark.tzinfo)

@@ -16,13 +16,13 @@ from streams.core.state import OwnerState
 def spec_of(state: OwnerState, run: Run) -> JobSpec:
     epoch = epoch_of(state, run)
     if epoch is None or run.status.node_id is None:
-        return state.jobs[OwnerId(run.status.job_id)].spec
+        return state.durable.jobs[OwnerId(run.status.job_id)].spec
     return epoch.graph.job(run.status.node_id)
 
 
 def epoch_of(state: OwnerState, run: Run) -> Epoch | None:
     """Of a node's run the one that it belongs to."""
-    return None if run.status.node_id is None else state.epochs.by_run[dag_run_of(run.run_id)]
+    return None if run.status.node_id is None else state.derived.epochs.by_run[dag_run_of(run.run_id)]
 
 
 def is_to_stop(state: OwnerState, run: Run) -> bool:
@@ -38,9 +38,13 @@ def handed_to(state: OwnerState, run: Run) -> tuple[JobSpec, Any, dict[str, Resu
     """
     node_id = run.status.node_id
     if node_id is None:
-        spec, results, asked_for = state.jobs[OwnerId(run.status.job_id)].spec, None, run.payload
+        spec, results, asked_for = state.durable.jobs[OwnerId(run.status.job_id)].spec, None, run.payload
     else:
         dag_run = dag_run_of(run.status.run_id)
-        epoch = state.epochs.by_run[dag_run]
-        spec, results, asked_for = epoch.graph.job(node_id), results_for(epoch, node_id), state.runs[dag_run].payload
+        epoch = state.derived.epochs.by_run[dag_run]
+        spec, results, asked_for = (
+            epoch.graph.job(node_id),
+            results_for(epoch, node_id),
+            state.durable.runs[dag_run].payload,
+        )
     return spec, spec.payload if asked_for is None else asked_for, results

@@ -33,7 +33,7 @@ def step(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:
     """`now` is cluster time. Only this function changes `state`."""
     effects = _apply(state, input_, now) + miss_overdue(state, now) + advance_epochs(state, now) + let_go(state, now)
     effects += release_due(state, now) + settle(state, now)
-    if state.epochs.due:
+    if state.derived.epochs.due:
         effects += open_epochs(state, now) + release_due(state, now)
         effects += settle(state, now)  # an end that is not counted in its own step is unknown to the next owner
     effects += fill_windows(state, now)
@@ -43,12 +43,17 @@ def step(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:
 def next_due(state: OwnerState) -> datetime | None:
     """When `ClockAdvanced` has something to do next, if nothing else happens."""
     heads = [heap[0][0] for heap in _heaps(state) if heap]
-    others = [each for each in (state.timers.next_time(), state.catchup_wake) if each]
+    others = [each for each in (state.derived.timers.next_time(), state.step.catchup_wake) if each]
     return min(heads + others, default=None)
 
 
 def _heaps(state: OwnerState) -> list[list[tuple[datetime, Any]]]:
-    return [state.waiting, state.parked_deadlines, state.start_deadlines, state.epochs.deadlines]
+    return [
+        state.derived.waiting,
+        state.derived.parked_deadlines,
+        state.derived.start_deadlines,
+        state.derived.epochs.deadlines,
+    ]
 
 
 def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  # noqa: PLR0911 - a dispatch table
@@ -78,12 +83,12 @@ def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  
 
 
 def _advance(state: OwnerState, now: datetime, budget: int) -> list[Effect]:
-    if state.cursor:
+    if state.durable.cursor:
         return advance_clock(state, now, budget)
     forget_silent_executors(state, now)
     forget_slots(state, now)
     effects = refuse_overdue(state, now) + forget_deletions(state, now) + advance_clock(state, now, budget)
-    return effects if state.cursor else effects + go_on(state, now, budget - len(effects))
+    return effects if state.durable.cursor else effects + go_on(state, now, budget - len(effects))
 
 
 def _learn(

@@ -25,7 +25,7 @@ _NOTHING = Tally()
 
 
 def tally_of(state: OwnerState, job_id: str) -> Tally:
-    return state.tallies.get(job_id, _NOTHING)
+    return state.durable.tallies.get(job_id, _NOTHING)
 
 
 def reason_to_refuse(state: OwnerState, job: JobSpec) -> str | None:
@@ -49,13 +49,13 @@ def finish(state: OwnerState, job: JobSpec) -> list[Effect]:
     tally = tally_of(state, job.job_id)
     if job.max_runs is None or tally.made < job.max_runs:
         return []
-    state.timers.remove(job.job_id)
+    state.derived.timers.remove(job.job_id)
     return _put(state, job.job_id, msgspec.structs.replace(tally, is_finished=True))
 
 
 def renew(state: OwnerState, job_id: str, *, deleted: bool) -> list[Effect]:
     """The definition has changed: failures are forgotten, and `max_runs` may be another. A deletion forgets all."""
-    tally = state.tallies.get(job_id)
+    tally = state.durable.tallies.get(job_id)
     if tally is None:
         return []
     kept = msgspec.structs.replace(tally, is_finished=False, bad_in_a_row=0, stopped=None)
@@ -67,7 +67,7 @@ def count_end(state: OwnerState, run: Run) -> list[Effect]:
     if run.status.node_id is not None:
         return []
     is_a = "job" if run.status.kind is not RunKind.DAG else "dag"
-    stored = state.jobs[OwnerId(run.status.job_id)]
+    stored = state.durable.jobs[OwnerId(run.status.job_id)]
     if stored.deleted or run.lane is Lane.BACKFILL:
         return []
     before = tally_of(state, run.status.job_id)
@@ -134,7 +134,7 @@ def _needed(run: Run, first: TimeoutClass, rules: Rules) -> str:
 
 def _put(state: OwnerState, job_id: str, tally: Tally) -> list[Effect]:
     if tally == _NOTHING:
-        state.tallies.pop(job_id, None)
+        state.durable.tallies.pop(job_id, None)
         return [PutTally(job_id=job_id, tally=None)]
-    state.tallies[job_id] = tally
+    state.durable.tallies[job_id] = tally
     return [PutTally(job_id=job_id, tally=tally)]

@@ -30,27 +30,27 @@ MOST_SEARCHED = 50_000
 
 def advance_clock(state: OwnerState, now: datetime, budget: int) -> list[Effect]:
     """Decide what is due. If more than `budget` effects come of it, or it takes too long, the rest waits behind
-    `state.cursor`.
+    `state.durable.cursor`.
 
     While there is a cursor, the tick that was cut goes on as of its own `now`; definitions wait for its end.
     """
-    as_of = state.cursor.now if state.cursor else now
-    if as_of < state.watermark:
+    as_of = state.durable.cursor.now if state.durable.cursor else now
+    if as_of < state.durable.watermark:
         return []
     effects: list[Effect] = []
-    due = state.timers.take_due(as_of)
+    due = state.derived.timers.take_due(as_of)
     searched = 0
     for index, timer in enumerate(due):
         before = timer.searched
         cut = _decide_timer(state, timer, as_of, effects, budget, before + MOST_SEARCHED - searched)
         searched += timer.searched - before
         if cut:
-            state.cursor = cut
-            state.timers.put_back(due[index:])
+            state.durable.cursor = cut
+            state.derived.timers.put_back(due[index:])
             return effects
-        state.timers.advance(timer, as_of)
-    state.cursor = None
-    state.watermark = as_of
+        state.derived.timers.advance(timer, as_of)
+    state.durable.cursor = None
+    state.durable.watermark = as_of
     return effects
 
 
@@ -61,8 +61,8 @@ def decide_job(
 
     If more comes of it than fits a transaction, the second value is the time up to which it is decided.
     """
-    stored = state.jobs[owner]
-    if after >= until or stored.deleted or stored.spec.schedule is None or owner in state.quarantined:
+    stored = state.durable.jobs[owner]
+    if after >= until or stored.deleted or stored.spec.schedule is None or owner in state.derived.quarantined:
         return [], None
     effects: list[Effect] = []
     try:
@@ -80,9 +80,9 @@ def _decide_timer(
     state: OwnerState, timer: Timer, now: datetime, effects: list[Effect], budget: int, may_search: int
 ) -> Cursor | None:
     """Returns where it stopped, or None if the timer is done up to `now`."""
-    resumed = state.cursor if state.cursor and state.cursor.timer_key == timer.key else None
+    resumed = state.durable.cursor if state.durable.cursor and state.durable.cursor.timer_key == timer.key else None
     for job_id in timer.from_member(resumed.job_id if resumed else ""):
-        through = resumed.decided_through if resumed and resumed.job_id == job_id else state.watermark
+        through = resumed.decided_through if resumed and resumed.job_id == job_id else state.durable.watermark
         try:
             for nominal in _decide_member(state, timer, OwnerId(job_id), through, now, effects):
                 if len(effects) >= budget or timer.searched >= may_search:
@@ -96,7 +96,7 @@ def _decide_member(
     state: OwnerState, timer: Timer, owner: OwnerId, through: datetime, now: datetime, effects: list[Effect]
 ) -> Iterator[datetime]:
     """Yields how far it has decided after each decision."""
-    stored = state.jobs[owner]
+    stored = state.durable.jobs[owner]
     for decision in decide(stored.spec, timer, max(stored.since, through), now, now, state.rules):
         effects += _carry_out(state, stored.spec, timer, decision, now)
         yield _last_time(decision)
@@ -130,7 +130,7 @@ def _run_or_skip(state: OwnerState, job: JobSpec, timer: Timer, due: RunOccurren
     if tally_of(state, job.job_id).is_finished:
         return []
     new = _occurrence(job, timer, due, state.kind_of(job.job_id, RunKind.SCHEDULED))
-    if new.run_id in state.runs:
+    if new.run_id in state.durable.runs:
         return []  # a backfill of what was due during a pause came before its catch-up
     refusal = reason_to_refuse(state, job)
     verdict = Skip(reason=refusal) if refusal else on_overlap(state, job, now)
@@ -151,7 +151,7 @@ def _run_or_skip(state: OwnerState, job: JobSpec, timer: Timer, due: RunOccurren
 
 def _hold(state: OwnerState, job: JobSpec, new: NewRun, reason: str, now: datetime) -> list[Effect]:
     """Queued, and let go by the end of others: at once if they have ended already."""
-    state.freed.add(job.job_id)
+    state.step.freed.add(job.job_id)
     held = msgspec.structs.replace(new, held=True)
     return count_made(state, job) + materialize(state, job, held, now, reason)
 
@@ -169,8 +169,8 @@ def _record_range(state: OwnerState, job: JobSpec, range_: RecordRange, now: dat
 
 
 def _quarantine(state: OwnerState, job_id: str, error: Exception) -> list[Effect]:
-    state.quarantined.add(job_id)
-    state.timers.remove(job_id)
+    state.derived.quarantined.add(job_id)
+    state.derived.timers.remove(job_id)
     reason = f"job {job_id!r} is quarantined until its definition changes: {type(error).__name__}: {error}"
     return [DeadLetter(reason=reason, owner=job_id, origin=None)]
 

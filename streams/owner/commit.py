@@ -80,7 +80,7 @@ def transaction(state: OwnerState, effects: Iterable[Effect]) -> Transaction:
         value = encode(backfill) if backfill else None
         records.append(OutRecord(topic=STATE, key=BACKFILL_PREFIX + request_id, value=value))
     records.append(_clock(state))
-    applied = {topic: each.offset for topic, each in state.applied.items()}
+    applied = {topic: each.offset for topic, each in state.durable.applied.items()}
     return Transaction(records=tuple(records), applied=applied, forwardings=tuple(forwardings))
 
 
@@ -164,10 +164,10 @@ def _dead_letter(letter: DeadLetter, partition: int) -> OutRecord:
 
 def _clock(state: OwnerState) -> OutRecord:
     clock = StoredClock(
-        watermark=state.watermark,
-        cursor=state.cursor,
-        token=state.token,
-        applied=tuple(state.applied.values()),
-        newest_requests=state.newest_requests,
+        watermark=state.durable.watermark,
+        cursor=state.durable.cursor,
+        token=state.durable.token,
+        applied=tuple(state.durable.applied.values()),
+        newest_requests=state.durable.newest_requests,
     )
     return OutRecord(topic=STATE, key=CLOCK_KEY, value=encode(clock))

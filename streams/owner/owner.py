@@ -50,7 +50,7 @@ class Owner:
         self.state = state
         self._partitions = partitions
         self._failures = failures or Failures()
-        self._records: dict[str, deque[InRecord | None]] = {topic: deque() for topic in state.applied}
+        self._records: dict[str, deque[InRecord | None]] = {topic: deque() for topic in state.durable.applied}
         self._facts: deque[Input] = deque()
         self._may_tick = False
         self._judge_as_of: datetime | None = None
@@ -120,7 +120,7 @@ class Owner:
     def next_wake(self, now: datetime, *, clock_is_steady: bool = True) -> timedelta:
         """How long there is nothing to do, if nothing is offered. Nothing is due on a clock that is not steady."""
         ticks = self._ticks and clock_is_steady
-        if self.backlog or (ticks and (self.state.cursor or self.state.has_more_to_do)):
+        if self.backlog or (ticks and (self.state.durable.cursor or self.state.has_more_to_do)):
             return timedelta(0)
         due = next_due(self.state) if ticks else None
         written = self._oldest_effect and self._oldest_effect + COMPANY_WAIT
@@ -133,14 +133,14 @@ class Owner:
             return False
         if len(self._effects) >= COMPANY or now - self._oldest_effect >= COMPANY_WAIT:
             return True
-        if self.state.is_waited_for or self.state.cursor or self._failures.suspects:
+        if self.state.transaction.is_waited_for or self.state.durable.cursor or self._failures.suspects:
             return True
         return not all(map(_is_mere_news, self._effects))
 
     @property
     def _ticks(self) -> bool:
         """A tick that was cut goes on as of its own time, whatever has been written since."""
-        return self._may_tick or self.state.cursor is not None
+        return self._may_tick or self.state.durable.cursor is not None
 
     def _step_records(self, topic: str, now: datetime, effects: list[Effect]) -> None:
         queue = self._records[topic]
@@ -149,7 +149,7 @@ class Owner:
         most = MAX_EFFECTS - room // 2 if topic == REQUESTS else MAX_EFFECTS
         taken = 0
         while queue and len(effects) < most and taken < MAX_BYTES_TAKEN:
-            if topic == CDC and self.state.cursor:
+            if topic == CDC and self.state.durable.cursor:
                 return  # a tick that was cut is finished under the definitions with which it began
             if self._is_suspect(queue[0]) and self._taken:
                 return
@@ -160,7 +160,7 @@ class Owner:
                 taken += len(record.value or b"")
                 self._taken.append(record)
                 effects += self._step_record(record, now)
-                if self.state.change_is_cut:
+                if self.state.step.change_is_cut:
                     queue.appendleft(record)
                     return
 
@@ -173,13 +173,15 @@ class Owner:
         )
 
     def _step_record(self, record: InRecord, now: datetime) -> list[Effect]:
-        applied = self.state.applied[record.topic]
+        applied = self.state.durable.applied[record.topic]
         if record.offset <= applied.offset:
             return []
         effects = self._effects_of(record, now)
-        if self.state.change_is_cut:
+        if self.state.step.change_is_cut:
             return effects
-        self.state.applied[record.topic] = Applied(topic=record.topic, topic_id=applied.topic_id, offset=record.offset)
+        self.state.durable.applied[record.topic] = Applied(
+            topic=record.topic, topic_id=applied.topic_id, offset=record.offset
+        )
         return effects
 
     def _effects_of(self, record: InRecord, now: datetime) -> list[Effect]:

@@ -15,7 +15,7 @@ from streams.core.pace import restore_slot
 from streams.core.requests import remember
 from streams.core.rules import Rules
 from streams.core.run import Run
-from streams.core.state import InFlight, OwnerState
+from streams.core.state import InFlight, OwnerState, Seen
 from streams.core.stored import Applied, StoredBackfill, StoredClock, StoredJob, StoredRequest, Tally
 from streams.owner.commit import (
     BACKFILL_PREFIX,
@@ -42,24 +42,25 @@ def rebuild(
     The leases of all attempts begin again at `now`. A topic that was made anew is read from its start, instead of
     skipping everything below what was applied of its namesake (protocol O2).
     """
-    state = OwnerState(partition=partition, rules=rules, silence_from=now)
+    state = OwnerState(partition=partition, rules=rules, seen=Seen(silence_from=now))
     latest = _latest_by_key(state, entries)
     _restore_clock(state, latest.get(CLOCK_KEY), topic_ids)
-    state.tallies = {
+    state.durable.tallies = {
         key.removeprefix(TALLY_PREFIX): decode(value, Tally)
         for key, value in latest.items()
         if key.startswith(TALLY_PREFIX)
     }
-    for owner, stored in state.jobs.items():
+    for owner, stored in state.durable.jobs.items():
         install(state, owner, stored)
     _restore_runs(state, latest, now)
     for key, value in latest.items():
         if key.startswith(BACKFILL_PREFIX):
             backfill = decode(value, StoredBackfill)
-            state.backfills.by_request[backfill.request_id] = OpenBackfill(stored=backfill)
+            state.derived.backfills.by_request[backfill.request_id] = OpenBackfill(stored=backfill)
         elif key.startswith(REQUEST_PREFIX):
             remember(state, RequestId(key.removeprefix(REQUEST_PREFIX)), decode(value, StoredRequest))
-    state.backfills.restore([run for run in state.runs.values() if run.backfill_id])
+    state.derived.backfills.restore([run for run in state.durable.runs.values() if run.backfill_id])
+    state.step.touched_backfills |= state.derived.backfills.by_request.keys()
     _resume_tick(state)
     return state
 
@@ -79,23 +80,23 @@ def _latest_by_key(state: OwnerState, entries: Iterable[tuple[str, bytes | None]
 
 def _keep_job(state: OwnerState, owner: OwnerId, value: bytes | None) -> None:
     if value is None:
-        state.jobs.pop(owner, None)
+        state.durable.jobs.pop(owner, None)
         return
-    stored = state.shared.job(decode(value, StoredJob))
-    state.jobs[OwnerId(stored.spec.job_id)] = stored
+    stored = state.derived.shared.job(decode(value, StoredJob))
+    state.durable.jobs[OwnerId(stored.spec.job_id)] = stored
 
 
 def _restore_clock(state: OwnerState, value: bytes | None, topic_ids: Mapping[str, str]) -> None:
     for topic, topic_id in topic_ids.items():
-        state.applied[topic] = Applied(topic=topic, topic_id=topic_id, offset=NONE_APPLIED)
+        state.durable.applied[topic] = Applied(topic=topic, topic_id=topic_id, offset=NONE_APPLIED)
     if value is None:
         return
     clock = decode(value, StoredClock)
-    state.watermark, state.cursor, state.token = clock.watermark, clock.cursor, clock.token
-    state.newest_requests = dict(clock.newest_requests)
+    state.durable.watermark, state.durable.cursor, state.durable.token = clock.watermark, clock.cursor, clock.token
+    state.durable.newest_requests = dict(clock.newest_requests)
     for applied in clock.applied:
         if topic_ids.get(applied.topic) == applied.topic_id:
-            state.applied[applied.topic] = applied
+            state.durable.applied[applied.topic] = applied
 
 
 def _restore_runs(state: OwnerState, latest: Mapping[str, bytes], now: datetime) -> None:
@@ -118,10 +119,10 @@ def _restore_run(state: OwnerState, run: Run, now: datetime) -> None:
     if run.status.kind is RunKind.BACKFILL or (run.backfill_id and not run.has_begun):
         return
     if run.held:
-        state.freed.add(run.status.job_id)
+        state.step.freed.add(run.status.job_id)
         return
     if attempt is None:
-        heapq.heappush(state.waiting, (run.due_at, run.run_id))
+        heapq.heappush(state.derived.waiting, (run.due_at, run.run_id))
         return
     is_heard = attempt.claimed_at is not None or attempt.started_at is not None
     flight = InFlight(
@@ -135,9 +136,9 @@ def _restore_run(state: OwnerState, run: Run, now: datetime) -> None:
 
 def _resume_tick(state: OwnerState) -> None:
     """The timers before the cursor of a tick that was cut are done (protocol O6)."""
-    cursor = state.cursor
+    cursor = state.durable.cursor
     if cursor is None:
         return
-    for timer in list(state.timers):
+    for timer in list(state.derived.timers):
         if timer.key < cursor.timer_key:
-            state.timers.advance(timer, cursor.now)
+            state.derived.timers.advance(timer, cursor.now)

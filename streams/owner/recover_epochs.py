@@ -20,31 +20,31 @@ def restore_epochs(state: OwnerState, latest: Mapping[str, bytes]) -> None:
         if dag_run_of(run_id) != run_id:
             continue
         header = decode(value, StoredEpoch)
-        status = state.runs[run_id].status
+        status = state.durable.runs[run_id].status
         if header.base and not header.version:
-            state.epochs.reopened[run_id] = header.base
+            state.derived.epochs.reopened[run_id] = header.base
             continue
         epoch = Epoch(run_id, _graph(state, OwnerId(status.job_id), header.version, latest))
         epoch.ends_as, epoch.base = header.ends_as, header.base
-        state.epochs.add(status.job_id, epoch, status.started_at or status.scheduled_time)
+        state.derived.epochs.add(status.job_id, epoch, status.started_at or status.scheduled_time)
 
 
 def resume_epochs(state: OwnerState, latest: Mapping[str, bytes]) -> None:
     """After them: what was to be decided and stopped follows from what has ended and what is open."""
-    ended: dict[RunId, dict[str, StoredNode]] = {run_id: {} for run_id in state.epochs.by_run}
+    ended: dict[RunId, dict[str, StoredNode]] = {run_id: {} for run_id in state.derived.epochs.by_run}
     for run_id, value in _keys(latest):
         dag_run_id = dag_run_of(run_id)
         if dag_run_id == run_id:
             continue
-        if dag_run_id not in state.epochs.by_run:
-            state.epochs.litter[dag_run_id].append(run_id)
+        if dag_run_id not in state.derived.epochs.by_run:
+            state.derived.epochs.litter[dag_run_id].append(run_id)
             continue
-        base, node = state.epochs.by_run[dag_run_id].base, decode(value, StoredNode)
+        base, node = state.derived.epochs.by_run[dag_run_id].base, decode(value, StoredNode)
         if base is None or node.version > base.as_of:
             ended[dag_run_id][run_id.removeprefix(dag_run_id + "/")] = node
     for run_id, nodes in ended.items():
-        state.epochs.by_run[run_id].resume(nodes)
-        state.epochs.touched[run_id] = None
+        state.derived.epochs.by_run[run_id].resume(nodes)
+        state.step.touched_epochs[run_id] = None
 
 
 def _keys(latest: Mapping[str, bytes]) -> Iterator[tuple[RunId, bytes]]:
@@ -54,12 +54,12 @@ def _keys(latest: Mapping[str, bytes]) -> Iterator[tuple[RunId, bytes]]:
 
 
 def _graph(state: OwnerState, owner: OwnerId, version: int, latest: Mapping[str, bytes]) -> Graph:
-    known = state.epochs.graphs.get((owner, version))
+    known = state.derived.epochs.graphs.get((owner, version))
     if known is not None:
         return known
-    stored = state.jobs.get(owner)
+    stored = state.durable.jobs.get(owner)
     kept = latest.get(f"{VERSION_PREFIX}{owner}/{version}")
     dag = stored.dag if stored and stored.version == version else kept and decode(kept, DagSpec)
     assert dag, f"{owner}: version {version} of its definition is gone, and epochs go by it"
-    graph = state.epochs.graphs[owner, version] = compile_dag(dag, version)
+    graph = state.derived.epochs.graphs[owner, version] = compile_dag(dag, version)
     return graph

@@ -101,5 +101,9 @@ class Dying(World):
             self.commit("committed")
             self.log.now += owner_module.COMPANY_WAIT
             self.commit("committed")
-            if self.reported == len(self.log.dispatches()) and not self.owner.state.runs and not self.owner.backlog:
+            if (
+                self.reported == len(self.log.dispatches())
+                and not self.owner.state.durable.runs
+                and not self.owner.backlog
+            ):
                 return

@@ -30,7 +30,7 @@ def test_each_occurrence_from_the_first_up_to_and_without_the_end_runs_once_and_
     assert (world.parent().state, world.parent().reason) == (RunState.SUCCEEDED, "all 3 runs succeeded")
     child = world.log.statuses()[at(-4)]
     assert (child.kind, child.request_id, child.nominal_time) == (RunKind.BACKFILLED, "bf", START - 4 * MINUTE)
-    assert world.owner.state.runs == {}
+    assert world.owner.state.durable.runs == {}
     assert not [key for key in world.log.stored() if key.startswith(("bf/", "run/"))]
 
 
@@ -131,7 +131,7 @@ def test_a_cancelled_backfill_starts_nothing_more_and_ends_with_what_runs(order:
     world.end(second)
     assert world.states()[second] is RunState.SUCCEEDED
     assert (world.parent().state, world.parent().reason) == (RunState.CANCELLED, "cancelled: enough")
-    assert world.owner.state.runs == {}
+    assert world.owner.state.durable.runs == {}
 
 
 def test_a_run_that_is_cancelled_by_itself_leaves_the_others() -> None:
@@ -201,7 +201,7 @@ def test_what_cannot_be_backfilled_is_refused_where_its_result_is_looked_for(job
     world.ask(-5, 0, **fields)
     assert world.parent().state is RunState.SKIPPED
     assert reason in (world.parent().reason or "")
-    assert world.owner.state.runs == {}
+    assert world.owner.state.durable.runs == {}
 
 
 def test_a_backfill_of_a_job_that_nobody_knows_is_a_problem() -> None:
@@ -240,7 +240,7 @@ def test_however_many_they_are_each_transaction_is_bounded() -> None:
     while world.owner.next_wake(world.log.now) == timedelta(0):
         prepared = world.log.turn(world.owner)
         sizes.append(len(prepared.records) if prepared else 0)
-    assert len(world.owner.state.runs) == 6_001
+    assert len(world.owner.state.durable.runs) == 6_001
     assert max(sizes) <= 2 * core.AT_A_TIME + 10
     world.owner.offer(world.log.request("stop", kind="cancel", run_id=PARENT))
     while world.owner.backlog or world.owner.next_wake(world.log.now) == timedelta(0):
@@ -248,7 +248,7 @@ def test_however_many_they_are_each_transaction_is_bounded() -> None:
         sizes.append(len(prepared.records) if prepared else 0)
     assert max(sizes) <= 2 * (core.AT_A_TIME + 1_000) + 10
     assert world.parent().state is RunState.CANCELLING, "two were dispatched"
-    assert len(world.owner.state.runs) == 3
+    assert len(world.owner.state.durable.runs) == 3
 
 
 @pytest.mark.parametrize("how", ["cancelled", "deleted"])

@@ -24,7 +24,7 @@ EVERY_SECOND = {"schedule": "* * * * * *", "catchup_policy": "all", "overlap_pol
 def until_idle(log: Log, owner: Owner) -> list[int]:
     """Records of each transaction, until nothing is left to decide."""
     sizes = []
-    while owner.backlog or owner.state.cursor or not sizes:
+    while owner.backlog or owner.state.durable.cursor or not sizes:
         prepared = log.turn(owner, 0.001)
         sizes.append(len(prepared.records) if prepared else 0)
     return sizes
@@ -56,17 +56,17 @@ def test_an_edit_that_waits_decides_what_was_due_before_it_in_many_transactions_
     assert len(sizes) > 10_800 // MOST_OF_A_CHANGE
     assert log.statuses().keys() >= seconds(3 * 3600)
     assert checkers.materialized_once(log.history()) == []
-    assert owner.state.jobs["job"].version == 2
+    assert owner.state.durable.jobs["job"].version == 2
     assert log.now - began < timedelta(minutes=1)
 
 
 def test_an_owner_that_dies_between_those_transactions_leaves_the_rest_to_the_next_one() -> None:
     log = Log()
     owner = after_downtime(log, 3, {"args": ("x",)}, **EVERY_SECOND)
-    while owner.backlog or owner.state.cursor:
+    while owner.backlog or owner.state.durable.cursor:
         log.turn(owner, 0.001)
         owner = log.recover()
-        if owner.state.jobs["job"].version == 2 and not owner.state.cursor:
+        if owner.state.durable.jobs["job"].version == 2 and not owner.state.durable.cursor:
             break
     until_idle(log, owner)
     assert log.statuses().keys() >= seconds(3 * 3600)
@@ -101,7 +101,7 @@ def test_jobs_that_share_a_schedule_share_the_search_for_what_they_missed() -> N
     log.now += timedelta(hours=24)
     owner = log.recover()
     log.turn(owner)
-    (timer,) = owner.state.timers
+    (timer,) = owner.state.derived.timers
     assert timer.searched < 2 * 24 * 60 + 300
     assert sum(each.missed is not None for each in log.statuses().values()) == 50
 
@@ -116,7 +116,7 @@ def test_a_tick_that_has_searched_long_enough_goes_on_in_the_next_transaction(mo
     log.now += timedelta(hours=1)
     owner = log.recover()
     log.turn(owner)
-    assert owner.state.cursor is not None
+    assert owner.state.durable.cursor is not None
     sizes = until_idle(log, owner)
     assert len(sizes) >= 9
     missed = [each for each in log.statuses().values() if each.missed]
@@ -135,13 +135,13 @@ def test_a_tick_that_was_cut_takes_account_of_what_has_begun_since() -> None:
         log.turn(owner, 0.5)
     log.now = START.replace(hour=13)
     log.turn(owner)
-    assert owner.state.cursor is not None
+    assert owner.state.durable.cursor is not None
     log.now += timedelta(seconds=0.2)
     for request_id in ("r1", "r2"):
         owner.offer(log.alien(orjson.dumps({"request_id": request_id, "dag_id": "dag"}), key=b"dag"))
     for _ in range(4):
         log.turn(owner, 0.2)
-    assert not owner.state.quarantined
+    assert not owner.state.derived.quarantined
     occurrence = log.statuses()["dag@2026-03-01T13:00:00Z"]
     assert (occurrence.state, occurrence.reason) == (RunState.SKIPPED, "overlap: dag#r1 is running")
 

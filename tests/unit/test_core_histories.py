@@ -112,7 +112,7 @@ def test_nothing_is_kept_of_requests_whose_job_never_came() -> None:
     owner = log.recover()
     log.turn(owner)
     log.turn(owner, RULES.park_limit.total_seconds() + 1)
-    assert owner.state.parked == {}
+    assert owner.state.derived.parked == {}
 
 
 def test_a_run_that_is_there_already_is_not_made_again_by_the_request_it_is_named_after() -> None:

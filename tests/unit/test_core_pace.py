@@ -27,7 +27,7 @@ def after_downtime(log: Log, room: int = 10_000) -> Owner:
     owner = log.recover()
     hear(log, owner, room)
     log.turn(owner)
-    while owner.state.cursor:
+    while owner.state.durable.cursor:
         log.turn(owner)
     return owner
 

@@ -292,7 +292,7 @@ def finish(world: Mill) -> None:
         execute(world)
         world.turn(Fate.COMMITTED, 0)
         state = world.owner.state
-        is_idle = not (state.runs or world.owner.backlog or state.has_more_to_do)
+        is_idle = not (state.durable.runs or world.owner.backlog or state.has_more_to_do)
         if is_idle and world.reported == len(world.log.dispatches()):
             return
 

@@ -132,7 +132,9 @@ class Fleet(World):
             self.turn(Fate.COMMITTED, 1)
             self.finish(0)
             state = self.owner.state
-            if not (self.owner.backlog or state.cursor or state.runs or state.has_more_to_do or self.at_work):
+            if not (
+                self.owner.backlog or state.durable.cursor or state.durable.runs or state.has_more_to_do or self.at_work
+            ):
                 return
 
 
@@ -232,7 +234,7 @@ def test_a_large_random_dag_ends_as_the_reference_says_whoever_dies(seed: int) -
     world.log.define_dag(*nodes)
     world.log.request_dag("r")
     world.owner = world.log.recover()
-    while not world.seen or world.owner.state.runs:
+    while not world.seen or world.owner.state.durable.runs:
         world.turn(dice.choice([Fate.COMMITTED] * 18 + [Fate.LOST, Fate.UNKNOWN]), dice.choice((0.0, 0.3, 2.0)))
         for _ in range(dice.randint(0, 4)):
             world.finish(dice.randrange(1_000), dice.choice((1, 2)), backwards=dice.random() < 0.2)
@@ -265,7 +267,7 @@ def fifty_asked() -> tuple[Fleet, tuple[NodeSpec, ...]]:
 def test_the_owner_of_fifty_nodes_dies_at_every_step(fate) -> None:
     world, nodes = fifty_asked()
     deaths = 0
-    while not deaths or world.owner.state.runs:
+    while not deaths or world.owner.state.durable.runs:
         before = len(world.log.written)
         world.turn(fate, 1)
         if fate is Fate.LOST:
@@ -326,7 +328,7 @@ def test_the_owner_dies_at_every_step_of_a_rerun_of_fifty_nodes(downstream) -> N
     world.fails = dict.fromkeys((node.node_id for node in nodes), False)
     world.owner.offer(order(world.log, "again", "rerun", "dag#r", downstream=downstream))
     deaths = 0
-    while not deaths or world.owner.state.runs or world.owner.state.has_more_to_do:
+    while not deaths or world.owner.state.durable.runs or world.owner.state.has_more_to_do:
         world.turn((Fate.LOST, Fate.UNKNOWN)[deaths % 2], 1)
         world.finish(0)
         deaths += 1

@@ -244,7 +244,7 @@ def test_five_thousand_nodes_between_two_are_looked_at_once_each(monkeypatch) ->
     wide = [node(f"n{number}", "first") for number in range(MANY)]
     play = asked(node("first"), *wide, node("last", *(each.node_id for each in wide)))
     before, largest, dispatched = 0, 0, [0]
-    while not play.done or play.owner.state.runs:
+    while not play.done or play.owner.state.durable.runs:
         play.windows(MANY)
         play.run(until=1)
         largest, before = max(largest, len(play.log.written) - before), len(play.log.written)

@@ -146,7 +146,7 @@ def test_a_tick_that_is_cut_in_the_middle_is_finished_by_the_next_owner() -> Non
     world.turn(Fate.COMMITTED, 0)
     world.log.now += timedelta(seconds=SECONDS)
     cuts = 0
-    while not cuts or world.owner.state.cursor:
+    while not cuts or world.owner.state.durable.cursor:
         world.turn(Fate.UNKNOWN, 0.01)
         cuts += 1
     assert cuts >= SECONDS // SMALL_TRANSACTION

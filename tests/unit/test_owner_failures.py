@@ -19,7 +19,7 @@ def broken_requests(monkeypatch):
 
     def apply_request(state, request, *more):
         if request.request_id == "bad":
-            state.token += 1_000  # half of the work is done
+            state.durable.token += 1_000  # half of the work is done
             raise ZeroDivisionError("a bug")
         return real(state, request, *more)
 
@@ -52,7 +52,7 @@ def test_what_stands_before_and_behind_a_record_that_fails_is_decided(broken_req
     log = logged()
     owner = turned(log, Failures())
     assert set(log.statuses()) == {"job#before", "job#after"}
-    assert owner.state.token < 1_000, "nothing is left of the owners that failed"
+    assert owner.state.durable.token < 1_000, "nothing is left of the owners that failed"
 
 
 def test_a_record_that_fails_twice_is_a_dead_letter_that_says_where_and_why(broken_requests):
@@ -97,7 +97,7 @@ def test_what_is_applied_is_forgotten(broken_requests):
     log, failures = logged(), Failures()
     owner = turned(log, failures)
     assert failures.refused
-    failures.forget({topic: each.offset for topic, each in owner.state.applied.items()})
+    failures.forget({topic: each.offset for topic, each in owner.state.durable.applied.items()})
     assert not failures.refused
 
 
@@ -116,6 +116,6 @@ def test_one_of_many_records_whose_effects_cannot_be_written_is_found_and_set_as
     assert set(log.statuses()) == {"job#before", "job#after"}
     (letter,) = [each for each in log.written if each.topic == DEADLETTER]
     assert b"TypeError: Recursion limit reached" in dict(letter.headers)["reason"]
-    failures.forget({topic: each.offset for topic, each in owner.state.applied.items()})
+    failures.forget({topic: each.offset for topic, each in owner.state.durable.applied.items()})
     assert not failures.suspects, "what is applied is taken together again"
     assert not failures.refused

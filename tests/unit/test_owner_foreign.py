@@ -104,7 +104,7 @@ def test_what_is_refused_says_where_it_lies_and_why(value) -> None:
     (record,) = [r for r in log.written if r.topic == DEADLETTER]
     assert record.key == "k" * 200
     assert len(record.value or b"") <= MAX_DEAD_BYTES
-    assert log.recover().state.applied[REQUESTS].offset == 0
+    assert log.recover().state.durable.applied[REQUESTS].offset == 0
 
 
 def test_a_request_that_waited_in_vain_for_its_job_says_where_it_lies() -> None:

@@ -29,28 +29,28 @@ from streams.core.tally import count_end
 def advance_epochs(state: OwnerState, now: datetime) -> list[Effect]:
     """All that follows from what has ended, as far as it fits a transaction; the rest goes on in the next one."""
     effects = stop_overdue(state, now) + count_ended(state) + _forget_abandoned(state)
-    while state.epochs.busy and state.epochs.room > 0:
-        epoch = state.epochs.by_run[next(iter(state.epochs.busy))]
-        state.epochs.room -= _work(state, epoch, state.epochs.room, now, effects)
+    while state.derived.epochs.busy and state.transaction.nodes_room > 0:
+        epoch = state.derived.epochs.by_run[next(iter(state.derived.epochs.busy))]
+        state.transaction.nodes_room -= _work(state, epoch, state.transaction.nodes_room, now, effects)
         effects += count_ended(state)
         if not (epoch.to_decide or epoch.to_stop):
-            state.epochs.busy.pop(epoch.run_id, None)
-    for run_id in state.epochs.touched:
-        effects += _tell(state, state.epochs.by_run[run_id], now)
-    state.epochs.touched.clear()
+            state.derived.epochs.busy.pop(epoch.run_id, None)
+    for run_id in state.step.touched_epochs:
+        effects += _tell(state, state.derived.epochs.by_run[run_id], now)
+    state.step.touched_epochs.clear()
     return effects + _sweep(state)
 
 
 def open_epochs(state: OwnerState, now: datetime) -> list[Effect]:
     """DAG runs whose time has come begin, or wait for other epochs of their DAG to end."""
     effects: list[Effect] = []
-    due, state.epochs.due = state.epochs.due, []
+    due, state.derived.epochs.due = state.derived.epochs.due, []
     for run_id in due:
-        run = state.runs.get(run_id)
+        run = state.durable.runs.get(run_id)
         if run is None or run.state is not RunState.QUEUED or run.held:
             continue
-        if run_id in state.epochs.litter:  # of its life before, which would be taken for its own
-            state.epochs.due.append(run_id)
+        if run_id in state.derived.epochs.litter:  # of its life before, which would be taken for its own
+            state.derived.epochs.due.append(run_id)
         else:
             effects += _open_or_hold(state, run, now)
     return effects + advance_epochs(state, now)
@@ -58,16 +58,16 @@ def open_epochs(state: OwnerState, now: datetime) -> list[Effect]:
 
 def _open_or_hold(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     owner = OwnerId(run.status.job_id)
-    most = state.jobs[owner].spec.concurrency_limit or 1
+    most = state.durable.jobs[owner].spec.concurrency_limit or 1
     if run.backfill_id is None and _open_beside(state, owner) >= most:
         reason = f"max_active_epochs: waits until fewer than {most} are open"
         status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
         return put(state, msgspec.structs.replace(run, status=status, held=True))
     epoch = Epoch(run.run_id, newest_graph(state, owner))
-    epoch.base = state.epochs.reopened.pop(run.run_id, None)
-    state.epochs.add(owner, epoch, now)
+    epoch.base = state.derived.epochs.reopened.pop(run.run_id, None)
+    state.derived.epochs.add(owner, epoch, now)
     epoch.resume({})
-    state.epochs.touched[run.run_id] = None
+    state.step.touched_epochs[run.run_id] = None
     status = move(run.status, RunState.RUNNING, version=state.next_token(), at=now)
     status = msgspec.structs.replace(status, started_at=now, nodes={}, dag_version=epoch.graph.version)
     effects = put(state, msgspec.structs.replace(run, status=status))
@@ -76,26 +76,26 @@ def _open_or_hold(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
 
 def _open_beside(state: OwnerState, owner: OwnerId) -> int:
     """A backfill has its own limit."""
-    return sum(state.runs[each].backfill_id is None for each in state.epochs.by_dag.get(owner, ()))
+    return sum(state.durable.runs[each].backfill_id is None for each in state.derived.epochs.by_dag.get(owner, ()))
 
 
 def count_ended(state: OwnerState) -> list[Effect]:
     """What ended since the last time is counted by what depends on it."""
     effects: list[Effect] = []
-    for epoch, node, run in state.epochs.ended:
+    for epoch, node, run in state.step.node_ends:
         passed = passed_on(run.status.result) if epoch.graph.children[node] else None
         stored = ended_node(run.status, passed)
         epoch.end(node, stored)
         effects.append(PutNode(run_id=run.run_id, node=stored))
         if epoch.to_decide or not epoch.undecided:
-            state.epochs.busy[epoch.run_id] = None
-    state.epochs.ended.clear()
+            state.derived.epochs.busy[epoch.run_id] = None
+    state.step.node_ends.clear()
     return effects
 
 
 def _work(state: OwnerState, epoch: Epoch, room: int, now: datetime, effects: list[Effect]) -> int:
     """Returns how much of `room` it took."""
-    dag_run = state.runs[epoch.run_id]
+    dag_run = state.durable.runs[epoch.run_id]
     done = 0
     while epoch.to_stop and done < room:
         effects += _stop_node(state, epoch, dag_run, epoch.to_stop.popleft(), now)
@@ -108,7 +108,7 @@ def _work(state: OwnerState, epoch: Epoch, room: int, now: datetime, effects: li
 
 def _stop_node(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, now: datetime) -> list[Effect]:
     spec = epoch.graph.dag.nodes[node]
-    run = state.runs.get(node_run_id(epoch.run_id, spec.node_id))
+    run = state.durable.runs.get(node_run_id(epoch.run_id, spec.node_id))
     if run is None:
         return []
     grace = AT_ONCE if dag_run.kill_grace == AT_ONCE else spec.cancel_grace
@@ -156,7 +156,7 @@ def _pass_over(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, to: Run
     epoch.move(node, None, to)
     stored = ended_node(status, None)
     epoch.end(node, stored)
-    state.epochs.touched[epoch.run_id] = None
+    state.step.touched_epochs[epoch.run_id] = None
     return [publish_node(status), PutNode(run_id=new.run_id, node=stored)]
 
 
@@ -179,7 +179,7 @@ def ended_node(status: RunStatus, passed: Result | None) -> StoredNode:
 
 def _tell(state: OwnerState, epoch: Epoch, now: datetime) -> list[Effect]:
     """The DAG run's status says how many nodes are in which state, and its end when there is nothing left."""
-    run = state.runs[epoch.run_id]
+    run = state.durable.runs[epoch.run_id]
     status = msgspec.structs.replace(run.status, version=state.next_token(), nodes=epoch.counts())
     if epoch.undecided:
         return put(state, msgspec.structs.replace(run, status=status))
@@ -190,24 +190,26 @@ def _tell(state: OwnerState, epoch: Epoch, now: datetime) -> list[Effect]:
 
 
 def _close(state: OwnerState, epoch: Epoch, owner: OwnerId) -> list[Effect]:
-    state.epochs.remove(owner, epoch.run_id)
-    state.epochs.litter[epoch.run_id].extend(node_run_id(epoch.run_id, node.node_id) for node in epoch.graph.dag.nodes)
+    state.derived.epochs.remove(owner, epoch.run_id)
+    state.derived.epochs.litter[epoch.run_id].extend(
+        node_run_id(epoch.run_id, node.node_id) for node in epoch.graph.dag.nodes
+    )
     return [PutEpoch(run_id=epoch.run_id, epoch=None), *drop_version(state, owner, epoch.graph.version)]
 
 
 def _sweep(state: OwnerState) -> list[Effect]:
     """The header of an epoch goes with its end, the keys of its nodes in as many transactions as they need."""
     effects: list[Effect] = []
-    while state.epochs.litter and state.epochs.room > 0:
-        run_id, nodes = next(iter(state.epochs.litter.items()))
-        taken = min(state.epochs.room, len(nodes))
+    while state.derived.epochs.litter and state.transaction.nodes_room > 0:
+        run_id, nodes = next(iter(state.derived.epochs.litter.items()))
+        taken = min(state.transaction.nodes_room, len(nodes))
         effects += [PutNode(run_id=nodes.popleft(), node=None) for _ in range(taken)]
-        state.epochs.room -= taken
+        state.transaction.nodes_room -= taken
         if not nodes:
-            del state.epochs.litter[run_id]
+            del state.derived.epochs.litter[run_id]
     return effects
 
 
 def _forget_abandoned(state: OwnerState) -> list[Effect]:
-    abandoned, state.epochs.abandoned = state.epochs.abandoned, []
+    abandoned, state.step.abandoned = state.step.abandoned, []
     return [PutEpoch(run_id=run_id, epoch=None) for run_id in abandoned]

@@ -104,7 +104,7 @@ def _past(state: OwnerState, request: Request) -> Past:
     if request.run_id is None:
         raise RefusedOrderError(f"kind {request.kind.value} needs run_id")
     run_id = dag_run_of(request.run_id)
-    epoch, run = state.epochs.by_run.get(run_id), state.runs.get(run_id)
+    epoch, run = state.derived.epochs.by_run.get(run_id), state.durable.runs.get(run_id)
     if run is None:
         return _forgotten(state, request, run_id)
     if epoch is None:
@@ -122,9 +122,9 @@ def _forgotten(state: OwnerState, request: Request, run_id: RunId) -> Past:
     """A DAG run that has ended: it goes on by the newest version, and the request knows what became of its nodes."""
     if request.nominal_time is None:
         raise RefusedOrderError(f"it needs nominal_time, that of DAG run {run_id!r}, which has ended")
-    if request_of_run(run_id) is None and request.nominal_time > state.watermark:
+    if request_of_run(run_id) is None and request.nominal_time > state.durable.watermark:
         raise RefusedOrderError(f"DAG run {run_id!r} is not due yet")
-    if request.nodes is None or request.seen_version <= state.epochs.orders.get(run_id, -1):
+    if request.nodes is None or request.seen_version <= state.derived.epochs.orders.get(run_id, -1):
         raise RefusedOrderError(
             f"what it says of the nodes of DAG run {run_id!r} is older than what became of them; ask again"
         )
@@ -239,9 +239,9 @@ def _go_on(
     epoch.base = base
     for node in past.epoch.open:
         run_id = node_run_id(past.run_id, past.graph.dag.nodes[node].node_id)
-        epoch.move(node, None, state.runs[run_id].state)
+        epoch.move(node, None, state.durable.runs[run_id].state)
     epoch.resume({})
-    state.epochs.by_run[past.run_id] = epoch
+    state.derived.epochs.by_run[past.run_id] = epoch
     _wake(state, past.run_id)
     return [PutEpoch(run_id=past.run_id, epoch=stored_epoch(epoch))]
 
@@ -259,12 +259,12 @@ def _reopen(
         payload=request.payload,
         rerun_id=request.request_id,
     )
-    effects = materialize(state, state.jobs[request.owner].spec, new, now, reason)
-    state.epochs.reopened[past.run_id] = base
-    state.epochs.orders[past.run_id] = base.as_of
-    stored = state.requests[request.request_id]
+    effects = materialize(state, state.durable.jobs[request.owner].spec, new, now, reason)
+    state.derived.epochs.reopened[past.run_id] = base
+    state.derived.epochs.orders[past.run_id] = base.as_of
+    stored = state.durable.requests[request.request_id]
     stored = msgspec.structs.replace(stored, reopened=past.run_id, as_of=base.as_of)
-    state.requests[request.request_id] = stored
+    state.durable.requests[request.request_id] = stored
     return [
         *effects,
         PutEpoch(run_id=past.run_id, epoch=StoredEpoch(version=0, base=base)),
@@ -273,12 +273,12 @@ def _reopen(
 
 
 def _mark_open(state: OwnerState, past: Past, node_id: str, to: RunState, reason: str, now: datetime) -> list[Effect]:
-    run = state.runs[node_run_id(past.run_id, node_id)]
+    run = state.durable.runs[node_run_id(past.run_id, node_id)]
     status = msgspec.structs.replace(run.status, version=state.next_token(), reason=reason)
     run = msgspec.structs.replace(run, status=status, marked=to)
     return put(state, run) + cancel_run(state, run, past.graph.job(node_id).cancel_grace, reason, now)
 
 
 def _wake(state: OwnerState, run_id: RunId) -> None:
-    state.epochs.busy[run_id] = None
-    state.epochs.touched[run_id] = None
+    state.derived.epochs.busy[run_id] = None
+    state.step.touched_epochs[run_id] = None

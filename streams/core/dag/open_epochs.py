@@ -7,11 +7,9 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from schemas.ids import RunId, dag_run_of
-from schemas.words import RunState
+from schemas.ids import RunId
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.graph import Graph
-from streams.core.run import Run
 from streams.core.stored import EpochBase
 
 MAX_NODES_MOVED = 1_600
@@ -29,10 +27,6 @@ class OpenEpochs:
     """DAG runs whose time has come."""
     deadlines: list[tuple[datetime, RunId]] = field(default_factory=list)
     """A heap, by `dag_timeout`; stale entries are skipped."""
-    ended: list[tuple[Epoch, int, Run]] = field(default_factory=list)
-    """Nodes whose runs have ended and are not counted yet."""
-    touched: dict[RunId, None] = field(default_factory=dict)
-    """Nodes of these have moved since their status was last written; in that order."""
     busy: dict[RunId, None] = field(default_factory=dict)
     """These have nodes to start or to stop; in the order in which they go on."""
     litter: dict[RunId, deque[RunId]] = field(default_factory=lambda: defaultdict(deque))
@@ -41,18 +35,11 @@ class OpenEpochs:
     """DAG runs that had ended and wait for their turn to go on from there."""
     orders: dict[RunId, int] = field(default_factory=dict)
     """By DAG run: as of when the last order opened it again, for as long as the order's id is remembered."""
-    abandoned: list[RunId] = field(default_factory=list)
-    """Of those, what ended while it waited."""
-    room: int = field(default_factory=lambda: MAX_NODES_MOVED)
-    """What is left of it in this transaction."""
 
     @property
     def may_go_on(self) -> bool:
         """There was more to do than one step does."""
         return bool(self.busy or self.litter or self.due)
-
-    def begin_transaction(self) -> None:
-        self.room = MAX_NODES_MOVED
 
     def add(self, dag_id: str, epoch: Epoch, started_at: datetime) -> None:
         self.by_run[epoch.run_id] = epoch
@@ -68,17 +55,3 @@ class OpenEpochs:
         self.by_dag[dag_id].discard(run_id)
         if not self.by_dag[dag_id]:
             del self.by_dag[dag_id]
-
-    def note_end(self, run_id: RunId) -> None:
-        """A DAG run has ended."""
-        if self.reopened.pop(run_id, None):
-            self.abandoned.append(run_id)
-
-    def note(self, run: Run, node_id: str, before: RunState | None, after: RunState) -> None:
-        """The run of a node is in another state."""
-        epoch = self.by_run[dag_run_of(run.status.run_id)]
-        node = epoch.graph.index[node_id]
-        epoch.move(node, before, after)
-        self.touched[epoch.run_id] = None
-        if after.is_final:
-            self.ended.append((epoch, node, run))

@@ -18,21 +18,21 @@ from streams.core.stored import StoredEpoch
 
 def stop_epoch(state: OwnerState, run_id: RunId, ends_as: RunState) -> list[Effect]:
     """It ends as the first order said; a second one has what is open told again."""
-    epoch = state.epochs.by_run[run_id]
+    epoch = state.derived.epochs.by_run[run_id]
     epoch.stop(ends_as)
-    state.epochs.busy[run_id] = None
+    state.derived.epochs.busy[run_id] = None
     return [PutEpoch(run_id=run_id, epoch=stored_epoch(epoch))]
 
 
 def stop_overdue(state: OwnerState, now: datetime) -> list[Effect]:
     """Epochs that have been open for longer than their `dag_timeout`."""
     effects: list[Effect] = []
-    while state.epochs.deadlines and state.epochs.deadlines[0][0] <= now:
-        _, run_id = heapq.heappop(state.epochs.deadlines)
-        epoch = state.epochs.by_run.get(run_id)
+    while state.derived.epochs.deadlines and state.derived.epochs.deadlines[0][0] <= now:
+        _, run_id = heapq.heappop(state.derived.epochs.deadlines)
+        epoch = state.derived.epochs.by_run.get(run_id)
         if epoch is None or epoch.ends_as or not _is_overdue(state, epoch, now):
             continue
-        run = state.runs[run_id]
+        run = state.durable.runs[run_id]
         reason = f"dag_timeout: open for longer than {epoch.graph.dag.dag_timeout}"
         status = move(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
         run = msgspec.structs.replace(run, status=status)
@@ -43,7 +43,7 @@ def stop_overdue(state: OwnerState, now: datetime) -> list[Effect]:
 
 def _is_overdue(state: OwnerState, epoch: Epoch, now: datetime) -> bool:
     """The deadline may have been that of an earlier life."""
-    timeout, began_at = epoch.graph.dag.dag_timeout, state.runs[epoch.run_id].status.started_at
+    timeout, began_at = epoch.graph.dag.dag_timeout, state.durable.runs[epoch.run_id].status.started_at
     return timeout is not None and began_at is not None and began_at + timeout <= now
 
 

@@ -11,11 +11,11 @@ from streams.core.stored import StoredJob
 
 def newest_graph(state: OwnerState, owner: OwnerId) -> Graph:
     """What an epoch that opens now goes by."""
-    stored = state.jobs[owner]
+    stored = state.durable.jobs[owner]
     assert stored.dag is not None
-    graph = state.epochs.graphs.get((owner, stored.version))
+    graph = state.derived.epochs.graphs.get((owner, stored.version))
     if graph is None:
-        graph = state.epochs.graphs[owner, stored.version] = compile_dag(stored.dag, stored.version)
+        graph = state.derived.epochs.graphs[owner, stored.version] = compile_dag(stored.dag, stored.version)
     return graph
 
 
@@ -23,18 +23,21 @@ def keep_version(state: OwnerState, owner: OwnerId, replaced: StoredJob) -> list
     """`replaced` is no longer the newest version: if epochs go by it, it is stored beside the newest."""
     if _is_in_use(state, owner, replaced.version):
         return [PutDag(owner=owner, version=replaced.version, dag=replaced.dag)]
-    state.epochs.graphs.pop((owner, replaced.version), None)
+    state.derived.epochs.graphs.pop((owner, replaced.version), None)
     return []
 
 
 def drop_version(state: OwnerState, owner: OwnerId, version: int) -> list[Effect]:
     """An epoch that went by it has ended."""
-    newest = state.jobs.get(owner)
+    newest = state.durable.jobs.get(owner)
     if (newest and newest.version == version) or _is_in_use(state, owner, version):
         return []
-    state.epochs.graphs.pop((owner, version), None)
+    state.derived.epochs.graphs.pop((owner, version), None)
     return [PutDag(owner=owner, version=version, dag=None)]
 
 
 def _is_in_use(state: OwnerState, owner: OwnerId, version: int) -> bool:
-    return any(state.epochs.by_run[run_id].graph.version == version for run_id in state.epochs.by_dag.get(owner, ()))
+    return any(
+        state.derived.epochs.by_run[run_id].graph.version == version
+        for run_id in state.derived.epochs.by_dag.get(owner, ())
+    )
