@@ -46,7 +46,7 @@ def test_a_job_that_is_deleted_leaves_nothing_behind(settings, happenings) -> No
     log = played(settings, happenings)
     assert "tally/job" in log.stored()
     log.define(9, deleted=True)
-    assert state_of(log).tallies == {}
+    assert state_of(log).durable.tallies == {}
     assert "tally/job" not in log.stored()
 
 
@@ -57,7 +57,7 @@ def test_a_job_without_such_policies_and_promotions_is_not_counted() -> None:
 
 def test_a_job_whose_runs_are_all_made_costs_no_timer_any_more_also_with_the_next_owner() -> None:
     log = played("max_runs = 2", "until 0:59")
-    assert len(state_of(log).timers) == 0
+    assert len(state_of(log).derived.timers) == 0
 
 
 def test_a_run_that_begins_in_a_learned_class_says_why() -> None:
@@ -93,5 +93,5 @@ def test_a_run_that_ends_after_its_job_was_deleted_is_not_counted() -> None:
     (dispatch,) = log.dispatches()
     log.define(2, deleted=True)
     log.report(started(dispatch, log.now), ended(dispatch, log.now, exit_code=1))
-    assert state_of(log).tallies == {}
+    assert state_of(log).durable.tallies == {}
     assert log.statuses()["job#r"].state is RunState.FAILED
