@@ -18,8 +18,7 @@ from streams.core.effects import Effect, PutRun, SendDispatch
 from streams.core.inputs import ExecutorReported, HeartbeatHeard
 from streams.core.run import Run
 from streams.core.step import step
-from streams.owner.owner import Owner
-from tests.simulated import Log, ended, started
+from tests.simulated import Driven, Log, ended, started
 
 NODES = 10_000
 WIDTH = 100
@@ -79,7 +78,7 @@ def _log(size: int) -> Log:
     return log
 
 
-def _opened(log: Log) -> Owner:
+def _opened(log: Log) -> Driven:
     """From the records on, until the roots are on their way."""
     owner = log.recover()
     heartbeat = partitions.heartbeat(1, log.now)
@@ -90,7 +89,7 @@ def _opened(log: Log) -> Owner:
     return owner
 
 
-def _through(owner: Owner, log: Log, size: int) -> tuple[float, int]:
+def _through(owner: Driven, log: Log, size: int) -> tuple[float, int]:
     """CPU seconds of the core, and how many transitions it made: those that the nodes' statuses carry in the end."""
     say = partial(_report, log)
     waiting, seconds, transitions, dispatched = log.dispatches(), 0.0, 0, WIDTH

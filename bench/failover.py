@@ -72,8 +72,7 @@ def _rows(client: StackClient, name: str, count: int) -> list[dict[str, str]]:
 
 def _held(client: StackClient) -> set[int]:
     """The partitions of our worker, as the group's coordinator says."""
-    groups = Groups(client.connections, StreamSettings().stream_group, WORKER)
-    held = {number for number in range(client.connections.partitions) if groups.holds(number)}
+    held = Groups(client.connections, StreamSettings().stream_group, WORKER).held_under_this_name()
     if not held:
         raise NotMeasuredError(f"worker {WORKER} was given no partition")
     return held

@@ -13,7 +13,7 @@ from bench.processes import StreamWorker, cpu_seconds, peak_rss_mb, rss_mb
 from connectors.topics import create
 from schemas.partition import partition_of
 from schemas.settings import Connections
-from schemas.topics import STATE
+from schemas.topics import CDC, STATE
 from streams.owner.owner import Owner
 from tests.kafka_node import running_kafka
 from tests.topic_records import each_committed
@@ -65,7 +65,7 @@ def _idle_ticks(count: int) -> Iterator[Line]:
     specs = (partitions.job(each, _schedule(each)) for each in range(count))
     at = wall_clock()
     owner = Owner(partitions.in_memory((each for each in specs if partition_of(each.job_id, home) == 0), at), home)
-    owner.reached_end_of_cdc()
+    owner.reach(CDC, -1)
     owner.prepare(at, clock_is_steady=True)
     owner.committed(at)
     found = []

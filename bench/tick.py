@@ -14,7 +14,7 @@ from bench.processes import StreamWorker, cpu_seconds
 from connectors.topics import create
 from schemas.settings import Connections
 from schemas.times import epoch_ms
-from schemas.topics import runs_topic
+from schemas.topics import CDC, runs_topic
 from streams.core.inputs import HeartbeatHeard
 from streams.owner.owner import Owner
 from tests.kafka_node import running_kafka
@@ -44,7 +44,7 @@ def _in_memory(count: int) -> Iterator[Line]:
     """Decided, dispatched and encoded by one owner; CPU seconds, so that a busy machine does not count."""
     schedule = f"@at {DUE:%Y-%m-%dT%H:%M:%SZ}"
     owner = Owner(partitions.in_memory((partitions.job(each, schedule) for each in range(count)), START), 1)
-    owner.reached_end_of_cdc()
+    owner.reach(CDC, -1)
     owner.learn(HeartbeatHeard(heartbeat=partitions.heartbeat(1, DUE), appended_at=DUE))
     began, dispatched, size, records = time.process_time(), 0, 0, 0
     while dispatched < count:

@@ -39,7 +39,7 @@ async def serve(connections: Connections, settings: StreamSettings, folder: str)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     ended = threading.Event()
-    arguments = (connections, settings.stall_limit, worker.applied, worker.unrecovered, give_up, ended)
+    arguments = (connections, settings.stall_limit, worker.applied, worker.recovering, give_up, ended)
     threading.Thread(target=watch, args=arguments, name="watchdog", daemon=True).start()
     worker.start()
     await app.start()

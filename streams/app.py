@@ -14,6 +14,7 @@ from schemas.settings import Connections
 from schemas.times import from_epoch_ms
 from schemas.topics import REQUESTS
 from streams.forward import is_marked
+from streams.membership import Membership
 from streams.owner.intake import INPUT_TOPICS
 from streams.owner.records import InRecord
 from streams.rest import Rest
@@ -21,9 +22,9 @@ from streams.security import credentials
 from streams.settings import StreamSettings
 from streams.worker import Worker
 
-MAX_INBOX = 20_000
-"""Inputs that may wait at one holder before delivery slows down for it."""
-FULL_PAUSE_SECONDS = 0.01
+MAX_UNACKED = 20_000
+"""Deliveries of one partition of a topic that wait to be acknowledged. More are acknowledged at once, for the applied
+offsets in `state` are what counts: a holder that begins, or is kept, reads from there whatever Faust has committed."""
 FETCH_PERIOD_SECONDS = 0.015
 """From a fetch that brought records to the next, under load: to Faust a fetch is far more work than a record."""
 FETCHES_AT_ONCE = 4
@@ -37,6 +38,10 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - Faust has no setting for it
         return consumer
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        cast(_ReadCommittedTransport, self.transport).membership.watch(self._consumer)
 
     async def on_thread_stop(self) -> None:
         """A planned exit leaves the group at once, which a static member never does by itself (protocol O5)."""
@@ -66,6 +71,10 @@ class _ReadCommittedConsumer(Consumer):
 class _ReadCommittedTransport(Transport):
     Consumer = _ReadCommittedConsumer
 
+    def __init__(self, *args: Any, membership: Membership) -> None:
+        super().__init__(*args)
+        self.membership = membership
+
 
 class Delivery:
     """Faust's events on their way to the holders, and their acknowledgements on the way back, in order."""
@@ -80,7 +89,11 @@ class Delivery:
         async for event in stream.noack().events():
             message = event.message
             topic = self._names[message.topic]
-            self._unacked.setdefault((topic, message.partition), deque()).append(event)
+            unacked = self._unacked.setdefault((topic, message.partition), deque())
+            if len(unacked) < MAX_UNACKED:
+                unacked.append(event)
+            else:
+                event.ack()
             record = InRecord(
                 topic=topic,
                 offset=message.offset,
@@ -89,8 +102,7 @@ class Delivery:
                 appended_at=from_epoch_ms(int(message.timestamp * 1000)),
                 is_forwarded=topic == REQUESTS and is_marked(message.headers),
             )
-            if worker.deliver(message.partition, record) > MAX_INBOX:
-                await asyncio.sleep(FULL_PAUSE_SECONDS)
+            worker.deliver(message.partition, record)
 
     def committed(self, partition: int, applied: dict[str, int]) -> None:
         """Called by a holder's thread after its commit; Faust is told in its own loop."""
@@ -129,7 +141,7 @@ def make_app(
         topic_disable_leader=True,
         web_enabled=False,
     )
-    app.transport = _ReadCommittedTransport(app.conf.broker_consumer, app)
+    app.transport = _ReadCommittedTransport(app.conf.broker_consumer, app, membership=worker.membership)
     topics = app.topic(
         *(connections.topic(name) for name in INPUT_TOPICS),
         key_serializer="raw",

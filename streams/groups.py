@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+import msgspec
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
@@ -31,6 +32,15 @@ class LogUnreachableError(TidemillError):
     """The brokers did not answer in time."""
 
 
+class _Member(msgspec.Struct, frozen=True, kw_only=True):
+    member_id: str
+    """Of one process, from its join to its end."""
+    client_id: str
+    """The worker's name."""
+    assigned: set[tuple[str, int]]
+    """(topic, partition)s."""
+
+
 class Groups:
     """Thread-safe: each question is asked in an event loop of its own."""
 
@@ -39,15 +49,27 @@ class Groups:
         self._stream_group = stream_group
         self._worker_id = worker_id
 
-    def holds(self, partition: int) -> bool | None:
-        """Whether this worker still holds the partition (protocol O4), as the coordinator sees it and not the client:
+    def holds(self, partition: int, member_id: str) -> bool | None:
+        """Whether this member still holds the partition (protocol O4), as the coordinator sees it and not the client:
         a worker that was frozen believes what was true before. None while the group is between two assignments.
         """
         state, members = self._ask(lambda admin: _describe(admin, self._stream_group))
-        if state != _STABLE:
+        if state != _STABLE or not member_id:
             return None
         wanted = (self._connections.topic(CDC), partition)
-        return any(client_id == self._worker_id and wanted in held for client_id, held in members)
+        return any(each.member_id == member_id and wanted in each.assigned for each in members)
+
+    def held_under_this_name(self) -> set[int]:
+        """The partitions of the member that has the name of this worker."""
+        _, members = self._ask(lambda admin: _describe(admin, self._stream_group))
+        topic = self._connections.topic(CDC)
+        mine = (each.assigned for each in members if each.client_id == self._worker_id)
+        return {partition for assigned in mine for name, partition in assigned if name == topic}
+
+    def is_replaced(self, member_id: str) -> bool:
+        """Whether another process is in the group under the name of this worker, instead of this member."""
+        _, members = self._ask(lambda admin: _describe(admin, self._stream_group))
+        return any(each.client_id == self._worker_id and each.member_id != member_id for each in members)
 
     def committed(self, timeout_class: str, partition: int) -> int:
         """How far the executors have claimed this partition of their class; 0: nothing."""
@@ -76,11 +98,14 @@ class Groups:
             await admin.close()
 
 
-async def _describe(admin: Any, group: str) -> tuple[str, list[tuple[str, set[tuple[str, int]]]]]:
-    """The group's state; of each member its client id and the (topic, partition)s assigned to it."""
+async def _describe(admin: Any, group: str) -> tuple[str, list[_Member]]:
+    """The group's state, and its members."""
     (answer,) = await admin.describe_consumer_groups([group])
     _, _, state, _, _, members, *_ = answer.groups[0]
-    return state, [(client_id, _assigned(assignment)) for _, client_id, _, _, assignment in members]
+    return state, [
+        _Member(member_id=member_id, client_id=client_id, assigned=_assigned(assignment))
+        for member_id, client_id, _, _, assignment in members
+    ]
 
 
 def _assigned(data: bytes) -> set[tuple[str, int]]:

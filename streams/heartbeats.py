@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -13,8 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from schemas.codec import decode
 from schemas.ends import is_end_of_file
 from schemas.errors import UndecodableError
-from schemas.heartbeat import ExecutorState, Heartbeat
-from schemas.ids import ExecutorId
+from schemas.heartbeat import Heartbeat
 from schemas.settings import Connections
 from schemas.times import from_epoch_ms
 from schemas.topics import EXECUTORS
@@ -23,19 +22,18 @@ from streams.core.inputs import HeartbeatHeard
 log = structlog.get_logger()
 
 POLL_SECONDS = 0.5
-REMEMBERED = timedelta(minutes=10)
-"""Far beyond any lease: an executor that was killed never says that it is gone."""
 _CHUNK = 1_000
 
 
 class Heartbeats(threading.Thread):
-    """Hands every heartbeat to `deliver`; `read` says how far, after the delivery."""
+    """Hands every heartbeat to `deliver`, then the positions that are reached to `note`."""
 
     def __init__(
         self,
         connections: Connections,
         worker_id: str,
         deliver: Callable[[HeartbeatHeard], None],
+        note: Callable[[Mapping[int, int]], None],
         on_crashed: Callable[[], None],
     ) -> None:
         super().__init__(name="heartbeats", daemon=True)
@@ -43,21 +41,8 @@ class Heartbeats(threading.Thread):
         self._connections = connections
         self._worker_id = worker_id
         self._deliver = deliver
+        self._note = note
         self._stopping = threading.Event()
-        self._latest: dict[ExecutorId, HeartbeatHeard] = {}
-        self._read: dict[int, int] = {}
-        self._lock = threading.Lock()
-
-    def read(self) -> dict[int, int]:
-        """By partition: the offset up to which everything has been delivered."""
-        with self._lock:
-            return dict(self._read)
-
-    def latest(self) -> list[HeartbeatHeard]:
-        """Of every executor that may be alive the last heartbeat: what an owner that begins now must know."""
-        with self._lock:
-            self._latest = alive(self._latest)
-            return list(self._latest.values())
 
     def stop(self) -> None:
         self._stopping.set()
@@ -89,7 +74,8 @@ class Heartbeats(threading.Thread):
             for message in messages:
                 if message.error() is None:
                     self._hear(message.value(), from_epoch_ms(message.timestamp()[1]))
-            self._note([*_ends(messages), *consumer.position(partitions)] if messages else [])
+            if messages:
+                self._note(_positions([*_ends(messages), *consumer.position(partitions)]))
         consumer.close()
 
     def _hear(self, value: bytes | None, appended_at: datetime) -> None:
@@ -100,25 +86,12 @@ class Heartbeats(threading.Thread):
         except UndecodableError as error:
             log.warning("heartbeat_refused", error=str(error))
             return
-        heard = HeartbeatHeard(heartbeat=heartbeat, appended_at=appended_at)
-        with self._lock:
-            if heartbeat.state is ExecutorState.GONE:
-                self._latest.pop(heartbeat.executor_id, None)
-            elif heartbeat.executor_id in self._latest:
-                self._latest[heartbeat.executor_id] = heard
-            else:
-                self._latest = alive({**self._latest, heartbeat.executor_id: heard})
-        self._deliver(heard)
-
-    def _note(self, positions: list[TopicPartition]) -> None:
-        with self._lock:
-            self._read.update({each.partition: each.offset for each in positions if each.offset >= 0})
+        self._deliver(HeartbeatHeard(heartbeat=heartbeat, appended_at=appended_at))
 
 
-def alive(latest: Mapping[ExecutorId, HeartbeatHeard]) -> dict[ExecutorId, HeartbeatHeard]:
-    """Without those that have been silent for long, as of the newest word of any of them."""
-    newest = max((each.appended_at for each in latest.values()), default=None)
-    return {name: each for name, each in latest.items() if newest and newest - each.appended_at <= REMEMBERED}
+def _positions(found: Collection[TopicPartition]) -> dict[int, int]:
+    """Of a partition with several, the last one that is known: below zero there is none as yet."""
+    return {each.partition: each.offset for each in found if each.offset >= 0}
 
 
 def _ends(messages: Collection[Any]) -> list[TopicPartition]:

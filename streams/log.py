@@ -23,8 +23,9 @@ from schemas.settings import Connections
 from schemas.times import from_epoch_ms
 from schemas.topics import CONTROL, DEADLETTER, EXECUTORS, MAX_RECORD_BYTES, REQUESTS, STATE, STATUS, runs_topic
 from streams.clock import WorkerClock, boot_seconds
-from streams.forward import Forwarder, is_marked
+from streams.forward import is_marked
 from streams.groups import ANSWER_SECONDS, Groups, LogUnreachableError
+from streams.owner.calls import Chunk, Read
 from streams.owner.records import InRecord, OutRecord, Transaction
 from streams.produce import produce
 
@@ -54,14 +55,12 @@ class OwnerLog:
         transactional_id: str,
         clock: WorkerClock,
         groups: Groups,
-        forwarder: Forwarder,
     ) -> None:
         self._connections = connections
         self._partition = partition
         self._transactional_id = transactional_id
         self._clock = clock
         self._groups = groups
-        self._forwarder = forwarder
         self._producer: Producer | None = None
         self._consumer: Consumer | None = None
 
@@ -109,10 +108,21 @@ class OwnerLog:
         for message in self._read_to_end(STATE, OFFSET_BEGINNING):
             yield message.key().decode(), message.value()
 
-    def read_input(self, topic: str, after: int) -> Iterator[InRecord]:
-        """What lies in an input topic behind offset `after`, to its end as it is now."""
-        for message in self._read_to_end(topic, after + 1):
-            yield in_record(topic, message)
+    def read(self, wanted: Read) -> Chunk:
+        """The next records of an input topic, as far as the call asks for."""
+        first, end = self._offsets(wanted.topic, self._partition)
+        end = end if wanted.until is None else min(wanted.until, end)
+        start = max(wanted.after + 1, first)
+        if start >= end:
+            return Chunk(records=(), first=first, through=end - 1, end=end)
+        records: list[InRecord] = []
+        room = wanted.bytes
+        for message in self._read_up_to(wanted.topic, start, end):
+            records.append(in_record(wanted.topic, message))
+            room -= len(records[-1].value or b"")
+            if len(records) >= wanted.records or room <= 0:
+                return Chunk(records=tuple(records), first=first, through=records[-1].offset, end=end)
+        return Chunk(records=tuple(records), first=first, through=end - 1, end=end)
 
     def unclaimed(self) -> dict[RunId, tuple[int, int]]:
         """The dispatches of this partition that the executors' groups have not passed: (token, offset) by run."""
@@ -139,7 +149,6 @@ class OwnerLog:
     def commit(self, transaction: Transaction) -> dict[RunId, tuple[int, int]]:
         """All or nothing; returns where the dispatches stand. After any exception the outcome is unknown (O3)."""
         placed: dict[RunId, tuple[int, int]] = {}
-        self._forwarder.forward(transaction.forwardings)
         producer = self._begin()
         for record in transaction.records[:-1]:
             self._produce(producer, record, _placing(record, placed))
@@ -194,8 +203,10 @@ class OwnerLog:
         """By position, to the end as it is now: what is written meanwhile is left to the next read."""
         # Asking for the ends is a hundred times cheaper than a fetch that finds nothing, which is the usual case.
         first, end = self._offsets(topic, self._partition)
-        if max(start, first) >= end:
-            return
+        if max(start, first) < end:
+            yield from self._read_up_to(topic, max(start, first), end)
+
+    def _read_up_to(self, topic: str, start: int, end: int) -> Iterator[Any]:
         consumer = self._reader()
         consumer.assign([self._topic_partition(topic, start)])
         try:

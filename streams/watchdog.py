@@ -3,77 +3,40 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from schemas.ends import is_end_of_file
 from schemas.settings import Connections
 from streams.clock import boot_seconds
 from streams.groups import ANSWER_SECONDS
+from streams.owner.watch import Probe, Sight, Stalled, Stalls, Where
 
 log = structlog.get_logger()
 
 LOOK_SECONDS = 5.0
 
-RECOVERY, NOTHING_APPLIED, ENDLESS = "recovery", -1, 1_000_000
-"""A partition without an owner has everything unread."""
-
-Where = tuple[str, int]
-
-
-class Stalls:
-    """Pure: since when each partition has had unread input without progress."""
-
-    def __init__(self) -> None:
-        self._seen: dict[Where, tuple[int, float]] = {}
-        self._passed: dict[Where, int] = {}
-
-    def look(self, applied: dict[Where, int], ends: dict[Where, int], now: float) -> dict[Where, float]:
-        """Seconds without progress, by partition with unread input. `applied` is the last applied offset, `ends` the
-        offset behind the last record; a marker at the very end counts as one unread record, hence the two.
-        """
-        stalled: dict[Where, float] = {}
-        for where, applied_offset in applied.items():
-            offset = max(applied_offset, self._passed.get(where, applied_offset))
-            last, since = self._seen.get(where, (offset - 1, now))
-            if offset != last or offset + 2 >= ends.get(where, 0):
-                since = now
-            self._seen[where] = (offset, since)
-            stalled[where] = now - since
-        self._seen = {where: seen for where, seen in self._seen.items() if where in applied}
-        self._passed = {where: offset for where, offset in self._passed.items() if offset > applied.get(where, offset)}
-        return {where: seconds for where, seconds in stalled.items() if seconds > 0}
-
-    def passed(self, where: Where) -> int:
-        return self._passed.get(where, NOTHING_APPLIED)
-
-    def pass_by(self, where: Where, end: int) -> None:
-        """Nobody can read anything below `end`: what lies there was aborted."""
-        self._passed[where] = end - 1
-
 
 def watch(
     connections: Connections,
     limit: timedelta,
-    applied: Callable[[], dict[Where, int]],
-    unrecovered: Callable[[], set[int]],
+    applied: Callable[[], Mapping[Where, int]],
+    recovering: Callable[[], Mapping[int, int]],
     stop: Callable[[], None],
     ended: threading.Event,
 ) -> None:
-    """Looks until `ended`; calls `stop` once a partition has stalled for `limit`, or had no owner for so long."""
+    """Look until `ended`; call `stop` once a partition stands still for `limit`. `Sight` describes the questions."""
     reader = watchdog_reader(connections)
-    stalls = Stalls()
+    stalls = Stalls(limit)
     while not ended.wait(LOOK_SECONDS):
         try:
-            stalled = _look(reader, connections, limit, applied(), unrecovered(), stalls)
+            stalled = _look(reader, connections, stalls, applied(), recovering())
         except KafkaException:
             continue  # brokers that are away are nobody's stall
         if stalled:
-            where, seconds = stalled
-            log.error("worker_stalled", topic=where[0], partition=where[1], seconds=round(seconds))
+            log.error("worker_stalled", at=stalled.what, partition=stalled.partition, seconds=round(stalled.seconds))
             stop()
             return
 
@@ -81,21 +44,20 @@ def watch(
 def _look(
     reader: Consumer,
     connections: Connections,
-    limit: timedelta,
-    held: dict[Where, int],
-    unrecovered: set[int],
     stalls: Stalls,
-) -> tuple[Where, float] | None:
-    """A partition that has stalled for `limit`, and for how many seconds."""
-    ends = {where: _end(reader, connections, where) for where in held}
-    ownerless = {(RECOVERY, partition): NOTHING_APPLIED for partition in unrecovered}
-    ends |= dict.fromkeys(ownerless, ENDLESS)
-    for where, seconds in stalls.look(held | ownerless, ends, boot_seconds()).items():
-        if seconds < limit.total_seconds():
-            continue
-        if where not in held or is_unread(reader, connections, where, stalls, held[where], ends[where]):
-            return where, seconds
-    return None
+    applied: Mapping[Where, int],
+    recovering: Mapping[int, int],
+) -> Stalled | None:
+    ends = {where: _end(reader, connections, where) for where in applied}
+    sight = Sight(boot_seconds=boot_seconds(), applied=applied, ends=ends, recovering=recovering)
+    looking = stalls.look(sight)
+    try:
+        probe = next(looking)
+        while True:
+            probe = looking.send(is_unread(reader, connections, probe))
+    except StopIteration as over:
+        stalled: Stalled | None = over.value
+        return stalled
 
 
 def watchdog_reader(connections: Connections) -> Consumer:
@@ -110,17 +72,14 @@ def watchdog_reader(connections: Connections) -> Consumer:
     )
 
 
-def is_unread(reader: Consumer, connections: Connections, where: Where, stalls: Stalls, applied: int, end: int) -> bool:
+def is_unread(reader: Consumer, connections: Connections, probe: Probe) -> bool:
     """Whether there is a record that anybody may see. Others' transactions, once aborted, leave long gaps."""
-    topic, partition = where
-    after = max(applied, stalls.passed(where))
-    reader.assign([TopicPartition(connections.topic(topic), partition, after + 1)])
+    topic, partition = probe.where
+    reader.assign([TopicPartition(connections.topic(topic), partition, probe.after + 1)])
     try:
         message = reader.poll(ANSWER_SECONDS)
     finally:
         reader.unassign()
-    if message is not None and is_end_of_file(message):
-        stalls.pass_by(where, end)
     return message is not None and message.error() is None
 
 

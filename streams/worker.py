@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import structlog
@@ -17,10 +17,15 @@ from streams.core.inputs import HeartbeatHeard
 from streams.forward import Forwarder
 from streams.groups import Groups
 from streams.heartbeats import Heartbeats
-from streams.holder import Holder, Parts, Resync
+from streams.holder import Holder, Parts
 from streams.log import OwnerLog
+from streams.membership import Membership
+from streams.owner.calls import Resync
+from streams.owner.holdings import Holder as HolderId
+from streams.owner.holdings import Holdings
 from streams.owner.intake import INPUT_TOPICS
 from streams.owner.records import InRecord
+from streams.owner.roll import Roll
 from streams.settings import StreamSettings
 
 log = structlog.get_logger()
@@ -40,108 +45,103 @@ class Worker:
         on_crashed: Callable[[], None],
     ) -> None:
         self._lock = threading.Lock()
-        self._holders: dict[int, Holder] = {}
-        self._recovered: set[int] = set()
-        self._applied: dict[tuple[str, int], int] = {}
-        self._on_committed = on_committed
+        self._holdings, self._roll = Holdings(), Roll()
+        self._holders: dict[HolderId, Holder] = {}
         self._ready_file = settings.ready_file
-        self._heartbeats = Heartbeats(connections, settings.worker_id, self._hear, on_crashed)
+        self._heartbeats = Heartbeats(connections, settings.worker_id, self._hear, self._note_read, on_crashed)
         clock = WorkerClock()
         groups = Groups(connections, settings.stream_group, settings.worker_id)
-        forwarder = Forwarder(connections)
+        self.membership = Membership(groups, on_crashed)
 
         def open_log(partition: int) -> OwnerLog:
-            transactional_id = f"{settings.stream_group}-{partition}"
-            return OwnerLog(connections, partition, transactional_id, clock, groups, forwarder)
+            return OwnerLog(connections, partition, f"{settings.stream_group}-{partition}", clock, groups)
 
         self._parts = Parts(
             rules=settings.rules(connections),
             partitions=connections.partitions,
             clock=clock,
             groups=groups,
+            member_id=lambda: self.membership.member_id,
             open_log=open_log,
+            forward=Forwarder(connections).forward,
             topic_ids=check_topics(connections),
-            heartbeats_read=self._heartbeats.read,
-            on_committed=self._committed,
-            on_recovered=self._note_recovered,
-            on_failed=self._note_failed,
+            holdings=self._holdings,
+            roll=self._roll,
+            lock=self._lock,
+            on_committed=on_committed,
+            on_recovered=self._tell_ready,
+            on_gone=self._forget,
             on_crashed=on_crashed,
         )
 
     def start(self) -> None:
         self._heartbeats.start()
 
-    def assign(self, partitions: Iterable[int]) -> None:
+    def assign(self, partitions: Collection[int]) -> None:
         """What the group has given this worker: new holders begin, kept ones look for gaps, the others stop."""
-        wanted = set(partitions)
         with self._lock:
-            lost = [self._holders.pop(each) for each in set(self._holders) - wanted]
-            self._recovered &= wanted
-            for partition in wanted:
-                holder = self._holders.get(partition)
-                if holder is not None and holder.is_alive():
-                    holder.inbox.put(Resync())
-                else:
-                    self._holders[partition] = self._begin(partition)
-        for holder in lost:
+            assigned = self._holdings.assign(partitions)
+            for number in assigned.kept:
+                self._holders[number].inbox.put(Resync())
+            stopped = [self._holders.pop(number) for number in assigned.stopped]
+            begun = {number: Holder(number, where, self._parts) for number, where in assigned.begun.items()}
+            self._holders |= begun
+        for holder in stopped:
             holder.stop()
-        log.info("assigned", partitions=sorted(wanted), lost=[each.partition for each in lost])
+        for holder in begun.values():
+            holder.start()
+        log.info("assigned", partitions=sorted(partitions), lost=[each.partition for each in stopped])
 
-    def deliver(self, partition: int, record: InRecord) -> int:
-        """Returns how many inputs wait at the holder. Without a holder the record is read again by the next one."""
-        holder = self._holders.get(partition)
-        if holder is None:
-            return 0
-        holder.inbox.put(record)
-        return holder.inbox.qsize()
+    def deliver(self, partition: int, record: InRecord) -> None:
+        """Without a holder the record is read by the next one."""
+        with self._lock:
+            holder = self._holder_of(partition)
+        if holder is not None:
+            holder.inbox.put(record)
 
     def applied(self) -> dict[tuple[str, int], int]:
         """The last applied offset that is committed, by (topic, partition) of the partitions held."""
         with self._lock:
-            return {where: offset for where, offset in self._applied.items() if where[1] in self._holders}
+            return self._holdings.applied()
 
-    def unrecovered(self) -> set[int]:
-        """The partitions held that have no owner at this moment."""
+    def recovering(self) -> dict[int, int]:
+        """The partitions in which nothing is decided at this moment, with how far each recovery has come."""
         with self._lock:
-            return set(self._holders) - self._recovered
+            found = {where: self._holders.get(number) for where, number in self._holdings.unrecovered().items()}
+            return {partition: holder.progress if holder else 0 for partition, holder in found.items()}
 
     def stop(self) -> None:
         with self._lock:
-            holders = list(self._holders.values())
-            self._holders.clear()
+            holders = [self._holders.pop(number) for number in self._holdings.clear()]
         for holder in holders:
             holder.stop()
         for holder in holders:
             holder.join(JOIN_SECONDS)
         self._heartbeats.stop()
 
-    def _begin(self, partition: int) -> Holder:
-        holder = Holder(partition, self._parts)
-        for heard in self._heartbeats.latest():
-            holder.inbox.put(heard)
-        holder.start()
-        return holder
+    def _holder_of(self, partition: int) -> Holder | None:
+        number = self._holdings.holder_of(partition)
+        return None if number is None else self._holders.get(number)
+
+    def _forget(self, number: HolderId) -> None:
+        with self._lock:
+            self._holders.pop(number, None)
 
     def _hear(self, heard: HeartbeatHeard) -> None:
         with self._lock:
+            self._roll.hear(heard)
             for holder in self._holders.values():
                 holder.inbox.put(heard)
 
-    def _committed(self, partition: int, applied: dict[str, int]) -> None:
+    def _note_read(self, positions: Mapping[int, int]) -> None:
         with self._lock:
-            self._applied.update({(topic, partition): offset for topic, offset in applied.items()})
-        self._on_committed(partition, applied)
+            self._roll.note(positions)
 
-    def _note_recovered(self, partition: int) -> None:
+    def _tell_ready(self) -> None:
         with self._lock:
-            self._recovered.add(partition)
-            is_ready = self._recovered >= set(self._holders)
+            is_ready = not self._holdings.unrecovered()
         if is_ready:
             _touch(self._ready_file)
-
-    def _note_failed(self, partition: int) -> None:
-        with self._lock:
-            self._recovered.discard(partition)
 
 
 def check_topics(connections: Connections) -> dict[str, str]:

@@ -5,22 +5,22 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import Enum
 
-from simulated import Log, ended, started
+from simulated import Driven, Fault, Log, ended, started
 
 from schemas.codec import decode
 from schemas.event import EndCause
 from schemas.status import RunStatus
 from schemas.topics import STATUS
-from streams.owner.owner import COMPANY_WAIT, Owner
+from streams.owner.owner import COMPANY_WAIT
 
 
 class Fate(Enum):
-    """What becomes of a prepared transaction."""
+    """What becomes of a turn."""
 
-    COMMITTED = "committed"
-    LOST = "lost"
-    """The owner dies before it is committed."""
-    UNKNOWN = "unknown"
+    COMMITTED = None
+    LOST = Fault.LOST
+    """The owner dies before its transaction is committed."""
+    UNKNOWN = Fault.UNKNOWN
     """It is committed, and the owner dies before it hears of it."""
 
 
@@ -29,17 +29,13 @@ class World:
 
     def __init__(self, log: Log | None = None) -> None:
         self.log = log or Log()
-        self.owner = Owner.__new__(Owner)
+        self.owner: Driven
         self.reported = 0
 
     def turn(self, fate: Fate, seconds: float) -> None:
         self.log.now += timedelta(seconds=seconds)
-        prepared = self.owner.prepare(self.log.now, clock_is_steady=True)
-        if prepared:  # what is forwarded has arrived before the transaction begins
-            self.log.forwarded += prepared.forwardings
-        if prepared and fate is not Fate.LOST:
-            self.log.written += prepared.records
-            self.owner.committed(self.log.now)
+        self.owner.fault = fate.value
+        self.owner.turn()
         if fate is not Fate.COMMITTED:
             self.owner = self.log.recover()
 

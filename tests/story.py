@@ -116,9 +116,10 @@ class Story:
             if any(second in absence for absence in self.world.no_worker):
                 owner = None
                 continue
+            log.heartbeats = [self._heartbeat(second)]
             if owner is None or restless:
                 owner = log.recover()
-            owner.learn(self._heartbeat(second))
+            owner.learn(log.heartbeats[0])
             log.turn(owner)
             while self._take_orders(owner, second):
                 log.turn(owner)

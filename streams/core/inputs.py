@@ -47,6 +47,14 @@ class RecordRefused(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin
 
 
+class InputDeleted(msgspec.Struct, frozen=True, kw_only=True):
+    """Records of an input topic were deleted for their age, or by hand, before they were applied."""
+
+    topic: str
+    first: int
+    last: int
+
+
 class HeartbeatHeard(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat: Heartbeat
     appended_at: datetime
@@ -93,6 +101,7 @@ Input = (
     | RequestMisplaced
     | ExecutorReported
     | RecordRefused
+    | InputDeleted
     | HeartbeatHeard
     | ClockAdvanced
     | DispatchesCommitted

@@ -11,7 +11,7 @@ from streams.core.backfill import go_on, settle
 from streams.core.dag.advance import advance_epochs, count_ended, open_epochs
 from streams.core.deadline import miss_overdue
 from streams.core.definitions import apply_definition, forget_deletions
-from streams.core.effects import DeadLetter, Effect, Forward
+from streams.core.effects import DeadLetter, Effect, Forward, Origin
 from streams.core.leases import (
     forget_silent_executors,
     hear_heartbeat,
@@ -56,7 +56,7 @@ def _heaps(state: OwnerState) -> list[list[tuple[datetime, Any]]]:
     ]
 
 
-def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  # noqa: PLR0911 - a dispatch table
+def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  # noqa: C901, PLR0911 - a dispatch table
     match input_:
         case i.DefinitionChanged(definition=definition, origin=origin):
             return apply_definition(state, definition, origin, now)
@@ -71,6 +71,8 @@ def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  
             return effects
         case i.RecordRefused(reason=reason, owner=owner, origin=origin):
             return [DeadLetter(reason=reason, owner=owner, origin=origin)]
+        case i.InputDeleted(topic=topic, first=first, last=last):
+            return [_input_deleted(topic, first, last)]
         case i.ClockAdvanced(budget=budget):
             return _advance(state, now, budget)
         case i.HeartbeatHeard(heartbeat=heartbeat, appended_at=appended_at):
@@ -80,6 +82,15 @@ def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  
         case _:
             _learn(state, input_, now)
             return []
+
+
+def _input_deleted(topic: str, first: int, last: int) -> DeadLetter:
+    reason = (
+        f"topic {topic} lost the offsets {first} to {last} before they were applied: its retention or a person deleted "
+        "them, and what they said has no effect. Touch the definitions that changed meanwhile, ask again for the "
+        "requests, and let `retention.ms` of the topic be longer than the longest outage"
+    )
+    return DeadLetter(reason=reason, owner=topic, origin=Origin(topic=topic, offset=first, key=None, value=None))
 
 
 def _advance(state: OwnerState, now: datetime, budget: int) -> list[Effect]:

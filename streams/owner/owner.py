@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from datetime import datetime, timedelta
 
+from schemas.times import EPOCH
 from schemas.topics import CDC, EVENTS, REQUESTS
 from schemas.words import RunState
 from streams.core.effects import Effect, PutRequest, PutRun, PutTally, SendDispatch
-from streams.core.inputs import CaughtUp, ClockAdvanced, Input
+from streams.core.inputs import CaughtUp, ClockAdvanced, Input, InputDeleted
 from streams.core.life import MAX_DISPATCHES
 from streams.core.state import OwnerState
 from streams.core.step import next_due, step
@@ -16,7 +17,7 @@ from streams.core.stored import Applied
 from streams.owner.commit import transaction
 from streams.owner.failures import Failures, RecordFailedError, blamed
 from streams.owner.intake import read_input, refuse
-from streams.owner.records import InRecord, Transaction
+from streams.owner.records import InRecord, Reached, Transaction
 
 EFFECTS_OF_A_RUN = 3
 """A run that is due at once is put when it is queued and when it is dispatched, and the dispatch is sent."""
@@ -42,7 +43,7 @@ class Owner:
     """Drive it: `offer` records, `learn` facts, then `prepare`; write what it returns, then `committed`.
 
     After a failure to write, or to prepare, throw the owner away (protocol O3). The first tick waits until
-    `reached_end_of_cdc` was called and all that was offered before it is applied (protocol O7).
+    `reach` was called for `cdc` and all that was offered before it is applied (protocol O7).
     """
 
     def __init__(self, state: OwnerState, partitions: int, failures: Failures | None = None) -> None:
@@ -50,9 +51,9 @@ class Owner:
         self.state = state
         self._partitions = partitions
         self._failures = failures or Failures()
-        self._records: dict[str, deque[InRecord | None]] = {topic: deque() for topic in state.durable.applied}
+        self._records: dict[str, deque[InRecord | Reached]] = {topic: deque() for topic in state.durable.applied}
         self._facts: deque[Input] = deque()
-        self._may_tick = False
+        self.may_tick = False
         self._judge_as_of: datetime | None = None
         self._last_commit: datetime | None = None
         self._effects: list[Effect] = []
@@ -65,8 +66,23 @@ class Owner:
         """A record of an input topic, in the order of its offsets; those that are applied already are skipped."""
         self._records[record.topic].append(record)
 
-    def reached_end_of_cdc(self) -> None:
-        self._records[CDC].append(None)
+    def reach(self, topic: str, offset: int) -> None:
+        """Nothing that may be read lies up to `offset` beyond what was offered. Of `cdc`: ticks may begin."""
+        self._records[topic].append(Reached(offset=offset))
+
+    def lose_sight(self) -> None:
+        """The owner was away: changes of definitions may lie in `cdc`, so nothing ticks until its end is reached."""
+        self.may_tick = False
+        records = self._records[CDC]
+        self._records[CDC] = deque(each for each in records if isinstance(each, InRecord))
+
+    def note_lost(self, topic: str, first: int, behind: int) -> None:
+        """The offsets [first, behind) of a topic were deleted before they were read."""
+        applied = self.state.durable.applied[topic]
+        if behind - 1 > applied.offset:
+            if self.state.durable.watermark > EPOCH:  # the first owner of all begins where the topic does
+                self.learn(InputDeleted(topic=topic, first=first, last=behind - 1))
+            self._apply(topic, behind - 1)
 
     def learn(self, fact: Input) -> None:
         """An input that is no record: it needs no offset, because the next owner learns it anew."""
@@ -77,8 +93,13 @@ class Owner:
         self._judge_as_of = as_of
 
     @property
+    def queued(self) -> int:
+        """Records that were offered and wait."""
+        return sum(len(queue) for queue in self._records.values())
+
+    @property
     def backlog(self) -> int:
-        return sum(len(queue) for queue in self._records.values()) + len(self._facts)
+        return self.queued + len(self._facts)
 
     def prepare(self, now: datetime, *, clock_is_steady: bool) -> Transaction | None:
         """Step over what was offered, and the time that passed. None: nothing is worth a commit yet.
@@ -140,7 +161,7 @@ class Owner:
     @property
     def _ticks(self) -> bool:
         """A tick that was cut goes on as of its own time, whatever has been written since."""
-        return self._may_tick or self.state.durable.cursor is not None
+        return self.may_tick or self.state.durable.cursor is not None
 
     def _step_records(self, topic: str, now: datetime, effects: list[Effect]) -> None:
         queue = self._records[topic]
@@ -154,8 +175,9 @@ class Owner:
             if self._is_suspect(queue[0]) and self._taken:
                 return
             record = queue.popleft()
-            if record is None:
-                self._may_tick = True
+            if isinstance(record, Reached):
+                self._apply(topic, record.offset)
+                self.may_tick |= topic == CDC
             else:
                 taken += len(record.value or b"")
                 self._taken.append(record)
@@ -164,25 +186,27 @@ class Owner:
                     queue.appendleft(record)
                     return
 
-    def _is_suspect(self, record: InRecord | None) -> bool:
+    def _is_suspect(self, record: InRecord | Reached) -> bool:
         """It goes alone, and what comes behind it goes in a later transaction."""
         suspects = self._failures.suspects
         return bool(suspects) and (
-            (record is not None and (record.topic, record.offset) in suspects)
+            (isinstance(record, InRecord) and (record.topic, record.offset) in suspects)
             or any((each.topic, each.offset) in suspects for each in self._taken)
         )
 
     def _step_record(self, record: InRecord, now: datetime) -> list[Effect]:
-        applied = self.state.durable.applied[record.topic]
-        if record.offset <= applied.offset:
+        if record.offset <= self.state.durable.applied[record.topic].offset:
             return []
         effects = self._effects_of(record, now)
         if self.state.step.change_is_cut:
             return effects
-        self.state.durable.applied[record.topic] = Applied(
-            topic=record.topic, topic_id=applied.topic_id, offset=record.offset
-        )
+        self._apply(record.topic, record.offset)
         return effects
+
+    def _apply(self, topic: str, offset: int) -> None:
+        applied = self.state.durable.applied[topic]
+        if offset > applied.offset:
+            self.state.durable.applied[topic] = Applied(topic=topic, topic_id=applied.topic_id, offset=offset)
 
     def _effects_of(self, record: InRecord, now: datetime) -> list[Effect]:
         reason = self._failures.refused.get((record.topic, record.offset))

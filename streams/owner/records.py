@@ -19,6 +19,12 @@ class InRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Another owner found it in its partition and handed it on."""
 
 
+class Reached(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Stands behind the records of a topic that was read to its end: up to `offset` there is nothing else."""
+
+    offset: int
+
+
 class OutRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Goes to the owner's own partition of `topic`."""
 

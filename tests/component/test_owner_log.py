@@ -24,9 +24,12 @@ from streams.forward import Forwarder
 from streams.groups import ANSWER_SECONDS, Groups, LogUnreachableError
 from streams.heartbeats import Heartbeats
 from streams.log import SETTLED_KEY, OwnerLog
+from streams.owner.calls import Chunk, Read
 from streams.owner.records import Forwarding, OutRecord, Transaction
 from streams.owner.recover import NONE_APPLIED
-from streams.watchdog import Stalls, is_unread, watchdog_reader
+from streams.owner.roll import Roll
+from streams.owner.watch import Probe
+from streams.watchdog import is_unread, watchdog_reader
 from tests.kafka_node import running_node
 from tests.waiting import eventually
 
@@ -52,7 +55,11 @@ def connections(node):
 
 def open_log(connections: Connections, partition: int) -> OwnerLog:
     groups = Groups(connections, "streams", "worker")
-    return OwnerLog(connections, partition, f"owner-{partition}", WorkerClock(), groups, Forwarder(connections))
+    return OwnerLog(connections, partition, f"owner-{partition}", WorkerClock(), groups)
+
+
+def read(log: OwnerLog, topic: str, records: int = LATER) -> Chunk:
+    return log.read(Read(topic=topic, after=NONE_APPLIED, until=None, records=records, bytes=LATER))
 
 
 def numbered(number: int) -> Transaction:
@@ -135,19 +142,18 @@ def test_an_earlier_owner_cannot_commit_once_the_next_one_has_fenced_it(connecti
 def test_the_acknowledgement_of_a_takeover_tells_the_brokers_time(connections):
     clock = WorkerClock()
     groups = Groups(connections, "streams", "worker")
-    with closing(OwnerLog(connections, 1, "owner-1", clock, groups, Forwarder(connections))) as log:
+    with closing(OwnerLog(connections, 1, "owner-1", clock, groups)) as log:
         log.fence()
         assert not clock.is_steady
         log.settle()
         assert clock.is_steady
 
 
-def test_what_is_forwarded_lies_at_home_with_its_mark_when_the_transaction_is_committed(connections):
+def test_what_is_forwarded_lies_at_home_with_its_mark_once_that_is_acknowledged(connections):
     moved = Forwarding(topic=REQUESTS, partition=3, key="j", value=b"{}", found_at="2@7")
-    with closing(open_log(connections, 2)) as log, closing(open_log(connections, 3)) as home:
-        log.fence()
-        log.commit(Transaction(records=numbered(LATER + 3).records, applied={}, forwardings=(moved,)))
-        (found,) = home.read_input(REQUESTS, NONE_APPLIED)
+    with closing(open_log(connections, 3)) as home:
+        Forwarder(connections).forward([moved])
+        (found,) = read(home, REQUESTS).records
     assert (found.key, found.value, found.is_forwarded) == (b"j", b"{}", True)
 
 
@@ -165,15 +171,14 @@ def test_requests_of_others_transactions_are_read_once_they_are_committed_and_ne
         for _ in range(3):
             written(b"aborted")
             producer.abort_transaction(20)
-        assert list(log.read_input(REQUESTS, NONE_APPLIED)) == []
-        where, stalls = (REQUESTS, partition), Stalls()
-        assert not is_unread(watchdog_reader(connections), connections, where, stalls, NONE_APPLIED, end=6)
-        assert stalls.passed(where) == 5
+        assert read(log, REQUESTS) == Chunk(records=(), first=0, through=5, end=6)
+        probe = Probe(where=(REQUESTS, partition), after=NONE_APPLIED)
+        assert not is_unread(watchdog_reader(connections), connections, probe)
         written(b"committed")
-        assert list(log.read_input(REQUESTS, NONE_APPLIED)) == []
+        assert read(log, REQUESTS).records == ()
         producer.commit_transaction(20)
-        (found,) = log.read_input(REQUESTS, NONE_APPLIED)
-        assert is_unread(watchdog_reader(connections), connections, where, stalls, NONE_APPLIED, end=8)
+        (found,) = read(log, REQUESTS).records
+        assert is_unread(watchdog_reader(connections), connections, probe)
     assert (found.value, found.is_forwarded) == (b"committed", False)
 
 
@@ -188,9 +193,28 @@ def test_what_is_written_while_an_owner_reads_an_input_is_left_to_its_next_read(
 
     write(b"before")
     with closing(open_log(connections, partition)) as log:
-        for found in log.read_input(REQUESTS, NONE_APPLIED):
-            assert found.value == b"before"
-            write(b"meanwhile")
+        first = read(log, REQUESTS, records=1)
+        write(b"meanwhile")
+        rest = Read(topic=REQUESTS, after=first.through, until=first.end, records=LATER, bytes=LATER)
+        assert [each.value for each in first.records] == [b"before"]
+        assert log.read(rest) == Chunk(records=(), first=0, through=0, end=1)
+
+
+def test_a_gap_is_read_in_parts_and_what_was_deleted_of_it_is_said(connections):
+    topic, partition = connections.topic(REQUESTS), 6
+    producer = Producer(connections.kafka())
+    for number in range(10):
+        producer.produce(topic, str(number), "j", partition)
+    producer.flush()
+    deleted = TopicPartition(topic, partition, 3)
+    admin = AdminClient(connections.kafka())
+    admin.delete_records([deleted])[deleted].result(ANSWER_SECONDS)
+    with closing(open_log(connections, partition)) as log:
+        first = read(log, REQUESTS, records=4)
+        assert (first.first, first.through, first.end) == (3, 6, 10)
+        rest = log.read(Read(topic=REQUESTS, after=first.through, until=first.end, records=4, bytes=LATER))
+    assert [each.value for each in (*first.records, *rest.records)] == [str(number).encode() for number in range(3, 10)]
+    assert rest.through == 9
 
 
 def test_a_partition_whose_heartbeats_were_all_deleted_for_their_age_is_read_to_its_end(connections) -> None:
@@ -202,10 +226,11 @@ def test_a_partition_whose_heartbeats_were_all_deleted_for_their_age_is_read_to_
     end = TopicPartition(topic, 3, 1)
     admin = AdminClient(connections.kafka())  # held until the answer is there
     admin.delete_records([end])[end].result(ANSWER_SECONDS)
-    heartbeats = Heartbeats(connections, "worker", lambda _: None, lambda: None)
+    roll = Roll()
+    heartbeats = Heartbeats(connections, "worker", roll.hear, roll.note, lambda: None)
     heartbeats.start()
     try:
-        eventually(lambda: heartbeats.read().get(3) == 1)
+        eventually(lambda: roll.read.get(3) == 1)
     finally:
         heartbeats.stop()
         heartbeats.join()
@@ -229,7 +254,7 @@ def test_a_reader_of_heartbeats_that_breaks_says_so(connections) -> None:
     producer.produce(connections.topic(EXECUTORS), key="e.1", value=encode(beat), partition=0)
     producer.flush()
     told = threading.Event()
-    heartbeats = Heartbeats(connections, "worker", broken, told.set)
+    heartbeats = Heartbeats(connections, "worker", broken, lambda _: None, told.set)
     heartbeats.start()
     assert told.wait(ANSWER_SECONDS)
     heartbeats.join(ANSWER_SECONDS)

@@ -9,6 +9,7 @@ import pytest
 from backfills import PARENT, World, asked, at, during, history
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mortal import Fate
 from simulated import START, ended, started
 
 from schemas.words import OPEN_STATES, RunKind, RunState
@@ -17,7 +18,7 @@ from streams.owner import owner as owner_module
 turns = st.lists(
     st.tuples(
         st.sampled_from(["work", "work", "work", "fail", "wait", "cancel one", "live"]),
-        st.sampled_from(["committed"] * 5 + ["lost", "unknown"]),
+        st.sampled_from([Fate.COMMITTED] * 5 + [Fate.LOST, Fate.UNKNOWN]),
     ),
     max_size=40,
 )
@@ -26,7 +27,7 @@ turns = st.lists(
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(turns=turns, cancel_at=st.none() | st.integers(0, 40), backwards=st.booleans(), active=st.integers(1, 4))
 def test_whenever_the_owner_dies_each_occurrence_runs_once_and_the_backfill_ends(
-    *, turns: list[tuple[str, str]], cancel_at: int | None, backwards: bool, active: int
+    *, turns: list[tuple[str, Fate]], cancel_at: int | None, backwards: bool, active: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(owner_module, "MAX_EFFECTS", 9)
@@ -60,12 +61,10 @@ def test_whenever_the_owner_dies_each_occurrence_runs_once_and_the_backfill_ends
 class Dying(World):
     """Its owner may die before or after each commit."""
 
-    def commit(self, fate: str) -> None:
-        prepared = self.owner.prepare(self.log.now, clock_is_steady=True)
-        if prepared and fate != "lost":
-            self.log.written += prepared.records
-            self.owner.committed(self.log.now)
-        if fate != "committed":
+    def commit(self, fate: Fate) -> None:
+        self.owner.fault = fate.value
+        self.owner.turn()
+        if fate is not Fate.COMMITTED:
             self.owner = self.log.recover()
 
     def act(self, number: int, what: str) -> None:
@@ -98,9 +97,9 @@ class Dying(World):
     def finish(self) -> None:
         for _ in range(200):
             self.execute(0)
-            self.commit("committed")
+            self.commit(Fate.COMMITTED)
             self.log.now += owner_module.COMPANY_WAIT
-            self.commit("committed")
+            self.commit(Fate.COMMITTED)
             if (
                 self.reported == len(self.log.dispatches())
                 and not self.owner.state.durable.runs

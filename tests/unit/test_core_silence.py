@@ -118,6 +118,7 @@ def test_a_new_owner_gives_a_running_attempt_one_whole_lease() -> None:
     owner.offer(log.report(started(log.dispatches()[0], log.now)))
     log.turn(owner, LEASE - 1)
     owner = log.recover()
+    log.turn(owner)
     judge(log, owner, LEASE - 1)
     assert ends(log) == [None]
     judge(log, owner, 2)
@@ -127,8 +128,8 @@ def test_a_new_owner_gives_a_running_attempt_one_whole_lease() -> None:
 def test_a_new_owner_counts_a_dispatch_that_it_does_not_find_as_claimed_now() -> None:
     log = Log()
     log.dispatched()
+    log.is_claimed = True
     owner = log.recover()
-    owner.learn(DispatchesFound(offsets={}))
     judge(log, owner, 0)
     judge(log, owner, GRACE - 1)
     assert ends(log) == [None]

@@ -8,7 +8,7 @@ from simulated import START
 from story import Story
 
 from streams.core.inputs import HeartbeatHeard
-from streams.heartbeats import REMEMBERED, alive
+from streams.owner.roll import REMEMBERED, alive
 
 
 def heard(after: timedelta) -> HeartbeatHeard:

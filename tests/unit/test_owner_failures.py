@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from simulated import Log
+from simulated import Driven, Log
 
 from schemas.topics import DEADLETTER
 from streams.core import step as core
 from streams.owner import owner as owner_module
-from streams.owner.failures import Failures, RecordFailedError, TransactionFailedError
-from streams.owner.owner import Owner
+from streams.owner.calls import Commit, Failed, LogFailedError
+from streams.owner.failures import RecordFailedError, TransactionFailedError
 
 
 @pytest.fixture
@@ -26,18 +26,18 @@ def broken_requests(monkeypatch):
     monkeypatch.setattr(core, "apply_request", apply_request)
 
 
-def turned(log: Log, failures: Failures) -> Owner:
-    """As the holder of a partition does it, until all is written that was read."""
-    for _ in range(5):
-        owner = log.recover(failures)
-        try:
-            while owner.backlog:
-                log.turn(owner)
-        except (RecordFailedError, TransactionFailedError) as error:
-            failures.note(error)
-        else:
-            return owner
-    raise AssertionError("five owners have failed")
+def turned(log: Log) -> Driven:
+    """Until all is written that was read."""
+    session = log.recover()
+    for _ in range(20):
+        if not session.backlog:
+            return session
+        log.turn(session)
+    raise AssertionError("the session comes to no end")
+
+
+def failures(session: Driven) -> list[Exception]:
+    return [each.error for each in session.calls if isinstance(each, Failed)]
 
 
 def logged() -> Log:
@@ -50,14 +50,14 @@ def logged() -> Log:
 
 def test_what_stands_before_and_behind_a_record_that_fails_is_decided(broken_requests):
     log = logged()
-    owner = turned(log, Failures())
+    owner = turned(log)
     assert set(log.statuses()) == {"job#before", "job#after"}
     assert owner.state.durable.token < 1_000, "nothing is left of the owners that failed"
 
 
 def test_a_record_that_fails_twice_is_a_dead_letter_that_says_where_and_why(broken_requests):
     log = logged()
-    turned(log, Failures())
+    turned(log)
     (letter,) = [each for each in log.written if each.topic == DEADLETTER]
     headers = {name: value.decode() for name, value in letter.headers}
     assert (headers["source_topic"], headers["source_offset"]) == ("cdc", "2")
@@ -67,38 +67,41 @@ def test_a_record_that_fails_twice_is_a_dead_letter_that_says_where_and_why(brok
 
 
 def test_a_record_that_failed_by_chance_is_not_set_aside(broken_requests, monkeypatch):
-    log, failures = logged(), Failures()
-    with pytest.raises(RecordFailedError) as failed:
-        log.turn(log.recover(failures))
-    failures.note(failed.value)
+    log = logged()
+    session = log.recover()
+    log.turn(session)
+    assert [type(each) for each in failures(session)] == [RecordFailedError]
     monkeypatch.undo()
-    turned(log, failures)
+    while session.backlog:
+        log.turn(session)
     assert set(log.statuses()) == {"job#before", "job#bad", "job#after"}
 
 
 def test_where_the_state_is_at_fault_no_record_is_blamed_for_it(monkeypatch):
-    """It fails as well where the record is only to be set aside: that ends the worker, and nothing is written."""
+    """The next owner fails as well, without any record: that ends the worker, and nothing is written."""
 
     def out_of_order(*_):
         raise ZeroDivisionError("not the record's fault")
 
+    log = Log()
+    session = log.recover()
+    log.turn(session)
+    written = list(log.written)
     monkeypatch.setattr(core, "advance_epochs", out_of_order)
-    log, failures = logged(), Failures()
-    for _ in range(2):
-        with pytest.raises(RecordFailedError) as failed:
-            log.turn(log.recover(failures))
-        failures.note(failed.value)
+    session.offer(log.define())
     with pytest.raises(ZeroDivisionError):
-        log.turn(log.recover(failures))
-    assert log.written == []
+        log.turn(session)
+    assert log.written == written
 
 
 def test_what_is_applied_is_forgotten(broken_requests):
-    log, failures = logged(), Failures()
-    owner = turned(log, failures)
-    assert failures.refused
-    failures.forget({topic: each.offset for topic, each in owner.state.durable.applied.items()})
-    assert not failures.refused
+    log = logged()
+    session = turned(log)
+    remembered = session.session._failures
+    assert remembered.refused
+    session.failing[Commit] = LogFailedError("the brokers are away")
+    log.turn(session, 5)
+    assert not remembered.refused
 
 
 def test_one_of_many_records_whose_effects_cannot_be_written_is_found_and_set_aside(monkeypatch):
@@ -111,11 +114,9 @@ def test_one_of_many_records_whose_effects_cannot_be_written_is_found_and_set_as
         return real(state, effects)
 
     monkeypatch.setattr(owner_module, "transaction", transaction)
-    log, failures = logged(), Failures()
-    owner = turned(log, failures)
+    log = logged()
+    session = turned(log)
+    assert [type(each) for each in failures(session)] == [TransactionFailedError] + 2 * [RecordFailedError]
     assert set(log.statuses()) == {"job#before", "job#after"}
     (letter,) = [each for each in log.written if each.topic == DEADLETTER]
     assert b"TypeError: Recursion limit reached" in dict(letter.headers)["reason"]
-    failures.forget({topic: each.offset for topic, each in owner.state.durable.applied.items()})
-    assert not failures.suspects, "what is applied is taken together again"
-    assert not failures.refused

@@ -9,7 +9,6 @@ import pytest
 from schemas.ids import InvalidIdError, check_id
 from schemas.partition import murmur2, partition_of
 from streams.owner.fence import Happening, Phase, next_phase
-from streams.watchdog import Stalls
 
 
 def test_a_holder_that_failed_asks_before_it_fences_again() -> None:
@@ -40,34 +39,6 @@ def test_recovery_begins_nowhere_but_behind_the_question() -> None:
         if following is Phase.RECOVERING:
             leads_to_recovery.add((phase, happening))
     assert leads_to_recovery == {(Phase.ASKING, Happening.HELD)}
-
-
-WHERE = ("cdc", 0)
-
-
-def test_a_partition_that_stands_still_while_its_end_grows_is_stalled() -> None:
-    stalls = Stalls()
-    assert stalls.look({WHERE: 10}, {WHERE: 11}, now=0) == {}
-    assert stalls.look({WHERE: 10}, {WHERE: 20}, now=5) == {WHERE: 5}
-    assert stalls.look({WHERE: 10}, {WHERE: 20}, now=65) == {WHERE: 65}
-    assert stalls.look({WHERE: 11}, {WHERE: 20}, now=70) == {}
-
-
-def test_a_partition_with_nothing_to_read_is_never_stalled() -> None:
-    stalls = Stalls()
-    for now in range(0, 1_000, 100):
-        assert stalls.look({WHERE: 10}, {WHERE: 12}, now=now) == {}
-
-
-def test_a_partition_whose_end_was_aborted_is_not_stalled_until_something_can_be_read() -> None:
-    stalls = Stalls()
-    stalls.look({WHERE: 10}, {WHERE: 1_000}, now=0)
-    assert stalls.look({WHERE: 10}, {WHERE: 1_000}, now=60) == {WHERE: 60}
-    stalls.pass_by(WHERE, 1_000)
-    assert stalls.look({WHERE: 10}, {WHERE: 1_000}, now=65) == {}
-    assert stalls.look({WHERE: 10}, {WHERE: 1_005}, now=70) == {WHERE: 5}
-    assert stalls.look({WHERE: 1_004}, {WHERE: 1_005}, now=75) == {}
-    assert stalls.passed(WHERE) < 0
 
 
 def test_keys_go_where_kafkas_own_partitioner_puts_them() -> None:

@@ -1,0 +1,194 @@
+"""What a session asks of the world, one call at a time, and what it gets back. Each call is a value.
+
+`streams/holder.py` answers with Kafka; tests and the simulator answer from a log in memory. Between two calls any fault
+may be put: a crash is a session that is dropped there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from schemas.errors import TidemillError
+from schemas.ids import RunId
+from streams.core.inputs import HeartbeatHeard, Input
+from streams.owner.records import Forwarding, InRecord, Transaction
+
+T = TypeVar("T")
+
+
+class LogFailedError(TidemillError):
+    """The log did not do what was asked, or did not answer. Thrown into the session at the call that failed."""
+
+    def __init__(self, reason: str, *, never_fits: bool = False) -> None:
+        self.never_fits = never_fits
+        """The transaction is larger than the brokers take: trying it again is in vain (protocol I7)."""
+        super().__init__(reason)
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The worker's clock at the time of an answer."""
+
+    now: datetime
+    """Cluster time (protocol T1)."""
+    is_steady: bool
+    boot_seconds: float
+    """CLOCK_BOOTTIME: for lengths of time."""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """To any call."""
+
+    value: Any
+    """What the call's type says."""
+    reading: Reading
+    is_stopping: bool = False
+    """The partition was taken away, or the worker ends: the session ends here."""
+
+
+class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True, gc=False):
+    """`T` is the type of the answer's value."""
+
+
+class Ask(Call[bool | None], frozen=True):
+    """Does this worker hold the partition, as the group's coordinator sees it (protocol O4)? None: being decided."""
+
+
+class Leave(Call[bool], frozen=True):
+    """Let go of the partition. False: it was assigned again since it was asked for, so it has to be asked for anew."""
+
+
+class Pause(Call[None], frozen=True, kw_only=True):
+    length: timedelta
+
+
+class Fence(Call[None], frozen=True):
+    """From the answer on no earlier owner of the partition can commit; what it left open is aborted."""
+
+
+class Settle(Call[None], frozen=True):
+    """From the answer on the last transaction of the earlier owner is decided (docs/decisions/0006)."""
+
+
+class ReadState(Call[Iterable[tuple[str, bytes | None]]], frozen=True):
+    """The log of the partition of `state`, to its end: (key, value)."""
+
+
+class ReadUnclaimed(Call[Mapping[RunId, tuple[int, int]]], frozen=True):
+    """The dispatches in the log that no executor has claimed: (token, offset) by run (protocol D5)."""
+
+
+class KnownHeartbeats(Call[Iterable[HeartbeatHeard]], frozen=True):
+    """The last heartbeat of each executor that may be alive."""
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of an input topic, in order."""
+
+    records: tuple[InRecord, ...]
+    first: int
+    """The first offset that the topic still has."""
+    through: int
+    """Every readable record up to this offset has been read, here or before."""
+    end: int
+    """The read_committed end (protocol O8): as it was given, or as it is now."""
+
+
+class Read(Call[Chunk], frozen=True, kw_only=True):
+    """The records of an input topic after this offset."""
+
+    topic: str
+    after: int
+    until: int | None
+    """Not further than to this end; None: to the end as it is now."""
+    records: int
+    """At most so many."""
+    bytes: int
+    """About so many."""
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What was delivered."""
+
+    items: tuple[InRecord | Input | Resync, ...]
+    is_all: bool
+    """Nothing more was there."""
+
+
+class Resync(msgspec.Struct, frozen=True):
+    """Deliveries may have been skipped: read the input topics from what is applied."""
+
+
+class Take(Call[Taken], frozen=True, kw_only=True):
+    """Wait for a delivery, then until `rest_until` for others to gather, and take what is there."""
+
+    patience: timedelta
+    """How long to wait for the first one."""
+    rest_until: float
+    """By the boot clock. Never longer than `patience`."""
+    limit: int
+
+
+class ReadClaims(Call[Mapping[str, int]], frozen=True):
+    """By timeout class: the offset in this partition below which every dispatch is claimed, or deleted by its age."""
+
+
+class ReadExecutorEnds(Call[Mapping[int, int]], frozen=True):
+    """The end of each partition of the topic `executors`: heartbeats concern every owner."""
+
+
+class HeartbeatsRead(Call[Mapping[int, int]], frozen=True):
+    """How far the worker has read each of them, and delivered what it read."""
+
+
+class Forward(Call[None], frozen=True, kw_only=True):
+    """Acknowledged by their home partitions when the answer comes (docs/decisions/0009)."""
+
+    records: tuple[Forwarding, ...]
+
+
+class Commit(Call["Written"], frozen=True, kw_only=True):
+    """All or nothing. After a failure the outcome is unknown (protocol O3)."""
+
+    transaction: Transaction
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    placed: Mapping[RunId, tuple[int, int]]
+    """Where its dispatches stand: (token, offset) by run."""
+    seconds: float
+    """How long it took."""
+
+
+class Recovered(Call[None], frozen=True, kw_only=True):
+    """The owner decides from now on: for logs, and for whoever waits until the worker is ready."""
+
+    jobs: int
+    open_runs: int
+    watermark: datetime
+
+
+class Failed(Call[None], frozen=True, kw_only=True):
+    """The memory of this owner is thrown away; the next one begins with the question whether it may."""
+
+    phase: str
+    error: Exception
+
+
+Steps = Generator[Call[Any], Answer, T]
+"""A part of a session: it makes calls, and returns a T."""
+
+
+class StoppedError(TidemillError):
+    """The session is to end here; it catches this itself."""
+
+
+def ask(call: Call[Any]) -> Steps[Answer]:
+    """One call. Raises what the driver throws, or `StoppedError` where the answer says so."""
+    answer = yield call
+    if answer.is_stopping:
+        raise StoppedError("the partition was taken away, or the worker ends")
+    return answer

@@ -1,0 +1,34 @@
+"""The limits that a session goes by: values, handed in once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    backoff: timedelta = timedelta(milliseconds=500)
+    """After a failure, before the session asks again whether it still holds the partition."""
+    judge_interval: timedelta = timedelta(seconds=1)
+    """How often the session looks for attempts that are silent."""
+    judge_backoff: timedelta = timedelta(seconds=15)
+    """The same after a question that got no answer: each such question blocks for seconds."""
+    stall: timedelta = timedelta(seconds=3)
+    """A turn that took longer was an absence: the owner could not read or commit (protocol L3, O7)."""
+    rest_share: int = 2
+    """Between two commits the session rests so many times as long as the first one took. On an idle machine that is
+    next to nothing; on a busy one, inputs gather, and fewer and larger transactions make room for the work itself."""
+    longest_rest: timedelta = timedelta(milliseconds=100)
+    take_at_once: int = 2_000
+    """Deliveries that are taken before the next transaction."""
+    pull_at_once: int = 5_000
+    """Records that one read of an input topic returns."""
+    pull_bytes: int = 8 * 1024 * 1024
+    """The same in bytes: a gap of any length is read in bounded memory."""
+    queued: int = 10_000
+    """Records that may wait in the owner. Beyond, nothing is read or taken until some are stepped over."""
+    pull_interval: timedelta = timedelta(seconds=60)
+    """How often the input topics are read to their ends whatever was delivered: delivery is a matter of speed alone."""
+    pull_backoff: timedelta = timedelta(milliseconds=500)
+    """After a read that failed."""

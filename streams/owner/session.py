@@ -1,0 +1,248 @@
+"""The holder of a partition as a state machine without I/O: take over, read, decide, commit, judge, start again.
+
+`Session.calls()` is a generator of `Call`s (streams/owner/calls.py): whoever drives it carries each one out and sends
+the answer, or throws `LogFailedError`. The order of the calls is the protocol (O3, O4, O7, D5, L3).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from streams.core.inputs import DispatchesCommitted, DispatchesFound, WasAway
+from streams.core.rules import Rules
+from streams.owner.calls import (
+    Ask,
+    Commit,
+    Failed,
+    Fence,
+    Forward,
+    KnownHeartbeats,
+    Leave,
+    LogFailedError,
+    Pause,
+    Read,
+    Reading,
+    ReadState,
+    ReadUnclaimed,
+    Recovered,
+    Resync,
+    Settle,
+    Steps,
+    StoppedError,
+    Take,
+    ask,
+)
+from streams.owner.failures import Failures, RecordFailedError, TransactionFailedError
+from streams.owner.fence import Happening, Phase, next_phase
+from streams.owner.judgement import Judgement
+from streams.owner.limits import Limits
+from streams.owner.owner import Owner
+from streams.owner.pulls import Pulls
+from streams.owner.records import InRecord, Transaction
+from streams.owner.recover import rebuild
+
+
+class Session:
+    """From the assignment of a partition to its end, through any number of owners."""
+
+    def __init__(
+        self, partition: int, partitions: int, rules: Rules, topic_ids: dict[str, str], limits: Limits | None = None
+    ) -> None:
+        """`topic_ids`: of the input topics (protocol O2)."""
+        self.partition = partition
+        self.phase = Phase.ASKING
+        self.owner: Owner | None = None
+        """Of this moment; None: there is none."""
+        self._partitions, self._rules, self._topic_ids = partitions, rules, topic_ids
+        self._limits = limits or Limits()
+        self._failures = Failures()
+
+    def calls(self) -> Steps[None]:
+        """Ends when the partition is somebody else's, or an answer says `is_stopping`. Raises what is a bug of ours."""
+        try:
+            while self.phase is not Phase.GONE:
+                happening = yield from self._survive(self.phase)
+                self.phase = next_phase(self.phase, happening)
+        except StoppedError:
+            self.phase = Phase.GONE
+        self.owner = None
+
+    def _survive(self, phase: Phase) -> Steps[Happening]:
+        """One phase, to its end or to a failure. Then the owner's memory is worthless (protocol O3)."""
+        try:
+            return (yield from self._live(phase))
+        except (RecordFailedError, TransactionFailedError) as error:
+            self._failures.note(error)
+            failure: Exception = error
+        except LogFailedError as error:
+            failure = error
+        self.owner = None
+        yield from ask(Failed(phase=phase.value, error=failure))
+        return Happening.FAILED
+
+    def _live(self, phase: Phase) -> Steps[Happening]:
+        match phase:
+            case Phase.ASKING:
+                return (yield from self._ask())
+            case Phase.RECOVERING:
+                self.owner = yield from self._recover()
+                return Happening.RECOVERED
+            case Phase.RUNNING:
+                assert self.owner is not None
+                return (yield from _Reign(self.owner, self._limits).run())
+            case Phase.BACKING_OFF:
+                yield from ask(Pause(length=self._limits.backoff))
+                return Happening.WAITED
+            case Phase.GONE:
+                return Happening.UNASSIGNED
+            case _:
+                assert_never(phase)
+
+    def _ask(self) -> Steps[Happening]:
+        """Right before fencing: a worker that was frozen must not fence the rightful owner (protocol O4)."""
+        is_held = (yield from ask(Ask())).value
+        if is_held is None:
+            return Happening.UNDECIDED
+        if is_held:
+            return Happening.HELD
+        may_leave = (yield from ask(Leave())).value
+        return Happening.NOT_HELD if may_leave else Happening.UNDECIDED
+
+    def _recover(self) -> Steps[Owner]:
+        """Fence, settle, then read `state` alone (protocol O1). The input topics are read while it reigns."""
+        yield from ask(Fence())
+        yield from ask(Settle())
+        entries = yield from ask(ReadState())
+        state = rebuild(self.partition, self._rules, entries.value, self._topic_ids, entries.reading.now)
+        self._failures.forget({topic: each.offset for topic, each in state.durable.applied.items()})
+        owner = Owner(state, self._partitions, self._failures)
+        unclaimed = (yield from ask(ReadUnclaimed())).value
+        for heard in (yield from ask(KnownHeartbeats())).value:  # first, for their windows bind its first step
+            owner.learn(heard)
+        owner.learn(DispatchesFound(offsets=unclaimed))
+        return owner
+
+
+class _Reign:
+    """From a recovery to the next failure: take what is delivered, read what is not, judge, step, commit."""
+
+    def __init__(self, owner: Owner, limits: Limits) -> None:
+        self._owner, self._limits = owner, limits
+        self._pulls = Pulls()
+        self._judgement = Judgement(limits)
+        self._reading: Reading | None = None
+        self._last_turn: datetime | None = None
+        self._next_sweep: datetime | None = None
+        """When the input topics are read to their ends, whatever was delivered."""
+        self._pull_from: datetime | None = None
+        """After a read that failed: not before this time."""
+        self._is_told = False
+        """That the owner decides from now on."""
+        self._rest_until = 0.0
+
+    def run(self) -> Steps[Happening]:
+        """Ends with an exception only: a failure of the log, a record that cannot be decided, or the order to stop."""
+        self._owner.learn(WasAway())
+        self._begin_pulls()
+        while True:
+            reading = yield from self._take()
+            self._notice_absence(reading.now)
+            yield from self._pull(reading.now)
+            yield from self._judgement.advance(self._owner, self._pulls, reading.now)
+            yield from self._step()
+
+    def _take(self) -> Steps[Reading]:
+        """What was delivered; a record of a topic that is being pulled is dropped, for the pull comes past it."""
+        room = self._limits.queued - self._owner.queued
+        limit = min(self._limits.take_at_once, max(1, room))
+        answer = yield from ask(Take(patience=self._patience(), rest_until=self._rest_until, limit=limit))
+        for item in answer.value.items:
+            match item:
+                case Resync():
+                    self._begin_pulls()
+                case InRecord():
+                    if not self._pulls.drop(item.topic, item.offset):
+                        self._owner.offer(item)
+                case _:
+                    self._owner.learn(item)
+        self._judgement.note_taken(self._owner, self._pulls, is_all=answer.value.is_all)
+        self._reading = answer.reading
+        return answer.reading
+
+    def _patience(self) -> timedelta:
+        reading = self._reading
+        if reading is None or self._judgement.is_urgent or self._may_pull(reading.now):
+            return timedelta(0)
+        return self._owner.next_wake(reading.now, clock_is_steady=reading.is_steady)
+
+    def _notice_absence(self, now: datetime) -> None:
+        """After an absence silence counts anew (L3), and nothing is due before `cdc` is read to its end again (O7)."""
+        if self._last_turn is not None and now - self._last_turn > self._limits.stall:
+            self._owner.learn(WasAway())
+            self._owner.lose_sight()
+            self._begin_pulls()
+        self._last_turn = now
+
+    def _begin_pulls(self) -> None:
+        for topic, applied in self._owner.state.durable.applied.items():
+            self._pulls.begin(topic, applied.offset)
+
+    def _may_pull(self, now: datetime) -> bool:
+        is_time = self._pull_from is None or now >= self._pull_from
+        return bool(self._pulls) and is_time and self._owner.queued < self._limits.queued
+
+    def _pull(self, now: datetime) -> Steps[None]:
+        """The next part of each topic that is being pulled."""
+        if self._next_sweep is None or now >= self._next_sweep:
+            self._begin_pulls()
+            self._next_sweep = now + self._limits.pull_interval
+        if not self._may_pull(now):
+            return
+        try:
+            for topic in self._pulls.topics():
+                yield from self._pull_topic(topic)
+        except LogFailedError:  # nothing was written, so what the owner knows is as good as before
+            self._pull_from = now + self._limits.pull_backoff
+
+    def _pull_topic(self, topic: str) -> Steps[None]:
+        """The next part of it; where its end is reached, the owner hears so."""
+        pull, limits = self._pulls.of(topic), self._limits
+        read = Read(
+            topic=topic,
+            after=pull.through,
+            until=pull.until,
+            records=limits.pull_at_once,
+            bytes=limits.pull_bytes,
+        )
+        chunk = (yield from ask(read)).value
+        if chunk.first > pull.through + 1:
+            self._owner.note_lost(topic, pull.through + 1, chunk.first)
+        for record in chunk.records:
+            self._owner.offer(record)
+        if self._pulls.read(topic, chunk):
+            self._owner.reach(topic, chunk.end - 1)
+
+    def _step(self) -> Steps[None]:
+        reading = self._reading
+        assert reading is not None
+        prepared = self._owner.prepare(reading.now, clock_is_steady=reading.is_steady)
+        if prepared:
+            yield from self._commit(prepared)
+        if not self._is_told and self._owner.may_tick:
+            self._is_told = True
+            state = self._owner.state.durable
+            yield from ask(Recovered(jobs=len(state.jobs), open_runs=len(state.runs), watermark=state.watermark))
+
+    def _commit(self, prepared: Transaction) -> Steps[None]:
+        if prepared.forwardings:
+            yield from ask(Forward(records=prepared.forwardings))
+        try:
+            answer = yield from ask(Commit(transaction=prepared))
+        except LogFailedError as error:
+            raise (self._owner.blamed(error) if error.never_fits else error) from error
+        rest = min(self._limits.rest_share * answer.value.seconds, self._limits.longest_rest.total_seconds())
+        self._rest_until = answer.reading.boot_seconds + rest
+        self._owner.committed(answer.reading.now)
+        if answer.value.placed:
+            self._owner.learn(DispatchesCommitted(offsets=answer.value.placed))
