@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from itertools import count
@@ -89,7 +90,7 @@ class Log:
         """
         self.now += timedelta(seconds=seconds)
         prepared = owner.turn()
-        if prepared is None and timedelta(0) < owner.next_wake(self.now) <= patience:
+        if prepared is None and not owner.has_ended and timedelta(0) < owner.next_wake(self.now) <= patience:
             self.now += owner.next_wake(self.now)
             prepared = owner.turn()
         return prepared
@@ -219,7 +220,16 @@ class Fault(Enum):
 class Driven:
     """One session over the log of its partition, stopped whenever it waits for a delivery."""
 
-    def __init__(self, log: Log, rules: Rules, limits: Limits) -> None:
+    def __init__(
+        self,
+        log: Log,
+        rules: Rules,
+        limits: Limits,
+        *,
+        failing: dict[type[Call[Any]], Exception] | None = None,
+        failures: int | None = None,
+    ) -> None:
+        """`failing`: calls that fail, with the error; the first so many `failures` of them, or all."""
         self.session = Session(log.partition, log.partitions, rules, TOPIC_IDS, limits)
         self.is_held: bool | None = True
         self.may_leave = True
@@ -227,8 +237,10 @@ class Driven:
         self.is_stopping = False
         self.fault: Fault | None = None
         """Of the next commit."""
-        self.failing: dict[type[Call[Any]], Exception] = {}
-        """Calls that fail, with the error."""
+        self.failing = failing or {}
+        self._failures = failures
+        self._hooks: dict[type[Call[Any]], tuple[int, Callable[[], object]]] = {}
+        self._dies: tuple[int, bool] | None = None
         self.claims: dict[str, int] | None = None
         """What executors have claimed, by timeout class; None: the brokers do not answer."""
         self.executor_ends: dict[int, int] | None = None
@@ -274,6 +286,19 @@ class Driven:
     def next_wake(self, now: datetime) -> timedelta:
         return timedelta(0) if self._delivered else self.owner.next_wake(now, clock_is_steady=self.is_steady)
 
+    @property
+    def waits(self) -> Call[Any] | None:
+        """The call that it waits for; None: it has ended."""
+        return self._call
+
+    def when(self, call: type[Call[Any]], act: Callable[[], object], *, after: int) -> None:
+        """Something happens at the so-manieth call of a kind from now on."""
+        self._hooks[call] = after, act
+
+    def die_at(self, call: int, *, is_done: bool) -> None:
+        """The process ends at its so-manieth call from now on, once that is carried out or before."""
+        self._dies = call, is_done
+
     def turn(self) -> Transaction | None:
         """From one delivery to the next; what was written in between."""
         self._written = None
@@ -289,6 +314,9 @@ class Driven:
             self._call = next(self._generator) if answer is None else self._generator.send(answer)
             while not isinstance(self._call, Take):
                 self.calls.append(self._call)
+                if self._is_dead_at(self._call):
+                    self._call = None
+                    return
                 try:
                     value = self._carry_out(self._call)
                 except LogFailedError as error:
@@ -298,13 +326,32 @@ class Driven:
         except StopIteration:
             self._call = None
 
+    def _is_dead_at(self, call: Call[Any]) -> bool:
+        if self._dies is None:
+            return False
+        left, is_done = self._dies
+        self._dies = left - 1, is_done
+        if left == 1 and is_done:
+            with suppress(LogFailedError):
+                self._carry_out(call)
+        return left == 1
+
+    def _happen(self, call: Call[Any]) -> None:
+        left, act = self._hooks.get(type(call), (0, None))
+        if act and left == 1:
+            act()
+        if act:
+            self._hooks[type(call)] = left - 1, act
+
     def _answer_to(self, value: Any) -> Answer:
         reading = Reading(now=self._log.now, is_steady=self.is_steady, boot_seconds=self._log.now.timestamp())
         return Answer(value=value, reading=reading, is_stopping=self.is_stopping)
 
     def _carry_out(self, call: Call[Any]) -> Any:
-        error = self.failing.get(type(call))
+        self._happen(call)
+        error = self.failing.get(type(call)) if self._failures != 0 else None
         if error:
+            self._failures = self._failures and self._failures - 1
             raise error
         if isinstance(call, Commit):
             return self._commit(call.transaction)

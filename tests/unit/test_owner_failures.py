@@ -89,6 +89,7 @@ def test_where_the_state_is_at_fault_no_record_is_blamed_for_it(monkeypatch):
     written = list(log.written)
     monkeypatch.setattr(core, "advance_epochs", out_of_order)
     session.offer(log.define())
+    log.turn(session)
     with pytest.raises(ZeroDivisionError):
         log.turn(session)
     assert log.written == written

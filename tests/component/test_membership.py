@@ -1,0 +1,79 @@
+"""Two processes under the name of one worker: the newer one holds the partitions, the older one knows and ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from connectors.topics import create
+from schemas.settings import Connections
+from schemas.topics import CDC
+from streams.groups import Groups
+from streams.membership import Membership
+from tests.kafka_node import running_node
+
+GROUP, NAME = "streams", "stream-0"
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def connections():
+    with running_node() as node:
+        connections = Connections(kafka_bootstrap=node.address, partitions=1)
+        create(connections)
+        yield connections
+
+
+class Member:
+    """As Faust joins for a stream worker."""
+
+    def __init__(self, connections: Connections) -> None:
+        self.replaced = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self.groups = Groups(connections, GROUP, NAME)
+        self.membership = Membership(self.groups, lambda: loop.call_soon_threadsafe(self.replaced.set))
+        self._consumer = AIOKafkaConsumer(
+            connections.topic(CDC),
+            bootstrap_servers=connections.kafka_bootstrap,
+            group_id=GROUP,
+            client_id=NAME,
+            group_instance_id=NAME,
+            session_timeout_ms=6_000,
+            heartbeat_interval_ms=300,
+        )
+
+    async def join(self) -> None:
+        await self._consumer.start()
+        self.membership.watch(self._consumer)
+        async with asyncio.timeout(SECONDS):
+            while not (self._consumer.assignment() and await self.holds()):
+                await self._consumer.getmany(timeout_ms=100)
+
+    async def holds(self) -> bool | None:
+        return await asyncio.to_thread(self.groups.holds, 0, self.membership.member_id)
+
+    async def leave(self) -> None:
+        await self._consumer.stop()
+
+
+async def two_under_one_name(connections: Connections) -> None:
+    older, newer = Member(connections), Member(connections)
+    try:
+        await older.join()
+        assert not await asyncio.to_thread(older.groups.is_replaced, older.membership.member_id)
+        last_id = older.membership.member_id
+        await newer.join()
+        async with asyncio.timeout(SECONDS):
+            await older.replaced.wait()
+        assert not await asyncio.to_thread(older.groups.holds, 0, last_id)
+        assert await newer.holds()
+        assert not newer.replaced.is_set()
+    finally:
+        await older.leave()
+        await newer.leave()
+
+
+def test_of_two_workers_with_one_name_the_older_one_is_told_and_the_newer_one_is_left_alone(connections) -> None:
+    asyncio.run(two_under_one_name(connections))

@@ -1,0 +1,337 @@
+"""The order in which a session asks, reads, decides and writes; and what faults between two of its calls do."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+
+import checkers
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from simulated import PATIENT, START, Driven, Log, ended, started
+
+from schemas.ids import occurrence_run_id
+from schemas.topics import CDC, DEADLETTER, EVENTS, REQUESTS
+from schemas.words import AttemptEnd, RunState
+from streams.core.rules import Rules
+from streams.owner.calls import (
+    Ask,
+    Commit,
+    Fence,
+    HeartbeatsRead,
+    KnownHeartbeats,
+    LogFailedError,
+    Pause,
+    Read,
+    ReadClaims,
+    ReadExecutorEnds,
+    ReadState,
+    ReadUnclaimed,
+    Recovered,
+    Resync,
+    Settle,
+    Take,
+)
+from streams.owner.fence import Phase
+from streams.owner.limits import Limits
+
+LEASE = Rules().lease
+AWAKE = Limits()
+AWAY = LogFailedError("the brokers are away")
+
+
+def kinds(session: Driven) -> list[type]:
+    return [type(call) for call in session.calls]
+
+
+def letters(log: Log) -> list[str]:
+    return [dict(each.headers)["reason"].decode() for each in log.written if each.topic == DEADLETTER]
+
+
+def test_a_session_asks_fences_settles_and_reads_state_before_it_takes_anything() -> None:
+    assert kinds(Log().recover()) == [Ask, Fence, Settle, ReadState, ReadUnclaimed, KnownHeartbeats]
+
+
+@pytest.mark.parametrize("call", [Ask, Fence, Settle, ReadState, ReadUnclaimed])
+def test_a_call_that_fails_during_a_takeover_leads_back_to_the_question(call) -> None:
+    session = Driven(Log(), Rules(), PATIENT, failing={call: AWAY}, failures=2)
+    assert [b for a, b in pairwise(kinds(session)) if a is Pause] == [Ask, Ask]
+    assert session.session.phase is Phase.RUNNING
+
+
+def test_whatever_fails_the_question_stands_right_before_each_fencing() -> None:
+    log = Log()
+    session = log.recover()
+    for _ in range(5):
+        session.failing[Commit] = AWAY
+        log.turn(session, 5)
+        del session.failing[Commit]
+        log.turn(session, 5)
+    asked = [before for before, call in pairwise(kinds(session)) if call is Fence]
+    assert asked == [Ask] * 6
+
+
+def test_a_worker_that_is_not_the_holder_any_more_fences_nobody_and_leaves() -> None:
+    log = Log()
+    session = log.recover()
+    session.is_held, session.failing[Commit] = False, AWAY
+    log.turn(session, 5)
+    assert session.has_ended
+    assert kinds(session).count(Fence) == 1
+
+
+def test_a_partition_that_was_assigned_again_while_its_holder_was_leaving_is_held_on() -> None:
+    log = Log()
+    session = log.recover()
+    session.is_held, session.may_leave = False, False
+    session.failing[Commit] = AWAY
+    session.when(Pause, lambda: setattr(session, "is_held", True), after=2)
+    log.turn(session, 5)
+    assert not session.has_ended
+    assert kinds(session).count(Fence) == 2
+
+
+def test_a_session_that_is_told_to_stop_ends_at_its_next_answer() -> None:
+    log = Log()
+    session = log.recover()
+    session.is_stopping = True
+    log.turn(session)
+    assert session.has_ended
+    assert log.written == []
+
+
+@pytest.mark.parametrize("call", [ReadClaims, ReadExecutorEnds])
+def test_a_question_about_silence_that_gets_no_answer_throws_no_owner_away(call) -> None:
+    """The groups' coordinator may be away while the partition's leader is there."""
+    log = Log()
+    session = log.dispatched()
+    if call is ReadExecutorEnds:
+        session.claims = {"10s": 1}
+        session.offer(log.report(started(log.dispatches()[0], log.now)))
+    owner = session.owner
+    log.turn(session, 2 * LEASE.total_seconds())
+    log.turn(session, 1)
+    asked = kinds(session).count(call)
+    assert asked >= 1
+    log.turn(session, 1)
+    assert (session.owner, kinds(session).count(call)) == (owner, asked), "it is not asked again at once"
+    assert Commit in kinds(session)
+
+
+def test_a_read_that_fails_while_the_owner_decides_is_tried_again_by_the_same_owner() -> None:
+    log = Log()
+    session = log.recover()
+    owner = session.owner
+    log.define()
+    log.request("r")
+    session.failing[Read] = AWAY
+    log.turn(session)
+    assert log.dispatches() == []
+    del session.failing[Read]
+    log.turn(session, 1)
+    assert len(log.dispatches()) == 1
+    assert session.owner is owner
+
+
+def test_after_an_absence_nothing_is_due_before_the_changes_made_meanwhile_are_read() -> None:
+    """A worker is frozen for an hour, nobody takes over, and the pause lies in the log when it wakes up."""
+    log = Log()
+    log.define(schedule="* * * * *", overlap_policy="allow_all", catchup_policy="all")
+    session = log.recover(limits=AWAKE)
+    log.turn(session)
+    log.now = START + timedelta(minutes=5, seconds=1)
+    log.define(2, schedule="* * * * *", overlap_policy="allow_all", catchup_policy="all", paused=True)
+    log.now = START + timedelta(hours=1)
+    for _ in range(5):
+        log.turn(session, 1)
+    ran = {run_id for run_id, each in log.statuses().items() if each.state is not RunState.SKIPPED}
+    assert ran == {occurrence_run_id("job", START + timedelta(minutes=minute)) for minute in range(1, 6)}
+
+
+def test_a_gap_of_any_length_takes_no_more_memory_than_its_parts() -> None:
+    limits = Limits(stall=PATIENT.stall, pull_at_once=10, queued=25)
+    log = Log()
+    log.define()
+    for number in range(500):
+        log.request(f"r{number}", kind="cancel", run_id=f"job#none-{number}")
+    session = log.recover(limits=limits)
+    most = 0
+    while session.backlog:
+        log.turn(session)
+        most = max(most, session.owner.queued)
+    assert most <= 35
+    assert session.state.durable.applied[CDC].offset == 500
+
+
+def test_no_tick_comes_before_the_last_part_of_cdc_is_read() -> None:
+    log = Log()
+    log.define(schedule="* * * * * *")
+    for number in range(40):
+        log.request(f"r{number}", kind="cancel", run_id=f"job#none-{number}")
+    log.define(2, schedule="* * * * * *", paused=True)
+    session = log.recover(limits=Limits(stall=PATIENT.stall, pull_at_once=10))
+    for _ in range(4):
+        log.turn(session, 1)
+        assert Recovered not in kinds(session)
+    log.turn(session, 1)
+    assert Recovered in kinds(session)
+    assert log.dispatches() == []
+
+
+def test_a_record_that_is_delivered_before_the_gap_in_front_of_it_is_read_hides_nothing() -> None:
+    log = Log()
+    log.define()
+    session = log.recover(limits=Limits(stall=PATIENT.stall, pull_at_once=3))
+    log.turn(session)
+    for number in range(10):
+        log.request(f"r{number}")
+    session.offer(Resync())
+    session.offer(log.request("last"))
+    for _ in range(6):
+        log.turn(session)
+    assert len(log.statuses()) == 11
+
+
+deliveries = st.lists(st.sampled_from(["write", "write", "deliver", "turn", "resync", "skip", "die"]), max_size=60)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(happenings=deliveries, parts=st.integers(1, 4))
+def test_however_delivery_and_reading_interleave_each_request_runs_once(happenings: list[str], parts: int) -> None:
+    """Delivery may skip records at a rebalance only; they are read by the session then."""
+    log = Log()
+    log.define(overlap_policy="allow_all")
+    limits = Limits(stall=PATIENT.stall, pull_at_once=parts, queued=8, pull_interval=PATIENT.pull_interval)
+    session, written, waiting = log.recover(limits=limits), 0, []
+    for happening in happenings:
+        match happening:
+            case "write":
+                waiting.append(log.request(f"r{written}"))
+                written += 1
+            case "deliver" if waiting:
+                session.offer(waiting.pop(0))
+            case "skip" if waiting:
+                waiting.clear()
+                session.offer(Resync())
+            case "resync":
+                session.offer(Resync())
+            case "die":
+                session = log.recover(limits=limits)
+            case _:
+                log.turn(session)
+    session.offer(Resync())
+    for _ in range(3 * written + 20):
+        log.turn(session)
+    assert {f"job#r{number}" for number in range(written)} == set(log.statuses())
+    assert checkers.materialized_once(log.history()) == []
+    assert session.backlog == 0
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(faults=st.lists(st.integers(1, 12), max_size=12), is_done=st.booleans())
+def test_a_session_may_die_at_any_of_its_calls(faults: list[int], is_done: bool) -> None:  # noqa: FBT001
+    """`is_done`: the call at which it dies is carried out."""
+    log = Log()
+    log.define(schedule="*/5 * * * * *", overlap_policy="allow_all", catchup_policy="all")
+    for at_call in faults:
+        session = log.recover()
+        session.die_at(at_call, is_done=is_done)
+        for _ in range(4):
+            if not session.has_ended:
+                log.turn(session, 2)
+    session = log.recover()
+    log.turn(session, 5)
+    log.turn(session)
+    seconds = int((session.state.durable.watermark - START).total_seconds())
+    due = {occurrence_run_id("job", START + timedelta(seconds=each)) for each in range(5, seconds + 1, 5)}
+    assert due == set(log.statuses())
+    assert checkers.materialized_once(log.history()) == []
+    assert checkers.dispatched_once(log.dispatches()) == []
+
+
+def judged(log: Log, session: Driven, turns: int = 8) -> list[AttemptEnd | None]:
+    for _ in range(turns):
+        log.turn(session, 1)
+    return [attempt.end for attempt in log.statuses()["job#r"].attempts]
+
+
+def test_silence_is_judged_in_the_order_claims_ends_heartbeats_deliveries_events() -> None:
+    log = Log()
+    session = log.dispatched()
+    log.turn(session)
+    session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}
+    del session.calls[:]
+    assert judged(log, session, turns=60)[0] is AttemptEnd.LOST
+    order = [call for call in session.calls if not isinstance(call, Commit)]
+    (at,) = [number for number, call in enumerate(order) if isinstance(call, ReadExecutorEnds)][:1]
+    assert any(isinstance(call, ReadClaims) for call in order[:at])
+    assert [type(call) for call in order[at : at + 3]] == [ReadExecutorEnds, HeartbeatsRead, Read]
+    assert (order[at + 2].topic, order[at + 2].until) == (EVENTS, None)
+
+
+def test_an_end_that_lies_in_events_and_was_not_delivered_keeps_an_attempt_from_being_lost() -> None:
+    log = Log()
+    session = log.dispatched()
+    session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}
+    log.turn(session, LEASE.total_seconds())
+    (dispatch,) = log.dispatches()
+    log.report(started(dispatch, log.now), ended(dispatch, log.now))  # written, not delivered
+    assert judged(log, session, turns=40) == [AttemptEnd.SUCCEEDED]
+    assert log.statuses()["job#r"].state is RunState.SUCCEEDED
+
+
+def test_nothing_is_lost_while_the_worker_has_not_read_the_heartbeats_up_to_the_ends() -> None:
+    log = Log()
+    session = log.dispatched()
+    session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 6}
+    assert judged(log, session, turns=80) == [None]
+    session.heartbeats_read = {0: 7}
+    assert judged(log, session) == [AttemptEnd.LOST, None]
+
+
+def test_input_that_was_deleted_before_it_was_applied_is_a_problem_and_said_once() -> None:
+    log = Log()
+    log.define()
+    log.turn(log.recover(), 1)
+    for number in range(5):
+        log.foreign(f"r{number}")
+    log.first[REQUESTS] = 3
+    for _ in range(3):
+        session = log.recover()
+        log.turn(session, 5)
+        log.turn(session)
+    (letter,) = letters(log)
+    assert letter.startswith("topic requests lost the offsets 0 to 2 before they were applied")
+    assert set(log.statuses()) == {"job#r3", "job#r4"}
+
+
+def test_the_first_owner_of_all_misses_nothing_of_an_old_topic() -> None:
+    log = Log()
+    for number in range(5):
+        log.foreign(f"r{number}")
+    log.first[REQUESTS] = 3
+    log.turn(log.recover(), 1)
+    assert letters(log) == []
+
+
+def test_the_input_topics_are_read_to_their_ends_now_and_then_whatever_is_delivered() -> None:
+    log = Log()
+    log.define()
+    session = log.recover(limits=Limits(stall=PATIENT.stall))
+    log.turn(session)
+    log.request("r")  # written, never delivered
+    log.turn(session, 1)
+    assert log.dispatches() == []
+    log.turn(session, AWAKE.pull_interval.total_seconds())
+    assert len(log.dispatches()) == 1
+
+
+def test_a_session_waits_for_deliveries_no_longer_than_until_something_is_due() -> None:
+    log = Log()
+    log.define(schedule="*/10 * * * * *")
+    session = log.recover()
+    log.turn(session)
+    log.turn(session, 9.75)
+    assert isinstance(session.waits, Take)
+    assert session.waits.patience == timedelta(seconds=0.25)
