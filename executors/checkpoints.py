@@ -10,11 +10,11 @@ from datetime import timedelta
 from functools import partial
 
 from executors.bundle import MAX_FILE_BYTES, BundleError, pack, unpack
+from executors.places import Place
 from executors.process import Exited
 from executors.removal import remove_tree
 from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError, parse_address
 from executors.threads import Threads, in_time
-from executors.workspace import Place, has_checkpoint
 from schemas.checkpoints import checkpoint_key
 from schemas.dispatch import Dispatch
 from schemas.event import EndCause
@@ -85,7 +85,7 @@ def is_left(exited: Exited | None, place: Place | None, came_with: str | None) -
         return False
     if exited.cause is EndCause.EXITED and exited.code == 0:
         return False
-    return came_with is not None or has_checkpoint(place)
+    return came_with is not None or place.has_checkpoint
 
 
 def not_kept(before: Kept, reason: str) -> Kept:

@@ -14,9 +14,9 @@ from executors.binaries import Binary
 from executors.checkpoints import NOTHING_KEPT, Kept, not_kept
 from executors.clock import SharedClock, boot_seconds
 from executors.logs import Output
+from executors.places import Place
 from executors.process import Exited, Spec
 from executors.results import NOTHING_WRITTEN, Given, Written, is_written, not_stored
-from executors.workspace import Place
 from schemas.dispatch import Dispatch
 from schemas.errors import TidemillError
 from schemas.event import EndCause, Ended, Rejected

@@ -15,8 +15,39 @@ _MARK = (b"TIDEMILL_RUN_ID=", b"TIDEMILL_FENCING_TOKEN=")
 _PLACE = b"TIDEMILL_CHECKPOINT="
 """What a process has in its environment tells also in which executor's directory its attempt lived."""
 
+_MOST_LISTED_BYTES = 64 * 1024
+"""Some 9,000 children; where there are more, none of them is told apart."""
+
 Mark = tuple[bytes, ...]
 """Run id and fencing token, as a process's environment has them."""
+
+
+class Strays:
+    """Children of this process that it did not start: descendants of attempts that lost their own parent.
+
+    This process must have one thread, and must be the parent of every orphan below it (`adopt_orphans`).
+    """
+
+    def __init__(self) -> None:
+        self._since: dict[int, float] = {}
+        """By pid: when it was first seen."""
+        try:
+            self._children = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # this kernel does not list children
+            self._children = -1
+
+    def came_since(self, moment: float, leaders: Collection[int], now: float) -> bool:
+        """Whether there is one that was not there at `moment`. True also where the kernel does not say."""
+        if self._children < 0:
+            return True
+        listed = os.pread(self._children, _MOST_LISTED_BYTES, 0)
+        found = {int(pid) for pid in listed.split()}.difference(leaders)
+        self._since = {pid: self._since.get(pid, now) for pid in found}
+        return len(listed) == _MOST_LISTED_BYTES or any(since >= moment for since in self._since.values())
+
+    def forget(self, pid: int) -> None:
+        """It is reaped: another process may get its number."""
+        self._since.pop(pid, None)
 
 
 def adopt_orphans() -> None:

@@ -60,6 +60,8 @@ class Exited:
     code: int | None
     cause: EndCause
     at: float
+    alone: bool
+    """No process that it started can be left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from executors.places import Place
 from executors.process import Exited
 from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError, parse_address
 from executors.threads import Threads, in_time
-from executors.workspace import Place
 from schemas.codec import decode_json, encode_json, join_json
 from schemas.dispatch import Dispatch
 from schemas.errors import TidemillError, UndecodableError

@@ -24,10 +24,12 @@ from executors.events import EventLog, Report
 from executors.in_hand import Attempt, contained, ended, log_end, lose, rejected
 from executors.kills import Kills
 from executors.logs import LogStore, LogStream, Output
+from executors.places import Place
 from executors.process import Exited, Notice, Refused, Renewed, Spawned, Spec, SupervisorLink
+from executors.removal import remove_tree
 from executors.results import Results, is_far, is_written, stdin_of
 from executors.slots import Slots
-from executors.workspace import Place, Workspace, remove, remove_if_empty
+from executors.workspace import Workspace
 from schemas.control import LOOK_BACK, Kill
 from schemas.dispatch import Dispatch
 from schemas.event import Claimed, EndCause, Ended, Event, Expired, Rejected, Started
@@ -256,14 +258,14 @@ class Runner:
 
     def _make_place(self, attempt: Attempt, binary: Binary) -> Place:
         """As soon as its binary is at hand, which may be evicted otherwise."""
-        attempt.place = self.workspace.prepare(attempt.number, binary.path, binary.name)
+        attempt.place = self.workspace.places.take(binary.path, binary.name)
         return attempt.place
 
     async def _restore(self, attempt: Attempt, checkpoint: str) -> None:
         assert attempt.place is not None
         attempt.kept = await self.checkpoints.restore(checkpoint, attempt.place)
         if attempt.phase is not Phase.FETCHING:  # given up meanwhile; the unpacking may have gone on
-            await asyncio.to_thread(remove, attempt.place)
+            await asyncio.to_thread(remove_tree, attempt.place.directory)
 
     def _start(self, attempt: Attempt) -> None:
         """Everything that can fail is prepared first; the acknowledgement takes long enough for it anyway."""
@@ -340,8 +342,10 @@ class Runner:
             self.on_ran(attempt.timeout_class, attempt.exited.at - attempt.started)
         if attempt.output:
             attempt.output.close()
-        if attempt.place and not remove_if_empty(attempt.place):
-            self._background(asyncio.to_thread(remove, attempt.place))
+        if attempt.place and (attempt.exited is None or attempt.exited.alone):
+            self.workspace.places.give_back(attempt.place)
+        elif attempt.place:
+            self.workspace.places.set_aside(attempt.place)
 
     def _forget(self, attempt: Attempt) -> None:
         del self.attempts[attempt.number]

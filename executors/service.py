@@ -121,7 +121,8 @@ class Service:
     def _make_runner(self, connections: Connections) -> Runner:
         settings, store = self._settings, ObjectStore(connections)
         cache_dir = settings.cache_dir or settings.work_dir / "cache"
-        workspace = Workspace(settings.work_dir, self.executor_id, cache_dir=cache_dir)
+        places = sum(self._per_class.values())
+        workspace = Workspace(settings.work_dir, self.executor_id, cache_dir=cache_dir, places=places)
         cache = Cache(cache_dir, max_bytes=settings.cache_max_bytes, scratch_prefix=self.executor_id)
         return Runner(
             policy=Policy(

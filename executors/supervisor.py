@@ -7,9 +7,10 @@ dead closes the socket: either way the processes go. Messages are JSON on a SOCK
 From the executor, with the file descriptors (spec, output[, stdin]) beside a spawn:
     {"do": "spawn", "number", "terms": {…}, "renewed"}
     {"do": "renew", "sent"}    {"do": "kill", "number", "cause", "grace"}
-To the executor; the code of an exit is null if the process was never started, because its claim was void by then:
+To the executor; the code of an exit is null if the process was never started, because its claim was void by then;
+it is `alone` if no process that it started can be left:
     {"did": "spawn", "number", "pid", "at"}    {"did": "refuse", "number", "reason"}    {"did": "renew", "sent"}
-    {"did": "exit", "number", "code", "cause", "at"}
+    {"did": "exit", "number", "code", "cause", "at", "alone"}
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from collections import deque
 from typing import Any
 
 from executors.deadlines import FOREVER, KILL, LEASE, TERM, Standing, Terms, condemn, enforce, may_start, next_moment
-from executors.orphans import Mark, adopt_orphans, condemned, kill_children, kill_quietly, mark_of
+from executors.orphans import Mark, Strays, adopt_orphans, condemned, kill_children, kill_quietly, mark_of
 from executors.trampoline import own_shim
 
 MAX_MESSAGE_BYTES = 16 * 1024
@@ -76,6 +77,7 @@ class Supervisor:
         self._renewed = 0.0
         self._unsent: deque[bytes] = deque()
         self._sweep_at, self._rest_until = FOREVER, 0.0
+        self._strays = Strays()
         self._epoll = select.epoll()
 
     def run(self, wakeup: int) -> None:
@@ -141,7 +143,8 @@ class Supervisor:
 
     def _spawn(self, number: int, terms: Terms, fds: list[int]) -> None:
         if not may_start(terms, boot_seconds(), self._renewed):
-            self._tell({"did": "exit", "number": number, "code": None, "cause": LEASE, "at": boot_seconds()})
+            now = boot_seconds()
+            self._tell({"did": "exit", "number": number, "code": None, "cause": LEASE, "at": now, "alone": True})
             return
         spec = json.loads(_read_all(fds[0]))
         try:
@@ -192,18 +195,24 @@ class Supervisor:
             if process:
                 # The leader is not reaped yet, so its number cannot be another's: the rest of the group goes with it.
                 process.signal(signal.SIGKILL)
-                code = dead.si_status if dead.si_code == os.CLD_EXITED else -dead.si_status
-                self._tell(
-                    {
-                        "did": "exit",
-                        "number": process.number,
-                        "code": code,
-                        "cause": process.standing.cause,
-                        "at": boot_seconds(),
-                    }
-                )
+                self._tell_end(process, dead)
             os.waitpid(dead.si_pid, 0)
+            self._strays.forget(dead.si_pid)
             self._sweep_at = min(self._sweep_at, max(boot_seconds() + _SWEEP_SECONDS, self._rest_until))
+
+    def _tell_end(self, process: Process, dead: os.waitid_result) -> None:
+        now = boot_seconds()
+        leaders = {dead.si_pid, *self._processes}
+        self._tell(
+            {
+                "did": "exit",
+                "number": process.number,
+                "code": dead.si_status if dead.si_code == os.CLD_EXITED else -dead.si_status,
+                "cause": process.standing.cause,
+                "at": now,
+                "alone": not self._strays.came_since(process.standing.started, leaders, now),
+            }
+        )
 
     def _enforce(self) -> None:
         now = boot_seconds()

@@ -66,7 +66,7 @@ def make_runner(wire, store, folder, tasks, renewed=boot_seconds):
         logs=LogStore(store, "logs"),
         checkpoints=Checkpoints(store, "kept", keep_timeout=MARGIN, fetch_timeout=MARGIN),
         results=Results(store, "kept", keep_timeout=MARGIN, fetch_timeout=MARGIN),
-        workspace=Workspace(folder / "work", "x.1", cache_dir=folder / "cache"),
+        workspace=Workspace(folder / "work", "x.1", cache_dir=folder / "cache", places=SLOTS),
         link=link,
         tasks=tasks,
         renewed=renewed,

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from executors.removal import remove_tree
-from executors.workspace import Workspace, remove, remove_if_empty
+from executors.workspace import Workspace
 
 DEPTH = 5_000
 """Deeper than Python recurses, and longer than a path may be."""
@@ -57,22 +57,12 @@ def tree(tmp_path):
     assert list(outside.iterdir()) == [outside / "file"]
 
 
-def test_an_attempt_may_leave_directories_of_any_depth(tmp_path):
-    workspace = Workspace(tmp_path / "work", "x.1", cache_dir=tmp_path / "cache")
-    (tmp_path / "binary").touch()
-    place = workspace.prepare(1, tmp_path / "binary", "job.sh")
-    dig(place.cwd)
-    assert not remove_if_empty(place)
-    remove(place)
-    assert not place.directory.exists()
-
-
 def test_what_a_dead_executor_left_is_cleared_at_any_depth(tmp_path):
     left = tmp_path / "work" / "dead.1"
     left.mkdir(parents=True)
     (left / "lock").touch()
     dig(left)
-    Workspace(tmp_path / "work", "x.1", cache_dir=tmp_path / "cache").close()
+    Workspace(tmp_path / "work", "x.1", cache_dir=tmp_path / "cache", places=1).close()
     assert list((tmp_path / "work").iterdir()) == []
 
 

@@ -18,6 +18,9 @@ SCRIPTS = {
     "good": "echo hello",
     "talks": "head -c 20000 /dev/zero; echo done",
     "leaves": 'touch "$TIDEMILL_CHECKPOINT/x"; exit 1',
+    "stays": """setsid -f env -i HOME="$HOME" sh -c 'while :; do touch "$HOME/x" y; done' > /dev/null 2>&1
+        until [ -e x ]; do :; done; pwd""",
+    "looks": "echo $HOME; pwd -P; ls -A; ls -A ..",
     "writes": """{ printf '"'; head -c 5000 /dev/zero | tr '\\0' x; printf '"'; } > "$TIDEMILL_RESULT\"""",
 }
 MISTAKE = "the executor made a mistake: "
@@ -67,6 +70,36 @@ def ends_of(tmp_path):
         return sorted(ends, key=lambda each: each.token)
 
     return lambda *claims: asyncio.run(play(claims))
+
+
+@pytest.fixture
+def ends_in_turn(tmp_path):
+    """Of attempts each of which is claimed when the one before has ended."""
+
+    async def play(names):
+        wire = Wire()
+        async with asyncio.TaskGroup() as tasks, asyncio.timeout(WAIT_SECONDS):
+            runner = make_runner(wire, Storage(), tmp_path, tasks)
+            for number, name in enumerate(names):
+                runner.take("10s", [attempt(number, name)])
+                while runner.attempts:
+                    wire.acknowledge_all()
+                    await asyncio.sleep(0.01)
+            runner.close()
+            runner.link.close()
+        return [each for each in wire.events() if isinstance(each, Ended)]
+
+    return lambda *names: asyncio.run(play(names))
+
+
+def test_what_outlives_an_attempt_cannot_write_into_the_directory_of_the_next(ends_in_turn):
+    stays, *looks = ends_in_turn("stays", "looks", "looks")
+    homes = {stays.output.strip()}
+    for each in looks:
+        home, cwd, *seen = each.output.split()
+        assert (home, seen) == (cwd, ["bin", "checkpoint", "result", "work"])
+        homes.add(home)
+    assert len(homes) == 3
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from executors.binaries import Binaries
 from executors.cache import Cache
 from executors.checkpoints import Checkpoints
 from executors.clock import boot_seconds
+from executors.places import Place
 from executors.results import Results
 from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError, parse_address
-from executors.workspace import Place
 from schemas.result import Result
 from schemas.settings import Connections
 from tests.hands import claim

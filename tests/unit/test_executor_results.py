@@ -11,10 +11,10 @@ import orjson
 import pytest
 
 from executors.events import MAX_RESULTS, EventLog, Report
+from executors.places import Place
 from executors.process import Exited
 from executors.results import Results, is_far, is_written, stdin_of
 from executors.s3 import ObjectStore
-from executors.workspace import Place
 from schemas.codec import decode
 from schemas.dispatch import Dispatch
 from schemas.event import EndCause, Ended, EventBatch
@@ -141,7 +141,7 @@ def test_without_s3_a_result_that_belongs_there_is_lost_and_one_of_a_job_is_not(
 
 def test_only_what_has_succeeded_hands_something_on(place):
     def exited(code, cause=EndCause.EXITED):
-        return Exited(number=1, code=code, cause=cause, at=0.0)
+        return Exited(number=1, code=code, cause=cause, at=0.0, alone=True)
 
     assert not is_written(exited(0), place)
     place.result.touch()

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from executors.checkpoints import NOTHING_KEPT, Checkpoints
+from executors.places import Place
 from executors.s3 import ObjectStore, UnreachableError
-from executors.workspace import Place
 from schemas.checkpoints import checkpoint_key
 from schemas.event import Claimed, EndCause, Ended, Started
 from schemas.settings import Connections

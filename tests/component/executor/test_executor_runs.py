@@ -94,7 +94,8 @@ def test_the_working_directory_is_empty_at_the_start_and_gone_after_the_end(owne
     ended = owner.run(objects.script("ls -A; mkdir -p a/b; echo x > a/b/c; pwd"))
     cwd = ended.output.strip()
     assert cwd.startswith(str(executor.work))
-    until(lambda: not list(executor.work.glob("executor.*/[0-9]*")))
+    until(lambda: not Path(cwd).exists())
+    until(lambda: not list(executor.work.glob("executor.*/[0-9]*/*/*")))
 
 
 def test_a_null_payload_is_an_empty_input(owner, executor, objects):
