@@ -15,7 +15,7 @@ from typing import Any
 
 from executors.cache import Cache
 from executors.clock import boot_seconds
-from executors.etags import Etags
+from executors.etags import Etags, Hashes
 from executors.s3 import Address, Download, ObjectError, ObjectStore, UnreachableError, parse_address
 from executors.threads import in_time
 
@@ -52,8 +52,7 @@ class Binaries:
         self._threads = ThreadPoolExecutor(_THREADS, "binaries")
         self._questions = ThreadPoolExecutor(_QUESTIONS, "etags")
         self._etags = Etags(store.etag, self._questions)
-        self._sha256: dict[tuple[Address, str], str] = {}
-        """What an object was under an ETag."""
+        self._hashes = Hashes()
         self._fetching: dict[tuple[Address, str | None], _Fetch] = {}
         self._files = itertools.count()
 
@@ -70,7 +69,7 @@ class Binaries:
         """
         address = parse_address(uri)
         if sha256 is None and (etag := self._etags.known(address, since)):
-            sha256 = self._sha256.get((address, etag))
+            sha256 = self._hashes.get(address, etag)
         return self._held(address, sha256)
 
     async def look_up(self, uri: str, since: float) -> Binary | None:
@@ -81,7 +80,7 @@ class Binaries:
                 etag = await self._etags.get(address, since)
         except (TimeoutError, UnreachableError):
             return None
-        return self._held(address, self._sha256.get((address, etag)))
+        return self._held(address, self._hashes.get(address, etag))
 
     async def fetch(self, uri: str, sha256: str | None) -> Binary:
         """One fetch per object at a time: others wait for it. Raises `ObjectError` or `UnreachableError`.
@@ -138,7 +137,7 @@ class Binaries:
             self._cache.adopt(file, found.sha256)
         finally:
             file.unlink(missing_ok=True)
-        self._sha256[address, found.etag] = found.sha256
+        self._hashes.remember(address, found.etag, found.sha256)
         return self._cache.pin(found.sha256)
 
     def _download(self, address: Address, file: Path, until: float) -> Download:

@@ -21,8 +21,10 @@ class Cache:
         self._verified: set[str] = set()
         """What an earlier process left may be damaged: it counts once its hash was seen to be right."""
         self._pinned: Counter[str] = Counter()
+        self._bytes = 0
+        """Of all files together."""
         for file in sorted(_files(directory), key=lambda each: each.stat().st_mtime):
-            self._sizes[file.name] = file.stat().st_size
+            self._count(file.name, file.stat().st_size)
 
     def holds(self, sha256: str) -> bool:
         return sha256 in self._verified and self._path(sha256).exists()
@@ -63,20 +65,31 @@ class Cache:
         self.admit(sha256)
 
     def admit(self, sha256: str) -> None:
-        self._sizes[sha256] = self._path(sha256).stat().st_size
-        self._sizes.move_to_end(sha256)
+        self._count(sha256, self._path(sha256).stat().st_size)
         self._verified.add(sha256)
         self._evict()
 
+    def _count(self, sha256: str, size: int) -> None:
+        self._bytes += size - self._sizes.pop(sha256, 0)
+        self._sizes[sha256] = size
+
     def _evict(self) -> None:
-        excess = sum(self._sizes.values()) - self.max_bytes
-        for sha256 in list(self._sizes)[:-1]:
-            if excess <= 0:
-                return
+        for sha256 in self._victims():
+            self._path(sha256).unlink(missing_ok=True)
+            self._verified.discard(sha256)
+            self._bytes -= self._sizes.pop(sha256)
+
+    def _victims(self) -> list[str]:
+        """The least recently used, as many as have to go; not the newest, and none in use."""
+        excess, newest = self._bytes - self.max_bytes, next(reversed(self._sizes))
+        victims: list[str] = []
+        for sha256, size in self._sizes.items():
+            if excess <= 0 or sha256 == newest:
+                break
             if not self._in_use(sha256):
-                self._path(sha256).unlink(missing_ok=True)
-                self._verified.discard(sha256)
-                excess -= self._sizes.pop(sha256)
+                victims.append(sha256)
+                excess -= size
+        return victims
 
     def _in_use(self, sha256: str) -> bool:
         """Somebody waits for it, or has it: each attempt has a link of its own to its binary."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from executors.s3 import Address
 
 FRESH_SECONDS = 1.0
 """An answer is of use for so long after its question."""
+MOST_HASHES = 10_000
+"""Objects whose hashes are remembered: more than a cache of 2 GB usually holds, in a few megabytes."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,6 +69,29 @@ class Etags:
     def _forget(self, address: Address, question: _Question) -> None:
         if self._latest.get(address) is question:
             del self._latest[address]
+
+
+class Hashes:
+    """What objects were when they were fetched. The least recently used are forgotten, and fetched again."""
+
+    def __init__(self, most: int = MOST_HASHES) -> None:
+        self._most = most
+        self._found: OrderedDict[Address, tuple[str, str]] = OrderedDict()
+        """ETag and SHA-256, the least recently used first."""
+
+    def remember(self, address: Address, etag: str, sha256: str) -> None:
+        self._found[address] = etag, sha256
+        self._found.move_to_end(address)
+        if len(self._found) > self._most:
+            self._found.popitem(last=False)
+
+    def get(self, address: Address, etag: str) -> str | None:
+        """The SHA-256 of the object, if it was fetched with this ETag last."""
+        known, sha256 = self._found.get(address, (None, None))
+        if known != etag:
+            return None
+        self._found.move_to_end(address)
+        return sha256
 
 
 def _retrieve(done: asyncio.Task[str]) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from executors.clock import boot_seconds
-from executors.etags import Etags
+from executors.etags import Etags, Hashes
 from executors.s3 import ObjectError, parse_address
 
 HERE = parse_address("s3://bucket/job.sh")
@@ -101,3 +101,20 @@ def test_a_question_that_nobody_waits_for_any_more_may_fail(storage):
         return await etags.get(HERE, boot_seconds())
 
     assert told(storage, scenario) == "1"
+
+
+def test_of_the_objects_that_were_fetched_the_least_recently_used_are_forgotten():
+    hashes = Hashes(most=2)
+    first, second, third = (parse_address(f"s3://bucket/{name}") for name in "abc")
+    hashes.remember(first, "x", "1")
+    hashes.remember(second, "x", "2")
+    assert hashes.get(first, "x") == "1"
+    hashes.remember(third, "x", "3")
+    assert [hashes.get(each, "x") for each in (first, second, third)] == ["1", None, "3"]
+
+
+def test_an_object_is_known_under_its_last_etag_alone():
+    hashes = Hashes()
+    hashes.remember(HERE, "old", "1")
+    hashes.remember(HERE, "new", "2")
+    assert (hashes.get(HERE, "old"), hashes.get(HERE, "new")) == (None, "2")

@@ -38,7 +38,9 @@ def dispatch(run_id="dag#r/a", **fields) -> Dispatch:
 
 @pytest.fixture
 def place(tmp_path):
-    return Place(directory=tmp_path, binary=tmp_path / "binary")
+    made = Place(directory=tmp_path, binary=tmp_path / "binary")
+    made.result.parent.mkdir()
+    return made
 
 
 @pytest.fixture
