@@ -25,9 +25,9 @@ def environment(
     job = {name: _resolve(value, secret) for name, value in dispatch.env.items()}
     return {
         "PATH": path,
-        "HOME": str(home),
         "LANG": "C.UTF-8",
         **job,
+        "HOME": str(home),
         "TIDEMILL_RUN_ID": dispatch.run_id,
         "TIDEMILL_ATTEMPT": str(dispatch.attempt),
         "TIDEMILL_FENCING_TOKEN": str(dispatch.token),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from executors.output import Bounded, as_text
+from executors.output import Bounded, as_text, is_text
 from executors.s3 import Address, ObjectStore, UnreachableError
 from schemas.event import MAX_OUTPUT_BYTES
 from schemas.ids import RunId
@@ -118,6 +118,11 @@ class Output:
     def streams(self) -> bool:
         """Whether the output belongs into S3: it is more than an event takes, or some of it is there already."""
         return self._log.total > MAX_OUTPUT_BYTES or self._stream.uri is not None
+
+    @property
+    def has_to_be_stored(self) -> bool:
+        """After the end: whether the event cannot say all of it, byte for byte."""
+        return self.streams or not is_text(bytes(self._head) + self._event.rest())
 
     @property
     def total_bytes(self) -> int:

@@ -54,6 +54,14 @@ class Bounded:
             self._tail_size -= len(self._tail.popleft())
 
 
+def is_text(data: bytes) -> bool:
+    """Whether `as_text` gives it back as it was, if there is room for it."""
+    try:
+        return "\0" not in data.decode()
+    except UnicodeDecodeError:
+        return False
+
+
 def as_text(data: bytes) -> str:
     """At most `MAX_OUTPUT_BYTES` as UTF-8, even where bytes that are no UTF-8 grow into replacement characters."""
     text = data.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -311,7 +311,7 @@ class Runner:
         assert attempt.output is not None
         left = attempt.place if is_left(attempt.exited, attempt.place, attempt.dispatch.checkpoint) else None
         wrote = attempt.place if is_written(attempt.exited, attempt.place) else None
-        if attempt.output.streams or left or wrote:
+        if attempt.output.has_to_be_stored or left or wrote:
             self._background(self._report_late(attempt, attempt.output, left, wrote))
         else:
             self._end(attempt, ended(attempt, self.clock))
@@ -319,7 +319,7 @@ class Runner:
     async def _report_late(self, attempt: Attempt, output: Output, left: Place | None, wrote: Place | None) -> None:
         """What belongs into S3 goes there first, within its limits."""
         with contained(attempt, lose):
-            if output.streams:
+            if output.has_to_be_stored:
                 await output.finish_log()
             if left:
                 attempt.kept = await self.checkpoints.keep(attempt.dispatch, left, attempt.kept)

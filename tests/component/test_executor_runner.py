@@ -17,6 +17,7 @@ WAIT_SECONDS = 15.0
 SCRIPTS = {
     "good": "echo hello",
     "talks": "head -c 20000 /dev/zero; echo done",
+    "raw": "printf '\\377\\000\\303'",
     "leaves": 'touch "$TIDEMILL_CHECKPOINT/x"; exit 1',
     "stays": """setsid -f env -i HOME="$HOME" sh -c 'while :; do touch "$HOME/x" y; done' > /dev/null 2>&1
         until [ -e x ]; do :; done; pwd""",
@@ -126,6 +127,14 @@ def test_what_cannot_be_stored_for_a_reason_that_nobody_has_foreseen_is_said_in_
     assert writes.result_lost == f"its result was not stored: {MISTAKE}ZeroDivisionError: no such thing"
     assert (talks.exit_code, talks.log_uri) == (0, None)
     assert good.exit_code == 0
+
+
+def test_a_short_output_that_is_no_text_is_stored_byte_for_byte(ends_of, monkeypatch):
+    stored = []
+    monkeypatch.setattr(Storage, "put", lambda _, address, data: stored.append((str(address), data)))
+    raw, good = ends_of(attempt(1, "raw"), attempt(2, "good"))
+    assert (raw.output_bytes, good.log_uri) == (3, None)
+    assert stored == [(f"{raw.log_uri}{stored[0][0].rpartition('/')[2]}", b"\xff\0\xc3")]
 
 
 def test_a_runner_is_idle_once_also_the_expired_are_heard_of(tmp_path):

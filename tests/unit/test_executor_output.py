@@ -8,7 +8,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executors.output import Bounded, as_text
+from executors.output import Bounded, as_text, is_text
 from schemas.event import MAX_OUTPUT_BYTES
 
 LIMIT = 400
@@ -68,3 +68,8 @@ def test_a_process_that_writes_a_few_bytes_at_a_time_costs_no_more_memory_than_i
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert used < 3 * TAIL_BYTES
+
+
+@given(st.binary(max_size=200))
+def test_what_counts_as_text_is_given_back_as_it_was(data):
+    assert is_text(data) == (as_text(data).encode() == data)
