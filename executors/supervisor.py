@@ -36,6 +36,8 @@ _SWEEP_SECONDS = 0.3
 _SWEEP_SHARE = 20
 """Looking for orphans takes at most one part in so many of the time, however many processes the host has."""
 _LAST_WAIT_SECONDS = 5.0
+_DEATH = 128
+"""As in a shell: death by signal N is exit code 128 + N (`schemas.exit_codes`, which is not for this process)."""
 _LONGEST_WAIT_SECONDS = 3600.0
 """epoll takes no infinity."""
 _RESET_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
@@ -207,7 +209,7 @@ class Supervisor:
             {
                 "did": "exit",
                 "number": process.number,
-                "code": dead.si_status if dead.si_code == os.CLD_EXITED else -dead.si_status,
+                "code": dead.si_status if dead.si_code == os.CLD_EXITED else _DEATH + dead.si_status,
                 "cause": process.standing.cause,
                 "at": now,
                 "alone": not self._strays.came_since(process.standing.started, leaders, now),

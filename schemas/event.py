@@ -18,7 +18,7 @@ class EndCause(Enum):
     """Why a process is no longer there."""
 
     EXITED = "exited"
-    """By itself; `exit_code` is its status, or minus the number of the signal that ended it."""
+    """By itself; `exit_code` is its status, or 128 + the number of the signal that ended it."""
     LIMIT = "limit"
     """Its limit was reached and TERM was sent: whatever the exit code, it is no success (protocol L7)."""
     LEASE = "lease"

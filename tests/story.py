@@ -150,7 +150,7 @@ class Story:
             if key in self._in_hand:
                 process = self._in_hand[key]
                 process.ends_at = min(process.ends_at, second + (self.world.dies_in if kill.grace else 1))
-                process.exit_code, process.cause = -15, EndCause.CANCELLED
+                process.exit_code, process.cause = 143, EndCause.CANCELLED
         self._seen_dispatches, self._seen_kills = len(dispatches), len(kills)
         return news
 
@@ -160,7 +160,7 @@ class Story:
         limit = int(dispatch.limit.total_seconds())
         process = Process(dispatch=dispatch, started_at=self.log.now, ends_at=second + min(takes, limit))
         if takes > limit:
-            process.exit_code, process.cause = -15, EndCause.LIMIT
+            process.exit_code, process.cause = 143, EndCause.LIMIT
         elif self.world.failing & {nominal, None}:
             process.exit_code = 1
         return process

@@ -8,6 +8,7 @@ from typing import Any, assert_never
 import msgspec
 
 from schemas.event import Claimed, EndCause, Ended, Event, Expired, Rejected, Started
+from schemas.exit_codes import as_a_shell_has_it, exit_code_in_words
 from schemas.ids import ExecutorId
 from schemas.words import AttemptEnd, RunState
 from streams.core.dag.hand_on import is_short_circuit, wrong_choice
@@ -81,6 +82,7 @@ def _as_begun(state: OwnerState, run: Run, event: Ended) -> Run:
 
 
 def _ended(state: OwnerState, run: Run, event: Ended, executor_id: ExecutorId, now: datetime) -> list[Effect]:
+    event = msgspec.structs.replace(event, exit_code=as_a_shell_has_it(event.exit_code))
     facts: dict[str, Any] = {
         "executor_id": executor_id,
         "started_at": event.started_at,
@@ -114,10 +116,10 @@ def _exited(state: OwnerState, run: Run, event: Ended, now: datetime, facts: dic
     problem, epoch, node_id = event.checkpoint_problem, epoch_of(state, run), run.status.node_id or ""
     if event.exit_code != 0 and epoch and is_short_circuit(epoch, node_id, event.exit_code):
         run = msgspec.structs.replace(run, status=msgspec.structs.replace(run.status, next_nodes=()))
-        why = _joined(f"exit code {event.exit_code}: nothing that depends on it is followed", problem)
+        why = _joined(f"{exit_code_in_words(event.exit_code)}: nothing that depends on it is followed", problem)
         return end_attempt(state, run, AttemptEnd.SUCCEEDED, now, reason=why, **facts)
     if event.exit_code != 0:
-        reason = _joined(f"exit code {event.exit_code}", problem) if problem else None
+        reason = _joined(exit_code_in_words(event.exit_code), problem) if problem else None
         return end_attempt(state, run, AttemptEnd.FAILED, now, reason=reason, **facts)
     if event.result_lost:
         return end_attempt(state, run, AttemptEnd.LOST, now, reason=f"lost: {event.result_lost}", **facts)

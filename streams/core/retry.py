@@ -7,6 +7,7 @@ from typing import assert_never
 
 import msgspec
 
+from schemas.exit_codes import exit_code_in_words
 from schemas.job import JobSpec
 from schemas.words import AttemptEnd, RunState
 from streams.core.jitter import share
@@ -41,7 +42,7 @@ def after_attempt(
     verdict = _by_number(run, job, end, exit_code, reason)
     match verdict:
         case Again(wait=wait) if end not in _UNCHARGED and _is_too_late(run, job, now + wait):
-            what = reason or (f"exit code {exit_code}" if exit_code is not None else end.value)
+            what = reason or (exit_code_in_words(exit_code) if exit_code is not None else end.value)
             return Over(
                 state=RunState.DEAD,
                 reason=f"{what}; no attempt begins later than {job.max_retry_duration} after the first",
@@ -76,7 +77,7 @@ def _by_number(run: Run, job: JobSpec, end: AttemptEnd, exit_code: int | None, r
 
 def _after_failure(run: Run, job: JobSpec, end: AttemptEnd, exit_code: int | None, reason: str | None) -> Verdict:
     failures = run.failures + 1
-    what = reason or (f"exit code {exit_code}" if end is AttemptEnd.FAILED else end.value)
+    what = reason or (exit_code_in_words(exit_code) if end is AttemptEnd.FAILED else end.value)
     if end is AttemptEnd.FAILED and exit_code in job.non_retryable_exit_codes:
         return Over(state=RunState.FAILED, reason=f"{what}, which is not retried")
     if failures < job.max_attempts:

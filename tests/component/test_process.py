@@ -138,16 +138,23 @@ async def test_a_process_has_its_own_session_and_no_signal_ignored(rig):
 
 
 @in_loop
+async def test_death_by_a_signal_is_what_a_shell_calls_it_whether_one_stood_between_or_not(rig):
+    direct, _ = await rig.run("kill -SEGV $$")
+    between, _ = await rig.run('sh -c "kill -SEGV \\$\\$"; exit $?')
+    assert (direct.code, between.code) == (139, 139)
+
+
+@in_loop
 async def test_at_the_limit_term_then_kill(rig):
     exited, output = await rig.run("trap 'echo term' TERM; while :; do sleep 0.05; done", limit=0.3, grace=0.5)
-    assert (exited.code, exited.cause) == (-9, EndCause.LIMIT)
+    assert (exited.code, exited.cause) == (137, EndCause.LIMIT)
     assert output.endswith("term\n")
 
 
 @in_loop
 async def test_at_its_limit_a_stopped_process_gets_its_term_too(rig):
     exited, _ = await rig.run("kill -STOP $$", limit=0.3, grace=30.0)
-    assert (exited.code, exited.cause) == (-15, EndCause.LIMIT)
+    assert (exited.code, exited.cause) == (143, EndCause.LIMIT)
 
 
 @in_loop
@@ -193,7 +200,7 @@ async def test_a_kill_order_says_why(rig):
     rig.link.kill(number, EndCause.STOPPED, 5.0)
     exited = await rig.notice(number, Exited)
     pipe.close()
-    assert (exited.code, exited.cause) == (-15, EndCause.STOPPED)
+    assert (exited.code, exited.cause) == (143, EndCause.STOPPED)
 
 
 @in_loop
@@ -225,7 +232,7 @@ async def test_a_kill_said_again_sends_no_second_term_and_may_shorten_the_grace(
         rig.link.kill(number, cause, grace)
     exited = await rig.notice(number, Exited)
     with pipe:
-        assert (exited.code, exited.cause, pipe.read().split().count(b"term")) == (-9, EndCause.CANCELLED, 1)
+        assert (exited.code, exited.cause, pipe.read().split().count(b"term")) == (137, EndCause.CANCELLED, 1)
 
 
 @in_loop
@@ -234,7 +241,7 @@ async def test_without_a_grace_there_is_no_term(rig):
     rig.link.kill(number, EndCause.CANCELLED, 0.0)
     exited = await rig.notice(number, Exited)
     with pipe:
-        assert (exited.code, exited.cause, pipe.read()) == (-9, EndCause.CANCELLED, b"")
+        assert (exited.code, exited.cause, pipe.read()) == (137, EndCause.CANCELLED, b"")
 
 
 async def begun(rig, script):

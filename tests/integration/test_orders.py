@@ -45,7 +45,7 @@ def test_a_process_that_obeys_ends_its_run_as_cancelled_whatever_its_exit_code(s
 def test_a_process_that_does_not_obey_is_killed(stack, name, running, kind, grace):
     run_id = running(STUBBORN, cancel_grace=grace)
     order(stack, kind, f"{name}c", job_id=name)
-    assert (stack.ended(run_id)["state"], stack.run(run_id)["exit_code"]) == ("cancelled", -9)
+    assert (stack.ended(run_id)["state"], stack.run(run_id)["exit_code"]) == ("cancelled", 137)
 
 
 def test_what_is_for_later_is_cancelled_at_once(stack, name):

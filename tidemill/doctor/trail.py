@@ -8,6 +8,7 @@ from schemas.codec import decode, decode_captured
 from schemas.dispatch import Dispatch
 from schemas.errors import UndecodableError
 from schemas.event import Claimed, Ended, Event, EventBatch, Expired, Rejected, Started
+from schemas.exit_codes import exit_code_in_words
 from schemas.ids import RunId
 from schemas.request import Request
 from schemas.status import RunStatus
@@ -69,7 +70,7 @@ class Trail:
             case Expired():
                 self.said = "the executor found the dispatch too old to run"
             case Ended(cause=cause, exit_code=exit_code) if exit_code != 0:
-                self.said = f"the process ended by {cause.value} with exit code {exit_code}"
+                self.said = f"the process ended by {cause.value} with {exit_code_in_words(exit_code)}"
             case _:
                 pass
 

@@ -7,6 +7,7 @@ from typing import Any, assert_never
 
 import msgspec
 
+from schemas.exit_codes import exit_code_in_words
 from schemas.ids import dag_run_of, occurrence_run_id
 from schemas.job import JobSpec
 from schemas.words import NEVER_RAN, OPEN_STATES, RunKind, RunState
@@ -266,7 +267,7 @@ def _attempt_end(seen: Seen, attempt: Row) -> Fact:
     number, word = attempt["attempt"], attempt["ended_as"]
     took = attempt["finished_at"] - attempt["started_at"] if attempt["finished_at"] and attempt["started_at"] else None
     exit_code = attempt["exit_code"]
-    reason = attempt["reason"] or (f"exit code {exit_code}" if exit_code else None)
+    reason = attempt["reason"] or (exit_code_in_words(exit_code) if exit_code else None)
     after = f" after {lasted(took)}" if took is not None else ""
     verb = word.replace("_", " ") if word in {"succeeded", "failed", "timed_out", "expired"} else f"was {word}"
     told = reason.removeprefix(f"{word}: ") if reason else ""

@@ -42,7 +42,7 @@ def test_what_runs_gets_term_and_its_end_is_told_when_it_is_gone(owner, running,
     until(lambda: alive(mark))
     owner.kill(order)
     found = owner.end_of(order)
-    assert (found.cause, found.exit_code) == (EndCause.CANCELLED, -15)
+    assert (found.cause, found.exit_code) == (EndCause.CANCELLED, 143)
     assert found.started_at <= found.at
     until(lambda: not alive(mark), 1.0)
 
@@ -57,7 +57,7 @@ def test_what_ignores_term_is_killed_after_the_grace(owner, running):
     order = running(REFUSES)
     owner.kill(order, grace=0.5)
     found = owner.end_of(order)
-    assert (found.cause, found.exit_code) == (EndCause.CANCELLED, -9)
+    assert (found.cause, found.exit_code) == (EndCause.CANCELLED, 137)
     assert "term\n" in found.output
 
 
@@ -65,7 +65,7 @@ def test_without_a_grace_it_is_killed_at_once(owner, running):
     order = running(REFUSES)
     owner.kill(order, grace=0.0)
     found = owner.end_of(order)
-    assert (found.cause, found.exit_code, found.output) == (EndCause.CANCELLED, -9, "")
+    assert (found.cause, found.exit_code, found.output) == (EndCause.CANCELLED, 137, "")
 
 
 def test_kills_that_are_said_again_send_one_term_and_a_shorter_grace_counts(owner, running):
@@ -73,7 +73,7 @@ def test_kills_that_are_said_again_send_one_term_and_a_shorter_grace_counts(owne
     for grace in (60.0, 60.0, 90.0, 0.5):
         owner.kill(order, grace=grace)
     found = owner.end_of(order)
-    assert (found.cause, found.exit_code, found.output.split().count("term")) == (EndCause.CANCELLED, -9, 1)
+    assert (found.cause, found.exit_code, found.output.split().count("term")) == (EndCause.CANCELLED, 137, 1)
 
 
 def test_a_kill_of_another_attempt_or_of_an_unknown_run_changes_nothing(owner, objects):
@@ -92,7 +92,7 @@ def test_what_cannot_be_read_is_passed_over(owner, running):
     owner.write_control(b"{", b'{"run_id": 1}', None)
     order = running(OBEYS)
     owner.kill(order)
-    assert ended(owner, order) == (EndCause.CANCELLED, -15)
+    assert ended(owner, order) == (EndCause.CANCELLED, 143)
 
 
 def test_a_dispatch_that_is_read_after_its_kill_is_claimed_and_never_started(owner, objects, running):

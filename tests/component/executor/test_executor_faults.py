@@ -276,7 +276,7 @@ def test_what_outlasts_the_drain_is_stopped(owner, executors, sleeper, alive, un
     until(lambda: alive(mark))
     executor.signal(signal.SIGTERM)
     ended = owner.end_of(order)
-    assert (ended.cause, ended.exit_code) == (EndCause.STOPPED, -15)
+    assert (ended.cause, ended.exit_code) == (EndCause.STOPPED, 143)
     assert executor.process.wait(timeout=10) == 0
     assert not alive(mark)
 

@@ -1,0 +1,40 @@
+"""Exit codes as a shell has them, in numbers, in words and in a job's list of those that are not retried."""
+
+from __future__ import annotations
+
+import pytest
+from simulated import Log, ended, started
+
+from schemas.exit_codes import as_a_shell_has_it, exit_code_in_words
+from schemas.words import RunState
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (3, "exit code 3"),
+        (128, "exit code 128"),
+        (137, "exit code 137 (SIGKILL)"),
+        (139, "exit code 139 (SIGSEGV)"),
+        (255, "exit code 255"),
+        (-9, "exit code 137 (SIGKILL)"),
+    ],
+)
+def test_words_name_the_signal(code, words):
+    assert exit_code_in_words(code) == words
+
+
+def test_what_earlier_executors_said_of_a_signal_is_what_a_shell_says():
+    assert [as_a_shell_has_it(code) for code in (None, 0, 137, -9)] == [None, 0, 137, 137]
+
+
+@pytest.mark.parametrize("said", [137, -9], ids=["executor of this version", "executor of an earlier version"])
+def test_death_by_a_signal_can_be_named_as_not_worth_a_retry(said):
+    log = Log()
+    owner = log.dispatched(max_attempts=3, non_retryable_exit_codes=(137,))
+    dispatch = log.dispatches()[-1]
+    owner.offer(log.report(started(dispatch, log.now), ended(dispatch, log.now, said)))
+    log.turn(owner, 1)
+    status = log.statuses()[dispatch.run_id]
+    assert (status.state, status.attempts[0].exit_code) == (RunState.FAILED, 137)
+    assert status.reason == "exit code 137 (SIGKILL), which is not retried"
