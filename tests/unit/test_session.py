@@ -9,7 +9,7 @@ import checkers
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated import PATIENT, START, Driven, Log, ended, started
+from simulated import PATIENT, START, Log, ended, started
 
 from schemas.ids import occurrence_run_id
 from schemas.topics import CDC, DEADLETTER, EVENTS, REQUESTS
@@ -35,6 +35,7 @@ from streams.owner.calls import (
 )
 from streams.owner.fence import Phase
 from streams.owner.limits import Limits
+from tests.driven import Driven
 
 LEASE = Rules().lease
 AWAKE = Limits()
