@@ -15,7 +15,7 @@ from schemas.words import RunKind, RunState
 from streams.core.cancel import AT_ONCE, cancel_run, stop_backfill
 from streams.core.catchup import TICK, within_life
 from streams.core.effects import Effect, PublishStatus, PutBackfill, PutJob
-from streams.core.life import NewRun, blank_status, first_class_of, put
+from streams.core.life import NewRun, blank_status, enter_queue, first_class_of, put
 from streams.core.open_backfills import OpenBackfill
 from streams.core.run import Lane, Run, move
 from streams.core.schedule import count_between, latest
@@ -109,7 +109,7 @@ def settle(state: OwnerState, now: datetime) -> list[Effect]:
     state.step.backfill_ends.clear()
     for request_id in sorted(state.step.touched_backfills):
         backfill = backfills.by_request[request_id]
-        _let_go(state, backfill)
+        effects += _let_go(state, backfill, now)
         effects += _end(state, backfill, now) if _is_over(backfill) else []
         is_open = request_id in backfills.by_request
         effects.append(PutBackfill(request_id=request_id, backfill=backfill.stored if is_open else None))
@@ -257,9 +257,10 @@ def _begin(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Eff
     return put(state, msgspec.structs.replace(parent, status=status))
 
 
-def _let_go(state: OwnerState, backfill: OpenBackfill) -> None:
+def _let_go(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Effect]:
     if _parent(state, backfill).state is RunState.CANCELLING:
-        return
+        return []
+    effects: list[Effect] = []
     while backfill.held and len(backfill.active) < backfill.stored.asked.max_active_runs:
         run = _held(state, backfill)
         if run is None:
@@ -268,7 +269,8 @@ def _let_go(state: OwnerState, backfill: OpenBackfill) -> None:
         if run.status.kind is RunKind.DAG:
             state.derived.epochs.due.append(run.run_id)
         else:
-            state.make_ready(run)
+            effects += enter_queue(state, run, now)
+    return effects
 
 
 def _cancel_held(state: OwnerState, backfill: OpenBackfill, room: int, now: datetime) -> list[Effect]:

@@ -136,6 +136,11 @@ class TransactionRoom:
     is_waited_for: bool = False
     """One of its dispatches goes into a window that is less than half full: an executor waits for it."""
 
+    @property
+    def is_full(self) -> bool:
+        """What needs more room waits for the next transaction, so this one waits for nothing."""
+        return self.handed_room <= 0 or self.nodes_room <= 0
+
 
 @dataclass(slots=True, kw_only=True)
 class StepWork:
