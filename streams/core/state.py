@@ -14,10 +14,11 @@ from streams.core.dag import open_epochs
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.open_epochs import OpenEpochs
 from streams.core.open_backfills import OpenBackfills
+from streams.core.park import Park
 from streams.core.rules import Rules
 from streams.core.run import Lane, Run
 from streams.core.sharing import Shared
-from streams.core.stored import Applied, Cursor, StoredJob, StoredRequest, Tally
+from streams.core.stored import Applied, Cursor, Forgotten, StoredJob, StoredRequest, Tally
 from streams.core.timers import Timers
 
 MAX_HANDED_ON = 16 * 1024 * 1024
@@ -67,6 +68,10 @@ class Durable:
     token: int = 0
     newest_requests: dict[str, datetime] = field(default_factory=dict)
     """By source: the highest creation time of a request that was applied."""
+    newest_definition: datetime = EPOCH
+    """The latest time of a definition that was applied."""
+    forgotten: Forgotten | None = None
+    """None: no deletion was forgotten."""
     applied: dict[str, Applied] = field(default_factory=dict)
     """By input topic."""
     jobs: dict[OwnerId, StoredJob] = field(default_factory=dict)
@@ -102,7 +107,9 @@ class Derived:
     parked: dict[OwnerId, list[RequestId]] = field(default_factory=dict)
     """Requests that wait for their definition."""
     parked_deadlines: list[tuple[datetime, RequestId]] = field(default_factory=list)
-    """A heap: when each of them is refused."""
+    """A heap: when each of them is refused. An entry of a request that waits no more is stale and skipped."""
+    park: Park = field(default_factory=Park)
+    """What those that wait take."""
     deletions: list[tuple[datetime, OwnerId]] = field(default_factory=list)
     """A heap, by the time of the deletion."""
     backfills: OpenBackfills = field(default_factory=OpenBackfills)

@@ -94,6 +94,7 @@ def _restore_clock(state: OwnerState, value: bytes | None, topic_ids: Mapping[st
     clock = decode(value, StoredClock)
     state.durable.watermark, state.durable.cursor, state.durable.token = clock.watermark, clock.cursor, clock.token
     state.durable.newest_requests = dict(clock.newest_requests)
+    state.durable.newest_definition, state.durable.forgotten = clock.newest_definition, clock.forgotten
     for applied in clock.applied:
         if topic_ids.get(applied.topic) == applied.topic_id:
             state.durable.applied[applied.topic] = applied
