@@ -63,9 +63,7 @@ class World:
 @pytest.mark.parametrize("policy", ["latest", "all", "skip"])
 @pytest.mark.parametrize("is_dag", [False, True])
 @pytest.mark.parametrize("is_recovered", [False, True])
-def test_a_deleted_job_that_a_snapshot_sends_again_does_not_run(
-    policy, *, is_dag: bool, is_recovered: bool
-) -> None:
+def test_a_deleted_job_that_a_snapshot_sends_again_does_not_run(policy, *, is_dag: bool, is_recovered: bool) -> None:
     world = World(is_dag=is_dag, catchup_policy=policy)
     world.age()
     if is_recovered:
