@@ -57,7 +57,7 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
             deleted=definition.deleted,
             spec=spec,
             dag=dag,
-            covered=known.covered if known and since == known.since and spec.paused else (),
+            covered=tuple(each for each in known.covered if each[1] > since) if known else (),
         )
     )
     return effects + _begin_version(state, definition, stored, origin, now)
@@ -122,7 +122,7 @@ def _decided_until(known: StoredJob, state: OwnerState) -> datetime:
 def _change(known: StoredJob, definition: Definition, spec: JobSpec, now: datetime) -> Change:
     """As what the occurrences count that the old version has left."""
     if known.spec.paused and not spec.paused and not definition.deleted:
-        return OfPause(policy=spec.catchup_after_pause, covered=known.covered)
+        return OfPause(policy=spec.catchup_after_pause)
     is_live = not (definition.deleted or spec.paused or spec.schedule is None)
     return OfOld(is_followed=is_live and _has_any(spec, min(definition.valid_from, now), now))
 

@@ -202,6 +202,8 @@ class OwnerState:
         if run.state.is_final:
             if run.backfill_id:
                 self.step.backfill_ends.append(run)
+            if job_id in self.derived.backfills.unplanned and run.has_begun:
+                self.step.touched_backfills |= self.derived.backfills.note_end(run)
             if self.derived.epochs.reopened.pop(run_id, None):
                 self.step.abandoned.append(run_id)
             self.durable.runs.pop(run_id, None)

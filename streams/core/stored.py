@@ -15,6 +15,9 @@ from schemas.result import Result
 from schemas.times import EPOCH
 from schemas.words import RunState
 
+Stretch = tuple[datetime, datetime]
+"""[from, to)"""
+
 
 class StoredJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The newest version of a definition. A deleted one is kept for the request TTL (protocol I2)."""
@@ -28,8 +31,8 @@ class StoredJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Of a deleted job the last one: its open runs may still need it. Of a DAG what its clock goes by."""
     dag: DagSpec | None = None
     """None: it is a job."""
-    covered: tuple[tuple[datetime, datetime], ...] = ()
-    """Of a pause, the stretches [from, to) that backfills have run meanwhile."""
+    covered: tuple[Stretch, ...] = ()
+    """Of a pause, what backfills and reruns have made runs of meanwhile; in order, and none touches another."""
 
 
 class StoredNode(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

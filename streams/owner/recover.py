@@ -56,7 +56,7 @@ def rebuild(
     for key, value in latest.items():
         if key.startswith(BACKFILL_PREFIX):
             backfill = decode(value, StoredBackfill)
-            state.derived.backfills.by_request[backfill.request_id] = OpenBackfill(stored=backfill)
+            state.derived.backfills.add(OpenBackfill(stored=backfill))
         elif key.startswith(REQUEST_PREFIX):
             remember(state, RequestId(key.removeprefix(REQUEST_PREFIX)), decode(value, StoredRequest))
     state.derived.backfills.restore([run for run in state.durable.runs.values() if run.backfill_id])
