@@ -169,7 +169,7 @@ def _too_many(state: OwnerState, total: int) -> str | None:
 
 
 def _too_many_stretches(state: OwnerState, job: JobSpec, asked: Backfill) -> str | None:
-    planned = len(state.derived.backfills.unplanned.get(job.job_id, ()))
+    planned = len(state.derived.backfills.unplanned_of(job.job_id))
     full = why_full(state, OwnerId(job.job_id), asked.backfill_to, planned)
     return f"refused: {full}" if full else None
 

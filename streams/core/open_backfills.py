@@ -57,14 +57,17 @@ class OpenBackfills:
 
     def note_end(self, run: Run) -> set[RequestId]:
         """A run has ended that had begun. Returns the backfills which leave its occurrence alone for that."""
-        job_id = run.status.job_id
-        still = {each for each in self.unplanned.pop(job_id, ()) if self._is_unplanned(each)}
-        if still:
-            self.unplanned[job_id] = still
+        still = self.unplanned_of(run.status.job_id)
         beside = {each for each in still if self.by_request[each].is_beside(run)}
         for request_id in beside:
             self.by_request[request_id].ran.add(run_id_time(run.status.nominal_time))
         return beside
+
+    def unplanned_of(self, job_id: str) -> set[RequestId]:
+        still = {each for each in self.unplanned.pop(job_id, ()) if self._is_unplanned(each)}
+        if still:
+            self.unplanned[job_id] = still
+        return still
 
     def _is_unplanned(self, request_id: RequestId) -> bool:
         backfill = self.by_request.get(request_id)
