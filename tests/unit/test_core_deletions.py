@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from simulated import START, Log, ended, started
+from simulated import START, Driven, Log, ended, started
 
 from schemas.dag import NodeSpec
 from schemas.topics import DEADLETTER
 from streams.core import deletions
 from streams.core.rules import Rules
-from streams.owner.owner import Owner
 from streams.owner.records import InRecord
 
 TTL = Rules().request_ttl
@@ -27,7 +26,7 @@ class World:
         self.owner_id = "dag" if is_dag else "job"
         fields = {"schedule": "0 * * * *", **fields}
         self.first = log.define_dag(NODE, **fields) if is_dag else log.define(**fields)
-        self.owner: Owner = log.recover()
+        self.owner: Driven = log.recover()
         self.work()
         for _ in range(3):
             log.now += timedelta(hours=1)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from simulated import Log
+from simulated import Driven, Log
 
 from schemas.topics import DEADLETTER
 from streams.core.rules import Rules
-from streams.owner.owner import Owner
 
 LARGE = '"' + "x" * 1_000 + '"'
 
@@ -16,12 +15,12 @@ def problems(log: Log) -> list[str]:
     return [dict(r.headers)["reason"].decode() for r in log.written if r.topic == DEADLETTER]
 
 
-def ask(log: Log, owner: Owner, number: int, **fields: object) -> None:
+def ask(log: Log, owner: Driven, number: int, **fields: object) -> None:
     owner.offer(log.request(f"q{number}", job_id=f"j{number}", owner=f"j{number}", **fields))
     log.turn(owner)
 
 
-def define(log: Log, owner: Owner, number: int) -> None:
+def define(log: Log, owner: Driven, number: int) -> None:
     owner.offer(log.define(number + 1, job_id=f"j{number}"))
     log.turn(owner)
 

@@ -10,6 +10,7 @@ import pytest
 from backfills import MINUTE, PARENT, World, asked, at, history
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from mortal import Fate
 from simulated import START, Log, ended, started
 
 from schemas.dag import NodeSpec
@@ -233,7 +234,7 @@ steps = st.lists(
         ),
         st.integers(0, 9),
         st.integers(1, 8),
-        st.sampled_from(["committed"] * 5 + ["lost", "unknown"]),
+        st.sampled_from([Fate.COMMITTED] * 5 + [Fate.LOST, Fate.UNKNOWN]),
     ),
     max_size=40,
 )
@@ -246,12 +247,10 @@ class Busy(Paused):
         super().__init__(catchup_after_pause=policy)
         self.is_paused = True
 
-    def commit(self, fate: str) -> None:
-        prepared = self.owner.prepare(self.log.now, clock_is_steady=True)
-        if prepared and fate != "lost":
-            self.log.written += prepared.records
-            self.owner.committed(self.log.now)
-        if fate != "committed":
+    def commit(self, fate: Fate) -> None:
+        self.owner.fault = fate.value
+        self.owner.turn()
+        if fate is not Fate.COMMITTED:
             self.owner = self.log.recover(rules=Rules(resume_limit=6))
 
     def act(self, number: int, what: str, first: int, length: int) -> None:
@@ -303,7 +302,7 @@ class Busy(Paused):
     def finish(self) -> None:
         for _ in range(400):
             self.execute()
-            self.commit("committed")
+            self.commit(Fate.COMMITTED)
             self.log.now += timedelta(milliseconds=50)
             is_idle = not (self.owner.state.durable.runs or self.owner.backlog or self.owner.state.has_more_to_do)
             if is_idle and self.reported == len(self.log.dispatches()):
@@ -312,11 +311,12 @@ class Busy(Paused):
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example(
-    steps=[("wait", 0, 8, "committed"), ("backfill", 3, 2, "committed"), ("resume", 0, 1, "committed")], policy="all"
+    steps=[("wait", 0, 8, Fate.COMMITTED), ("backfill", 3, 2, Fate.COMMITTED), ("resume", 0, 1, Fate.COMMITTED)],
+    policy="all",
 )
 @given(steps=steps, policy=st.sampled_from(["all", "latest", "skip"]))
 def test_whatever_happens_in_whatever_order_an_occurrence_runs_once_unless_it_is_asked_to_run_again(
-    *, steps: list[tuple[str, int, int, str]], policy: str
+    *, steps: list[tuple[str, int, int, Fate]], policy: str
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(owner_module, "MAX_EFFECTS", 12)
