@@ -24,13 +24,14 @@ class TimeoutClass(msgspec.Struct, frozen=True, kw_only=True):
 
 def parse_classes(names: str) -> tuple[TimeoutClass, ...]:
     """`"10s,1m,1h"` as classes, the shortest first. Raises `InvalidClassError`."""
-    classes = sorted((_parse(name.strip()) for name in names.split(",")), key=lambda each: each.limit)
+    classes = sorted((class_called(name.strip()) for name in names.split(",")), key=lambda each: each.limit)
     if len({each.limit for each in classes}) != len(classes):
         raise InvalidClassError(f"timeout classes {names!r} contain one limit twice")
     return tuple(classes)
 
 
-def _parse(name: str) -> TimeoutClass:
+def class_called(name: str) -> TimeoutClass:
+    """A name says its limit, also that of a class that is not configured any more. Raises `InvalidClassError`."""
     found = _NAME.fullmatch(name)
     if not found:
         raise InvalidClassError(

@@ -7,6 +7,7 @@ from typing import Any, assert_never
 
 import msgspec
 
+from schemas.classes import class_called
 from schemas.event import Claimed, EndCause, Ended, Event, Expired, Rejected, Started
 from schemas.exit_codes import as_a_shell_has_it, exit_code_in_words
 from schemas.ids import ExecutorId
@@ -137,12 +138,10 @@ def _limit_reached(
     state: OwnerState, run: Run, now: datetime, problem: str | None, facts: dict[str, Any]
 ) -> list[Effect]:
     job = spec_of(state, run)
-    current = run.status.timeout_class or ""
+    current = run.status.attempts[-1].timeout_class
     following = next_class(current, job, state.rules)
     if following is None:
-        known = state.rules.class_named(current)
-        limit = limit_in(known, job) if known else current
-        reason = _joined(f"timed out after {limit}", problem)
+        reason = _joined(f"timed out after {limit_in(class_called(current), job)}", problem)
         return end_attempt(state, run, AttemptEnd.TIMED_OUT, now, reason=reason, **facts)
     reason = _joined(f"promoted: longer than {current}, goes on in {following.name}", problem)
     return end_attempt(state, run, AttemptEnd.PROMOTED, now, next_class=following.name, reason=reason, **facts)

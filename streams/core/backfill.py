@@ -10,25 +10,24 @@ from schemas.backfill import MAX_ACTIVE_RUNS, MAX_OCCURRENCES, Backfill
 from schemas.ids import OwnerId, RequestId, RunId, occurrence_run_id, request_run_id
 from schemas.job import JobSpec
 from schemas.request import Request
-from schemas.times import rfc3339, run_id_time
+from schemas.times import MILLISECOND, rfc3339, run_id_time
 from schemas.words import RunKind, RunState
 from streams.core.cancel import AT_ONCE, cancel_run, stop_backfill
 from streams.core.catchup import TICK, within_life
-from streams.core.effects import Effect, PublishStatus, PutBackfill, PutJob
-from streams.core.life import NewRun, blank_status, first_class_of, put
+from streams.core.covered import cover, why_full
+from streams.core.effects import Effect, PublishStatus, PutBackfill
+from streams.core.life import NewRun, blank_status, enter_queue, first_class_of, put
 from streams.core.open_backfills import OpenBackfill
 from streams.core.run import Lane, Run, move
 from streams.core.schedule import count_between, latest
 from streams.core.state import OwnerState
-from streams.core.stored import StoredBackfill, StoredJob
+from streams.core.stored import StoredBackfill, StoredJob, Stretch
 from streams.core.timers import timer_of
 
 MAX_OPEN = 100_000
 """Occurrences of all open backfills of one owner, and nodes of a DAG's backfill: their runs are held in memory."""
 AT_A_TIME = 1_000
 """Runs that one step plans, or cancels, of one backfill."""
-MAX_COVERED = 1_000
-"""Stretches of one pause that backfills have run; beyond, the earliest count as not run."""
 CLOCKS_DIFFER = timedelta(minutes=1)
 """The clock of Postgres may be so far ahead: a backfill that ends a little later than now waits for its end."""
 
@@ -68,14 +67,15 @@ def accept(state: OwnerState, request: Request, asked: Backfill, now: datetime) 
     refusal = _refusal(stored_job, asked, now)
     if refusal is None:
         total = _count(job, asked)
-        refusal = _too_many(state, total) or (_dry(job, asked) if asked.dry_run else None)
+        refusal = _too_many(state, total) or _too_many_stretches(state, job, asked)
+        refusal = refusal or (_dry(job, asked) if asked.dry_run else None)
     if refusal:
         status = move(status, RunState.SKIPPED, version=state.next_token(), at=now, reason=refusal)
         return [PublishStatus(status=status)]
     reason = f"{_what(asked)}: {total} occurrences" + (f": {request.note}" if request.note else "")
     status = move(status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
     stored = StoredBackfill(request_id=request.request_id, job_id=request.job_id, asked=asked, total=total)
-    state.derived.backfills.by_request[request.request_id] = OpenBackfill(stored=stored)
+    state.derived.backfills.add(OpenBackfill(stored=stored))
     return [
         *put(state, Run(status=status, due_at=now, lane=Lane.BACKFILL)),
         PutBackfill(request_id=request.request_id, backfill=stored),
@@ -109,7 +109,8 @@ def settle(state: OwnerState, now: datetime) -> list[Effect]:
     state.step.backfill_ends.clear()
     for request_id in sorted(state.step.touched_backfills):
         backfill = backfills.by_request[request_id]
-        _let_go(state, backfill)
+        backfill.note_ran()
+        effects += _let_go(state, backfill, now)
         effects += _end(state, backfill, now) if _is_over(backfill) else []
         is_open = request_id in backfills.by_request
         effects.append(PutBackfill(request_id=request_id, backfill=backfill.stored if is_open else None))
@@ -167,6 +168,12 @@ def _too_many(state: OwnerState, total: int) -> str | None:
     return None
 
 
+def _too_many_stretches(state: OwnerState, job: JobSpec, asked: Backfill) -> str | None:
+    planned = len(state.derived.backfills.unplanned_of(job.job_id))
+    full = why_full(state, OwnerId(job.job_id), asked.backfill_to, planned)
+    return f"refused: {full}" if full else None
+
+
 def _dry(job: JobSpec, asked: Backfill) -> str:
     found = occurrences(job, asked, None, MAX_OCCURRENCES)
     wanted = [each for each in found if attempts_had(asked, each) is not None]
@@ -180,6 +187,7 @@ def _what(asked: Backfill) -> str:
 
 
 def _plan(state: OwnerState, backfill: OpenBackfill, room: int, now: datetime) -> list[Effect]:
+    backfill.note_ran()
     stored = backfill.stored
     job = state.durable.jobs[OwnerId(stored.job_id)].spec
     state.step.touched_backfills.add(stored.request_id)
@@ -191,6 +199,7 @@ def _plan(state: OwnerState, backfill: OpenBackfill, room: int, now: datetime) -
     for nominal_time in found:
         effects += _hold(state, backfill, job, nominal_time, now)
     is_planned = len(found) < room
+    laid_out = _laid_out(stored, found[-1] if found else None, is_planned=is_planned)
     backfill.stored = msgspec.structs.replace(
         stored,
         planned_through=found[-1] if found else stored.planned_through,
@@ -199,29 +208,17 @@ def _plan(state: OwnerState, backfill: OpenBackfill, room: int, now: datetime) -
         left=stored.left + len(found) - len(effects),
         asked=msgspec.structs.replace(stored.asked, ran={}) if is_planned else stored.asked,
     )
-    return effects + _begin(state, backfill, now) + _note_covered(state, stored) if is_planned else effects
+    effects += cover(state, OwnerId(stored.job_id), *laid_out)
+    return effects + _begin(state, backfill, now) if is_planned else effects
 
 
-def _note_covered(state: OwnerState, backfill: StoredBackfill) -> list[Effect]:
-    """What was due in a pause that still lasts is decided by it, and not again by what catches up afterwards."""
-    owner, asked = OwnerId(backfill.job_id), backfill.asked
-    job = state.durable.jobs[owner]
-    if job.deleted or not job.spec.paused or asked.backfill_to <= job.since:
-        return []
-    covered = _joined([*job.covered, (asked.backfill_from, asked.backfill_to)])
-    state.durable.jobs[owner] = msgspec.structs.replace(job, covered=covered[-MAX_COVERED:])
-    return [PutJob(owner=owner, job=state.durable.jobs[owner])]
-
-
-def _joined(stretches: list[tuple[datetime, datetime]]) -> tuple[tuple[datetime, datetime], ...]:
-    """In order, and those that touch as one."""
-    found: list[tuple[datetime, datetime]] = []
-    for begin, end in sorted(stretches):
-        if found and begin <= found[-1][1]:
-            found[-1] = found[-1][0], max(end, found[-1][1])
-        else:
-            found.append((begin, end))
-    return tuple(found)
+def _laid_out(stored: StoredBackfill, last: datetime | None, *, is_planned: bool) -> Stretch:
+    """What is laid out since `stored`, up to the occurrence `last`."""
+    asked, before = stored.asked, stored.planned_through
+    if asked.run_backwards:
+        return (last if last and not is_planned else asked.backfill_from), before or asked.backfill_to
+    begin = before + MILLISECOND if before else asked.backfill_from  # what is stored has no microseconds
+    return begin, (last + MILLISECOND if last and not is_planned else asked.backfill_to)
 
 
 def _hold(
@@ -257,9 +254,10 @@ def _begin(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Eff
     return put(state, msgspec.structs.replace(parent, status=status))
 
 
-def _let_go(state: OwnerState, backfill: OpenBackfill) -> None:
+def _let_go(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Effect]:
     if _parent(state, backfill).state is RunState.CANCELLING:
-        return
+        return []
+    effects: list[Effect] = []
     while backfill.held and len(backfill.active) < backfill.stored.asked.max_active_runs:
         run = _held(state, backfill)
         if run is None:
@@ -268,7 +266,8 @@ def _let_go(state: OwnerState, backfill: OpenBackfill) -> None:
         if run.status.kind is RunKind.DAG:
             state.derived.epochs.due.append(run.run_id)
         else:
-            state.make_ready(run)
+            effects += enter_queue(state, run, now)
+    return effects
 
 
 def _cancel_held(state: OwnerState, backfill: OpenBackfill, room: int, now: datetime) -> list[Effect]:

@@ -11,7 +11,9 @@ import msgspec
 from schemas.job import JobSpec
 from schemas.status import Missed
 from schemas.words import CatchupPolicy, RunState
+from streams.core.covered import is_covered, outside
 from streams.core.rules import Rules
+from streams.core.stored import StoredJob, Stretch
 from streams.core.timers import Timer
 
 TICK = timedelta(microseconds=1)
@@ -47,8 +49,6 @@ class OfPause(msgspec.Struct, frozen=True, kw_only=True):
     """What was due in a pause that is over."""
 
     policy: CatchupPolicy
-    covered: tuple[tuple[datetime, datetime], ...]
-    """Stretches [from, to) that a backfill has run meanwhile."""
 
 
 class OfNew(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,17 +59,23 @@ Change = OfOld | OfPause | OfNew
 
 
 def decide_change(
-    job: JobSpec, timer: Timer, after: datetime, until: datetime, now: datetime, rules: Rules, change: Change
+    stored: StoredJob, timer: Timer, after: datetime, until: datetime, now: datetime, rules: Rules, change: Change
 ) -> Iterator[Decision]:
-    """What becomes of the occurrences in (after, until] of one job, ahead of the tick: its definition changes."""
+    """What becomes of the occurrences in (after, until] of one job, ahead of the tick: its definition changes.
+
+    What has become a run already, during a pause, is decided by that.
+    """
+    job, covered = stored.spec, stored.covered
     match change:
         case OfOld(is_followed=is_followed):
-            return decide(job, timer, after, until, now, rules, is_followed=is_followed)
-        case OfPause():
-            return _decide_pause(job, timer, after, until, rules, change)
+            decisions = decide(job, timer, after, until, now, rules, is_followed=is_followed)
+            return _undecided(decisions, covered, timer, rules)
+        case OfPause(policy=policy):
+            decisions = _undecided(_decide_pause(job, timer, after, until, rules, policy), covered, timer, rules)
+            return _at_most(decisions, covered, timer, until, rules, "of a pause")
         case OfNew():
-            decisions = decide(job, timer, after, until, now, rules)
-            return _at_most(decisions, timer, until, rules, "before its definition arrived")
+            decisions = _undecided(decide(job, timer, after, until, now, rules), covered, timer, rules)
+            return _at_most(decisions, covered, timer, until, rules, "before its definition arrived")
         case _:
             assert_never(change)
 
@@ -109,29 +115,36 @@ def decide(
 
 
 def _decide_pause(
-    job: JobSpec, timer: Timer, after: datetime, until: datetime, rules: Rules, pause: OfPause
+    job: JobSpec, timer: Timer, after: datetime, until: datetime, rules: Rules, policy: CatchupPolicy
 ) -> Iterator[Decision]:
     """`job` was paused in (after, until], and goes on at `until`."""
-    if pause.policy is CatchupPolicy.SKIP:
-        yield from decide(job, timer, after, until, until, rules)
-        return
-    awake = msgspec.structs.replace(job, paused=False, catchup_policy=pause.policy, misfire_grace=timedelta(0))
-    decisions = decide(awake, timer, after, until, until, rules)
-    yield from _at_most((each for each in decisions if not _is_covered(each, pause)), timer, until, rules, "of a pause")
+    if policy is CatchupPolicy.SKIP:
+        return decide(job, timer, after, until, until, rules)
+    awake = msgspec.structs.replace(job, paused=False, catchup_policy=policy, misfire_grace=timedelta(0))
+    return decide(awake, timer, after, until, until, rules)
 
 
-def _is_covered(decision: Decision, pause: OfPause) -> bool:
-    match decision:
-        case RunOccurrence(nominal_time=nominal_time):
-            return any(begin <= nominal_time < end for begin, end in pause.covered)
-        case RecordRange():
-            return False
-        case _:
-            assert_never(decision)
+def _undecided(
+    decisions: Iterator[Decision], covered: tuple[Stretch, ...], timer: Timer, rules: Rules
+) -> Iterator[Decision]:
+    for decision in decisions:
+        match decision:
+            case RunOccurrence(nominal_time=nominal_time) if is_covered(covered, nominal_time):
+                continue
+            case RecordRange(missed=missed, state=state, reason=reason) if covered:
+                for after, until in outside(covered, missed.first, missed.last):
+                    yield from _record(timer, after, until, state, reason, rules)
+            case _:
+                yield decision
 
 
 def _at_most(
-    decisions: Iterator[Decision], timer: Timer, until: datetime, rules: Rules, which: str
+    decisions: Iterator[Decision],
+    covered: tuple[Stretch, ...],
+    timer: Timer,
+    until: datetime,
+    rules: Rules,
+    which: str,
 ) -> Iterator[Decision]:
     """They are one transaction, so that not more than `resume_limit` of them run (protocol O6)."""
     runs = 0
@@ -139,7 +152,8 @@ def _at_most(
         match decision:
             case RunOccurrence(nominal_time=nominal_time) if runs == rules.resume_limit:
                 reason = f"resume_limit: more than {runs} occurrences {which}; a backfill runs the rest"
-                yield from _record(timer, nominal_time - TICK, until, RunState.MISSED, reason, rules)
+                rest = _record(timer, nominal_time - TICK, until, RunState.MISSED, reason, rules)
+                yield from _undecided(rest, covered, timer, rules)
                 return
             case RunOccurrence():
                 runs += 1

@@ -16,6 +16,7 @@ from streams.core.cancel import cancel_all, stop_backfills
 from streams.core.catchup import Change, OfNew, OfOld, OfPause, within_life
 from streams.core.dag.graph import clock_of
 from streams.core.dag.versions import keep_version
+from streams.core.deletions import may_be_deleted, note_applied, set_aside
 from streams.core.effects import DeadLetter, Effect, Origin, PutJob
 from streams.core.requests import release_parked
 from streams.core.schedule import InvalidScheduleError
@@ -36,6 +37,8 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
     state.step.change_is_cut = False
     if known and definition.version <= known.version:
         return []
+    if known is None and may_be_deleted(state, definition):
+        return set_aside(definition, origin)
     spec, dag = _specs(definition, known)
     since = min(definition.valid_from, now)
     effects: list[Effect] = []
@@ -44,6 +47,7 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
         if state.step.change_is_cut:
             return effects
         effects += keep_version(state, owner, known) + _end_of_kind(state, known, definition, now)
+    note_applied(state, definition, now)
     effects += renew(state, owner, deleted=definition.deleted)
     stored = state.derived.shared.job(
         StoredJob(
@@ -53,7 +57,7 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
             deleted=definition.deleted,
             spec=spec,
             dag=dag,
-            covered=known.covered if known and since == known.since and spec.paused else (),
+            covered=tuple(each for each in known.covered if each[1] > since) if known else (),
         )
     )
     return effects + _begin_version(state, definition, stored, origin, now)
@@ -110,23 +114,6 @@ def install(state: OwnerState, owner: OwnerId, stored: StoredJob) -> str | None:
     return None
 
 
-def forget_deletions(state: OwnerState, now: datetime) -> list[Effect]:
-    """A deletion is remembered for the request TTL, and for as long as a run of the job is open."""
-    effects: list[Effect] = []
-    while state.derived.deletions and state.derived.deletions[0][0] <= now - state.rules.request_ttl:
-        deleted_at, owner = heapq.heappop(state.derived.deletions)
-        stored = state.durable.jobs.get(owner)
-        if stored is None or not stored.deleted or stored.valid_from > deleted_at:
-            continue
-        if state.derived.open_runs.get(owner):
-            heapq.heappush(state.derived.deletions, (now, owner))  # to be looked at again one TTL later
-            continue
-        del state.durable.jobs[owner]
-        state.derived.epochs.graphs.pop((owner, stored.version), None)
-        effects.append(PutJob(owner=owner, job=None))
-    return effects
-
-
 def _decided_until(known: StoredJob, state: OwnerState) -> datetime:
     is_ticking = not (known.deleted or known.spec.paused)
     return max(known.since, state.durable.watermark) if is_ticking else known.since
@@ -135,7 +122,7 @@ def _decided_until(known: StoredJob, state: OwnerState) -> datetime:
 def _change(known: StoredJob, definition: Definition, spec: JobSpec, now: datetime) -> Change:
     """As what the occurrences count that the old version has left."""
     if known.spec.paused and not spec.paused and not definition.deleted:
-        return OfPause(policy=spec.catchup_after_pause, covered=known.covered)
+        return OfPause(policy=spec.catchup_after_pause)
     is_live = not (definition.deleted or spec.paused or spec.schedule is None)
     return OfOld(is_followed=is_live and _has_any(spec, min(definition.valid_from, now), now))
 

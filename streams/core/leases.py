@@ -55,11 +55,17 @@ def note_dispatched(state: OwnerState, offsets: Mapping[RunId, tuple[int, int]],
 
 
 def note_found(state: OwnerState, found: Mapping[RunId, tuple[int, int]], now: datetime) -> None:
-    """After recovery: the dispatches that are still unclaimed in the log. The others count as claimed now (D5)."""
+    """After recovery: the dispatches that are still unclaimed in the log. The others count as claimed now (D5).
+
+    The topic of a class that was removed from the settings is not read: an executor that still reads it may claim such
+    a dispatch for as long as that is valid (D2).
+    """
     note_dispatched(state, found, now)
     for flight in state.seen.in_flight.values():
-        if flight.offset is None:
-            flight.claim_seen_at = now
+        if flight.offset is not None:
+            continue
+        is_read = state.rules.class_named(flight.timeout_class) is not None
+        flight.claim_seen_at = now if is_read else now + state.rules.dispatch_valid_for
 
 
 def note_claims(state: OwnerState, claimed_below: Mapping[str, int], as_of: datetime, now: datetime) -> None:

@@ -121,19 +121,25 @@ def release_due(state: OwnerState, now: datetime) -> list[Effect]:
                 run, status=move(run.status, RunState.QUEUED, version=state.next_token(), at=now)
             )
             effects += put(state, run)
-        if state.rules.class_named(run.status.timeout_class or "") is None:
-            run = _in_known_class(state, run, now)
-            effects += put(state, run)
-        state.make_ready(run)
+        effects += enter_queue(state, run, now)
     return effects
 
 
-def _in_known_class(state: OwnerState, run: Run, now: datetime) -> Run:
-    """Its class is no longer among the settings: it goes on where it would begin now, and says so."""
-    name = first_class(spec_of(state, run), state.rules).name
+def enter_queue(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
+    """The only way into a ready queue: a dispatch goes to the topic of that class, so the class must be configured.
+
+    If the class of the run was removed from the settings, the run goes on where it would begin now, and says so.
+    """
+    if state.rules.class_named(run.status.timeout_class or ""):
+        state.make_ready(run)
+        return []
+    name, learned = first_class_of(state, spec_of(state, run), run.status.kind)
     reason = f"class {run.status.timeout_class} is not configured any more, goes on in {name}"
+    reason = f"{reason}; {learned}" if learned else reason
     status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
-    return msgspec.structs.replace(run, status=msgspec.structs.replace(status, timeout_class=name))
+    run = msgspec.structs.replace(run, status=msgspec.structs.replace(status, timeout_class=name))
+    state.make_ready(run)
+    return put(state, run)
 
 
 def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
@@ -236,7 +242,8 @@ def _dispatch_of(
     """Of its newest attempt."""
     attempt = run.status.attempts[-1]
     rules = state.rules
-    timeout_class = rules.class_named(attempt.timeout_class) or rules.classes[-1]
+    timeout_class = rules.class_named(attempt.timeout_class)
+    assert timeout_class, f"{run.run_id}: a dispatch into class {attempt.timeout_class!r}, which is not configured"
     return Dispatch(
         run_id=run.run_id,
         owner=OwnerId(job.job_id),

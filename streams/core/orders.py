@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import assert_never
 
-from schemas.ids import OwnerId, request_of_run, request_run_id
+from schemas.ids import RunId, request_of_run, request_run_id
 from schemas.request import Request
 from schemas.words import RequestKind, RunKind
 from streams.core.backfill import accept
 from streams.core.cancel import AT_ONCE, cancel_all, cancel_run
+from streams.core.covered import cover_one, why_full
 from streams.core.dag.again import mark, rerun_nodes
 from streams.core.effects import Effect, Origin
 from streams.core.life import NewRun, materialize
@@ -94,15 +95,12 @@ def _rerun(state: OwnerState, request: Request, now: datetime, origin: Origin | 
     """The run's history begins again; its attempts are counted on, and its fencing tokens grow (protocol L5)."""
     if state.durable.jobs[request.owner].dag is not None:
         return rerun_nodes(state, request, now, origin)
-    if request.downstream:
-        return refuse(request, f"{request.run_id!r} is no run of a DAG: nothing depends on it", origin)
     if request.run_id is None or request.nominal_time is None:
         return refuse(request, "a rerun needs run_id and nominal_time, those of a run that has ended", origin)
-    if request.run_id in state.durable.runs:
-        return refuse(request, f"run {request.run_id!r} has not ended; it can be cancelled", origin)
     asked_for = request_of_run(request.run_id)
-    if asked_for is None and request.nominal_time > state.durable.watermark:
-        return refuse(request, f"run {request.run_id!r} is not due yet", origin)
+    refusal = _why_not_again(state, request, request.run_id, request.nominal_time)
+    if refusal:
+        return refuse(request, refusal, origin)
     new = NewRun(
         run_id=request.run_id,
         kind=RunKind.REQUESTED if asked_for else RunKind.SCHEDULED,
@@ -114,7 +112,20 @@ def _rerun(state: OwnerState, request: Request, now: datetime, origin: Origin | 
         attempts=request.attempt,
     )
     reason = f"run again: {request.note}" if request.note else f"run again by request {request.request_id}"
-    return materialize(state, state.durable.jobs[OwnerId(request.job_id)].spec, new, now, reason)
+    effects = materialize(state, state.durable.jobs[request.owner].spec, new, now, reason)
+    return effects if asked_for else effects + cover_one(state, request.owner, request.nominal_time)
+
+
+def _why_not_again(state: OwnerState, request: Request, run_id: RunId, nominal_time: datetime) -> str | None:
+    if request.downstream:
+        return f"{run_id!r} is no run of a DAG: nothing depends on it"
+    if run_id in state.durable.runs:
+        return f"run {run_id!r} has not ended; it can be cancelled"
+    if request_of_run(run_id) is not None:
+        return None
+    if nominal_time > state.durable.watermark:
+        return f"run {run_id!r} is not due yet"
+    return why_full(state, request.owner, nominal_time)
 
 
 def _mark(state: OwnerState, request: Request, now: datetime, origin: Origin | None) -> list[Effect]:

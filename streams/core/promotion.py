@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from schemas.classes import TimeoutClass
+from schemas.classes import TimeoutClass, class_called
 from schemas.job import JobSpec
 from streams.core.rules import Rules
 
@@ -30,9 +30,12 @@ def limit_in(timeout_class: TimeoutClass, job: JobSpec) -> timedelta:
 
 
 def next_class(name: str, job: JobSpec, rules: Rules) -> TimeoutClass | None:
-    """Where an attempt that used up its limit in class `name` goes on; None: it has timed out."""
-    current = rules.class_named(name)
-    if not job.promote or current is None or limit_in(current, job) < current.limit or job.timeout == current.limit:
+    """Where an attempt that used up its limit in class `name` goes on; None: it has timed out.
+
+    That class may have been removed from the settings meanwhile.
+    """
+    current = class_called(name)
+    if not job.promote or limit_in(current, job) < current.limit or job.timeout == current.limit:
         return None
     return next((each for each in rules.classes if each.limit > current.limit), None)
 

@@ -11,6 +11,7 @@ from schemas.ids import OwnerId, RequestId, request_run_id
 from schemas.request import Request
 from streams.core.effects import DeadLetter, Effect, Origin, PutRequest
 from streams.core.orders import carry_out
+from streams.core.refusal import refuse
 from streams.core.state import OwnerState
 from streams.core.stored import StoredRequest
 
@@ -34,14 +35,16 @@ def apply_request(
         return [DeadLetter(reason=reason, owner=request.owner, origin=origin)]
     state.durable.newest_requests[source] = max(created_at, state.durable.newest_requests.get(source, created_at))
     job = state.durable.jobs.get(request.owner)
-    if job is None and len(state.derived.parked_deadlines) < state.rules.max_parked:
+    full = state.derived.park.why_full(request, state.rules) if job is None else None
+    if job is None and full is None:
         return _park(state, request, origin, now)
     stored = StoredRequest(created_at=created_at, source=source)
     remember(state, request.request_id, stored)
-    return [
-        PutRequest(request_id=request.request_id, request=stored),
-        *carry_out(state, request, job, now, origin),
-    ]
+    put = PutRequest(request_id=request.request_id, request=stored)
+    if full:
+        reason = f"{request.owner!r} is not defined yet, and {full}; define it, then ask again under another id"
+        return [put, *refuse(request, reason, origin)]
+    return [put, *carry_out(state, request, job, now, origin)]
 
 
 def release_parked(state: OwnerState, owner: OwnerId, now: datetime) -> list[Effect]:
@@ -90,6 +93,7 @@ def remember(state: OwnerState, request_id: RequestId, stored: StoredRequest) ->
         orders = state.derived.epochs.orders
         orders[stored.reopened] = max(stored.as_of, orders.get(stored.reopened, 0))
     if stored.parked and stored.parked_until:
+        state.derived.park.enter(stored.parked)
         state.derived.parked.setdefault(stored.parked.owner, []).append(request_id)
         heapq.heappush(state.derived.parked_deadlines, (stored.parked_until, request_id))
 
@@ -116,6 +120,7 @@ def _settle(state: OwnerState, request_id: RequestId, now: datetime) -> list[Eff
     stored = state.durable.requests[request_id]
     request = stored.parked
     assert request is not None
+    state.derived.park.leave(request_id)
     settled = StoredRequest(created_at=stored.created_at, source=stored.source)
     state.durable.requests[request_id] = settled
     if settled.created_at < _horizon(state, settled.source):

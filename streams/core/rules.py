@@ -25,6 +25,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """How long a request waits for its definition (protocol I4)."""
     max_parked: int = 10_000
     """Requests of one owner partition that may wait for their definition: they are held in memory."""
+    max_parked_bytes: int = 64 * 1024 * 1024
+    """Of these requests together: with the largest payloads, 10,000 of them would take 2.5 GB of every recovery."""
     catchup_rate_per_job: int = 600
     """Runs a minute in which one job catches up with what it missed."""
     catchup_rate_per_partition: int = 30_000

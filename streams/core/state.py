@@ -14,10 +14,11 @@ from streams.core.dag import open_epochs
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.open_epochs import OpenEpochs
 from streams.core.open_backfills import OpenBackfills
+from streams.core.park import Park
 from streams.core.rules import Rules
 from streams.core.run import Lane, Run
 from streams.core.sharing import Shared
-from streams.core.stored import Applied, Cursor, StoredJob, StoredRequest, Tally
+from streams.core.stored import Applied, Cursor, Forgotten, StoredJob, StoredRequest, Tally
 from streams.core.timers import Timers
 
 MAX_HANDED_ON = 16 * 1024 * 1024
@@ -67,6 +68,10 @@ class Durable:
     token: int = 0
     newest_requests: dict[str, datetime] = field(default_factory=dict)
     """By source: the highest creation time of a request that was applied."""
+    newest_definition: datetime = EPOCH
+    """The latest time of a definition that was applied."""
+    forgotten: Forgotten | None = None
+    """None: no deletion was forgotten."""
     applied: dict[str, Applied] = field(default_factory=dict)
     """By input topic."""
     jobs: dict[OwnerId, StoredJob] = field(default_factory=dict)
@@ -102,7 +107,9 @@ class Derived:
     parked: dict[OwnerId, list[RequestId]] = field(default_factory=dict)
     """Requests that wait for their definition."""
     parked_deadlines: list[tuple[datetime, RequestId]] = field(default_factory=list)
-    """A heap: when each of them is refused."""
+    """A heap: when each of them is refused. An entry of a request that waits no more is stale and skipped."""
+    park: Park = field(default_factory=Park)
+    """What those that wait take."""
     deletions: list[tuple[datetime, OwnerId]] = field(default_factory=list)
     """A heap, by the time of the deletion."""
     backfills: OpenBackfills = field(default_factory=OpenBackfills)
@@ -135,6 +142,11 @@ class TransactionRoom:
     """Nodes of DAG runs that it may still start, stop, pass over or forget."""
     is_waited_for: bool = False
     """One of its dispatches goes into a window that is less than half full: an executor waits for it."""
+
+    @property
+    def is_full(self) -> bool:
+        """What needs more room waits for the next transaction, so this one waits for nothing."""
+        return self.handed_room <= 0 or self.nodes_room <= 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -190,6 +202,8 @@ class OwnerState:
         if run.state.is_final:
             if run.backfill_id:
                 self.step.backfill_ends.append(run)
+            if job_id in self.derived.backfills.unplanned and run.has_begun:
+                self.step.touched_backfills |= self.derived.backfills.note_end(run)
             if self.derived.epochs.reopened.pop(run_id, None):
                 self.step.abandoned.append(run_id)
             self.durable.runs.pop(run_id, None)

@@ -10,7 +10,8 @@ from streams.core.attempts import apply_event
 from streams.core.backfill import go_on, settle
 from streams.core.dag.advance import advance_epochs, count_ended, open_epochs
 from streams.core.deadline import miss_overdue
-from streams.core.definitions import apply_definition, forget_deletions
+from streams.core.definitions import apply_definition
+from streams.core.deletions import forget_deletions
 from streams.core.effects import DeadLetter, Effect, Forward, Origin
 from streams.core.leases import (
     forget_silent_executors,
@@ -98,7 +99,7 @@ def _advance(state: OwnerState, now: datetime, budget: int) -> list[Effect]:
         return advance_clock(state, now, budget)
     forget_silent_executors(state, now)
     forget_slots(state, now)
-    effects = refuse_overdue(state, now) + forget_deletions(state, now) + advance_clock(state, now, budget)
+    effects = refuse_overdue(state, now) + forget_deletions(state) + advance_clock(state, now, budget)
     return effects if state.durable.cursor else effects + go_on(state, now, budget - len(effects))
 
 

@@ -12,7 +12,11 @@ from schemas.ids import RequestId, RunId
 from schemas.job import JobSpec
 from schemas.request import Request
 from schemas.result import Result
+from schemas.times import EPOCH
 from schemas.words import RunState
+
+Stretch = tuple[datetime, datetime]
+"""[from, to)"""
 
 
 class StoredJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -27,8 +31,8 @@ class StoredJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Of a deleted job the last one: its open runs may still need it. Of a DAG what its clock goes by."""
     dag: DagSpec | None = None
     """None: it is a job."""
-    covered: tuple[tuple[datetime, datetime], ...] = ()
-    """Of a pause, the stretches [from, to) that backfills have run meanwhile."""
+    covered: tuple[Stretch, ...] = ()
+    """Of a pause, what backfills and reruns have made runs of meanwhile; in order, and none touches another."""
 
 
 class StoredNode(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -145,6 +149,13 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     """Of `job_id`. Timers with lesser keys, and jobs of this timer with lesser ids, are done up to `now`."""
 
 
+class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
+    """The highest version and the latest time of the deletions that are not remembered any more (protocol I2)."""
+
+    version: int
+    valid_from: datetime
+
+
 class StoredClock(msgspec.Struct, frozen=True, kw_only=True):
     watermark: datetime
     """W: every occurrence with a nominal time up to here has been decided."""
@@ -156,3 +167,6 @@ class StoredClock(msgspec.Struct, frozen=True, kw_only=True):
     """By source: the highest creation time of a request that was applied from it; what comes from there and is older by
     the TTL is refused (protocol I5). One source may be weeks behind another.
     """
+    newest_definition: datetime = EPOCH
+    """The latest time of a definition that was applied: deletions that are older by the TTL are forgotten (I2)."""
+    forgotten: Forgotten | None = None

@@ -67,7 +67,7 @@ def decide_job(
     effects: list[Effect] = []
     try:
         timer = timer_of(stored.spec)
-        for decision in decide_change(stored.spec, timer, after, until, now, state.rules, change):
+        for decision in decide_change(stored, timer, after, until, now, state.rules, change):
             effects += _carry_out(state, stored.spec, timer, decision, now)
             if len(effects) >= MOST_OF_A_CHANGE and isinstance(change, OfOld):
                 return effects, _last_time(decision)

@@ -169,5 +169,7 @@ def _clock(state: OwnerState) -> OutRecord:
         token=state.durable.token,
         applied=tuple(state.durable.applied.values()),
         newest_requests=state.durable.newest_requests,
+        newest_definition=state.durable.newest_definition,
+        forgotten=state.durable.forgotten,
     )
     return OutRecord(topic=STATE, key=CLOCK_KEY, value=encode(clock))

@@ -152,9 +152,12 @@ class Owner:
             return True
         if self._oldest_effect is None:
             return False
-        if len(self._effects) >= COMPANY or now - self._oldest_effect >= COMPANY_WAIT:
+        if len(self._effects) >= min(COMPANY, MAX_EFFECTS) or now - self._oldest_effect >= COMPANY_WAIT:
             return True
-        if self.state.transaction.is_waited_for or self.state.durable.cursor or self._failures.suspects:
+        transaction_room = self.state.transaction
+        if transaction_room.is_waited_for or transaction_room.is_full:
+            return True
+        if self.state.durable.cursor or self._failures.suspects:
             return True
         return not all(map(_is_mere_news, self._effects))
 

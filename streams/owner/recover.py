@@ -56,7 +56,7 @@ def rebuild(
     for key, value in latest.items():
         if key.startswith(BACKFILL_PREFIX):
             backfill = decode(value, StoredBackfill)
-            state.derived.backfills.by_request[backfill.request_id] = OpenBackfill(stored=backfill)
+            state.derived.backfills.add(OpenBackfill(stored=backfill))
         elif key.startswith(REQUEST_PREFIX):
             remember(state, RequestId(key.removeprefix(REQUEST_PREFIX)), decode(value, StoredRequest))
     state.derived.backfills.restore([run for run in state.durable.runs.values() if run.backfill_id])
@@ -94,6 +94,7 @@ def _restore_clock(state: OwnerState, value: bytes | None, topic_ids: Mapping[st
     clock = decode(value, StoredClock)
     state.durable.watermark, state.durable.cursor, state.durable.token = clock.watermark, clock.cursor, clock.token
     state.durable.newest_requests = dict(clock.newest_requests)
+    state.durable.newest_definition, state.durable.forgotten = clock.newest_definition, clock.forgotten
     for applied in clock.applied:
         if topic_ids.get(applied.topic) == applied.topic_id:
             state.durable.applied[applied.topic] = applied

@@ -195,12 +195,14 @@ def test_a_deleted_job_whose_runs_outlived_its_memory_is_forgotten_after_them() 
     owner = log.dispatched()
     owner.offer(log.define(2, deleted=True))
     log.turn(owner)
-    log.turn(owner, RULES.request_ttl.total_seconds() + 1)
-    owner.offer(log.report(ended(log.dispatches()[0], log.now)))
-    log.turn(owner)
-    assert "def/job" in log.stored()
-    log.turn(owner, RULES.request_ttl.total_seconds() + 1)
-    assert "def/job" not in log.stored()
+    for version, is_forgotten in ((3, False), (4, True)):
+        log.now += RULES.request_ttl + timedelta(seconds=1)
+        owner.offer(log.define(version, job_id="another"))
+        log.turn(owner)
+        log.turn(owner, 1)
+        assert ("def/job" not in log.stored()) is is_forgotten
+        owner.offer(log.report(ended(log.dispatches()[0], log.now)))
+        log.turn(owner)
 
 
 @pytest.mark.parametrize(

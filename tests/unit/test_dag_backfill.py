@@ -234,6 +234,9 @@ def small_transactions() -> Iterator[None]:
     active=2,
     fails="-",
 )
+@example(  # the transaction is full, and holds nothing that is urgent
+    turns=[("live", Fate.LOST)] * 2 + [("live", Fate.COMMITTED)] * 2, cancel_at=None, active=1, fails="-"
+)
 @given(turns=turns, cancel_at=st.none() | st.integers(0, 40), active=st.integers(1, 3), fails=st.sampled_from("-b"))
 def test_whenever_the_owner_dies_each_dag_run_is_there_once_and_the_backfill_ends(
     *, turns: list[tuple[str, Fate]], cancel_at: int | None, active: int, fails: str

@@ -13,6 +13,7 @@ from schemas.ids import OwnerId, RunId, dag_run_of, node_run_id, request_of_run
 from schemas.request import NodeEnd, Request
 from schemas.words import MarkAs, RunKind, RunState
 from streams.core.cancel import cancel_run
+from streams.core.covered import cover_one, why_full
 from streams.core.dag.advance import count_ended, ended_node, publish_node
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.graph import Graph
@@ -124,6 +125,8 @@ def _forgotten(state: OwnerState, request: Request, run_id: RunId) -> Past:
         raise RefusedOrderError(f"it needs nominal_time, that of DAG run {run_id!r}, which has ended")
     if request_of_run(run_id) is None and request.nominal_time > state.durable.watermark:
         raise RefusedOrderError(f"DAG run {run_id!r} is not due yet")
+    if request_of_run(run_id) is None and (full := why_full(state, request.owner, request.nominal_time)):
+        raise RefusedOrderError(full)
     if request.nodes is None or request.seen_version <= state.derived.epochs.orders.get(run_id, -1):
         raise RefusedOrderError(
             f"what it says of the nodes of DAG run {run_id!r} is older than what became of them; ask again"
@@ -260,6 +263,8 @@ def _reopen(
         rerun_id=request.request_id,
     )
     effects = materialize(state, state.durable.jobs[request.owner].spec, new, now, reason)
+    if new.request_id is None:
+        effects += cover_one(state, request.owner, past.nominal_time)
     state.derived.epochs.reopened[past.run_id] = base
     state.derived.epochs.orders[past.run_id] = base.as_of
     stored = state.durable.requests[request.request_id]
