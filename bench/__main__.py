@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from bench import burst, dagcore, dags, due, failover, lost, million, outage, request, soak, throughput, tick
+from bench import burst, corecosts, dagcore, dags, due, failover, lost, million, outage, request, soak, throughput, tick
 from bench.figure import Bench, Figure, Line
 from bench.report import Result, load, machine, markdown, save, table
 from bench.stacks import Stacks
@@ -20,6 +20,7 @@ from tidemill.place import wall_clock
 
 FIGURES: tuple[Figure, ...] = (
     *tick.FIGURES,
+    *corecosts.FIGURES,
     *dagcore.FIGURES,
     *million.FIGURES,
     *due.FIGURES,

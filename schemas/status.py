@@ -13,7 +13,7 @@ from schemas.words import AttemptEnd, RunKind, RunState
 MAX_TRANSITIONS = 60
 """Of a run that has more, the first and the latest are kept."""
 MAX_ATTEMPTS = 20
-"""Of a run that has more, the latest are kept."""
+"""Of a run that has more, the latest are kept; those that expired go first."""
 MAX_OUTPUTS = 3
 """So many of the latest attempts keep their output in the record."""
 

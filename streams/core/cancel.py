@@ -13,9 +13,11 @@ from schemas.ids import ExecutorId, RequestId, RunId
 from schemas.words import AttemptEnd, RunKind, RunState
 from streams.core.dag.stop import stop_epoch
 from streams.core.effects import Effect, SendKill
+from streams.core.fleet import InFlight
 from streams.core.life import end_attempt, put
+from streams.core.rules import Terms
 from streams.core.run import Run, move
-from streams.core.state import InFlight, OwnerState
+from streams.core.state import OwnerState
 
 AT_ONCE = timedelta(0)
 STRAY_PATIENCE = timedelta(seconds=5)
@@ -115,7 +117,7 @@ def kill_what_is_over(
         key = attempt.run_id, attempt.token
         strays[key] = before.get(key, appended_at)
         if appended_at - strays[key] >= STRAY_PATIENCE:
-            effects.append(_order(state, *key, AT_ONCE))
+            effects.append(_order(*key, AT_ONCE, state.rules.terms))
     if strays:
         state.seen.strays[executor_id] = strays
     return effects
@@ -133,16 +135,16 @@ def give_up_unclaimed(state: OwnerState, now: datetime) -> list[Effect]:
 
 def is_in_vain(state: OwnerState, run_id: RunId, flight: InFlight, now: datetime) -> bool:
     """Nobody may run it any more, and nobody shall. Any other one is worth waiting for: an executor reports it."""
-    if not _is_void(state, flight):
+    if not _is_void(flight):
         return False
     run = state.durable.runs[run_id]
     is_too_late = run.start_by is not None and run.start_by <= now and run.status.started_at is None
     return is_too_late or run.state is RunState.CANCELLING
 
 
-def _is_void(state: OwnerState, flight: InFlight) -> bool:
+def _is_void(flight: InFlight) -> bool:
     """It was seen unclaimed at a time at which a reader would have refused it for its age (protocol D2)."""
-    void_from = flight.dispatched_at + state.rules.dispatch_valid_for + state.rules.claim_grace
+    void_from = flight.dispatched_at + flight.terms.valid_for + flight.terms.claim_grace
     is_unclaimed = flight.claim_seen_at is None and flight.heard_at is None
     return is_unclaimed and flight.unclaimed_at is not None and flight.unclaimed_at >= void_from
 
@@ -150,11 +152,11 @@ def _is_void(state: OwnerState, flight: InFlight) -> bool:
 def _kill(state: OwnerState, run: Run) -> list[Effect]:
     if run.kill_grace is None:
         return []
-    attempt = run.open_attempt
-    assert attempt is not None
-    return [_order(state, run.run_id, attempt.token, run.kill_grace)]
+    flight = state.seen.in_flight[run.run_id]
+    return [_order(run.run_id, flight.token, run.kill_grace, flight.terms)]
 
 
-def _order(state: OwnerState, run_id: RunId, token: int, grace: timedelta) -> SendKill:
-    valid_for = state.rules.dispatch_valid_for + state.rules.claim_grace
+def _order(run_id: RunId, token: int, grace: timedelta, terms: Terms) -> SendKill:
+    """Remembered until no executor may begin the attempt, by what its dispatch says."""
+    valid_for = terms.valid_for + terms.claim_grace
     return SendKill(kill=Kill(run_id=run_id, token=token, grace=grace, valid_for=valid_for))

@@ -10,8 +10,9 @@ from schemas.ids import ExecutorId, RunId
 from schemas.words import AttemptEnd
 from streams.core.cancel import give_up_unclaimed, is_in_vain, kill_what_is_over
 from streams.core.effects import Effect
+from streams.core.fleet import InFlight
 from streams.core.life import end_attempt
-from streams.core.state import ExecutorView, InFlight, OwnerState
+from streams.core.state import OwnerState
 
 CLAIM_PATIENCE = timedelta(seconds=2)
 """A dispatch is usually claimed within milliseconds; only one that was not makes the owner look."""
@@ -26,23 +27,25 @@ def hear_heartbeat(state: OwnerState, heartbeat: Heartbeat, appended_at: datetim
         forget_executor(state, heartbeat.executor_id)
         return []
     windows = {each.timeout_class: each.size for each in heartbeat.windows if each.partition == state.partition}
-    state.seen.executors[heartbeat.executor_id] = ExecutorView(heard_at=appended_at, windows=windows)
+    state.seen.fleet.hear(heartbeat.executor_id, appended_at, windows)
     for attempt in heartbeat.attempts:
         flight = state.seen.in_flight.get(attempt.run_id)
         if flight and flight.token == attempt.token:
-            flight.hear(appended_at)
+            state.seen.fleet.found_at(flight, heartbeat.executor_id, appended_at)
     return kill_what_is_over(state, heartbeat.executor_id, heartbeat.attempts, appended_at)
 
 
 def forget_silent_executors(state: OwnerState, now: datetime) -> None:
-    """The window of an executor that has gone silent is no longer believed."""
-    limit = now - state.rules.lease
-    for executor_id in [each for each, view in state.seen.executors.items() if view.heard_at < limit]:
+    """The window of an executor that has gone silent is no longer believed.
+
+    For how long it is, the owner's own lease says: a window promises nothing to any attempt.
+    """
+    while (executor_id := state.seen.fleet.silent_since(now - state.rules.lease)) is not None:
         forget_executor(state, executor_id)
 
 
 def forget_executor(state: OwnerState, executor_id: ExecutorId) -> None:
-    state.seen.executors.pop(executor_id, None)
+    state.seen.fleet.forget(executor_id)
     state.seen.strays.pop(executor_id, None)
 
 
@@ -118,15 +121,13 @@ def judge(state: OwnerState, as_of: datetime, now: datetime) -> list[Effect]:
 
 
 def _lost_reason(state: OwnerState, flight: InFlight, as_of: datetime) -> str | None:
+    """By what the dispatch says: its executor and its supervisor go by that, whatever the settings are now."""
     if flight.heard_at is not None:
-        silent_since = max(flight.heard_at, state.seen.silence_from)
-        return (
-            f"lost: its executor was silent for {state.rules.lease}"
-            if silent_since + state.rules.lease <= as_of
-            else None
-        )
+        lease = flight.terms.lease
+        is_silent = max(flight.heard_at, state.seen.silence_from) + lease <= as_of
+        return f"lost: its executor was silent for {lease}" if is_silent else None
     if flight.claim_seen_at is not None:
-        claimed_at = max(flight.claim_seen_at, state.seen.silence_from)
-        is_late = claimed_at + state.rules.claim_grace <= as_of
-        return f"lost: claimed, but not started within {state.rules.claim_grace}" if is_late else None
+        grace = flight.terms.claim_grace
+        is_late = max(flight.claim_seen_at, state.seen.silence_from) + grace <= as_of
+        return f"lost: claimed, but not started within {grace}" if is_late else None
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -17,12 +16,14 @@ from schemas.status import Attempt, RunStatus
 from schemas.words import AttemptEnd, RunKind, RunState
 from streams.core.dag.hand_on import record_bytes, why_too_much
 from streams.core.effects import DeadLetter, Effect, PutRun, SendDispatch
+from streams.core.fleet import InFlight
 from streams.core.pace import may_go, note_gone, take_slot
 from streams.core.promotion import first_class, limit_in
 from streams.core.retry import Again, Over, after_attempt
-from streams.core.run import Lane, Run, change_attempt, move, with_attempt
+from streams.core.rules import Rules
+from streams.core.run import Lane, Run, change_attempt, fold_expired, move, with_attempt
 from streams.core.specs import handed_to, is_to_stop, spec_of
-from streams.core.state import InFlight, OwnerState
+from streams.core.state import OwnerState
 from streams.core.tally import count_end, starting_class
 
 MAX_DISPATCHES = 1_600
@@ -57,7 +58,7 @@ def materialize(state: OwnerState, job: JobSpec, new: NewRun, now: datetime, rea
     status = blank_status(job, new, queued_at=now, timeout_class=timeout_class)
     why = f"{reason}; {learned}" if reason and learned else reason or learned
     status = move(status, RunState.QUEUED, version=state.next_token(), at=now, reason=why)
-    due_at = new.scheduled_time
+    due_at = max(new.scheduled_time, now) if new.rerun_id else new.scheduled_time
     if new.lane is Lane.CATCH_UP and new.node_id is None:
         due_at = max(due_at, take_slot(state, job.job_id, now))
     run = Run(status=status, payload=new.payload, due_at=due_at, lane=new.lane, held=new.held, start_by=new.start_by)
@@ -108,11 +109,8 @@ def put(state: OwnerState, run: Run) -> list[Effect]:
 def release_due(state: OwnerState, now: datetime) -> list[Effect]:
     """Runs whose time has come enter the ready queue of their class."""
     effects: list[Effect] = []
-    while state.derived.waiting and state.derived.waiting[0][0] <= now:
-        due_at, run_id = heapq.heappop(state.derived.waiting)
-        run = state.durable.runs.get(run_id)
-        if run is None or run.open_attempt or run.due_at != due_at:
-            continue
+    while (run_id := state.derived.waiting.pop_due(now)) is not None:
+        run = state.durable.runs[run_id]
         if run.status.kind is RunKind.DAG:
             state.derived.epochs.due.append(run_id)
             continue
@@ -149,27 +147,28 @@ def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
     state.step.may_dispatch_more = False
     state.step.catchup_wake = None
     for timeout_class, queue in state.derived.ready.items():
-        window = _window(state, timeout_class)
-        free = window - state.seen.in_flight_count[timeout_class]
+        if not queue:
+            continue
+        window = state.seen.fleet.window(timeout_class)
+        window = state.rules.probe_window if window is None else window
+        free = window - state.seen.fleet.unfinished(timeout_class)
         room = min(free, budget)
-        while queue and room > 0 and state.transaction.handed_room > 0 and may_go(state, queue[0][0], now):
-            lane, due_at, run_id = heapq.heappop(queue)
-            run = state.durable.runs.get(run_id)
-            if run is None or not _is_ready(run, due_at, timeout_class) or is_to_stop(state, run):
+        while (head := queue.head()) and room > 0 and state.transaction.handed_room > 0:
+            (lane, *_), run_id = head
+            if not may_go(state, lane, now):
+                break
+            queue.pop()
+            run = state.durable.runs[run_id]
+            if is_to_stop(state, run):
                 continue
-            state.transaction.is_waited_for |= 2 * state.seen.in_flight_count[timeout_class] < window
+            state.transaction.is_waited_for |= 2 * state.seen.fleet.unfinished(timeout_class) < window
             effects += _dispatch(state, run, now)
             note_gone(state, lane, now)
             room -= 1
             budget -= 1
-        state.step.may_dispatch_more |= bool(queue) and free > 0 and (budget == 0 or state.transaction.handed_room <= 0)
+        is_cut = budget == 0 or state.transaction.handed_room <= 0
+        state.step.may_dispatch_more |= bool(queue) and free > 0 and is_cut
     return effects
-
-
-def _is_ready(run: Run, due_at: datetime, timeout_class: str) -> bool:
-    """Whether this place in the queue is still its own: it may have been cancelled since, and asked to run again."""
-    is_waiting = run.state is RunState.QUEUED and not run.open_attempt and not run.held
-    return is_waiting and run.due_at == due_at and run.status.timeout_class == timeout_class
 
 
 def end_attempt(
@@ -178,7 +177,12 @@ def end_attempt(
     """The open attempt of `run` is over; its job's policy says what follows."""
     state.land(run.run_id)
     verdict = after_attempt(run, spec_of(state, run), end, facts.get("exit_code"), facts.get("reason"), now)
+    expired = run.expired + 1 if end is AttemptEnd.EXPIRED else 0
+    if expired > 1:
+        facts["reason"] = f"{facts['reason']}, {expired} times in a row"
     status = change_attempt(run.status, version=state.next_token(), end=end, **facts)
+    status = fold_expired(status) if expired > 1 else status
+    run = msgspec.structs.replace(run, expired=expired)
     match verdict:
         case Over(state=to, reason=reason):
             status = move(status, to, version=state.next_token(), at=now, reason=reason or None)
@@ -204,19 +208,25 @@ def _again(
     state: OwnerState, run: Run, verdict: Again, end: AttemptEnd, now: datetime, timeout_class: str | None
 ) -> list[Effect]:
     to = RunState.RETRY_WAIT if verdict.wait else RunState.QUEUED
-    reason = run.status.attempts[-1].reason or end.value
+    reason, before = run.status.attempts[-1].reason or end.value, run.due_at
     status = move(run.status, to, version=state.next_token(), at=now, reason=reason)
-    due_at = now + verdict.wait
     run = msgspec.structs.replace(
         run,
         status=msgspec.structs.replace(status, timeout_class=timeout_class),
         failures=verdict.failures,
         infra_failures=verdict.infra_failures,
-        due_at=due_at,
+        due_at=now + verdict.wait,
     )
+    run = _as_if_never_dispatched(run, before) if end is AttemptEnd.EXPIRED else run
     state.expect_start(run)
-    state.wait_until(due_at, run.run_id)
+    state.wait_until(run.due_at, run.run_id)
     return put(state, run)
+
+
+def _as_if_never_dispatched(run: Run, due_at: datetime) -> Run:
+    """A dispatch that no executor took costs no turn in the queue, and no retry is counted from it."""
+    is_first = run.tried_since == run.status.attempts[-1].dispatched_at
+    return msgspec.structs.replace(run, due_at=due_at, tried_since=None if is_first else run.tried_since)
 
 
 def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
@@ -231,17 +241,18 @@ def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     token = state.next_token()
     attempt = Attempt(attempt=run.status.attempt + 1, token=token, timeout_class=name, dispatched_at=now)
     status = with_attempt(run.status, attempt, version=state.next_token())
-    run = msgspec.structs.replace(run, status=status, tried_since=run.tried_since or now)
-    state.take_off(run.run_id, InFlight(token=token, timeout_class=name, dispatched_at=now))
-    return [*put(state, run), SendDispatch(dispatch=_dispatch_of(state, run, job, payload, results))]
+    terms = state.rules.terms
+    run = msgspec.structs.replace(run, status=status, tried_since=run.tried_since or now, terms=terms)
+    state.take_off(run.run_id, InFlight(token=token, timeout_class=name, dispatched_at=now, terms=terms))
+    dispatch = _dispatch_of(state.rules, run, job, payload, results)
+    return [*put(state, run), SendDispatch(dispatch=dispatch)]
 
 
 def _dispatch_of(
-    state: OwnerState, run: Run, job: JobSpec, payload: Any, results: dict[str, Result | None] | None
+    rules: Rules, run: Run, job: JobSpec, payload: Any, results: dict[str, Result | None] | None
 ) -> Dispatch:
     """Of its newest attempt."""
-    attempt = run.status.attempts[-1]
-    rules = state.rules
+    attempt, terms = run.status.attempts[-1], rules.terms
     timeout_class = rules.class_named(attempt.timeout_class)
     assert timeout_class, f"{run.run_id}: a dispatch into class {attempt.timeout_class!r}, which is not configured"
     return Dispatch(
@@ -259,17 +270,9 @@ def _dispatch_of(
         env=job.env,
         payload=payload,
         limit=limit_in(timeout_class, job),
-        valid_for=rules.dispatch_valid_for,
-        claim_grace=rules.claim_grace,
-        lease=rules.lease,
+        valid_for=terms.valid_for,
+        claim_grace=terms.claim_grace,
+        lease=terms.lease,
         checkpoint=run.checkpoint,
         results=results,
     )
-
-
-def _window(state: OwnerState, timeout_class: str) -> int:
-    """What the executor that holds this partition takes: the newest heartbeat that mentions it says so."""
-    views = [view for view in state.seen.executors.values() if timeout_class in view.windows]
-    if not views:
-        return state.rules.probe_window
-    return max(views, key=lambda view: view.heard_at).windows[timeout_class]

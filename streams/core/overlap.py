@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import assert_never
 
 import msgspec
 
 from schemas.ids import OwnerId
 from schemas.job import JobSpec
-from schemas.words import OverlapPolicy, RunKind, RunState
+from schemas.words import OverlapPolicy, RunState
 from streams.core.cancel import AT_ONCE, cancel_run
 from streams.core.effects import Effect
 from streams.core.life import put
@@ -49,9 +47,9 @@ def on_overlap(state: OwnerState, job: JobSpec, now: datetime) -> Verdict:
     """What becomes of an occurrence of `job` that is due."""
     match job.overlap_policy:
         case OverlapPolicy.SKIP:
-            if job.job_id not in state.derived.held and _room(state, job, now):
+            if not state.held_count(job.job_id) and _room(state, job, now):
                 return START
-            run = min(_open_runs(state, job.job_id, now), key=lambda each: each.run_id)
+            run = next(_open_runs(state, job.job_id, now))
             return Skip(reason=f"overlap: {run.run_id} is {run.state.value}")
         case OverlapPolicy.BUFFER_ONE:
             return _wait_for_room(state, job, 1, now)
@@ -74,20 +72,22 @@ def stop_others(state: OwnerState, job: JobSpec, grace: timedelta, reason: str, 
 
 
 def let_go(state: OwnerState, now: datetime) -> list[Effect]:
-    """Runs that were held back, in the order in which they were due, as far as others have made room."""
+    """Runs that were held back, in the order in which they were due, as far as others have made room.
+
+    Those that were asked to run again go last.
+    """
     effects: list[Effect] = []
-    for job_id in sorted(state.step.freed & state.derived.held.keys()):
-        waiting = (state.durable.runs[run_id] for run_id in state.derived.held[job_id])
+    for job_id in sorted(state.step.freed & state.derived.occupancy.keys()):
         room = _room(state, state.durable.jobs[OwnerId(job_id)].spec, now)
-        for run in heapq.nsmallest(room, waiting, key=lambda each: (each.status.nominal_time, each.run_id)):
-            effects += _release(state, run, now)
+        for run_id in state.derived.occupancy[job_id].first_held(room):
+            effects += _release(state, state.durable.runs[run_id], now)
     state.step.freed.clear()
     return effects
 
 
 def _wait_for_room(state: OwnerState, job: JobSpec, buffer_limit: int, now: datetime) -> Verdict:
     """Behind those that wait already, so that their order is kept."""
-    waiting = len(state.derived.held.get(job.job_id, ()))
+    waiting = state.held_count(job.job_id)
     if waiting == 0 and _room(state, job, now):
         return START
     if waiting >= buffer_limit:
@@ -119,21 +119,12 @@ def _room(state: OwnerState, job: JobSpec, now: datetime) -> int:
     """How many more runs may be open and not held."""
     limit = _at_a_time(job)
     if limit is None:
-        return len(state.derived.open_runs.get(job.job_id, ())) + 1
-    others = (run for run in _open_runs(state, job.job_id, now) if not run.held)
-    return limit - sum(1 for _ in islice(others, limit))  # there may be very many more
+        return state.held_count(job.job_id) + 1
+    occupancy = state.derived.occupancy.get(job.job_id)
+    return max(0, limit - occupancy.at_work(now)) if occupancy else limit
 
 
 def _open_runs(state: OwnerState, job_id: str, now: datetime) -> Iterator[Run]:
-    """Runs in any state that is not final. A run that was asked for at a later time is not there before that time (a
-    tick that was cut goes on as of its own: what has begun since is there), and a backfill has its own limit.
-    """
-    for run_id in state.derived.open_runs.get(job_id, ()):
-        run = state.durable.runs[run_id]
-        kind = run.status.kind
-        if kind is RunKind.BACKFILL or run.backfill_id:
-            continue
-        is_asked_for = kind is RunKind.REQUESTED or run.status.request_id is not None
-        is_later = is_asked_for and run.status.scheduled_time > now and not (run.held or run.has_begun)
-        if not is_later:
-            yield run
+    """Runs in any state that is not final; the one that has been due for the longest comes first, held ones last."""
+    occupancy = state.derived.occupancy.get(job_id)
+    return (state.durable.runs[run_id] for run_id in occupancy.runs(now)) if occupancy else iter(())

@@ -14,8 +14,8 @@ BURST = timedelta(seconds=1)
 
 def take_slot(state: OwnerState, job_id: str, now: datetime) -> datetime:
     """When the next run that catches up for this job may start."""
-    slot = max(now, state.derived.catchup_slots.get(job_id, now))
-    state.derived.catchup_slots[job_id] = slot + MINUTE / state.rules.catchup_rate_per_job
+    slot = max(now, state.derived.catchup_slots.place(job_id) or now)
+    state.derived.catchup_slots.put(job_id, slot + MINUTE / state.rules.catchup_rate_per_job)
     return slot
 
 
@@ -24,13 +24,13 @@ def restore_slot(state: OwnerState, run: Run) -> None:
     if run.lane is Lane.CATCH_UP and run.status.node_id is None:
         job_id = run.status.job_id
         after = run.due_at + MINUTE / state.rules.catchup_rate_per_job
-        state.derived.catchup_slots[job_id] = max(after, state.derived.catchup_slots.get(job_id, after))
+        state.derived.catchup_slots.put(job_id, max(after, state.derived.catchup_slots.place(job_id) or after))
 
 
 def forget_slots(state: OwnerState, now: datetime) -> None:
     """Slots that have passed bind nobody."""
-    for job_id in [each for each, slot in state.derived.catchup_slots.items() if slot <= now]:
-        del state.derived.catchup_slots[job_id]
+    while state.derived.catchup_slots.pop_due(now) is not None:
+        pass
 
 
 def may_go(state: OwnerState, lane: Lane, now: datetime) -> bool:

@@ -10,6 +10,14 @@ from schemas.classes import TimeoutClass, parse_classes
 from schemas.settings import DEFAULT_CLASSES
 
 
+class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the dispatch of an attempt says. Its executor goes by it, so whoever judges the attempt does so, too."""
+
+    valid_for: timedelta
+    claim_grace: timedelta
+    lease: timedelta
+
+
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     classes: tuple[TimeoutClass, ...] = parse_classes(DEFAULT_CLASSES)
     """The shortest first."""
@@ -37,6 +45,11 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """Dispatches into a runs partition of whose executor nothing is known (protocol D1)."""
     count_limit: int = 10_000
     """Occurrences of a missed range are counted up to here: counting must not stop the clock."""
+
+    @property
+    def terms(self) -> Terms:
+        """Of what is dispatched now."""
+        return Terms(valid_for=self.dispatch_valid_for, claim_grace=self.claim_grace, lease=self.lease)
 
     def class_named(self, name: str) -> TimeoutClass | None:
         for each in self.classes:

@@ -10,7 +10,8 @@ import msgspec
 
 from schemas.ids import RequestId, RunId
 from schemas.status import MAX_ATTEMPTS, MAX_OUTPUTS, MAX_TRANSITIONS, Attempt, RunStatus, Transition
-from schemas.words import RunKind, RunState
+from schemas.words import AttemptEnd, RunKind, RunState
+from streams.core.rules import Terms
 
 Q, R, W, C = RunState.QUEUED, RunState.RUNNING, RunState.RETRY_WAIT, RunState.CANCELLING
 
@@ -40,6 +41,9 @@ class Lane(IntEnum):
     BACKFILL = 2
 
 
+Turn = tuple[Lane, bool, datetime]
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A run that is not final: its public status, and what the owner alone needs to know."""
 
@@ -65,6 +69,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
     """It waits for other runs of its job to end, as the overlap policy says."""
     start_by: datetime | None = None
     """If it has not started by then, it is missed."""
+    terms: Terms | None = None
+    """Of its newest attempt; None in records of the version before."""
+    expired: int = 0
+    """So many dispatches before the open one, in a row, were taken by no executor in time."""
 
     @property
     def run_id(self) -> RunId:
@@ -80,6 +88,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
         kind = self.status.kind
         is_one = kind is RunKind.BACKFILLED or (kind is RunKind.DAG and self.lane is Lane.BACKFILL)
         return RequestId(self.status.request_id or "") if is_one else None
+
+    @property
+    def is_again(self) -> bool:
+        """It was asked to run once more."""
+        return self.status.rerun_id is not None
+
+    @property
+    def turn(self) -> Turn:
+        """Among the runs that are ready, the lowest goes first: within a lane, what runs again goes behind the rest."""
+        return self.lane, self.is_again, self.due_at
 
     @property
     def has_begun(self) -> bool:
@@ -117,7 +135,7 @@ def with_attempt(status: RunStatus, attempt: Attempt, *, version: int) -> RunSta
         timeout_class=attempt.timeout_class,
         executor_id=None,
         version=version,
-        attempts=_with_few_outputs((*status.attempts, attempt)[-MAX_ATTEMPTS:]),
+        attempts=_with_few_outputs(_few((*status.attempts, attempt))),
     )
 
 
@@ -133,6 +151,26 @@ def change_attempt(status: RunStatus, *, version: int, **fields: Any) -> RunStat
         exit_code=attempt.exit_code,
         log_uri=attempt.log_uri,
     )
+
+
+def fold_expired(status: RunStatus) -> RunStatus:
+    """Of dispatches in a row that expired, the newest stands for all: the one before it leaves the history."""
+    *earlier, folded, newest = status.attempts
+    assert folded.end is AttemptEnd.EXPIRED, f"{status.run_id}: attempt {folded.attempt} did not expire"
+    said = folded.attempt, folded.reason
+    return msgspec.structs.replace(
+        status,
+        attempts=(*earlier, newest),
+        transitions=tuple(each for each in status.transitions if (each.attempt, each.reason) != said),
+    )
+
+
+def _few(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """What was executed is kept for longer than what was not."""
+    if len(attempts) <= MAX_ATTEMPTS:
+        return attempts
+    gone = next((n for n, each in enumerate(attempts[:-1]) if each.end is AttemptEnd.EXPIRED), 0)
+    return attempts[:gone] + attempts[gone + 1 :]
 
 
 def _finished_at(status: RunStatus, at: datetime) -> datetime:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from schemas.ids import ExecutorId, OwnerId, RequestId, RunId, dag_run_of
 from schemas.times import EPOCH
-from schemas.words import RunKind, RunState
+from schemas.words import RunKind
+from streams.core.agenda import Agenda
 from streams.core.dag import open_epochs
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.open_epochs import OpenEpochs
+from streams.core.fleet import Fleet, InFlight
+from streams.core.occupancy import Occupancy, entry_of
 from streams.core.open_backfills import OpenBackfills
 from streams.core.park import Park
 from streams.core.rules import Rules
-from streams.core.run import Lane, Run
+from streams.core.run import Run, Turn
 from streams.core.sharing import Shared
 from streams.core.stored import Applied, Cursor, Forgotten, StoredJob, StoredRequest, Tally
 from streams.core.timers import Timers
@@ -25,38 +27,6 @@ MAX_HANDED_ON = 16 * 1024 * 1024
 """Of payloads and results in one transaction, by all its dispatches, and what the last one of them has beyond: one who
 waits for it is not kept waiting long.
 """
-
-
-@dataclass(slots=True, kw_only=True)
-class InFlight:
-    """What the owner has seen of a dispatched attempt since it took over; none of it needs to survive the owner."""
-
-    token: int
-    timeout_class: str
-    dispatched_at: datetime
-    """By the time of its step; of its commit, once that is known: the dispatch was not appended later."""
-    offset: int | None = None
-    """Of its dispatch record; None until the transaction is known to be committed."""
-    claim_seen_at: datetime | None = None
-    """When the group's offset was seen to be past the dispatch while no event had come (protocol D5)."""
-    unclaimed_at: datetime | None = None
-    """When the group's offset was last asked for and found not to be past the dispatch."""
-    heard_at: datetime | None = None
-    """When its executor last spoke of it; None: nobody has."""
-
-    def hear(self, at: datetime) -> None:
-        """Events and heartbeats are read side by side: what is read later may have been said earlier."""
-        if self.heard_at is None or self.heard_at < at:
-            self.heard_at = at
-
-
-@dataclass(slots=True, kw_only=True)
-class ExecutorView:
-    """The last heartbeat of an executor, as far as this partition is concerned."""
-
-    heard_at: datetime
-    windows: dict[str, int]
-    """By timeout class, of this partition."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,15 +62,15 @@ class Derived:
     timers: Timers = field(default_factory=Timers)
     open_runs: dict[str, set[RunId]] = field(default_factory=lambda: defaultdict(set))
     """By job."""
-    held: dict[str, set[RunId]] = field(default_factory=dict)
-    """By job: its open runs that wait for others to end."""
-    waiting: list[tuple[datetime, RunId]] = field(default_factory=list)
-    """A heap: runs that are not due yet. An entry whose run has moved on is stale and skipped."""
-    ready: dict[str, list[tuple[Lane, datetime, RunId]]] = field(default_factory=lambda: defaultdict(list))
-    """By timeout class, a heap: runs that wait for room in their runs partition."""
-    start_deadlines: list[tuple[datetime, RunId]] = field(default_factory=list)
-    """A heap, by `start_by`; stale entries are skipped."""
-    catchup_slots: dict[str, datetime] = field(default_factory=dict)
+    occupancy: dict[str, Occupancy] = field(default_factory=lambda: defaultdict(Occupancy))
+    """By job: what of its open runs stands in the way of others."""
+    waiting: Agenda[datetime, RunId] = field(default_factory=Agenda)
+    """Runs that are not due yet."""
+    ready: dict[str, Agenda[Turn, RunId]] = field(default_factory=lambda: defaultdict(Agenda))
+    """By timeout class: runs that wait for room in their runs partition."""
+    start_deadlines: Agenda[datetime, RunId] = field(default_factory=Agenda)
+    """Open runs by `start_by`."""
+    catchup_slots: Agenda[datetime, str] = field(default_factory=Agenda)
     """By job: when its next run that catches up may start."""
     request_ages: dict[str, list[tuple[datetime, RequestId]]] = field(default_factory=lambda: defaultdict(list))
     """By source, a heap, by creation time."""
@@ -121,9 +91,7 @@ class Seen:
     """What this owner has observed since it took over: dispatches, heartbeats, and its own absences."""
 
     in_flight: dict[RunId, InFlight] = field(default_factory=dict)
-    in_flight_count: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """By timeout class."""
-    executors: dict[ExecutorId, ExecutorView] = field(default_factory=dict)
+    fleet: Fleet = field(default_factory=Fleet)
     strays: dict[ExecutorId, dict[tuple[RunId, int], datetime]] = field(default_factory=dict)
     """Attempts (run, token) that heartbeats list and that are not current, with the time of the first heartbeat."""
     silence_from: datetime = EPOCH
@@ -193,40 +161,58 @@ class OwnerState:
 
     def keep(self, run: Run) -> None:
         """The run's new value; the indexes follow."""
-        if run.status.node_id is not None:
-            self._keep_node(run, run.status.node_id)
-            return
-        run_id, job_id = run.run_id, run.status.job_id
-        if run.held or self.derived.held:
-            self._hold(run)
+        before = self.durable.runs.get(run.run_id)
         if run.state.is_final:
-            if run.backfill_id:
-                self.step.backfill_ends.append(run)
-            if job_id in self.derived.backfills.unplanned and run.has_begun:
-                self.step.touched_backfills |= self.derived.backfills.note_end(run)
-            if self.derived.epochs.reopened.pop(run_id, None):
-                self.step.abandoned.append(run_id)
-            self.durable.runs.pop(run_id, None)
-            self.derived.open_runs[job_id].discard(run_id)
-            if not self.derived.open_runs[job_id]:
-                del self.derived.open_runs[job_id]
+            self._forget(run.run_id, before)
         else:
-            self.durable.runs[run_id] = run
+            self.durable.runs[run.run_id] = run
+        if run.status.node_id is None:
+            self._index(before, run)
+        else:
+            self._note_node(run, run.status.node_id, before)
+
+    def _forget(self, run_id: RunId, before: Run | None) -> None:
+        self.durable.runs.pop(run_id, None)
+        self.derived.waiting.drop(run_id)
+        self.derived.start_deadlines.drop(run_id)
+        if before is not None:
+            self.derived.ready[before.status.timeout_class or ""].drop(run_id)
+
+    def _index(self, before: Run | None, run: Run) -> None:
+        """A node is not one of its DAG's open runs, but of its epoch's."""
+        run_id, job_id = run.run_id, run.status.job_id
+        self._occupy(job_id, before, run)
+        if not run.state.is_final:
             self.derived.open_runs[job_id].add(run_id)
+            return
+        if run.backfill_id:
+            self.step.backfill_ends.append(run)
+        if job_id in self.derived.backfills.unplanned and run.has_begun:
+            self.step.touched_backfills |= self.derived.backfills.note_end(run)
+        if self.derived.epochs.reopened.pop(run_id, None):
+            self.step.abandoned.append(run_id)
+        self.derived.open_runs[job_id].discard(run_id)
+        if not self.derived.open_runs[job_id]:
+            del self.derived.open_runs[job_id]
 
-    def _keep_node(self, run: Run, node_id: str) -> None:
-        """It is not one of its DAG's open runs, but of its epoch's."""
-        run_id, after = run.status.run_id, run.status.state
-        found = self.durable.runs.get(run_id)
-        before = None if found is None else found.status.state
-        if before is not after:
-            self._note_node(run, node_id, before, after)
-        if after.is_final:
-            self.durable.runs.pop(run_id, None)
-        else:
-            self.durable.runs[run_id] = run
+    def _occupy(self, job_id: str, before: Run | None, run: Run) -> None:
+        left = before and entry_of(before)
+        taken = None if run.state.is_final else entry_of(run)
+        if left != taken:
+            occupancy = self.derived.occupancy[job_id]
+            if left:
+                occupancy.remove(left)
+            if taken:
+                occupancy.add(taken)
+            if not occupancy:
+                del self.derived.occupancy[job_id]
+        if run.state.is_final and self.held_count(job_id):
+            self.step.freed.add(job_id)
 
-    def _note_node(self, run: Run, node_id: str, before: RunState | None, after: RunState) -> None:
+    def _note_node(self, run: Run, node_id: str, found: Run | None) -> None:
+        before, after = None if found is None else found.status.state, run.status.state
+        if before is after:
+            return
         epoch = self.derived.epochs.by_run[dag_run_of(run.run_id)]
         node = epoch.graph.index[node_id]
         epoch.move(node, before, after)
@@ -234,16 +220,10 @@ class OwnerState:
         if after.is_final:
             self.step.node_ends.append((epoch, node, run))
 
-    def _hold(self, run: Run) -> None:
-        run_id, job_id = run.run_id, run.status.job_id
-        if run.held and not run.state.is_final:
-            self.derived.held.setdefault(job_id, set()).add(run_id)
-        elif job_id in self.derived.held:
-            self.derived.held[job_id].discard(run_id)
-            if not self.derived.held[job_id]:
-                del self.derived.held[job_id]
-            if run.state.is_final:
-                self.step.freed.add(job_id)
+    def held_count(self, job_id: str) -> int:
+        """How many open runs of the job wait for others to end."""
+        occupancy = self.derived.occupancy.get(job_id)
+        return occupancy.held_count if occupancy else 0
 
     def kind_of(self, owner: str, of_a_job: RunKind) -> RunKind:
         """Of a run of this job, or DAG."""
@@ -262,18 +242,18 @@ class OwnerState:
         """The attempt that was in flight is no longer."""
         flight = self.seen.in_flight.pop(run_id, None)
         if flight is not None:
-            self.seen.in_flight_count[flight.timeout_class] -= 1
+            self.seen.fleet.count(flight, -1)
 
     def take_off(self, run_id: RunId, flight: InFlight) -> None:
         self.seen.in_flight[run_id] = flight
-        self.seen.in_flight_count[flight.timeout_class] += 1
+        self.seen.fleet.count(flight, 1)
 
     def expect_start(self, run: Run) -> None:
         if run.start_by is not None and run.status.started_at is None:
-            heapq.heappush(self.derived.start_deadlines, (run.start_by, run.run_id))
+            self.derived.start_deadlines.put(run.run_id, run.start_by)
 
     def wait_until(self, due_at: datetime, run_id: RunId) -> None:
-        heapq.heappush(self.derived.waiting, (due_at, run_id))
+        self.derived.waiting.put(run_id, due_at)
 
     def make_ready(self, run: Run) -> None:
-        heapq.heappush(self.derived.ready[run.status.timeout_class or ""], (run.lane, run.due_at, run.run_id))
+        self.derived.ready[run.status.timeout_class or ""].put(run.run_id, run.turn)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, assert_never
+from typing import assert_never
 
 from streams.core import inputs as i
 from streams.core.attempts import apply_event
@@ -43,18 +43,12 @@ def step(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:
 
 def next_due(state: OwnerState) -> datetime | None:
     """When `ClockAdvanced` has something to do next, if nothing else happens."""
-    heads = [heap[0][0] for heap in _heaps(state) if heap]
-    others = [each for each in (state.derived.timers.next_time(), state.step.catchup_wake) if each]
+    derived = state.derived
+    agendas = derived.waiting, derived.start_deadlines, derived.epochs.deadlines
+    heads = [head[0] for head in (agenda.head() for agenda in agendas) if head]
+    heads += [derived.parked_deadlines[0][0]] if derived.parked_deadlines else []
+    others = [each for each in (derived.timers.next_time(), state.step.catchup_wake) if each]
     return min(heads + others, default=None)
-
-
-def _heaps(state: OwnerState) -> list[list[tuple[datetime, Any]]]:
-    return [
-        state.derived.waiting,
-        state.derived.parked_deadlines,
-        state.derived.start_deadlines,
-        state.derived.epochs.deadlines,
-    ]
 
 
 def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  # noqa: C901, PLR0911 - a dispatch table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 
 from schemas.job import JobSpec
 from schemas.times import EPOCH, rfc3339
+from streams.core.agenda import Agenda
 from streams.core.schedule import (
     DstRules,
     Every,
@@ -97,12 +97,12 @@ class Timer:
 class Timers:
     """All timers of one owner, found by when they are due."""
 
-    __slots__ = ("_by_key", "_heap", "_key_of_job")
+    __slots__ = ("_agenda", "_by_key", "_key_of_job")
 
     def __init__(self) -> None:
         self._by_key: dict[str, Timer] = {}
         self._key_of_job: dict[str, str] = {}
-        self._heap: list[tuple[datetime, str]] = []
+        self._agenda: Agenda[datetime, str] = Agenda()
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -121,37 +121,37 @@ class Timers:
         timer.discard(job_id)
         if not timer.members:
             del self._by_key[key]
+            self._agenda.drop(key)
 
     def __iter__(self) -> Iterator[Timer]:
         return iter(self._by_key.values())
 
+    @property
+    def entries(self) -> int:
+        """In the heap, dead ones included."""
+        return self._agenda.entries
+
     def next_time(self) -> datetime | None:
         """When the next timer is due."""
-        while self._heap:
-            at, key = self._heap[0]
-            timer = self._by_key.get(key)
-            if timer is not None and timer.next_time == at:
-                return at
-            heapq.heappop(self._heap)
-        return None
+        head = self._agenda.head()
+        return head[0] if head else None
 
     def take_due(self, until: datetime) -> list[Timer]:
         """The timers due by `until`, by key: the order in which a tick decides. Each must be advanced or put back."""
-        due: dict[str, Timer] = {}
-        while (at := self.next_time()) is not None and at <= until:
-            _, key = heapq.heappop(self._heap)
-            due[key] = self._by_key[key]
-        return [due[key] for key in sorted(due)]
+        due: list[str] = []
+        while (key := self._agenda.pop_due(until)) is not None:
+            due.append(key)
+        return [self._by_key[key] for key in sorted(due)]
 
     def put_back(self, timers: Iterable[Timer]) -> None:
         for timer in timers:
-            self._push(timer)
+            self._note(timer)
 
     def advance(self, timer: Timer, after: datetime) -> None:
         """All occurrences up to `after` are decided for all members."""
         timer.forget_answers()
         timer.next_time, timer.nothing_after = timer.next_after(after), after
-        self._push(timer)
+        self._note(timer)
 
     def _shared(self, job: JobSpec, after: datetime) -> Timer:
         schedule = parse_schedule(job.schedule or "")
@@ -168,11 +168,14 @@ class Timers:
         earlier, timer.nothing_after = timer.next_after(after), after
         if earlier != timer.next_time:
             timer.next_time = earlier
-            self._push(timer)
+            self._note(timer)
 
-    def _push(self, timer: Timer) -> None:
-        if timer.next_time is not None:
-            heapq.heappush(self._heap, (timer.next_time, timer.key))
+    def _note(self, timer: Timer) -> None:
+        """A tick may have removed the last member of a timer that it has taken."""
+        if timer.next_time is None or timer.key not in self._by_key:
+            self._agenda.drop(timer.key)
+        else:
+            self._agenda.put(timer.key, timer.next_time)
 
 
 def timer_of(job: JobSpec) -> Timer:

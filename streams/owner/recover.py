@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -10,12 +9,13 @@ from schemas.codec import decode
 from schemas.ids import OwnerId, RequestId
 from schemas.words import RunKind
 from streams.core.definitions import install
+from streams.core.fleet import InFlight
 from streams.core.open_backfills import OpenBackfill
 from streams.core.pace import restore_slot
 from streams.core.requests import remember
 from streams.core.rules import Rules
 from streams.core.run import Run
-from streams.core.state import InFlight, OwnerState, Seen
+from streams.core.state import OwnerState, Seen
 from streams.core.stored import Applied, StoredBackfill, StoredClock, StoredJob, StoredRequest, Tally
 from streams.owner.commit import (
     BACKFILL_PREFIX,
@@ -123,13 +123,15 @@ def _restore_run(state: OwnerState, run: Run, now: datetime) -> None:
         state.step.freed.add(run.status.job_id)
         return
     if attempt is None:
-        heapq.heappush(state.derived.waiting, (run.due_at, run.run_id))
+        state.wait_until(run.due_at, run.run_id)
         return
     is_heard = attempt.claimed_at is not None or attempt.started_at is not None
     flight = InFlight(
         token=attempt.token,
         timeout_class=attempt.timeout_class,
         dispatched_at=attempt.dispatched_at,
+        terms=run.terms or state.rules.terms,
+        executor_id=attempt.executor_id,
         heard_at=now if is_heard else None,
     )
     state.take_off(run.run_id, flight)

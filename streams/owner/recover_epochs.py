@@ -20,13 +20,13 @@ def restore_epochs(state: OwnerState, latest: Mapping[str, bytes]) -> None:
         if dag_run_of(run_id) != run_id:
             continue
         header = decode(value, StoredEpoch)
-        status = state.durable.runs[run_id].status
+        run = state.durable.runs[run_id]
         if header.base and not header.version:
             state.derived.epochs.reopened[run_id] = header.base
             continue
-        epoch = Epoch(run_id, _graph(state, OwnerId(status.job_id), header.version, latest))
+        epoch = Epoch(run_id, _graph(state, OwnerId(run.status.job_id), header.version, latest))
         epoch.ends_as, epoch.base = header.ends_as, header.base
-        state.derived.epochs.add(status.job_id, epoch, status.started_at or status.scheduled_time)
+        state.derived.epochs.add(run, epoch, run.status.started_at or run.status.scheduled_time)
 
 
 def resume_epochs(state: OwnerState, latest: Mapping[str, bytes]) -> None:

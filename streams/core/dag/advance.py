@@ -59,24 +59,19 @@ def open_epochs(state: OwnerState, now: datetime) -> list[Effect]:
 def _open_or_hold(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     owner = OwnerId(run.status.job_id)
     most = state.durable.jobs[owner].spec.concurrency_limit or 1
-    if run.backfill_id is None and _open_beside(state, owner) >= most:
+    if run.backfill_id is None and len(state.derived.epochs.by_dag.get(owner, ())) >= most:
         reason = f"max_active_epochs: waits until fewer than {most} are open"
         status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
         return put(state, msgspec.structs.replace(run, status=status, held=True))
     epoch = Epoch(run.run_id, newest_graph(state, owner))
     epoch.base = state.derived.epochs.reopened.pop(run.run_id, None)
-    state.derived.epochs.add(owner, epoch, now)
+    state.derived.epochs.add(run, epoch, now)
     epoch.resume({})
     state.step.touched_epochs[run.run_id] = None
     status = move(run.status, RunState.RUNNING, version=state.next_token(), at=now)
     status = msgspec.structs.replace(status, started_at=now, nodes={}, dag_version=epoch.graph.version)
     effects = put(state, msgspec.structs.replace(run, status=status))
     return [*effects, PutEpoch(run_id=run.run_id, epoch=stored_epoch(epoch))]
-
-
-def _open_beside(state: OwnerState, owner: OwnerId) -> int:
-    """A backfill has its own limit."""
-    return sum(state.durable.runs[each].backfill_id is None for each in state.derived.epochs.by_dag.get(owner, ()))
 
 
 def count_ended(state: OwnerState) -> list[Effect]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from schemas.ids import RunId
+from streams.core.agenda import Agenda
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.graph import Graph
+from streams.core.run import Run
 from streams.core.stored import EpochBase
 
 MAX_NODES_MOVED = 1_600
@@ -21,12 +22,15 @@ class OpenEpochs:
     by_run: dict[RunId, Epoch] = field(default_factory=dict)
     """By DAG run."""
     by_dag: dict[str, set[RunId]] = field(default_factory=lambda: defaultdict(set))
+    """Those that count for `max_active_epochs`: a backfill has its own limit."""
+    versions: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
+    """By DAG and version: how many epochs go by it."""
     graphs: dict[tuple[str, int], Graph] = field(default_factory=dict)
     """By DAG and version: those that epochs go by."""
     due: list[RunId] = field(default_factory=list)
     """DAG runs whose time has come."""
-    deadlines: list[tuple[datetime, RunId]] = field(default_factory=list)
-    """A heap, by `dag_timeout`; stale entries are skipped."""
+    deadlines: Agenda[datetime, RunId] = field(default_factory=Agenda)
+    """By `dag_timeout`."""
     busy: dict[RunId, None] = field(default_factory=dict)
     """These have nodes to start or to stop; in the order in which they go on."""
     litter: dict[RunId, deque[RunId]] = field(default_factory=lambda: defaultdict(deque))
@@ -41,17 +45,24 @@ class OpenEpochs:
         """There was more to do than one step does."""
         return bool(self.busy or self.litter or self.due)
 
-    def add(self, dag_id: str, epoch: Epoch, started_at: datetime) -> None:
-        self.by_run[epoch.run_id] = epoch
-        self.by_dag[dag_id].add(epoch.run_id)
-        self.busy[epoch.run_id] = None
+    def add(self, run: Run, epoch: Epoch, started_at: datetime) -> None:
+        dag_id, run_id = run.status.job_id, run.run_id
+        self.by_run[run_id] = epoch
+        if run.backfill_id is None:
+            self.by_dag[dag_id].add(run_id)
+        self.versions[dag_id, epoch.graph.version] += 1
+        self.busy[run_id] = None
         timeout = epoch.graph.dag.dag_timeout
         if timeout is not None:
-            heapq.heappush(self.deadlines, (started_at + timeout, epoch.run_id))
+            self.deadlines.put(run_id, started_at + timeout)
 
     def remove(self, dag_id: str, run_id: RunId) -> None:
-        del self.by_run[run_id]
+        version = dag_id, self.by_run.pop(run_id).graph.version
         self.busy.pop(run_id, None)
+        self.deadlines.drop(run_id)
+        self.versions[version] -= 1
+        if not self.versions[version]:
+            del self.versions[version]
         self.by_dag[dag_id].discard(run_id)
         if not self.by_dag[dag_id]:
             del self.by_dag[dag_id]

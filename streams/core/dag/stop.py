@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from datetime import datetime
 
 import msgspec
@@ -27,10 +26,9 @@ def stop_epoch(state: OwnerState, run_id: RunId, ends_as: RunState) -> list[Effe
 def stop_overdue(state: OwnerState, now: datetime) -> list[Effect]:
     """Epochs that have been open for longer than their `dag_timeout`."""
     effects: list[Effect] = []
-    while state.derived.epochs.deadlines and state.derived.epochs.deadlines[0][0] <= now:
-        _, run_id = heapq.heappop(state.derived.epochs.deadlines)
-        epoch = state.derived.epochs.by_run.get(run_id)
-        if epoch is None or epoch.ends_as or not _is_overdue(state, epoch, now):
+    while (run_id := state.derived.epochs.deadlines.pop_due(now)) is not None:
+        epoch = state.derived.epochs.by_run[run_id]
+        if epoch.ends_as:
             continue
         run = state.durable.runs[run_id]
         reason = f"dag_timeout: open for longer than {epoch.graph.dag.dag_timeout}"
@@ -39,12 +37,6 @@ def stop_overdue(state: OwnerState, now: datetime) -> list[Effect]:
         state.keep(run)
         effects += [PutRun(run=run), *stop_epoch(state, run_id, RunState.TIMED_OUT)]
     return effects
-
-
-def _is_overdue(state: OwnerState, epoch: Epoch, now: datetime) -> bool:
-    """The deadline may have been that of an earlier life."""
-    timeout, began_at = epoch.graph.dag.dag_timeout, state.durable.runs[epoch.run_id].status.started_at
-    return timeout is not None and began_at is not None and began_at + timeout <= now
 
 
 def stored_epoch(epoch: Epoch) -> StoredEpoch:

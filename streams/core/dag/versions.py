@@ -21,7 +21,7 @@ def newest_graph(state: OwnerState, owner: OwnerId) -> Graph:
 
 def keep_version(state: OwnerState, owner: OwnerId, replaced: StoredJob) -> list[Effect]:
     """`replaced` is no longer the newest version: if epochs go by it, it is stored beside the newest."""
-    if _is_in_use(state, owner, replaced.version):
+    if (owner, replaced.version) in state.derived.epochs.versions:
         return [PutDag(owner=owner, version=replaced.version, dag=replaced.dag)]
     state.derived.epochs.graphs.pop((owner, replaced.version), None)
     return []
@@ -30,14 +30,7 @@ def keep_version(state: OwnerState, owner: OwnerId, replaced: StoredJob) -> list
 def drop_version(state: OwnerState, owner: OwnerId, version: int) -> list[Effect]:
     """An epoch that went by it has ended."""
     newest = state.durable.jobs.get(owner)
-    if (newest and newest.version == version) or _is_in_use(state, owner, version):
+    if (newest and newest.version == version) or (owner, version) in state.derived.epochs.versions:
         return []
     state.derived.epochs.graphs.pop((owner, version), None)
     return [PutDag(owner=owner, version=version, dag=None)]
-
-
-def _is_in_use(state: OwnerState, owner: OwnerId, version: int) -> bool:
-    return any(
-        state.derived.epochs.by_run[run_id].graph.version == version
-        for run_id in state.derived.epochs.by_dag.get(owner, ())
-    )

@@ -1,0 +1,139 @@
+"""Dispatches that expire are no tries: they cost nothing that a run has, and leave one line in its history."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from simulated import Driven, Log, ended, started
+
+from schemas.event import Expired
+from schemas.status import MAX_ATTEMPTS, MAX_TRANSITIONS, RunStatus
+from schemas.words import AttemptEnd, RunState
+from streams.core.rules import Rules
+
+S = timedelta(seconds=1)
+VALID_FOR = Rules().dispatch_valid_for
+RETRIED = {"max_attempts": 3, "initial_interval": S, "retry_jitter": 0.0}
+
+
+def expire(log: Log, owner: Driven, times: int) -> None:
+    """As behind a long run: no executor takes it in time, again and again."""
+    for _ in range(times):
+        log.now += VALID_FOR + S
+        dispatch = log.dispatches()[-1]
+        expired = Expired(run_id=dispatch.run_id, attempt=dispatch.attempt, token=dispatch.token, at=log.now)
+        owner.offer(log.report(expired))
+        log.turn(owner)
+
+
+def fail(log: Log, owner: Driven, exit_code: int = 1) -> None:
+    """Its retry is dispatched, if there is one."""
+    dispatch = log.dispatches()[-1]
+    owner.offer(log.report(started(dispatch, log.now), ended(dispatch, log.now, exit_code)))
+    log.turn(owner, 1)
+    log.turn(owner, 5)
+    log.turn(owner, 1)
+
+
+def status(log: Log) -> RunStatus:
+    return log.statuses()["job#r"]
+
+
+def ends(log: Log) -> list[AttemptEnd | None]:
+    return [attempt.end for attempt in status(log).attempts]
+
+
+def test_the_time_for_retries_begins_with_an_attempt_and_not_with_a_dispatch_that_expired() -> None:
+    log = Log()
+    owner = log.dispatched(**RETRIED, max_retry_duration=300 * S)
+    expire(log, owner, 6)
+    fail(log, owner)
+    assert status(log).state is RunState.QUEUED
+    assert len(log.dispatches()) == 8
+
+
+def test_it_goes_on_from_the_first_attempt_when_a_later_dispatch_expires() -> None:
+    log = Log()
+    owner = log.dispatched(**RETRIED, max_retry_duration=300 * S)
+    fail(log, owner)
+    expire(log, owner, 6)
+    fail(log, owner)
+    assert status(log).state is RunState.DEAD
+    assert "no attempt begins later" in (status(log).reason or "")
+
+
+def test_dispatches_that_expire_use_up_no_attempts() -> None:
+    log = Log()
+    owner = log.dispatched(**RETRIED)
+    for _ in range(3):
+        expire(log, owner, 4)
+        fail(log, owner)
+    assert status(log).state is RunState.DEAD
+    assert (status(log).reason or "").endswith("all 3 attempts are used up")
+
+
+def test_those_in_a_row_are_one_entry_that_says_how_many() -> None:
+    log = Log()
+    owner = log.dispatched(**RETRIED)
+    fail(log, owner, exit_code=7)
+    expire(log, owner, 25)
+    failed, expired, open_ = status(log).attempts
+    assert (failed.exit_code, failed.attempt) == (7, 1)
+    assert (expired.attempt, expired.end) == (26, AttemptEnd.EXPIRED)
+    assert expired.reason == "expired: no executor took it in time, 25 times in a row"
+    assert (open_.attempt, open_.end) == (27, None)
+
+
+def test_and_so_are_the_transitions_that_they_make() -> None:
+    log = Log()
+    owner = log.dispatched(**RETRIED)
+    fail(log, owner, exit_code=7)
+    before = status(log).transitions
+    expire(log, owner, MAX_TRANSITIONS)
+    assert status(log).transitions[: len(before)] == before
+    (last,) = status(log).transitions[len(before) :]
+    assert (last.state, last.reason) == (RunState.QUEUED, status(log).attempts[-2].reason)
+
+
+def test_the_count_outlives_the_owner_and_begins_anew_after_an_attempt() -> None:
+    log = Log()
+    owner = log.dispatched(**RETRIED)
+    expire(log, owner, 2)
+    expire(log, log.recover(), 1)
+    owner = log.recover()
+    fail(log, owner)
+    expire(log, owner, 2)
+    reasons = [each.reason for each in status(log).attempts if each.end is AttemptEnd.EXPIRED]
+    assert [(reason or "").rpartition(", ")[2] for reason in reasons] == ["3 times in a row", "2 times in a row"]
+
+
+def test_tokens_and_attempt_numbers_grow_through_what_is_folded() -> None:
+    log = Log()
+    owner = log.dispatched(**RETRIED)
+    expire(log, owner, 5)
+    dispatches = log.dispatches()
+    assert [each.attempt for each in dispatches] == [1, 2, 3, 4, 5, 6]
+    assert sorted({each.token for each in dispatches}) == [each.token for each in dispatches]
+
+
+def test_attempts_that_were_executed_are_kept_for_longer_than_those_that_expired() -> None:
+    log = Log()
+    owner = log.dispatched(**{**RETRIED, "max_attempts": 100})
+    for _ in range(MAX_ATTEMPTS - 2):
+        expire(log, owner, 1)
+        fail(log, owner)
+    assert len(status(log).attempts) == MAX_ATTEMPTS
+    assert ends(log).count(AttemptEnd.FAILED) == MAX_ATTEMPTS - 2
+
+
+def test_a_dispatch_that_expires_keeps_the_turn_of_its_run() -> None:
+    log = Log()
+    log.define()
+    log.request("first")
+    owner = log.recover(rules=Rules(probe_window=1))
+    log.turn(owner)
+    log.turn(owner, 1)
+    owner.offer(log.request("second"))
+    log.turn(owner)
+    expire(log, owner, 1)
+    assert [each.run_id for each in log.dispatches()] == ["job#first", "job#first"]

@@ -1,0 +1,156 @@
+"""Whose turn it is when there is less room than work: what is due now goes before what runs again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from simulated import START, Driven, Log, ended, started
+from story import Story
+
+from schemas.dag import NodeSpec
+from schemas.event import EndCause
+from schemas.ids import occurrence_run_id
+from streams.core.inputs import HeartbeatHeard
+from streams.core.rules import Rules
+
+S = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+LONG_AGO = START - timedelta(days=30)
+NO_PROBES = Rules(probe_window=0)
+NODE = NodeSpec(node_id="a", binary="s3://tidemill/x")
+
+
+def room(log: Log, owner: Driven, size: int) -> None:
+    owner.learn(HeartbeatHeard(heartbeat=Story.heartbeat(log.now, size), appended_at=log.now))
+    log.turn(owner)
+
+
+def one_by_one(log: Log, owner: Driven, most: int) -> list[str]:
+    """The order in which runs begin at an executor that takes one at a time."""
+    before = len(log.dispatches())
+    for _ in range(most):
+        room(log, owner, 1)
+        for dispatch in log.dispatches()[before:]:
+            before += 1
+            owner.offer(log.report(started(dispatch, log.now), ended(dispatch, log.now)))
+            log.turn(owner, 0.1)
+    return [each.run_id for each in log.dispatches()]
+
+
+def rerun(log: Log, owner: Driven, minute: int, owner_id: str = "job", **fields: object) -> str:
+    """Of an occurrence of a month ago."""
+    nominal = LONG_AGO + minute * MINUTE
+    run_id = occurrence_run_id(owner_id, nominal)
+    ask = log.request_dag if owner_id == "dag" else log.request
+    again = {"kind": "rerun", "run_id": run_id, "nominal_time": nominal.isoformat()}
+    owner.offer(ask(f"again-{minute}", **again, **fields))
+    return run_id
+
+
+def waiting(**fields: object) -> tuple[Log, Driven]:
+    """A job that is due every minute, and no room for anything."""
+    log = Log()
+    log.define(schedule="* * * * *", overlap_policy="allow_all", **fields)
+    owner = log.recover(rules=NO_PROBES)
+    log.turn(owner)
+    room(log, owner, 0)
+    return log, owner
+
+
+def test_reruns_of_old_occurrences_go_behind_what_is_due_now() -> None:
+    log, owner = waiting()
+    again = [rerun(log, owner, minute) for minute in range(3)]
+    for seconds in (0, 61, 60):
+        log.turn(owner, seconds)
+    live = [occurrence_run_id("job", START + minute * MINUTE) for minute in (1, 2)]
+    assert one_by_one(log, owner, 9) == [*live, *again]
+
+
+def test_they_go_in_the_order_in_which_they_were_asked_for() -> None:
+    log, owner = waiting()
+    again = []
+    for minute in (7, 3, 5):
+        again.append(rerun(log, owner, minute))
+        log.turn(owner, 1)
+    assert one_by_one(log, owner, 9) == again
+
+
+def test_a_rerun_waits_for_no_occurrence_that_is_not_due() -> None:
+    log, owner = waiting()
+    again = rerun(log, owner, 0)
+    log.turn(owner)
+    assert one_by_one(log, owner, 1) == [again]
+
+
+def test_a_rerun_goes_before_a_backfill_and_before_what_catches_up() -> None:
+    log, owner = waiting()
+    hour = {"backfill_from": (START - 5 * MINUTE).isoformat(), "backfill_to": START.isoformat()}
+    asked = {"reprocess": "none", "max_active_runs": 9, "run_backwards": False, "dry_run": False, "ran": None}
+    owner.offer(log.request("bf", kind="backfill", **hour, **asked))
+    log.turn(owner)
+    log.turn(owner, 1)
+    again = rerun(log, owner, 0)
+    log.turn(owner, 1)
+    assert one_by_one(log, owner, 9)[0] == again
+
+
+@pytest.mark.parametrize(("exit_code", "cause"), [(1, EndCause.EXITED), (None, EndCause.LEASE), (-15, EndCause.LIMIT)])
+def test_a_next_attempt_of_a_rerun_goes_behind_what_is_due_as_well(exit_code, cause) -> None:
+    """A retry, an attempt after a lost one, and one in the next class."""
+    log, owner = waiting(max_attempts=3, initial_interval=S, timeout_class="10s")
+    again = rerun(log, owner, 0)
+    log.turn(owner)
+    room(log, owner, 1)
+    (dispatch,) = log.dispatches()
+    room(log, owner, 0)
+    owner.offer(log.report(started(dispatch, log.now), ended(dispatch, log.now, exit_code, cause)))
+    log.turn(owner, 59)
+    log.turn(owner, 2)
+    log.turn(owner, 1)
+    order = one_by_one(log, owner, 9)
+    live = occurrence_run_id("job", START + MINUTE)
+    assert set(order) == {again, live}
+    if cause is not EndCause.LIMIT:  # which waits in another queue
+        assert order == [again, live, again]
+
+
+def test_a_dag_run_that_runs_again_waits_behind_the_one_that_is_due() -> None:
+    log = Log()
+    log.define_dag(NODE, schedule="* * * * *", max_active_epochs=1, overlap_policy="buffer_all")
+    owner = log.recover(rules=NO_PROBES)
+    log.turn(owner)
+    log.turn(owner, 60)
+    room(log, owner, 9)
+    (first,) = log.dispatches()
+    again = rerun(log, owner, 0, "dag", nodes="{}", seen_version=1)
+    log.turn(owner)
+    log.turn(owner, 60)
+    owner.offer(log.report(started(first, log.now), ended(first, log.now)))
+    log.turn(owner, 1)
+    order = [each.partition("/")[0] for each in one_by_one(log, owner, 9)]
+    assert order == [*(occurrence_run_id("dag", START + minute * MINUTE) for minute in (1, 2)), again]
+
+
+def test_the_nodes_of_a_dag_run_that_runs_again_go_behind_those_of_one_that_is_due() -> None:
+    log = Log()
+    log.define_dag(NODE, schedule="* * * * *", max_active_epochs=5)
+    owner = log.recover(rules=NO_PROBES)
+    log.turn(owner)
+    room(log, owner, 0)
+    again = rerun(log, owner, 0, "dag", nodes="{}", seen_version=1)
+    log.turn(owner)
+    log.turn(owner, 60)
+    order = [each.partition("/")[0] for each in one_by_one(log, owner, 9)]
+    assert order == [occurrence_run_id("dag", START + MINUTE), again]
+
+
+def test_the_next_owner_keeps_the_order() -> None:
+    log, owner = waiting()
+    again = rerun(log, owner, 0)
+    log.turn(owner)
+    log.turn(owner, 65)
+    owner = log.recover(rules=NO_PROBES)
+    log.turn(owner)
+    room(log, owner, 0)
+    assert one_by_one(log, owner, 9) == [occurrence_run_id("job", START + MINUTE), again]
