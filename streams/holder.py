@@ -5,13 +5,16 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import timedelta
 from typing import Any, TypeVar, assert_never
 
 import msgspec
 import structlog
 from confluent_kafka import KafkaError, KafkaException
 
-from streams.clock import WorkerClock, boot_seconds
+from schemas.cluster_clock import AGREE_SECONDS
+from schemas.kept_clock import KeptClock
+from streams.clock import boot_seconds
 from streams.core.inputs import Input
 from streams.core.rules import Rules
 from streams.groups import Groups, LogUnreachableError
@@ -32,6 +35,11 @@ Delivered = InRecord | Input | c.Resync
 
 MAX_WAITING = 20_000
 """Deliveries that may wait in a holder's inbox. Beyond, records are dropped, and the session reads them by itself."""
+CLOCKS_AGREE = timedelta(seconds=AGREE_SECONDS)
+DECIDED_AHEAD = (
+    "schedules are decided up to a time that is not reached yet, because a wrong clock was believed; "
+    "until then nothing more is due in this partition (docs/clocks.md)"
+)
 _NEVER_FITS = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 
 
@@ -74,7 +82,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
     rules: Rules
     partitions: int
-    clock: WorkerClock
+    clock: KeptClock
     groups: Groups
     member_id: Callable[[], str]
     """Of this worker in its group, at this moment."""
@@ -202,6 +210,7 @@ class Holder(threading.Thread):
                 with parts.lock:
                     parts.holdings.recover(*where)
                 log.info("owner_recovered", partition=self.partition, **_facts(call))
+                _say_if_ahead(self.partition, call.watermark - parts.clock.now())
                 return parts.on_recovered()
             case c.Failed():
                 with parts.lock:
@@ -253,6 +262,11 @@ def _facts(recovered: c.Recovered) -> dict[str, object]:
         "open_runs": recovered.open_runs,
         "watermark": recovered.watermark.isoformat(),
     }
+
+
+def _say_if_ahead(partition: int, ahead: timedelta) -> None:
+    if ahead > CLOCKS_AGREE:
+        log.error("decided_ahead", partition=partition, seconds=ahead.total_seconds(), note=DECIDED_AHEAD)
 
 
 def _log_failure(partition: int, failed: c.Failed) -> None:
