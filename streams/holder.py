@@ -20,7 +20,7 @@ from streams.core.rules import Rules
 from streams.groups import Groups, LogUnreachableError
 from streams.log import OwnerLog
 from streams.owner import calls as c
-from streams.owner.failures import RecordFailedError, TransactionFailedError
+from streams.owner.failures import JobFailedError, RecordFailedError, TransactionFailedError
 from streams.owner.holdings import Holder as HolderId
 from streams.owner.holdings import Holdings
 from streams.owner.limits import Limits
@@ -271,7 +271,7 @@ def _say_if_ahead(partition: int, ahead: timedelta) -> None:
 
 def _log_failure(partition: int, failed: c.Failed) -> None:
     error = failed.error
-    if isinstance(error, RecordFailedError | TransactionFailedError):
-        log.error("record_failed", partition=partition, exc_info=error)
+    if isinstance(error, RecordFailedError | TransactionFailedError | JobFailedError):
+        log.error("core_failed", partition=partition, exc_info=error)
     else:
         log.warning("owner_failed", partition=partition, phase=failed.phase, error=str(error))

@@ -10,7 +10,7 @@ import msgspec
 
 from schemas.codec import encode_json
 from schemas.dispatch import Dispatch
-from schemas.ids import OwnerId, RunId
+from schemas.ids import OwnerId, RunId, owner_of_run
 from schemas.job import JobSpec
 from schemas.result import Result
 from schemas.status import Attempt, RunStatus
@@ -113,6 +113,7 @@ def release_due(state: OwnerState, now: datetime) -> list[Effect]:
         run = state.durable.runs.get(run_id)
         if run is None or run.open_attempt or run.due_at != due_at:
             continue
+        state.at_work = run.status.job_id
         if run.status.kind is RunKind.DAG:
             state.derived.epochs.due.append(run_id)
             continue
@@ -154,6 +155,7 @@ def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
         room = min(free, budget)
         while queue and room > 0 and state.transaction.handed_room > 0 and may_go(state, queue[0][0], now):
             lane, due_at, run_id = heapq.heappop(queue)
+            state.at_work = owner_of_run(run_id)
             run = state.durable.runs.get(run_id)
             if run is None or not _is_ready(run, due_at, timeout_class) or is_to_stop(state, run):
                 continue

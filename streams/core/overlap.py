@@ -77,6 +77,7 @@ def let_go(state: OwnerState, now: datetime) -> list[Effect]:
     """Runs that were held back, in the order in which they were due, as far as others have made room."""
     effects: list[Effect] = []
     for job_id in sorted(state.step.freed & state.derived.held.keys()):
+        state.at_work = job_id
         waiting = (state.durable.runs[run_id] for run_id in state.derived.held[job_id])
         room = _room(state, state.durable.jobs[OwnerId(job_id)].spec, now)
         for run in heapq.nsmallest(room, waiting, key=lambda each: (each.status.nominal_time, each.run_id)):

@@ -11,6 +11,7 @@ from schemas.settings import Connections
 from schemas.topics import STATE
 from streams.clock import cluster_clock
 from streams.core.stored import StoredClock
+from streams.forward import Forwarder
 from streams.groups import Groups
 from streams.log import OwnerLog
 from streams.owner.commit import CLOCK_KEY
@@ -22,13 +23,18 @@ from tidemill.place import wall_clock
 HOUR = timedelta(hours=1)
 
 
+def take_over(connections, clock, partition):
+    groups = Groups(connections, "streams", "worker")
+    log = OwnerLog(connections, partition, f"owner-{partition}", clock, groups, Forwarder(connections))
+    log.fence()
+    log.settle()
+    return log
+
+
 def decide(connections, clock, partition, until):
     stored = StoredClock(watermark=until, cursor=None, token=1, applied=(), newest_requests={})
     record = OutRecord(topic=STATE, key=CLOCK_KEY, value=encode(stored))
-    groups = Groups(connections, "streams", "worker")
-    with closing(OwnerLog(connections, partition, f"owner-{partition}", clock, groups)) as log:
-        log.fence()
-        log.settle()
+    with closing(take_over(connections, clock, partition)) as log:
         log.commit(Transaction(records=(record,), applied={}, forwardings=()))
 
 
@@ -38,14 +44,10 @@ def test_a_partition_that_is_decided_an_hour_ahead_is_found_and_no_other():
         create(connections)
         clock = cluster_clock(connections)
         clock.turn()
-        now = wall_clock()
+        now = wall_clock().replace(microsecond=0)
         decide(connections, clock, 0, now)
         decide(connections, clock, 1, now + HOUR)
-        with closing(
-            OwnerLog(connections, 1, "owner-1", clock, Groups(connections, "s", "w"), Forwarder(connections))
-        ) as log:
-            log.fence()
-            log.settle()  # the next owner takes over, and has not committed yet
+        take_over(connections, clock, 1).close()  # the next owner, which has not committed yet
         found = look_groups.look_streams(connections, now)
         assert found.decided_ahead == {1: HOUR}
         (offset,) = look_kafka.look(connections).clocks.values()

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.ids import RunId
+from schemas.ids import RunId, owner_of_run
 from schemas.words import RunState
 from streams.core.dag.epoch import Epoch
 from streams.core.effects import Effect, PutEpoch, PutRun
@@ -29,6 +29,7 @@ def stop_overdue(state: OwnerState, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
     while state.derived.epochs.deadlines and state.derived.epochs.deadlines[0][0] <= now:
         _, run_id = heapq.heappop(state.derived.epochs.deadlines)
+        state.at_work = owner_of_run(run_id)
         epoch = state.derived.epochs.by_run.get(run_id)
         if epoch is None or epoch.ends_as or not _is_overdue(state, epoch, now):
             continue
