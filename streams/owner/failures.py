@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
+from types import TracebackType
 
 from schemas.errors import TidemillError
 from schemas.ids import OwnerId
@@ -48,15 +48,21 @@ class JobFailedError(TidemillError):
         )
 
 
-@contextmanager
-def working_on(owner: str | None) -> Iterator[None]:
-    """Any failure is in the work of `owner`."""
-    try:
-        yield
-    except Exception as error:
-        if owner is None or isinstance(error, JobFailedError):
-            raise
-        raise JobFailedError(owner, error) from error
+class WorkingOn:
+    """Any failure within is in the work of `owner`. A class, because recovery enters one for each key."""
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, owner: str | None) -> None:
+        self._owner = owner
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and self._owner is not None:
+            raise JobFailedError(self._owner, error) from error
 
 
 class StartAgainError(TidemillError):

@@ -27,7 +27,7 @@ from streams.owner.commit import (
     RUN_PREFIX,
     TALLY_PREFIX,
 )
-from streams.owner.failures import JobFailedError, working_on
+from streams.owner.failures import JobFailedError, WorkingOn
 from streams.owner.recover_epochs import restore_epochs, resume_epochs
 
 NONE_APPLIED = -1
@@ -54,12 +54,12 @@ def rebuild(
     for key, value in latest.items():
         if key.startswith(TALLY_PREFIX):
             owner = OwnerId(key.removeprefix(TALLY_PREFIX))
-            with working_on(owner):
+            with WorkingOn(owner):
                 state.durable.tallies[owner] = decode(value, Tally)
     for owner, stored in state.durable.jobs.items():
         # One that is tried again gets its new definition with the first step.
         if owner not in state.derived.to_try and owner not in state.durable.quarantined:
-            with working_on(owner):
+            with WorkingOn(owner):
                 install(state, owner, stored)
     _restore_runs(state, latest, now)
     for key, value in latest.items():
@@ -116,7 +116,7 @@ def _latest_by_key(state: OwnerState, entries: Iterable[tuple[str, bytes | None]
     for key, value in entries:
         if key.startswith(JOB_PREFIX):
             owner = OwnerId(key.removeprefix(JOB_PREFIX))
-            with working_on(owner):
+            with WorkingOn(owner):
                 _keep_job(state, owner, value)
         elif value is None:
             latest.pop(key, None)
@@ -151,7 +151,7 @@ def _restore_runs(state: OwnerState, latest: Mapping[str, bytes], now: datetime)
     runs: list[Run] = []
     for key, value in latest.items():
         if key.startswith(RUN_PREFIX):
-            with working_on(_run_owner(key)):
+            with WorkingOn(_run_owner(key)):
                 runs.append(decode(value, Run))
     nodes = [run for run in runs if run.status.node_id is not None]
     for run in runs:
@@ -164,7 +164,7 @@ def _restore_runs(state: OwnerState, latest: Mapping[str, bytes], now: datetime)
 
 
 def _restore_run(state: OwnerState, run: Run, now: datetime) -> None:
-    with working_on(run.status.job_id):
+    with WorkingOn(run.status.job_id):
         _restore(state, run, now)
 
 
