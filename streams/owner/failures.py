@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from types import TracebackType
 
 from schemas.errors import TidemillError
 from schemas.ids import OwnerId
@@ -58,9 +57,7 @@ class WorkingOn:
 
     def __enter__(self) -> None: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
         if isinstance(error, Exception) and self._owner is not None:
             raise JobFailedError(self._owner, error) from error
 
