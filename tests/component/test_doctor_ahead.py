@@ -11,7 +11,6 @@ from schemas.settings import Connections
 from schemas.topics import STATE
 from streams.clock import cluster_clock
 from streams.core.stored import StoredClock
-from streams.forward import Forwarder
 from streams.groups import Groups
 from streams.log import OwnerLog
 from streams.owner.commit import CLOCK_KEY
@@ -25,7 +24,7 @@ HOUR = timedelta(hours=1)
 
 def take_over(connections, clock, partition):
     groups = Groups(connections, "streams", "worker")
-    log = OwnerLog(connections, partition, f"owner-{partition}", clock, groups, Forwarder(connections))
+    log = OwnerLog(connections, partition, f"owner-{partition}", clock, groups)
     log.fence()
     log.settle()
     return log
