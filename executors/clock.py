@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-from datetime import datetime, timedelta
+import time
+
+from confluent_kafka import Producer
 
 from executors.supervisor import boot_seconds
-from schemas.cluster_clock import ClusterClock
+from schemas.kept_clock import KeptClock
+from schemas.settings import Connections
 
-__all__ = ["SharedClock", "boot_seconds"]
+__all__ = ["boot_seconds", "cluster_clock"]
 
 
-class SharedClock:
-    def __init__(self) -> None:
-        self._clock, self._lock = ClusterClock(), threading.Lock()
+def host_seconds() -> float:
+    """The wall clock of this host: a witness of the time where there are few brokers, and nothing else."""
+    return time.clock_gettime(time.CLOCK_REALTIME)
 
-    @property
-    def is_steady(self) -> bool:
-        with self._lock:
-            return self._clock.is_steady
 
-    def observe(self, *, sent: float, acknowledged: float, appended_ms: int) -> None:
-        with self._lock:
-            self._clock.observe(sent=sent, acknowledged=acknowledged, appended_ms=appended_ms)
-
-    def now(self) -> datetime:
-        with self._lock:
-            return self._clock.now(boot_seconds())
-
-    def at(self, boot: float) -> datetime:
-        """Cluster time of a moment of CLOCK_BOOTTIME that is past."""
-        now, present = boot_seconds(), self.now()
-        return present - timedelta(seconds=max(now - boot, 0.0))
+def cluster_clock(connections: Connections) -> KeptClock:
+    return KeptClock(connections, Producer, boot_seconds, host_seconds)

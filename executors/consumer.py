@@ -10,13 +10,14 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from executors.claim import Chosen, Hand, Polled, Verdict, offsets_after
-from executors.clock import SharedClock, boot_seconds
+from executors.clock import boot_seconds
 from executors.events import rest_after
 from executors.slots import Slots
 from executors.trouble import Trouble
 from schemas.codec import decode
 from schemas.dispatch import Dispatch
 from schemas.errors import UndecodableError
+from schemas.kept_clock import KeptClock
 from schemas.settings import Connections
 from schemas.times import from_epoch_ms
 from schemas.topics import executor_group, runs_topic
@@ -35,7 +36,7 @@ class Place:
 
     timeout_class: str
     slots: Slots
-    clock: SharedClock
+    clock: KeptClock
     may_claim: Callable[[], bool]
     on_polled: Callable[[frozenset[str], float], None]
     """Objects whose content S3 has to tell, and since when."""

@@ -12,7 +12,7 @@ import structlog
 from executors.attempt import Phase
 from executors.binaries import Binary
 from executors.checkpoints import NOTHING_KEPT, Kept, not_kept
-from executors.clock import SharedClock, boot_seconds
+from executors.clock import boot_seconds
 from executors.logs import Output
 from executors.places import Place
 from executors.process import Exited, Spec
@@ -20,6 +20,7 @@ from executors.results import NOTHING_WRITTEN, Given, Written, is_written, not_s
 from schemas.dispatch import Dispatch
 from schemas.errors import TidemillError
 from schemas.event import EndCause, Ended, Rejected
+from schemas.kept_clock import KeptClock
 
 _LOG = structlog.get_logger()
 _MAX_REASON_BYTES = 2 * 1024
@@ -83,7 +84,7 @@ def lose(attempt: Attempt, reason: str) -> None:
         attempt.kept = not_kept(attempt.kept, reason)
 
 
-def ended(attempt: Attempt, clock: SharedClock) -> Ended:
+def ended(attempt: Attempt, clock: KeptClock) -> Ended:
     exited, output = attempt.exited, attempt.output and attempt.output.collected()
     return Ended(
         **attempt.identity,
@@ -103,7 +104,7 @@ def ended(attempt: Attempt, clock: SharedClock) -> Ended:
     )
 
 
-def rejected(attempt: Attempt, clock: SharedClock) -> Rejected:
+def rejected(attempt: Attempt, clock: KeptClock) -> Rejected:
     return Rejected(**attempt.identity, at=clock.now(), reason=brief(attempt.reason) or "")
 
 

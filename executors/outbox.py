@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import structlog
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, Message, Producer
 
-from executors.clock import SharedClock, boot_seconds
+from executors.clock import boot_seconds
 from executors.trouble import Trouble
+from schemas.kept_clock import KeptClock
 from schemas.settings import Connections
 from schemas.topics import MAX_RECORD_BYTES
 
@@ -41,7 +42,7 @@ class Record:
 class Outbox:
     """Used from the event loop. One record per partition in flight is the caller's rule where order matters."""
 
-    def __init__(self, connections: Connections, clock: SharedClock, *, client_id: str) -> None:
+    def __init__(self, connections: Connections, clock: KeptClock, *, client_id: str) -> None:
         self._loop = asyncio.get_running_loop()
         self._clock = clock
         options = connections.kafka(

@@ -16,7 +16,7 @@ from executors.attempt import Act, Fact, Phase, advance
 from executors.binaries import Binaries, Binary
 from executors.checkpoints import Checkpoints, is_left
 from executors.claim import Chosen, Verdict
-from executors.clock import SharedClock, boot_seconds
+from executors.clock import boot_seconds
 from executors.control import Order
 from executors.deadlines import Terms
 from executors.environment import environment
@@ -34,6 +34,7 @@ from schemas.control import LOOK_BACK, Kill
 from schemas.dispatch import Dispatch
 from schemas.event import Claimed, EndCause, Ended, Event, Expired, Rejected, Started
 from schemas.heartbeat import AttemptInHand
+from schemas.kept_clock import KeptClock
 
 _LOG = structlog.get_logger()
 _LONG_RUN_SECONDS = 5.0
@@ -59,7 +60,7 @@ class Runner:
     """Used from the event loop alone."""
 
     policy: Policy
-    clock: SharedClock
+    clock: KeptClock
     slots: Slots
     events: EventLog
     binaries: Binaries

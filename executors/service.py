@@ -19,7 +19,7 @@ from executors.binaries import Binaries
 from executors.cache import Cache
 from executors.checkpoints import Checkpoints
 from executors.claim import Chosen
-from executors.clock import SharedClock
+from executors.clock import cluster_clock
 from executors.consumer import Claimer, Place
 from executors.control import Control
 from executors.environment import read_secret
@@ -49,7 +49,7 @@ _SILENT_INTERVALS = 4
 _EMPTY_ASSIGNMENT_SECONDS = 10.0
 """An executor more than there are partitions gets none, and is not told so: it counts as ready after this time."""
 _UNSTEADY_SECONDS = 0.5
-"""The cluster clock is asked for another observation so often while it cannot be trusted."""
+"""Heartbeats are sent so often while the time is not known: the first one after that lets the claimers begin."""
 _LEAVE_SECONDS = 3.0
 _FLUSH_SECONDS = 10.0
 """A broker that is away for longer at the exit does not hear the last events: their attempts count as lost."""
@@ -72,7 +72,8 @@ class Service:
         self._state = ExecutorState.RUNNING
         self._per_class = parse_slots(settings.slots, connections.timeout_classes)
         self._held: dict[str, frozenset[int]] = {}
-        self._slots, self._windows, self._clock = Slots(self._per_class), Windows(self._per_class), SharedClock()
+        self._slots, self._windows = Slots(self._per_class), Windows(self._per_class)
+        self._clock = cluster_clock(connections)
         self._over: asyncio.Future[int] = self._loop.create_future()
         self._stop, self._stop_now = asyncio.Event(), asyncio.Event()
         self._is_heard, self._is_told = asyncio.Event(), asyncio.Event()
@@ -91,6 +92,7 @@ class Service:
     async def run(self) -> int:
         """Until it is told to stop, or cannot go on. Returns the exit code."""
         self._loop.set_exception_handler(self._crashed)
+        self._clock.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop_asked)
         chores = [self._tasks.create_task(each) for each in (self._live(), self._beat(), self._upload_logs())]
@@ -103,6 +105,7 @@ class Service:
             self._control.stop()
             self._runner.close()
             self._outbox.close()
+            self._clock.stop()
             if not self._link.close():
                 _clear_orphans()
 

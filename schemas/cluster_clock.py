@@ -1,69 +1,159 @@
-"""Cluster now: the boot clock plus its offset to the brokers' append time, never back (protocol T1)."""
+"""Cluster now: the boot clock plus its offset to the brokers' append time, never back (protocol T1, decision 0018)."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from enum import Enum
+from typing import NamedTuple
+
+import msgspec
 
 from schemas.times import EPOCH
 
-JUMP_SECONDS = 2.0
-"""An offset that moves by more is not believed until it is confirmed."""
-CONFIRMATIONS = 3
-"""So many observations in a row must agree on the new offset."""
+AGREE_SECONDS = 2.0
+"""Clocks that are no further apart agree. It is far above what NTP leaves, and below what a schedule would notice."""
+CONFIRM_SECONDS = 10.0
+"""A majority must hold a new offset for so long. NTP puts a machine right within seconds after it boots or wakes up
+with a wrong clock; ten seconds without ticks are a sixth of the default `misfire_grace`."""
+ENOUGH_BROKERS = 3
+"""Fewer cannot outvote one wrong clock among them: then the wall clock of the host is one more witness."""
 APPEND_TIME_RESOLUTION_SECONDS = 0.001
 
 
-class ClusterClock:
-    """Learns the offset from acknowledged records: each was appended between its send and its acknowledgement.
+class Span(NamedTuple):
+    """How far a clock is ahead of the boot clock, in seconds: between `low` and `high`."""
 
-    `now` uses the lowest offset that the observations allow, so it is never ahead of the broker's clock.
+    low: float
+    high: float
+
+    def agrees(self, other: Span) -> bool:
+        return self.low <= other.high + AGREE_SECONDS and self.high >= other.low - AGREE_SECONDS
+
+
+def span_of(*, sent: float, acknowledged: float, appended_ms: int) -> Span:
+    """`sent` and `acknowledged` are seconds of CLOCK_BOOTTIME; the record was appended in between."""
+    appended = appended_ms / 1000
+    return Span(appended - acknowledged, appended + APPEND_TIME_RESOLUTION_SECONDS - sent)
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """What the brokers answer that are asked for their time at one moment."""
+
+    at: float
+    """Seconds of CLOCK_BOOTTIME."""
+    asked: int
+    """How many brokers were asked."""
+    answers: dict[int, Span]
+    """By broker; without those that did not answer in time."""
+    host: float
+    """How far the wall clock of this host is ahead of its boot clock, in seconds."""
+
+
+class ClockState(Enum):
+    """The values are the names of log lines."""
+
+    STEADY = "clock_steady"
+    UNKNOWN = "clock_unknown"
+    """No majority of clocks has agreed since the process started."""
+    JUMPED = "clock_jumped"
+    """A broker contradicts what is believed, and no majority has settled it for long enough."""
+    AHEAD = "clock_ahead"
+    """A clock that was wrong had been believed. It was put right, and time stands still until it is reached again."""
+
+
+class ClusterClock:
+    """Believes what a majority of clocks says: the brokers, and the host where there are fewer than three brokers.
+
+    `now` uses the lowest offset that the observations allow, so it is never ahead of the believed brokers' clocks.
     Not thread-safe: the caller's lock, if there is one, covers it.
     """
 
-    __slots__ = ("_candidate", "_confirmed", "_high", "_latest", "_low", "_votes")
+    __slots__ = ("_candidate", "_is_doubted", "_latest", "_round", "_span")
 
     def __init__(self) -> None:
-        self._low = self._high = 0.0
-        self._confirmed = False
-        self._candidate: tuple[float, float] | None = None
-        self._votes = 0
+        self._span: Span | None = None
+        self._is_doubted = False
+        self._candidate: tuple[Span, float] | None = None
+        """What a majority says instead, and since when."""
+        self._round: Round | None = None
         self._latest = 0.0
 
-    @property
-    def is_steady(self) -> bool:
-        """False before the first observation, and while a jump of the offset waits for its confirmation."""
-        return self._confirmed and self._candidate is None
-
-    def observe(self, *, sent: float, acknowledged: float, appended_ms: int) -> None:
-        """`sent` and `acknowledged` are seconds of CLOCK_BOOTTIME; `appended_ms` is the record's LogAppendTime."""
-        appended = appended_ms / 1000
-        low, high = appended - acknowledged, appended + APPEND_TIME_RESOLUTION_SECONDS - sent
-        if not self._confirmed:
-            self._adopt(low, high)
-        elif low <= self._high + JUMP_SECONDS and high >= self._low - JUMP_SECONDS:
-            self._narrow(low, high)
-        else:
-            self._vote(low, high)
-
     def now(self, boot: float) -> datetime:
-        """Cluster now at `boot` seconds of CLOCK_BOOTTIME. Ask `is_steady` before anything is decided by it."""
-        self._latest = max(self._latest, boot + self._low)
+        """Cluster now at `boot` seconds of CLOCK_BOOTTIME. Ask for `state` before anything is decided by it."""
+        self._latest = max(self._latest, boot + (self._span.low if self._span else 0.0))
         return EPOCH + timedelta(seconds=self._latest)
 
-    def _adopt(self, low: float, high: float) -> None:
-        self._low, self._high = low, high
-        self._confirmed, self._candidate, self._votes = True, None, 0
+    def state(self, boot: float) -> ClockState:
+        if self._span is None:
+            return ClockState.UNKNOWN
+        if self._is_doubted:
+            return ClockState.JUMPED
+        return ClockState.AHEAD if self._latest > boot + self._span.low + AGREE_SECONDS else ClockState.STEADY
 
-    def _narrow(self, low: float, high: float) -> None:
-        low_in, high_in = max(low, self._low), min(high, self._high)
-        # The two clocks drift against each other: where the old knowledge excludes the new, the new is right.
-        self._adopt(*((low_in, high_in) if low_in <= high_in else (low, high)))
+    def differences(self) -> dict[str, float]:
+        """By clock: how many seconds it was ahead of what is believed, or of the host's, in the last round."""
+        if self._round is None:
+            return {}
+        base = self._span.low if self._span else self._round.host
+        said = {f"broker {number}": span.low for number, span in self._round.answers.items()}
+        return {name: round(low - base, 3) for name, low in {**said, "this host": self._round.host}.items()}
 
-    def _vote(self, low: float, high: float) -> None:
-        candidate = self._candidate
-        if candidate and low <= candidate[1] + JUMP_SECONDS and high >= candidate[0] - JUMP_SECONDS:
-            self._candidate, self._votes = (low, high), self._votes + 1
+    def wrong_brokers(self) -> frozenset[int]:
+        """Those that contradicted in the last round what is believed."""
+        known, span = self._round, self._span
+        if known is None or span is None:
+            return frozenset()
+        return frozenset(number for number, answer in known.answers.items() if not answer.agrees(span))
+
+    def observe(self, span: Span) -> None:
+        """Of an acknowledgement, of whatever broker. One that contradicts makes the clock ask for a round."""
+        if self._span is None:
+            return
+        if span.agrees(self._span):
+            self._narrow(span)
+        elif not any(span.agrees(wrong) for wrong in self._wrong()):
+            self._is_doubted = True
+
+    def hear(self, asked: Round) -> None:
+        """A round decides what is believed."""
+        self._round = asked
+        supported = _supported(asked)
+        believed = self._span
+        agreeing = [span for span in supported if believed is None or span.agrees(believed)]
+        if agreeing:
+            self._believe(agreeing[0])
+        elif supported:
+            self._confirm(supported[0], asked.at)
         else:
-            self._candidate, self._votes = (low, high), 1
-        if self._votes >= CONFIRMATIONS:
-            self._adopt(low, high)
+            self._candidate = None
+            if asked.answers and believed:
+                self._is_doubted = any(not span.agrees(believed) for span in asked.answers.values())
+
+    def _wrong(self) -> list[Span]:
+        return [self._round.answers[number] for number in self.wrong_brokers()] if self._round else []
+
+    def _confirm(self, span: Span, at: float) -> None:
+        self._is_doubted = True
+        if self._candidate is None or not span.agrees(self._candidate[0]):
+            self._candidate = (span, at)
+        elif at - self._candidate[1] >= CONFIRM_SECONDS:
+            self._span = None
+            self._believe(span)
+
+    def _believe(self, span: Span) -> None:
+        self._candidate, self._is_doubted = None, False
+        self._narrow(span)
+
+    def _narrow(self, span: Span) -> None:
+        known = self._span or span
+        low, high = max(span.low, known.low), min(span.high, known.high)
+        # The two clocks drift against each other: where the old knowledge excludes the new, the new is right.
+        self._span = Span(low, high) if low <= high else span
+
+
+def _supported(asked: Round) -> list[Span]:
+    """The answers that more than half of the witnesses agree with. A broker that does not answer agrees with none."""
+    host = [Span(asked.host, asked.host)] if asked.asked < ENOUGH_BROKERS else []
+    witnesses = [*asked.answers.values(), *host]
+    needed = (asked.asked + len(host)) // 2 + 1
+    return [span for span in asked.answers.values() if sum(map(span.agrees, witnesses)) >= needed]

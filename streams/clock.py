@@ -1,16 +1,13 @@
-"""The worker's one source of time: CLOCK_BOOTTIME and what acknowledged records say of the brokers' clock."""
+"""The worker's one source of time: CLOCK_BOOTTIME and what the brokers say of theirs."""
 
 from __future__ import annotations
 
-import threading
 import time
-from datetime import datetime
 
-import structlog
+from confluent_kafka import Producer
 
-from schemas.cluster_clock import ClusterClock
-
-log = structlog.get_logger()
+from schemas.kept_clock import KeptClock
+from schemas.settings import Connections
 
 
 def boot_seconds() -> float:
@@ -18,30 +15,10 @@ def boot_seconds() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-class WorkerClock:
-    """Cluster time, shared by the owners of a worker. Thread-safe."""
+def host_seconds() -> float:
+    """The wall clock of this host: a witness of the time where there are few brokers, and nothing else."""
+    return time.clock_gettime(time.CLOCK_REALTIME)
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._clock = ClusterClock()
-        self._was_steady = False
 
-    def observe(self, *, sent: float, acknowledged: float, appended_ms: int) -> None:
-        """See `ClusterClock.observe`. Says so when the clock stops or can be believed again."""
-        with self._lock:
-            self._clock.observe(sent=sent, acknowledged=acknowledged, appended_ms=appended_ms)
-            steady = self._clock.is_steady
-            changed, self._was_steady = steady != self._was_steady, steady
-        if changed and steady:
-            log.info("clock_steady")
-        elif changed:
-            log.error("clock_jumped", note="ticking stops until the offset to the brokers' clock is confirmed")
-
-    def now(self) -> datetime:
-        with self._lock:
-            return self._clock.now(boot_seconds())
-
-    @property
-    def is_steady(self) -> bool:
-        with self._lock:
-            return self._clock.is_steady
+def cluster_clock(connections: Connections) -> KeptClock:
+    return KeptClock(connections, Producer, boot_seconds, host_seconds)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import timedelta
 from typing import Any, TypeVar, assert_never
 
 import msgspec
 import structlog
 from confluent_kafka import KafkaError, KafkaException
 
-from streams.clock import WorkerClock, boot_seconds
+from schemas.cluster_clock import AGREE_SECONDS
+from schemas.kept_clock import KeptClock
+from streams.clock import boot_seconds
 from streams.core.inputs import Input
 from streams.core.rules import Rules
 from streams.groups import Groups, LogUnreachableError
 from streams.log import OwnerLog
 from streams.owner import calls as c
-from streams.owner.failures import RecordFailedError, TransactionFailedError
+from streams.owner.failures import JobFailedError, RecordFailedError, TransactionFailedError
 from streams.owner.holdings import Holder as HolderId
 from streams.owner.holdings import Holdings
 from streams.owner.limits import Limits
@@ -32,6 +35,11 @@ Delivered = InRecord | Input | c.Resync
 
 MAX_WAITING = 20_000
 """Deliveries that may wait in a holder's inbox. Beyond, records are dropped, and the session reads them by itself."""
+CLOCKS_AGREE = timedelta(seconds=AGREE_SECONDS)
+DECIDED_AHEAD = (
+    "schedules are decided up to a time that is not reached yet, because a wrong clock was believed; "
+    "until then nothing more is due in this partition (docs/clocks.md)"
+)
 _NEVER_FITS = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 
 
@@ -74,7 +82,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
     rules: Rules
     partitions: int
-    clock: WorkerClock
+    clock: KeptClock
     groups: Groups
     member_id: Callable[[], str]
     """Of this worker in its group, at this moment."""
@@ -202,6 +210,7 @@ class Holder(threading.Thread):
                 with parts.lock:
                     parts.holdings.recover(*where)
                 log.info("owner_recovered", partition=self.partition, **_facts(call))
+                _say_if_ahead(self.partition, call.watermark - parts.clock.now())
                 return parts.on_recovered()
             case c.Failed():
                 with parts.lock:
@@ -220,10 +229,13 @@ class Holder(threading.Thread):
         return written
 
     def _counted(self, entries: Iterable[T]) -> Iterator[T]:
-        """A long recovery is one that comes on."""
-        for entry in entries:
-            self.progress += 1
-            yield entry
+        """Entries are read while the session works on them: a failure of the log is thrown there."""
+        try:
+            for entry in entries:
+                self.progress += 1
+                yield entry
+        except (KafkaException, LogUnreachableError) as error:
+            raise _failure(error) from error
 
     def _open_log(self) -> OwnerLog:
         if self._log is None:
@@ -255,9 +267,14 @@ def _facts(recovered: c.Recovered) -> dict[str, object]:
     }
 
 
+def _say_if_ahead(partition: int, ahead: timedelta) -> None:
+    if ahead > CLOCKS_AGREE:
+        log.error("decided_ahead", partition=partition, seconds=ahead.total_seconds(), note=DECIDED_AHEAD)
+
+
 def _log_failure(partition: int, failed: c.Failed) -> None:
     error = failed.error
-    if isinstance(error, RecordFailedError | TransactionFailedError):
-        log.error("record_failed", partition=partition, exc_info=error)
+    if isinstance(error, RecordFailedError | TransactionFailedError | JobFailedError):
+        log.error("core_failed", partition=partition, exc_info=error)
     else:
         log.warning("owner_failed", partition=partition, phase=failed.phase, error=str(error))

@@ -19,10 +19,11 @@ from confluent_kafka import (
 
 from schemas.ends import is_end_of_file, reaches
 from schemas.ids import RunId
+from schemas.kept_clock import KeptClock
 from schemas.settings import Connections
 from schemas.times import from_epoch_ms
 from schemas.topics import CONTROL, DEADLETTER, EXECUTORS, MAX_RECORD_BYTES, REQUESTS, STATE, STATUS, runs_topic
-from streams.clock import WorkerClock, boot_seconds
+from streams.clock import boot_seconds
 from streams.forward import is_marked
 from streams.groups import ANSWER_SECONDS, Groups, LogUnreachableError
 from streams.owner.calls import Chunk, Read
@@ -53,7 +54,7 @@ class OwnerLog:
         connections: Connections,
         partition: int,
         transactional_id: str,
-        clock: WorkerClock,
+        clock: KeptClock,
         groups: Groups,
     ) -> None:
         self._connections = connections
@@ -65,7 +66,12 @@ class OwnerLog:
         self._consumer: Consumer | None = None
 
     def fence(self) -> None:
-        """From here on no earlier producer of this partition can commit, and what it left open is aborted."""
+        """From here on no earlier producer of this partition can commit, and what it left open is aborted.
+
+        It waits until the time is known: nothing can be decided before.
+        """
+        if not self._clock.wait_until_known(ANSWER_SECONDS):
+            raise LogUnreachableError("the time is not known: no majority of the clocks has agreed on it")
         self._producer = Producer(
             self._connections.kafka(
                 transactional_id=self._transactional_id,

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from schemas.settings import Connections
 from schemas.topics import check_partitions
-from streams.clock import WorkerClock
+from streams.clock import cluster_clock
 from streams.core.inputs import HeartbeatHeard
 from streams.forward import Forwarder
 from streams.groups import Groups
@@ -49,7 +49,7 @@ class Worker:
         self._holders: dict[HolderId, Holder] = {}
         self._ready_file = settings.ready_file
         self._heartbeats = Heartbeats(connections, settings.worker_id, self._hear, self._note_read, on_crashed)
-        clock = WorkerClock()
+        clock = cluster_clock(connections)
         groups = Groups(connections, settings.stream_group, settings.worker_id)
         self.membership = Membership(groups, on_crashed)
 
@@ -75,6 +75,7 @@ class Worker:
         )
 
     def start(self) -> None:
+        self._parts.clock.start()
         self._heartbeats.start()
 
     def assign(self, partitions: Collection[int]) -> None:
@@ -118,6 +119,7 @@ class Worker:
         for holder in holders:
             holder.join(JOIN_SECONDS)
         self._heartbeats.stop()
+        self._parts.clock.stop()
 
     def _holder_of(self, partition: int) -> Holder | None:
         number = self._holdings.holder_of(partition)

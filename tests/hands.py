@@ -8,7 +8,7 @@ from executors.binaries import Binaries
 from executors.cache import Cache
 from executors.checkpoints import Checkpoints
 from executors.claim import Chosen, Polled, Verdict
-from executors.clock import SharedClock, boot_seconds
+from executors.clock import boot_seconds, cluster_clock
 from executors.events import EventLog
 from executors.logs import LogStore
 from executors.process import SupervisorLink, find_shim
@@ -19,6 +19,7 @@ from executors.workspace import Workspace
 from schemas.codec import decode
 from schemas.dispatch import Dispatch
 from schemas.event import EventBatch
+from schemas.settings import Connections
 from schemas.times import EPOCH
 from streams.core.rules import Rules
 
@@ -59,7 +60,7 @@ def make_runner(wire, store, folder, tasks, renewed=boot_seconds):
     link = SupervisorLink(on_notice=lambda each: runner.hear(each), on_death=print, command=find_shim())  # noqa: PLW0108 - it is made below
     runner = Runner(
         policy=Policy(margin=MARGIN, grace=MARGIN, path="/usr/bin:/bin", log_max_bytes=CACHE_BYTES, secret=str),
-        clock=SharedClock(),
+        clock=cluster_clock(Connections()),
         slots=slots,
         events=EventLog(wire, lambda _, function: function(), topic="events", executor_id="x.1"),
         binaries=Binaries(store=store, cache=cache, fetch_timeout=timedelta(minutes=1)),

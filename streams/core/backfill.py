@@ -88,6 +88,7 @@ def go_on(state: OwnerState, now: datetime, budget: int) -> list[Effect]:
     backfills = state.derived.backfills
     state.step.more_of_backfills = False
     for backfill in list(backfills.by_request.values()):
+        state.at_work = backfill.stored.job_id
         room = min(AT_A_TIME, budget - len(effects))
         if _parent(state, backfill).state is RunState.CANCELLING:
             effects += _cancel_held(state, backfill, max(0, room), now)
@@ -104,11 +105,13 @@ def settle(state: OwnerState, now: datetime) -> list[Effect]:
         return []
     effects: list[Effect] = []
     for run in state.step.backfill_ends:
+        state.at_work = run.status.job_id
         _count_end(backfills.by_request[RequestId(run.status.request_id or "")], run)
         state.step.touched_backfills.add(RequestId(run.status.request_id or ""))
     state.step.backfill_ends.clear()
     for request_id in sorted(state.step.touched_backfills):
         backfill = backfills.by_request[request_id]
+        state.at_work = backfill.stored.job_id
         backfill.note_ran()
         effects += _let_go(state, backfill, now)
         effects += _end(state, backfill, now) if _is_over(backfill) else []

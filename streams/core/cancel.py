@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.control import Kill
 from schemas.heartbeat import AttemptInHand
-from schemas.ids import ExecutorId, RequestId, RunId
+from schemas.ids import ExecutorId, RequestId, RunId, owner_of_run
 from schemas.words import AttemptEnd, RunKind, RunState
 from streams.core.dag.stop import stop_epoch
 from streams.core.effects import Effect, SendKill
@@ -108,8 +108,9 @@ def kill_what_is_over(
     before = state.seen.strays.pop(executor_id, {})
     strays: dict[tuple[RunId, int], datetime] = {}
     for attempt in attempts:
-        if attempt.partition != state.partition:
+        if attempt.partition != state.partition or state.leaves_alone(attempt.run_id):
             continue
+        state.at_work = owner_of_run(attempt.run_id)
         flight = state.seen.in_flight.get(attempt.run_id)
         if flight and flight.token == attempt.token:
             effects += _kill(state, state.durable.runs[attempt.run_id])
@@ -127,6 +128,7 @@ def give_up_unclaimed(state: OwnerState, now: datetime) -> list[Effect]:
     """Dispatches that nobody took: their runs are cancelled (protocol L6), or have missed their deadline."""
     effects: list[Effect] = []
     for run_id, flight in list(state.seen.in_flight.items()):
+        state.at_work = owner_of_run(run_id)
         if is_in_vain(state, run_id, flight, now):
             reason = "expired: nobody took it"
             effects += end_attempt(state, state.durable.runs[run_id], AttemptEnd.EXPIRED, now, reason=reason)

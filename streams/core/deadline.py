@@ -20,6 +20,7 @@ def miss_overdue(state: OwnerState, now: datetime) -> list[Effect]:
         run = state.durable.runs[run_id]
         if run.start_by is None or run.open_attempt or run.status.started_at:
             continue
+        state.at_work = run.status.job_id
         reason = f"start_deadline: not started within {run.start_by - run.status.scheduled_time} of its time"
         status = move(run.status, RunState.MISSED, version=state.next_token(), at=now, reason=reason)
         effects += put(state, msgspec.structs.replace(run, status=status))

@@ -32,6 +32,7 @@ def forget_deletions(state: OwnerState) -> list[Effect]:
     deletions, horizon = state.derived.deletions, state.durable.newest_definition - state.rules.request_ttl
     while deletions and deletions[0][0] <= horizon and len(effects) < FORGOTTEN_AT_ONCE:
         deleted_at, owner = heapq.heappop(deletions)
+        state.at_work = owner
         stored = state.durable.jobs.get(owner)
         if stored is None or not stored.deleted or stored.valid_from > deleted_at:
             continue

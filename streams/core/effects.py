@@ -10,7 +10,15 @@ from schemas.dispatch import Dispatch
 from schemas.ids import OwnerId, RequestId, RunId
 from schemas.status import RunStatus
 from streams.core.run import Run
-from streams.core.stored import StoredBackfill, StoredEpoch, StoredJob, StoredNode, StoredRequest, Tally
+from streams.core.stored import (
+    StoredBackfill,
+    StoredEpoch,
+    StoredJob,
+    StoredNode,
+    StoredQuarantine,
+    StoredRequest,
+    Tally,
+)
 
 
 class PutRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -71,6 +79,12 @@ class PutNode(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """None: forget it."""
 
 
+class PutQuarantine(msgspec.Struct, frozen=True, kw_only=True):
+    owner: OwnerId
+    quarantine: StoredQuarantine | None
+    """None: its work goes on."""
+
+
 class SendDispatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     dispatch: Dispatch
 
@@ -117,6 +131,7 @@ Effect = (
     | PutDag
     | PutEpoch
     | PutNode
+    | PutQuarantine
     | SendDispatch
     | SendKill
     | DeadLetter

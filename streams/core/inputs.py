@@ -95,6 +95,10 @@ class WasAway(msgspec.Struct, frozen=True, kw_only=True):
     """The owner could not commit or read until now."""
 
 
+class TakenOver(msgspec.Struct, frozen=True):
+    """The first input of an owner some of whose jobs are quarantined, or are to be tried again."""
+
+
 Input = (
     DefinitionChanged
     | RequestReceived
@@ -109,4 +113,5 @@ Input = (
     | ClaimsSeen
     | CaughtUp
     | WasAway
+    | TakenOver
 )

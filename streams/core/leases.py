@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from schemas.heartbeat import ExecutorState, Heartbeat
-from schemas.ids import ExecutorId, RunId
+from schemas.ids import ExecutorId, RunId, owner_of_run
 from schemas.words import AttemptEnd
 from streams.core.cancel import give_up_unclaimed, is_in_vain, kill_what_is_over
 from streams.core.effects import Effect
@@ -116,6 +116,7 @@ def judge(state: OwnerState, as_of: datetime, now: datetime) -> list[Effect]:
     lost = [(run_id, _lost_reason(state, flight, as_of)) for run_id, flight in state.seen.in_flight.items()]
     for run_id, reason in lost:
         if reason:
+            state.at_work = owner_of_run(run_id)
             effects += end_attempt(state, state.durable.runs[run_id], AttemptEnd.LOST, now, reason=reason)
     return effects + give_up_unclaimed(state, now)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.codec import encode_json
 from schemas.dispatch import Dispatch
-from schemas.ids import OwnerId, RunId
+from schemas.ids import OwnerId, RunId, owner_of_run
 from schemas.job import JobSpec
 from schemas.result import Result
 from schemas.status import Attempt, RunStatus
@@ -111,6 +111,7 @@ def release_due(state: OwnerState, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
     while (run_id := state.derived.waiting.pop_due(now)) is not None:
         run = state.durable.runs[run_id]
+        state.at_work = run.status.job_id
         if run.status.kind is RunKind.DAG:
             state.derived.epochs.due.append(run_id)
             continue
@@ -158,6 +159,7 @@ def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
             if not may_go(state, lane, now):
                 break
             queue.pop()
+            state.at_work = owner_of_run(run_id)
             run = state.durable.runs[run_id]
             if is_to_stop(state, run):
                 continue

@@ -27,6 +27,9 @@ def carry_out(
     state: OwnerState, request: Request, job: StoredJob | None, now: datetime, origin: Origin | None
 ) -> list[Effect]:
     """`job` is what the owner knows of the request's job; it has waited for it long enough."""
+    quarantine = state.durable.quarantined.get(request.owner)
+    if quarantine:
+        return refuse(request, quarantine.reason, origin)
     match request.kind:
         case RequestKind.RUN:
             return _refused(state, request, job, origin) or _run(state, request, now)

@@ -78,6 +78,7 @@ def let_go(state: OwnerState, now: datetime) -> list[Effect]:
     """
     effects: list[Effect] = []
     for job_id in sorted(state.step.freed & state.derived.occupancy.keys()):
+        state.at_work = job_id
         room = _room(state, state.durable.jobs[OwnerId(job_id)].spec, now)
         for run_id in state.derived.occupancy[job_id].first_held(room):
             effects += _release(state, state.durable.runs[run_id], now)

@@ -62,6 +62,7 @@ def refuse_overdue(state: OwnerState, now: datetime) -> list[Effect]:
         _, request_id = heapq.heappop(state.derived.parked_deadlines)
         stored = state.durable.requests.get(request_id)
         if stored and stored.parked:
+            state.at_work = stored.parked.owner
             _leave_park(state, stored.parked.owner, request_id)
             effects += _settle(state, request_id, now)
     return effects

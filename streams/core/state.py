@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from schemas.ids import ExecutorId, OwnerId, RequestId, RunId, dag_run_of
+from schemas.ids import ExecutorId, OwnerId, RequestId, RunId, dag_run_of, owner_of_run
 from schemas.times import EPOCH
 from schemas.words import RunKind
 from streams.core.agenda import Agenda
@@ -20,7 +20,7 @@ from streams.core.park import Park
 from streams.core.rules import Rules
 from streams.core.run import Run, Turn
 from streams.core.sharing import Shared
-from streams.core.stored import Applied, Cursor, Forgotten, StoredJob, StoredRequest, Tally
+from streams.core.stored import Applied, Cursor, Forgotten, StoredJob, StoredQuarantine, StoredRequest, Tally
 from streams.core.timers import Timers
 
 MAX_HANDED_ON = 16 * 1024 * 1024
@@ -49,6 +49,8 @@ class Durable:
     """By job."""
     runs: dict[RunId, Run] = field(default_factory=dict)
     requests: dict[RequestId, StoredRequest] = field(default_factory=dict)
+    quarantined: dict[OwnerId, StoredQuarantine] = field(default_factory=dict)
+    """Of these nothing is known but their definitions: their runs, epochs and backfills wait in the topic."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,6 +84,12 @@ class Derived:
     """What those that wait take."""
     deletions: list[tuple[datetime, OwnerId]] = field(default_factory=list)
     """A heap, by the time of the deletion."""
+    newly_quarantined: set[OwnerId] = field(default_factory=set)
+    """That is not written yet."""
+    to_try: dict[OwnerId, StoredQuarantine] = field(default_factory=dict)
+    """Their definition has changed since they were quarantined: the owner begins with that change."""
+    is_outdated: bool = False
+    """A definition of a quarantined job has changed: the next owner tries it again with all that is stored of it."""
     backfills: OpenBackfills = field(default_factory=OpenBackfills)
     epochs: OpenEpochs = field(default_factory=OpenEpochs)
 
@@ -154,6 +162,8 @@ class OwnerState:
     seen: Seen = field(default_factory=Seen)
     transaction: TransactionRoom = field(default_factory=TransactionRoom)
     step: StepWork = field(default_factory=StepWork)
+    at_work: str | None = None
+    """The job or DAG in whose work an exception is raised now; None: in nobody's alone."""
 
     def next_token(self) -> int:
         self.durable.token += 1
@@ -233,6 +243,10 @@ class OwnerState:
     def has_more_to_do(self) -> bool:
         """Without any further input: what did not fit the last step."""
         return self.step.may_dispatch_more or self.step.more_of_backfills or self.derived.epochs.may_go_on
+
+    def leaves_alone(self, run_id: str) -> bool:
+        """It is a run of a quarantined job, of which nothing is known."""
+        return bool(self.durable.quarantined) and owner_of_run(run_id) in self.durable.quarantined
 
     def begin_transaction(self) -> None:
         """It has room for everything again."""

@@ -25,6 +25,7 @@ from streams.core.leases import (
 from streams.core.life import fill_windows, release_due
 from streams.core.overlap import let_go
 from streams.core.pace import forget_slots
+from streams.core.quarantine import put_aside, take_over
 from streams.core.requests import apply_request, forget_old, refuse_overdue
 from streams.core.state import OwnerState
 from streams.core.tick import advance_clock
@@ -32,8 +33,11 @@ from streams.core.tick import advance_clock
 
 def step(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:
     """`now` is cluster time. Only this function changes `state`."""
-    effects = _apply(state, input_, now) + miss_overdue(state, now) + advance_epochs(state, now) + let_go(state, now)
-    effects += release_due(state, now) + settle(state, now)
+    state.at_work = None
+    effects = _apply(state, input_, now)
+    for pass_ in (miss_overdue, advance_epochs, let_go, release_due, settle):
+        state.at_work = None
+        effects += pass_(state, now)
     if state.derived.epochs.due:
         effects += open_epochs(state, now) + release_due(state, now)
         effects += settle(state, now)  # an end that is not counted in its own step is unknown to the next owner
@@ -51,9 +55,13 @@ def next_due(state: OwnerState) -> datetime | None:
     return min(heads + others, default=None)
 
 
-def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  # noqa: C901, PLR0911 - a dispatch table
+def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  # noqa: C901, PLR0911, PLR0912 - a table
     match input_:
+        case i.TakenOver():
+            return take_over(state, now)
         case i.DefinitionChanged(definition=definition, origin=origin):
+            if definition.owner in state.durable.quarantined:
+                return put_aside(state, definition)
             return apply_definition(state, definition, origin, now)
         case i.RequestReceived(request=request, origin=origin, appended_at=appended_at):
             return apply_request(state, request, origin, now, appended_at) + forget_old(state)
@@ -93,7 +101,9 @@ def _advance(state: OwnerState, now: datetime, budget: int) -> list[Effect]:
         return advance_clock(state, now, budget)
     forget_silent_executors(state, now)
     forget_slots(state, now)
-    effects = refuse_overdue(state, now) + forget_deletions(state) + advance_clock(state, now, budget)
+    effects = refuse_overdue(state, now) + forget_deletions(state)
+    state.at_work = None
+    effects += advance_clock(state, now, budget)
     return effects if state.durable.cursor else effects + go_on(state, now, budget - len(effects))
 
 

@@ -13,7 +13,7 @@ from schemas.job import JobSpec
 from schemas.request import Request
 from schemas.result import Result
 from schemas.times import EPOCH
-from schemas.words import RunState
+from schemas.words import DefinitionKind, RunState
 
 Stretch = tuple[datetime, datetime]
 """[from, to)"""
@@ -79,6 +79,31 @@ class StoredEpoch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """It was told to stop, and this is what it then is."""
     base: EpochBase | None = None
     """None: it began with nothing."""
+
+
+class StoredChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a definition that is not applied yet."""
+
+    version: int
+    valid_from: datetime
+    deleted: bool
+    kind: DefinitionKind
+    job: JobSpec | None
+    dag: DagSpec | None
+
+
+class StoredQuarantine(msgspec.Struct, frozen=True, kw_only=True):
+    """A job or DAG in whose work the core has failed: all that is stored of it stays as it is (decision 19)."""
+
+    reason: str
+    tried_version: int
+    """It has failed with every version of its definition up to this one."""
+    change: StoredChange | None = None
+    """The newest version that came since."""
+
+    @property
+    def is_to_be_tried(self) -> bool:
+        return self.change is not None and self.change.version > self.tried_version
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

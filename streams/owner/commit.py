@@ -21,6 +21,7 @@ from streams.core.effects import (
     PutEpoch,
     PutJob,
     PutNode,
+    PutQuarantine,
     PutRequest,
     PutRun,
     PutTally,
@@ -42,11 +43,12 @@ EPOCH_PREFIX = "dag/"
 """`dag/<DAG run>`: an open epoch; `dag/<DAG run>/<node>`: a node of it that has ended."""
 VERSION_PREFIX = "dagdef/"
 """`dagdef/<DAG>/<version>`: one that open epochs go by, and that is not the newest."""
+QUARANTINE_PREFIX = "quarantine/"
 MAX_DEAD_BYTES, MAX_REASON_CHARACTERS, MAX_KEY_CHARACTERS = 1_000_000, 2_000, 200
 """So much of a foreign record goes with its reason: what filled its topic's limit would not fit with one (I7)."""
 
 
-Kept = PutJob | PutTally | PutDag | PutEpoch | PutNode | PutRequest
+Kept = PutJob | PutTally | PutDag | PutEpoch | PutNode | PutRequest | PutQuarantine
 """One key of `state` each."""
 
 
@@ -88,7 +90,7 @@ def _records(effect: PublishStatus | Kept | SendDispatch | SendKill | DeadLetter
     match effect:
         case PublishStatus(status=status):
             return [OutRecord(topic=STATUS, key=status.run_id, value=encode(status))]
-        case PutJob() | PutTally() | PutDag() | PutEpoch() | PutNode() | PutRequest():
+        case PutJob() | PutTally() | PutDag() | PutEpoch() | PutNode() | PutRequest() | PutQuarantine():
             key, value = _kept(effect)
             return [OutRecord(topic=STATE, key=key, value=encode(value) if value else None)]
         case SendDispatch(dispatch=dispatch):
@@ -103,7 +105,7 @@ def _records(effect: PublishStatus | Kept | SendDispatch | SendKill | DeadLetter
             assert_never(effect)
 
 
-def _kept(effect: Kept) -> tuple[str, msgspec.Struct | None]:
+def _kept(effect: Kept) -> tuple[str, msgspec.Struct | None]:  # noqa: PLR0911 - a dispatch table
     """Its key, and its value; without one it is forgotten."""
     match effect:
         case PutJob(owner=owner, job=job):
@@ -118,6 +120,8 @@ def _kept(effect: Kept) -> tuple[str, msgspec.Struct | None]:
             return EPOCH_PREFIX + run_id, node
         case PutRequest(request_id=request_id, request=request):
             return REQUEST_PREFIX + request_id, request
+        case PutQuarantine(owner=owner, quarantine=quarantine):
+            return QUARANTINE_PREFIX + owner, quarantine
         case _:
             assert_never(effect)
 

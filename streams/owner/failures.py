@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from schemas.errors import TidemillError
+from schemas.ids import OwnerId
 from streams.owner.records import InRecord
 
 Place = tuple[str, int]
 """(input topic, offset)"""
+MOST_JOBS_AT_ONCE = 10
+"""Where more jobs fail before any of that is written, the fault is not in the jobs."""
 
 
 class RecordFailedError(TidemillError):
@@ -32,6 +35,37 @@ class TransactionFailedError(TidemillError):
         )
 
 
+class JobFailedError(TidemillError):
+    """The core fails in the work of one job or DAG. The owner that says so is to be thrown away."""
+
+    def __init__(self, owner: str, error: Exception, version: int = 0) -> None:
+        """`version`: of its definition, which may not be stored yet."""
+        self.owner, self.version = OwnerId(owner), version
+        super().__init__(
+            f"{owner!r} is quarantined: the core fails in its work, with {type(error).__name__}: {error}; its runs are "
+            "left as they are; any change of its definition lets it be tried again"
+        )
+
+
+class WorkingOn:
+    """Any failure within is in the work of `owner`. A class, because recovery enters one for each key."""
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, owner: str | None) -> None:
+        self._owner = owner
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
+        if isinstance(error, Exception) and self._owner is not None:
+            raise JobFailedError(self._owner, error) from error
+
+
+class StartAgainError(TidemillError):
+    """The definition of a quarantined job has changed: the next owner tries it again."""
+
+
 def blamed(records: Collection[InRecord], error: Exception) -> Exception:
     """What to raise when a transaction cannot be written that follows from these records; of none: from the state."""
     match list(records):
@@ -46,7 +80,7 @@ def blamed(records: Collection[InRecord], error: Exception) -> Exception:
 class Failures:
     """What the holder of a partition remembers from one owner to the next."""
 
-    __slots__ = ("_reasons", "refused", "suspects")
+    __slots__ = ("_reasons", "jobs", "refused", "suspects")
 
     def __init__(self) -> None:
         self._reasons: dict[Place, str] = {}
@@ -57,8 +91,16 @@ class Failures:
 
         If it fails there as well, the record is innocent and the state is not: then the worker ends.
         """
+        self.jobs: dict[OwnerId, JobFailedError] = {}
+        """Why, of those that the next owner quarantines, and has not written yet."""
 
-    def note(self, error: RecordFailedError | TransactionFailedError) -> None:
+    def note(self, error: RecordFailedError | TransactionFailedError | JobFailedError) -> None:
+        """Raises `error` where it is not about one job, or record, alone: then the worker ends."""
+        if isinstance(error, JobFailedError):
+            if error.owner in self.jobs or len(self.jobs) >= MOST_JOBS_AT_ONCE:
+                raise error
+            self.jobs[error.owner] = error
+            return
         if isinstance(error, TransactionFailedError):
             self.suspects.update(error.places)
             return

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections import deque
 from datetime import datetime, timedelta
 
+from schemas.ids import OwnerId
 from schemas.times import EPOCH
 from schemas.topics import CDC, EVENTS, REQUESTS
 from schemas.words import RunState
 from streams.core.effects import Effect, PutRequest, PutRun, PutTally, SendDispatch
-from streams.core.inputs import CaughtUp, ClockAdvanced, Input, InputDeleted
+from streams.core.inputs import CaughtUp, ClockAdvanced, Input, InputDeleted, TakenOver
 from streams.core.life import MAX_DISPATCHES
 from streams.core.state import OwnerState
 from streams.core.step import next_due, step
 from streams.core.stored import Applied
 from streams.owner.commit import transaction
-from streams.owner.failures import Failures, RecordFailedError, blamed
+from streams.owner.failures import Failures, JobFailedError, RecordFailedError, StartAgainError, blamed
 from streams.owner.intake import read_input, refuse
 from streams.owner.records import InRecord, Reached, Transaction
 
@@ -61,6 +62,7 @@ class Owner:
         self._taken: list[InRecord] = []
         """Records from which they may follow."""
         self._oldest_effect: datetime | None = None
+        self._is_outdated = False
 
     def offer(self, record: InRecord) -> None:
         """A record of an input topic, in the order of its offsets; those that are applied already are skipped."""
@@ -104,22 +106,23 @@ class Owner:
     def prepare(self, now: datetime, *, clock_is_steady: bool) -> Transaction | None:
         """Step over what was offered, and the time that passed. None: nothing is worth a commit yet.
 
-        Raises `RecordFailedError` where the core fails on a record, or what `blamed` says.
+        Raises `RecordFailedError` where the core fails on a record, `JobFailedError` where it fails in the work of a
+        job, `StartAgainError`, or what `blamed` says.
         """
+        if self._is_outdated:
+            raise StartAgainError
         effects = self._effects
         if not effects:
             self._taken.clear()
-        while self._facts and len(effects) < MAX_EFFECTS:
-            effects += step(self.state, self._facts.popleft(), now)
+        self._step_facts(now, effects)
         for topic in self._records:
             self._step_records(topic, now, effects)
         if self._judge_as_of and not (self._facts or self._records[EVENTS]):
-            effects += step(self.state, CaughtUp(as_of=self._judge_as_of), now)
+            effects += self._step(CaughtUp(as_of=self._judge_as_of), now)
             self._judge_as_of = None
         if self._ticks and clock_is_steady and len(effects) < MAX_EFFECTS:
-            effects += step(
-                self.state, ClockAdvanced(budget=max(1, (MAX_EFFECTS - len(effects)) // EFFECTS_OF_A_RUN)), now
-            )
+            budget = max(1, (MAX_EFFECTS - len(effects)) // EFFECTS_OF_A_RUN)
+            effects += self._step(ClockAdvanced(budget=budget), now)
         if effects and self._oldest_effect is None:
             self._oldest_effect = now
         if not self._is_worth_a_commit(now):
@@ -137,11 +140,15 @@ class Owner:
 
     def committed(self, now: datetime) -> None:
         self._last_commit = now
+        self._is_outdated = self.state.derived.is_outdated
+        if not self.state.derived.newly_quarantined:
+            self._failures.jobs.clear()
 
     def next_wake(self, now: datetime, *, clock_is_steady: bool = True) -> timedelta:
         """How long there is nothing to do, if nothing is offered. Nothing is due on a clock that is not steady."""
         ticks = self._ticks and clock_is_steady
-        if self.backlog or (ticks and (self.state.durable.cursor or self.state.has_more_to_do)):
+        is_busy = self.backlog or self._has_to_begin or self._is_outdated
+        if is_busy or (ticks and (self.state.durable.cursor or self.state.has_more_to_do)):
             return timedelta(0)
         due = next_due(self.state) if ticks else None
         written = self._oldest_effect and self._oldest_effect + COMPANY_WAIT
@@ -161,10 +168,33 @@ class Owner:
             return True
         return not all(map(_is_mere_news, self._effects))
 
+    def _step(self, input_: Input, now: datetime) -> list[Effect]:
+        try:
+            return step(self.state, input_, now)
+        except Exception as error:
+            self._blame_job(error)
+            raise
+
+    def _blame_job(self, error: Exception) -> None:
+        owner = self.state.at_work
+        if owner is not None:
+            job = self.state.durable.jobs.get(OwnerId(owner))
+            raise JobFailedError(owner, error, job.version if job else 0) from error
+
+    @property
+    def _has_to_begin(self) -> bool:
+        return bool(self.state.derived.newly_quarantined or self.state.derived.to_try)
+
     @property
     def _ticks(self) -> bool:
         """A tick that was cut goes on as of its own time, whatever has been written since."""
         return self.may_tick or self.state.durable.cursor is not None
+
+    def _step_facts(self, now: datetime, effects: list[Effect]) -> None:
+        if self._has_to_begin and self.state.durable.cursor is None:
+            effects += self._step(TakenOver(), now)
+        while self._facts and len(effects) < MAX_EFFECTS:
+            effects += self._step(self._facts.popleft(), now)
 
     def _step_records(self, topic: str, now: datetime, effects: list[Effect]) -> None:
         queue = self._records[topic]
@@ -214,10 +244,11 @@ class Owner:
     def _effects_of(self, record: InRecord, now: datetime) -> list[Effect]:
         reason = self._failures.refused.get((record.topic, record.offset))
         if reason:
-            return step(self.state, refuse(record, reason), now)
+            return self._step(refuse(record, reason), now)
         try:
             return step(self.state, read_input(record, self.state.partition, self._partitions), now)
         except Exception as error:
+            self._blame_job(error)
             raise RecordFailedError(record, error) from error
 
 

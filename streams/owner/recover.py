@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from schemas.codec import decode
-from schemas.ids import OwnerId, RequestId
+from schemas.ids import OwnerId, RequestId, owner_of_run
 from schemas.words import RunKind
 from streams.core.definitions import install
 from streams.core.fleet import InFlight
@@ -16,18 +16,22 @@ from streams.core.requests import remember
 from streams.core.rules import Rules
 from streams.core.run import Run
 from streams.core.state import OwnerState, Seen
-from streams.core.stored import Applied, StoredBackfill, StoredClock, StoredJob, StoredRequest, Tally
+from streams.core.stored import Applied, StoredBackfill, StoredClock, StoredJob, StoredQuarantine, StoredRequest, Tally
 from streams.owner.commit import (
     BACKFILL_PREFIX,
     CLOCK_KEY,
+    EPOCH_PREFIX,
     JOB_PREFIX,
+    QUARANTINE_PREFIX,
     REQUEST_PREFIX,
     RUN_PREFIX,
     TALLY_PREFIX,
 )
+from streams.owner.failures import JobFailedError, WorkingOn
 from streams.owner.recover_epochs import restore_epochs, resume_epochs
 
 NONE_APPLIED = -1
+NOTHING_FAILED: Mapping[OwnerId, JobFailedError] = {}
 
 
 def rebuild(
@@ -36,27 +40,33 @@ def rebuild(
     entries: Iterable[tuple[str, bytes | None]],
     topic_ids: Mapping[str, str],
     now: datetime,
+    failed: Mapping[OwnerId, JobFailedError] = NOTHING_FAILED,
 ) -> OwnerState:
-    """`entries` are the log of `state`; `topic_ids` are those of the input topics as they are now.
+    """`entries` are the log of `state`; `topic_ids` are those of the input topics as they are now. `failed` says why
+    jobs are quarantined. Raises `JobFailedError` where what is stored of a job cannot be restored.
 
     The leases of all attempts begin again at `now`. A topic that was made anew is read from its start, instead of
     skipping everything below what was applied of its namesake (protocol O2).
     """
     state = OwnerState(partition=partition, rules=rules, seen=Seen(silence_from=now))
-    latest = _latest_by_key(state, entries)
+    latest = _without_quarantined(state, _latest_by_key(state, entries), failed)
     _restore_clock(state, latest.get(CLOCK_KEY), topic_ids)
-    state.durable.tallies = {
-        key.removeprefix(TALLY_PREFIX): decode(value, Tally)
-        for key, value in latest.items()
-        if key.startswith(TALLY_PREFIX)
-    }
+    for key, value in latest.items():
+        if key.startswith(TALLY_PREFIX):
+            owner = OwnerId(key.removeprefix(TALLY_PREFIX))
+            with WorkingOn(owner):
+                state.durable.tallies[owner] = decode(value, Tally)
     for owner, stored in state.durable.jobs.items():
-        install(state, owner, stored)
+        # One that is tried again gets its new definition with the first step.
+        if owner not in state.derived.to_try and owner not in state.durable.quarantined:
+            with WorkingOn(owner):
+                install(state, owner, stored)
     _restore_runs(state, latest, now)
     for key, value in latest.items():
         if key.startswith(BACKFILL_PREFIX):
             backfill = decode(value, StoredBackfill)
-            state.derived.backfills.add(OpenBackfill(stored=backfill))
+            if backfill.job_id not in state.durable.quarantined:
+                state.derived.backfills.add(OpenBackfill(stored=backfill))
         elif key.startswith(REQUEST_PREFIX):
             remember(state, RequestId(key.removeprefix(REQUEST_PREFIX)), decode(value, StoredRequest))
     state.derived.backfills.restore([run for run in state.durable.runs.values() if run.backfill_id])
@@ -65,12 +75,49 @@ def rebuild(
     return state
 
 
+def _without_quarantined(
+    state: OwnerState, latest: dict[str, bytes], failed: Mapping[OwnerId, JobFailedError]
+) -> dict[str, bytes]:
+    """Of a quarantined job only its definition counts. One whose definition has changed since is tried again."""
+    stored = {
+        OwnerId(key.removeprefix(QUARANTINE_PREFIX)): decode(value, StoredQuarantine)
+        for key, value in latest.items()
+        if key.startswith(QUARANTINE_PREFIX)
+    }
+    for owner, error in failed.items():
+        known = stored.get(owner)
+        if known is None or known.is_to_be_tried or known.reason != str(error):
+            stored[owner] = _quarantine(state, owner, error, known)
+            state.derived.newly_quarantined.add(owner)
+    state.derived.to_try = {owner: each for owner, each in stored.items() if each.is_to_be_tried}
+    state.durable.quarantined = {owner: each for owner, each in stored.items() if not each.is_to_be_tried}
+    return {key: value for key, value in latest.items() if _run_owner(key) not in state.durable.quarantined}
+
+
+def _quarantine(
+    state: OwnerState, owner: OwnerId, error: JobFailedError, known: StoredQuarantine | None
+) -> StoredQuarantine:
+    job, change = state.durable.jobs.get(owner), known.change if known else None
+    tried = max(error.version, job.version if job else 0, change.version if change else 0)
+    return StoredQuarantine(reason=str(error), tried_version=tried, change=change)
+
+
+def _run_owner(key: str) -> str | None:
+    """Of the key of a run, an epoch or a node."""
+    for prefix in (RUN_PREFIX, EPOCH_PREFIX):
+        if key.startswith(prefix):
+            return owner_of_run(key.removeprefix(prefix))
+    return None
+
+
 def _latest_by_key(state: OwnerState, entries: Iterable[tuple[str, bytes | None]]) -> dict[str, bytes]:
     """Of each key the last value, without the tombstones. Jobs go into `state` at once: they weigh less than bytes."""
     latest: dict[str, bytes] = {}
     for key, value in entries:
         if key.startswith(JOB_PREFIX):
-            _keep_job(state, OwnerId(key.removeprefix(JOB_PREFIX)), value)
+            owner = OwnerId(key.removeprefix(JOB_PREFIX))
+            with WorkingOn(owner):
+                _keep_job(state, owner, value)
         elif value is None:
             latest.pop(key, None)
         else:
@@ -101,18 +148,27 @@ def _restore_clock(state: OwnerState, value: bytes | None, topic_ids: Mapping[st
 
 
 def _restore_runs(state: OwnerState, latest: Mapping[str, bytes], now: datetime) -> None:
-    runs = [decode(value, Run) for key, value in latest.items() if key.startswith(RUN_PREFIX)]
+    runs: list[Run] = []
+    for key, value in latest.items():
+        if key.startswith(RUN_PREFIX):
+            with WorkingOn(_run_owner(key)):
+                runs.append(decode(value, Run))
+    nodes = [run for run in runs if run.status.node_id is not None]
     for run in runs:
         if run.status.node_id is None:
             _restore_run(state, run, now)
     restore_epochs(state, latest)
-    for run in runs:
-        if run.status.node_id is not None:
-            _restore_run(state, run, now)
+    for run in nodes:
+        _restore_run(state, run, now)
     resume_epochs(state, latest)
 
 
 def _restore_run(state: OwnerState, run: Run, now: datetime) -> None:
+    with WorkingOn(run.status.job_id):
+        _restore(state, run, now)
+
+
+def _restore(state: OwnerState, run: Run, now: datetime) -> None:
     state.keep(run)
     state.expect_start(run)
     restore_slot(state, run)

@@ -6,27 +6,31 @@ from collections.abc import Iterator, Mapping
 
 from schemas.codec import decode
 from schemas.dag import DagSpec
-from schemas.ids import OwnerId, RunId, dag_run_of
+from schemas.ids import OwnerId, RunId, dag_run_of, owner_of_run
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.graph import Graph, compile_dag
 from streams.core.state import OwnerState
 from streams.core.stored import StoredEpoch, StoredNode
 from streams.owner.commit import EPOCH_PREFIX, VERSION_PREFIX
+from streams.owner.failures import WorkingOn
 
 
 def restore_epochs(state: OwnerState, latest: Mapping[str, bytes]) -> None:
     """Before the runs of their nodes, which belong to them."""
     for run_id, value in _keys(latest):
-        if dag_run_of(run_id) != run_id:
-            continue
-        header = decode(value, StoredEpoch)
-        run = state.durable.runs[run_id]
-        if header.base and not header.version:
-            state.derived.epochs.reopened[run_id] = header.base
-            continue
-        epoch = Epoch(run_id, _graph(state, OwnerId(run.status.job_id), header.version, latest))
-        epoch.ends_as, epoch.base = header.ends_as, header.base
-        state.derived.epochs.add(run, epoch, run.status.started_at or run.status.scheduled_time)
+        if dag_run_of(run_id) == run_id:
+            with WorkingOn(owner_of_run(run_id)):
+                _restore_epoch(state, run_id, decode(value, StoredEpoch), latest)
+
+
+def _restore_epoch(state: OwnerState, run_id: RunId, header: StoredEpoch, latest: Mapping[str, bytes]) -> None:
+    run = state.durable.runs[run_id]
+    if header.base and not header.version:
+        state.derived.epochs.reopened[run_id] = header.base
+        return
+    epoch = Epoch(run_id, _graph(state, OwnerId(run.status.job_id), header.version, latest))
+    epoch.ends_as, epoch.base = header.ends_as, header.base
+    state.derived.epochs.add(run, epoch, run.status.started_at or run.status.scheduled_time)
 
 
 def resume_epochs(state: OwnerState, latest: Mapping[str, bytes]) -> None:
@@ -39,11 +43,13 @@ def resume_epochs(state: OwnerState, latest: Mapping[str, bytes]) -> None:
         if dag_run_id not in state.derived.epochs.by_run:
             state.derived.epochs.litter[dag_run_id].append(run_id)
             continue
-        base, node = state.derived.epochs.by_run[dag_run_id].base, decode(value, StoredNode)
+        with WorkingOn(owner_of_run(run_id)):
+            base, node = state.derived.epochs.by_run[dag_run_id].base, decode(value, StoredNode)
         if base is None or node.version > base.as_of:
             ended[dag_run_id][run_id.removeprefix(dag_run_id + "/")] = node
     for run_id, nodes in ended.items():
-        state.derived.epochs.by_run[run_id].resume(nodes)
+        with WorkingOn(owner_of_run(run_id)):
+            state.derived.epochs.by_run[run_id].resume(nodes)
         state.step.touched_epochs[run_id] = None
 
 

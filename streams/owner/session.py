@@ -33,7 +33,13 @@ from streams.owner.calls import (
     Take,
     ask,
 )
-from streams.owner.failures import Failures, RecordFailedError, TransactionFailedError
+from streams.owner.failures import (
+    Failures,
+    JobFailedError,
+    RecordFailedError,
+    StartAgainError,
+    TransactionFailedError,
+)
 from streams.owner.fence import Happening, Phase, next_phase
 from streams.owner.judgement import Judgement
 from streams.owner.limits import Limits
@@ -72,10 +78,10 @@ class Session:
         """One phase, to its end or to a failure. Then the owner's memory is worthless (protocol O3)."""
         try:
             return (yield from self._live(phase))
-        except (RecordFailedError, TransactionFailedError) as error:
+        except (RecordFailedError, TransactionFailedError, JobFailedError) as error:
             self._failures.note(error)
             failure: Exception = error
-        except LogFailedError as error:
+        except (LogFailedError, StartAgainError) as error:
             failure = error
         self.owner = None
         yield from ask(Failed(phase=phase.value, error=failure))
@@ -114,7 +120,9 @@ class Session:
         yield from ask(Fence())
         yield from ask(Settle())
         entries = yield from ask(ReadState())
-        state = rebuild(self.partition, self._rules, entries.value, self._topic_ids, entries.reading.now)
+        state = rebuild(
+            self.partition, self._rules, entries.value, self._topic_ids, entries.reading.now, self._failures.jobs
+        )
         self._failures.forget({topic: each.offset for topic, each in state.durable.applied.items()})
         owner = Owner(state, self._partitions, self._failures)
         unclaimed = (yield from ask(ReadUnclaimed())).value

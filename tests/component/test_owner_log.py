@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from connectors.topics import create
+from schemas.cluster_clock import AGREE_SECONDS
 from schemas.codec import encode
 from schemas.ends import is_end_of_file
 from schemas.heartbeat import ExecutorState, Heartbeat
@@ -18,7 +19,7 @@ from schemas.ids import ExecutorId
 from schemas.settings import Connections
 from schemas.times import EPOCH
 from schemas.topics import EXECUTORS, REQUESTS, STATE, STATUS
-from streams.clock import WorkerClock
+from streams.clock import cluster_clock
 from streams.core.inputs import HeartbeatHeard
 from streams.forward import Forwarder
 from streams.groups import ANSWER_SECONDS, Groups, LogUnreachableError
@@ -32,6 +33,7 @@ from streams.owner.watch import Probe
 from streams.watchdog import is_unread, watchdog_reader
 from tests.kafka_node import running_node
 from tests.waiting import eventually
+from tidemill.place import wall_clock
 
 PARTITIONS = 8
 COMMITS_BEFORE_THE_KILL = 400
@@ -55,7 +57,9 @@ def connections(node):
 
 def open_log(connections: Connections, partition: int) -> OwnerLog:
     groups = Groups(connections, "streams", "worker")
-    return OwnerLog(connections, partition, f"owner-{partition}", WorkerClock(), groups)
+    clock = cluster_clock(connections)
+    clock.turn()
+    return OwnerLog(connections, partition, f"owner-{partition}", clock, groups)
 
 
 def read(log: OwnerLog, topic: str, records: int = LATER) -> Chunk:
@@ -139,14 +143,12 @@ def test_an_earlier_owner_cannot_commit_once_the_next_one_has_fenced_it(connecti
     assert f"n{LATER + 2}" not in seen
 
 
-def test_the_acknowledgement_of_a_takeover_tells_the_brokers_time(connections):
-    clock = WorkerClock()
-    groups = Groups(connections, "streams", "worker")
-    with closing(OwnerLog(connections, 1, "owner-1", clock, groups)) as log:
-        log.fence()
-        assert not clock.is_steady
-        log.settle()
-        assert clock.is_steady
+def test_a_round_tells_the_brokers_time(connections):
+    clock = cluster_clock(connections)
+    assert not clock.is_steady
+    clock.turn()
+    assert clock.is_steady
+    assert abs((clock.now() - wall_clock()).total_seconds()) < AGREE_SECONDS
 
 
 def test_what_is_forwarded_lies_at_home_with_its_mark_once_that_is_acknowledged(connections):

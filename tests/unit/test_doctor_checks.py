@@ -76,7 +76,7 @@ KAFKA = f.Kafka(
     topics=TOPICS,
     replication_factor=3,
     session_timeout=6 * SECOND,
-    clock=HERE,
+    clocks={1: HERE, 2: HERE, 3: HERE},
 )
 CONNECTOR = Actual(config=DESIRED, state="RUNNING", tasks=(Task(number=0, state="RUNNING"),), slot_status="reserved")
 CONNECT = f.Connect(
@@ -92,6 +92,7 @@ STREAMS = f.Streams(
     held={0: "stream-0", 1: "stream-1"},
     partitions=2,
     quiet={0: SECOND, 1: SECOND},
+    decided_ahead={},
 )
 EXECUTOR = f.Executor(name="e-0", state="running", version="1", slots={"10s": 4, "1m": 4}, free={"10s": 4, "1m": 4})
 EXECUTORS = f.Executors(
@@ -266,6 +267,7 @@ CASES = [
     ("streams.workers", WARN, streams(state="preparing_rebalancing"), "being dealt out"),
     ("streams.workers", BAD, streams(held={0: "stream-0"}), "nobody holds partition 1"),
     ("streams.progress", BAD, streams(quiet={0: SECOND, 1: 40 * SECOND}), "partition 1 decided nothing for 40 s"),
+    ("streams.decided_ahead", BAD, streams(decided_ahead={1: 3540 * SECOND}), "partition 1 are decided up to 3540 s"),
     ("streams.progress", BAD, streams(quiet={0: None, 1: None}), "partitions 0 and 1 decided nothing ever"),
     ("executors.answers", BAD, replace(FACTS, executors=f.Silent(reason="no answer in time")), "does not answer"),
     ("executors.alive", WARN, executors(EXECUTOR, replace(EXECUTOR, name="e-1", state="silent")), "e-1 sends no"),
@@ -286,7 +288,8 @@ CASES = [
     ("s3.bucket", BAD, replace(FACTS, s3=f.S3(where="here", bucket="b", refused="(NoSuchBucket) …")), "no bucket b"),
     ("s3.bucket", BAD, replace(FACTS, s3=f.S3(where="here", bucket="b", refused="AccessDenied")), "AccessDenied"),
     ("clocks", WARN, postgres(clock=f.Offset(low=4.9, high=5.1)), "Postgres are at least 4.9 s apart"),
-    ("clocks", BAD, kafka(clock=f.Offset(low=-90.2, high=-90.1)), "the broker are at least 90.1 s"),
+    ("clocks", BAD, kafka(clocks={1: f.Offset(low=-90.2, high=-90.1)}), "the broker are at least 90.1 s"),
+    ("clocks", BAD, kafka(clocks={1: HERE, 2: HERE, 3: f.Offset(low=3600, high=3601)}), "broker 3 are at least 3"),
     ("history.replay", WARN, postgres(ttls=replace(TTLS, history=7 * DAY)), "keeps runs for longer (30 days)"),
 ]
 

@@ -55,6 +55,20 @@ def progress(facts: Streams) -> Iterator[Finding]:
         yield ok(name, "the owner of every partition writes its clock")
 
 
+def decided_ahead(facts: Streams) -> Iterator[Finding]:
+    name = "streams.decided_ahead"
+    if facts.decided_ahead:
+        longest, where = max(facts.decided_ahead.values()), _partitions(sorted(facts.decided_ahead))
+        yield bad(
+            name,
+            f"schedules of {where} are decided up to {longest.total_seconds():.0f} s ahead of the brokers' time: "
+            "a clock was wrong and was believed; until then nothing is due there",
+            "put the clocks right, then restart the stream workers and executors; see docs/clocks.md",
+        )
+    else:
+        yield ok(name, "no schedule is decided ahead of the brokers' time")
+
+
 def alive(facts: Executors) -> Iterator[Finding]:
     name = "executors.alive"
     silent = [each.name for each in facts.executors if each.state == "silent"]
@@ -164,6 +178,6 @@ def _partitions(numbers: list[int]) -> str:
     return f"partition {numbers[0]}" if len(numbers) == 1 else f"partitions {listed(numbers)}"
 
 
-STREAM_CHECKS: tuple[Callable[[Streams], Iterator[Finding]], ...] = (workers, progress)
+STREAM_CHECKS: tuple[Callable[[Streams], Iterator[Finding]], ...] = (workers, progress, decided_ahead)
 EXECUTOR_CHECKS: tuple[Callable[[Executors], Iterator[Finding]], ...] = (alive, classes, assigned, free, versions)
 READER_CHECKS: tuple[Callable[[Readers], Iterator[Finding]], ...] = (lags,)

@@ -44,7 +44,7 @@ def writable(facts: Kafka) -> Iterator[Finding]:
             f"a record could not be written: {facts.write_refused}",
             "are enough replicas in sync, and may this user write to all topics of the prefix, in transactions too?",
         )
-    elif facts.clock:
+    elif facts.clocks:
         yield ok(name, "a record was written and acknowledged")
 
 

@@ -121,8 +121,9 @@ def cluster(facts: Facts) -> Iterator[Finding]:
 def clocks(facts: Facts) -> Iterator[Finding]:
     """Only what the readings prove: a slow answer proves little."""
     known = {"this machine": Offset(low=0.0, high=0.0)}
-    if isinstance(facts.kafka, Kafka) and facts.kafka.clock:
-        known["the broker"] = facts.kafka.clock
+    if isinstance(facts.kafka, Kafka):
+        many = len(facts.kafka.clocks) > 1
+        known |= {f"broker {number}" if many else "the broker": each for number, each in facts.kafka.clocks.items()}
     if isinstance(facts.postgres, Postgres):
         known["Postgres"] = facts.postgres.clock
     if len(known) == 1:

@@ -133,9 +133,15 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
     """The setting."""
     session_timeout: timedelta
     """The setting of the stream workers."""
-    clock: Offset | None
-    """None: no record could be written to measure it by."""
+    clocks: dict[int, Offset]
+    """By broker; without those that did not answer in time."""
     write_refused: str | None = None
+
+    @property
+    def clock(self) -> Offset | None:
+        """The middle one."""
+        ordered = sorted(self.clocks.values(), key=lambda each: each.low)
+        return ordered[len(ordered) // 2] if ordered else None
 
 
 class Connect(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +170,8 @@ class Streams(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int
     quiet: dict[int, timedelta | None]
     """By partition: since the last record of the topic `state`; None: there is none."""
+    decided_ahead: dict[int, timedelta]
+    """By partition, where it is so: how far the time up to which schedules are decided is ahead of the brokers'."""
 
 
 class Executor(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,18 +9,26 @@ from typing import Any
 import psycopg
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka.admin._listoffsets import LatestSpec, OffsetSpec
 
 from schemas.classes import parse_classes
+from schemas.cluster_clock import AGREE_SECONDS
+from schemas.codec import decode
 from schemas.errors import TidemillError
 from schemas.settings import Connections, read
 from schemas.times import from_epoch_ms
 from schemas.topics import CDC, STATE, executor_group, runs_topic
+from streams.core.stored import StoredClock
+from streams.owner.commit import CLOCK_KEY
 from streams.settings import StreamSettings
 from tidemill.doctor.facts import Executor, Executors, Reader, Readers, Silent, Streams, silent
 from tidemill.doctor.look_kafka import ANSWER_SECONDS
-from tidemill.lag import admin_client, waits
+from tidemill.lag import admin_client, offsets, read_to_end, waits
 from tidemill.observe import executors
+
+CLOCKS_AGREE = timedelta(seconds=AGREE_SECONDS)
+LAST_RECORDS = 100
+"""Of each partition of `state`. The last transaction may be the one by which an owner took over, which has no clock."""
 
 
 def look_streams(place: Connections, now: datetime) -> Streams | Silent:
@@ -34,10 +42,17 @@ def look_streams(place: Connections, now: datetime) -> Streams | Silent:
             for each in member.assignment.topic_partitions
             if each.topic == place.topic(CDC)
         }
-        quiet_for = _quiet(place, admin, now)
+        quiet_for, ahead = _quiet(place, admin, now), _decided_ahead(place, admin, now)
     except (KafkaException, TimeoutError, TidemillError) as error:
         return silent(error)
-    return Streams(group=group, state=found.state.name.lower(), held=held, partitions=place.partitions, quiet=quiet_for)
+    return Streams(
+        group=group,
+        state=found.state.name.lower(),
+        held=held,
+        partitions=place.partitions,
+        quiet=quiet_for,
+        decided_ahead=ahead,
+    )
 
 
 def look_executors(place: Connections, now: datetime) -> Executors | Silent:
@@ -82,6 +97,18 @@ def _quiet(place: Connections, admin: AdminClient, now: datetime) -> dict[int, t
     futures = admin.list_offsets(asked, request_timeout=ANSWER_SECONDS)
     latest = {where.partition: future.result(2 * ANSWER_SECONDS).timestamp for where, future in futures.items()}
     return {number: _age(now, from_epoch_ms(ms)) if ms >= 0 else None for number, ms in latest.items()}
+
+
+def _decided_ahead(place: Connections, admin: AdminClient, now: datetime) -> dict[int, timedelta]:
+    """What the last transaction of each owner says; it ends with the owner's clock."""
+    topic = place.topic(STATE)
+    asked = [(topic, number) for number in range(place.partitions)]
+    ends = offsets(admin, asked, LatestSpec())  # type: ignore[no-untyped-call]  # theirs
+    found: dict[int, timedelta] = {}
+    for message in read_to_end(place, {where: max(0, end - LAST_RECORDS) for where, end in ends.items()}):
+        if message.key() == CLOCK_KEY.encode():
+            found[message.partition()] = decode(message.value(), StoredClock).watermark - now
+    return {number: ahead for number, ahead in found.items() if ahead > CLOCKS_AGREE}
 
 
 def _age(now: datetime, since: datetime | None) -> timedelta | None:

@@ -1,30 +1,29 @@
-"""Looks at the brokers and at every topic; one record goes to the heartbeat topic, to read the brokers' clock."""
+"""Looks at the brokers, their clocks and every topic; it writes a few records without a meaning."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError as AioKafkaError
 from aiokafka.protocol.admin import ApiVersionRequest
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaException, Message, Producer, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 
 from connectors.topics import desired_topics, heartbeat_topic
+from schemas.clock_round import PRODUCER_OPTIONS, ask_brokers
 from schemas.errors import TidemillError
 from schemas.settings import Connections, read
-from schemas.times import from_epoch_ms
+from schemas.topics import EXECUTORS
+from streams.clock import boot_seconds, host_seconds
 from streams.security import admin_options
 from streams.settings import StreamSettings
 from tidemill.doctor.facts import Broker, FoundTopic, Kafka, Offset, Silent, Topic, silent
-from tidemill.doctor.look_postgres import between
 from tidemill.lag import admin_client, quiet, shut_out
-from tidemill.place import wall_clock
 
 ANSWER_SECONDS = 5.0
 BROKER_SETTINGS = (
@@ -44,8 +43,7 @@ def look(place: Connections) -> Kafka | Silent:
         admin = admin_client(place)
         cluster = admin.describe_cluster(request_timeout=ANSWER_SECONDS).result(2 * ANSWER_SECONDS)
         topics = tuple(_topics(place, admin))
-        is_there = any(each.found for each in topics if each.desired.name == heartbeat_topic(place))
-        clock, write_refused = _clock(place) if is_there else (None, None)
+        there = {each.desired.name for each in topics if each.found}
         return Kafka(
             cluster_id=cluster.cluster_id,
             brokers=tuple(_broker(admin, node.id) for node in sorted(cluster.nodes, key=lambda each: each.id)),
@@ -53,8 +51,8 @@ def look(place: Connections) -> Kafka | Silent:
             topics=topics,
             replication_factor=place.replication_factor,
             session_timeout=read(StreamSettings).session_timeout,
-            clock=clock,
-            write_refused=write_refused,
+            clocks=_clocks(place) if place.topic(EXECUTORS) in there else {},
+            write_refused=_write_refused(place) if heartbeat_topic(place) in there else None,
         )
     except (KafkaException, TimeoutError) as error:
         return Silent(reason=f"{place.kafka_bootstrap}: {shut_out(place) or silent(error).reason}")
@@ -120,27 +118,20 @@ async def _api_versions(place: Connections) -> dict[int, int]:
         await client.close()
 
 
-def _clock(place: Connections) -> tuple[Offset | None, str | None]:
-    """How far the brokers' clock is ahead of this machine's; else why no record could be written."""
-    told: list[tuple[Any, Message]] = []
+def _write_refused(place: Connections) -> str | None:
+    """Why no record could be written."""
+    told: list[KafkaError | None] = []
     producer = Producer(quiet(place, message_timeout_ms=int(ANSWER_SECONDS * 1000), linger_ms=0))
-    producer.list_topics(heartbeat_topic(place), timeout=ANSWER_SECONDS)  # so that the record alone is timed
-    before = wall_clock()
-    producer.produce(
-        heartbeat_topic(place),
-        b"{}",
-        b"tidemill-doctor",
-        on_delivery=lambda error, message: told.append((error, message)),
-    )
+    producer.produce(heartbeat_topic(place), b"{}", b"tidemill-doctor", on_delivery=lambda error, _: told.append(error))
     producer.flush(2 * ANSWER_SECONDS)
-    after = wall_clock()
     if not told:
-        return None, "no acknowledgement in time"
-    error, message = told[0]
-    if error is not None:
-        return None, str(error.str())
-    kind, appended_ms = message.timestamp()
-    if kind != TIMESTAMP_LOG_APPEND_TIME:
-        return None, None  # the topic's own check says so
-    here = between(before, from_epoch_ms(appended_ms), after)
-    return Offset(low=here.low, high=here.high + timedelta(milliseconds=1).total_seconds()), None
+        return "no acknowledgement in time"
+    return None if told[0] is None else str(told[0].str())
+
+
+def _clocks(place: Connections) -> dict[int, Offset]:
+    """How far the clock of each broker is ahead of this machine's."""
+    asked = ask_brokers(Producer(quiet(place, **PRODUCER_OPTIONS)), place.topic(EXECUTORS), boot_seconds, host_seconds)
+    return {
+        number: Offset(low=span.low - asked.host, high=span.high - asked.host) for number, span in asked.answers.items()
+    }

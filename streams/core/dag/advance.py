@@ -7,7 +7,7 @@ from typing import assert_never
 
 import msgspec
 
-from schemas.ids import OwnerId, node_run_id
+from schemas.ids import OwnerId, node_run_id, owner_of_run
 from schemas.result import Result
 from schemas.status import RunStatus
 from schemas.words import RunKind, RunState
@@ -31,11 +31,13 @@ def advance_epochs(state: OwnerState, now: datetime) -> list[Effect]:
     effects = stop_overdue(state, now) + count_ended(state) + _forget_abandoned(state)
     while state.derived.epochs.busy and state.transaction.nodes_room > 0:
         epoch = state.derived.epochs.by_run[next(iter(state.derived.epochs.busy))]
+        state.at_work = owner_of_run(epoch.run_id)
         state.transaction.nodes_room -= _work(state, epoch, state.transaction.nodes_room, now, effects)
         effects += count_ended(state)
         if not (epoch.to_decide or epoch.to_stop):
             state.derived.epochs.busy.pop(epoch.run_id, None)
     for run_id in state.step.touched_epochs:
+        state.at_work = owner_of_run(run_id)
         effects += _tell(state, state.derived.epochs.by_run[run_id], now)
     state.step.touched_epochs.clear()
     return effects + _sweep(state)
@@ -46,6 +48,7 @@ def open_epochs(state: OwnerState, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
     due, state.derived.epochs.due = state.derived.epochs.due, []
     for run_id in due:
+        state.at_work = owner_of_run(run_id)
         run = state.durable.runs.get(run_id)
         if run is None or run.state is not RunState.QUEUED or run.held:
             continue
@@ -78,6 +81,7 @@ def count_ended(state: OwnerState) -> list[Effect]:
     """What ended since the last time is counted by what depends on it."""
     effects: list[Effect] = []
     for epoch, node, run in state.step.node_ends:
+        state.at_work = run.status.job_id
         passed = passed_on(run.status.result) if epoch.graph.children[node] else None
         stored = ended_node(run.status, passed)
         epoch.end(node, stored)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.ids import RunId
+from schemas.ids import RunId, owner_of_run
 from schemas.words import RunState
 from streams.core.dag.epoch import Epoch
 from streams.core.effects import Effect, PutEpoch, PutRun
@@ -27,6 +27,7 @@ def stop_overdue(state: OwnerState, now: datetime) -> list[Effect]:
     """Epochs that have been open for longer than their `dag_timeout`."""
     effects: list[Effect] = []
     while (run_id := state.derived.epochs.deadlines.pop_due(now)) is not None:
+        state.at_work = owner_of_run(run_id)
         epoch = state.derived.epochs.by_run[run_id]
         if epoch.ends_as:
             continue

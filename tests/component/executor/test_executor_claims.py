@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from executors.clock import SharedClock
+from executors.clock import cluster_clock
 from executors.consumer import Claimer, Place
 from executors.slots import Slots
 
@@ -24,7 +24,7 @@ class Member:
         place = Place(
             timeout_class="10s",
             slots=self._slots,
-            clock=SharedClock(),
+            clock=cluster_clock(connections),
             may_claim=lambda: self.may_claim,
             on_polled=lambda *_: None,
             on_claimed=self._claim,
