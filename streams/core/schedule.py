@@ -15,6 +15,7 @@ from streams.core import zone as zones
 from streams.core.cron import At, Cron, Every, InvalidScheduleError, Schedule, parse
 from streams.core.days import first_reading, last_reading
 from streams.core.dst import DstRules, gap_before, readings, rules_for, shifted_gap
+from streams.core.readings import count_readings
 
 if TYPE_CHECKING:
     from streams.core.zone import Stretch
@@ -100,12 +101,18 @@ def count_between(
     limit: int,
     starts_at: datetime | None = None,
 ) -> int:
-    """How many are in (after, until]; it stops counting at `limit`."""
-    if not isinstance(schedule, Every):
-        return len(occurrences(schedule, zone, dst, after, until, limit, starts_at))
-    first = next_after(schedule, zone, dst, after, starts_at)
-    last = latest(schedule, zone, dst, after, until, starts_at)
-    return min(limit, (last - first) // schedule.interval + 1) if first and last else 0
+    """How many are in (after, until]; it stops counting at `limit`. Arithmetic: it does not go through them."""
+    match schedule:
+        case Cron():
+            return _count_cron(schedule, zone, dst, after, min(until, HORIZON - _SECOND), limit)
+        case Every():
+            first = next_after(schedule, zone, dst, after, starts_at)
+            last = latest(schedule, zone, dst, after, until, starts_at)
+            return min(limit, (last - first) // schedule.interval + 1) if first and last else 0
+        case At():
+            return min(limit, 1) if after < schedule.instant <= until else 0
+        case _:
+            assert_never(schedule)
 
 
 def local_note(schedule: Schedule, zone: str, dst: DstRules, occurrence: datetime) -> str | None:
@@ -142,7 +149,7 @@ def _cron_after(cron: Cron, zone: str, dst: DstRules, after: datetime) -> dateti
             if missing and missing < gap.high:
                 return stretch.start
         span = readings(stretch, rules)
-        reading = first_reading(cron, max(span.low, _reading(after, stretch).replace(microsecond=0) + _SECOND))
+        reading = first_reading(cron, max(span.low, _whole(after, stretch) + _SECOND))
         if reading is None:
             return None
         if reading < span.high:
@@ -160,7 +167,7 @@ def _cron_until(cron: Cron, zone: str, dst: DstRules, after: datetime, until: da
     while nothing_after > after:
         stretch = _stretch_at(zone, nothing_after)
         span = readings(stretch, rules)
-        reading = last_reading(cron, min(span.high - _SECOND, _reading(until, stretch).replace(microsecond=0)))
+        reading = last_reading(cron, min(span.high - _SECOND, _whole(until, stretch)))
         if reading and reading >= span.low:
             found = _instant(reading, stretch)
             return found if found > after else None
@@ -176,12 +183,41 @@ def _cron_until(cron: Cron, zone: str, dst: DstRules, after: datetime, until: da
     return None
 
 
+def _count_cron(cron: Cron, zone: str, dst: DstRules, after: datetime, until: datetime, limit: int) -> int:
+    rules = rules_for(cron, dst)
+    after = max(after, EPOCH - _SECOND)
+    count, counted_to = 0, after
+    while counted_to <= until and count < limit:
+        stretch = _stretch_at(zone, counted_to)
+        span = readings(stretch, rules)
+        low = max(span.low, _whole(after, stretch) + _SECOND)
+        high = min(span.high, _whole(until, stretch) + _SECOND)
+        count += count_readings(cron, low, high)
+        if after < stretch.start <= until and _is_shifted_to_start(cron, stretch, rules):
+            count += 1
+        counted_to = stretch.end
+    return min(count, limit)
+
+
+def _is_shifted_to_start(cron: Cron, stretch: Stretch, rules: DstRules) -> bool:
+    """Occurrences that the clock leaves out run at the start of the stretch, and none of its own is there."""
+    gap = shifted_gap(stretch, rules)
+    if gap is None or count_readings(cron, gap.low, gap.high) == 0:
+        return False
+    start = _reading(stretch.start, stretch)
+    return count_readings(cron, start, start + _SECOND) == 0
+
+
 def _stretch_at(zone: str, instant: datetime) -> Stretch:
     return next(each for each in zones.stretches(zone, instant.year) if instant < each.end)
 
 
 def _reading(instant: datetime, stretch: Stretch) -> datetime:
     return instant.replace(tzinfo=None) + stretch.offset
+
+
+def _whole(instant: datetime, stretch: Stretch) -> datetime:
+    return _reading(instant, stretch).replace(microsecond=0)
 
 
 def _instant(reading: datetime, stretch: Stretch) -> datetime:

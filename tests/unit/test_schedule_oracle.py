@@ -12,7 +12,16 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from streams.core.cron import LAST_DAY, LAST_WEEKDAY
-from streams.core.schedule import HORIZON, DstRules, InvalidScheduleError, latest, occurrences, parse_schedule
+from streams.core.schedule import (
+    HORIZON,
+    DstRules,
+    InvalidScheduleError,
+    count_between,
+    latest,
+    occurrences,
+    parse_schedule,
+)
+from streams.core.zone import stretches
 
 ODD_CHANGES = [
     *["America/Sao_Paulo", "America/Havana", "Africa/Casablanca", "Asia/Tehran", "Asia/Gaza"],
@@ -132,3 +141,39 @@ def changes(name):
     return [
         each for each, (before, after) in zip(hours_of_25_years[1:], pairwise(offsets), strict=True) if before != after
     ]
+
+
+spans = st.integers(0, 400 * 24 * 3600).map(lambda each: timedelta(seconds=each))
+every_or_at = st.sampled_from(["@every 90s", "@every 1h30m", "@at 2010-03-28T01:30:00Z", "@at 2199-12-31T23:59:59Z"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(second=seconds, fields=five_fields, zone=zones, noon=noons, span=spans, dst=rules, limit=st.integers(1, 20_000))
+@example("", "*/15 * * * *", "Europe/Berlin", datetime(2010, 3, 27, 12), timedelta(days=2), DstRules(), 500)
+@example("", "30 2 * * *", "Europe/Berlin", datetime(2010, 3, 1, 12), timedelta(days=300), DstRules(), 500)
+@example("", "0,30 2-3 * * *", "Europe/Berlin", datetime(2010, 3, 1, 12), timedelta(days=300), DstRules(), 500)
+@example("", "0 0 30 12 *", "Pacific/Apia", datetime(2010, 3, 1, 12), timedelta(days=400), DstRules(), 500)
+def test_counting_is_as_many_as_there_are(second, fields, zone, noon, span, dst, limit):
+    schedule = parsed(second + fields)
+    start = noon.replace(tzinfo=UTC) + timedelta(microseconds=limit % 2)
+    found = occurrences(schedule, zone, dst, start, start + span, limit)
+    assert count_between(schedule, zone, dst, start, start + span, limit) == len(found)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=five_fields, zone=zones, noon=noons, dst=rules, hours=st.integers(0, 72), odd=st.booleans())
+def test_counting_around_a_change_of_the_clock_is_as_many_as_there_are(text, zone, noon, dst, hours, odd):
+    schedule = parsed(text)
+    edge = next((each.start for each in stretches(zone, noon.year)[1:]), noon.replace(tzinfo=UTC))
+    for start in (edge - timedelta(hours=hours), edge, edge - timedelta(seconds=1), edge + timedelta(minutes=30)):
+        until = edge + timedelta(hours=hours, seconds=odd)
+        found = occurrences(schedule, zone, dst, start, until, 10_000)
+        assert count_between(schedule, zone, dst, start, until, 10_000) == len(found)
+
+
+@settings(max_examples=50, deadline=None)
+@given(text=every_or_at, noon=noons, span=spans, limit=st.integers(1, 300))
+def test_counting_intervals_and_instants_is_as_many_as_there_are(text, noon, span, limit):
+    schedule, start = parse_schedule(text), noon.replace(tzinfo=UTC)
+    found = occurrences(schedule, "UTC", DstRules(), start, start + span, limit)
+    assert count_between(schedule, "UTC", DstRules(), start, start + span, limit) == len(found)
