@@ -11,7 +11,22 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from bench import burst, corecosts, dagcore, dags, due, failover, lost, million, outage, request, soak, throughput, tick
+from bench import (
+    burst,
+    core,
+    corecosts,
+    dagcore,
+    dags,
+    due,
+    failover,
+    lost,
+    million,
+    outage,
+    request,
+    soak,
+    throughput,
+    tick,
+)
 from bench.figure import Bench, Figure, Line
 from bench.report import Result, load, machine, markdown, save, table
 from bench.stacks import Stacks
@@ -20,6 +35,7 @@ from tidemill.place import wall_clock
 
 FIGURES: tuple[Figure, ...] = (
     *tick.FIGURES,
+    *core.FIGURES,
     *corecosts.FIGURES,
     *dagcore.FIGURES,
     *million.FIGURES,

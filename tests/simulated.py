@@ -19,6 +19,7 @@ from schemas.job import JobSpec
 from schemas.status import RunStatus
 from schemas.topics import CDC, CONTROL, EVENTS, REQUESTS, STATE, STATUS
 from streams.core.inputs import DispatchesCommitted, HeartbeatHeard
+from streams.core.room import Bounds
 from streams.core.rules import Rules
 from streams.owner.calls import Chunk, Read
 from streams.owner.intake import INPUT_TOPICS
@@ -34,6 +35,9 @@ START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 class Log:
     """A log of one partition, in memory: of the only one, unless told otherwise."""
+
+    bounds = Bounds()
+    """Of the transactions of its owners."""
 
     def __init__(self, partition: int = 0, partitions: int = 1) -> None:
         self.partition, self.partitions = partition, partitions
@@ -51,7 +55,7 @@ class Log:
 
     def recover(self, rules: Rules | None = None, limits: Limits = PATIENT) -> Driven:
         """A session that has just taken over: it has read `state`, and takes its first delivery next."""
-        return Driven(self, rules or Rules(), limits)
+        return Driven(self, rules or Rules(bounds=self.bounds), limits)
 
     def turn(self, owner: Driven, seconds: float = 0, *, patience: timedelta = COMPANY_WAIT) -> Transaction | None:
         """The transaction that one turn of the session brings.

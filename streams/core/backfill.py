@@ -68,7 +68,7 @@ def accept(state: OwnerState, request: Request, asked: Backfill, now: datetime) 
     if refusal is None:
         total = _count(job, asked)
         refusal = _too_many(state, total) or _too_many_stretches(state, job, asked)
-        refusal = refusal or (_dry(job, asked) if asked.dry_run else None)
+        refusal = refusal or (_dry(state, job, asked) if asked.dry_run else None)
     if refusal:
         status = move(status, RunState.SKIPPED, version=state.next_token(), at=now, reason=refusal)
         return [PublishStatus(status=status)]
@@ -82,19 +82,22 @@ def accept(state: OwnerState, request: Request, asked: Backfill, now: datetime) 
     ]
 
 
-def go_on(state: OwnerState, now: datetime, budget: int) -> list[Effect]:
-    """Plan what is not planned and cancel what is to stop, at most `budget` runs; live work came first."""
+def go_on(state: OwnerState, now: datetime) -> list[Effect]:
+    """Plan what is not planned and cancel what is to stop, in what live work has left of the transaction."""
     effects: list[Effect] = []
     backfills = state.derived.backfills
     state.step.more_of_backfills = False
     for backfill in list(backfills.by_request.values()):
         state.at_work = backfill.stored.job_id
-        room = min(AT_A_TIME, budget - len(effects))
+        room = min(AT_A_TIME, state.transaction.most_of_runs() - state.transaction.effects)
+        room = 0 if state.transaction.is_full else room
+        before = len(effects)
         if _parent(state, backfill).state is RunState.CANCELLING:
             effects += _cancel_held(state, backfill, max(0, room), now)
         elif not backfill.stored.is_planned and backfill.stored.asked.backfill_to - TICK <= state.durable.watermark:
             effects += _plan(state, backfill, room, now) if room > 0 else []
             state.step.more_of_backfills |= not backfill.stored.is_planned
+        state.transaction.take(effects=len(effects) - before)
     return effects
 
 
@@ -177,8 +180,9 @@ def _too_many_stretches(state: OwnerState, job: JobSpec, asked: Backfill) -> str
     return f"refused: {full}" if full else None
 
 
-def _dry(job: JobSpec, asked: Backfill) -> str:
+def _dry(state: OwnerState, job: JobSpec, asked: Backfill) -> str:
     found = occurrences(job, asked, None, MAX_OCCURRENCES)
+    state.transaction.take(searched=len(found))
     wanted = [each for each in found if attempts_had(asked, each) is not None]
     between = f", from {rfc3339(wanted[0])} to {rfc3339(wanted[-1])}" if wanted else ""
     left = len(found) - len(wanted)
@@ -198,6 +202,7 @@ def _plan(state: OwnerState, backfill: OpenBackfill, room: int, now: datetime) -
         found = occurrences(job, stored.asked, stored.planned_through, room)
     except Exception as error:  # noqa: BLE001 - its schedule was changed to what cannot be followed (protocol I7)
         return stop_backfill(state, _parent(state, backfill), f"stopped: {error}", now)
+    state.transaction.take(searched=len(found))
     effects: list[Effect] = []
     for nominal_time in found:
         effects += _hold(state, backfill, job, nominal_time, now)

@@ -56,10 +56,9 @@ def stop_backfill(state: OwnerState, run: Run, reason: str, now: datetime) -> li
 
 def _cancel_backfill(state: OwnerState, run: Run, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
     effects = stop_backfill(state, run, reason, now)
-    for run_id in sorted(state.derived.backfills.by_request[RequestId(run.status.request_id or "")].active):
-        active = state.durable.runs.get(run_id)
-        effects += cancel_run(state, active, grace, reason, now) if active else []
-    return effects
+    active = sorted(state.derived.backfills.by_request[RequestId(run.status.request_id or "")].active)
+    runs = [state.durable.runs[run_id] for run_id in active if run_id in state.durable.runs]
+    return effects + cancel_each(state, runs, grace, reason, now)
 
 
 def _cancel_epoch(state: OwnerState, run: Run, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
@@ -83,20 +82,43 @@ def _hurry(state: OwnerState, run: Run, grace: timedelta) -> list[Effect]:
 
 
 def cancel_all(state: OwnerState, job_id: str, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
-    """All open runs of a job."""
+    """All open runs of a job; its backfills see to their own."""
+    runs = [state.durable.runs[run_id] for run_id in sorted(state.derived.open_runs.get(job_id, ()))]
+    return cancel_each(state, [run for run in runs if run.backfill_id is None], grace, reason, now)
+
+
+def cancel_each(state: OwnerState, runs: Iterable[Run], grace: timedelta, reason: str, now: datetime) -> list[Effect]:
+    """As far as the transaction has room; if some are left, `step.is_cut` says so."""
     effects: list[Effect] = []
-    for run_id in sorted(state.derived.open_runs.get(job_id, ())):
-        run = state.durable.runs.get(run_id)
-        if run is not None and run.backfill_id is None:  # else its backfill has seen to it, or does so yet
-            effects += cancel_run(state, run, grace, reason, now)
+    for run in runs:
+        if _is_told(run, grace):
+            continue
+        if state.transaction.is_full:
+            state.step.is_cut = True
+            break
+        told = cancel_run(state, run, grace, reason, now)
+        state.transaction.take(effects=len(told))
+        effects += told
     return effects
 
 
+def _is_told(run: Run, grace: timedelta) -> bool:
+    return run.state is RunState.CANCELLING and run.kill_grace is not None and grace >= run.kill_grace
+
+
 def stop_backfills(state: OwnerState, job_id: str, reason: str, now: datetime) -> list[Effect]:
+    """As `cancel_each`."""
     effects: list[Effect] = []
     for run_id in sorted(state.derived.open_runs.get(job_id, ())):
-        if state.durable.runs[run_id].status.kind is RunKind.BACKFILL:
-            effects += stop_backfill(state, state.durable.runs[run_id], reason, now)
+        run = state.durable.runs[run_id]
+        if run.status.kind is not RunKind.BACKFILL or run.state is RunState.CANCELLING:
+            continue
+        if state.transaction.is_full:
+            state.step.is_cut = True
+            break
+        told = stop_backfill(state, run, reason, now)
+        state.transaction.take(effects=len(told) + 1)  # what it has stored follows
+        effects += told
     return effects
 
 
@@ -113,25 +135,38 @@ def kill_what_is_over(
         state.at_work = owner_of_run(attempt.run_id)
         flight = state.seen.in_flight.get(attempt.run_id)
         if flight and flight.token == attempt.token:
-            effects += _kill(state, state.durable.runs[attempt.run_id])
+            for kill in _kill(state, state.durable.runs[attempt.run_id]):
+                effects += _again(state, kill)
             continue
         key = attempt.run_id, attempt.token
         strays[key] = before.get(key, appended_at)
         if appended_at - strays[key] >= STRAY_PATIENCE:
-            effects.append(_order(*key, AT_ONCE, state.rules.terms))
+            effects += _again(state, _order(*key, AT_ONCE, state.rules.terms))
     if strays:
         state.seen.strays[executor_id] = strays
     return effects
+
+
+def _again(state: OwnerState, kill: SendKill) -> list[Effect]:
+    """If the transaction has no room for it, the next heartbeat asks for it again."""
+    if state.transaction.is_full:
+        return []
+    state.transaction.take(effects=1)
+    return [kill]
 
 
 def give_up_unclaimed(state: OwnerState, now: datetime) -> list[Effect]:
     """Dispatches that nobody took: their runs are cancelled (protocol L6), or have missed their deadline."""
     effects: list[Effect] = []
     for run_id, flight in list(state.seen.in_flight.items()):
+        if state.transaction.is_full:
+            break  # the next judgement finds the rest
         state.at_work = owner_of_run(run_id)
         if is_in_vain(state, run_id, flight, now):
             reason = "expired: nobody took it"
-            effects += end_attempt(state, state.durable.runs[run_id], AttemptEnd.EXPIRED, now, reason=reason)
+            ended = end_attempt(state, state.durable.runs[run_id], AttemptEnd.EXPIRED, now, reason=reason)
+            state.transaction.take(effects=len(ended))
+            effects += ended
     return effects
 
 
@@ -151,7 +186,7 @@ def _is_void(flight: InFlight) -> bool:
     return is_unclaimed and flight.unclaimed_at is not None and flight.unclaimed_at >= void_from
 
 
-def _kill(state: OwnerState, run: Run) -> list[Effect]:
+def _kill(state: OwnerState, run: Run) -> list[SendKill]:
     if run.kill_grace is None:
         return []
     flight = state.seen.in_flight[run.run_id]

@@ -9,6 +9,7 @@ import msgspec
 from schemas.words import RunState
 from streams.core.effects import Effect
 from streams.core.life import put
+from streams.core.room import MICROSECONDS_OF_A_LOOK
 from streams.core.run import move
 from streams.core.state import OwnerState
 
@@ -16,7 +17,9 @@ from streams.core.state import OwnerState
 def miss_overdue(state: OwnerState, now: datetime) -> list[Effect]:
     """An attempt that is under way at that moment goes on; if it never starts, its run is missed then."""
     effects: list[Effect] = []
-    while (run_id := state.derived.start_deadlines.pop_due(now)) is not None:
+    deadlines, room = state.derived.start_deadlines, state.transaction
+    while not room.is_full and (run_id := deadlines.pop_due(now)) is not None:
+        room.take(work_us=MICROSECONDS_OF_A_LOOK)
         run = state.durable.runs[run_id]
         if run.start_by is None or run.open_attempt or run.status.started_at:
             continue
@@ -24,4 +27,5 @@ def miss_overdue(state: OwnerState, now: datetime) -> list[Effect]:
         reason = f"start_deadline: not started within {run.start_by - run.status.scheduled_time} of its time"
         status = move(run.status, RunState.MISSED, version=state.next_token(), at=now, reason=reason)
         effects += put(state, msgspec.structs.replace(run, status=status))
+        room.take(effects=1)
     return effects

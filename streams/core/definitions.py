@@ -11,91 +11,150 @@ import msgspec
 from schemas.dag import DagSpec
 from schemas.ids import OwnerId
 from schemas.job import Definition, JobSpec
-from schemas.words import OnDelete
+from schemas.words import CatchupPolicy, OnDelete
 from streams.core.cancel import cancel_all, stop_backfills
 from streams.core.catchup import Change, OfNew, OfOld, OfPause, within_life
 from streams.core.dag.graph import clock_of
 from streams.core.dag.versions import keep_version
 from streams.core.deletions import may_be_deleted, note_applied, set_aside
+from streams.core.edit import Edit, compare
 from streams.core.effects import DeadLetter, Effect, Origin, PutJob
-from streams.core.requests import release_parked
+from streams.core.overlap import Hold, Replace, Skip, Start, on_overlap, stop_others
+from streams.core.room import MICROSECONDS_OF_A_DEFINITION
 from streams.core.schedule import InvalidScheduleError
 from streams.core.state import OwnerState
 from streams.core.stored import StoredJob
 from streams.core.tally import renew, tally_of
-from streams.core.tick import decide_job
+from streams.core.tick import EFFECTS_OF_AN_OCCURRENCE, decide_job
 from streams.core.timers import timer_of
 
 
 def apply_definition(state: OwnerState, definition: Definition, origin: Origin, now: datetime) -> list[Effect]:
     """An event whose version is not newer than the one applied changes nothing (protocol I2).
 
-    With `state.step.change_is_cut` it is not applied yet: its old version decides more than fits a transaction.
+    With `state.step.is_cut` it is not applied yet: more follows from the end of the old version than the transaction
+    holds. `since` of the old version says how far that is decided, and the record comes again.
     """
-    owner = definition.owner
-    known = state.durable.jobs.get(owner)
-    state.step.change_is_cut = False
+    known = state.durable.jobs.get(definition.owner)
     if known and definition.version <= known.version:
         return []
     if known is None and may_be_deleted(state, definition):
         return set_aside(definition, origin)
-    spec, dag = _specs(definition, known)
-    since = min(definition.valid_from, now)
+    state.transaction.take(work_us=MICROSECONDS_OF_A_DEFINITION)
+    new = _new_version(definition, known, now)
+    edit = compare(known, new)
     effects: list[Effect] = []
+    since = new.since
     if known:
-        effects, since = _end_of_version(state, known, definition, spec, now)
-        if state.step.change_is_cut:
-            return effects
-        effects += keep_version(state, owner, known) + _end_of_kind(state, known, definition, now)
+        effects, since = _decide_old(state, known, new, edit, now)
+        effects += _stop_old(state, known, new, edit, definition.kind.value, now)
+    if edit.begins_ticking and not state.step.is_cut:
+        effects += _make_way(state, new, since, now)
+    if known and state.step.is_cut:
+        state.durable.jobs[definition.owner] = msgspec.structs.replace(known, since=since)
+        return [*effects, PutJob(owner=definition.owner, job=state.durable.jobs[definition.owner])]
+    if state.step.is_cut:
+        return effects
+    covered = tuple(each for each in known.covered if each[1] > since) if known else ()
+    stored = msgspec.structs.replace(new, since=since, covered=covered)
+    effects += keep_version(state, definition.owner, known) if known else []
     note_applied(state, definition, now)
-    effects += renew(state, owner, deleted=definition.deleted)
-    stored = state.derived.shared.job(
-        StoredJob(
-            version=definition.version,
-            valid_from=definition.valid_from,
-            since=since,
-            deleted=definition.deleted,
-            spec=spec,
-            dag=dag,
-            covered=tuple(each for each in known.covered if each[1] > since) if known else (),
-        )
+    effects += renew(state, definition.owner, deleted=definition.deleted)
+    return effects + _begin(state, definition, state.derived.shared.job(stored), edit, origin, now)
+
+
+def _new_version(definition: Definition, known: StoredJob | None, now: datetime) -> StoredJob:
+    spec, dag = _specs(definition, known)
+    return StoredJob(
+        version=definition.version,
+        valid_from=definition.valid_from,
+        since=min(definition.valid_from, now),
+        deleted=definition.deleted,
+        spec=spec,
+        dag=dag,
     )
-    return effects + _begin_version(state, definition, stored, origin, now)
 
 
-def _end_of_version(
-    state: OwnerState, known: StoredJob, definition: Definition, spec: JobSpec, now: datetime
+def _decide_old(
+    state: OwnerState, known: StoredJob, new: StoredJob, edit: Edit, now: datetime
 ) -> tuple[list[Effect], datetime]:
-    """Decide what the old version has left, up to the change. Returns also from when on the new one counts."""
-    owner, changed_at = definition.owner, min(definition.valid_from, now)
-    if not definition.deleted and _goes_on_pausing(known, spec):
-        return [], known.since  # so that what becomes of the whole pause is decided at its end
-    decided_until = _decided_until(known, state)
-    change = _change(known, definition, spec, now)
-    effects, cut_at = decide_job(state, owner, decided_until, changed_at, now, change)
+    """Decide what the old version has left, up to the change. Returns also up to when that is done."""
+    if edit.goes_on_pausing:
+        return [], known.since
+    decided_until = max(known.since, state.durable.watermark) if edit.ends_ticking else known.since
+    change: Change
+    if edit.ends_pause:
+        change = OfPause(policy=new.spec.catchup_after_pause)
+        if change.policy is CatchupPolicy.ALL and not _fits(state, known.spec, decided_until, new.since):
+            state.step.is_cut = True
+            return [], decided_until
+    else:
+        change = OfOld(is_followed=edit.begins_ticking and _has_any(new.spec, new.since, now))
+    effects, cut_at = decide_job(state, OwnerId(known.spec.job_id), decided_until, new.since, now, change)
     if cut_at is None:
-        return effects, max(changed_at, decided_until)
-    state.step.change_is_cut = True
-    state.durable.jobs[owner] = msgspec.structs.replace(known, since=cut_at)
-    return [*effects, PutJob(owner=owner, job=state.durable.jobs[owner])], cut_at
+        return effects, max(new.since, decided_until)
+    state.step.is_cut = True
+    return effects, cut_at
 
 
-def _begin_version(
-    state: OwnerState, definition: Definition, stored: StoredJob, origin: Origin, now: datetime
+def _stop_old(
+    state: OwnerState, known: StoredJob, new: StoredJob, edit: Edit, kind: str, now: datetime
+) -> list[Effect]:
+    """The open runs that do not go on under the new version."""
+    owner, grace = OwnerId(known.spec.job_id), known.spec.cancel_grace
+    effects: list[Effect] = []
+    if edit.ends_kind and not state.step.is_cut:
+        effects += cancel_all(state, owner, grace, f"cancelled: {owner} is now a {kind}", now)
+    if new.deleted and known.spec.on_delete is OnDelete.CANCEL and not state.step.is_cut:
+        effects += cancel_all(state, owner, grace, "cancelled: its job was deleted", now)
+    if new.deleted and not state.step.is_cut:
+        effects += stop_backfills(state, owner, "stopped: its job was deleted", now)
+    return effects
+
+
+def _make_way(state: OwnerState, new: StoredJob, since: datetime, now: datetime) -> list[Effect]:
+    """For the occurrences that the new version would have decided by now, if it had arrived when it was written."""
+    if _count(state, new.spec, since, state.durable.watermark) == 0:
+        return []
+    effects: list[Effect] = []
+    match on_overlap(state, new.spec, now):
+        case Replace(grace=grace):
+            effects += stop_others(state, new.spec, grace, "overlap: an occurrence takes its place", now)
+        case Start() | Skip() | Hold():
+            pass
+    state.step.is_cut |= not _fits(state, new.spec, since, state.durable.watermark)
+    return effects
+
+
+def _fits(state: OwnerState, spec: JobSpec, after: datetime, until: datetime) -> bool:
+    return state.transaction.fits(EFFECTS_OF_AN_OCCURRENCE * _count(state, spec, after, until))
+
+
+def _count(state: OwnerState, spec: JobSpec, after: datetime, until: datetime) -> int:
+    """Occurrences in (after, until], up to those that one change may have run."""
+    after, until = within_life(spec, after, until)
+    if spec.schedule is None or after >= until:
+        return 0
+    try:
+        return timer_of(spec).count(after, until, state.rules.resume_limit)
+    except InvalidScheduleError:
+        return 0  # the job is quarantined, or the new version says so itself
+
+
+def _begin(
+    state: OwnerState, definition: Definition, stored: StoredJob, edit: Edit, origin: Origin, now: datetime
 ) -> list[Effect]:
     owner = definition.owner
     effects: list[Effect] = [PutJob(owner=owner, job=stored)]
     problems = [_unknown_class(definition, state), install(state, owner, stored)]
     effects += [DeadLetter(reason=problem, owner=owner, origin=origin) for problem in problems if problem]
-    if definition.deleted and stored.spec.on_delete is OnDelete.CANCEL:
-        effects += cancel_all(state, owner, stored.spec.cancel_grace, "cancelled: its job was deleted", now)
-    if definition.deleted:
-        effects += stop_backfills(state, owner, "stopped: its job was deleted", now)
     # A job that was just written counts from then, though the watermark may have gone past that (protocol O7).
-    if not stored.spec.paused:
+    if edit.begins_ticking:
         effects += decide_job(state, owner, stored.since, state.durable.watermark, now, OfNew())[0]
     state.step.freed.add(owner)  # the new version may let more runs be open
-    return effects + release_parked(state, owner, now)
+    if owner in state.derived.parked:
+        state.derived.arrived[owner] = None
+    return effects
 
 
 def install(state: OwnerState, owner: OwnerId, stored: StoredJob) -> str | None:
@@ -114,34 +173,12 @@ def install(state: OwnerState, owner: OwnerId, stored: StoredJob) -> str | None:
     return None
 
 
-def _decided_until(known: StoredJob, state: OwnerState) -> datetime:
-    is_ticking = not (known.deleted or known.spec.paused)
-    return max(known.since, state.durable.watermark) if is_ticking else known.since
-
-
-def _change(known: StoredJob, definition: Definition, spec: JobSpec, now: datetime) -> Change:
-    """As what the occurrences count that the old version has left."""
-    if known.spec.paused and not spec.paused and not definition.deleted:
-        return OfPause(policy=spec.catchup_after_pause)
-    is_live = not (definition.deleted or spec.paused or spec.schedule is None)
-    return OfOld(is_followed=is_live and _has_any(spec, min(definition.valid_from, now), now))
-
-
 def _has_any(spec: JobSpec, after: datetime, until: datetime) -> bool:
     after, until = within_life(spec, after, until)
     try:
         return after < until and timer_of(spec).latest(after, until) is not None
     except InvalidScheduleError:
         return False  # the new version says so itself
-
-
-def _goes_on_pausing(known: StoredJob, spec: JobSpec) -> bool:
-    """Nothing but what is run, and how, has changed; under another schedule other occurrences are due."""
-    return known.spec.paused and spec.paused and _clock(known.spec) == _clock(spec)
-
-
-def _clock(spec: JobSpec) -> tuple[object, ...]:
-    return spec.schedule, spec.timezone, spec.dst_gap, spec.dst_fold, spec.starts_at, spec.ends_at
 
 
 def _specs(definition: Definition, known: StoredJob | None) -> tuple[JobSpec, DagSpec | None]:
@@ -157,14 +194,6 @@ def _specs(definition: Definition, known: StoredJob | None) -> tuple[JobSpec, Da
             return JobSpec(job_id=definition.owner, binary=""), None
         case _:
             assert_never(definition.spec)
-
-
-def _end_of_kind(state: OwnerState, known: StoredJob, definition: Definition, now: datetime) -> list[Effect]:
-    """A job and a DAG that follow each other under one id have nothing in common: what is open of the first ends."""
-    if definition.spec is None or isinstance(definition.spec, DagSpec) is (known.dag is not None):
-        return []
-    reason = f"cancelled: {definition.owner} is now a {definition.kind.value}"
-    return cancel_all(state, definition.owner, known.spec.cancel_grace, reason, now)
 
 
 def _unknown_class(definition: Definition, state: OwnerState) -> str | None:

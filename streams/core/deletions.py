@@ -16,9 +16,6 @@ from streams.core.effects import DeadLetter, Effect, Origin, PutJob
 from streams.core.state import OwnerState
 from streams.core.stored import Forgotten
 
-FORGOTTEN_AT_ONCE = 1_000
-"""Deletions that one step forgets: after a bulk delete they are many at a time, and a transaction is bounded (O6)."""
-
 
 def note_applied(state: OwnerState, definition: Definition, now: datetime) -> None:
     """Deletions age by the definitions that were applied, never by the wall clock: an outage forgets nothing."""
@@ -30,7 +27,7 @@ def forget_deletions(state: OwnerState) -> list[Effect]:
     """A deletion is remembered for the request TTL, and for as long as a run of the job is open."""
     effects: list[Effect] = []
     deletions, horizon = state.derived.deletions, state.durable.newest_definition - state.rules.request_ttl
-    while deletions and deletions[0][0] <= horizon and len(effects) < FORGOTTEN_AT_ONCE:
+    while deletions and deletions[0][0] <= horizon and not state.transaction.is_half_full:
         deleted_at, owner = heapq.heappop(deletions)
         state.at_work = owner
         stored = state.durable.jobs.get(owner)
@@ -43,6 +40,7 @@ def forget_deletions(state: OwnerState) -> list[Effect]:
         state.derived.epochs.graphs.pop((owner, stored.version), None)
         _mark(state, stored.version, stored.valid_from)
         effects.append(PutJob(owner=owner, job=None))
+        state.transaction.take(effects=1)
     return effects
 
 

@@ -61,8 +61,7 @@ class HeartbeatHeard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClockAdvanced(msgspec.Struct, frozen=True, kw_only=True):
-    budget: int
-    """Effects that still fit the transaction."""
+    """Time has passed."""
 
 
 class DispatchesCommitted(msgspec.Struct, frozen=True, kw_only=True):

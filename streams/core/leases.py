@@ -115,9 +115,13 @@ def judge(state: OwnerState, as_of: datetime, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
     lost = [(run_id, _lost_reason(state, flight, as_of)) for run_id, flight in state.seen.in_flight.items()]
     for run_id, reason in lost:
+        if state.transaction.is_full:
+            break  # the next judgement finds the rest
         if reason:
             state.at_work = owner_of_run(run_id)
-            effects += end_attempt(state, state.durable.runs[run_id], AttemptEnd.LOST, now, reason=reason)
+            ended = end_attempt(state, state.durable.runs[run_id], AttemptEnd.LOST, now, reason=reason)
+            state.transaction.take(effects=len(ended))
+            effects += ended
     return effects + give_up_unclaimed(state, now)
 
 

@@ -20,15 +20,12 @@ from streams.core.fleet import InFlight
 from streams.core.pace import may_go, note_gone, take_slot
 from streams.core.promotion import first_class, limit_in
 from streams.core.retry import Again, Over, after_attempt
+from streams.core.room import MICROSECONDS_OF_A_LOOK, TransactionRoom, bytes_of
 from streams.core.rules import Rules
 from streams.core.run import Lane, Run, change_attempt, fold_expired, move, with_attempt
 from streams.core.specs import handed_to, is_to_stop, spec_of
 from streams.core.state import OwnerState
 from streams.core.tally import count_end, starting_class
-
-MAX_DISPATCHES = 1_600
-"""Of one step: with their runs' records they must fit a transaction (protocol O6)."""
-
 
 _OF_DAGS = frozenset({RunKind.DAG, RunKind.NODE})
 
@@ -103,13 +100,16 @@ def blank_status(
 
 def put(state: OwnerState, run: Run) -> list[Effect]:
     state.keep(run)
+    state.transaction.take(bytes=bytes_of(run))
     return [PutRun(run=run)]
 
 
 def release_due(state: OwnerState, now: datetime) -> list[Effect]:
     """Runs whose time has come enter the ready queue of their class."""
     effects: list[Effect] = []
-    while (run_id := state.derived.waiting.pop_due(now)) is not None:
+    waiting, room = state.derived.waiting, state.transaction
+    while not room.is_full and (run_id := waiting.pop_due(now)) is not None:
+        room.take(work_us=MICROSECONDS_OF_A_LOOK)
         run = state.durable.runs[run_id]
         state.at_work = run.status.job_id
         if run.status.kind is RunKind.DAG:
@@ -120,7 +120,10 @@ def release_due(state: OwnerState, now: datetime) -> list[Effect]:
                 run, status=move(run.status, RunState.QUEUED, version=state.next_token(), at=now)
             )
             effects += put(state, run)
-        effects += enter_queue(state, run, now)
+            room.take(effects=1)
+        entered = enter_queue(state, run, now)
+        room.take(effects=len(entered))
+        effects += entered
     return effects
 
 
@@ -144,7 +147,7 @@ def enter_queue(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
 def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
     """Dispatch from the ready queues while the windows of this partition have room (protocol D1)."""
     effects: list[Effect] = []
-    budget = MAX_DISPATCHES
+    room = state.transaction
     state.step.may_dispatch_more = False
     state.step.catchup_wake = None
     for timeout_class, queue in state.derived.ready.items():
@@ -153,8 +156,7 @@ def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
         window = state.seen.fleet.window(timeout_class)
         window = state.rules.probe_window if window is None else window
         free = window - state.seen.fleet.unfinished(timeout_class)
-        room = min(free, budget)
-        while (head := queue.head()) and room > 0 and state.transaction.handed_room > 0:
+        while (head := queue.head()) and free > 0 and _has_room(room):
             (lane, *_), run_id = head
             if not may_go(state, lane, now):
                 break
@@ -163,14 +165,18 @@ def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
             run = state.durable.runs[run_id]
             if is_to_stop(state, run):
                 continue
-            state.transaction.is_waited_for |= 2 * state.seen.fleet.unfinished(timeout_class) < window
-            effects += _dispatch(state, run, now)
+            room.is_waited_for |= 2 * state.seen.fleet.unfinished(timeout_class) < window
+            sent = _dispatch(state, run, now)
+            room.take(effects=len(sent))
+            effects += sent
             note_gone(state, lane, now)
-            room -= 1
-            budget -= 1
-        is_cut = budget == 0 or state.transaction.handed_room <= 0
-        state.step.may_dispatch_more |= bool(queue) and free > 0 and is_cut
+            free -= 1
+        state.step.may_dispatch_more |= bool(queue) and free > 0 and not _has_room(room)
     return effects
+
+
+def _has_room(room: TransactionRoom) -> bool:
+    return room.handed_room > 0 and not room.is_full
 
 
 def end_attempt(

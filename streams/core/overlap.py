@@ -11,7 +11,7 @@ import msgspec
 from schemas.ids import OwnerId
 from schemas.job import JobSpec
 from schemas.words import OverlapPolicy, RunState
-from streams.core.cancel import AT_ONCE, cancel_run
+from streams.core.cancel import AT_ONCE, cancel_each
 from streams.core.effects import Effect
 from streams.core.life import put
 from streams.core.run import Run, move
@@ -64,11 +64,9 @@ def on_overlap(state: OwnerState, job: JobSpec, now: datetime) -> Verdict:
 
 
 def stop_others(state: OwnerState, job: JobSpec, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
-    """Tell the open runs of `job` to stop; those that wait are cancelled at once."""
-    effects: list[Effect] = []
-    for run in sorted(_open_runs(state, job.job_id, now), key=lambda each: each.run_id):
-        effects += cancel_run(state, run, grace, reason, now)
-    return effects
+    """Tell the open runs of `job` to stop, as `cancel_each`; those that wait are cancelled at once."""
+    runs = sorted(_open_runs(state, job.job_id, now), key=lambda each: each.run_id)
+    return cancel_each(state, runs, grace, reason, now)
 
 
 def let_go(state: OwnerState, now: datetime) -> list[Effect]:
@@ -77,12 +75,16 @@ def let_go(state: OwnerState, now: datetime) -> list[Effect]:
     Those that were asked to run again go last.
     """
     effects: list[Effect] = []
-    for job_id in sorted(state.step.freed & state.derived.occupancy.keys()):
+    freed, state.step.freed = state.step.freed, set()
+    for job_id in sorted(freed & state.derived.occupancy.keys()):
         state.at_work = job_id
         room = _room(state, state.durable.jobs[OwnerId(job_id)].spec, now)
         for run_id in state.derived.occupancy[job_id].first_held(room):
+            if state.transaction.is_full:
+                state.step.freed.add(job_id)
+                break
             effects += _release(state, state.durable.runs[run_id], now)
-    state.step.freed.clear()
+            state.transaction.take(effects=1)
     return effects
 
 

@@ -44,6 +44,8 @@ def take_over(state: OwnerState, now: datetime) -> list[Effect]:
         effects.append(DeadLetter(reason=quarantine.reason, owner=owner, origin=None))
     state.derived.newly_quarantined.clear()
     for owner, quarantine in list(state.derived.to_try.items()):
+        if state.transaction.is_full:
+            break
         state.at_work = owner
         effects += _try_again(state, owner, quarantine, now)
     return effects
@@ -61,8 +63,8 @@ def _try_again(state: OwnerState, owner: OwnerId, quarantine: StoredQuarantine, 
         kind=change.kind,
     )
     effects = apply_definition(state, definition, Origin(topic=CDC, offset=-1, key=None, value=None), now)
-    if state.step.change_is_cut:  # it goes on in the next transaction
-        state.step.change_is_cut = False
+    if state.step.is_cut:  # it goes on in the next transaction
+        state.step.is_cut = False
         return effects
     del state.derived.to_try[owner]
     return [*effects, PutQuarantine(owner=owner, quarantine=None)]

@@ -12,8 +12,12 @@ from schemas.request import Request
 from streams.core.effects import DeadLetter, Effect, Origin, PutRequest
 from streams.core.orders import carry_out
 from streams.core.refusal import refuse
+from streams.core.room import MICROSECONDS_OF_A_LOOK
 from streams.core.state import OwnerState
 from streams.core.stored import StoredRequest
+
+MAX_FORGOTTEN = 1_000
+"""Ids that one step forgets."""
 
 
 def apply_request(
@@ -36,44 +40,64 @@ def apply_request(
     state.durable.newest_requests[source] = max(created_at, state.durable.newest_requests.get(source, created_at))
     job = state.durable.jobs.get(request.owner)
     full = state.derived.park.why_full(request, state.rules) if job is None else None
-    if job is None and full is None:
+    if (job is None and full is None) or _waits(state, request.owner):
         return _park(state, request, origin, now)
     stored = StoredRequest(created_at=created_at, source=source)
     remember(state, request.request_id, stored)
-    put = PutRequest(request_id=request.request_id, request=stored)
     if full:
         reason = f"{request.owner!r} is not defined yet, and {full}; define it, then ask again under another id"
-        return [put, *refuse(request, reason, origin)]
-    return [put, *carry_out(state, request, job, now, origin)]
+        effects = refuse(request, reason, origin)
+    else:
+        effects = carry_out(state, request, job, now, origin)
+    if state.step.is_cut:  # it comes again, and is not known until all of it is carried out
+        del state.durable.requests[request.request_id]
+        return effects
+    return [PutRequest(request_id=request.request_id, request=state.durable.requests[request.request_id]), *effects]
 
 
-def release_parked(state: OwnerState, owner: OwnerId, now: datetime) -> list[Effect]:
-    """The definition that these requests waited for is there."""
+def release_parked(state: OwnerState, now: datetime) -> list[Effect]:
+    """The definition that these requests waited for is there: they are carried out in their order."""
     effects: list[Effect] = []
-    for request_id in state.derived.parked.pop(owner, ()):
-        effects += _settle(state, request_id, now)
+    while state.derived.arrived and not state.transaction.is_full:
+        owner = next(iter(state.derived.arrived))
+        if owner not in state.derived.parked:
+            del state.derived.arrived[owner]
+        else:
+            effects += _settle(state, state.derived.parked[owner][0], now)
     return effects
+
+
+def _waits(state: OwnerState, owner: OwnerId) -> bool:
+    """Requests that came earlier are carried out first."""
+    return owner in state.derived.arrived and owner in state.derived.parked
 
 
 def refuse_overdue(state: OwnerState, now: datetime) -> list[Effect]:
     """Requests that have waited for their definition long enough."""
     effects: list[Effect] = []
-    while state.derived.parked_deadlines and state.derived.parked_deadlines[0][0] <= now:
-        _, request_id = heapq.heappop(state.derived.parked_deadlines)
-        stored = state.durable.requests.get(request_id)
-        if stored and stored.parked:
-            state.at_work = stored.parked.owner
-            _leave_park(state, stored.parked.owner, request_id)
+    deadlines, room = state.derived.parked_deadlines, state.transaction
+    while deadlines and deadlines[0][0] <= now and not room.is_full:
+        request_id = deadlines[0][1]
+        if _is_parked(state, request_id):
             effects += _settle(state, request_id, now)
+        if _is_parked(state, request_id):
+            break  # more follows from it than the transaction holds
+        heapq.heappop(deadlines)
+        room.take(work_us=MICROSECONDS_OF_A_LOOK)
     return effects
 
 
+def _is_parked(state: OwnerState, request_id: RequestId) -> bool:
+    stored = state.durable.requests.get(request_id)
+    return stored is not None and stored.parked is not None
+
+
 def forget_old(state: OwnerState) -> list[Effect]:
-    """Ids that are so old that a copy would be refused for its age need not be remembered."""
+    """Ids that are so old that a copy would be refused for its age need not be remembered. It is not urgent."""
     effects: list[Effect] = []
     for source, ages in state.derived.request_ages.items():
         horizon = _horizon(state, source)
-        while ages and ages[0][0] < horizon:
+        while ages and ages[0][0] < horizon and len(effects) < MAX_FORGOTTEN and not state.transaction.is_half_full:
             _, request_id = heapq.heappop(ages)
             stored = state.durable.requests.get(request_id)
             if stored is None or stored.parked:
@@ -81,6 +105,7 @@ def forget_old(state: OwnerState) -> list[Effect]:
             del state.durable.requests[request_id]
             if stored.reopened and state.derived.epochs.orders.get(stored.reopened) == stored.as_of:
                 del state.derived.epochs.orders[stored.reopened]
+            state.transaction.take(effects=1)
             effects.append(PutRequest(request_id=request_id, request=None))
     return effects
 
@@ -97,6 +122,8 @@ def remember(state: OwnerState, request_id: RequestId, stored: StoredRequest) ->
         state.derived.park.enter(stored.parked)
         state.derived.parked.setdefault(stored.parked.owner, []).append(request_id)
         heapq.heappush(state.derived.parked_deadlines, (stored.parked_until, request_id))
+        if stored.parked.owner in state.durable.jobs:  # an earlier owner had begun to carry them out
+            state.derived.arrived[stored.parked.owner] = None
 
 
 def _park(state: OwnerState, request: Request, origin: Origin, now: datetime) -> list[Effect]:
@@ -121,14 +148,22 @@ def _settle(state: OwnerState, request_id: RequestId, now: datetime) -> list[Eff
     stored = state.durable.requests[request_id]
     request = stored.parked
     assert request is not None
-    state.derived.park.leave(request_id)
+    state.at_work = request.owner
     settled = StoredRequest(created_at=stored.created_at, source=stored.source)
     state.durable.requests[request_id] = settled
-    if settled.created_at < _horizon(state, settled.source):
-        heapq.heappush(state.derived.request_ages[settled.source], (settled.created_at, request_id))
     job = state.durable.jobs.get(request.owner)
     origin = Origin(topic=stored.source, offset=stored.parked_offset or 0, key=None, value=None)
-    return [PutRequest(request_id=request_id, request=settled), *carry_out(state, request, job, now, origin)]
+    effects = carry_out(state, request, job, now, origin)
+    state.transaction.take(effects=1 + len(effects))
+    if state.step.is_cut:  # it stays where it is, and goes on from there
+        state.step.is_cut = False
+        state.durable.requests[request_id] = stored
+        return effects
+    state.derived.park.leave(request_id)
+    _leave_park(state, request.owner, request_id)
+    if settled.created_at < _horizon(state, settled.source):
+        heapq.heappush(state.derived.request_ages[settled.source], (settled.created_at, request_id))
+    return [PutRequest(request_id=request_id, request=state.durable.requests[request_id]), *effects]
 
 
 def _horizon(state: OwnerState, source: str) -> datetime:

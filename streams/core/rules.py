@@ -8,6 +8,7 @@ import msgspec
 
 from schemas.classes import TimeoutClass, parse_classes
 from schemas.settings import DEFAULT_CLASSES
+from streams.core.room import Bounds
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -43,6 +44,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """Occurrences of a pause that one definition change may have run: they are one transaction."""
     probe_window: int = 2
     """Dispatches into a runs partition of whose executor nothing is known (protocol D1)."""
+    bounds: Bounds = Bounds()
+    """Of one transaction."""
     count_limit: int = 10_000
     """Occurrences of a missed range are counted up to here: counting must not stop the clock."""
 

@@ -10,23 +10,18 @@ from schemas.ids import ExecutorId, OwnerId, RequestId, RunId, dag_run_of, owner
 from schemas.times import EPOCH
 from schemas.words import RunKind
 from streams.core.agenda import Agenda
-from streams.core.dag import open_epochs
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.open_epochs import OpenEpochs
 from streams.core.fleet import Fleet, InFlight
 from streams.core.occupancy import Occupancy, entry_of
 from streams.core.open_backfills import OpenBackfills
 from streams.core.park import Park
+from streams.core.room import TransactionRoom
 from streams.core.rules import Rules
 from streams.core.run import Run, Turn
 from streams.core.sharing import Shared
 from streams.core.stored import Applied, Cursor, Forgotten, StoredJob, StoredQuarantine, StoredRequest, Tally
 from streams.core.timers import Timers
-
-MAX_HANDED_ON = 16 * 1024 * 1024
-"""Of payloads and results in one transaction, by all its dispatches, and what the last one of them has beyond: one who
-waits for it is not kept waiting long.
-"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +73,8 @@ class Derived:
     """By source, a heap, by creation time."""
     parked: dict[OwnerId, list[RequestId]] = field(default_factory=dict)
     """Requests that wait for their definition."""
+    arrived: dict[OwnerId, None] = field(default_factory=dict)
+    """Owners whose definition is there, and whose requests are still parked; in the order in which they came."""
     parked_deadlines: list[tuple[datetime, RequestId]] = field(default_factory=list)
     """A heap: when each of them is refused. An entry of a request that waits no more is stale and skipped."""
     park: Park = field(default_factory=Park)
@@ -109,28 +106,11 @@ class Seen:
 
 
 @dataclass(slots=True, kw_only=True)
-class TransactionRoom:
-    """What the current transaction still has room for; each transaction begins with a new one."""
-
-    handed_room: int = MAX_HANDED_ON
-    """Bytes of payloads and results that its dispatches may still carry."""
-    nodes_room: int = field(default_factory=lambda: open_epochs.MAX_NODES_MOVED)
-    """Nodes of DAG runs that it may still start, stop, pass over or forget."""
-    is_waited_for: bool = False
-    """One of its dispatches goes into a window that is less than half full: an executor waits for it."""
-
-    @property
-    def is_full(self) -> bool:
-        """What needs more room waits for the next transaction, so this one waits for nothing."""
-        return self.handed_room <= 0 or self.nodes_room <= 0
-
-
-@dataclass(slots=True, kw_only=True)
 class StepWork:
     """What one pass of a step hands to the next, and what the step as a whole leaves for the next step."""
 
-    change_is_cut: bool = False
-    """The definition that was stepped over last has to come again: its old version has more to decide."""
+    is_cut: bool = False
+    """The record that was stepped over last has to come again: more follows from it than the transaction holds."""
     freed: set[str] = field(default_factory=set)
     """Jobs whose held runs may be let go: something has changed."""
     may_dispatch_more: bool = False
@@ -160,10 +140,13 @@ class OwnerState:
     durable: Durable = field(default_factory=Durable)
     derived: Derived = field(default_factory=Derived)
     seen: Seen = field(default_factory=Seen)
-    transaction: TransactionRoom = field(default_factory=TransactionRoom)
+    transaction: TransactionRoom = field(init=False)
     step: StepWork = field(default_factory=StepWork)
     at_work: str | None = None
     """The job or DAG in whose work an exception is raised now; None: in nobody's alone."""
+
+    def __post_init__(self) -> None:
+        self.begin_transaction()
 
     def next_token(self) -> int:
         self.durable.token += 1
@@ -228,6 +211,7 @@ class OwnerState:
         epoch.move(node, before, after)
         self.step.touched_epochs[epoch.run_id] = None
         if after.is_final:
+            self.transaction.take(effects=1)  # to store how it ended
             self.step.node_ends.append((epoch, node, run))
 
     def held_count(self, job_id: str) -> int:
@@ -242,7 +226,12 @@ class OwnerState:
     @property
     def has_more_to_do(self) -> bool:
         """Without any further input: what did not fit the last step."""
-        return self.step.may_dispatch_more or self.step.more_of_backfills or self.derived.epochs.may_go_on
+        return (
+            self.step.may_dispatch_more
+            or self.step.more_of_backfills
+            or self.derived.epochs.may_go_on
+            or bool(self.derived.arrived or self.step.freed or self.step.touched_epochs)
+        )
 
     def leaves_alone(self, run_id: str) -> bool:
         """It is a run of a quarantined job, of which nothing is known."""
@@ -250,7 +239,7 @@ class OwnerState:
 
     def begin_transaction(self) -> None:
         """It has room for everything again."""
-        self.transaction = TransactionRoom()
+        self.transaction = TransactionRoom(bounds=self.rules.bounds)
 
     def land(self, run_id: RunId) -> None:
         """The attempt that was in flight is no longer."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import assert_never
 
+import msgspec
+
+from schemas.event import EventBatch
 from streams.core import inputs as i
 from streams.core.attempts import apply_event
 from streams.core.backfill import go_on, settle
@@ -26,23 +30,55 @@ from streams.core.life import fill_windows, release_due
 from streams.core.overlap import let_go
 from streams.core.pace import forget_slots
 from streams.core.quarantine import put_aside, take_over
-from streams.core.requests import apply_request, forget_old, refuse_overdue
+from streams.core.requests import apply_request, forget_old, refuse_overdue, release_parked
+from streams.core.room import MICROSECONDS_OF_A_LOOK
 from streams.core.state import OwnerState
 from streams.core.tick import advance_clock
 
 
 def step(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:
     """`now` is cluster time. Only this function changes `state`."""
+    begun_at = state.transaction.effects
+    state.step.is_cut = False
     state.at_work = None
     effects = _apply(state, input_, now)
-    for pass_ in (miss_overdue, advance_epochs, let_go, release_due, settle):
+    for each in PASSES:
         state.at_work = None
-        effects += pass_(state, now)
-    if state.derived.epochs.due:
-        effects += open_epochs(state, now) + release_due(state, now)
-        effects += settle(state, now)  # an end that is not counted in its own step is unknown to the next owner
-    effects += fill_windows(state, now)
-    return effects + count_ended(state)  # of what could not be dispatched
+        effects += each.of(state, now)
+        state.transaction.effects = max(state.transaction.effects, begun_at + len(effects))
+    state.transaction.effects = begun_at + len(effects)  # what was expected to follow is exact now
+    return effects
+
+
+class Pass(msgspec.Struct, frozen=True):
+    """What follows from an input, or from the time: it takes what is due as far as the transaction has room."""
+
+    of: Callable[[OwnerState, datetime], list[Effect]]
+    reason: str
+    """Why it stands where it stands."""
+
+
+def _open_due(state: OwnerState, now: datetime) -> list[Effect]:
+    if not state.derived.epochs.due:
+        return []
+    return open_epochs(state, now) + release_due(state, now) + settle(state, now)
+
+
+def _dispatch(state: OwnerState, now: datetime) -> list[Effect]:
+    return fill_windows(state, now) + count_ended(state)
+
+
+PASSES = (
+    Pass(release_parked, "Requests that came before this input are carried out before what follows from it."),
+    Pass(miss_overdue, "What is too late is not started below, and an epoch counts its missed nodes in this step."),
+    Pass(advance_epochs, "All ends are known now: what depends on them starts, and a DAG run may end itself."),
+    Pass(let_go, "Runs and DAG runs have ended: those of their jobs that are held become due."),
+    Pass(release_due, "All that is due by now is queued: new runs, retries, nodes, and runs that were held."),
+    Pass(settle, "Ends are counted in their own step, else the next owner does not know them; others of theirs go."),
+    Pass(_open_due, "DAG runs became due in the two passes before: they open, and their first nodes are queued."),
+    Pass(_dispatch, "The queues are complete. A dispatch that is refused ends its run: its epoch counts that at once."),
+)
+"""In this order, after each input. A pass that finds no room leaves the rest where it is, for the next transaction."""
 
 
 def next_due(state: OwnerState) -> datetime | None:
@@ -55,7 +91,7 @@ def next_due(state: OwnerState) -> datetime | None:
     return min(heads + others, default=None)
 
 
-def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  # noqa: C901, PLR0911, PLR0912 - a table
+def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  # noqa: C901, PLR0911 - a table
     match input_:
         case i.TakenOver():
             return take_over(state, now)
@@ -64,20 +100,17 @@ def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  
                 return put_aside(state, definition)
             return apply_definition(state, definition, origin, now)
         case i.RequestReceived(request=request, origin=origin, appended_at=appended_at):
-            return apply_request(state, request, origin, now, appended_at) + forget_old(state)
+            return apply_request(state, request, origin, now, appended_at)
         case i.RequestMisplaced(owner=owner, home=home, origin=origin):
             return [Forward(owner=owner, home=home, origin=origin)]
         case i.ExecutorReported(batch=batch, appended_at=appended_at):
-            effects: list[Effect] = []
-            for event in batch.events:
-                effects += apply_event(state, event, batch.executor_id, now, appended_at)
-            return effects
+            return _report(state, batch, now, appended_at)
         case i.RecordRefused(reason=reason, owner=owner, origin=origin):
             return [DeadLetter(reason=reason, owner=owner, origin=origin)]
         case i.InputDeleted(topic=topic, first=first, last=last):
             return [_input_deleted(topic, first, last)]
-        case i.ClockAdvanced(budget=budget):
-            return _advance(state, now, budget)
+        case i.ClockAdvanced():
+            return _advance(state, now)
         case i.HeartbeatHeard(heartbeat=heartbeat, appended_at=appended_at):
             return hear_heartbeat(state, heartbeat, appended_at)
         case i.CaughtUp(as_of=as_of):
@@ -96,15 +129,30 @@ def _input_deleted(topic: str, first: int, last: int) -> DeadLetter:
     return DeadLetter(reason=reason, owner=topic, origin=Origin(topic=topic, offset=first, key=None, value=None))
 
 
-def _advance(state: OwnerState, now: datetime, budget: int) -> list[Effect]:
+def _report(state: OwnerState, batch: EventBatch, now: datetime, appended_at: datetime) -> list[Effect]:
+    """If the transaction is full, the record comes again: an event that was applied changes nothing then."""
+    effects: list[Effect] = []
+    for event in batch.events:
+        if state.transaction.is_full:
+            state.step.is_cut = True
+            break
+        found = apply_event(state, event, batch.executor_id, now, appended_at)
+        state.transaction.take(effects=len(found), work_us=MICROSECONDS_OF_A_LOOK)
+        effects += found
+    return effects
+
+
+def _advance(state: OwnerState, now: datetime) -> list[Effect]:
     if state.durable.cursor:
-        return advance_clock(state, now, budget)
+        return advance_clock(state, now)
     forget_silent_executors(state, now)
     forget_slots(state, now)
-    effects = refuse_overdue(state, now) + forget_deletions(state)
+    effects = refuse_overdue(state, now)
     state.at_work = None
-    effects += advance_clock(state, now, budget)
-    return effects if state.durable.cursor else effects + go_on(state, now, budget - len(effects))
+    effects += advance_clock(state, now)
+    if state.durable.cursor:
+        return effects
+    return effects + go_on(state, now) + forget_deletions(state) + forget_old(state)
 
 
 def _learn(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 import msgspec
@@ -11,25 +11,24 @@ import msgspec
 from schemas.ids import OwnerId, missed_range_id, occurrence_run_id
 from schemas.job import JobSpec
 from schemas.words import RunKind, RunState
-from streams.core.catchup import Change, Decision, OfOld, RecordRange, RunOccurrence, decide, decide_change
+from streams.core.catchup import TICK, Change, Decision, OfNew, OfOld, RecordRange, RunOccurrence, decide, decide_change
 from streams.core.effects import DeadLetter, Effect, PublishStatus
 from streams.core.jitter import scheduled_time
 from streams.core.life import NewRun, blank_status, materialize
 from streams.core.overlap import Hold, Replace, Skip, Start, on_overlap, stop_others
+from streams.core.room import MICROSECONDS_OF_A_LOOK
 from streams.core.run import Lane, move
 from streams.core.state import OwnerState
 from streams.core.stored import Cursor
 from streams.core.tally import count_made, finish, reason_to_refuse, tally_of
 from streams.core.timers import Timer, timer_of
 
-MOST_OF_A_CHANGE = 1_600
-"""Effects of what an old version has left to decide: the change waits, and goes on in the next transaction."""
-MOST_SEARCHED = 50_000
-"""Occurrences that one tick looks for, at 10 us each: after a long downtime an owner goes on in many short ones."""
+EFFECTS_OF_AN_OCCURRENCE = 4
+"""Its run, the count of those that its job has made, and the end of one that it replaces."""
 
 
-def advance_clock(state: OwnerState, now: datetime, budget: int) -> list[Effect]:
-    """Decide what is due. If more than `budget` effects come of it, or it takes too long, the rest waits behind
+def advance_clock(state: OwnerState, now: datetime) -> list[Effect]:
+    """Decide what is due, as far as the transaction has room, and room to dispatch it; the rest waits behind
     `state.durable.cursor`.
 
     While there is a cursor, the tick that was cut goes on as of its own `now`; definitions wait for its end.
@@ -39,16 +38,15 @@ def advance_clock(state: OwnerState, now: datetime, budget: int) -> list[Effect]
         return []
     effects: list[Effect] = []
     due = state.derived.timers.take_due(as_of)
-    searched = 0
+    most = state.transaction.most_of_runs()
     for index, timer in enumerate(due):
-        before = timer.searched
-        cut = _decide_timer(state, timer, as_of, effects, budget, before + MOST_SEARCHED - searched)
-        searched += timer.searched - before
+        cut = _decide_timer(state, timer, as_of, effects, most)
         if cut:
             state.durable.cursor = cut
-            state.derived.timers.put_back(due[index:])
+            state.derived.timers.keep_due(due[index:])
             return effects
         state.derived.timers.advance(timer, as_of)
+        state.transaction.take(searched=timer.take_searched())
     state.durable.cursor = None
     state.durable.watermark = as_of
     return effects
@@ -65,27 +63,36 @@ def decide_job(
     if after >= until or stored.deleted or stored.spec.schedule is None or owner in state.derived.quarantined:
         return [], None
     effects: list[Effect] = []
+    state.transaction.is_for_one = isinstance(change, OfNew)
     try:
         timer = timer_of(stored.spec)
         for decision in decide_change(stored, timer, after, until, now, state.rules, change):
-            effects += _carry_out(state, stored.spec, timer, decision, now)
-            if len(effects) >= MOST_OF_A_CHANGE and isinstance(change, OfOld):
+            decided = _carry_out(state, stored.spec, timer, decision, now)
+            state.transaction.take(effects=len(decided), searched=timer.take_searched())
+            effects += decided
+            if state.step.is_cut:
+                return effects, _first_time(decision) - TICK
+            if state.transaction.is_full and isinstance(change, OfOld):
                 return effects, _last_time(decision)
     except Exception as error:  # noqa: BLE001 - as in the tick (protocol I7)
         effects += _quarantine(state, owner, error)
+    finally:
+        state.transaction.is_for_one = False
     return effects, None
 
 
-def _decide_timer(
-    state: OwnerState, timer: Timer, now: datetime, effects: list[Effect], budget: int, may_search: int
-) -> Cursor | None:
+def _decide_timer(state: OwnerState, timer: Timer, now: datetime, effects: list[Effect], most: int) -> Cursor | None:
     """Returns where it stopped, or None if the timer is done up to `now`."""
+    room = state.transaction
     resumed = state.durable.cursor if state.durable.cursor and state.durable.cursor.timer_key == timer.key else None
     for job_id in timer.from_member(resumed.job_id if resumed else ""):
         through = resumed.decided_through if resumed and resumed.job_id == job_id else state.durable.watermark
         try:
+            if room.is_full or room.effects >= most:
+                return Cursor(now=now, timer_key=timer.key, job_id=job_id, decided_through=through)
+            room.take(work_us=MICROSECONDS_OF_A_LOOK)
             for nominal in _decide_member(state, timer, OwnerId(job_id), through, now, effects):
-                if len(effects) >= budget or timer.searched >= may_search:
+                if room.is_full or room.effects >= most:
                     return Cursor(now=now, timer_key=timer.key, job_id=job_id, decided_through=nominal)
         except Exception as error:  # noqa: BLE001 - one job's defect must not stop the clock of all (protocol I7)
             effects += _quarantine(state, job_id, error)
@@ -98,7 +105,13 @@ def _decide_member(
     """Yields how far it has decided after each decision."""
     stored = state.durable.jobs[owner]
     for decision in decide(stored.spec, timer, max(stored.since, through), now, now, state.rules):
-        effects += _carry_out(state, stored.spec, timer, decision, now)
+        decided = _carry_out(state, stored.spec, timer, decision, now)
+        state.transaction.take(effects=len(decided), searched=timer.take_searched())
+        effects += decided
+        if state.step.is_cut:
+            state.step.is_cut = False
+            yield _first_time(decision) - TICK
+            return
         yield _last_time(decision)
 
 
@@ -127,11 +140,10 @@ def _occurrence(job: JobSpec, timer: Timer, due: RunOccurrence, kind: RunKind) -
 
 
 def _run_or_skip(state: OwnerState, job: JobSpec, timer: Timer, due: RunOccurrence, now: datetime) -> list[Effect]:
-    if tally_of(state, job.job_id).is_finished:
-        return []
     new = _occurrence(job, timer, due, state.kind_of(job.job_id, RunKind.SCHEDULED))
-    if new.run_id in state.durable.runs:
-        return []  # a backfill of what was due during a pause came before its catch-up
+    # A backfill of what was due during a pause may have come before its catch-up.
+    if tally_of(state, job.job_id).is_finished or new.run_id in state.durable.runs:
+        return []
     refusal = reason_to_refuse(state, job)
     verdict = Skip(reason=refusal) if refusal else on_overlap(state, job, now)
     match verdict:
@@ -143,10 +155,17 @@ def _run_or_skip(state: OwnerState, job: JobSpec, timer: Timer, due: RunOccurren
         case Hold(reason=reason):
             return _hold(state, job, new, reason, now)
         case Replace(grace=grace):
-            stopped = stop_others(state, job, grace, f"overlap: {new.run_id} takes its place", now)
-            return stopped + _hold(state, job, new, "overlap: waits until the runs before it are gone", now)
+            return _replace(state, job, new, grace, now)
         case _:
             assert_never(verdict)
+
+
+def _replace(state: OwnerState, job: JobSpec, new: NewRun, grace: timedelta, now: datetime) -> list[Effect]:
+    """If the transaction does not hold all orders to stop, the occurrence is decided again after those."""
+    stopped = stop_others(state, job, grace, f"overlap: {new.run_id} takes its place", now)
+    if state.step.is_cut:
+        return stopped
+    return stopped + _hold(state, job, new, "overlap: waits until the runs before it are gone", now)
 
 
 def _hold(state: OwnerState, job: JobSpec, new: NewRun, reason: str, now: datetime) -> list[Effect]:
@@ -173,6 +192,16 @@ def _quarantine(state: OwnerState, job_id: str, error: Exception) -> list[Effect
     state.derived.timers.remove(job_id)
     reason = f"job {job_id!r} is quarantined until its definition changes: {type(error).__name__}: {error}"
     return [DeadLetter(reason=reason, owner=job_id, origin=None)]
+
+
+def _first_time(decision: Decision) -> datetime:
+    match decision:
+        case RunOccurrence(nominal_time=nominal):
+            return nominal
+        case RecordRange(missed=missed):
+            return missed.first
+        case _:
+            assert_never(decision)
 
 
 def _last_time(decision: Decision) -> datetime:

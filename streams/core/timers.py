@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 _ANSWERS_KEPT = 32
 """Of what the members of a timer ask about its schedule: mostly the same few stretches, one after the other."""
+SEARCHES_OF_A_QUESTION = 5
+"""What a question costs, in occurrences that are searched for: the calendar may have to be read for it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Timer:
     _order: list[str] | None = None
     searched: int = 0
     """Occurrences that were looked for so far: what it has cost."""
+    _told: int = 0
     _answers: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def from_member(self, job_id: str) -> Iterator[str]:
@@ -78,6 +81,11 @@ class Timer:
     def next_after(self, instant: datetime) -> datetime | None:
         return self._answer(next_after, instant)
 
+    def take_searched(self) -> int:
+        """How many since the last time."""
+        found, self._told = self.searched - self._told, self.searched
+        return found
+
     def forget_answers(self) -> None:
         self._answers.clear()
 
@@ -89,7 +97,7 @@ class Timer:
                 self._answers.clear()
             found = question(self.schedule, self.zone, self.dst, *about, self.phase)
             self._answers[key] = found
-            self.searched += len(found) if isinstance(found, list) else found if isinstance(found, int) else 1
+            self.searched += SEARCHES_OF_A_QUESTION + (len(found) if isinstance(found, list) else 0)
         answer: T = self._answers[key]
         return answer
 
@@ -97,12 +105,13 @@ class Timer:
 class Timers:
     """All timers of one owner, found by when they are due."""
 
-    __slots__ = ("_agenda", "_by_key", "_key_of_job")
+    __slots__ = ("_agenda", "_by_key", "_due", "_key_of_job")
 
     def __init__(self) -> None:
         self._by_key: dict[str, Timer] = {}
         self._key_of_job: dict[str, str] = {}
         self._agenda: Agenda[datetime, str] = Agenda()
+        self._due: list[Timer] = []
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -137,15 +146,16 @@ class Timers:
         return head[0] if head else None
 
     def take_due(self, until: datetime) -> list[Timer]:
-        """The timers due by `until`, by key: the order in which a tick decides. Each must be advanced or put back."""
-        due: list[str] = []
+        """The timers due by `until`, by key: the order in which a tick decides. Each must be advanced or kept."""
+        due = {each.key: each for each in self._due if self._by_key.get(each.key) is each}
+        self._due = []
         while (key := self._agenda.pop_due(until)) is not None:
-            due.append(key)
-        return [self._by_key[key] for key in sorted(due)]
+            due[key] = self._by_key[key]
+        return [due[key] for key in sorted(due)]
 
-    def put_back(self, timers: Iterable[Timer]) -> None:
-        for timer in timers:
-            self._note(timer)
+    def keep_due(self, timers: list[Timer]) -> None:
+        """They are still to be advanced, and the next `take_due` begins with them."""
+        self._due = timers
 
     def advance(self, timer: Timer, after: datetime) -> None:
         """All occurrences up to `after` are decided for all members."""

@@ -11,7 +11,7 @@ from schemas.topics import CDC, EVENTS, REQUESTS
 from schemas.words import RunState
 from streams.core.effects import Effect, PutRequest, PutRun, PutTally, SendDispatch
 from streams.core.inputs import CaughtUp, ClockAdvanced, Input, InputDeleted, TakenOver
-from streams.core.life import MAX_DISPATCHES
+from streams.core.room import BYTES_A_MICROSECOND, MICROSECONDS_OF_A_RECORD
 from streams.core.state import OwnerState
 from streams.core.step import next_due, step
 from streams.core.stored import Applied
@@ -20,12 +20,6 @@ from streams.owner.failures import Failures, JobFailedError, RecordFailedError, 
 from streams.owner.intake import read_input, refuse
 from streams.owner.records import InRecord, Reached, Transaction
 
-EFFECTS_OF_A_RUN = 3
-"""A run that is due at once is put when it is queued and when it is dispatched, and the dispatch is sent."""
-MAX_EFFECTS = EFFECTS_OF_A_RUN * MAX_DISPATCHES
-"""In one transaction (protocol O6): what a tick makes of it can be dispatched in it, so each run is written once."""
-MAX_BYTES_TAKEN = 32 * 1024 * 1024
-"""Of the records of one input topic, for one transaction: what runs hand on is written again, into their status."""
 BARE_COMMIT_INTERVAL = timedelta(seconds=3)
 """Watermarks and offsets that nothing came of are committed so often, not with every tick."""
 LONGEST_WAIT = timedelta(seconds=1)
@@ -111,18 +105,17 @@ class Owner:
         """
         if self._is_outdated:
             raise StartAgainError
-        effects = self._effects
+        effects, room = self._effects, self.state.transaction
         if not effects:
             self._taken.clear()
+        room.work_us = 0
         self._step_facts(now, effects)
-        for topic in self._records:
-            self._step_records(topic, now, effects)
+        is_cut = any([self._step_records(topic, now, effects) for topic in self._records])  # noqa: C419 - all of them
         if self._judge_as_of and not (self._facts or self._records[EVENTS]):
             effects += self._step(CaughtUp(as_of=self._judge_as_of), now)
             self._judge_as_of = None
-        if self._ticks and clock_is_steady and len(effects) < MAX_EFFECTS:
-            budget = max(1, (MAX_EFFECTS - len(effects)) // EFFECTS_OF_A_RUN)
-            effects += self._step(ClockAdvanced(budget=budget), now)
+        if self._ticks and clock_is_steady and not (is_cut or room.is_full):
+            effects += self._step(ClockAdvanced(), now)
         if effects and self._oldest_effect is None:
             self._oldest_effect = now
         if not self._is_worth_a_commit(now):
@@ -159,10 +152,9 @@ class Owner:
             return True
         if self._oldest_effect is None:
             return False
-        if len(self._effects) >= min(COMPANY, MAX_EFFECTS) or now - self._oldest_effect >= COMPANY_WAIT:
+        if len(self._effects) >= COMPANY or now - self._oldest_effect >= COMPANY_WAIT:
             return True
-        transaction_room = self.state.transaction
-        if transaction_room.is_waited_for or transaction_room.is_full:
+        if self.state.transaction.is_used_up or self.state.transaction.is_waited_for:
             return True
         if self.state.durable.cursor or self._failures.suspects:
             return True
@@ -193,31 +185,32 @@ class Owner:
     def _step_facts(self, now: datetime, effects: list[Effect]) -> None:
         if self._has_to_begin and self.state.durable.cursor is None:
             effects += self._step(TakenOver(), now)
-        while self._facts and len(effects) < MAX_EFFECTS:
+        while self._facts and not self.state.transaction.is_full:
             effects += self._step(self._facts.popleft(), now)
 
-    def _step_records(self, topic: str, now: datetime, effects: list[Effect]) -> None:
-        queue = self._records[topic]
-        room = MAX_EFFECTS - len(effects)
-        # However much others write into their topic, half of what is left is for the tick.
-        most = MAX_EFFECTS - room // 2 if topic == REQUESTS else MAX_EFFECTS
-        taken = 0
-        while queue and len(effects) < most and taken < MAX_BYTES_TAKEN:
+    def _step_records(self, topic: str, now: datetime, effects: list[Effect]) -> bool:
+        """Returns whether its first record is cut: it goes on in the next transaction, and the clock waits for it."""
+        queue, room = self._records[topic], self.state.transaction
+        while queue and not (room.is_full or (self._leaves_half(topic) and room.is_half_full)):
             if topic == CDC and self.state.durable.cursor:
-                return  # a tick that was cut is finished under the definitions with which it began
+                break  # a tick that was cut is finished under the definitions with which it began
             if self._is_suspect(queue[0]) and self._taken:
-                return
+                break
             record = queue.popleft()
             if isinstance(record, Reached):
                 self._apply(topic, record.offset)
                 self.may_tick |= topic == CDC
             else:
-                taken += len(record.value or b"")
                 self._taken.append(record)
                 effects += self._step_record(record, now)
-                if self.state.step.change_is_cut:
+                if self.state.step.is_cut:
                     queue.appendleft(record)
-                    return
+                    return True
+        return False
+
+    def _leaves_half(self, topic: str) -> bool:
+        """However much people write, half of a transaction is for the clock; reports of executors are its own work."""
+        return topic == REQUESTS or (topic == CDC and self._ticks)
 
     def _is_suspect(self, record: InRecord | Reached) -> bool:
         """It goes alone, and what comes behind it goes in a later transaction."""
@@ -230,8 +223,10 @@ class Owner:
     def _step_record(self, record: InRecord, now: datetime) -> list[Effect]:
         if record.offset <= self.state.durable.applied[record.topic].offset:
             return []
+        size = len(record.value or b"")
+        self.state.transaction.take(bytes=size, work_us=MICROSECONDS_OF_A_RECORD + size // BYTES_A_MICROSECOND)
         effects = self._effects_of(record, now)
-        if self.state.step.change_is_cut:
+        if self.state.step.is_cut:
             return effects
         self._apply(record.topic, record.offset)
         return effects

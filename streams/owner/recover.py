@@ -72,6 +72,7 @@ def rebuild(
     state.derived.backfills.restore([run for run in state.durable.runs.values() if run.backfill_id])
     state.step.touched_backfills |= state.derived.backfills.by_request.keys()
     _resume_tick(state)
+    state.begin_transaction()
     return state
 
 

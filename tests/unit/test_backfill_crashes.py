@@ -10,10 +10,11 @@ from backfills import PARENT, World, asked, at, during, history
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mortal import Fate
-from simulated import START, ended, started
+from simulated import START, Log, ended, started
 
 from schemas.words import OPEN_STATES, RunKind, RunState
-from streams.owner import owner as owner_module
+from streams.core.room import Bounds
+from streams.owner.owner import COMPANY_WAIT
 
 turns = st.lists(
     st.tuples(
@@ -30,7 +31,7 @@ def test_whenever_the_owner_dies_each_occurrence_runs_once_and_the_backfill_ends
     *, turns: list[tuple[str, Fate]], cancel_at: int | None, backwards: bool, active: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owner_module, "MAX_EFFECTS", 9)
+        patch.setattr(Log, "bounds", Bounds(effects=9))
         world = Dying()
         fields = {"run_backwards": backwards, "max_active_runs": active, "ran": {during(-7): None, during(-3): 2}}
         world.log.request("bf", **asked(-9, 0, START, **fields))
@@ -98,7 +99,7 @@ class Dying(World):
         for _ in range(200):
             self.execute(0)
             self.commit(Fate.COMMITTED)
-            self.log.now += owner_module.COMPANY_WAIT
+            self.log.now += COMPANY_WAIT
             self.commit(Fate.COMMITTED)
             if (
                 self.reported == len(self.log.dispatches())

@@ -13,10 +13,9 @@ from simulated import START, Log
 from schemas.ids import occurrence_run_id
 from schemas.topics import STATUS
 from schemas.words import RunState
-from streams.core import tick
+from streams.core.room import Bounds
 from streams.core.rules import Rules
-from streams.core.tick import MOST_OF_A_CHANGE
-from streams.owner.owner import MAX_EFFECTS, Owner
+from streams.owner.owner import Owner
 
 EVERY_SECOND = {"schedule": "* * * * * *", "catchup_policy": "all", "overlap_policy": "allow_all"}
 
@@ -52,8 +51,8 @@ def test_an_edit_that_waits_decides_what_was_due_before_it_in_many_transactions_
     owner = after_downtime(log, 3, {"args": ("x",)}, **EVERY_SECOND)
     began = log.now
     sizes = until_idle(log, owner)
-    assert max(sizes) <= 2 * MAX_EFFECTS
-    assert len(sizes) > 10_800 // MOST_OF_A_CHANGE
+    assert max(sizes) <= 2 * Bounds().effects
+    assert len(sizes) > 10_800 // Bounds().effects
     assert log.statuses().keys() >= seconds(3 * 3600)
     assert checkers.materialized_once(log.history()) == []
     assert owner.state.durable.jobs["job"].version == 2
@@ -106,19 +105,18 @@ def test_jobs_that_share_a_schedule_share_the_search_for_what_they_missed() -> N
     assert sum(each.missed is not None for each in log.statuses().values()) == 50
 
 
-def test_a_tick_that_has_searched_long_enough_goes_on_in_the_next_transaction(monkeypatch) -> None:
-    monkeypatch.setattr(tick, "MOST_SEARCHED", 100)
+def test_a_tick_that_has_searched_long_enough_goes_on_in_the_next_transaction() -> None:
     log = Log()
     for number in range(20):
         log.define(job_id=f"j{number:02}", schedule=f"{number} * * * * *")
     first = log.recover()
     log.turn(first)
     log.now += timedelta(hours=1)
-    owner = log.recover()
+    owner = log.recover(rules=Rules(bounds=Bounds(work_us=1_000)))
     log.turn(owner)
     assert owner.state.durable.cursor is not None
     sizes = until_idle(log, owner)
-    assert len(sizes) >= 9
+    assert len(sizes) >= 5
     missed = [each for each in log.statuses().values() if each.missed]
     assert sorted(each.job_id for each in missed) == [f"j{number:02}" for number in range(20)]
     assert {each.missed.count for each in missed} <= {58, 59}

@@ -20,8 +20,8 @@ from schemas.times import run_id_time
 from schemas.words import OPEN_STATES, RunKind, RunState
 from streams.core import backfill as core
 from streams.core import covered
+from streams.core.room import Bounds
 from streams.core.rules import Rules
-from streams.owner import owner as owner_module
 
 ALL = {"catchup_after_pause": "all", "overlap_policy": "allow_all"}
 
@@ -319,7 +319,7 @@ def test_whatever_happens_in_whatever_order_an_occurrence_runs_once_unless_it_is
     *, steps: list[tuple[str, int, int, Fate]], policy: str
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owner_module, "MAX_EFFECTS", 12)
+        patch.setattr(Log, "bounds", Bounds(effects=12))
         patch.setattr(core, "AT_A_TIME", 1)
         world = Busy(policy)
         for number, (what, first, length, fate) in enumerate(steps):

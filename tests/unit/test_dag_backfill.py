@@ -20,8 +20,7 @@ from schemas.ids import RunId, dag_run_of, occurrence_run_id
 from schemas.status import RunStatus
 from schemas.words import OPEN_STATES, RunKind, RunState, TriggerRule
 from streams.core import backfill as core
-from streams.core.dag import open_epochs
-from streams.owner import owner as owner_module
+from streams.core.room import Bounds
 
 PARENT = "dag#bf"
 
@@ -142,7 +141,7 @@ def test_a_dag_run_that_runs_again_begins_anew_and_its_nodes_count_their_attempt
 
 
 def test_what_is_left_of_the_life_before_is_not_taken_for_that_of_a_dag_run_that_runs_again(monkeypatch) -> None:
-    monkeypatch.setattr(open_epochs, "MAX_NODES_MOVED", 2)
+    monkeypatch.setattr(Log, "bounds", Bounds(nodes=2))
     nodes = tuple(node(f"n{number}") for number in range(9))
     mill = Mill(*nodes)
     mill.ask(-1, 0)
@@ -223,7 +222,7 @@ turns = st.lists(
 @pytest.fixture(scope="module", autouse=True)
 def small_transactions() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owner_module, "MAX_EFFECTS", 9)
+        patch.setattr(Log, "bounds", Bounds(effects=9))
         yield
 
 
@@ -242,7 +241,7 @@ def test_whenever_the_owner_dies_each_dag_run_is_there_once_and_the_backfill_end
     *, turns: list[tuple[str, Fate]], cancel_at: int | None, active: int, fails: str
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(open_epochs, "MAX_NODES_MOVED", 2)
+        patch.setattr(Log, "bounds", Bounds(effects=9, nodes=2))
         world = Mill(*DIAMOND, fails=(fails,))
         fields = {"max_active_runs": active, "ran": {during(-4): None, during(-2): 2}}
         world.owner.offer(world.log.request_dag("bf", **asked(-5, 0, START, **fields)))

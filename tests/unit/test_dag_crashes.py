@@ -27,8 +27,7 @@ from schemas.ids import dag_run_of
 from schemas.result import Result
 from schemas.status import RunStatus
 from schemas.words import RunState, TriggerRule
-from streams.core.dag import open_epochs
-from streams.owner import owner as owner_module
+from streams.core.room import Bounds
 
 fates = st.sampled_from([Fate.COMMITTED] * 6 + [Fate.LOST, Fate.UNKNOWN])
 SKIPS = 99
@@ -40,8 +39,7 @@ FAILURE = {1: RunState.FAILED, 2: RunState.DEAD, 3: RunState.DEAD}
 @pytest.fixture(autouse=True, scope="module")
 def small_transactions():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owner_module, "MAX_EFFECTS", 4)
-        patch.setattr(open_epochs, "MAX_NODES_MOVED", 3)
+        patch.setattr(Log, "bounds", Bounds(effects=20, nodes=3))
         yield
 
 

@@ -9,8 +9,7 @@ from simulated import CDC, Log, ended
 
 from schemas.result import Result
 from schemas.words import RunState
-from streams.core.dag.open_epochs import MAX_NODES_MOVED
-from streams.owner.owner import MAX_EFFECTS
+from streams.core.room import Bounds
 
 FORK = (node("a"), node("b", "a"), node("c", "a"))
 
@@ -27,7 +26,7 @@ def open_together(count: int) -> Play:
     """One DAG run of so many nodes that depend on nothing, all of them queued, 20 dispatched."""
     play = asked(*(node(f"n{number:05}") for number in range(count)))
     play.windows(20)
-    for _ in range(2 + count // MAX_NODES_MOVED):
+    for _ in range(2 + count // Bounds().nodes):
         play.turn()
     return play
 
@@ -93,7 +92,7 @@ def test_what_the_process_of_a_marked_node_says_before_it_is_stopped_counts_for_
 
 
 def test_no_node_is_dispatched_once_its_dag_run_was_told_to_stop_however_many_nodes_it_has() -> None:
-    play = open_together(2 * MAX_NODES_MOVED + 500)
+    play = open_together(2 * Bounds().nodes + 500)
     before = play.log.dispatches()
     assert len(before) == 20
     play.owner.offer(play.log.request_dag("stop", kind="cancel", run_id="dag#r"))
@@ -105,13 +104,13 @@ def test_no_node_is_dispatched_once_its_dag_run_was_told_to_stop_however_many_no
 
 
 def test_a_transaction_keeps_its_bounds_however_many_inputs_it_takes() -> None:
-    play = asked(*(node(f"n{number:05}") for number in range(4 * MAX_NODES_MOVED)))
+    play = asked(*(node(f"n{number:05}") for number in range(4 * Bounds().nodes)))
     play.turn()
     for _ in range(10):
         play.windows(5_000)
-    assert largest(play, 4) <= 2 * MAX_EFFECTS
+    assert largest(play, 4) <= 2 * Bounds().effects
     play.owner.offer(play.log.request_dag("stop", kind="cancel", run_id="dag#r"))
-    assert largest(play, 6) <= 2 * MAX_EFFECTS
+    assert largest(play, 6) <= 2 * Bounds().effects
 
 
 def test_of_many_orders_about_one_epoch_its_base_is_written_once() -> None:

@@ -13,8 +13,8 @@ from schemas.result import MAX_GIVEN_BYTES, MAX_PASSED_BYTES, Result
 from schemas.status import RunStatus
 from schemas.topics import MAX_RECORD_BYTES
 from schemas.words import AttemptEnd, RunState, TriggerRule
-from streams.core import state as state_module
 from streams.core.dag.hand_on import MAX_RECORD_SHARE, passed_on, record_bytes, why_too_much
+from streams.core.room import Bounds
 
 SMALL = Result(bytes=7, value={"n": 1})
 LARGE = Result(bytes=2_000, value="x" * 1_998, uri="s3://tidemill/results/a/7.json", sha256="ab" * 32)
@@ -198,7 +198,7 @@ def test_results_that_do_not_fit_a_record_are_refused_with_a_sentence() -> None:
 
 def test_a_transaction_starts_no_more_nodes_than_it_has_room_for_their_results(monkeypatch) -> None:
     room = 5_000
-    monkeypatch.setattr(state_module, "MAX_HANDED_ON", room)
+    monkeypatch.setattr(Log, "bounds", Bounds(handed=room))
     large = Result(bytes=1_000, value="x" * 998)
     children = [node(f"n{number}", "a", "b") for number in range(12)]
     log = Log()

@@ -15,7 +15,7 @@ from schemas.event import EndCause
 from schemas.ids import occurrence_run_id
 from schemas.partition import partition_of
 from schemas.words import NEVER_RAN, OverlapPolicy
-from streams.owner import owner as owner_module
+from streams.core.room import Bounds
 from streams.owner.records import Forwarding
 
 SECONDS = 60
@@ -29,7 +29,7 @@ fates = st.sampled_from([Fate.COMMITTED] * 6 + [Fate.LOST, Fate.UNKNOWN])
 @pytest.fixture(autouse=True, scope="module")
 def small_transactions():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owner_module, "MAX_EFFECTS", SMALL_TRANSACTION)
+        patch.setattr(Log, "bounds", Bounds(effects=SMALL_TRANSACTION))
         yield
 
 

@@ -14,7 +14,7 @@ from schemas.status import RunStatus
 from schemas.topics import DEADLETTER, STATUS
 from schemas.words import RunState
 from streams.core.inputs import HeartbeatHeard
-from streams.core.state import MAX_HANDED_ON
+from streams.core.room import Bounds
 from streams.owner.owner import COMPANY_WAIT, Owner
 
 AT_ONCE = timedelta(0)
@@ -178,4 +178,4 @@ def test_a_transaction_has_room_for_so_many_bytes_of_payload() -> None:
     while len(log.dispatches()) < 200:
         prepared = log.turn(owner, 0.01)
         sizes.append(sum(len(each.value or b"") for each in prepared.records if each.dispatch) if prepared else 0)
-    assert max(sizes) <= MAX_HANDED_ON + 300_000
+    assert max(sizes) <= Bounds().handed + 300_000

@@ -12,8 +12,8 @@ from schemas.event import EndCause
 from schemas.partition import partition_of
 from schemas.topics import DEADLETTER, MAX_REQUEST_BYTES, REQUESTS
 from schemas.words import RunState
+from streams.core.room import Bounds
 from streams.core.rules import Rules
-from streams.owner import owner as owner_module
 from streams.owner.commit import MAX_DEAD_BYTES
 from streams.owner.owner import Owner
 
@@ -217,7 +217,7 @@ def test_a_run_that_is_not_due_yet_cannot_run_again() -> None:
 
 
 def test_however_many_requests_come_the_clock_goes_on(monkeypatch) -> None:
-    monkeypatch.setattr(owner_module, "MAX_EFFECTS", 10)
+    monkeypatch.setattr(Log, "bounds", Bounds(effects=10))
     log = Log()
     log.define(schedule="@every 1s", overlap_policy="allow_all")
     owner = log.recover()

@@ -29,18 +29,30 @@ from streams.core.tally import count_end
 def advance_epochs(state: OwnerState, now: datetime) -> list[Effect]:
     """All that follows from what has ended, as far as it fits a transaction; the rest goes on in the next one."""
     effects = stop_overdue(state, now) + count_ended(state) + _forget_abandoned(state)
-    while state.derived.epochs.busy and state.transaction.nodes_room > 0:
+    room = state.transaction
+    while state.derived.epochs.busy and room.nodes_room > 0 and not room.is_full:
         epoch = state.derived.epochs.by_run[next(iter(state.derived.epochs.busy))]
         state.at_work = owner_of_run(epoch.run_id)
-        state.transaction.nodes_room -= _work(state, epoch, state.transaction.nodes_room, now, effects)
+        before = len(effects)
+        room.nodes_room -= _work(state, epoch, room.nodes_room, now, effects)
         effects += count_ended(state)
+        room.take(effects=len(effects) - before)
         if not (epoch.to_decide or epoch.to_stop):
             state.derived.epochs.busy.pop(epoch.run_id, None)
-    for run_id in state.step.touched_epochs:
+    return effects + _tell_touched(state, now) + _sweep(state)
+
+
+def _tell_touched(state: OwnerState, now: datetime) -> list[Effect]:
+    effects: list[Effect] = []
+    touched = state.step.touched_epochs
+    while touched and not state.transaction.is_full:
+        run_id = next(iter(touched))
         state.at_work = owner_of_run(run_id)
-        effects += _tell(state, state.derived.epochs.by_run[run_id], now)
-    state.step.touched_epochs.clear()
-    return effects + _sweep(state)
+        del touched[run_id]
+        told = _tell(state, state.derived.epochs.by_run[run_id], now)
+        state.transaction.take(effects=len(told))
+        effects += told
+    return effects
 
 
 def open_epochs(state: OwnerState, now: datetime) -> list[Effect]:
@@ -52,10 +64,13 @@ def open_epochs(state: OwnerState, now: datetime) -> list[Effect]:
         run = state.durable.runs.get(run_id)
         if run is None or run.state is not RunState.QUEUED or run.held:
             continue
-        if run_id in state.derived.epochs.litter:  # of its life before, which would be taken for its own
+        # What is left of its life before would be taken for its own.
+        if run_id in state.derived.epochs.litter or state.transaction.is_full:
             state.derived.epochs.due.append(run_id)
         else:
-            effects += _open_or_hold(state, run, now)
+            opened = _open_or_hold(state, run, now)
+            state.transaction.take(effects=len(opened) + 1)  # its status is told once more below
+            effects += opened
     return effects + advance_epochs(state, now)
 
 
@@ -199,11 +214,13 @@ def _close(state: OwnerState, epoch: Epoch, owner: OwnerId) -> list[Effect]:
 def _sweep(state: OwnerState) -> list[Effect]:
     """The header of an epoch goes with its end, the keys of its nodes in as many transactions as they need."""
     effects: list[Effect] = []
-    while state.derived.epochs.litter and state.transaction.nodes_room > 0:
+    room = state.transaction
+    while state.derived.epochs.litter and room.nodes_room > 0 and not room.is_full:
         run_id, nodes = next(iter(state.derived.epochs.litter.items()))
-        taken = min(state.transaction.nodes_room, len(nodes))
+        taken = min(room.nodes_room, len(nodes))
         effects += [PutNode(run_id=nodes.popleft(), node=None) for _ in range(taken)]
-        state.transaction.nodes_room -= taken
+        room.nodes_room -= taken
+        room.take(effects=taken)
         if not nodes:
             del state.derived.epochs.litter[run_id]
     return effects

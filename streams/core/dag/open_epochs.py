@@ -13,9 +13,6 @@ from streams.core.dag.graph import Graph
 from streams.core.run import Run
 from streams.core.stored import EpochBase
 
-MAX_NODES_MOVED = 1_600
-"""Nodes that one transaction starts, stops, passes over or forgets: what follows from each must fit it too (O6)."""
-
 
 @dataclass(slots=True, kw_only=True)
 class OpenEpochs:

@@ -10,6 +10,7 @@ from schemas.ids import RunId, owner_of_run
 from schemas.words import RunState
 from streams.core.dag.epoch import Epoch
 from streams.core.effects import Effect, PutEpoch, PutRun
+from streams.core.room import bytes_of
 from streams.core.run import move
 from streams.core.state import OwnerState
 from streams.core.stored import StoredEpoch
@@ -26,7 +27,8 @@ def stop_epoch(state: OwnerState, run_id: RunId, ends_as: RunState) -> list[Effe
 def stop_overdue(state: OwnerState, now: datetime) -> list[Effect]:
     """Epochs that have been open for longer than their `dag_timeout`."""
     effects: list[Effect] = []
-    while (run_id := state.derived.epochs.deadlines.pop_due(now)) is not None:
+    deadlines, room = state.derived.epochs.deadlines, state.transaction
+    while not room.is_full and (run_id := deadlines.pop_due(now)) is not None:
         state.at_work = owner_of_run(run_id)
         epoch = state.derived.epochs.by_run[run_id]
         if epoch.ends_as:
@@ -37,6 +39,7 @@ def stop_overdue(state: OwnerState, now: datetime) -> list[Effect]:
         run = msgspec.structs.replace(run, status=status)
         state.keep(run)
         effects += [PutRun(run=run), *stop_epoch(state, run_id, RunState.TIMED_OUT)]
+        room.take(effects=2, bytes=bytes_of(run))
     return effects
 
 

@@ -1,0 +1,98 @@
+"""An owner whose transactions are watched: each keeps its limits, and what finds no room goes on in the next ones."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from simulated import Log, ended, started
+
+from schemas.dag import NodeSpec
+from schemas.dispatch import Dispatch
+from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
+from streams.core.inputs import HeartbeatHeard
+from streams.core.room import Bounds
+from streams.core.rules import Rules
+
+BOUNDS = Bounds(effects=60, bytes=300_000, work_us=8_000, nodes=20)
+"""Small ones, so that a few hundred of anything are far beyond them."""
+LAST_ITEM = 30
+"""Effects that the last item of a transaction, and the counts that follow from all of them, may lie beyond."""
+LAST_WORK_US = 4_000
+"""Microseconds that the last record may: a resumption that is decided at once."""
+LAST_BYTES = 300_000
+"""Bytes that the last record may, written twice."""
+RULES = Rules(bounds=BOUNDS, resume_limit=20)
+MOST_TURNS = 3_000
+"""After so many transactions an owner with nothing new to do has been idle for long."""
+CLASS = "10s"
+WINDOW = 500
+JUST_A_MOMENT = timedelta(milliseconds=1)
+
+
+class Watched:
+    """Each transaction that it lets through has kept the limits."""
+
+    def __init__(self, rules: Rules = RULES) -> None:
+        self.log, self.rules, self.version = Log(), rules, 0
+        self.transactions = 0
+        self.reported = 0
+        self.owner = self.log.recover(rules=rules)
+
+    def recover(self) -> None:
+        self.owner = self.log.recover(rules=self.rules)
+
+    def define(self, job_id: str = "job", **fields: object) -> None:
+        self.version += 1
+        self.owner.offer(self.log.define(self.version, job_id=job_id, **fields))
+
+    def define_dag(self, *nodes: NodeSpec, **fields: object) -> None:
+        self.version += 1
+        self.owner.offer(self.log.define_dag(*nodes, version=self.version, **fields))
+
+    def request(self, request_id: str, **fields: object) -> None:
+        self.owner.offer(self.log.request(request_id, **fields))
+
+    def turn(self) -> None:
+        room = self.owner.state.transaction
+        self.log.now += JUST_A_MOMENT
+        self.log.turn(self.owner)
+        bounds = self.rules.bounds
+        assert room.effects <= bounds.effects + LAST_ITEM
+        assert room.bytes <= bounds.bytes + LAST_BYTES
+        assert room.work_us <= bounds.work_us + LAST_WORK_US
+        self.transactions += self.owner.state.transaction is not room
+
+    def until_idle(self, seconds: float = 0) -> int:
+        """Returns the number of transactions."""
+        self.log.now += timedelta(seconds=seconds)
+        before = self.transactions
+        for _ in range(MOST_TURNS):
+            self.turn()
+            if self.owner.next_wake(self.log.now):
+                return self.transactions - before
+        raise AssertionError(f"after {MOST_TURNS} transactions there is still something to do")
+
+    def beat(self, dispatches: list[Dispatch], window: int = WINDOW) -> None:
+        """An executor has room, and these attempts in hand."""
+        heartbeat = Heartbeat(
+            executor_id="e.1",
+            name="e",
+            host="h",
+            version="1",
+            state=ExecutorState.RUNNING,
+            at=self.log.now,
+            interval=timedelta(seconds=3),
+            slots=(),
+            windows=(Window(timeout_class=CLASS, partition=0, size=window),),
+            attempts=tuple(AttemptInHand(run_id=d.run_id, token=d.token, partition=0) for d in dispatches),
+        )
+        self.owner.learn(HeartbeatHeard(heartbeat=heartbeat, appended_at=self.log.now))
+
+    def report(self, exit_code: int, at_once: int = 50) -> None:
+        """All that was dispatched since the last time has run, and ended."""
+        dispatches = self.log.dispatches()[self.reported :]
+        self.reported += len(dispatches)
+        for first in range(0, len(dispatches), at_once):
+            some = dispatches[first : first + at_once]
+            events = [each for d in some for each in (started(d, self.log.now), ended(d, self.log.now, exit_code))]
+            self.owner.offer(self.log.report(*events))
