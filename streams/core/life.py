@@ -20,12 +20,13 @@ from streams.core.fleet import InFlight
 from streams.core.pace import may_go, note_gone, take_slot
 from streams.core.promotion import first_class, limit_in
 from streams.core.retry import Again, Over, after_attempt
-from streams.core.room import MICROSECONDS_OF_A_LOOK, TransactionRoom, bytes_of
+from streams.core.room import MICROSECONDS_OF_A_LOOK, TransactionRoom
 from streams.core.rules import Rules
 from streams.core.run import Lane, Run, change_attempt, fold_expired, move, with_attempt
 from streams.core.specs import handed_to, is_to_stop, spec_of
 from streams.core.state import OwnerState
 from streams.core.tally import count_end, starting_class
+from streams.core.weight import bytes_of
 
 _OF_DAGS = frozenset({RunKind.DAG, RunKind.NODE})
 

@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from schemas.codec import encode_json
-from streams.core.run import Run
-
 EFFECTS_OF_A_RUN = 3
 """A run that is due at once is put when it is queued and when it is dispatched, and the dispatch is sent."""
 MICROSECONDS_OF_AN_EFFECT = 40
@@ -25,8 +22,6 @@ MICROSECONDS_OF_A_LOOK = 2
 """At something of which nothing follows, such as the stale entry of a heap."""
 MICROSECONDS_OF_A_SEARCH = 10
 """For an occurrence that a schedule is searched for, in the calendar as it was read before."""
-BYTES_OF_A_RUN = 3_500
-"""What a status and a stored run weigh without payload, result and output."""
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,14 +98,3 @@ class TransactionRoom:
             or (self.effects * MICROSECONDS_OF_AN_EFFECT + self.work_us) * share >= bounds.work_us
             or self.bytes * share >= bounds.bytes
         )
-
-
-def bytes_of(run: Run) -> int:
-    """What a write of `run` weighs, about: once in its status and once in `state`."""
-    status = run.status
-    size = BYTES_OF_A_RUN
-    if run.payload is not None:
-        size += len(encode_json(run.payload))
-    if status.result is not None and status.result.value is not None:
-        size += 2 * status.result.bytes
-    return size + 2 * sum(len(each.output) for each in status.attempts if each.output)

@@ -1,0 +1,20 @@
+"""What a write of a run weighs, for the room of its transaction."""
+
+from __future__ import annotations
+
+from schemas.codec import encode_json
+from streams.core.run import Run
+
+BYTES_OF_A_RUN = 3_500
+"""What a status and a stored run weigh without payload, result and output."""
+
+
+def bytes_of(run: Run) -> int:
+    """What a write of `run` weighs, about: once in its status and once in `state`."""
+    status = run.status
+    size = BYTES_OF_A_RUN
+    if run.payload is not None:
+        size += len(encode_json(run.payload))
+    if status.result is not None and status.result.value is not None:
+        size += 2 * status.result.bytes
+    return size + 2 * sum(len(each.output) for each in status.attempts if each.output)
