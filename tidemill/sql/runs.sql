@@ -18,6 +18,6 @@ from (
 left join lateral (
     select min(started_at) as started_at
     from tidemill.attempts
-    where attempts.run_id = run.run_id and attempts.nominal_time = run.nominal_time
+    where attempts.run_id = run.run_id and attempts.filed_on = run.filed_on
 ) as first on true
 order by run.nominal_time desc, run.run_id
