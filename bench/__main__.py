@@ -11,7 +11,22 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from bench import burst, corecosts, dagcore, dags, due, failover, lost, million, outage, request, soak, throughput, tick
+from bench import (
+    burst,
+    corecosts,
+    dagcore,
+    dags,
+    due,
+    failover,
+    history,
+    lost,
+    million,
+    outage,
+    request,
+    soak,
+    throughput,
+    tick,
+)
 from bench.figure import Bench, Figure, Line
 from bench.report import Result, load, machine, markdown, save, table
 from bench.stacks import Stacks
@@ -31,6 +46,7 @@ FIGURES: tuple[Figure, ...] = (
     *lost.FIGURES,
     *outage.FIGURES,
     *burst.FIGURES,
+    *history.FIGURES,
     *soak.FIGURES,
 )
 MEASURED, MISSED = 0, 1

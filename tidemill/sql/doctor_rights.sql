@@ -10,6 +10,7 @@ from (
     ('dag_changes', '{SELECT,INSERT,DELETE}'),
     ('owners', '{SELECT,INSERT,UPDATE,DELETE}'),
     ('definitions', '{SELECT,INSERT,DELETE}'),
+    ('definitions_pruned', '{SELECT,UPDATE}'),
     ('requests', '{SELECT,INSERT,DELETE}'),
     ('fences', '{SELECT,DELETE}'),
     ('heartbeat', '{SELECT,UPDATE}'),
