@@ -147,6 +147,7 @@ def to_json(rows: list[Row]) -> str:
 def _run_row(run: RunStatus) -> Row:
     row = msgspec.structs.asdict(run)
     del row["transitions"], row["attempts"]
+    row["first_started_at"] = min((each.started_at for each in run.attempts if each.started_at), default=run.started_at)
     if run.nodes is not None:
         row["nodes"] = {state.value: count for state, count in run.nodes.items()}
     result = row.pop("result")

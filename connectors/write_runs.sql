@@ -32,6 +32,7 @@ on conflict (run_id, filed_on) do update set
     result_uri = excluded.result_uri,
     result_sha256 = excluded.result_sha256,
     next_nodes = excluded.next_nodes,
+    first_started_at = least(known.first_started_at, excluded.first_started_at),
     version = excluded.version
 where known.version < excluded.version
 returning run_id

@@ -33,6 +33,7 @@ create table tidemill.runs (
     result_uri text,
     result_sha256 text,
     next_nodes jsonb,
+    first_started_at timestamptz,
     version bigint not null,
     filed_on date not null default (clock_timestamp() at time zone 'UTC')::date,
     primary key (run_id, filed_on)
@@ -41,6 +42,7 @@ create table tidemill.runs (
 comment on table tidemill.runs is
     'One row a run, or a range of occurrences that did not run (missed_*). Written by the sink alone.';
 comment on column tidemill.runs.nominal_time is 'What the schedule says: the identity of the run.';
+comment on column tidemill.runs.first_started_at is 'When the first of its attempts started; started_at is of the last.';
 comment on column tidemill.runs.filed_on is
     'The day (UTC) on which the run first became known; its week is the partition that it stays in, whatever its nominal time.';
 comment on column tidemill.runs.scheduled_time is 'nominal_time plus jitter.';
@@ -78,7 +80,7 @@ return jsonb_build_object('state', node.state, 'attempt', node.attempt)
 create index runs_by_job on tidemill.runs (job_id, nominal_time desc, state, missed_to);
 create index runs_by_time on tidemill.runs (nominal_time desc, run_id);
 -- Most runs have succeeded; all others are few and looked for by state.
-create index runs_by_state on tidemill.runs (state, nominal_time desc, run_id) where state <> 'succeeded';
+create index runs_by_state on tidemill.runs (state, nominal_time desc, run_id, job_id) where state <> 'succeeded';
 -- A DAG run has up to 10,000 neighbours that are runs of its nodes.
 create index runs_of_runs on tidemill.runs (kind, nominal_time desc, run_id, job_id) where kind in ('dag', 'backfill');
 create index runs_of_backfills on tidemill.runs (request_id, state) where kind in ('backfilled', 'dag');

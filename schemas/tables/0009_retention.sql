@@ -94,10 +94,14 @@ begin
         return null;
     end if;
     -- Said first in words that an index serves: most runs have succeeded.
-    perform tidemill.keep_only('runs', week,
-        'state <> ''succeeded'' and tidemill.is_failure(state) and not tidemill.goes(each, true)');
+    perform tidemill.keep_only('runs', week, format(
+        'tidemill.runs as each where filed_on >= %L and filed_on < %L '
+        'and state <> ''succeeded'' and tidemill.is_failure(state) and not tidemill.goes(each, true)', week, week + 7));
+    -- One by one, by the primary key: they are few of many, which nobody has counted yet.
     perform tidemill.keep_only('stories', week, format(
-        'run_id in (select run_id from tidemill.runs where filed_on >= %L and filed_on < %L)', week, week + 7));
+        'tidemill.runs as run cross join lateral (select * from tidemill.stories as story '
+        'where story.run_id = run.run_id and story.filed_on = run.filed_on offset 0) as each '
+        'where run.filed_on >= %L and run.filed_on < %L', week, week + 7));
     update tidemill.weeks as known set reduced = known.written where known.week = prune_week.week;
     return null;
 end
@@ -115,7 +119,7 @@ $$;
 
 -- A partition is built anew from the rows that stay (few, of many) and takes the place of the old one, which is dropped:
 -- nothing is deleted from.
-create function tidemill.keep_only(parent text, week date, condition text) returns void
+create function tidemill.keep_only(parent text, week date, what text) returns void
 language plpgsql as $$
 declare
     child text := format('%s_%s', parent, to_char(week, 'YYYYMMDD'));
@@ -129,10 +133,8 @@ begin
         'create table tidemill.%I (like tidemill.%I '
         'including defaults including constraints including generated including indexes)',
         kept, parent);
-    -- By the parent, so that a row has its type.
     execute format(
-        'insert into tidemill.%I (%s) select %s from tidemill.%I as each where filed_on >= %L and filed_on < %L and (%s)',
-        kept, columns, columns, parent, week, week + 7, condition);
+        'insert into tidemill.%I (%s) select %s from %s', kept, columns, 'each.' || replace(columns, ', ', ', each.'), what);
     execute format('drop table tidemill.%I', child);
     execute format('alter table tidemill.%I rename to %I', kept, child);
     execute format(
