@@ -32,7 +32,11 @@ on conflict (run_id, filed_on) do update set
     result_uri = excluded.result_uri,
     result_sha256 = excluded.result_sha256,
     next_nodes = excluded.next_nodes,
-    first_started_at = least(known.first_started_at, excluded.first_started_at),
+    -- Of a run that runs again, that of its first life.
+    first_started_at = case
+        when excluded.rerun_id is null then excluded.first_started_at
+        else coalesce(known.first_started_at, excluded.first_started_at)
+    end,
     version = excluded.version
 where known.version < excluded.version
 returning run_id
