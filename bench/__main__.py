@@ -19,6 +19,7 @@ from bench import (
     dags,
     due,
     failover,
+    history,
     lost,
     million,
     outage,
@@ -47,6 +48,7 @@ FIGURES: tuple[Figure, ...] = (
     *lost.FIGURES,
     *outage.FIGURES,
     *burst.FIGURES,
+    *history.FIGURES,
     *soak.FIGURES,
 )
 MEASURED, MISSED = 0, 1

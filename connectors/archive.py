@@ -18,8 +18,8 @@ PIECE_BYTES = 16 * 1024 * 1024
 ROWS_AT_ONCE = 1000
 
 
-def archive_day(postgres: psycopg.Connection, store: Objects, prefix: str, day: date, *, keep_failures: bool) -> None:
-    """All rows that go with a day, as of one moment.
+def archive_week(postgres: psycopg.Connection, store: Objects, prefix: str, week: date, *, keep_failures: bool) -> None:
+    """All rows that go with a week, as of one moment.
 
     An object's name is made of its content: what is archived again is the same object, and nothing is ever replaced.
     Raises `ObjectsError`, also for what came back otherwise.
@@ -27,8 +27,8 @@ def archive_day(postgres: psycopg.Connection, store: Objects, prefix: str, day: 
     with postgres.transaction():
         postgres.execute("set transaction isolation level repeatable read, read only")
         for table in TABLES:
-            for piece in pieces(_lines(postgres, table, day, keep_failures=keep_failures)):
-                _store(store, f"{prefix}{table}/{day}/{hashlib.sha256(piece).hexdigest()[:32]}.jsonl.gz", piece)
+            for piece in pieces(_lines(postgres, table, week, keep_failures=keep_failures)):
+                _store(store, f"{prefix}{table}/{week}/{hashlib.sha256(piece).hexdigest()[:32]}.jsonl.gz", piece)
 
 
 def pieces(lines: Iterable[str], most_bytes: int = PIECE_BYTES) -> Iterator[bytes]:
@@ -43,11 +43,11 @@ def pieces(lines: Iterable[str], most_bytes: int = PIECE_BYTES) -> Iterator[byte
         yield bytes(piece)
 
 
-def _lines(postgres: psycopg.Connection, table: str, day: date, *, keep_failures: bool) -> Iterator[str]:
+def _lines(postgres: psycopg.Connection, table: str, week: date, *, keep_failures: bool) -> Iterator[str]:
     """Read on as they are used, not all at once."""
     with postgres.cursor(name=f"archive_{table}") as cursor:
         cursor.itersize = ROWS_AT_ONCE
-        for (line,) in cursor.execute(sql(f"archive_{table}"), {"day": day, "keep_failures": keep_failures}):
+        for (line,) in cursor.execute(sql(f"archive_{table}"), {"week": week, "keep_failures": keep_failures}):
             yield line
 
 

@@ -1,8 +1,8 @@
--- The rows that are about to go with a day, each as JSON, always in the same order; a problem is kept with the failures.
+-- The rows that are about to go with a week, each as JSON, always in the same order; a problem is kept with the failures.
 select row_to_json(problem)::text
 from tidemill.problems as problem
 where
-    at >= tidemill.begin_of(%(day)s)
-    and at < tidemill.begin_of(%(day)s + 1)
+    at >= tidemill.begin_of(%(week)s)
+    and at < tidemill.begin_of(%(week)s + 7)
     and not %(keep_failures)s
 order by at, partition, record_offset, topic_id

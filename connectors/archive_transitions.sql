@@ -1,9 +1,6 @@
--- The rows that are about to go with a day, each as JSON, always in the same order.
-select row_to_json(transition)::text
-from tidemill.transitions as transition
-join tidemill.runs as run using (run_id, nominal_time)
-where
-    nominal_time >= tidemill.begin_of(%(day)s)
-    and nominal_time < tidemill.begin_of(%(day)s + 1)
-    and tidemill.goes(run, %(keep_failures)s)
-order by run_id, nominal_time, transition.version
+-- The rows that are about to go with a week, each as JSON, always in the same order.
+select row_to_json(each)::text
+from tidemill.transitions as each
+join tidemill.runs as run using (run_id, filed_on)
+where filed_on >= %(week)s and filed_on < %(week)s + 7 and tidemill.goes(run, %(keep_failures)s)
+order by run_id, each.version

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any, TypeAlias
 
 import msgspec
@@ -12,8 +12,11 @@ import orjson
 from connectors.record import Record
 from schemas.codec import decode
 from schemas.errors import UndecodableError
+from schemas.ids import dag_run_of
 from schemas.status import Attempt, RunStatus
 
+Filed: TypeAlias = dict[str, date]
+"""By run id, the UTC day whose week is the partition of the run's rows."""
 Row: TypeAlias = dict[str, Any]
 """Under the names of the columns."""
 
@@ -24,6 +27,7 @@ MAX_OWNER_CHARACTERS = 200
 _MAX_INT, _MAX_BIGINT = 2**31 - 1, 2**63 - 1
 _NUL, _SAID_INSTEAD = "\x00", "\ufffd"
 """Postgres stores no NUL in a text; the output of a process may contain one."""
+_STORIES = frozenset({"attempts", "transitions"})
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,9 +40,20 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """The next offset of each (topic, partition) that the batch read from."""
 
     @property
-    def days(self) -> set[date]:
-        """UTC days whose partitions the batch writes to; a record's instants are UTC."""
-        return {run.nominal_time.date() for run in self.runs} | {row["at"].date() for row in self.problems}
+    def filed(self) -> Filed:
+        """As far as the batch knows: the day of the first record, and that of the DAG run for its nodes."""
+        found: Filed = {}
+        for run in (*self.earlier, *self.runs):
+            found[run.run_id] = min(run.filed, found.get(run.run_id, run.filed))
+        return {run_id: min(day, found.get(dag_run_of(run_id), day)) for run_id, day in found.items()}
+
+    def weeks(self, filed: Filed) -> dict[date, datetime | None]:
+        """The Mondays of the weeks that the batch writes to, each with the youngest that happened to a run of it."""
+        found: dict[date, datetime | None] = {week_of(row["at"].date()): None for row in self.problems}
+        for run in self.runs:
+            week, at = week_of(filed[run.run_id]), run.finished_at or run.queued_at or run.scheduled_time
+            found[week] = max(found.get(week) or at, at)
+        return found
 
 
 def collect(records: Iterable[Record], status_topic: str, topic_ids: dict[str, str]) -> Batch:
@@ -88,26 +103,34 @@ def reported_problem(record: Record, topic_id: str) -> Row:
     }
 
 
-def run_rows(runs: Iterable[RunStatus]) -> list[Row]:
-    return [_run_row(run) for run in runs]
+def week_of(day: date) -> date:
+    """Its Monday."""
+    return day - timedelta(days=day.weekday())
 
 
-def attempt_rows(runs: Iterable[RunStatus]) -> list[Row]:
-    return [_attempt_row(run, each) for run in runs for each in run.attempts]
+def filed_with_rows(runs: Iterable[RunStatus], filed: Filed) -> list[Row]:
+    """The runs that may have rows of an earlier life: they, or their DAG runs, were asked to run again."""
+    return [
+        {"run_id": run.run_id, "filed_on": filed[run.run_id], "filed_with": known_as}
+        for run in runs
+        if run.rerun_id is not None
+        for known_as in {run.run_id, dag_run_of(run.run_id)}
+    ]
 
 
-def transition_rows(runs: Iterable[RunStatus]) -> list[Row]:
-    return [_of(run) | msgspec.structs.asdict(each) for run in runs for each in run.transitions]
+def run_rows(runs: Iterable[RunStatus], filed: Filed) -> list[Row]:
+    return [_run_row(run) | {"filed_on": filed[run.run_id]} for run in runs]
 
 
-def kept_rows(runs: Iterable[RunStatus]) -> list[Row]:
-    """What a record still has of its run: whatever else the tables have is to go."""
+def story_rows(runs: Iterable[RunStatus], filed: Filed) -> list[Row]:
     return [
         {
             "run_id": run.run_id,
+            "filed_on": filed[run.run_id],
             "nominal_time": run.nominal_time,
-            "versions": [each.version for each in run.transitions],
-            "tokens": [each.token for each in run.attempts],
+            "job_id": run.job_id,
+            "attempts": [_attempt_row(each) for each in run.attempts],
+            "transitions": [msgspec.structs.asdict(each) for each in run.transitions],
         }
         for run in runs
     ]
@@ -117,17 +140,14 @@ def to_json(rows: list[Row]) -> str:
     """For `json_populate_recordset`: one parameter, however many rows."""
     text = orjson.dumps(rows)
     if rb"\u0000" in text:
-        text = orjson.dumps([{name: _storable(value) for name, value in row.items()} for row in rows])
+        text = orjson.dumps([_storable(row) for row in rows])
     return text.decode()
-
-
-def _of(run: RunStatus) -> Row:
-    return {"run_id": run.run_id, "nominal_time": run.nominal_time, "job_id": run.job_id}
 
 
 def _run_row(run: RunStatus) -> Row:
     row = msgspec.structs.asdict(run)
     del row["transitions"], row["attempts"]
+    row["first_started_at"] = min((each.started_at for each in run.attempts if each.started_at), default=run.started_at)
     if run.nodes is not None:
         row["nodes"] = {state.value: count for state, count in run.nodes.items()}
     result = row.pop("result")
@@ -145,10 +165,9 @@ def _run_row(run: RunStatus) -> Row:
     }
 
 
-def _attempt_row(run: RunStatus, attempt: Attempt) -> Row:
+def _attempt_row(attempt: Attempt) -> Row:
     row = msgspec.structs.asdict(attempt)
-    ended_as = row.pop("end")
-    return _of(run) | row | {"ended_as": ended_as}
+    return row | {"ended_as": row.pop("end")}
 
 
 def _problem_row(record: Record, topic_id: str) -> Row:
@@ -174,5 +193,12 @@ def _integer(value: bytes | None, limit: int) -> int | None:
     return number if number is not None and 0 <= number <= limit else None
 
 
-def _storable(value: Any) -> Any:
-    return value.replace(_NUL, _SAID_INSTEAD) if isinstance(value, str) else value
+def _storable(row: Row) -> Row:
+    return {name: _stored(name, value) for name, value in row.items()}
+
+
+def _stored(name: str, value: Any) -> Any:
+    """What a process said may lose a NUL; its result is stored as it is, or refused."""
+    if isinstance(value, str):
+        return value.replace(_NUL, _SAID_INSTEAD)
+    return [_storable(each) for each in value] if name in _STORIES else value

@@ -8,5 +8,5 @@ where
     and checkpoint.token <= (
         select max(attempt.token)
         from tidemill.attempts as attempt
-        where attempt.run_id = run.run_id and attempt.nominal_time = run.nominal_time
+        where attempt.run_id = run.run_id and attempt.filed_on = run.filed_on
     )

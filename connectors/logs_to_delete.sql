@@ -1,15 +1,20 @@
--- The oldest logs whose time is over, of runs that have ended; an attempt that never reported may have left one as well.
-select attempt.run_id, attempt.nominal_time, attempt.attempt, attempt.token, attempt.log_uri
-from tidemill.attempts as attempt
-join tidemill.runs as run using (run_id, nominal_time)
+-- The runs with the oldest logs whose time is over, of those that have ended, with the attempts that wrote them.
+select story.run_id, story.filed_on, gone.attempts, gone.tokens
+from tidemill.stories as story
+join tidemill.runs as run using (run_id, filed_on)
+cross join lateral (
+    select array_agg(attempt.attempt) as attempts, array_agg(attempt.token) as tokens
+    from unnest(story.attempts) as attempt
+    where attempt.log_deleted_at is null
+        and (attempt.log_uri is not null or (attempt.started_at is not null and attempt.output is null))
+        and attempt.dispatched_at < statement_timestamp() - case
+            when tidemill.goes(run, true) then %(log_ttl)s::interval
+            else %(failed_log_ttl)s::interval
+        end
+) as gone
 where
-    attempt.log_deleted_at is null
-    and (attempt.log_uri is not null or (attempt.started_at is not null and attempt.output is null))
-    and attempt.dispatched_at < clock_timestamp() - %(log_ttl)s::interval
+    story.oldest_log < statement_timestamp() - %(log_ttl)s::interval
     and not tidemill.is_open(run.state)
-    and (
-        tidemill.goes(run, true)
-        or attempt.dispatched_at < clock_timestamp() - %(failed_log_ttl)s::interval
-    )
-order by attempt.dispatched_at
+    and gone.tokens is not null
+order by story.oldest_log
 limit %(most)s

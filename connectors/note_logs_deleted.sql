@@ -1,11 +1,12 @@
--- Parameter: rows, as JSON, of the attempts whose logs are gone.
-update tidemill.attempts as known
-set log_deleted_at = clock_timestamp()
-from
-    json_to_recordset(%(rows)s)
-    as gone (run_id text, nominal_time timestamptz, attempt int, token bigint)
-where
-    known.run_id = gone.run_id
-    and known.nominal_time = gone.nominal_time
-    and known.attempt = gone.attempt
-    and known.token = gone.token
+-- Parameter: rows, as JSON: of each run, the tokens of the attempts whose logs are gone.
+update tidemill.stories as known
+set attempts = array(
+    select row(
+        attempt, token, timeout_class, dispatched_at, executor_id, claimed_at, started_at, finished_at, ended_as, exit_code,
+        reason, sha256, output, output_bytes, log_uri,
+        case when token = any (gone.tokens) then clock_timestamp() else log_deleted_at end
+    )::tidemill.attempt
+    from unnest(known.attempts)
+)
+from json_to_recordset(%(rows)s) as gone (run_id text, filed_on date, tokens bigint[])
+where known.run_id = gone.run_id and known.filed_on = gone.filed_on

@@ -13,7 +13,7 @@ import msgspec
 import psycopg
 import structlog
 
-from connectors.archive import archive_day
+from connectors.archive import archive_week
 from connectors.backoff import Backoff
 from connectors.batch import Row, to_json
 from connectors.objects import Objects
@@ -30,7 +30,7 @@ from schemas.settings import Connections
 LOCK_KEY = 0x71DE_0222
 """Of the advisory lock: several sinks take turns."""
 CONNECT_SECONDS = 10
-SESSION = "-c TimeZone=UTC -c statement_timeout=600s"
+SESSION = "-c TimeZone=UTC -c statement_timeout=600s -c tidemill.sink=on"
 LOGS_AT_ONCE = 200
 OBJECTS_AT_ONCE = 1000
 _FIRST_WAIT = timedelta(seconds=10)
@@ -47,9 +47,9 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     logs: int
     checkpoints: int
     results: int
-    days: list[str]
+    weeks: list[str]
     left: list[str]
-    """A sentence for each day that stays although its time is over."""
+    """A sentence for each week that stays although its time is over."""
 
 
 def apply_ttls(connections: Connections, settings: RetentionSettings, stop: Stop) -> None:
@@ -92,19 +92,20 @@ class Round:
         self._postgres = postgres
 
     def run(self, stop: Stop) -> Pruned:
+        self._postgres.execute(sql("make_weeks_ahead"))
         ttls = self._settings.effective()
         requests = self._value("prune_requests", {"older_than": ttls.requests})
         definitions = self._value("prune_definitions", {"older_than": ttls.failed_history})
         fences = self._value("prune_fences", {"older_than": ttls.failed_history})
         logs = sum(self._delete_logs({"log_ttl": ttls.logs, "failed_log_ttl": ttls.failed_logs}, stop))
         limits = {"history_ttl": ttls.history, "failed_history_ttl": ttls.failed_history}
-        days: list[str] = []
+        weeks: list[str] = []
         left: list[str] = []
-        for day, keep_failures, mark, reason in self._postgres.execute(sql("days_to_prune"), limits).fetchall():
+        for week, keep_failures, mark, reason in self._postgres.execute(sql("weeks_to_prune"), limits).fetchall():
             if stop.requested:
                 break
-            refusal = reason or self._prune_day(day, mark, keep_failures=keep_failures)
-            days += [] if refusal else [str(day)]
+            refusal = reason or self._prune_week(week, mark, keep_failures=keep_failures)
+            weeks += [] if refusal else [str(week)]
             left += [refusal] if refusal else []
         return Pruned(
             requests=requests,
@@ -113,31 +114,32 @@ class Round:
             logs=logs,
             checkpoints=sum(self._delete_checkpoints(stop)),
             results=sum(self._delete_results(ttls.history, stop)),
-            days=days,
+            weeks=weeks,
             left=left,
         )
 
-    def _prune_day(self, day: date, mark: str, *, keep_failures: bool) -> str | None:
+    def _prune_week(self, week: date, mark: int, *, keep_failures: bool) -> str | None:
         """Archived first, if asked; None when it is done, else why it was not: it is no longer what `mark` says."""
         if self._settings.archive is Archive.JSONL:
-            archive_day(self._postgres, self._store, self._settings.archive_prefix, day, keep_failures=keep_failures)
-        refusal: str | None = self._value("prune_day", {"day": day, "keep_failures": keep_failures, "mark": mark})
+            archive_week(self._postgres, self._store, self._settings.archive_prefix, week, keep_failures=keep_failures)
+        refusal: str | None = self._value("prune_week", {"week": week, "keep_failures": keep_failures, "mark": mark})
         return refusal
 
     def _delete_logs(self, limits: dict[str, Any], stop: Stop) -> Iterator[int]:
-        """The objects first: what is deleted twice is no error, what nobody remembers would stay for ever."""
+        """The objects first: what is deleted twice is no error, what nobody remembers would stay for ever.
+
+        Where a log lies follows from its run and attempt. What an event says of that is believed by readers alone.
+        """
         while not stop.requested:
             found = self._postgres.execute(sql("logs_to_delete"), {**limits, "most": LOGS_AT_ONCE}).fetchall()
             if not found:
                 return
-            for run_id, _, attempt, _, uri in found:
-                bucket = self._connections.s3_bucket
-                prefix = uri or f"s3://{bucket}/{log_prefix(RunId(run_id), attempt)}"
-                self._store.delete(list(self._store.below(prefix)))
-            names = ("run_id", "nominal_time", "attempt", "token")
-            gone = [dict(zip(names, row, strict=False)) for row in found]
+            for run_id, _, attempts, _ in found:
+                for attempt in set(attempts):
+                    self._store.delete(list(self._store.below(self._all(log_prefix(RunId(run_id), attempt)))))
+            gone = [{"run_id": run_id, "filed_on": day, "tokens": tokens} for run_id, day, _, tokens in found]
             self._postgres.execute(sql("note_logs_deleted"), {"rows": to_json(gone)})
-            yield len(found)
+            yield sum(len(tokens) for *_, tokens in found)
 
     def _delete_checkpoints(self, stop: Stop) -> Iterator[int]:
         """Of runs that have ended: nobody goes on from them. Last, because only S3 knows which there are."""

@@ -12,14 +12,13 @@ import structlog
 from confluent_kafka import KafkaException
 
 from connectors.backoff import Backoff
-from connectors.batch import Batch, collect, problem
 from connectors.inbox import Inbox, open_inbox
-from connectors.ledger import REFUSALS, Ledger, StaleOffsetsError, open_ledger
-from connectors.record import Record
+from connectors.ledger import SUSPICIONS, Ledger, StaleOffsetsError, open_ledger
 from connectors.retention import apply_ttls
 from connectors.settings import RetentionSettings, SinkSettings
 from connectors.stopping import Stop, stop_on_signals
 from connectors.topics import KafkaRefusedError, topic_ids
+from connectors.writer import Writer
 from schemas.logging import log_to_stderr
 from schemas.settings import Connections, InvalidSettingsError, read
 from schemas.topics import DEADLETTER, STATUS
@@ -72,7 +71,7 @@ def run(connections: Connections, settings: SinkSettings, stop: Stop) -> None:
         sink.has_written = False
         try:
             sink.run(stop)
-        except (psycopg.OperationalError, KafkaException, KafkaRefusedError, StaleOffsetsError) as error:
+        except (psycopg.OperationalError, *SUSPICIONS, KafkaException, KafkaRefusedError, StaleOffsetsError) as error:
             backoff = (backoff.succeeded() if sink.has_written else backoff).failed()
             log.warning("sink_interrupted", reason=str(error).strip(), again_in_seconds=backoff.delay.total_seconds())
             stop.wait(backoff.delay)
@@ -81,13 +80,14 @@ def run(connections: Connections, settings: SinkSettings, stop: Stop) -> None:
 class Sink:
     """Each `run` is one connection to each side; whatever interrupts it, the next one reads the offsets anew."""
 
-    __slots__ = ("_connections", "_settings", "_status", "_topics", "has_written")
+    __slots__ = ("_connections", "_settings", "_topics", "_writer", "has_written")
 
     def __init__(self, connections: Connections, settings: SinkSettings) -> None:
         self._connections = connections
         self._settings = settings
-        self._status = connections.topic(STATUS)
-        self._topics = [self._status, connections.topic(DEADLETTER)]
+        status = connections.topic(STATUS)
+        self._topics = [status, connections.topic(DEADLETTER)]
+        self._writer = Writer(status)
         self.has_written = False
 
     def run(self, stop: Stop) -> None:
@@ -101,32 +101,15 @@ class Sink:
 
     def _turn(self, ledger: Ledger, inbox: Inbox, ids: dict[str, str]) -> timedelta:
         """Returns how long to rest; a full batch means that more is there."""
-        records = inbox.take(self._settings.sink_batch_records)
+        most = self._writer.most(self._settings.sink_batch_records)
+        records = inbox.take(most)
         began = time.monotonic()
         if records:
-            self._write(ledger, records, ids)
+            self._writer.write(ledger, records, ids)
             self.has_written = True
         took = timedelta(seconds=time.monotonic() - began)
-        is_full = len(records) == self._settings.sink_batch_records
+        is_full = len(records) == most
         return timedelta(0) if is_full else min(_REST_SHARE * took, _LONGEST_REST)
-
-    def _write(self, ledger: Ledger, records: list[Record], ids: dict[str, str]) -> None:
-        """As one transaction; if Postgres refuses a row for ever, record by record, and that one is a problem."""
-        try:
-            ledger.write(collect(records, self._status, ids))
-        except REFUSALS:
-            for record in records:
-                self._write_alone(ledger, record, ids)
-
-    def _write_alone(self, ledger: Ledger, record: Record, ids: dict[str, str]) -> None:
-        batch = collect([record], self._status, ids)
-        try:
-            ledger.write(batch)
-        except REFUSALS as error:
-            reason = f"Postgres refused it: {error}"
-            log.warning("status_refused", topic=record.topic, partition=record.partition, offset=record.offset)
-            row = problem(record, ids[record.topic], reason)
-            ledger.write(Batch(runs=[], problems=[row], ends=batch.ends))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 -- Only where the record is newer than what is known; returns the runs that were written. Parameter: rows, as JSON.
 insert into tidemill.runs as known
 select * from json_populate_recordset(null::tidemill.runs, %(rows)s)
-on conflict (run_id, nominal_time) do update set
+on conflict (run_id, filed_on) do update set
     job_id = excluded.job_id,
     dag_id = excluded.dag_id,
     node_id = excluded.node_id,
     tenant = excluded.tenant,
     kind = excluded.kind,
+    nominal_time = excluded.nominal_time,
     scheduled_time = excluded.scheduled_time,
     state = excluded.state,
     reason = excluded.reason,
@@ -31,6 +32,11 @@ on conflict (run_id, nominal_time) do update set
     result_uri = excluded.result_uri,
     result_sha256 = excluded.result_sha256,
     next_nodes = excluded.next_nodes,
+    -- Of a run that runs again, that of its first life.
+    first_started_at = case
+        when excluded.rerun_id is null then excluded.first_started_at
+        else coalesce(known.first_started_at, excluded.first_started_at)
+    end,
     version = excluded.version
 where known.version < excluded.version
 returning run_id

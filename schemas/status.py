@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 import msgspec
 
@@ -92,5 +92,13 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What its successful attempt wrote to `$TIDEMILL_RESULT`."""
     next_nodes: tuple[str, ...] | None = None
     """Of a node that chose: which of those that depend on it are followed; to the others it counts as skipped."""
+    filed_on: date | None = None
+    """The UTC day of its first transition, of a node that of its DAG run: it places the run in the read model."""
     transitions: tuple[Transition, ...] = ()
     attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def filed(self) -> date:
+        """`filed_on`, of older records too: the first transition is always kept."""
+        first = self.transitions[0].at if self.transitions else self.queued_at or self.scheduled_time
+        return self.filed_on or first.date()

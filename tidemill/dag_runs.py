@@ -26,7 +26,7 @@ LONGEST_PATH = 12
 WAITING = "waiting"
 """What a node is called before it is anything: its dependencies have not ended."""
 GONE = "not kept"
-"""Of a DAG run that is over: its day was reduced to its failures."""
+"""Of a DAG run that is over: its week was reduced to its failures."""
 
 
 def runs(

@@ -8,7 +8,7 @@ import typer
 
 from tidemill import owners
 from tidemill.complete import job_names
-from tidemill.output import show_fields, show_json, show_rows
+from tidemill.output import complain, show_fields, show_json, show_rows
 from tidemill.place import DEFAULT_DATA, AsJson, Data, reading
 from tidemill.put import put
 from tidemill.queries import one, rows
@@ -25,10 +25,18 @@ def list_jobs(
     data: Data = DEFAULT_DATA,
     as_json: AsJson = False,
     tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
+    after: Annotated[
+        str | None, typer.Option(help="Go on behind this job: the last of the page before.", autocompletion=job_names)
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many: a page.")] = 50,
 ) -> None:
-    """All jobs, with their last runs."""
+    """Jobs with their last runs, by name, a page at a time."""
+    values = {"tenant": tenant, "after": after, "limit": limit + 1}
     with reading(data) as postgres:
-        show_rows(rows(postgres, "jobs", {"tenant": tenant}), LIST_COLUMNS, as_json=as_json)
+        found = rows(postgres, "jobs", values)
+    show_rows(found[:limit], LIST_COLUMNS, as_json=as_json)
+    if len(found) > limit:
+        complain(f"there are more: --after {found[limit - 1]['job_id']}")
 
 
 @app.command()

@@ -41,8 +41,8 @@ def logs(
 
 
 def _print_all(place: Connections, postgres: psycopg.Connection[Row], run_id: str, number: int | None) -> None:
-    _run_with_output(postgres, run_id)
-    found = _attempts(postgres, run_id, number)
+    run = _run_with_output(postgres, run_id)
+    found = _attempts(postgres, run, number)
     if not found:
         raise NotFoundError(f"run {run_id!r} has no attempt {number}" if number else f"run {run_id!r} never ran")
     _Printer(place, run_id).advance(found[-1])
@@ -53,8 +53,9 @@ def _follow(place: Connections, postgres: psycopg.Connection[Row], run_id: str, 
     printers: dict[tuple[int, int], _Printer] = {}
     await_known(postgres, run_id)
     while True:
-        state = RunState(_run_with_output(postgres, run_id)["state"])
-        found = _attempts(postgres, run_id, number)
+        run = _run_with_output(postgres, run_id)
+        state = RunState(run["state"])
+        found = _attempts(postgres, run, number)
         for each in found:
             key = each["attempt"], each["token"]
             if key not in printers:
@@ -73,8 +74,8 @@ def _run_with_output(postgres: psycopg.Connection[Row], run_id: str) -> Row:
     return run
 
 
-def _attempts(postgres: psycopg.Connection[Row], run_id: str, number: int | None) -> list[Row]:
-    return [each for each in rows(postgres, "attempts", {"run_id": run_id}) if number in (None, each["attempt"])]
+def _attempts(postgres: psycopg.Connection[Row], run: Row, number: int | None) -> list[Row]:
+    return [each for each in rows(postgres, "attempts", run) if number in (None, each["attempt"])]
 
 
 class _Printer:

@@ -1,4 +1,4 @@
-"""What is known of the times to live: the oldest day that is kept, the last round, the next one, what went wrong."""
+"""What is known of the times to live: the oldest week that is kept, the last round, the next one, what went wrong."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tidemill.queries import rows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    oldest_day: date | None
+    oldest_week: date | None
     """None: there is no history yet."""
-    days: int
+    weeks: int
     began_at: datetime | None
     """None: no sink ever came to it."""
     finished_at: datetime | None

@@ -104,8 +104,8 @@ def show(run_id: RunName, data: Data = DEFAULT_DATA, as_json: AsJson = False) ->
     """One run: what it is now, its attempts, its history, its output, its result."""
     with reading(data) as postgres:
         found = run_row(postgres, run_id)
-        attempts = rows(postgres, "attempts", {"run_id": run_id})
-        transitions = rows(postgres, "transitions", {"run_id": run_id})
+        attempts = rows(postgres, "attempts", found)
+        transitions = rows(postgres, "transitions", found)
     if as_json:
         show_json({**found, "attempts": attempts, "transitions": transitions})
         return

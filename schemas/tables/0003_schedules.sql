@@ -98,16 +98,20 @@ create function tidemill.cron_field(
 )
 language plpgsql immutable as $$
 declare
-    allowed text := format('a number from %s to %s', lowest, highest)
-        || coalesce(' or a name ' || names[1] || ' to ' || names[cardinality(names)], '');
+    allowed text;
     item text;
     found record;
 begin
+    -- By far the most frequent come first.
     if word = '*' then
-        -- By far the most frequent.
         numbers := array(select generate_series(lowest, highest));
         return;
+    elsif word ~ '^[0-9]{1,2}$' and word::int between lowest and highest then
+        numbers := array[word::int];
+        return;
     end if;
+    allowed := format('a number from %s to %s', lowest, highest)
+        || coalesce(' or a name ' || names[1] || ' to ' || names[cardinality(names)], '');
     numbers := '{}';
     foreach item in array string_to_array(word, ',') loop
         found := tidemill.cron_item(field, item, lowest, highest, size, allowed, names);

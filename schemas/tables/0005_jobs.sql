@@ -90,6 +90,10 @@ create table tidemill.definitions (
     check (deleted = (spec is null))
 );
 
+-- What has changed since.
+create index definitions_by_time on tidemill.definitions (valid_from);
+create index jobs_by_time on tidemill.jobs (updated_at);
+
 comment on table tidemill.definitions is
     'Every version of every definition, appended by trigger: what Debezium captures, and the history.';
 
@@ -120,7 +124,7 @@ $$;
 
 create function tidemill.wire_duration(value interval) returns text
 language sql immutable parallel safe
-return 'PT' || trim_scale(extract(epoch from value)) || 'S';
+return 'PT' || trim_scale(extract(epoch from value))::text || 'S';
 
 create function tidemill.wire_instant(value timestamptz) returns text
 language sql immutable parallel safe
@@ -171,6 +175,8 @@ return jsonb_strip_nulls(jsonb_build_object(
     -- Beside the others, because stripping would reach into them: {"a": null} is a payload of its own.
     || jsonb_build_object('args', job.args, 'env', job.env, 'payload', job.payload);
 
+-- Many checks are one statement: each statement costs more than a check.
+
 -- A row of jobs or of dags: when it is due, and what becomes of what could not run then.
 create function tidemill.check_schedule_columns(planned anyelement) returns void
 language plpgsql stable as $$
@@ -181,21 +187,21 @@ begin
     if problem is not null then
         perform tidemill.refuse('schedule', planned.schedule, problem);
     end if;
-    perform tidemill.check_timezone('timezone', planned.timezone);
-    perform tidemill.check_word(
-        'overlap_policy', planned.overlap_policy,
-        '{skip,buffer_one,buffer_all,cancel_other,terminate_other,allow_all}');
-    perform tidemill.check_number('buffer_limit', planned.buffer_limit, 1, 10000);
-    perform tidemill.check_word('on_delete', planned.on_delete, '{finish,cancel}');
-    perform tidemill.check_word('catchup_policy', planned.catchup_policy, '{skip,latest,all}');
-    perform tidemill.check_duration('catchup_window', planned.catchup_window, '1 ms');
-    perform tidemill.check_word('catchup_after_pause', planned.catchup_after_pause, '{skip,latest,all}');
-    perform tidemill.check_duration('misfire_grace', planned.misfire_grace, '1 ms');
+    perform
+        tidemill.check_timezone('timezone', planned.timezone),
+        tidemill.check_word('overlap_policy', planned.overlap_policy, '{skip,buffer_one,buffer_all,cancel_other,terminate_other,allow_all}'),
+        tidemill.check_number('buffer_limit', planned.buffer_limit, 1, 10000),
+        tidemill.check_word('on_delete', planned.on_delete, '{finish,cancel}'),
+        tidemill.check_word('catchup_policy', planned.catchup_policy, '{skip,latest,all}'),
+        tidemill.check_duration('catchup_window', planned.catchup_window, '1 ms'),
+        tidemill.check_word('catchup_after_pause', planned.catchup_after_pause, '{skip,latest,all}'),
+        tidemill.check_duration('misfire_grace', planned.misfire_grace, '1 ms');
     if planned.start_deadline is not null then
         perform tidemill.check_duration('start_deadline', planned.start_deadline, '1 ms');
     end if;
-    perform tidemill.check_duration('jitter', planned.jitter, '0');
-    perform tidemill.check_word('dst_gap', planned.dst_gap, '{shift,skip}');
+    perform
+        tidemill.check_duration('jitter', planned.jitter, '0'),
+        tidemill.check_word('dst_gap', planned.dst_gap, '{shift,skip}');
     if planned.dst_fold is not null then
         perform tidemill.check_word('dst_fold', planned.dst_fold, '{first,second,both}');
     end if;
@@ -205,13 +211,15 @@ begin
     if planned.pause_on_failure is not null then
         perform tidemill.check_number('pause_on_failure', planned.pause_on_failure, 1, 1000);
     end if;
-    perform tidemill.check_instant('resumed_at', planned.resumed_at);
-    perform tidemill.check_flag('paused', planned.paused);
+    perform
+        tidemill.check_instant('resumed_at', planned.resumed_at),
+        tidemill.check_flag('paused', planned.paused);
     if length(planned.paused_note) > 1000 then
         perform tidemill.refuse('paused_note', planned.paused_note, 'a note has at most 1000 characters');
     end if;
-    perform tidemill.check_instant('starts_at', planned.starts_at);
-    perform tidemill.check_instant('ends_at', planned.ends_at);
+    perform
+        tidemill.check_instant('starts_at', planned.starts_at),
+        tidemill.check_instant('ends_at', planned.ends_at);
     if planned.ends_at <= planned.starts_at then
         perform tidemill.refuse('ends_at', planned.ends_at::text, 'it must be later than starts_at, ' || planned.starts_at);
     end if;
@@ -222,29 +230,32 @@ $$;
 create function tidemill.check_process_columns(process anyelement) returns void
 language plpgsql immutable as $$
 begin
-    perform tidemill.check_binary('binary', process."binary");
-    perform tidemill.check_sha256('sha256', process.sha256);
-    perform tidemill.check_args('args', process.args);
-    perform tidemill.check_env('env', process.env);
-    perform tidemill.check_json('payload', process.payload, 256);
+    perform
+        tidemill.check_binary('binary', process."binary"),
+        tidemill.check_sha256('sha256', process.sha256),
+        tidemill.check_args('args', process.args),
+        tidemill.check_env('env', process.env),
+        tidemill.check_json('payload', process.payload, 256);
     if process.timeout is not null then
         perform tidemill.check_duration('timeout', process.timeout, '1 ms');
     end if;
-    perform tidemill.check_timeout_class('timeout_class', process.timeout_class);
-    perform tidemill.check_flag('promote', process.promote);
-    perform tidemill.check_duration('cancel_grace', process.cancel_grace, '0');
-    perform tidemill.check_number('max_attempts', process.max_attempts, 1, 1000);
-    perform tidemill.check_duration('initial_interval', process.initial_interval, '1 ms');
-    perform tidemill.check_number('backoff_coefficient', process.backoff_coefficient, 1, 100);
-    perform tidemill.check_duration('max_interval', process.max_interval, '1 ms');
+    perform
+        tidemill.check_timeout_class('timeout_class', process.timeout_class),
+        tidemill.check_flag('promote', process.promote),
+        tidemill.check_duration('cancel_grace', process.cancel_grace, '0'),
+        tidemill.check_number('max_attempts', process.max_attempts, 1, 1000),
+        tidemill.check_duration('initial_interval', process.initial_interval, '1 ms'),
+        tidemill.check_number('backoff_coefficient', process.backoff_coefficient, 1, 100),
+        tidemill.check_duration('max_interval', process.max_interval, '1 ms');
     if process.max_interval < process.initial_interval then
         perform tidemill.refuse(
             'max_interval', process.max_interval::text,
             'it must not be shorter than initial_interval, ' || process.initial_interval);
     end if;
-    perform tidemill.check_number('retry_jitter', process.retry_jitter, 0, 1);
-    perform tidemill.check_exit_codes('non_retryable_exit_codes', process.non_retryable_exit_codes);
-    perform tidemill.check_number('max_infra_retries', process.max_infra_retries, 0, 1000);
+    perform
+        tidemill.check_number('retry_jitter', process.retry_jitter, 0, 1),
+        tidemill.check_exit_codes('non_retryable_exit_codes', process.non_retryable_exit_codes),
+        tidemill.check_number('max_infra_retries', process.max_infra_retries, 0, 1000);
     if process.max_retry_duration is not null then
         perform tidemill.check_duration('max_retry_duration', process.max_retry_duration, '1 ms');
     end if;
@@ -355,11 +366,18 @@ begin
 end
 $$;
 
-create trigger job_before_change before insert or update on tidemill.jobs
+create trigger job_before_insert before insert on tidemill.jobs
 for each row execute function tidemill.job_before_change();
 
-create trigger job_after_change after insert or update or delete on tidemill.jobs
+-- A row that is as it was is not looked at: whole crontabs are written again and again.
+create trigger job_before_update before update on tidemill.jobs
+for each row when (old.* is distinct from new.*) execute function tidemill.job_before_change();
+
+create trigger job_after_change after insert or delete on tidemill.jobs
 for each row execute function tidemill.job_after_change();
+
+create trigger job_after_update after update on tidemill.jobs
+for each row when (old.* is distinct from new.*) execute function tidemill.job_after_change();
 
 create trigger jobs_no_truncate before truncate on tidemill.jobs
 for each statement execute function tidemill.refuse_statement(
@@ -388,33 +406,50 @@ create trigger definitions_no_truncate before truncate on tidemill.definitions
 for each statement execute function tidemill.refuse_statement(
     'it is the history; old versions go by tidemill.prune_definitions(older_than)');
 
+-- Up to when what has been replaced is gone already, so that a round with nothing to do looks at nothing.
+create table tidemill.definitions_pruned (
+    id int not null primary key default 1 check (id = 1),
+    until timestamptz not null default '-infinity'
+);
+
+insert into tidemill.definitions_pruned default values;
+
 -- The newest version of an owner stays, unless it is a deletion: that is remembered for the time to live.
 create function tidemill.prune_definitions(older_than interval) returns bigint
 language plpgsql set tidemill.pruning = 'on' as $$
 declare
     oldest_kept timestamptz := tidemill.captured_until() - older_than;
-    pruned bigint;
+    looked_until timestamptz := (select until from tidemill.definitions_pruned for update);
+    gone text[];
     unused text;
 begin
-    delete from tidemill.definitions as old
-    where (
-        old.deleted and old.valid_from < oldest_kept
-    ) or exists (
-        select from tidemill.definitions as newer
-        where newer.owner = old.owner and newer.kind = old.kind and newer.version > old.version
-            and newer.valid_from < oldest_kept
-    );
-    get diagnostics pruned = row_count;
+    if oldest_kept is null or oldest_kept <= looked_until then
+        return 0;
+    end if;
+    with newer as materialized (
+        select owner, kind, version, deleted
+        from tidemill.definitions
+        where valid_from >= looked_until and valid_from < oldest_kept
+    ), pruned as (
+        delete from tidemill.definitions as old
+        using newer
+        where old.owner = newer.owner and old.kind = newer.kind
+            and (old.version < newer.version or (newer.deleted and old.version = newer.version))
+        returning old.owner
+    )
+    select coalesce(array_agg(owner), '{}') into gone from pruned;
+    update tidemill.definitions_pruned set until = oldest_kept;
     -- Asked again under the lock: who held it may have appended a version.
     for unused in
         select known.owner from tidemill.owners as known
-        where not exists (select from tidemill.definitions as each where each.owner = known.owner)
+        where known.owner = any (gone)
+            and not exists (select from tidemill.definitions as each where each.owner = known.owner)
         for update skip locked
     loop
         delete from tidemill.owners as known
         where known.owner = unused
             and not exists (select from tidemill.definitions as each where each.owner = unused);
     end loop;
-    return pruned;
+    return cardinality(gone);
 end
 $$;

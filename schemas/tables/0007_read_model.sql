@@ -1,4 +1,5 @@
--- What the sink writes and everybody reads: runs, their attempts and transitions, and problems; one partition a day.
+-- What the sink writes and everybody reads: runs, their attempts and transitions, and problems. A run has its place in the
+-- partition of the week in which it was filed (decision 20).
 
 create table tidemill.runs (
     run_id text not null,
@@ -32,13 +33,18 @@ create table tidemill.runs (
     result_uri text,
     result_sha256 text,
     next_nodes jsonb,
+    first_started_at timestamptz,
     version bigint not null,
-    primary key (run_id, nominal_time)
-) partition by range (nominal_time);
+    filed_on date not null default (clock_timestamp() at time zone 'UTC')::date,
+    primary key (run_id, filed_on)
+) partition by range (filed_on);
 
 comment on table tidemill.runs is
     'One row a run, or a range of occurrences that did not run (missed_*). Written by the sink alone.';
 comment on column tidemill.runs.nominal_time is 'What the schedule says: the identity of the run.';
+comment on column tidemill.runs.first_started_at is 'When the first of its attempts started; started_at is of the last.';
+comment on column tidemill.runs.filed_on is
+    'The day (UTC) on which the run first became known; its week is the partition that it stays in, whatever its nominal time.';
 comment on column tidemill.runs.scheduled_time is 'nominal_time plus jitter.';
 comment on column tidemill.runs.rerun_id is 'The request that had it run again, the last one.';
 comment on column tidemill.runs.missed_at_least is 'The count stopped at its limit: there may be more.';
@@ -69,17 +75,20 @@ return jsonb_build_object('state', node.state, 'attempt', node.attempt)
     end
     || case when node.next_nodes is null then '{}' else jsonb_build_object('next_nodes', node.next_nodes) end;
 
-create index runs_by_job on tidemill.runs (job_id, nominal_time desc);
-create index runs_by_state on tidemill.runs (state, nominal_time desc);
-create index runs_by_scheduled_time on tidemill.runs (scheduled_time desc);
+-- Each query locks every index of every partition that it looks into, so there are few of them. The columns behind the time
+-- are for conditions: an entry that does not fit costs no look at its row.
+create index runs_by_job on tidemill.runs (job_id, nominal_time desc, state, missed_to);
+create index runs_by_time on tidemill.runs (nominal_time desc, run_id);
+-- Most runs have succeeded; all others are few and looked for by state.
+create index runs_by_state on tidemill.runs (state, nominal_time desc, run_id, job_id) where state <> 'succeeded';
 -- A DAG run has up to 10,000 neighbours that are runs of its nodes.
-create index dag_runs_by_time on tidemill.runs (nominal_time desc) where kind = 'dag';
-create index dag_runs_by_dag on tidemill.runs (dag_id, nominal_time desc) where kind = 'dag';
+create index runs_of_runs on tidemill.runs (kind, nominal_time desc, run_id, job_id) where kind in ('dag', 'backfill');
+create index runs_of_backfills on tidemill.runs (request_id, state) where kind in ('backfilled', 'dag');
 
--- A view: so a DAG run is pruned, kept and archived with its day, and with the runs of its nodes, which are on the same one.
+-- A view: so a DAG run is pruned, kept and archived with its week, and with the runs of its nodes, which are filed with it.
 create view tidemill.dag_runs as
 select
-    run_id, dag_id, dag_version, tenant, nominal_time, scheduled_time, state, reason, nodes, queued_at, started_at,
+    run_id, job_id as dag_id, dag_version, tenant, nominal_time, scheduled_time, state, reason, nodes, queued_at, started_at,
     finished_at, request_id, rerun_id, missed_from, missed_to, missed_count, missed_at_least, version
 from tidemill.runs
 where kind = 'dag';
@@ -87,14 +96,11 @@ where kind = 'dag';
 comment on view tidemill.dag_runs is
     'One row an epoch of a DAG. Its nodes are the rows of tidemill.runs with the run id <run_id>/<node_id>.';
 
-create table tidemill.attempts (
-    run_id text not null,
-    nominal_time timestamptz not null,
-    job_id text not null,
-    attempt int not null,
-    token bigint not null,
-    timeout_class text not null,
-    dispatched_at timestamptz not null,
+create type tidemill.attempt as (
+    attempt int,
+    token bigint,
+    timeout_class text,
+    dispatched_at timestamptz,
     executor_id text,
     claimed_at timestamptz,
     started_at timestamptz,
@@ -104,11 +110,51 @@ create table tidemill.attempts (
     reason text,
     sha256 text,
     output text,
-    output_bytes bigint not null default 0,
+    output_bytes bigint,
     log_uri text,
-    log_deleted_at timestamptz,
-    primary key (run_id, attempt, token, nominal_time)
-) partition by range (nominal_time);
+    log_deleted_at timestamptz
+);
+
+create type tidemill.transition as (
+    version bigint,
+    at timestamptz,
+    state text,
+    attempt int,
+    reason text
+);
+
+-- When the oldest attempt was dispatched that has a log in S3, or may have: one that never reported may have written some.
+create function tidemill.oldest_log(attempts tidemill.attempt[]) returns timestamptz
+language sql immutable parallel safe
+return (
+    select min(dispatched_at)
+    from unnest(attempts)
+    where log_deleted_at is null and (log_uri is not null or (started_at is not null and output is null))
+);
+
+-- What happened to a run, as one row: it is written and read as a whole.
+create table tidemill.stories (
+    run_id text not null,
+    filed_on date not null,
+    nominal_time timestamptz not null,
+    job_id text not null,
+    attempts tidemill.attempt[] not null,
+    transitions tidemill.transition[] not null,
+    oldest_log timestamptz generated always as (tidemill.oldest_log(attempts)) stored,
+    primary key (run_id, filed_on)
+) partition by range (filed_on);
+
+comment on table tidemill.stories is 'What tidemill.attempts and tidemill.transitions show, one row a run.';
+
+create index stories_by_log on tidemill.stories (oldest_log) where oldest_log is not null;
+
+create view tidemill.attempts as
+select
+    story.run_id, story.nominal_time, story.job_id, each.attempt, each.token, each.timeout_class, each.dispatched_at,
+    each.executor_id, each.claimed_at, each.started_at, each.finished_at, each.ended_as, each.exit_code, each.reason,
+    each.sha256, each.output, each.output_bytes, each.log_uri, each.log_deleted_at, story.filed_on
+from tidemill.stories as story
+cross join lateral unnest(story.attempts) as each;
 
 comment on column tidemill.attempts.ended_as is
     'How it ended: succeeded, failed, timed_out, promoted, lost, cancelled, rejected, expired; null: it has not.';
@@ -116,21 +162,12 @@ comment on column tidemill.attempts.sha256 is 'Of the binary that ran.';
 comment on column tidemill.attempts.log_deleted_at is
     'Its log was too old to keep; what is in output stays as long as the row.';
 
--- The attempts that have, or may have, a log in S3: one that never reported may have written some.
-create index attempts_by_log on tidemill.attempts (dispatched_at)
-where log_deleted_at is null and (log_uri is not null or (started_at is not null and output is null));
-
-create table tidemill.transitions (
-    run_id text not null,
-    nominal_time timestamptz not null,
-    job_id text not null,
-    version bigint not null,
-    at timestamptz not null,
-    state text not null,
-    attempt int not null,
-    reason text,
-    primary key (run_id, version, nominal_time)
-) partition by range (nominal_time);
+create view tidemill.transitions as
+select
+    story.run_id, story.nominal_time, story.job_id, each.version, each.at, each.state, each.attempt, each.reason,
+    story.filed_on
+from tidemill.stories as story
+cross join lateral unnest(story.transitions) as each;
 
 -- What could not be understood: a record of the dead letter topic, under its own place in that topic.
 create table tidemill.problems (
@@ -161,35 +198,79 @@ create table tidemill.sink_offsets (
     primary key (topic, partition)
 );
 
--- The tables that have a partition a day, in the order in which the sink writes them, so that locks are taken in it.
-create function tidemill.daily_tables() returns text[]
+-- The tables that have a partition a week.
+create function tidemill.weekly_tables() returns text[]
 language sql immutable parallel safe
-return array['problems', 'runs', 'attempts', 'transitions'];
+return array['problems', 'runs', 'stories'];
+
+create function tidemill.week_of(day date) returns date
+language sql immutable parallel safe
+return day - (extract(isodow from day)::int - 1);
+
+-- What is known of a week without a look at its partitions. The sink changes the row before it writes to the week, so who
+-- holds it holds the week.
+create table tidemill.weeks (
+    week date not null primary key,
+    written bigint not null default 0,
+    last_at timestamptz,
+    reduced bigint
+);
+
+comment on table tidemill.weeks is 'The weeks that have partitions, by their Mondays.';
+comment on column tidemill.weeks.written is 'How often the sink has written to it.';
+comment on column tidemill.weeks.last_at is 'The youngest that has happened to a run of it.';
+comment on column tidemill.weeks.reduced is 'As of so many writes nothing but failures is left.';
 
 -- There is no default partition: each new partition would have to scan it under a lock that stops readers, and what
--- landed in it would escape pruning. Instead the sink names the days of what it is about to write, in the same
--- transaction. A partition is built beside its table and then attached, which readers of the table do not wait for.
-create function tidemill.ensure_partitions(dates date[]) returns void
+-- landed in it would escape pruning. A partition is built beside its table and then attached, which readers of the table do
+-- not wait for. Each week is a transaction of its own, so that no number of weeks runs out of locks.
+create function tidemill.make_week(day date) returns void
 language plpgsql as $$
 declare
+    monday date := tidemill.week_of(day);
     parent text;
-    day date;
     child text;
 begin
-    foreach parent in array tidemill.daily_tables() loop
-        for day in select distinct each from unnest(dates) as each where each is not null order by each loop
-            child := format('%s_%s', parent, to_char(day, 'YYYYMMDD'));
-            continue when to_regclass('tidemill.' || child) is not null;
-            perform pg_advisory_xact_lock(hashtext('tidemill.partitions'));
-            continue when to_regclass('tidemill.' || child) is not null;
-            execute format(
-                'create table tidemill.%I '
-                '(like tidemill.%I including defaults including constraints including indexes)',
-                child, parent);
-            execute format(
-                'alter table tidemill.%I attach partition tidemill.%I for values from (%L) to (%L)',
-                parent, child, day || ' 00:00:00+00', (day + 1) || ' 00:00:00+00');
-        end loop;
+    if day > (clock_timestamp() at time zone 'UTC')::date + 35 then
+        perform tidemill.refuse('filed_on', day::text, 'it is more than 35 days in the future');
+    end if;
+    perform pg_advisory_xact_lock(hashtext('tidemill.partitions'));
+    foreach parent in array tidemill.weekly_tables() loop
+        child := format('%s_%s', parent, to_char(monday, 'YYYYMMDD'));
+        continue when to_regclass('tidemill.' || child) is not null;
+        execute format(
+            'create table tidemill.%I (like tidemill.%I '
+            'including defaults including constraints including generated including indexes)',
+            child, parent);
+        execute format(
+            'alter table tidemill.%I attach partition tidemill.%I for values from (%L) to (%L)',
+            parent, child, monday || ' 00:00:00+00', monday + 7 || ' 00:00:00+00');
+    end loop;
+    insert into tidemill.weeks (week) values (monday) on conflict do nothing;
+end
+$$;
+
+-- The sink alone writes these tables: what somebody else changes there the streams do not hear of. The sink says who it is.
+do $$
+declare
+    parent text;
+    child text;
+begin
+    foreach parent in array array['runs', 'stories', 'problems'] loop
+        execute format(
+            'create trigger read_model_no_change before insert or update or delete or truncate on tidemill.%I '
+            'for each statement when (current_setting(''tidemill.sink'', true) is distinct from ''on'') '
+            'execute function tidemill.refuse_statement(%L)',
+            parent,
+            'the sink writes it, and nothing follows from a change of it; insert a row into tidemill.requests to run, '
+            'cancel or mark, and use tidemill.prune(older_than) to drop what is old');
+    end loop;
+    foreach child in array array['attempts', 'transitions'] loop
+        execute format(
+            'create trigger read_model_no_change instead of insert or update or delete on tidemill.%I '
+            'for each row execute function tidemill.refuse_statement(%L)',
+            child,
+            'it shows what the sink has written; insert a row into tidemill.requests to run, cancel or mark');
     end loop;
 end
 $$;

@@ -1,4 +1,4 @@
--- History does not grow for ever: a day that is old enough is reduced to its failures, and later dropped as a whole.
+-- History does not grow for ever: a week that is old enough is reduced to its failures, and later dropped as a whole.
 
 create function tidemill.is_open(state text) returns bool
 language sql immutable parallel safe
@@ -10,7 +10,7 @@ return state in ('failed', 'timed_out', 'dead', 'upstream_failed');
 
 comment on function tidemill.is_failure is 'What is kept for failed_history_ttl: runs that ended as they should not have.';
 
-create function tidemill.day_partitions() returns table (parent text, child text, day date)
+create function tidemill.week_partitions() returns table (parent text, child text, week date)
 language sql stable
 begin atomic
     select parent.relname::text, child.relname::text, to_date(right(child.relname, 8), 'YYYYMMDD')
@@ -18,155 +18,134 @@ begin atomic
     join pg_class as parent on parent.oid = inhparent
     join pg_class as child on child.oid = inhrelid
     where parent.relnamespace = 'tidemill'::regnamespace and parent.relkind = 'p'
-        and parent.relname = any (tidemill.daily_tables());
+        and parent.relname = any (tidemill.weekly_tables());
 end;
 
 create function tidemill.begin_of(day date) returns timestamptz
 language sql immutable parallel safe
 return day::timestamp at time zone 'UTC';
 
--- What goes with a day is: all of it, or what is not a failure. A node goes no later than its DAG run, which is of that day.
+-- What goes with a week is: all of it, or what is not a failure. A node goes no later than its DAG run, which is of that
+-- week.
 create function tidemill.goes(run tidemill.runs, keep_failures bool) returns bool
 language sql stable as $$
     select not (keep_failures and tidemill.is_failure(run.state) and (run.node_id is null or exists (
         select from tidemill.runs as dag_run
-        where dag_run.run_id = split_part(run.run_id, '/', 1) and dag_run.nominal_time = run.nominal_time
+        where dag_run.run_id = split_part(run.run_id, '/', 1) and dag_run.filed_on between
+                tidemill.week_of(run.filed_on) and tidemill.week_of(run.filed_on) + 6
             and tidemill.is_failure(dag_run.state))))
 $$;
 
--- Changes with every change of what is kept of a day: a run is only ever written with a higher version.
-create function tidemill.day_mark(day date) returns text
+-- The sentence on a week that cannot go because a run of it is open; null: none is.
+create function tidemill.open_in(week date) returns text
 language sql stable as $$
-    select format('%s runs, versions %s, %s problems', count(*), coalesce(sum(version), 0), (
-        select count(*) from tidemill.problems where at >= tidemill.begin_of(day) and at < tidemill.begin_of(day + 1)
-    ))
-    from tidemill.runs
-    where nominal_time >= tidemill.begin_of(day) and nominal_time < tidemill.begin_of(day + 1)
-$$;
-
--- The sentence on a day that cannot go because a run of it is open; null: none is.
-create function tidemill.open_on(day date) returns text
-language sql stable as $$
-    select format('%s stays as a whole: run %s', day, min((run_id || ' is ' || state) collate "C"))
-        || case when count(*) > 1 then format(', and %s more of that day %s open',
+    select format('the week of %s stays as a whole: run %s', week, min((run_id || ' is ' || state) collate "C"))
+        || case when count(*) > 1 then format(', and %s more of that week %s open',
             count(*) - 1, case count(*) when 2 then 'is' else 'are' end) else '' end
     from tidemill.runs
-    where nominal_time >= tidemill.begin_of(day) and nominal_time < tidemill.begin_of(day + 1)
-        and tidemill.is_open(state)
+    where filed_on >= week and filed_on < week + 7
+        and state <> 'succeeded' and state in ('queued', 'running', 'retry_wait', 'cancelling')
     having count(*) > 0
 $$;
 
--- The days whose time is over: to be reduced to their failures, or (keep_failures is false) to be dropped, or the reason why
--- that cannot be. A day is as old as the youngest that happened on it, for a backfill runs what was due long ago. `mark` is
--- for `prune_day`: all of it is as of one moment.
-create function tidemill.days_to_prune(history_ttl interval, failed_history_ttl interval)
-returns table (day date, keep_failures bool, mark text, reason text)
+-- The weeks whose time is over: to be reduced to their failures, or (keep_failures is false) to be dropped, or the reason why
+-- that cannot be. A week is as old as the youngest that happened to a run of it, for a run can be asked to run again later.
+-- `mark` is for `prune_week`.
+create function tidemill.weeks_to_prune(history_ttl interval, failed_history_ttl interval)
+returns table (week date, keep_failures bool, mark bigint, reason text)
 language sql volatile as $$
-    select
-        each.day, found.last_at > clock_timestamp() - failed_history_ttl,
-        tidemill.day_mark(each.day), tidemill.open_on(each.day)
-    from (select distinct day from tidemill.day_partitions()) as each
+    select known.week, aged.last_at > aged.now - failed_history_ttl, known.written, tidemill.open_in(known.week)
+    from tidemill.weeks as known
     cross join lateral (
-        select
-            greatest(tidemill.begin_of(each.day + 1), max(greatest(finished_at, queued_at))) as last_at,
-            coalesce(bool_or(tidemill.goes(run, true)), false) as has_others
-        from tidemill.runs as run
-        where nominal_time >= tidemill.begin_of(each.day) and nominal_time < tidemill.begin_of(each.day + 1)
-    ) as found
-    where tidemill.begin_of(each.day + 1) <= clock_timestamp() - history_ttl
-        and found.last_at <= clock_timestamp() - history_ttl
-        and (found.has_others or found.last_at <= clock_timestamp() - failed_history_ttl)
-    order by each.day
+        select clock_timestamp() as now, greatest(tidemill.begin_of(known.week + 7), known.last_at) as last_at
+    ) as aged
+    where aged.last_at <= aged.now - history_ttl
+        and (known.reduced is distinct from known.written or aged.last_at <= aged.now - failed_history_ttl)
+    order by known.week
 $$;
 
--- Null once it is done; else a sentence on why the day stays for now. `mark` is what the day was when it was found due: what
--- was written since may be young, and is in no archive.
-create function tidemill.prune_day(day date, keep_failures bool, mark text) returns text
+-- Null once it is done; else a sentence on why the week stays for now. `mark` is what the week was when it was found due: what
+-- was written since may be young, and is in no archive. The sink changes the row of a week before it writes to it, so that
+-- it waits here.
+create function tidemill.prune_week(week date, keep_failures bool, mark bigint) returns text
 language plpgsql set lock_timeout = '3s' as $$
 declare
-    children text[] := array(
-        select known.child from tidemill.day_partitions() as known
-        where known.day = prune_day.day order by array_position(tidemill.daily_tables(), known.parent));
-    child text;
+    written bigint;
     is_open text;
+    child text;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
-        -- What was committed before the locks were there is seen by no other.
-        return format('%s is only dropped in a transaction of isolation level read committed', day);
+        -- What was committed before the lock was there is seen by no other.
+        return format('the week of %s is only dropped in a transaction of isolation level read committed', week);
     end if;
-    foreach child in array children loop
-        -- Writers wait, readers do not yet.
-        execute format('lock table tidemill.%I in share row exclusive mode', child);
-    end loop;
-    is_open := tidemill.open_on(day);
+    select known.written into written from tidemill.weeks as known where known.week = prune_week.week for update;
+    is_open := tidemill.open_in(week);
     if is_open is not null then
         return is_open;
-    end if;
-    if mark is distinct from tidemill.day_mark(day) then
-        return format('%s was written to after it was found due', day);
-    end if;
-    if tidemill.has_logs(day, keep_failures) then
-        return format('%s still has logs in S3', day);
-    end if;
-    if keep_failures then
-        perform tidemill.keep_only('runs', day, 'not tidemill.goes(each, true)');
-        perform tidemill.keep_only('attempts', day, 'exists (
-            select from tidemill.runs as run where run.run_id = each.run_id and run.nominal_time = each.nominal_time)');
-        perform tidemill.keep_only('transitions', day, 'exists (
-            select from tidemill.runs as run where run.run_id = each.run_id and run.nominal_time = each.nominal_time)');
-    else
-        foreach child in array children loop
+    elsif mark is distinct from written then
+        return format('the week of %s was written to after it was found due', week);
+    elsif tidemill.has_logs(week, keep_failures) then
+        return format('the week of %s still has logs in S3', week);
+    elsif not keep_failures then
+        for child in select known.child from tidemill.week_partitions() as known where known.week = prune_week.week loop
             execute format('drop table tidemill.%I', child);
         end loop;
+        delete from tidemill.weeks as known where known.week = prune_week.week;
+        return null;
     end if;
+    -- Said first in words that an index serves: most runs have succeeded.
+    perform tidemill.keep_only('runs', week, format(
+        'tidemill.runs as each where filed_on >= %L and filed_on < %L '
+        'and state <> ''succeeded'' and tidemill.is_failure(state) and not tidemill.goes(each, true)', week, week + 7));
+    -- One by one, by the primary key: they are few of many, which nobody has counted yet.
+    perform tidemill.keep_only('stories', week, format(
+        'tidemill.runs as run cross join lateral (select * from tidemill.stories as story '
+        'where story.run_id = run.run_id and story.filed_on = run.filed_on offset 0) as each '
+        'where run.filed_on >= %L and run.filed_on < %L', week, week + 7));
+    update tidemill.weeks as known set reduced = known.written where known.week = prune_week.week;
     return null;
 end
 $$;
 
-create function tidemill.has_logs(day date, keep_failures bool) returns bool
+create function tidemill.has_logs(week date, keep_failures bool) returns bool
 language sql stable as $$
     select exists (
-        select from tidemill.attempts as attempt
-        join tidemill.runs as run using (run_id, nominal_time)
-        where nominal_time >= tidemill.begin_of(day) and nominal_time < tidemill.begin_of(day + 1)
-            and attempt.log_deleted_at is null
-            and (attempt.log_uri is not null or (attempt.started_at is not null and attempt.output is null))
+        select from tidemill.stories as story
+        join tidemill.runs as run using (run_id, filed_on)
+        where filed_on >= week and filed_on < week + 7 and story.oldest_log is not null
             and tidemill.goes(run, keep_failures)
     )
 $$;
 
 -- A partition is built anew from the rows that stay (few, of many) and takes the place of the old one, which is dropped:
--- nothing is deleted from. Where nothing stays there is no new one.
-create function tidemill.keep_only(parent text, day date, condition text) returns void
+-- nothing is deleted from.
+create function tidemill.keep_only(parent text, week date, what text) returns void
 language plpgsql as $$
 declare
-    child text := format('%s_%s', parent, to_char(day, 'YYYYMMDD'));
+    child text := format('%s_%s', parent, to_char(week, 'YYYYMMDD'));
     kept text := child || '_kept';
-    rows bigint;
+    columns text := (
+        select string_agg(quote_ident(attname), ', ' order by attnum)
+        from pg_attribute
+        where attrelid = ('tidemill.' || parent)::regclass and attnum > 0 and not attisdropped and attgenerated = '');
 begin
-    if to_regclass('tidemill.' || child) is null then
-        return;
-    end if;
     execute format(
-        'create table tidemill.%I (like tidemill.%I including defaults including constraints including indexes)',
+        'create table tidemill.%I (like tidemill.%I '
+        'including defaults including constraints including generated including indexes)',
         kept, parent);
-    execute format('insert into tidemill.%I select each.* from tidemill.%I as each where %s', kept, child, condition);
-    get diagnostics rows = row_count;
+    execute format(
+        'insert into tidemill.%I (%s) select %s from %s', kept, columns, 'each.' || replace(columns, ', ', ', each.'), what);
     execute format('drop table tidemill.%I', child);
-    if rows = 0 then
-        execute format('drop table tidemill.%I', kept);
-        return;
-    end if;
     execute format('alter table tidemill.%I rename to %I', kept, child);
     execute format(
         'alter table tidemill.%I attach partition tidemill.%I for values from (%L) to (%L)',
-        parent, child, tidemill.begin_of(day), tidemill.begin_of(day + 1));
+        parent, child, week, week + 7);
 end
 $$;
 
 -- By hand, what the sinks do by themselves after the times to live; nothing is archived. It is one transaction, for which
--- readers wait from the first day that goes.
-create function tidemill.prune(older_than interval) returns table (day date, reason text)
+-- readers wait from the first week that goes.
+create function tidemill.prune(older_than interval) returns table (week date, reason text)
 language plpgsql as $$
 declare
     due record;
@@ -181,16 +160,16 @@ begin
             errcode = 'lock_not_available',
             message = 'a sink applies the times to live at this moment; try again when it is done';
     end if;
-    for due in select * from tidemill.days_to_prune(older_than, older_than) loop
-        day := due.day;
-        reason := coalesce(due.reason, tidemill.prune_day(due.day, due.keep_failures, due.mark));
+    for due in select * from tidemill.weeks_to_prune(older_than, older_than) loop
+        week := due.week;
+        reason := coalesce(due.reason, tidemill.prune_week(due.week, due.keep_failures, due.mark));
         return next;
     end loop;
 end
 $$;
 
 comment on function tidemill.prune is
-    'Drops history that is older than so much, failures too, by whole days; returns each day, and why it stays, if it does.';
+    'Drops history that is older than so much, failures too, by whole weeks; returns each week, and why it stays, if it does.';
 
 create table tidemill.retention (
     id int not null primary key default 1 check (id = 1),

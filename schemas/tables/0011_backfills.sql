@@ -101,8 +101,6 @@ begin
 end
 $$;
 
-create index runs_of_backfills on tidemill.runs (request_id, state) where kind in ('backfill', 'backfilled', 'dag');
-
 create view tidemill.backfills as
 select
     parent.request_id, parent.job_id, parent.run_id, parent.state, parent.reason,

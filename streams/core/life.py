@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, assert_never
 
 import msgspec
@@ -48,6 +48,8 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     held: bool = False
     """For others of its job to end."""
     start_by: datetime | None = None
+    filed_on: date | None = None
+    """Of a node: that of its DAG run."""
 
 
 def materialize(state: OwnerState, job: JobSpec, new: NewRun, now: datetime, reason: str | None = None) -> list[Effect]:
@@ -96,6 +98,7 @@ def blank_status(
         attempt=new.attempts,
         queued_at=queued_at,
         timeout_class=timeout_class,
+        filed_on=new.filed_on,
     )
 
 

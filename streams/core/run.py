@@ -117,11 +117,13 @@ def move(status: RunStatus, to: RunState, *, version: int, at: datetime, reason:
     left = status.state if before else None
     assert to in LEGAL.get(left, ()), f"{status.run_id}: {left} -> {to} is no legal transition"
     transition = Transition(version=version, at=at, state=to, attempt=status.attempt, reason=reason)
+    filed_on = status.filed_on or (at.date() if not before else None)
     return msgspec.structs.replace(
         status,
         state=to,
         reason=reason,
         version=version,
+        filed_on=filed_on,
         transitions=_bounded((*before, transition)),
         finished_at=_finished_at(status, at) if to.is_final else None,
     )

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 
 import psycopg
 import pytest
 
 from connectors.migrate import migrate
-from infra import postgres as local
-from infra.credentials import credentials
-from infra.ports import Ports
-from infra.settings import InfraSettings
-from tests.servers import start
+from tests.postgres_node import running_postgres
 
 _numbers = count()
 
@@ -25,26 +18,6 @@ def postgres_server():
     """A function from the name of a database to its connection string."""
     with running_postgres() as server:
         yield server
-
-
-@contextmanager
-def running_postgres():
-    """The same as the local stack's, on a port of its own; its data is thrown away."""
-    settings = InfraSettings()
-    with tempfile.TemporaryDirectory(prefix="tidemill-postgres-", ignore_cleanup_errors=True) as folder:
-        data = Path(folder)
-        data.chmod(0o755)  # so that the user whom Postgres runs as can enter it
-        keys = credentials(data)
-        ports = Ports(data, settings.cache.expanduser(), ["postgres"])
-        place = local.prepare(data, settings.postgres_home, keys, print)
-        server = local.part(data, ports.by_name["postgres"], place)
-        process = start(server)
-        try:
-            yield lambda name: local.dsn(ports.by_name["postgres"], keys).removesuffix(local.DATABASE) + name
-        finally:
-            process.send_signal(server.stop_signal)
-            process.wait(timeout=server.stop_seconds)
-            ports.close()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from schemas.codec import decode_captured
 from schemas.words import Reprocess, RequestKind
 from tests.dag_rows import put
+from tests.read_model import open_weeks
 
 DAY = "2026-03-01"
 GOOD = {
@@ -38,7 +39,7 @@ STATES = {
 
 @pytest.fixture
 def history(tables):
-    tables.execute("select tidemill.ensure_partitions(array[%s::date])", (DAY,))
+    open_weeks(tables)
     for hour, (state, attempts) in STATES.items():
         add(tables, f"nightly@{DAY}T{hour:02}:00:00Z", hour, state, attempts)
     add(tables, "nightly#asked-for", 1, "succeeded", 1)
@@ -135,7 +136,7 @@ def test_a_bad_backfill_is_refused(tables, change, sentence):
 )
 def test_a_dag_run_has_run_if_it_has_opened_and_has_as_many_attempts_as_one_of_its_nodes(tables, reprocess, ran):
     put(tables, {"a": [], "b": ["a"]}, "nightly", schedule="@hourly")
-    tables.execute("select tidemill.ensure_partitions(array[%s::date])", (DAY,))
+    open_weeks(tables)
     for hour, state, nodes in ((1, "succeeded", "{}"), (2, "failed", "{}"), (3, "skipped", None), (4, "queued", None)):
         run_id = f"nightly@{DAY}T{hour:02}:00:00Z"
         add(tables, run_id, hour, state, 0, kind="dag", dag_id="nightly", nodes=nodes)

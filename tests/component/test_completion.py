@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
+from tests.read_model import open_weeks
 from tests.tab import offered
 
 
@@ -13,7 +14,7 @@ def test_jobs_and_runs_are_offered_by_how_they_begin(tables_dsn, capsys, monkeyp
     with psycopg.connect(tables_dsn, autocommit=True) as connection:
         for job in ("nightly", "night-shift", "daily"):
             connection.execute("insert into tidemill.jobs (job_id, \"binary\") values (%s, 's3://bucket/key')", (job,))
-        connection.execute("select tidemill.ensure_partitions(array[now()::date, now()::date - 1])")
+        open_weeks(connection)
         connection.execute(
             """insert into tidemill.runs
                    (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, version)

@@ -11,6 +11,7 @@ from schemas.ids import RunId
 from schemas.status import RunStatus
 from schemas.words import RunKind, RunState
 from tests.dag_rows import put, put_nodes, settle
+from tests.read_model import open_weeks
 from tidemill.dag_graph import critical_path
 from tidemill.dag_runs import describe
 from tidemill.queries import one, rows
@@ -48,8 +49,10 @@ def epoch(database):
         found = [status("d#r", state, kind=RunKind.DAG, version=version, **mine, **times)]
         for name, each in nodes.items():
             found.append(status(f"d#r/{name}", each, kind=RunKind.NODE, node_id=name, version=version, **times))
-        database.execute("select tidemill.ensure_partitions(%s)", ([at.date()],))
-        database.execute(sql("write_runs"), {"rows": to_json(run_rows(found))})
+        open_weeks(database, [at.date()])
+        database.execute(
+            sql("write_runs"), {"rows": to_json(run_rows(found, {each.run_id: each.filed for each in found}))}
+        )
         return at.date()
 
     return write
@@ -101,6 +104,7 @@ def test_a_day_that_is_reduced_to_its_failures_keeps_dag_runs_that_failed(databa
     put(database, {"a": [], "b": ["a"]})
     settle(database)
     day = epoch(FAILED, a=SUCCEEDED, b=FAILED)
-    prune = "select tidemill.prune_day(%(day)s, true, tidemill.day_mark(%(day)s)) as why"
+    prune = """select tidemill.prune_week(week, true, written) as why from tidemill.weeks
+               where week = tidemill.week_of(%(day)s)"""
     assert database.execute(prune, {"day": day}).fetchone() == {"why": None}
     assert seen(database) == {"a": "not kept", "b": "failed"}

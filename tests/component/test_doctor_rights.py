@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from connectors.batch import Batch
+from connectors.batch import Batch, week_of
 from connectors.ledger import open_ledger
 from connectors.statements import sql
+from tests.read_model import open_weeks
 from tests.statuses import histories, last_of_each
 from tidemill.cli import run
 from tidemill.place import connect
@@ -72,7 +73,7 @@ def role(tables_dsn):
     with psycopg.connect(tables_dsn, autocommit=True) as admin:
         admin.execute(f"create role {name} login password '{password}'")
         try:
-            admin.execute("select tidemill.ensure_partitions(array[now()::date])")
+            open_weeks(admin)
             for missing in missing_of(dsn):
                 for statement in statements(admin, missing, name):
                     admin.execute(statement)
@@ -112,7 +113,7 @@ def tidemill(role, monkeypatch, capsys, tmp_path):
 
 
 def test_users_can_do_all_that_they_do(tidemill, role):
-    with psycopg.connect(role, autocommit=True) as sink:
+    with psycopg.connect(role, autocommit=True, options="-c tidemill.sink=on") as sink:
         sink.execute(RUNS)
     for command in COMMANDS:
         tidemill(*command)
@@ -140,11 +141,11 @@ def test_the_sink_can_write_and_the_times_to_live_can_prune(role, tables_dsn):
             postgres.execute(sql(statement), {"older_than": timedelta(days=7)})
         for failures_kept, days in ((True, 365), (False, 90)):
             limits = {"history_ttl": timedelta(days=30), "failed_history_ttl": timedelta(days=days)}
-            ((day, keep_failures, mark, _),) = postgres.execute(sql("days_to_prune"), limits).fetchall()
-            assert (day, keep_failures) == (OLD.date(), failures_kept)
-            values = {"day": day, "keep_failures": keep_failures, "mark": mark}
-            assert postgres.execute(sql("prune_day"), values).fetchone() == (None,)
-        assert postgres.execute(sql("days_to_prune"), limits).fetchall() == []
+            ((week, keep_failures, mark, _),) = postgres.execute(sql("weeks_to_prune"), limits).fetchall()
+            assert (week, keep_failures) == (week_of(OLD.date()), failures_kept)
+            values = {"week": week, "keep_failures": keep_failures, "mark": mark}
+            assert postgres.execute(sql("prune_week"), values).fetchone() == (None,)
+        assert postgres.execute(sql("weeks_to_prune"), limits).fetchall() == []
         postgres.execute(sql("retention_ended"), {"failure": None})
 
 

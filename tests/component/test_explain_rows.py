@@ -8,6 +8,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from tests.dag_rows import put, settle
+from tests.read_model import open_weeks
 from tidemill.explain.history import Moment
 from tidemill.explain.look import find_history, read_history, read_now, read_occurrence
 from tidemill.explain.story import story
@@ -32,7 +33,7 @@ def database(tables):
     tables.execute("alter table tidemill.definitions disable trigger user")
     tables.execute("update tidemill.definitions set valid_from = %s", (DUE - timedelta(days=10),))
     days = [(DUE + timedelta(days=number)).date() for number in range(-1, 2)]
-    tables.execute("select tidemill.ensure_partitions(%s)", (days,))
+    open_weeks(tables, days)
     return tables
 
 

@@ -8,6 +8,7 @@ import pytest
 from connectors.objects import Objects
 from schemas.ids import RunId
 from schemas.log_chunks import chunk_key
+from tests.read_model import add_story, open_weeks
 from tests.servers import running_s3
 from tidemill.cli import run
 
@@ -15,11 +16,7 @@ RUN_ID = RunId("j#r")
 RUN = """insert into tidemill.runs
              (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, version)
          values ('j#r', 'j', 'default', 'requested', now(), now(), 'dead', 1, 1)"""
-ATTEMPT = """insert into tidemill.attempts
-                 (run_id, job_id, nominal_time, attempt, token, timeout_class, dispatched_at, started_at, ended_as,
-                  exit_code, output, output_bytes, log_deleted_at)
-             values ('j#r', 'j', now(), %(attempt)s, %(attempt)s, '10s', now(), now(), %(ended_as)s,
-                     %(exit_code)s, %(output)s, %(output_bytes)s, %(log_deleted_at)s)"""
+STARTED = {"token": 1, "timeout_class": "10s", "started_at": "2026-03-01T00:00:00Z"}
 LOST = {"attempt": 1, "ended_as": "lost", "exit_code": None, "output": None, "output_bytes": 0, "log_deleted_at": None}
 FAILED = LOST | {"ended_as": "failed", "exit_code": 1}
 
@@ -45,9 +42,9 @@ def logs(s3, tables_dsn, monkeypatch, capfdbinary, tmp_path):
         for number, chunk in enumerate(chunks):
             store.put(chunk_key(RUN_ID, attempt["attempt"], number), chunk)
         with psycopg.connect(tables_dsn) as connection:
-            connection.execute("select tidemill.ensure_partitions(array[now()::date])")
+            open_weeks(connection)
             connection.execute(RUN)
-            connection.execute(ATTEMPT, attempt)
+            add_story(connection, RUN_ID, attempts=[STARTED | attempt])
         assert run(["logs", RUN_ID, *arguments, "--data", str(tmp_path)]) == 0
         return capfdbinary.readouterr()
 

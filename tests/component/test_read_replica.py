@@ -7,6 +7,7 @@ import pytest
 
 from connectors.migrate import migrate
 from schemas.settings import Connections
+from tests.read_model import add_story, open_weeks
 from tidemill.cli import run
 from tidemill.place import connect_to_read
 
@@ -14,9 +15,14 @@ JOB = """insert into tidemill.jobs (job_id, "binary", schedule) values (%s, 's3:
 RUN = """insert into tidemill.runs
              (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, version)
          values ('shown@1', 'shown', 'default', 'scheduled', now(), now(), 'succeeded', 1, 1)"""
-ATTEMPT = """insert into tidemill.attempts
-                 (run_id, job_id, nominal_time, attempt, token, timeout_class, dispatched_at, ended_as, output)
-             values ('shown@1', 'shown', now(), 1, 1, '10s', now(), 'succeeded', 'shown')"""
+ATTEMPT = {
+    "attempt": 1,
+    "token": 1,
+    "timeout_class": "10s",
+    "dispatched_at": "2026-03-01T00:00:00Z",
+    "ended_as": "succeeded",
+    "output": "shown",
+}
 
 
 @pytest.fixture
@@ -32,9 +38,9 @@ def replica(empty_dsn):
     migrate(empty_dsn)
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         connection.execute(JOB, ("shown",))
-        connection.execute("select tidemill.ensure_partitions(array[now()::date])")
+        open_weeks(connection)
         connection.execute(RUN)
-        connection.execute(ATTEMPT)
+        add_story(connection, "shown@1", attempts=[ATTEMPT])
         connection.execute("insert into tidemill.problems values (now(), 1, 1, 't', 's', 1, 1, 'shown', 'a reason')")
         yield connection
 

@@ -6,6 +6,7 @@ import orjson
 import psycopg
 import pytest
 
+from tests.read_model import open_weeks
 from tidemill.cli import run
 
 JOB = """insert into tidemill.jobs (job_id, "binary") values ('j', 's3://bucket/key')"""
@@ -20,7 +21,7 @@ ASKED = "select run_id, payload from tidemill.requests where kind = 'rerun' orde
 def database(tables_dsn):
     """Two dead runs: the request of one is a row, that of the other came by topic, or was pruned."""
     with psycopg.connect(tables_dsn, autocommit=True) as connection:
-        connection.execute("select tidemill.ensure_partitions(array[now()::date])")
+        open_weeks(connection)
         connection.execute(JOB)
         connection.execute(REQUEST)
         for request_id in ("known", "foreign"):

@@ -11,7 +11,8 @@ import orjson
 import psycopg
 import pytest
 
-from connectors.archive import archive_day
+from connectors.archive import archive_week
+from connectors.batch import week_of
 from connectors.objects import Objects, ObjectsError
 from connectors.retention import LOCK_KEY, prune
 from connectors.settings import Archive, RetentionSettings
@@ -20,13 +21,15 @@ from schemas.checkpoints import checkpoint_key
 from schemas.log_chunks import chunk_key
 from schemas.result import result_key
 from schemas.words import RunState
+from tests.read_model import add_story, open_weeks
 from tests.servers import running_s3
 from tests.waiting import eventually
 from tidemill.place import connect
 from tidemill.retention import Retention, retention
 
 TODAY = datetime.now(UTC).date()  # noqa: TID251 - times to live go by the clock of Postgres
-YOUNG, OLD, VERY_OLD = (TODAY - timedelta(days=days) for days in (3, 40, 100))
+YOUNG, OLD, VERY_OLD = (week_of(TODAY - timedelta(days=days)) for days in (3, 45, 105))
+WEEK = timedelta(days=7)
 WITHOUT_ARCHIVE = RetentionSettings()
 WITH_ARCHIVE = RetentionSettings(archive=Archive.JSONL)
 NOBODY_LISTENS = "http://127.0.0.1:1"
@@ -62,42 +65,43 @@ def add(postgres, place, store):
     """A run of a day with one attempt and one transition; `logs` of them in S3."""
 
     def make(day, name, state="succeeded", *, logs=0, at=None, output="hello", said_where=True):
-        postgres.execute("select tidemill.ensure_partitions(%s)", ([day],))
+        open_weeks(postgres, [day])
         nominal = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
         at = at or nominal
         postgres.execute(
             """insert into tidemill.runs (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt,
-                   queued_at, finished_at, version)
-               values (%s, 'j', 'default', 'scheduled', %s, %s, %s, 1, %s, %s, 7)""",
-            (name, nominal, nominal, state, at, at),
+                   queued_at, finished_at, version, filed_on)
+               values (%s, 'j', 'default', 'scheduled', %s, %s, %s, 1, %s, %s, 7, %s)""",
+            (name, nominal, nominal, state, at, at, day),
         )
         uri = f"s3://{place.s3_bucket}/{chunk_key(name, 1, 0).rpartition('/')[0]}/" if logs and said_where else None
-        postgres.execute(
-            """insert into tidemill.attempts (run_id, nominal_time, job_id, attempt, token, timeout_class,
-                   dispatched_at, started_at, output, log_uri)
-               values (%s, %s, 'j', 1, 1, '10s', %s, %s, %s, %s)""",
-            (name, nominal, at, at, output, uri),
-        )
-        postgres.execute(
-            """insert into tidemill.transitions (run_id, nominal_time, job_id, version, at, state, attempt)
-               values (%s, %s, 'j', 7, %s, %s, 1)""",
-            (name, nominal, at, state),
-        )
+        attempt = {"attempt": 1, "token": 1, "dispatched_at": at, "started_at": at, "output": output, "log_uri": uri}
+        add_story(postgres, name, attempts=[attempt], transitions=[{"version": 7, "at": at, "state": state}])
+        written(postgres, day, at)
         for chunk in range(logs):
             store.put(chunk_key(name, 1, chunk), b"a log\n")
 
     return make
 
 
+def written(postgres, day, at):
+    """As the sink says it before it writes."""
+    postgres.execute(
+        """update tidemill.weeks set written = written + 1, last_at = greatest(last_at, %s)
+           where week = tidemill.week_of(%s)""",
+        (at, day),
+    )
+
+
 def due(postgres, history="30 d", failed_history="90 d"):
-    """Each day whose time is over, with what to say to `prune_day`, and why it cannot go."""
-    found = postgres.execute("select * from tidemill.days_to_prune(%s, %s)", (history, failed_history))
-    return {day: (keep_failures, mark, reason) for day, keep_failures, mark, reason in found}
+    """Each week whose time is over, with what to say to `prune_week`, and why it cannot go."""
+    found = postgres.execute("select * from tidemill.weeks_to_prune(%s, %s)", (history, failed_history))
+    return {week: (keep_failures, mark, reason) for week, keep_failures, mark, reason in found}
 
 
 def pruned(postgres, day, keep_failures, mark):
     """Why it was not; None: it was."""
-    return postgres.execute("select tidemill.prune_day(%s, %s, %s)", (day, keep_failures, mark)).fetchone()[0]
+    return postgres.execute("select tidemill.prune_week(%s, %s, %s)", (day, keep_failures, mark)).fetchone()[0]
 
 
 def names(postgres, table="runs"):
@@ -105,7 +109,7 @@ def names(postgres, table="runs"):
 
 
 def partitions(postgres):
-    return {row[0] for row in postgres.execute("select child from tidemill.day_partitions()")}
+    return {row[0] for row in postgres.execute("select child from tidemill.week_partitions()")}
 
 
 def objects(store, place, prefix):
@@ -118,51 +122,54 @@ def test_the_words_of_the_database_are_those_of_the_streams(postgres):
         assert row == (not state.is_final,), state
 
 
-def test_a_day_is_first_reduced_to_its_failures_and_then_dropped(place, postgres, add):
+def test_a_week_is_first_reduced_to_its_failures_and_then_dropped(place, postgres, add):
     for day, name in ((YOUNG, "young"), (OLD, "old"), (VERY_OLD, "very-old")):
         for state in ("succeeded", "skipped", "failed", "timed_out", "dead"):
             add(day, f"{name}.{state}", state)
-    add(OLD - timedelta(days=1), "a-day-without-failures")
+    add(OLD - WEEK, "a-week-without-failures")
     done = prune(place, WITHOUT_ARCHIVE, Stop())
-    assert done.days == [str(VERY_OLD), str(OLD - timedelta(days=1)), str(OLD)]
+    assert done.weeks == [str(VERY_OLD), str(OLD - WEEK), str(OLD)]
     kept = {f"young.{state}" for state in ("succeeded", "skipped", "failed", "timed_out", "dead")}
     kept |= {f"old.{state}" for state in ("failed", "timed_out", "dead")}
     for table in ("runs", "attempts", "transitions"):
         assert names(postgres, table) == kept
-    days = {name.rpartition("_")[2] for name in partitions(postgres) if not name.startswith("problems")}
-    assert days == {f"{YOUNG:%Y%m%d}", f"{OLD:%Y%m%d}"}
-    assert prune(place, WITHOUT_ARCHIVE, Stop()).days == []
+    weeks = {name.rpartition("_")[2] for name in partitions(postgres)}
+    ahead = [week_of(TODAY) + each * WEEK for each in range(3)]
+    assert weeks == {f"{week:%Y%m%d}" for week in (OLD - WEEK, OLD, YOUNG, *ahead)}
+    assert prune(place, WITHOUT_ARCHIVE, Stop()).weeks == []
     add(OLD, "written-late")
-    assert prune(place, WITHOUT_ARCHIVE, Stop()).days == [str(OLD)]
+    assert prune(place, WITHOUT_ARCHIVE, Stop()).weeks == [str(OLD)]
     assert names(postgres) == kept
 
 
-def test_what_is_open_keeps_its_day_and_is_said_and_what_ran_only_lately_keeps_it_too(place, postgres, add):
+def test_what_is_open_keeps_its_week_and_is_said_and_what_ran_only_lately_keeps_it_too(place, postgres, add):
     add(VERY_OLD, "open", "retry_wait")
     add(VERY_OLD, "open-too", "queued")
     add(VERY_OLD, "beside-it")
     add(OLD, "backfilled", at=datetime.now(UTC) - timedelta(days=1))  # noqa: TID251 - as above
     done = prune(place, WITHOUT_ARCHIVE, Stop())
-    said = f"{VERY_OLD} stays as a whole: run open is retry_wait, and 1 more of that day is open"
-    assert (done.days, done.left) == ([], [said])
+    said = f"the week of {VERY_OLD} stays as a whole: run open is retry_wait, and 1 more of that week is open"
+    assert (done.weeks, done.left) == ([], [said])
     assert names(postgres) == {"open", "open-too", "beside-it", "backfilled"}
     with connect(place.postgres_dsn) as asking:
         assert retention(asking).failure == said
 
 
 @pytest.mark.parametrize(("state", "is_said"), [("running", "run first is running"), ("failed", "was written to")])
-def test_a_run_that_was_opened_or_has_ended_since_its_day_was_found_due_keeps_it(postgres, add, state, is_said):
+def test_a_run_that_was_opened_or_has_ended_since_its_week_was_found_due_keeps_it(postgres, add, state, is_said):
     add(VERY_OLD, "first")
     keep_failures, mark, _ = due(postgres)[VERY_OLD]
+    written(postgres, VERY_OLD, None)
     postgres.execute("update tidemill.runs set state = %s, finished_at = now(), version = 8", [state])
     assert is_said in pruned(postgres, VERY_OLD, keep_failures, mark)
     assert names(postgres) == {"first"}
 
 
-def test_a_run_is_opened_while_its_day_is_about_to_be_dropped(postgres, tables_dsn, add):
+def test_a_run_is_opened_while_its_week_is_about_to_be_dropped(postgres, tables_dsn, add):
     add(VERY_OLD, "first")
     keep_failures, mark, _ = due(postgres)[VERY_OLD]
-    with psycopg.connect(tables_dsn) as sink, ThreadPoolExecutor(1) as pool:
+    with psycopg.connect(tables_dsn, options="-c tidemill.sink=on") as sink, ThreadPoolExecutor(1) as pool:
+        written(sink, VERY_OLD, None)
         sink.execute("update tidemill.runs set state = 'queued', version = 8")
         said = pool.submit(pruned, postgres, VERY_OLD, keep_failures, mark)
         eventually(lambda: waiting(sink, postgres.info.backend_pid))
@@ -176,7 +183,7 @@ def waiting(connection, pid):
     return connection.execute("select cardinality(pg_blocking_pids(%s)) > 0", (pid,)).fetchone()[0]
 
 
-def test_a_day_is_not_dropped_by_who_cannot_see_what_was_written_to_it_since(postgres, add):
+def test_a_week_is_not_dropped_by_who_cannot_see_what_was_written_to_it_since(postgres, add):
     add(VERY_OLD, "first")
     with postgres.transaction():
         postgres.execute("set transaction isolation level repeatable read")
@@ -189,15 +196,15 @@ def test_a_day_is_not_dropped_by_who_cannot_see_what_was_written_to_it_since(pos
 def test_by_hand_what_is_old_enough_goes_by_the_same_rules(postgres, tables_dsn, add):
     add(YOUNG, "young")
     add(OLD, "old", "failed")
-    add(OLD - timedelta(days=1), "old-too")
+    add(OLD - WEEK, "old-too")
     add(VERY_OLD, "open", "running")
-    add(VERY_OLD + timedelta(days=1), "with-a-log", logs=1)
-    by_hand = "select day, reason from tidemill.prune(%s) order by day"
+    add(VERY_OLD + WEEK, "with-a-log", logs=1)
+    by_hand = "select week, reason from tidemill.prune(%s) order by week"
     found = postgres.execute(by_hand, ("35 days",)).fetchall()
     assert found == [
-        (VERY_OLD, f"{VERY_OLD} stays as a whole: run open is running"),
-        (VERY_OLD + timedelta(days=1), f"{VERY_OLD + timedelta(days=1)} still has logs in S3"),
-        (OLD - timedelta(days=1), None),
+        (VERY_OLD, f"the week of {VERY_OLD} stays as a whole: run open is running"),
+        (VERY_OLD + WEEK, f"the week of {VERY_OLD + WEEK} still has logs in S3"),
+        (OLD - WEEK, None),
         (OLD, None),
     ]
     assert names(postgres) == {"young", "open", "with-a-log"}
@@ -219,10 +226,10 @@ def test_nodes_go_no_later_than_their_dag_run_with_their_logs_before_them(place,
             add(OLD, f"{whole}/{node_id}", node_id, logs=1)
     postgres.execute("update tidemill.runs set dag_id = 'd', node_id = nullif(split_part(run_id, '/', 2), '')")
     done = prune(place, RetentionSettings(failed_log_ttl=timedelta(days=60)), Stop())
-    assert (done.days, done.logs, done.left) == ([str(OLD)], 3, [])
+    assert (done.weeks, done.logs, done.left) == ([str(OLD)], 3, [])
     for table in ("runs", "attempts", "transitions"):
         assert names(postgres, table) == {"d#failed", "d#failed/failed"}
-    assert prune(place, WITHOUT_ARCHIVE, Stop()).days == []
+    assert prune(place, WITHOUT_ARCHIVE, Stop()).weeks == []
 
 
 def test_logs_go_before_their_runs_and_those_of_failures_later(place, postgres, store, add):
@@ -262,7 +269,7 @@ def test_the_results_of_runs_whose_rows_have_gone_go_once_they_are_old(place, st
         store.put(key, b"{}")
     assert prune(place, WITHOUT_ARCHIVE, Stop()).results == 0
     done = prune(place, RetentionSettings(history_ttl=timedelta(0)), Stop())
-    assert (done.days, done.results, done.left) == ([str(YOUNG)], 2, [])
+    assert (done.weeks, done.results, done.left) == ([str(YOUNG)], 2, [])
     assert objects(store, place, "results") == [f"s3://{place.s3_bucket}/{keys[0]}"]
 
 
@@ -270,10 +277,10 @@ def test_exactly_what_goes_is_archived_and_archived_again_it_is_the_same(place, 
     for number in range(50):
         add(OLD, f"run-{number}", "failed" if number % 10 == 0 else "succeeded")
     for _ in range(2):
-        archive_day(postgres, store, "archive/", OLD, keep_failures=True)
+        archive_week(postgres, store, "archive/", OLD, keep_failures=True)
         found = objects(store, place, "archive")
         assert len(found) == 3
-    assert prune(place, WITH_ARCHIVE, Stop()).days == [str(OLD)]
+    assert prune(place, WITH_ARCHIVE, Stop()).weeks == [str(OLD)]
     assert objects(store, place, "archive") == found
     lines = {uri.split("/")[4]: gzip.decompress(store.read(uri)).splitlines() for uri in found}
     assert set(lines) == {"runs", "attempts", "transitions"}
@@ -289,7 +296,7 @@ def test_exactly_what_goes_is_archived_and_archived_again_it_is_the_same(place, 
 def test_what_was_written_after_it_was_archived_stays(place, postgres, store, add):
     add(OLD, "first")
     _, mark, _ = due(postgres)[OLD]
-    archive_day(postgres, store, "archive/", OLD, keep_failures=True)
+    archive_week(postgres, store, "archive/", OLD, keep_failures=True)
     add(OLD, "second")
     assert "was written to after it was found due" in pruned(postgres, OLD, keep_failures=True, mark=mark)
     assert names(postgres) == {"first", "second"}
@@ -309,13 +316,32 @@ def test_without_s3_the_rest_is_done_nothing_is_lost_and_the_reason_is_noted(pla
     (failure, finished_at) = postgres.execute("select failure, finished_at from tidemill.retention").fetchone()
     assert NOBODY_LISTENS in failure
     assert finished_at is None
-    assert prune(place, WITHOUT_ARCHIVE, Stop()).days == [str(OLD)]
+    assert prune(place, WITHOUT_ARCHIVE, Stop()).weeks == [str(OLD)]
     assert postgres.execute("select failure from tidemill.retention where finished_at is not null").fetchone() == (
         None,
     )
 
 
-def test_a_day_with_logs_is_never_dropped(postgres, add):
+def test_an_odd_place_of_a_log_is_not_believed_and_keeps_nothing_from_being_pruned(place, postgres, store, add):
+    add(OLD, "job@1", logs=1)
+    add(OLD, "job@2", logs=1)
+    store.put("binaries/precious", b"a program")
+    odd = f"s3://{place.s3_bucket}/binaries"
+    for name, uri in (("job@1", "nonsense:"), ("job@2", odd)):
+        postgres.execute(
+            """update tidemill.stories set attempts = array(
+                   select row(attempt, token, timeout_class, dispatched_at, executor_id, claimed_at, started_at,
+                       finished_at, ended_as, exit_code, reason, sha256, output, 1, %s, null)::tidemill.attempt
+                   from unnest(attempts)) where run_id = %s""",
+            (uri, name),
+        )
+    done = prune(place, WITHOUT_ARCHIVE, Stop())
+    assert (done.logs, done.weeks, done.left) == (2, [str(OLD)], [])
+    assert objects(store, place, "binaries") == [f"{odd}/precious"]
+    assert objects(store, place, "logs") == []
+
+
+def test_a_week_with_logs_is_never_dropped(postgres, add):
     add(OLD, "with-a-log", logs=1)
     _, mark, _ = due(postgres)[OLD]
     assert "still has logs" in pruned(postgres, OLD, keep_failures=False, mark=mark)
@@ -331,32 +357,31 @@ def test_one_sink_at_a_time_and_readers_come_first(place, postgres, tables_dsn, 
         with pytest.raises(psycopg.errors.LockNotAvailable):
             prune(place, WITHOUT_ARCHIVE, Stop())
         assert names(postgres) == {"old"}
-    assert prune(place, WITHOUT_ARCHIVE, Stop()).days == [str(OLD)]
+    assert prune(place, WITHOUT_ARCHIVE, Stop()).weeks == [str(OLD)]
 
 
 def test_sinks_that_begin_together_do_the_work_once(place, postgres, add):
-    for days in range(31, 41):
-        add(TODAY - timedelta(days=days), f"run-{days}")
+    weeks = [OLD - each * WEEK for each in range(5)]
+    for week in weeks:
+        add(week, f"run-{week}")
     done = []
     threads = [threading.Thread(target=lambda: done.append(prune(place, WITHOUT_ARCHIVE, Stop()))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(day for each in done if each for day in each.days) == sorted(
-        str(TODAY - timedelta(days=days)) for days in range(31, 41)
-    )
+    assert sorted(week for each in done if each for week in each.weeks) == sorted(map(str, weeks))
     assert names(postgres) == set()
 
 
 def test_what_is_kept_and_how_the_last_round_went_can_be_asked(place, add):
     with connect(place.postgres_dsn) as asking:
         assert retention(asking) == Retention(
-            oldest_day=None, days=0, began_at=None, finished_at=None, next_at=None, failure=None
+            oldest_week=None, weeks=0, began_at=None, finished_at=None, next_at=None, failure=None
         )
         add(YOUNG, "young")
         prune(place, WITHOUT_ARCHIVE, Stop())
         known = retention(asking)
-    assert (known.oldest_day, known.days, known.failure) == (YOUNG, 1, None)
+    assert (known.oldest_week, known.failure) == (YOUNG, None)
     assert known.next_at - known.began_at == WITHOUT_ARCHIVE.retention_interval
     assert known.finished_at >= known.began_at

@@ -17,9 +17,10 @@ from schemas.codec import encode
 from schemas.ids import RunId
 from schemas.partition import partition_of
 from schemas.topics import DEADLETTER, STATUS
+from schemas.words import RunKind
 from tests.kafka_node import running_kafka
 from tests.sink_bench import EXIT_SECONDS, FLUSH_SECONDS, SinkBench
-from tests.statuses import histories, last_of_each
+from tests.statuses import START, histories, last_of_each
 from tests.waiting import eventually
 
 MANY_RUNS = 3_000
@@ -255,3 +256,33 @@ def test_what_a_run_was_before_it_was_asked_to_run_again_stays(bench):
     tables = bench.tables()
     assert len(tables["transitions"]) == len(last.transitions) + 1
     assert len(tables["attempts"]) == len(last.attempts)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_run_that_runs_again_weeks_later_is_still_one_row_where_it_was_filed(bench, apart):
+    last = one_status()
+    at = last.transitions[-1].at + timedelta(days=20)
+    born = msgspec.structs.replace(last.transitions[0], version=last.version + 10, at=at)
+    again = one_status(version=born.version, rerun_id="again", transitions=(born,), attempts=(), filed_on=at.date())
+    bench.start()
+    for number, each in enumerate((last, again) if apart else (), 1):
+        bench.produce([each])
+        bench.wait_for(number)
+    bench.produce([] if apart else [last, again])
+    bench.wait_for(2)
+    filed = bench.database.execute("select filed_on, version from tidemill.runs").fetchall()
+    assert filed == [(last.filed, again.version)]
+    assert {row[0] for row in bench.database.execute("select filed_on from tidemill.stories")} == {last.filed}
+    assert len(bench.tables()["transitions"]) == len(last.transitions) + 1
+
+
+def test_a_backfill_of_a_thousand_weeks_writes_to_one(bench):
+    statuses = [
+        msgspec.structs.replace(each, nominal_time=START - week * timedelta(days=7), kind=RunKind.BACKFILLED)
+        for week, each in enumerate(last_of_each(histories(1000)).values())
+    ]
+    bench.start()
+    bench.wait_for(bench.produce(statuses))
+    found = bench.database.execute("select child from tidemill.week_partitions() where parent = 'runs'").fetchall()
+    assert len(found) <= 4, "that of the runs, and those that are made ahead"
+    assert len(runs_in(bench)) == 1000

@@ -11,6 +11,7 @@ import pytest
 from psycopg import IsolationLevel
 
 from tests.dag_rows import put, put_nodes, settle, spec
+from tests.read_model import open_weeks
 from tests.waiting import eventually
 
 
@@ -245,7 +246,7 @@ REQUESTS = [
 def test_a_request_that_takes_a_dag_for_a_job_or_a_job_for_a_dag_is_refused(tables, columns, sentence):
     put(tables, {"a": []})
     tables.execute("""insert into tidemill.jobs (job_id, "binary") values ('j', 's3://tidemill/x')""")
-    tables.execute("select tidemill.ensure_partitions('{2026-03-01}')")
+    open_weeks(tables)
     tables.execute(
         """insert into tidemill.runs
                (run_id, job_id, dag_id, tenant, kind, nominal_time, scheduled_time, state, attempt, version)
@@ -282,7 +283,7 @@ def test_an_order_about_nodes_says_what_became_of_them_once_their_dag_run_has_en
     tables, state, nodes, seen, payload, kind, run_id, mark_as
 ):
     put(tables, {"a": [], "b": ["a"], "c": ["b"]})
-    tables.execute("select tidemill.ensure_partitions('{2026-03-01}')")
+    open_weeks(tables)
     tables.execute("insert into tidemill.requests (request_id, dag_id, payload) values ('r', 'd', '[7]')")
     tables.execute(RUNS, [state])
     found = tables.execute(
@@ -296,19 +297,19 @@ def test_an_order_about_nodes_says_what_became_of_them_once_their_dag_run_has_en
 
 def test_a_mark_that_was_accepted_is_no_error_when_it_comes_again_after_history_has_forgotten_its_run(tables):
     put(tables, {"a": [], "b": ["a"], "c": ["b"]})
-    tables.execute("select tidemill.ensure_partitions('{2026-03-01}')")
+    open_weeks(tables)
     tables.execute("insert into tidemill.requests (request_id, dag_id, payload) values ('r', 'd', '[7]')")
     tables.execute(RUNS, ["failed"])
     mark = """insert into tidemill.requests (request_id, kind, run_id, mark_as) values ('o', 'mark', 'd#r/b', 'skipped')
               on conflict do nothing"""
     assert tables.execute(mark).rowcount == 1
-    tables.execute("drop table tidemill.runs_20260301")
+    tables.execute("delete from tidemill.runs")
     assert tables.execute(mark).rowcount == 0
 
 
 def test_what_history_no_longer_knows_of_a_dag_run_is_not_run_again_unasked(tables):
     put(tables, {"a": [], "b": ["a"], "c": ["b"]})
-    tables.execute("select tidemill.ensure_partitions('{2026-03-01}')")
+    open_weeks(tables)
     tables.execute("insert into tidemill.requests (request_id, dag_id, payload) values ('r', 'd', '[7]')")
     tables.execute(RUNS, ["failed"])
     tables.execute("""update tidemill.runs set nodes = '{"succeeded": 2, "dead": 1}' where run_id = 'd#r'""")

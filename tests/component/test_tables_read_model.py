@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 import pytest
 
-DAY = date(2026, 3, 29)
+from connectors.statements import sql
+from tests.read_model import add_story, open_weeks
+
+DAY, MONDAY = date(2026, 3, 29), date(2026, 3, 23)
+WEEK = timedelta(days=7)
 
 
 def partitions(tables):
@@ -19,9 +24,9 @@ def partitions(tables):
 def add_run(tables, day, state="succeeded"):
     tables.execute(
         """insert into tidemill.runs
-               (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, version)
-           values (%s, 'j', 'default', 'scheduled', %s, %s, %s, 1, 1)""",
-        (f"j@{day}", *[datetime(day.year, day.month, day.day, 23, 59, 59, 999_000, tzinfo=UTC)] * 2, state),
+               (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, version, filed_on)
+           values (%s, 'j', 'default', 'scheduled', now(), now(), %s, 1, 1, %s)""",
+        (f"j@{day}", state, day),
     )
 
 
@@ -56,29 +61,67 @@ def test_pruning_requests_keeps_those_for_later_and_waits_for_their_capture(tabl
     assert kept == [("later",), ("new",)]
 
 
-def test_days_get_their_partitions_once_in_every_table(tables):
-    for _ in range(2):
-        tables.execute("select tidemill.ensure_partitions(%s)", ([DAY, DAY, DAY + timedelta(days=1)],))
-    assert partitions(tables) == ["runs_20260329", "runs_20260330"]
+def test_weeks_get_their_partitions_once_in_every_table(tables):
+    tables.execute("set local tidemill.sink = 'on'")
+    for day in (DAY, DAY, DAY - timedelta(days=6), DAY + timedelta(days=1)):
+        tables.execute("select tidemill.make_week(%s)", (day,))
+    assert partitions(tables) == ["runs_20260323", "runs_20260330"]
+    assert tables.execute("select week from tidemill.weeks order by 1").fetchall() == [(MONDAY,), (MONDAY + WEEK,)]
     add_run(tables, DAY)
     found = tables.execute("select relname from pg_class join tidemill.runs on runs.tableoid = pg_class.oid").fetchone()
-    assert found == ("runs_20260329",)
+    assert found == ("runs_20260323",)
 
 
-def test_a_day_is_a_day_of_utc_whatever_the_session_thinks(tables):
+def test_no_partition_is_made_far_ahead(tables):
+    with pytest.raises(psycopg.errors.CheckViolation, match="it is more than 35 days in the future"):
+        tables.execute("select tidemill.make_week('2999-01-01')")
+
+
+def test_a_week_is_a_week_of_utc_whatever_the_session_thinks(tables):
     tables.execute("set local timezone = 'Pacific/Apia'")
-    tables.execute("select tidemill.ensure_partitions(%s)", ([DAY],))
+    tables.execute("set local tidemill.sink = 'on'")
+    tables.execute("select tidemill.make_week(%s)", (DAY,))
     add_run(tables, DAY)
+    problem = "insert into tidemill.problems values (%s, 1, 1, 't', 's', 1, 1, 'j', 'a reason')"
+    tables.execute(problem, (datetime(2026, 3, 29, 23, 59, tzinfo=UTC),))
     with pytest.raises(psycopg.errors.CheckViolation, match="no partition"):
-        add_run(tables, DAY + timedelta(days=1))
+        tables.execute(problem, (datetime(2026, 3, 30, tzinfo=UTC),))
 
 
 def test_a_reader_is_not_waited_for_when_a_partition_is_made(tables_dsn):
     with psycopg.connect(tables_dsn) as reader, psycopg.connect(tables_dsn, autocommit=True) as sink:
         reader.execute("select count(*) from tidemill.runs")  # and its transaction stays open
         sink.execute("set lock_timeout = '2s'")
-        sink.execute("select tidemill.ensure_partitions(%s)", ([DAY],))
-        assert partitions(sink) == ["runs_20260329"]
+        sink.execute("select tidemill.make_week(%s)", (DAY,))
+        assert partitions(sink) == ["runs_20260323"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update tidemill.runs set state = 'cancelled'",
+        "delete from tidemill.runs",
+        "truncate tidemill.runs",
+        "insert into tidemill.problems values (now(), 1, 1, 't', 's', 1, 1, 'j', 'a reason')",
+        "truncate tidemill.stories",
+        "update tidemill.attempts set ended_as = 'lost'",
+        "delete from tidemill.transitions",
+    ],
+)
+def test_only_the_sink_changes_what_it_has_written_and_others_hear_what_to_do(tables, statement):
+    open_weeks(tables)
+    add_run(tables, datetime.now(UTC).date())  # noqa: TID251 - there is a partition for today
+    add_story(tables, f"j@{datetime.now(UTC).date()}", attempts=[{"attempt": 1}], transitions=[{"version": 1}])  # noqa: TID251
+    tables.execute("select set_config('tidemill.sink', '', false)")
+    with pytest.raises(psycopg.errors.CheckViolation, match=r"is refused: .*insert a row into tidemill.requests"):
+        tables.execute(statement)
+
+
+def test_what_is_written_of_a_run_is_written_into_all_of_its_columns(tables):
+    query = "select column_name from information_schema.columns where (table_schema, table_name) = ('tidemill', 'runs')"
+    columns = {name for (name,) in tables.execute(query)}
+    written = set(re.findall(r"^    (\w+) = (?:excluded\.\1,?|case)$", sql("write_runs").decode(), re.MULTILINE))
+    assert written == columns - {"run_id", "filed_on"}
 
 
 def test_the_connector_captures_definitions_requests_and_the_heartbeat(tables):

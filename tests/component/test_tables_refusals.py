@@ -9,6 +9,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from tests.read_model import open_weeks
+
 GOOD = {"job_id": "nightly", "binary": "s3://tidemill/examples/hello.sh"}
 BIG = "x" * 40_000
 
@@ -175,7 +177,7 @@ def test_a_change_for_the_worse_is_refused(tables, change, fragment):
 def ended_run(tables):
     """The id of a run that failed at its second attempt, of a request with a payload, and of one that is running."""
     insert(tables, "requests", {"request_id": "r0", "job_id": "nightly", "payload": {"day": 1}})
-    tables.execute("select tidemill.ensure_partitions(array['2026-03-01'::date])")
+    open_weeks(tables)
     tables.execute(
         """insert into tidemill.runs
         (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, request_id, version) values

@@ -7,6 +7,7 @@ import threading
 import psycopg
 import pytest
 
+from tests.read_model import open_weeks
 from tests.waiting import eventually
 from tidemill.cli import run
 
@@ -25,7 +26,7 @@ UNREADABLE = """insert into tidemill.problems (at, partition, record_offset, top
 @pytest.fixture
 def database(tables_dsn):
     with psycopg.connect(tables_dsn, autocommit=True) as connection:
-        connection.execute("select tidemill.ensure_partitions(array[now()::date])")
+        open_weeks(connection)
         connection.execute(JOB)
         yield connection
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import orjson
 
-from connectors.batch import MAX_OWNER_CHARACTERS, attempt_rows, collect, kept_rows, run_rows, to_json, transition_rows
+from connectors.batch import MAX_OWNER_CHARACTERS, collect, filed_with_rows, run_rows, story_rows, to_json
 from connectors.record import Record
 from schemas.codec import encode
 from schemas.ids import RunId
@@ -14,6 +14,7 @@ from schemas.result import Result
 from schemas.status import Attempt, Missed, RunStatus, Transition
 from schemas.words import AttemptEnd, RunKind, RunState
 
+MONDAY = date(2026, 11, 16)
 AT = datetime(2026, 11, 21, 23, 59, 59, 500_000, tzinfo=UTC)
 STATUS, DEADLETTER = "t.status", "t.deadletter"
 IDS = {STATUS: "status-id", DEADLETTER: "deadletter-id"}
@@ -51,7 +52,7 @@ def test_of_one_run_the_newest_version_is_written():
 
 def test_a_dag_run_with_its_nodes_counted_is_a_row_like_others():
     found = batch_of(record(status(kind=RunKind.DAG, dag_id="j", nodes={RunState.SUCCEEDED: 2, RunState.FAILED: 1})))
-    (row,) = orjson.loads(to_json(run_rows(found.runs)))
+    (row,) = orjson.loads(to_json(run_rows(found.runs, found.filed)))
     assert (row["kind"], row["dag_id"], row["node_id"]) == ("dag", "j", None)
     assert row["nodes"] == {"succeeded": 2, "failed": 1}
 
@@ -59,7 +60,7 @@ def test_a_dag_run_with_its_nodes_counted_is_a_row_like_others():
 def test_a_result_is_in_the_row_with_its_size_and_its_place():
     small = Result(bytes=9, value={"rows": 3}, uri="s3://b/k", sha256="ab")
     found = batch_of(record(status(result=small, next_nodes=("b",))), record(status(run="j@2"), 1))
-    first, second = orjson.loads(to_json(run_rows(found.runs)))
+    first, second = orjson.loads(to_json(run_rows(found.runs, found.filed)))
     names = ("result", "result_bytes", "result_uri", "next_nodes")
     assert [first[name] for name in names] == [{"rows": 3}, 9, "s3://b/k", ["b"]]
     assert [second.get(name) for name in names] == [None] * 4
@@ -119,27 +120,57 @@ def test_a_dead_letter_with_senseless_headers_is_still_a_problem():
     assert len(row["owner"]) == MAX_OWNER_CHARACTERS
 
 
-def test_days_are_those_of_the_nominal_times_and_problems_in_utc():
-    tomorrow = status(1, run="j@2", nominal_time=AT + timedelta(seconds=1))
-    assert batch_of(record(status(1), 0), record(tomorrow, 1)).days == {date(2026, 11, 21), date(2026, 11, 22)}
-    assert batch_of(record(b"", 0)).days == {date(2026, 11, 21)}
+def test_weeks_are_those_in_which_runs_became_known_whatever_their_times_and_of_problems():
+    ten_years_ago = status(1, run="j@2", nominal_time=AT - timedelta(days=3650))
+    next_week = status(1, run="j@3", filed_on=date(2026, 11, 23), finished_at=AT + timedelta(days=9))
+    found = batch_of(record(ten_years_ago, 0), record(next_week, 1), record(b"", 2))
+    assert found.weeks(found.filed) == {MONDAY: AT, MONDAY + timedelta(days=7): AT + timedelta(days=9)}
+    only_a_problem = batch_of(record(b"", 0))
+    assert only_a_problem.weeks(only_a_problem.filed) == {MONDAY: None}
+
+
+def test_a_run_is_filed_where_it_first_became_known_and_a_node_with_its_dag_run():
+    again = {"version": 9, "rerun_id": "r", "filed_on": MONDAY + timedelta(days=9)}
+    lives = status(1, run="d@1", filed_on=MONDAY), status(run="d@1", **again)
+    node = status(run="d@1/a", node_id="a", **again)
+    found = batch_of(*(record(each, number) for number, each in enumerate((*lives, node))))
+    assert found.filed == {"d@1": MONDAY, "d@1/a": MONDAY}
+    asked = {(row["run_id"], row["filed_with"]) for row in filed_with_rows(found.runs, found.filed)}
+    assert asked == {("d@1", "d@1"), ("d@1/a", "d@1/a"), ("d@1/a", "d@1")}
+
+
+def test_a_record_from_before_there_was_such_a_day_is_filed_by_its_first_transition():
+    assert status(3, filed_on=None).filed == AT.date()
+    bare = status(filed_on=None, transitions=())
+    assert (bare.filed, status(transitions=(), queued_at=AT + timedelta(days=1)).filed) == (
+        AT.date(),
+        AT.date() + timedelta(days=1),
+    )
 
 
 def test_rows_have_the_names_of_the_columns():
     attempt = Attempt(attempt=1, token=7, timeout_class="10s", dispatched_at=AT, end=AttemptEnd.LOST)
     run = status(2, attempts=(attempt,), missed=Missed(first=AT, last=AT, count=3, at_least=True))
-    (row,) = orjson.loads(to_json(run_rows([run])))
+    filed = {run.run_id: run.filed}
+    (row,) = orjson.loads(to_json(run_rows([run], filed)))
     assert row["missed_count"] == 3
     assert row["missed_at_least"] is True
     assert row["state"] == "running"
-    (row,) = orjson.loads(to_json(attempt_rows([run])))
-    assert row["ended_as"] == "lost"
-    assert "end" not in row
-    assert [row["version"] for row in transition_rows([run])] == [0, 1]
-    assert kept_rows([run]) == [{"run_id": "j@1", "nominal_time": AT, "versions": [0, 1], "tokens": [7]}]
+    assert row["filed_on"] == "2026-11-21"
+    (row,) = orjson.loads(to_json(story_rows([run], filed)))
+    assert row["attempts"][0]["ended_as"] == "lost"
+    assert "end" not in row["attempts"][0]
+    assert [each["version"] for each in row["transitions"]] == [0, 1]
+
+
+def test_a_nul_in_what_a_process_said_is_replaced_wherever_it_stands():
+    attempt = Attempt(attempt=1, token=7, timeout_class="10s", dispatched_at=AT, output="a\x00b")
+    run = status(attempts=(attempt,))
+    (row,) = orjson.loads(to_json(story_rows([run], {run.run_id: run.filed})))
+    assert row["attempts"][0]["output"] == "a\ufffdb"
 
 
 def test_a_nul_is_replaced_and_a_backslash_u_stays():
     run = status(1, reason="a\x00b \\u0000")
-    (row,) = orjson.loads(to_json(run_rows([run])))
+    (row,) = orjson.loads(to_json(run_rows([run], {run.run_id: run.filed})))
     assert row["reason"] == "a\ufffdb \\u0000"

@@ -26,7 +26,7 @@ OK, WARN, BAD = Level.OK, Level.WARN, Level.BAD
 
 TTLS = Ttls(history=30 * DAY, failed_history=90 * DAY, logs=7 * DAY, failed_logs=30 * DAY, requests=7 * DAY)
 RETENTION = Retention(
-    oldest_day=NOW.date(), days=1, began_at=NOW, finished_at=NOW, next_at=NOW + timedelta(hours=1), failure=None
+    oldest_week=NOW.date(), weeks=1, began_at=NOW, finished_at=NOW, next_at=NOW + timedelta(hours=1), failure=None
 )
 SLOT = f.Slot(
     plugin="pgoutput", database="app", active=True, wal_status="reserved", behind_bytes=2**20, safe_bytes=2**32

@@ -67,7 +67,7 @@ NOT_WRITTEN = {
     "quarantined": (nothing(NIGHTLY, problem=QUARANTINED), "quarantined", "could not be followed"),
     "quarantined before a change": (nothing(NIGHTLY, NIGHTLY, days=9.5, problem=QUARANTINED), "not_there", "doctor"),
     "not there": (nothing(NIGHTLY), "not_there", "tidemill doctor"),
-    "not kept": (nothing(NIGHTLY, now=NOW + timedelta(days=5), day_is_kept=False), "not_kept", "not kept any more"),
+    "not kept": (nothing(NIGHTLY, now=NOW + timedelta(days=5), week_is_kept=False), "not_kept", "not kept any more"),
     "long ago, on a day that is kept": (nothing(NIGHTLY, now=NOW + timedelta(days=5)), "not_there", "tidemill doctor"),
 }
 

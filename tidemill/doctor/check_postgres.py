@@ -251,7 +251,7 @@ def retention(facts: Postgres) -> Iterator[Finding]:
     if history is None:
         return
     known, ttls = history.retention, facts.ttls
-    held = f"the history of {known.days} days takes {_megabytes(history.total_bytes)}"
+    held = f"the history of {known.weeks} weeks takes {_megabytes(history.total_bytes)}"
     if known.failure:
         yield warn(
             name,

@@ -60,14 +60,14 @@ def read_occurrence(
         history=history,
         problem=_with_times(beside.get("problem"), "at"),
         finished=_with_times(beside.get("finished"), "nominal_time"),
-        day_is_kept=bool(beside.get("day_is_kept")),
+        week_is_kept=bool(beside.get("week_is_kept")),
     )
 
 
 def read_run(
     postgres: psycopg.Connection[Row], run: Row, history: History, now: datetime, asked_at: datetime | None = None
 ) -> Seen:
-    of_run = {"run_id": run["run_id"]}
+    of_run = {"run_id": run["run_id"], "filed_on": run["filed_on"]}
     of_dag = {"run_id": dag_run_of(run["run_id"])}
     newest = newest_spec(history)
     is_of_dag = run["kind"] in {RunKind.DAG.value, RunKind.NODE.value} and not run["missed_count"]

@@ -44,7 +44,7 @@ class Nothing(msgspec.Struct, frozen=True, kw_only=True):
     """The newest one that says that the owner is quarantined."""
     finished: Row | None = None
     """The skipped occurrence that said that all `max_runs` are made."""
-    day_is_kept: bool = True
+    week_is_kept: bool = True
     """Runs of that day are written that are no failures."""
 
     @property
@@ -210,7 +210,7 @@ def _quarantined(seen: Nothing, version: Version) -> Explanation | None:
 def _missing(seen: Nothing, plan: Plan) -> Explanation:
     change = note(plan, seen.at)
     facts = [Fact(name="clock_change", sentence=f"Of that day: {change}.")] if change else []
-    if seen.at < seen.now - LONG_AGO and not seen.day_is_kept:
+    if seen.at < seen.now - LONG_AGO and not seen.week_is_kept:
         sentence = (
             f"{seen.owner} was due at {seen.said}, and nothing is written about it: the history of that day is not "
             "kept any more, or nothing was decided on it."

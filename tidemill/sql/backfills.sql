@@ -1,6 +1,11 @@
--- Backfills, the newest first.
+-- Backfills, the newest first; how far one is, is counted for these alone.
 select *
 from tidemill.backfills
-where %(job_id)s::text is null or job_id = %(job_id)s
+where run_id in (
+    select run_id
+    from tidemill.runs
+    where kind = 'backfill' and (%(job_id)s::text is null or job_id = %(job_id)s)
+    order by nominal_time desc, run_id
+    limit %(limit)s
+)
 order by queued_at desc, request_id
-limit %(limit)s

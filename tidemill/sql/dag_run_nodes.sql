@@ -1,9 +1,9 @@
 -- The nodes of one DAG run, each after all that it depends on, as far as they have become anything in this life of the run. If
 -- the version that it goes by was pruned, it is the oldest that is left; before it opens, the newest.
 with run as materialized (
-    select run_id, dag_id, dag_version, nominal_time, queued_at, rerun_id = request_id as is_backfilled
-    from tidemill.dag_runs
-    where run_id = %(run_id)s
+    select run_id, dag_id, dag_version, filed_on, queued_at, rerun_id = request_id as is_backfilled
+    from tidemill.runs
+    where run_id = %(run_id)s and kind = 'dag'
 ), definition as materialized (
     select definitions.spec
     from tidemill.definitions
@@ -24,7 +24,7 @@ cross join lateral jsonb_array_elements(spec -> 'nodes') with ordinality as comp
 left join lateral (
     select *
     from tidemill.runs
-    where runs.run_id = run.run_id || '/' || (node ->> 'node_id') and runs.nominal_time = run.nominal_time
+    where runs.run_id = run.run_id || '/' || (node ->> 'node_id') and runs.filed_on = run.filed_on
         -- Run again by a backfill, all nodes begin anew.
         and (run.is_backfilled is not true or coalesce(runs.queued_at, runs.finished_at) >= run.queued_at)
     offset 0

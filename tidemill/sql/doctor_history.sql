@@ -3,7 +3,7 @@ select
     clock_timestamp() as now,
     (
         select coalesce(sum(pg_total_relation_size(('tidemill.' || quote_ident(child))::regclass)), 0)::bigint
-        from tidemill.day_partitions()
+        from tidemill.week_partitions()
     ) as total_bytes,
-    (select count(*)::int from tidemill.problems where at > clock_timestamp() - interval '1 day') as problems,
+    (select count(*)::int from tidemill.problems where at > statement_timestamp() - interval '1 day') as problems,
     clock_timestamp() - (select at from tidemill.heartbeat) as heartbeat_age

@@ -10,12 +10,15 @@ from (
     ('dag_changes', '{SELECT,INSERT,DELETE}'),
     ('owners', '{SELECT,INSERT,UPDATE,DELETE}'),
     ('definitions', '{SELECT,INSERT,DELETE}'),
+    ('definitions_pruned', '{SELECT,UPDATE}'),
     ('requests', '{SELECT,INSERT,DELETE}'),
     ('fences', '{SELECT,DELETE}'),
     ('heartbeat', '{SELECT,UPDATE}'),
     ('runs', '{SELECT,INSERT,UPDATE}'),
-    ('attempts', '{SELECT,INSERT,UPDATE,DELETE}'),
-    ('transitions', '{SELECT,INSERT,DELETE}'),
+    ('stories', '{SELECT,INSERT,UPDATE}'),
+    ('attempts', '{SELECT}'),
+    ('transitions', '{SELECT}'),
+    ('weeks', '{SELECT,INSERT,UPDATE,DELETE}'),
     ('problems', '{SELECT,INSERT}'),
     ('dag_runs', '{SELECT}'),
     ('backfills', '{SELECT}'),
@@ -32,7 +35,7 @@ from pg_class
 join pg_namespace on relnamespace = pg_namespace.oid
 where nspname = 'tidemill' and relname = 'definition_version' and not has_sequence_privilege(pg_class.oid, 'USAGE')
 union all
--- The sink adds a partition a day, and drops those whose time is over.
+-- The sink adds a partition a week, and drops those whose time is over.
 select distinct
     'ownership of ' || case when each.oid = parent.oid then '' else 'the partitions of ' end || 'tidemill.'
     || parent.relname
@@ -41,7 +44,7 @@ join pg_namespace on parent.relnamespace = pg_namespace.oid
 left join pg_inherits on inhparent = parent.oid
 join pg_class as each on each.oid in (parent.oid, inhrelid)
 where nspname = 'tidemill'
-    and parent.relname = any (array['runs', 'attempts', 'transitions', 'problems'])
+    and parent.relname = any (array['runs', 'stories', 'problems'])
     and not pg_has_role(current_user, each.relowner, 'usage')
 union all
 select lower(privilege) || ' on schema tidemill'

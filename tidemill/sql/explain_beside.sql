@@ -26,8 +26,6 @@ select
         ) as finished
     ) as finished,
     exists (
-        select from tidemill.runs
-        where nominal_time >= date_trunc('day', %(at)s::timestamptz, 'UTC')
-            and nominal_time < date_trunc('day', %(at)s::timestamptz, 'UTC') + interval '1 day'
-            and not tidemill.is_failure(state)
-    ) as day_is_kept
+        select from tidemill.weeks
+        where week = tidemill.week_of((%(at)s::timestamptz at time zone 'UTC')::date) and reduced is null
+    ) as week_is_kept

@@ -1,6 +1,12 @@
--- All jobs, each with its last run.
+-- A page of jobs, each with its last run.
 select job.*, last.run_id as last_run, last.state as last_state
-from tidemill.jobs as job
+from (
+    select *
+    from tidemill.jobs
+    where (%(tenant)s::text is null or tenant = %(tenant)s) and (%(after)s::text is null or job_id > %(after)s)
+    order by job_id
+    limit %(limit)s
+) as job
 left join lateral (
     select run_id, state
     from tidemill.runs
@@ -8,5 +14,4 @@ left join lateral (
     order by nominal_time desc
     limit 1
 ) as last on true
-where %(tenant)s::text is null or job.tenant = %(tenant)s
 order by job.job_id

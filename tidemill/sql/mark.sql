@@ -6,6 +6,6 @@ where node.run_id = %(run_id)s and node.reason = %(reason)s and whole.version > 
 union all
 select null, null, reason
 from tidemill.problems
-where owner = %(owner)s and at > clock_timestamp() - interval '1 hour'
+where owner = %(owner)s and at > statement_timestamp() - interval '1 hour'
     and starts_with(reason, format('request %%L is refused: ', %(request_id)s::text))
 limit 1

@@ -1,7 +1,7 @@
 -- What is kept, and how the last round of the times to live went; nothing is known before the first one.
 select
-    (select min(day) from tidemill.day_partitions()) as oldest_day,
-    (select count(distinct day) from tidemill.day_partitions()) as days,
+    (select min(week) from tidemill.weeks) as oldest_week,
+    (select count(*) from tidemill.weeks) as weeks,
     known.began_at,
     known.finished_at,
     known.next_at,

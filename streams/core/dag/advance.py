@@ -158,6 +158,7 @@ def _new_run(epoch: Epoch, dag_run: Run, node: int) -> NewRun:
         lane=dag_run.lane,
         rerun_id=before.rerun_id or dag_run.status.rerun_id,
         attempts=max(before.attempt, dag_run.status.attempt),
+        filed_on=dag_run.status.filed,
     )
 
 

@@ -1,0 +1,211 @@
+"""The read model after ten million runs over 400 days: what the commands ask, what the sink writes, what is pruned."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg.rows import dict_row
+
+from bench.figure import Bench, Figure, Line, NotMeasuredError, percentile
+from bench.history_made import make
+from bench.processes import cpu_seconds
+from connectors.batch import collect
+from connectors.ledger import Ledger, open_ledger
+from connectors.record import Record
+from connectors.statements import sql
+from schemas.codec import encode
+from schemas.status import RunStatus
+from schemas.words import RunKind
+from tests.postgres_node import running_postgres
+from tests.statuses import histories
+from tidemill.place import Row, wall_clock
+from tidemill.queries import rows
+
+DAYS = 400
+QUERY_MS, SHOW_MS, BATCH_MS, PRUNE_MS = 50, 5, 30, 100
+LOCKS = 500
+BATCH = 400
+TIMES = 20
+WARM = 12
+"""So often a connection of a pool has asked before: the client has prepared the query, the server has its plan."""
+ANY: dict[str, Any] = {"job_id": None, "states": None, "since": None, "limit": 50, "dag_id": None, "tenant": None}
+STATUS, IDS = "status", {"status": "id"}
+
+
+def measure(bench: Bench) -> Iterator[Line]:
+    count, now = bench.pick(10_000_000, 50_000), wall_clock()
+    with running_postgres() as server:
+        dsn = server("tidemill")
+        make(dsn, count, DAYS, now, bench.say)
+        yield from measure_in(dsn, now)
+
+
+def measure_in(dsn: str, now: datetime) -> Iterator[Line]:
+    with psycopg.connect(dsn, autocommit=True, row_factory=dict_row, options="-c TimeZone=UTC") as pooled:
+        yield from _queries(pooled, now)
+        yield from _show(pooled)
+    yield from _batches(dsn, now)
+    with psycopg.connect(dsn, autocommit=True, options="-c TimeZone=UTC") as pruning:
+        yield from _pruned(pruning)
+
+
+def asked(now: datetime) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """What is asked, the name of the query, its values."""
+    week_ago = now - timedelta(days=7)
+    yield "runs", "runs", ANY
+    yield "runs --job of a busy one", "runs", ANY | {"job_id": "hot"}
+    yield "runs --job of a quiet one", "runs", ANY | {"job_id": "job-004711"}
+    yield "runs --state failed", "runs", ANY | {"states": ["failed"]}
+    yield "runs --state running", "runs", ANY | {"states": ["running"]}
+    yield "runs --state cancelled --since 7d", "runs", ANY | {"states": ["cancelled"], "since": week_ago}
+    yield "runs --job --state dead", "runs", ANY | {"job_id": "hot", "states": ["dead"]}
+    yield "runs --job --state missed", "runs", ANY | {"job_id": "hot", "states": ["missed"]}
+    yield "dag runs", "dag_runs", ANY
+    yield "dag runs --dag", "dag_runs", ANY | {"dag_id": "dag-7"}
+    yield "open runs of a job", "open_runs", {"job_id": "hot", "run_id": None}
+    yield "backfills", "backfills", ANY
+    yield "job list, a page", "jobs", ANY | {"after": "job-050000"}
+    yield "explain: a range", "explain_range", {"owner": "hot", "at": week_ago}
+    yield "explain: the newest", "explain_newest", {"owner": "hot"}
+    yield "explain: beside", "explain_beside", {"owner": "hot", "at": week_ago, "since": now - timedelta(days=300)}
+    yield "problems", "problems", ANY
+    yield "names of runs", "complete_runs", {"begin": "job-0", "most": 50}
+    yield "the weeks to prune", "retention", {}
+
+
+def _queries(pooled: psycopg.Connection[Row], now: datetime) -> Iterator[Line]:
+    slowest, locks = 0.0, 0
+    for what, query, values in asked(now):
+        found, cpu = _timed(pooled, query, values)
+        slowest, locks = max(slowest, found), max(locks, _locks(pooled, query, values))
+        yield Line(what=what, value=found, unit="ms", at_most=QUERY_MS, baseline=f"{cpu:.1f} ms of CPU")
+    yield Line(what="the slowest of them", value=slowest, unit="ms", at_most=QUERY_MS)
+    yield Line(what="locks that a query takes", value=locks, unit="locks", at_most=LOCKS)
+
+
+def _show(pooled: psycopg.Connection[Row]) -> Iterator[Line]:
+    row = pooled.execute("select * from tidemill.runs where kind = 'scheduled' limit 1").fetchone()
+    if row is None:
+        raise NotMeasuredError("there is no run")
+    found, cpu = zip(*(_timed(pooled, query, row) for query in ("run", "attempts", "transitions")), strict=True)
+    baseline = f"{sum(cpu):.1f} ms of CPU"
+    yield Line(what="show: three queries", value=sum(found), unit="ms", at_most=SHOW_MS, baseline=baseline)
+
+
+def _timed(pooled: psycopg.Connection[Row], query: str, values: dict[str, Any]) -> tuple[float, float]:
+    """Milliseconds until the rows are here, and those of the server's CPU; the median, of a connection in use."""
+    for _ in range(WARM):
+        rows(pooled, query, values)
+    found, before = [], _cpu_ms(pooled)
+    for _ in range(TIMES):
+        began = time.perf_counter()
+        rows(pooled, query, values)
+        found.append((time.perf_counter() - began) * 1000)
+    return percentile(found, 0.5), (_cpu_ms(pooled) - before) / TIMES
+
+
+def _cpu_ms(connection: psycopg.Connection[Any]) -> float:
+    return cpu_seconds(connection.info.backend_pid) * 1000
+
+
+def _locks(pooled: psycopg.Connection[Row], query: str, values: dict[str, Any]) -> int:
+    with pooled.transaction():
+        rows(pooled, query, values)
+        found = pooled.execute("select count(*) as n from pg_locks where pid = pg_backend_pid()").fetchone()
+    return int(found["n"]) if found else 0
+
+
+def _batches(dsn: str, now: datetime) -> Iterator[Line]:
+    """Of runs that are due now, and of ones that were due on 400 days of the past."""
+    with open_ledger(dsn, IDS) as ledger:
+        offset = ledger.load_offsets([(STATUS, 0)])[STATUS, 0]
+        pid = _pid_of_sink(dsn)
+        for what, spread in (("now", timedelta(0)), ("on 400 days", timedelta(days=1))):
+            found, before = [], cpu_seconds(pid)
+            for _ in range(TIMES):
+                batch = collect(_records(offset, now, spread), STATUS, IDS)
+                began = time.perf_counter()
+                ledger.write(batch)
+                found.append((time.perf_counter() - began) * 1000)
+                offset += BATCH
+            cpu = (cpu_seconds(pid) - before) / TIMES * 1000
+            yield Line(
+                what=f"a batch of {BATCH} records, due {what}",
+                value=percentile(found, 0.5),
+                unit="ms",
+                at_most=BATCH_MS,
+                baseline=f"{cpu:.1f} ms of CPU, the first one {found[0]:.0f} ms",
+            )
+        yield from _runs_again(ledger, offset, now)
+
+
+def _pid_of_sink(dsn: str) -> int:
+    with psycopg.connect(dsn) as postgres:
+        query = "select pid from pg_stat_activity where application_name = 'tidemill-sink'"
+        ((pid,),) = postgres.execute(query).fetchall()
+    return int(pid)
+
+
+def _runs_again(ledger: Ledger, offset: int, now: datetime) -> Iterator[Line]:
+    """A backfill: the runs may have been known in any week."""
+    changes = {"rerun_id": "b", "request_id": "b", "kind": RunKind.BACKFILLED}
+    batch = collect(_records(offset, now, timedelta(days=1), changes), STATUS, IDS)
+    began = time.perf_counter()
+    ledger.write(batch)
+    value = (time.perf_counter() - began) * 1000
+    yield Line(what=f"a batch of {BATCH} records of a backfill", value=value, unit="ms")
+
+
+def _records(offset: int, now: datetime, spread: timedelta, changes: dict[str, Any] | None = None) -> Iterator[Record]:
+    """As of a busy owner: of each run its three records, one behind the other's."""
+    statuses = [each for _, each in zip(range(BATCH), histories(BATCH), strict=False)]
+    for number, status in enumerate(statuses):
+        yield _record(offset + number, _unlike(status, offset, now, spread * (number % DAYS), changes or {}))
+
+
+def _unlike(status: RunStatus, offset: int, now: datetime, ago: timedelta, changes: dict[str, Any]) -> RunStatus:
+    return msgspec.structs.replace(
+        status,
+        run_id=f"{status.run_id}#{offset}",
+        nominal_time=now - ago,
+        version=status.version + offset,
+        filed_on=now.date(),
+        **changes,
+    )
+
+
+def _record(offset: int, status: RunStatus) -> Record:
+    at = status.transitions[0].at
+    return Record(topic=STATUS, partition=0, offset=offset, at=at, key=b"k", value=encode(status))
+
+
+def _pruned(pruning: psycopg.Connection[Any]) -> Iterator[Line]:
+    """A week is reduced, and one is dropped; a day is the seventh part."""
+    limits = {"history_ttl": timedelta(days=30), "failed_history_ttl": timedelta(days=90)}
+    began = time.perf_counter()
+    due = pruning.execute(sql("weeks_to_prune"), limits).fetchall()
+    yield Line(what="to find what to prune", value=(time.perf_counter() - began) * 1000, unit="ms", at_most=PRUNE_MS)
+    for what, keep_failures in (("dropped", False), ("reduced to its failures", True)):
+        found = []
+        for week, keeps, mark, _ in [each for each in due if each[1] is keep_failures][1:5]:
+            values = {"week": week, "keep_failures": keeps, "mark": mark}
+            began = time.perf_counter()
+            why = pruning.execute(sql("prune_week"), values).fetchone()
+            if why != (None,):
+                raise NotMeasuredError(f"the week of {week} was not pruned: {why}")
+            found.append((time.perf_counter() - began) * 1000 / 7)
+        yield Line(what=f"a day {what}", value=percentile(found, 0.5), unit="ms", at_most=PRUNE_MS)
+
+
+FIGURES = (
+    Figure(
+        name="history",
+        claim=f"ten million runs over {DAYS} days: every query ≤ {QUERY_MS} ms, a batch ≤ {BATCH_MS} ms",
+        measure=measure,
+    ),
+)

@@ -1,0 +1,40 @@
+-- Runs filed in one week, with their stories: `count` in all over `days` days until now, of which these are numbers `first`
+-- to `last`. Of a hundred, one is of the job "hot", one of a DAG, one of a backfill, one has failed and one was skipped; the
+-- last 2,000 are open.
+with made as materialized (
+    select
+        number,
+        case number %% 100 when 0 then 'hot' when 1 then 'dag-' || number / 100 %% 100 when 2 then 'job-000777'
+            else 'job-' || lpad((number * 7919 %% %(jobs)s)::text, 6, '0') end as owner,
+        case number %% 100 when 1 then 'dag' when 3 then 'backfilled' else 'scheduled' end as kind,
+        %(begin)s::timestamptz + number * (%(days)s * interval '1 day' / %(count)s) as due,
+        case
+            when number > %(count)s - 2000 then (array['queued', 'running', 'retry_wait', 'cancelling'])[1 + number %% 4]
+            when number %% 97 = 0 then (array['failed', 'timed_out', 'dead'])[1 + number / 97 %% 3]
+            when number %% 89 = 0 then 'skipped'
+            when number %% 1009 = 0 then 'cancelled'
+            else 'succeeded'
+        end as state
+    from generate_series(%(first)s::bigint, %(last)s::bigint) as number
+), filed as (
+    insert into tidemill.runs
+        (run_id, job_id, dag_id, tenant, kind, nominal_time, scheduled_time, state, attempt, timeout_class, executor_id,
+        queued_at, started_at, finished_at, exit_code, request_id, version, filed_on)
+    select
+        owner || '@' || tidemill.wire_instant(due), owner, case kind when 'dag' then owner end, 'default', kind, due, due,
+        state, 1, '10s', 'executor-1.2', due, due + interval '5 ms',
+        case when number <= %(count)s - 2000 then due + interval '1 s' end, 0,
+        case kind when 'backfilled' then 'backfill-' || number / 100000 end, number * 4, (due at time zone 'UTC')::date
+    from made
+)
+insert into tidemill.stories (run_id, filed_on, nominal_time, job_id, attempts, transitions)
+select
+    owner || '@' || tidemill.wire_instant(due), (due at time zone 'UTC')::date, due, owner,
+    array[row(
+        1, number * 4 - 2, '10s', due, 'executor-1.2', due, due + interval '5 ms', due + interval '1 s', 'succeeded', 0, null,
+        null, 'hello world', 12, null, null)::tidemill.attempt],
+    array[
+        row(number * 4 - 3, due, 'queued', 0, null)::tidemill.transition,
+        row(number * 4 - 1, due, 'running', 1, null)::tidemill.transition,
+        row(number * 4, due + interval '1 s', state, 1, null)::tidemill.transition]
+from made

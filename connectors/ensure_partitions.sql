@@ -1,1 +1,0 @@
-select tidemill.ensure_partitions(%(days)s)

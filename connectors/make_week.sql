@@ -1,0 +1,1 @@
+select tidemill.make_week(%(day)s)

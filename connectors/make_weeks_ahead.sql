@@ -1,0 +1,3 @@
+-- The partitions of this week and the next two: what the sink writes to is there before it comes.
+select tidemill.make_week((clock_timestamp() at time zone 'UTC')::date + 7 * number)
+from generate_series(0, 2) as number

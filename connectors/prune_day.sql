@@ -1,1 +1,0 @@
-select tidemill.prune_day(%(day)s, %(keep_failures)s, %(mark)s)

@@ -1,0 +1,45 @@
+"""Rows of the read model, written by hand: what the sink would have written, for tests of those who read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+import orjson
+import psycopg
+
+
+def open_weeks(connection: psycopg.Connection[Any], days: Iterable[date] = ()) -> None:
+    """Lets the session write; there are partitions for these days, and for today."""
+    connection.execute("select set_config('tidemill.sink', 'on', false)")
+    connection.execute("select tidemill.make_week(current_date)")
+    for day in days:
+        connection.execute("select tidemill.make_week(%s)", [day])
+
+
+def add_story(
+    connection: psycopg.Connection[Any],
+    run_id: str,
+    *,
+    attempts: Iterable[dict[str, Any]] = (),
+    transitions: Iterable[dict[str, Any]] = (),
+) -> None:
+    """Of a run that is there; what is said of an attempt or a transition more than once stays."""
+    connection.execute(
+        """insert into tidemill.stories as known (run_id, filed_on, nominal_time, job_id, attempts, transitions)
+           select run_id, filed_on, nominal_time, job_id,
+               array(select row(each.*)::tidemill.attempt
+                     from jsonb_populate_recordset(null::tidemill.attempt, %(attempts)s) as each),
+               array(select row(each.*)::tidemill.transition
+                     from jsonb_populate_recordset(null::tidemill.transition, %(transitions)s) as each)
+           from tidemill.runs where run_id = %(run_id)s
+           on conflict (run_id, filed_on) do update set
+               attempts = known.attempts || excluded.attempts,
+               transitions = known.transitions || excluded.transitions""",
+        {"run_id": run_id, "attempts": _json(attempts), "transitions": _json(transitions)},
+    )
+
+
+def _json(rows: Iterable[dict[str, Any]]) -> str:
+    return orjson.dumps([{"output_bytes": 0} | row for row in rows]).decode()

@@ -1,0 +1,82 @@
+"""One record that cannot be written keeps no other from being written, whatever is said of it."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from connectors.ledger import StaleOffsetsError
+from connectors.record import Record
+from connectors.writer import MOST_FAILURES, Writer
+from schemas.codec import encode
+from schemas.times import EPOCH
+from tests.statuses import histories, last_of_each
+
+IDS = {"status": "id"}
+
+
+class Store:
+    """A ledger that never takes one of the runs."""
+
+    def __init__(self, poison=None, error=None):
+        self.poison, self.error = poison, error
+        self.writes = 0
+        self.runs, self.problems, self.ends = [], [], {}
+
+    def write(self, batch):
+        self.writes += 1
+        if self.poison in [run.run_id for run in batch.runs]:
+            raise self.error
+        self.runs += [run.run_id for run in batch.runs]
+        self.problems += [row["record_offset"] for row in batch.problems]
+        self.ends |= batch.ends
+
+
+def records(count):
+    statuses = last_of_each(histories(count)).values()
+    made = [
+        Record(topic="status", partition=0, offset=number, at=EPOCH, key=b"k", value=encode(status))
+        for number, status in enumerate(statuses)
+    ]
+    return made, [status.run_id for status in statuses]
+
+
+@pytest.mark.parametrize(
+    "error", [psycopg.DataError("x"), psycopg.IntegrityError("x"), TypeError("x"), ValueError("x")]
+)
+def test_what_is_refused_for_ever_is_found_by_halving(error):
+    made, names = records(400)
+    store = Store(names[137], error)
+    Writer("status").write(store, made, IDS)
+    assert store.problems == [137]
+    assert store.runs == [name for name in names if name != names[137]]
+    assert store.ends == {("status", 0): 400}
+    assert store.writes < 25
+
+
+@pytest.mark.parametrize("error", [psycopg.errors.QueryCanceled("too slow"), psycopg.InternalError("?")])
+def test_what_may_be_the_fault_of_the_moment_is_tried_again_with_fewer_and_fewer_until_one_is_left(error):
+    made, names = records(400)
+    store, writer = Store(names[3], error), Writer("status")
+    failures, at = 0, 0
+    while at < 20:
+        take = made[at : at + writer.most(400)]
+        try:
+            writer.write(store, take, IDS)
+            at += len(take)
+        except type(error):
+            failures += 1
+    assert store.problems == [3]
+    assert store.runs == [name for name in names[:at] if name != names[3]]
+    assert failures > MOST_FAILURES
+
+
+def test_what_is_nobodys_fault_is_raised_and_nothing_is_set_aside():
+    made, names = records(1)
+    writer = Writer("status")
+    for error in (psycopg.OperationalError("gone"), psycopg.errors.DeadlockDetected("x"), StaleOffsetsError()):
+        store = Store(names[0], error)
+        for _ in range(2 * MOST_FAILURES):
+            with pytest.raises(type(error)):
+                writer.write(store, made, IDS)
+        assert store.problems == []

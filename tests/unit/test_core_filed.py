@@ -1,0 +1,37 @@
+"""A run is filed on the day on which it became known, for all its life, and a node with its DAG run (decision 20)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from schemas.ids import OwnerId, RunId
+from schemas.job import JobSpec
+from schemas.words import RunKind, RunState
+from streams.core.life import NewRun, blank_status
+from streams.core.run import move
+
+NOW = datetime(2026, 11, 29, 23, 59, 59, tzinfo=UTC)
+JOB = JobSpec(job_id=OwnerId("j"), tenant="default", binary="s3://bucket/key")
+
+
+def new(**fields):
+    long_ago = NOW - timedelta(days=3650)
+    return NewRun(run_id=RunId("j@1"), kind=RunKind.SCHEDULED, nominal_time=long_ago, scheduled_time=long_ago, **fields)
+
+
+def test_the_day_is_that_of_the_first_transition_and_stays():
+    queued = move(blank_status(JOB, new()), RunState.QUEUED, version=1, at=NOW)
+    running = move(queued, RunState.RUNNING, version=2, at=NOW + timedelta(days=3))
+    assert (queued.filed_on, running.filed_on) == (NOW.date(), NOW.date())
+
+
+def test_a_node_has_the_day_of_its_dag_run():
+    opened = NOW.date() - timedelta(days=9)
+    assert move(blank_status(JOB, new(filed_on=opened)), RunState.QUEUED, version=1, at=NOW).filed_on == opened
+
+
+def test_a_run_from_before_there_was_such_a_day_is_given_none_later():
+    queued = move(blank_status(JOB, new()), RunState.QUEUED, version=1, at=NOW)
+    old = type(queued)(**{name: getattr(queued, name) for name in queued.__struct_fields__ if name != "filed_on"})
+    running = move(old, RunState.RUNNING, version=2, at=NOW + timedelta(days=3))
+    assert (running.filed_on, running.filed) == (None, NOW.date())

@@ -1,0 +1,66 @@
+"""The words that tables check, and that statements compare with, are those of the streams: no more, no fewer."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from importlib.resources import files
+
+import pytest
+
+from schemas.words import (
+    CatchupPolicy,
+    DstFold,
+    DstGap,
+    MarkAs,
+    OnDelete,
+    OverlapPolicy,
+    Reprocess,
+    RequestKind,
+    RunState,
+    TriggerRule,
+)
+
+TABLES = "\n".join(
+    each.read_text(encoding="utf-8")
+    for each in sorted((files("schemas") / "tables").iterdir(), key=lambda each: each.name)
+)
+IN_ONE_LINE = re.sub(r"'\n\s*'", "", TABLES)
+STATEMENTS = TABLES + "\n".join(
+    each.read_text(encoding="utf-8")
+    for folder in ("tidemill/sql", "connectors")
+    for each in files(folder.split("/")[0]).joinpath(*folder.split("/")[1:]).iterdir()
+    if each.name.endswith(".sql")
+)
+ENUMS: dict[str, type[Enum]] = {
+    "overlap_policy": OverlapPolicy,
+    "on_delete": OnDelete,
+    "catchup_policy": CatchupPolicy,
+    "catchup_after_pause": CatchupPolicy,
+    "dst_gap": DstGap,
+    "dst_fold": DstFold,
+    "kind": RequestKind,
+    "mark_as": MarkAs,
+    "reprocess": Reprocess,
+    "trigger_rule": TriggerRule,
+}
+CHECKED = re.compile(r"check_word\(\s*'(\w+)',[^;]*?'\{([a-z_,\s]+)\}'")
+STATES = re.compile(r"\bstate in \(([a-z_', ]+)\)")
+OPEN = {state.value for state in RunState if not state.is_final}
+
+
+def words(text):
+    return {word.strip(" '\n") for word in text.split(",")}
+
+
+def test_every_word_that_is_checked_has_an_enum_with_the_same_words():
+    checked = {name: words(allowed) for name, allowed in CHECKED.findall(IN_ONE_LINE)}
+    assert checked == {name: {each.value for each in enum} for name, enum in ENUMS.items()}
+
+
+@pytest.mark.parametrize("found", sorted(set(STATES.findall(STATEMENTS))))
+def test_states_that_are_listed_are_states_and_those_of_what_is_open_are_all_of_them(found):
+    listed = words(found)
+    assert listed <= {state.value for state in RunState}
+    if listed & OPEN:
+        assert listed in (OPEN, OPEN - {RunState.QUEUED.value}), "what runs, or all that has not ended"
