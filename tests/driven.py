@@ -80,6 +80,8 @@ class Driven:
         self._failures = failures
         self._hooks: dict[type[Call[Any]], tuple[int, Callable[[], object]]] = {}
         self._dies: tuple[int, bool] | None = None
+        self.too_large: int | None = None
+        """Bytes of a dispatch that the brokers do not take."""
         self.claims: dict[str, int] | None = None
         """What executors have claimed, by timeout class; None: the brokers do not answer."""
         self.executor_ends: dict[int, int] | None = None
@@ -212,6 +214,10 @@ class Driven:
 
     def _commit(self, transaction: Transaction) -> Written:
         fault, self.fault = self.fault, None
+        if self.too_large and any(
+            each.dispatch and len(each.value or b"") > self.too_large for each in transaction.records
+        ):
+            raise LogFailedError("message size too large", never_fits=True)
         if fault is not Fault.LOST:
             self._log.written += transaction.records
         if fault:

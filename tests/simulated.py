@@ -24,10 +24,10 @@ from streams.core.rules import Rules
 from streams.owner.calls import Chunk, Read
 from streams.owner.intake import INPUT_TOPICS
 from streams.owner.limits import Limits
-from streams.owner.owner import COMPANY_WAIT
 from streams.owner.records import Forwarding, InRecord, OutRecord, Transaction
 from tests.driven import Driven
 
+COMPANY_WAIT = Limits().company_wait
 PATIENT = Limits(stall=timedelta(days=365), pull_interval=timedelta(days=365))
 """Tests let time pass in leaps that are no absence of the owner, and deliver what they write by themselves."""
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -69,11 +69,11 @@ class Log:
             prepared = owner.turn()
         return prepared
 
-    def dispatched(self, **fields: object) -> Driven:
+    def dispatched(self, limits: Limits = PATIENT, **fields: object) -> Driven:
         """An owner with the run job#r of a job with these fields, at offset 0 of its runs partition and not claimed."""
         self.define(**fields)
         self.request("r")
-        owner = self.recover()
+        owner = self.recover(limits=limits)
         self.turn(owner)
         (dispatch,) = self.dispatches()
         self.place(owner, dispatch, offset=0)

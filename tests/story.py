@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import msgspec
-from simulated import START, Log, ended, started
+from simulated import COMPANY_WAIT, START, Log, ended, started
 
 from schemas.dispatch import Dispatch
 from schemas.event import EndCause
@@ -17,7 +17,6 @@ from schemas.status import RunStatus
 from schemas.words import NEVER_RAN, RunKind, RunState
 from streams.core.inputs import HeartbeatHeard
 from streams.core.rules import Rules
-from streams.owner.owner import COMPANY_WAIT
 
 EVERY_10S = "*/10 * * * * *"
 ROOM = 50

@@ -93,6 +93,9 @@ class CaughtUp(msgspec.Struct, frozen=True, kw_only=True):
 class WasAway(msgspec.Struct, frozen=True, kw_only=True):
     """The owner could not commit or read until now."""
 
+    since: datetime | None
+    """From when on; None: it has just taken over, and knows nothing of the time before."""
+
 
 class TakenOver(msgspec.Struct, frozen=True):
     """The first input of an owner some of whose jobs are quarantined, or are to be tried again."""

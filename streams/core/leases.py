@@ -17,6 +17,8 @@ from streams.core.state import OwnerState
 CLAIM_PATIENCE = timedelta(seconds=2)
 """A dispatch is usually claimed within milliseconds; only one that was not makes the owner look."""
 
+SILENT_SHARE = 0.1
+"""Of an absence of the owner. So a lost attempt is called lost within ten leases, however slow the owner is."""
 CLAIM_INTERVAL = timedelta(seconds=5)
 """One that waits behind long runs is asked for so often; each answer costs a connection to the brokers."""
 
@@ -85,9 +87,26 @@ def note_claims(state: OwnerState, claimed_below: Mapping[str, int], as_of: date
             flight.unclaimed_at = as_of
 
 
-def restart_silence(state: OwnerState, now: datetime) -> None:
-    """The owner could not commit or read until now: nobody's silence before this is held against him."""
-    state.seen.silence_from = max(state.seen.silence_from, now)
+def note_absence(state: OwnerState, since: datetime | None, now: datetime) -> None:
+    """The owner could not commit or read until now, and perhaps no executor could either (protocol L3).
+
+    Silence before a takeover does not count. Of a later absence `SILENT_SHARE` does: else an owner each of whose turns
+    is slow would call nothing lost, ever.
+    """
+    seen = state.seen
+    if since is None:
+        seen.silence_from, seen.absences = max(seen.silence_from, now), []
+        return
+    oldest = min((each.last_sign for each in seen.in_flight.values()), default=now)
+    seen.absences = [each for each in seen.absences if each[1] > oldest]
+    seen.absences.append((since + SILENT_SHARE * (now - since), now))
+
+
+def _silence(state: OwnerState, heard_at: datetime, as_of: datetime) -> timedelta:
+    """How long nothing was heard although the owner was there."""
+    since = max(heard_at, state.seen.silence_from)
+    away = (min(end, as_of) - max(begin, since) for begin, end in state.seen.absences if end > since)
+    return as_of - since - sum((each for each in away if each > timedelta(0)), timedelta(0))
 
 
 def wants_judgement(state: OwnerState, now: datetime) -> bool:
@@ -129,10 +148,10 @@ def _lost_reason(state: OwnerState, flight: InFlight, as_of: datetime) -> str | 
     """By what the dispatch says: its executor and its supervisor go by that, whatever the settings are now."""
     if flight.heard_at is not None:
         lease = flight.terms.lease
-        is_silent = max(flight.heard_at, state.seen.silence_from) + lease <= as_of
+        is_silent = _silence(state, flight.heard_at, as_of) >= lease
         return f"lost: its executor was silent for {lease}" if is_silent else None
     if flight.claim_seen_at is not None:
         grace = flight.terms.claim_grace
-        is_late = max(flight.claim_seen_at, state.seen.silence_from) + grace <= as_of
+        is_late = _silence(state, flight.claim_seen_at, as_of) >= grace
         return f"lost: claimed, but not started within {grace}" if is_late else None
     return None

@@ -100,7 +100,9 @@ class Seen:
     strays: dict[ExecutorId, dict[tuple[RunId, int], datetime]] = field(default_factory=dict)
     """Attempts (run, token) that heartbeats list and that are not current, with the time of the first heartbeat."""
     silence_from: datetime = EPOCH
-    """Ignore silence before this time: the owner itself was away or could not read (protocol L3)."""
+    """Ignore silence before this time: the owner took over then (protocol L3)."""
+    absences: list[tuple[datetime, datetime]] = field(default_factory=list)
+    """Times (from, to) since then in which silence does not count, in order: the owner was away."""
     catchup_goes_on: datetime = EPOCH
     """When the next run that catches up may be dispatched, if the rate of the partition were kept at every moment."""
 

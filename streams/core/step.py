@@ -21,10 +21,10 @@ from streams.core.leases import (
     forget_silent_executors,
     hear_heartbeat,
     judge,
+    note_absence,
     note_claims,
     note_dispatched,
     note_found,
-    restart_silence,
 )
 from streams.core.life import fill_windows, release_due
 from streams.core.overlap import let_go
@@ -168,7 +168,7 @@ def _learn(
             note_found(state, offsets, now)
         case i.ClaimsSeen(claimed_below=claimed_below, as_of=as_of):
             note_claims(state, claimed_below, as_of, now)
-        case i.WasAway():
-            restart_silence(state, now)
+        case i.WasAway(since=since):
+            note_absence(state, since, now)
         case _:
             assert_never(input_)

@@ -8,7 +8,7 @@ from typing import assert_never
 import msgspec
 
 from schemas.codec import encode
-from schemas.ids import RequestId, RunId
+from schemas.ids import RequestId, RunId, owner_of_run
 from schemas.topics import CONTROL, DEADLETTER, STATE, STATUS, runs_topic
 from schemas.words import RunKind
 from streams.core.effects import (
@@ -177,3 +177,10 @@ def _clock(state: OwnerState) -> OutRecord:
         forgotten=state.durable.forgotten,
     )
     return OutRecord(topic=STATE, key=CLOCK_KEY, value=encode(clock))
+
+
+def owner_of_key(key: str) -> str | None:
+    """The job or the DAG that a key of `state`, or of a topic by run, is about; None: another thing."""
+    prefixes = (JOB_PREFIX, TALLY_PREFIX, RUN_PREFIX, EPOCH_PREFIX)
+    name = next((key.removeprefix(each) for each in prefixes if key.startswith(each)), key)
+    return name if key.startswith((JOB_PREFIX, TALLY_PREFIX)) else owner_of_run(name)

@@ -1,4 +1,4 @@
-"""The limits that a session goes by: values, handed in once."""
+"""The limits that a session and its owners go by: values, handed in once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ import msgspec
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    bare_commit_interval: timedelta = timedelta(seconds=3)
+    """Watermarks and offsets that nothing came of are committed so often, not with every tick."""
+    longest_wait: timedelta = timedelta(seconds=1)
+    """An owner with nothing to do looks at the clock so often."""
+    company_wait: timedelta = timedelta(milliseconds=50)
+    """Effects that are not urgent wait so long for others: a short run then starts and ends in one transaction, or ends
+    in that of the next dispatch, and where an executor has enough to do, dispatches go together."""
+    company: int = 100
+    """So many effects wait for no more."""
     backoff: timedelta = timedelta(milliseconds=500)
     """After a failure, before the session asks again whether it still holds the partition."""
     judge_interval: timedelta = timedelta(seconds=1)

@@ -15,22 +15,12 @@ from streams.core.room import BYTES_A_MICROSECOND, MICROSECONDS_OF_A_RECORD
 from streams.core.state import OwnerState
 from streams.core.step import next_due, step
 from streams.core.stored import Applied
-from streams.owner.commit import transaction
+from streams.owner.commit import owner_of_key, transaction
 from streams.owner.failures import Failures, JobFailedError, RecordFailedError, StartAgainError, blamed
 from streams.owner.intake import read_input, refuse
+from streams.owner.limits import Limits
 from streams.owner.records import InRecord, Reached, Transaction
 
-BARE_COMMIT_INTERVAL = timedelta(seconds=3)
-"""Watermarks and offsets that nothing came of are committed so often, not with every tick."""
-LONGEST_WAIT = timedelta(seconds=1)
-"""An owner with nothing to do looks at the clock so often."""
-COMPANY_WAIT = timedelta(milliseconds=50)
-"""What nobody waits for waits so long for more: a short run then starts and ends in one transaction, or ends in that of
-the next dispatch, and where an executor has enough to do, dispatches go together."""
-
-
-COMPANY = 100
-"""Effects that wait for no more."""
 _UNHURRIED = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.RETRY_WAIT})
 
 
@@ -41,9 +31,12 @@ class Owner:
     `reach` was called for `cdc` and all that was offered before it is applied (protocol O7).
     """
 
-    def __init__(self, state: OwnerState, partitions: int, failures: Failures | None = None) -> None:
+    def __init__(
+        self, state: OwnerState, partitions: int, failures: Failures | None = None, limits: Limits | None = None
+    ) -> None:
         """`failures`: of the owners before."""
         self.state = state
+        self._limits = limits or Limits()
         self._partitions = partitions
         self._failures = failures or Failures()
         self._records: dict[str, deque[InRecord | Reached]] = {topic: deque() for topic in state.durable.applied}
@@ -131,6 +124,13 @@ class Owner:
         """What to raise when what `prepare` returned cannot be written, now or ever."""
         return blamed([each for each in self._taken if (each.topic, each.offset) not in self._failures.refused], error)
 
+    def too_large(self, prepared: Transaction, error: Exception) -> Exception:
+        """What to raise when the brokers take `prepared` never: it is a record's fault, or that of a job (I7)."""
+        found = self.blamed(error)
+        largest = max(prepared.records, key=lambda each: len(each.value or b""))
+        owner = owner_of_key(largest.key)
+        return JobFailedError(owner, error) if found is error and owner else found
+
     def committed(self, now: datetime) -> None:
         self._last_commit = now
         self._is_outdated = self.state.derived.is_outdated
@@ -144,15 +144,15 @@ class Owner:
         if is_busy or (ticks and (self.state.durable.cursor or self.state.has_more_to_do)):
             return timedelta(0)
         due = next_due(self.state) if ticks else None
-        written = self._oldest_effect and self._oldest_effect + COMPANY_WAIT
-        return min([LONGEST_WAIT, *(max(each - now, timedelta(0)) for each in (due, written) if each)])
+        written = self._oldest_effect and self._oldest_effect + self._limits.company_wait
+        return min([self._limits.longest_wait, *(max(each - now, timedelta(0)) for each in (due, written) if each)])
 
     def _is_worth_a_commit(self, now: datetime) -> bool:
-        if self._last_commit is None or now - self._last_commit >= BARE_COMMIT_INTERVAL:
+        if self._last_commit is None or now - self._last_commit >= self._limits.bare_commit_interval:
             return True
         if self._oldest_effect is None:
             return False
-        if len(self._effects) >= COMPANY or now - self._oldest_effect >= COMPANY_WAIT:
+        if len(self._effects) >= self._limits.company or now - self._oldest_effect >= self._limits.company_wait:
             return True
         if self.state.transaction.is_used_up or self.state.transaction.is_waited_for:
             return True

@@ -124,7 +124,7 @@ class Session:
             self.partition, self._rules, entries.value, self._topic_ids, entries.reading.now, self._failures.jobs
         )
         self._failures.forget({topic: each.offset for topic, each in state.durable.applied.items()})
-        owner = Owner(state, self._partitions, self._failures)
+        owner = Owner(state, self._partitions, self._failures, self._limits)
         unclaimed = (yield from ask(ReadUnclaimed())).value
         for heard in (yield from ask(KnownHeartbeats())).value:  # first, for their windows bind its first step
             owner.learn(heard)
@@ -151,7 +151,7 @@ class _Reign:
 
     def run(self) -> Steps[Happening]:
         """Ends with an exception only: a failure of the log, a record that cannot be decided, or the order to stop."""
-        self._owner.learn(WasAway())
+        self._owner.learn(WasAway(since=None))
         self._begin_pulls()
         while True:
             reading = yield from self._take()
@@ -187,7 +187,7 @@ class _Reign:
     def _notice_absence(self, now: datetime) -> None:
         """After an absence silence counts anew (L3), and nothing is due before `cdc` is read to its end again (O7)."""
         if self._last_turn is not None and now - self._last_turn > self._limits.stall:
-            self._owner.learn(WasAway())
+            self._owner.learn(WasAway(since=self._last_turn))
             self._owner.lose_sight()
             self._begin_pulls()
         self._last_turn = now
@@ -248,7 +248,7 @@ class _Reign:
         try:
             answer = yield from ask(Commit(transaction=prepared))
         except LogFailedError as error:
-            raise (self._owner.blamed(error) if error.never_fits else error) from error
+            raise (self._owner.too_large(prepared, error) if error.never_fits else error) from error
         rest = min(self._limits.rest_share * answer.value.seconds, self._limits.longest_rest.total_seconds())
         self._rest_until = answer.reading.boot_seconds + rest
         self._owner.committed(answer.reading.now)

@@ -10,11 +10,10 @@ from backfills import PARENT, World, asked, at, during, history
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mortal import Fate
-from simulated import START, Log, ended, started
+from simulated import COMPANY_WAIT, START, Log, ended, started
 
 from schemas.words import OPEN_STATES, RunKind, RunState
 from streams.core.room import Bounds
-from streams.owner.owner import COMPANY_WAIT
 
 turns = st.lists(
     st.tuples(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from simulated import Log, ended, started
+from simulated import COMPANY_WAIT, Log, ended, started
 from story import Story
 
 from streams.core.inputs import HeartbeatHeard
 from streams.core.pace import BURST
 from streams.core.rules import Rules
-from streams.owner.owner import COMPANY_WAIT, Owner
+from streams.owner.owner import Owner
 
 DOWN = 3_600
 A_MINUTE = 60

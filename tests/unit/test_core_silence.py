@@ -104,7 +104,7 @@ def test_silence_while_the_owner_itself_was_away_counts_for_nobody() -> None:
     owner.offer(log.report(started(log.dispatches()[0], log.now)))
     log.turn(owner)
     log.now += timedelta(seconds=10 * LEASE)
-    owner.learn(WasAway())
+    owner.learn(WasAway(since=None))
     log.turn(owner)
     judge(log, owner, LEASE - 1)
     assert ends(log) == [None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from simulated import Log, ended, started
+from simulated import COMPANY_WAIT, Log, ended, started
 from story import Story
 
 from schemas.codec import decode
@@ -15,7 +15,7 @@ from schemas.topics import DEADLETTER, STATUS
 from schemas.words import RunState
 from streams.core.inputs import HeartbeatHeard
 from streams.core.room import Bounds
-from streams.owner.owner import COMPANY_WAIT, Owner
+from streams.owner.owner import Owner
 
 AT_ONCE = timedelta(0)
 

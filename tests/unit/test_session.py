@@ -291,6 +291,48 @@ def test_nothing_is_lost_while_the_worker_has_not_read_the_heartbeats_up_to_the_
     assert judged(log, session) == [AttemptEnd.LOST, None]
 
 
+def test_an_owner_each_of_whose_turns_is_slow_still_calls_lost_what_is_lost() -> None:
+    """Each turn takes longer than an absence: it must not begin every lease anew."""
+    log = Log()
+    session = log.dispatched(limits=AWAKE)
+    session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}
+    session.offer(log.report(started(log.dispatches()[0], log.now)))
+    lost_after = None
+    for _ in range(100):
+        log.turn(session, 4)
+        if log.statuses()["job#r"].attempts[0].end is AttemptEnd.LOST:
+            lost_after = log.now - START
+            break
+    assert lost_after
+    assert lost_after <= 11 * LEASE
+
+
+def test_an_absence_does_not_count_as_silence_of_executors() -> None:
+    log = Log()
+    session = log.dispatched(limits=AWAKE)
+    session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}
+    session.offer(log.report(started(log.dispatches()[0], log.now)))
+    log.turn(session, 1)
+    log.now += 3 * LEASE
+    assert judged(log, session, turns=20) == [None]
+    assert judged(log, session, turns=20)[0] is AttemptEnd.LOST
+
+
+def test_a_job_of_which_something_is_larger_than_the_brokers_take_is_set_aside_and_the_others_go_on() -> None:
+    """It follows from the time, so that there is no record to blame."""
+    log = Log()
+    log.define(schedule="*/10 * * * * *", payload="x" * 1_000)
+    log.define(schedule="*/10 * * * * *", job_id="other")
+    session = log.recover()
+    log.turn(session)
+    session.too_large = 1_000
+    for _ in range(6):
+        log.turn(session, 5)
+    assert {run_id.partition("@")[0] for run_id in log.statuses()} == {"other"}
+    (letter,) = letters(log)
+    assert letter.startswith("'job' is quarantined")
+
+
 def test_input_that_was_deleted_before_it_was_applied_is_a_problem_and_said_once() -> None:
     log = Log()
     log.define()
