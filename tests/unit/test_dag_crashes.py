@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from random import Random
 
@@ -20,14 +21,17 @@ from hypothesis import strategies as st
 from mortal import Fate, World
 from simulated import Log, ended, started
 
+from schemas.codec import decode
 from schemas.dag import NodeSpec
 from schemas.dispatch import Dispatch
 from schemas.event import Ended
 from schemas.ids import dag_run_of
 from schemas.result import Result
 from schemas.status import RunStatus
+from schemas.topics import STATE
 from schemas.words import RunState, TriggerRule
 from streams.core.room import Bounds
+from streams.core.stored import EpochBase, StoredEpoch
 
 fates = st.sampled_from([Fate.COMMITTED] * 6 + [Fate.LOST, Fate.UNKNOWN])
 SKIPS = 99
@@ -142,21 +146,39 @@ def children_get_what_was_handed_on(world: Fleet, nodes: tuple[NodeSpec, ...]) -
     lives: dict[str, dict[str | None, RunStatus]] = {}
     for status in world.history():
         lives.setdefault(status.run_id, {})[status.rerun_id] = status
+    bases = bases_by_run(world.log)
     problems = []
     for dispatch in world.log.dispatches():
         run_id, _, name = dispatch.run_id.rpartition("/")
         results = dispatch.results or {}
         problems += [] if tuple(results) == needed[name] else [f"{dispatch.run_id} hears of {list(results)}"]
-        own = life_at(dispatch.token, lives[dispatch.run_id])
+        before = (each for each in bases[run_id] if each.as_of < dispatch.token)
+        base = max(before, key=lambda each: each.as_of, default=None)
         for parent, result in results.items():
-            found = lives.get(f"{run_id}/{parent}", {})
-            before = life_at(dispatch.token, found)
-            is_known = before and before.state.is_final and before.transitions[-1].version < dispatch.token
-            # One that the same order has decided again, later, has nothing to give yet.
-            is_due = own and own.rerun_id in found and found[own.rerun_id].transitions[0].version > dispatch.token
-            wanted = before.result if before and is_known and not is_due else None
+            last = life_at(dispatch.token, lives.get(f"{run_id}/{parent}", {}))
+            ended_at = last.transitions[-1].version if last and last.state.is_final else dispatch.token
+            has_ended = ended_at < dispatch.token and not (base and is_to_end_again(parent, ended_at, base))
+            wanted = last.result if last and has_ended else None
             problems += [] if result == wanted else [f"{dispatch.run_id} gets {result} of {parent}, not {wanted}"]
     return problems
+
+
+def bases_by_run(log: Log) -> dict[str, list[EpochBase]]:
+    """What the orders about each DAG run left of it. The lives of its nodes do not say which order has decided a node
+    again: while it waits, a later order may mark it, or decide again what depends on it.
+    """
+    bases: dict[str, list[EpochBase]] = defaultdict(list)
+    for record in log.written:
+        kind, _, run_id = record.key.partition("/")
+        if record.topic == STATE and kind == "dag" and "/" not in run_id and record.value:
+            base = decode(record.value, StoredEpoch).base
+            bases[run_id] += [base] if base else []
+    return bases
+
+
+def is_to_end_again(node_id: str, ended_at: int, base: EpochBase) -> bool:
+    """An order has decided it again, and it has not ended since: it has nothing to hand on yet."""
+    return node_id in base.again and node_id not in base.nodes and ended_at < base.as_of
 
 
 def life_at(version: int, lives: Mapping[str | None, RunStatus]) -> RunStatus | None:

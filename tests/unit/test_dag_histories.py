@@ -8,7 +8,7 @@ from dag_play import Play, asked, node, order
 from simulated import CDC, Log, ended
 
 from schemas.result import Result
-from schemas.words import RunState
+from schemas.words import RunState, TriggerRule
 from streams.core.room import Bounds
 
 FORK = (node("a"), node("b", "a"), node("c", "a"))
@@ -136,3 +136,55 @@ def test_a_node_that_would_get_too_much_fails_once_also_where_its_owner_dies_rig
     play.run(until=5)
     assert [each.state.value for each in play.log.history() if each.run_id == "dag#r/b"].count("failed") == 1
     assert play.states()["dag#r/c"] == "upstream_failed"
+
+
+def given(play: Play, node_id: str) -> list[object]:
+    """What each of its dispatches brings of the nodes that it depends on."""
+    runs = (each for each in play.log.dispatches() if each.run_id == f"dag#r/{node_id}")
+    return [{name: each and each.value for name, each in (run.results or {}).items()} for run in runs]
+
+
+def end(play: Play, node_id: str) -> None:
+    """The process of its last dispatch ends, and hands on the name of its node."""
+    run = [each for each in play.log.dispatches() if each.run_id == f"dag#r/{node_id}"][-1]
+    play.owner.offer(play.log.report(ended(run, play.log.now, result=result(node_id))))
+    play.turn()
+
+
+def test_a_node_that_is_to_run_again_hands_on_nothing_until_it_ends_also_if_a_mark_ends_it() -> None:
+    play = asked(node("a"), node("b", "a"), node("early", "a", "b", trigger_rule=TriggerRule.ALWAYS))
+    play.turn()
+    for name in ("early", "a", "b"):
+        end(play, name)
+    play.owner.offer(order(play.log, "all", "rerun", "dag#r", downstream=True))
+    play.turn()
+    end(play, "early")
+    play.owner.offer(order(play.log, "m", "mark", "dag#r/b", mark_as="skipped"))
+    play.turn()
+    end(play, "a")
+    assert given(play, "early") == [{"a": None, "b": None}] * 2
+    assert play.log.statuses()["dag#r/b"].rerun_id == "m"
+    play.owner.offer(order(play.log, "once more", "rerun", "dag#r/early"))
+    play.turn()
+    assert given(play, "early")[-1] == {"a": "a", "b": None}
+
+
+def test_what_runs_again_by_an_earlier_order_hands_on_nothing_to_what_runs_again_by_a_later_one() -> None:
+    early = node("early", "a", "b", trigger_rule=TriggerRule.ALWAYS)
+    play = asked(node("a"), node("b", "a"), early, node("hold"))
+    play.windows(10)
+    play.turn()
+    for name in ("early", "a", "b"):
+        end(play, name)
+    play.owner.offer(order(play.log, "o1", "rerun", "dag#r/a", downstream=True))
+    play.turn()
+    end(play, "early")
+    play.owner.offer(order(play.log, "o2", "rerun", "dag#r/early"))
+    play.turn()
+    end(play, "early")
+    end(play, "a")
+    end(play, "b")
+    play.owner.offer(order(play.log, "o3", "rerun", "dag#r/early"))
+    play.turn()
+    nothing = {"a": None, "b": None}
+    assert given(play, "early") == [nothing, nothing, nothing, {"a": "a", "b": "b"}]
