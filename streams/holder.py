@@ -48,15 +48,20 @@ class Inbox:
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Delivered | None] = queue.SimpleQueue()
-        self._is_full = False
+        self._drops = False
+        """The record that came last was dropped."""
 
     def put(self, item: Delivered) -> None:
-        is_full = self._queue.qsize() >= MAX_WAITING
-        if not (is_full and isinstance(item, InRecord)):
+        """Records come from one thread. What else is delivered is no record, and says nothing about those."""
+        if not isinstance(item, InRecord):
             self._queue.put(item)
-        elif not self._is_full:
+            return
+        drops = self._queue.qsize() >= MAX_WAITING
+        if drops is not self._drops:  # at the end too: an earlier pull may be over before the last one was dropped
             self._queue.put(c.Resync())
-        self._is_full = is_full
+        if not drops:
+            self._queue.put(item)
+        self._drops = drops
 
     def wake(self) -> None:
         """Whoever waits for a delivery waits no longer."""

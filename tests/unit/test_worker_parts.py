@@ -9,6 +9,7 @@ import pytest
 from simulated import Log
 
 from streams import holder
+from streams.core.inputs import WasAway
 from streams.holder import Inbox
 from streams.owner.calls import Resync, Take
 from streams.owner.holdings import Holdings
@@ -144,7 +145,20 @@ def test_an_inbox_that_is_full_drops_records_and_asks_once_to_read_them(monkeypa
         inbox.put(record)
     assert take(inbox, 100) == [*records[:3], Resync()]
     inbox.put(records[5])
-    assert take(inbox, 100) == [records[5]]
+    assert take(inbox, 100) == [Resync(), records[5]], "what was dropped last may be behind an earlier pull"
+
+
+def test_what_is_no_record_hides_nothing_of_what_a_full_inbox_drops(monkeypatch) -> None:
+    """Else a heartbeat that comes between the last record and the first dropped one would swallow the order."""
+    monkeypatch.setattr(holder, "MAX_WAITING", 2)
+    log, inbox = Log(), Inbox()
+    records, fact = [log.request(f"r{number}") for number in range(4)], WasAway(since=None)
+    for item in (records[0], records[1], fact, records[2], fact):
+        inbox.put(item)
+    assert take(inbox, 100) == [records[0], records[1], fact, Resync(), fact]
+    inbox.put(fact)
+    inbox.put(records[3])
+    assert take(inbox, 100) == [fact, Resync(), records[3]]
 
 
 def test_what_is_taken_says_whether_it_was_all() -> None:
