@@ -36,7 +36,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     pull_bytes: int = 8 * 1024 * 1024
     """The same in bytes: a gap of any length is read in bounded memory."""
     queued: int = 10_000
-    """Records that may wait in the owner. Beyond, nothing is read or taken until some are stepped over."""
+    """Records of one topic that may wait in the owner. Beyond, what is delivered of it is dropped, and read later."""
     pull_interval: timedelta = timedelta(seconds=60)
     """How often the input topics are read to their ends whatever was delivered: delivery is a matter of speed alone."""
     pull_backoff: timedelta = timedelta(milliseconds=500)

@@ -81,9 +81,13 @@ class Owner:
         """Silence at `as_of` is judged once everything that was offered and learned before this call is applied."""
         self._judge_as_of = as_of
 
+    def queued_of(self, topic: str) -> int:
+        """Records of a topic that were offered and wait."""
+        return len(self._records[topic])
+
     @property
     def queued(self) -> int:
-        """Records that were offered and wait."""
+        """The same of all topics."""
         return sum(len(queue) for queue in self._records.values())
 
     @property
@@ -140,7 +144,9 @@ class Owner:
     def next_wake(self, now: datetime, *, clock_is_steady: bool = True) -> timedelta:
         """How long there is nothing to do, if nothing is offered. Nothing is due on a clock that is not steady."""
         ticks = self._ticks and clock_is_steady
-        is_busy = self.backlog or self._has_to_begin or self._is_outdated
+        cut = self.state.durable.cursor is not None  # then some things wait for the end of that tick
+        waiting = len(self._records[CDC]) if cut else 0
+        is_busy = self.backlog > waiting or (self._has_to_begin and not cut) or self._is_outdated
         if is_busy or (ticks and (self.state.durable.cursor or self.state.has_more_to_do)):
             return timedelta(0)
         due = next_due(self.state) if ticks else None

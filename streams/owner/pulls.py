@@ -55,6 +55,10 @@ class Pulls:
         pull.dropped = max(pull.dropped, offset)
         return True
 
+    def postpone(self, topic: str) -> None:
+        """It could not be read: the others come first from now on."""
+        self._active[topic] = self._active.pop(topic)
+
     def read(self, topic: str, chunk: Chunk) -> bool:
         """Whether the end has been reached; then deliveries are taken again, unless one lies beyond it."""
         pull = self._active[topic]

@@ -162,14 +162,15 @@ class _Reign:
 
     def _take(self) -> Steps[Reading]:
         """What was delivered; a record of a topic that is being pulled is dropped, for the pull comes past it."""
-        room = self._limits.queued - self._owner.queued
-        limit = min(self._limits.take_at_once, max(1, room))
-        answer = yield from ask(Take(patience=self._patience(), rest_until=self._rest_until, limit=limit))
+        take = Take(patience=self._patience(), rest_until=self._rest_until, limit=self._limits.take_at_once)
+        answer = yield from ask(take)
         for item in answer.value.items:
             match item:
                 case Resync():
                     self._begin_pulls()
                 case InRecord():
+                    if not self._has_room(item.topic):  # its topic waits, and nothing else does
+                        self._begin_pull(item.topic)
                     if not self._pulls.drop(item.topic, item.offset):
                         self._owner.offer(item)
                 case _:
@@ -193,12 +194,18 @@ class _Reign:
         self._last_turn = now
 
     def _begin_pulls(self) -> None:
-        for topic, applied in self._owner.state.durable.applied.items():
-            self._pulls.begin(topic, applied.offset)
+        for topic in self._owner.state.durable.applied:
+            self._begin_pull(topic)
+
+    def _begin_pull(self, topic: str) -> None:
+        self._pulls.begin(topic, self._owner.state.durable.applied[topic].offset)
+
+    def _has_room(self, topic: str) -> bool:
+        return self._owner.queued_of(topic) < self._limits.queued
 
     def _may_pull(self, now: datetime) -> bool:
         is_time = self._pull_from is None or now >= self._pull_from
-        return bool(self._pulls) and is_time and self._owner.queued < self._limits.queued
+        return is_time and any(map(self._has_room, self._pulls.topics()))
 
     def _pull(self, now: datetime) -> Steps[None]:
         """The next part of each topic that is being pulled."""
@@ -207,11 +214,13 @@ class _Reign:
             self._next_sweep = now + self._limits.pull_interval
         if not self._may_pull(now):
             return
-        try:
-            for topic in self._pulls.topics():
+        for topic in filter(self._has_room, self._pulls.topics()):
+            try:
                 yield from self._pull_topic(topic)
-        except LogFailedError:  # nothing was written, so what the owner knows is as good as before
-            self._pull_from = now + self._limits.pull_backoff
+            except LogFailedError:  # nothing was written, so what the owner knows is as good as before
+                self._pulls.postpone(topic)
+                self._pull_from = now + self._limits.pull_backoff
+                return
 
     def _pull_topic(self, topic: str) -> Steps[None]:
         """The next part of it; where its end is reached, the owner hears so."""
