@@ -23,8 +23,8 @@ from streams.settings import StreamSettings
 from streams.worker import Worker
 
 MAX_UNACKED = 20_000
-"""Deliveries of one partition of a topic that wait to be acknowledged. More are acknowledged at once, for the applied
-offsets in `state` are what counts: a holder that begins, or is kept, reads from there whatever Faust has committed."""
+"""Deliveries of one partition of a topic that wait to be acknowledged. Beyond, the oldest is acknowledged: the
+applied offsets in `state` are what counts, and a holder that begins, or is kept, reads from there."""
 FETCH_PERIOD_SECONDS = 0.015
 """From a fetch that brought records to the next, under load: to Faust a fetch is far more work than a record."""
 FETCHES_AT_ONCE = 4
@@ -90,10 +90,9 @@ class Delivery:
             message = event.message
             topic = self._names[message.topic]
             unacked = self._unacked.setdefault((topic, message.partition), deque())
-            if len(unacked) < MAX_UNACKED:
-                unacked.append(event)
-            else:
-                event.ack()
+            unacked.append(event)
+            if len(unacked) > MAX_UNACKED:
+                unacked.popleft().ack()
             record = InRecord(
                 topic=topic,
                 offset=message.offset,

@@ -63,6 +63,10 @@ class Inbox:
             self._queue.put(item)
         self._drops = drops
 
+    @property
+    def waiting(self) -> int:
+        return self._queue.qsize()
+
     def wake(self) -> None:
         """Whoever waits for a delivery waits no longer."""
         self._queue.put(None)
@@ -115,7 +119,10 @@ class Holder(threading.Thread):
         self.partition = partition
         self.inbox = Inbox()
         self.progress = 0
-        """It grows with everything that comes on."""
+        """How far the best takeover has come since the partition had an owner: one that fails at the same place again
+        and again does not come on."""
+        self._came = 0
+        """How far this one has come."""
         self._number, self._parts = number, parts
         self._session = Session(partition, parts.partitions, parts.rules, parts.topic_ids, limits)
         self._stopping = threading.Event()
@@ -146,18 +153,36 @@ class Holder(threading.Thread):
                 except (KafkaException, LogUnreachableError) as error:
                     call = calls.throw(_failure(error))
                 else:
+                    self._note(call, value)
                     call = calls.send(
                         c.Answer(value=value, reading=self._reading(), is_stopping=self._stopping.is_set())
                     )
         except StopIteration:
             return
 
+    def _note(self, call: c.Call[Any], value: Any) -> None:
+        """It was carried out."""
+        match call:
+            case c.Failed():
+                self._came = 0
+            case c.Recovered():
+                self.progress = self._came = 0
+            case c.Fence() | c.Settle() | c.ReadUnclaimed() | c.Commit():
+                self._come_on()
+            case c.Read() if value.records:
+                self._come_on()
+            case _:
+                pass
+
+    def _come_on(self) -> None:
+        self._came += 1
+        self.progress = max(self.progress, self._came)
+
     def _reading(self) -> c.Reading:
         clock = self._parts.clock
         return c.Reading(now=clock.now(), is_steady=clock.is_steady, boot_seconds=boot_seconds())
 
     def _answer(self, call: c.Call[Any]) -> Any:
-        self.progress += not isinstance(call, c.Pause | c.Ask)
         match call:
             case c.Take():
                 return self.inbox.take(call, self._stopping)
@@ -207,7 +232,7 @@ class Holder(threading.Thread):
                     return parts.holdings.leave(*where)
             case c.HeartbeatsRead():
                 with parts.lock:
-                    return parts.roll.read
+                    return c.HeardSoFar(read=parts.roll.read, waiting=self.inbox.waiting)
             case c.KnownHeartbeats():
                 with parts.lock:
                     return parts.roll.latest()
@@ -237,7 +262,7 @@ class Holder(threading.Thread):
         """Entries are read while the session works on them: a failure of the log is thrown there."""
         try:
             for entry in entries:
-                self.progress += 1
+                self._come_on()
                 yield entry
         except (KafkaException, LogUnreachableError) as error:
             raise _failure(error) from error

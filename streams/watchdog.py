@@ -10,6 +10,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas.settings import Connections
+from schemas.topics import CDC
 from streams.clock import boot_seconds
 from streams.groups import ANSWER_SECONDS
 from streams.owner.watch import Probe, Sight, Stalled, Stalls, Where
@@ -34,7 +35,8 @@ def watch(
         try:
             stalled = _look(reader, connections, stalls, applied(), recovering())
         except KafkaException:
-            continue  # brokers that are away are nobody's stall
+            stalls.forget()  # while the brokers are away, nothing can come on
+            continue
         if stalled:
             log.error("worker_stalled", at=stalled.what, partition=stalled.partition, seconds=round(stalled.seconds))
             stop()
@@ -48,7 +50,8 @@ def _look(
     applied: Mapping[Where, int],
     recovering: Mapping[int, int],
 ) -> Stalled | None:
-    ends = {where: _end(reader, connections, where) for where in applied}
+    asked = [*applied, *((CDC, partition) for partition in recovering)]  # so that an outage is seen as one
+    ends = {where: _end(reader, connections, where) for where in asked}
     sight = Sight(boot_seconds=boot_seconds(), applied=applied, ends=ends, recovering=recovering)
     looking = stalls.look(sight)
     try:

@@ -19,6 +19,7 @@ from streams.owner.calls import (
     Call,
     Commit,
     Forward,
+    HeardSoFar,
     HeartbeatsRead,
     KnownHeartbeats,
     Leave,
@@ -144,9 +145,9 @@ class Driven:
         """From one delivery to the next; what was written in between."""
         self._written = None
         assert isinstance(self._call, Take), self._call
-        items = tuple(self._delivered)
-        self._delivered.clear()
-        self._advance(self._answer_to(Taken(items=items, is_all=True)))
+        count = min(len(self._delivered), self._call.limit)
+        items = tuple(self._delivered.popleft() for _ in range(count))
+        self._advance(self._answer_to(Taken(items=items, is_all=not self._delivered)))
         return self._written
 
     def _advance(self, answer: Answer | None) -> None:
@@ -208,7 +209,7 @@ class Driven:
         Read: lambda self, call: self._log.read(call),
         ReadClaims: lambda self, _: _known(self.claims),
         ReadExecutorEnds: lambda self, _: _known(self.executor_ends),
-        HeartbeatsRead: lambda self, _: self.heartbeats_read,
+        HeartbeatsRead: lambda self, _: HeardSoFar(read=self.heartbeats_read, waiting=len(self._delivered)),
         Forward: lambda self, call: self._log.forwarded.extend(call.records),
     }
 

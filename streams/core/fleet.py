@@ -32,11 +32,6 @@ class InFlight:
     heard_at: datetime | None = None
     """When its executor last spoke of it; None: nobody has."""
 
-    @property
-    def last_sign(self) -> datetime:
-        """From when on its silence counts."""
-        return self.heard_at or self.claim_seen_at or self.dispatched_at
-
     def hear(self, at: datetime) -> None:
         """Events and heartbeats are read side by side: what is read later may have been said earlier."""
         if self.heard_at is None or self.heard_at < at:

@@ -97,7 +97,8 @@ def note_absence(state: OwnerState, since: datetime | None, now: datetime) -> No
     if since is None:
         seen.silence_from, seen.absences = max(seen.silence_from, now), []
         return
-    oldest = min((each.last_sign for each in seen.in_flight.values()), default=now)
+    signs = (each.heard_at or each.claim_seen_at for each in seen.in_flight.values())
+    oldest = min((each for each in signs if each), default=now)
     seen.absences = [each for each in seen.absences if each[1] > oldest]
     seen.absences.append((since + SILENT_SHARE * (now - since), now))
 

@@ -42,11 +42,13 @@ def step(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:
     state.step.is_cut = False
     state.at_work = None
     effects = _apply(state, input_, now)
+    is_cut, state.step.is_cut = state.step.is_cut, False  # the input is cut, not what the passes carry out
     for each in PASSES:
         state.at_work = None
         effects += each.of(state, now)
         state.transaction.effects = max(state.transaction.effects, begun_at + len(effects))
     state.transaction.effects = begun_at + len(effects)  # what was expected to follow is exact now
+    state.step.is_cut = is_cut
     return effects
 
 
@@ -152,7 +154,9 @@ def _advance(state: OwnerState, now: datetime) -> list[Effect]:
     effects += advance_clock(state, now)
     if state.durable.cursor:
         return effects
-    return effects + go_on(state, now) + forget_deletions(state) + forget_old(state)
+    effects += go_on(state, now) + forget_deletions(state)
+    state.at_work = None
+    return effects + forget_old(state)
 
 
 def _learn(

@@ -140,8 +140,15 @@ class ReadExecutorEnds(Call[Mapping[int, int]], frozen=True):
     """The end of each partition of the topic `executors`: heartbeats concern every owner."""
 
 
-class HeartbeatsRead(Call[Mapping[int, int]], frozen=True):
-    """How far the worker has read each of them, and delivered what it read."""
+class HeardSoFar(msgspec.Struct, frozen=True, kw_only=True):
+    read: Mapping[int, int]
+    """By partition of `executors`: how far the worker has read it, and delivered what it read."""
+    waiting: int
+    """Deliveries that wait for the session, those heartbeats among them."""
+
+
+class HeartbeatsRead(Call[HeardSoFar], frozen=True):
+    """How far the heartbeats have come."""
 
 
 class Forward(Call[None], frozen=True, kw_only=True):

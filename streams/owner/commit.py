@@ -179,8 +179,14 @@ def _clock(state: OwnerState) -> OutRecord:
     return OutRecord(topic=STATE, key=CLOCK_KEY, value=encode(clock))
 
 
-def owner_of_key(key: str) -> str | None:
-    """The job or the DAG that a key of `state`, or of a topic by run, is about; None: another thing."""
-    prefixes = (JOB_PREFIX, TALLY_PREFIX, RUN_PREFIX, EPOCH_PREFIX)
-    name = next((key.removeprefix(each) for each in prefixes if key.startswith(each)), key)
-    return name if key.startswith((JOB_PREFIX, TALLY_PREFIX)) else owner_of_run(name)
+def owner_of(record: OutRecord) -> str | None:
+    """The job or the DAG that a record is about; None: another thing."""
+    if record.topic != STATE:
+        return owner_of_run(record.key)
+    for prefix in (JOB_PREFIX, TALLY_PREFIX):
+        if record.key.startswith(prefix):
+            return record.key.removeprefix(prefix)
+    for prefix in (RUN_PREFIX, EPOCH_PREFIX):
+        if record.key.startswith(prefix):
+            return owner_of_run(record.key.removeprefix(prefix))
+    return None

@@ -77,6 +77,7 @@ class Holdings:
         held = self._of(partition, holder)
         if held:
             held.is_recovered = False
+            held.applied.clear()  # the next owner says how far it is; until then only its recovery counts
 
     def apply(self, partition: int, holder: Holder, applied: dict[str, int]) -> None:
         held = self._of(partition, holder)

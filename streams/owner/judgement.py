@@ -11,7 +11,7 @@ from schemas.times import EPOCH
 from schemas.topics import EVENTS
 from streams.core.inputs import ClaimsSeen
 from streams.core.leases import wants_claims, wants_judgement
-from streams.owner.calls import HeartbeatsRead, LogFailedError, ReadClaims, ReadExecutorEnds, Steps, ask
+from streams.owner.calls import HeartbeatsRead, LogFailedError, ReadClaims, ReadExecutorEnds, Steps, Taken, ask
 from streams.owner.limits import Limits
 from streams.owner.owner import Owner
 from streams.owner.pulls import Pulls
@@ -36,15 +36,18 @@ class Judgement:
         self._stage = Stage.IDLE
         self._as_of = self._next = EPOCH
         self._ends: Mapping[int, int] = {}
+        self._to_take = 0
+        """Deliveries that waited when the heartbeats were there, and have not been taken."""
 
     @property
     def is_urgent(self) -> bool:
         """The next turn has something to do for it."""
         return self._stage in (Stage.TAKING, Stage.PULLING)
 
-    def note_taken(self, owner: Owner, pulls: Pulls, *, is_all: bool) -> None:
-        """Deliveries were taken. If that was all of them, the owner has every heartbeat that the worker had read."""
-        if self._stage is Stage.TAKING and is_all:
+    def note_taken(self, owner: Owner, pulls: Pulls, taken: Taken) -> None:
+        """Once all that waited then is taken, the owner has every heartbeat that the worker had read."""
+        self._to_take -= len(taken.items)
+        if self._stage is Stage.TAKING and (taken.is_all or self._to_take <= 0):
             pulls.begin(EVENTS, owner.state.durable.applied[EVENTS].offset)
             self._stage = Stage.PULLING
 
@@ -79,6 +82,6 @@ class Judgement:
             self._as_of, self._stage = now, Stage.HEARING
 
     def _hear(self) -> Steps[None]:
-        read = (yield from ask(HeartbeatsRead())).value
-        if all(read.get(partition, 0) >= end for partition, end in self._ends.items()):
-            self._stage = Stage.TAKING
+        heard = (yield from ask(HeartbeatsRead())).value
+        if all(heard.read.get(partition, 0) >= end for partition, end in self._ends.items()):
+            self._to_take, self._stage = heard.waiting, Stage.TAKING

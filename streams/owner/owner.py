@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from schemas.ids import OwnerId
 from schemas.times import EPOCH
@@ -15,11 +16,11 @@ from streams.core.room import BYTES_A_MICROSECOND, MICROSECONDS_OF_A_RECORD
 from streams.core.state import OwnerState
 from streams.core.step import next_due, step
 from streams.core.stored import Applied
-from streams.owner.commit import owner_of_key, transaction
+from streams.owner.commit import owner_of, transaction
 from streams.owner.failures import Failures, JobFailedError, RecordFailedError, StartAgainError, blamed
 from streams.owner.intake import read_input, refuse
 from streams.owner.limits import Limits
-from streams.owner.records import InRecord, Reached, Transaction
+from streams.owner.records import Deleted, Heard, InRecord, Queued, Reached, Transaction
 
 _UNHURRIED = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.RETRY_WAIT})
 
@@ -39,10 +40,9 @@ class Owner:
         self._limits = limits or Limits()
         self._partitions = partitions
         self._failures = failures or Failures()
-        self._records: dict[str, deque[InRecord | Reached]] = {topic: deque() for topic in state.durable.applied}
-        self._facts: deque[Input] = deque()
+        self._records: dict[str, deque[Queued]] = {topic: deque() for topic in state.durable.applied}
+        self._facts: deque[Input | Heard] = deque()
         self.may_tick = False
-        self._judge_as_of: datetime | None = None
         self._last_commit: datetime | None = None
         self._effects: list[Effect] = []
         """Of steps that were taken, and not written yet."""
@@ -67,11 +67,7 @@ class Owner:
 
     def note_lost(self, topic: str, first: int, behind: int) -> None:
         """The offsets [first, behind) of a topic were deleted before they were read."""
-        applied = self.state.durable.applied[topic]
-        if behind - 1 > applied.offset:
-            if self.state.durable.watermark > EPOCH:  # the first owner of all begins where the topic does
-                self.learn(InputDeleted(topic=topic, first=first, last=behind - 1))
-            self._apply(topic, behind - 1)
+        self._records[topic].append(Deleted(first=first, behind=behind))
 
     def learn(self, fact: Input) -> None:
         """An input that is no record: it needs no offset, because the next owner learns it anew."""
@@ -79,7 +75,7 @@ class Owner:
 
     def judge(self, as_of: datetime) -> None:
         """Silence at `as_of` is judged once everything that was offered and learned before this call is applied."""
-        self._judge_as_of = as_of
+        self._facts.append(Heard(as_of=as_of))
 
     def queued_of(self, topic: str) -> int:
         """Records of a topic that were offered and wait."""
@@ -108,9 +104,6 @@ class Owner:
         room.work_us = 0
         self._step_facts(now, effects)
         is_cut = any([self._step_records(topic, now, effects) for topic in self._records])  # noqa: C419 - all of them
-        if self._judge_as_of and not (self._facts or self._records[EVENTS]):
-            effects += self._step(CaughtUp(as_of=self._judge_as_of), now)
-            self._judge_as_of = None
         if self._ticks and clock_is_steady and not (is_cut or room.is_full):
             effects += self._step(ClockAdvanced(), now)
         if effects and self._oldest_effect is None:
@@ -132,7 +125,7 @@ class Owner:
         """What to raise when the brokers take `prepared` never: it is a record's fault, or that of a job (I7)."""
         found = self.blamed(error)
         largest = max(prepared.records, key=lambda each: len(each.value or b""))
-        owner = owner_of_key(largest.key)
+        owner = owner_of(largest)
         return JobFailedError(owner, error) if found is error and owner else found
 
     def committed(self, now: datetime) -> None:
@@ -186,13 +179,18 @@ class Owner:
     @property
     def _ticks(self) -> bool:
         """A tick that was cut goes on as of its own time, whatever has been written since."""
-        return self.may_tick or self.state.durable.cursor is not None
+        may_begin = self.may_tick and not self.state.derived.to_try
+        return may_begin or self.state.durable.cursor is not None
 
     def _step_facts(self, now: datetime, effects: list[Effect]) -> None:
         if self._has_to_begin and self.state.durable.cursor is None:
             effects += self._step(TakenOver(), now)
         while self._facts and not self.state.transaction.is_full:
-            effects += self._step(self._facts.popleft(), now)
+            fact = self._facts.popleft()
+            if isinstance(fact, Heard):
+                self._records[EVENTS].append(fact)
+            else:
+                effects += self._step(fact, now)
 
     def _step_records(self, topic: str, now: datetime, effects: list[Effect]) -> bool:
         """Returns whether its first record is cut: it goes on in the next transaction, and the clock waits for it."""
@@ -202,23 +200,40 @@ class Owner:
                 break  # a tick that was cut is finished under the definitions with which it began
             if self._is_suspect(queue[0]) and self._taken:
                 break
-            record = queue.popleft()
-            if isinstance(record, Reached):
-                self._apply(topic, record.offset)
-                self.may_tick |= topic == CDC
-            else:
-                self._taken.append(record)
-                effects += self._step_record(record, now)
+            queued = queue.popleft()
+            if isinstance(queued, InRecord):
+                self._taken.append(queued)
+                effects += self._step_record(queued, now)
                 if self.state.step.is_cut:
-                    queue.appendleft(record)
+                    queue.appendleft(queued)
                     return True
+            else:
+                effects += self._pass(topic, queued, now)
         return False
+
+    def _pass(self, topic: str, mark: Reached | Deleted | Heard, now: datetime) -> list[Effect]:
+        """Everything before the mark is applied."""
+        match mark:
+            case Reached(offset=offset):
+                self._apply(topic, offset)
+                self.may_tick |= topic == CDC
+                return []
+            case Deleted(first=first, behind=behind):
+                first = max(first, self.state.durable.applied[topic].offset + 1)
+                is_new = self.state.durable.watermark == EPOCH  # the first owner of all begins where the topic does
+                self._apply(topic, behind - 1)
+                deleted = InputDeleted(topic=topic, first=first, last=behind - 1)
+                return [] if is_new or first >= behind else self._step(deleted, now)
+            case Heard(as_of=as_of):
+                return self._step(CaughtUp(as_of=as_of), now)
+            case _:
+                assert_never(mark)
 
     def _leaves_half(self, topic: str) -> bool:
         """However much people write, half of a transaction is for the clock; reports of executors are its own work."""
         return topic == REQUESTS or (topic == CDC and self._ticks)
 
-    def _is_suspect(self, record: InRecord | Reached) -> bool:
+    def _is_suspect(self, record: Queued) -> bool:
         """It goes alone, and what comes behind it goes in a later transaction."""
         suspects = self._failures.suspects
         return bool(suspects) and (

@@ -25,6 +25,23 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     offset: int
 
 
+class Deleted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Stands where the offsets [first, behind) of a topic were deleted before they were read."""
+
+    first: int
+    behind: int
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Stands behind all that was said up to a time: silence at that time can be judged."""
+
+    as_of: datetime
+
+
+Queued = InRecord | Reached | Deleted | Heard
+"""What waits in an owner, in the order of a topic."""
+
+
 class OutRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Goes to the owner's own partition of `topic`."""
 

@@ -175,7 +175,7 @@ class _Reign:
                         self._owner.offer(item)
                 case _:
                     self._owner.learn(item)
-        self._judgement.note_taken(self._owner, self._pulls, is_all=answer.value.is_all)
+        self._judgement.note_taken(self._owner, self._pulls, answer.value)
         self._reading = answer.reading
         return answer.reading
 

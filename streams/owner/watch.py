@@ -59,6 +59,10 @@ class Stalls:
             self._passed[where] = sight.ends[where] - 1
         return None
 
+    def forget(self) -> None:
+        """From now on everything has as long as ever."""
+        self._seen = {}
+
     def _overdue(self, sight: Sight) -> list[tuple[Where, float]]:
         places = {where: self._unread(where, offset, sight) for where, offset in sight.applied.items()}
         places |= {("recovery", partition): progress for partition, progress in sight.recovering.items()}

@@ -9,17 +9,16 @@ import checkers
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated import PATIENT, START, Log, ended, started
+from simulated import PATIENT, START, Log, started
 
 from schemas.ids import occurrence_run_id
-from schemas.topics import CDC, DEADLETTER, EVENTS, REQUESTS
-from schemas.words import AttemptEnd, RunState
+from schemas.topics import CDC, DEADLETTER, REQUESTS
+from schemas.words import RunState
 from streams.core.rules import Rules
 from streams.owner.calls import (
     Ask,
     Commit,
     Fence,
-    HeartbeatsRead,
     KnownHeartbeats,
     LogFailedError,
     Pause,
@@ -249,73 +248,6 @@ def test_a_session_may_die_at_any_of_its_calls(faults: list[int], is_done: bool)
     assert due == set(log.statuses())
     assert checkers.materialized_once(log.history()) == []
     assert checkers.dispatched_once(log.dispatches()) == []
-
-
-def judged(log: Log, session: Driven, turns: int = 8) -> list[AttemptEnd | None]:
-    for _ in range(turns):
-        log.turn(session, 1)
-    return [attempt.end for attempt in log.statuses()["job#r"].attempts]
-
-
-def test_silence_is_judged_in_the_order_claims_ends_heartbeats_deliveries_events() -> None:
-    log = Log()
-    session = log.dispatched()
-    log.turn(session)
-    session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}
-    del session.calls[:]
-    assert judged(log, session, turns=60)[0] is AttemptEnd.LOST
-    order = [call for call in session.calls if not isinstance(call, Commit)]
-    (at,) = [number for number, call in enumerate(order) if isinstance(call, ReadExecutorEnds)][:1]
-    assert any(isinstance(call, ReadClaims) for call in order[:at])
-    assert [type(call) for call in order[at : at + 3]] == [ReadExecutorEnds, HeartbeatsRead, Read]
-    assert (order[at + 2].topic, order[at + 2].until) == (EVENTS, None)
-
-
-def test_an_end_that_lies_in_events_and_was_not_delivered_keeps_an_attempt_from_being_lost() -> None:
-    log = Log()
-    session = log.dispatched()
-    session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}
-    log.turn(session, LEASE.total_seconds())
-    (dispatch,) = log.dispatches()
-    log.report(started(dispatch, log.now), ended(dispatch, log.now))  # written, not delivered
-    assert judged(log, session, turns=40) == [AttemptEnd.SUCCEEDED]
-    assert log.statuses()["job#r"].state is RunState.SUCCEEDED
-
-
-def test_nothing_is_lost_while_the_worker_has_not_read_the_heartbeats_up_to_the_ends() -> None:
-    log = Log()
-    session = log.dispatched()
-    session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 6}
-    assert judged(log, session, turns=80) == [None]
-    session.heartbeats_read = {0: 7}
-    assert judged(log, session) == [AttemptEnd.LOST, None]
-
-
-def test_an_owner_each_of_whose_turns_is_slow_still_calls_lost_what_is_lost() -> None:
-    """Each turn takes longer than an absence: it must not begin every lease anew."""
-    log = Log()
-    session = log.dispatched(limits=AWAKE)
-    session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}
-    session.offer(log.report(started(log.dispatches()[0], log.now)))
-    lost_after = None
-    for _ in range(100):
-        log.turn(session, 4)
-        if log.statuses()["job#r"].attempts[0].end is AttemptEnd.LOST:
-            lost_after = log.now - START
-            break
-    assert lost_after
-    assert lost_after <= 11 * LEASE
-
-
-def test_an_absence_does_not_count_as_silence_of_executors() -> None:
-    log = Log()
-    session = log.dispatched(limits=AWAKE)
-    session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}
-    session.offer(log.report(started(log.dispatches()[0], log.now)))
-    log.turn(session, 1)
-    log.now += 3 * LEASE
-    assert judged(log, session, turns=20) == [None]
-    assert judged(log, session, turns=20)[0] is AttemptEnd.LOST
 
 
 def test_a_job_of_which_something_is_larger_than_the_brokers_take_is_set_aside_and_the_others_go_on() -> None:

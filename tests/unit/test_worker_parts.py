@@ -133,6 +133,25 @@ def test_a_recovery_may_take_as_long_as_it_comes_on() -> None:
     assert recovering(stalls, 1_010, 19) == Stalled(what="recovery", partition=3, seconds=60)
 
 
+def test_an_outage_of_the_brokers_is_no_stall() -> None:
+    stalls = Stalls(LIMIT)
+    look(stalls, 0, 10, 100)
+    stalls.forget()
+    assert look(stalls, 100, 10, 100) is None
+    assert look(stalls, 160, 10, 100) is not None
+
+
+def test_while_a_partition_has_no_owner_only_its_recovery_counts() -> None:
+    """What the failed owner had applied stands still, however well its successor comes on."""
+    holdings = Holdings()
+    (only,) = begun(holdings, 1)
+    holdings.recover(1, only)
+    holdings.apply(1, only, {"cdc": 7})
+    holdings.fail(1, only)
+    assert holdings.applied() == {}
+    assert holdings.unrecovered() == {1: only}
+
+
 def take(inbox: Inbox, limit: int) -> list[object]:
     return list(inbox.take(Take(patience=timedelta(0), rest_until=0, limit=limit), threading.Event()).items)
 

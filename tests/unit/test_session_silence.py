@@ -1,0 +1,105 @@
+"""How a session finds out that an attempt is lost: in which order it asks, and what its own absences count."""
+
+from __future__ import annotations
+
+from simulated import PATIENT, START, Log, ended, started
+
+from schemas.topics import EVENTS
+from schemas.words import AttemptEnd, RunState
+from streams.core.rules import Rules
+from streams.owner.calls import Commit, HeartbeatsRead, Read, ReadClaims, ReadExecutorEnds
+from streams.owner.limits import Limits
+from tests.driven import Driven
+
+LEASE = Rules().lease
+AWAKE = Limits()
+
+
+def judged(log: Log, session: Driven, turns: int = 8) -> list[AttemptEnd | None]:
+    for _ in range(turns):
+        log.turn(session, 1)
+    return [attempt.end for attempt in log.statuses()["job#r"].attempts]
+
+
+def test_silence_is_judged_in_the_order_claims_ends_heartbeats_deliveries_events() -> None:
+    log = Log()
+    session = log.dispatched()
+    log.turn(session)
+    session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}
+    del session.calls[:]
+    assert judged(log, session, turns=60)[0] is AttemptEnd.LOST
+    order = [call for call in session.calls if not isinstance(call, Commit)]
+    (at,) = [number for number, call in enumerate(order) if isinstance(call, ReadExecutorEnds)][:1]
+    assert any(isinstance(call, ReadClaims) for call in order[:at])
+    assert [type(call) for call in order[at : at + 3]] == [ReadExecutorEnds, HeartbeatsRead, Read]
+    assert (order[at + 2].topic, order[at + 2].until) == (EVENTS, None)
+
+
+def test_an_end_that_lies_in_events_and_was_not_delivered_keeps_an_attempt_from_being_lost() -> None:
+    log = Log()
+    session = log.dispatched()
+    session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}
+    log.turn(session, LEASE.total_seconds())
+    (dispatch,) = log.dispatches()
+    log.report(started(dispatch, log.now), ended(dispatch, log.now))  # written, not delivered
+    assert judged(log, session, turns=40) == [AttemptEnd.SUCCEEDED]
+    assert log.statuses()["job#r"].state is RunState.SUCCEEDED
+
+
+def test_nothing_is_lost_while_the_worker_has_not_read_the_heartbeats_up_to_the_ends() -> None:
+    log = Log()
+    session = log.dispatched()
+    session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 6}
+    assert judged(log, session, turns=80) == [None]
+    session.heartbeats_read = {0: 7}
+    assert judged(log, session) == [AttemptEnd.LOST, None]
+
+
+def test_an_owner_each_of_whose_turns_is_slow_still_calls_lost_what_is_lost() -> None:
+    """Each turn takes longer than an absence: it must not begin every lease anew."""
+    log = Log()
+    session = log.dispatched(limits=AWAKE)
+    session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}
+    session.offer(log.report(started(log.dispatches()[0], log.now)))
+    lost_after = None
+    for _ in range(100):
+        log.turn(session, 4)
+        if log.statuses()["job#r"].attempts[0].end is AttemptEnd.LOST:
+            lost_after = log.now - START
+            break
+    assert lost_after
+    assert lost_after <= 11 * LEASE
+
+
+def test_an_owner_that_is_always_behind_calls_lost_what_is_lost_all_the_same() -> None:
+    """There is always a delivery that it has not taken, and a report that it has not stepped over."""
+    log = Log()
+    session = log.dispatched(limits=Limits(stall=PATIENT.stall, take_at_once=1))
+    session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}
+    session.offer(log.report(started(log.dispatches()[0], log.now)))
+    log.turn(session)
+    is_lost = False
+    for number in range(150):
+        for _ in range(3):
+            session.offer(log.request(f"r{number}-{_}", kind="cancel", run_id="job#none"))
+        is_lost |= AttemptEnd.LOST in judged(log, session, turns=1)
+    assert is_lost
+
+
+def test_the_memory_of_absences_is_bounded_also_while_nobody_takes_a_dispatch() -> None:
+    log = Log()
+    session = log.dispatched(limits=AWAKE)
+    for _ in range(100):
+        log.turn(session, 4)
+    assert len(session.state.seen.absences) <= 1
+
+
+def test_an_absence_does_not_count_as_silence_of_executors() -> None:
+    log = Log()
+    session = log.dispatched(limits=AWAKE)
+    session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}
+    session.offer(log.report(started(log.dispatches()[0], log.now)))
+    log.turn(session, 1)
+    log.now += 3 * LEASE
+    assert judged(log, session, turns=20) == [None]
+    assert judged(log, session, turns=20)[0] is AttemptEnd.LOST
