@@ -190,7 +190,8 @@ def test_what_fails_ends_as_its_policy_says(stack, ask, columns, state, attempts
 
 def test_a_process_that_a_signal_ends_says_which(stack, ask):
     run = stack.ended(ask("kill -SEGV $$"))
-    assert (run["state"], run["exit_code"]) == ("failed", -11)
+    assert (run["state"], run["exit_code"]) == ("failed", 139)
+    assert run["reason"] == "exit code 139 (SIGSEGV)"
 
 
 def test_a_missing_binary_is_rejected_until_it_is_there(stack, name):
