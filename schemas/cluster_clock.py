@@ -17,6 +17,8 @@ CONFIRM_SECONDS = 10.0
 with a wrong clock; ten seconds without ticks are a sixth of the default `misfire_grace`."""
 ENOUGH_BROKERS = 3
 """Fewer cannot outvote one wrong clock among them: then the wall clock of the host is one more witness."""
+MOST_OUTVOTED = 8
+"""Wrong clocks that are remembered; beyond, the oldest raises a new doubt, which the next round settles."""
 APPEND_TIME_RESOLUTION_SECONDS = 0.001
 
 
@@ -68,11 +70,15 @@ class ClusterClock:
     Not thread-safe: the caller's lock, if there is one, covers it.
     """
 
-    __slots__ = ("_candidate", "_is_doubted", "_latest", "_round", "_span")
+    __slots__ = ("_candidate", "_doubt", "_is_doubted", "_latest", "_outvoted", "_round", "_span")
 
     def __init__(self) -> None:
         self._span: Span | None = None
         self._is_doubted = False
+        self._doubt: Span | None = None
+        """The acknowledgement that raised the doubt."""
+        self._outvoted: list[Span] = []
+        """Such acknowledgements that a round did not confirm: of brokers that no round asks."""
         self._candidate: tuple[Span, float] | None = None
         """What a majority says instead, and since when."""
         self._round: Round | None = None
@@ -112,7 +118,7 @@ class ClusterClock:
         if span.agrees(self._span):
             self._narrow(span)
         elif not any(span.agrees(wrong) for wrong in self._wrong()):
-            self._is_doubted = True
+            self._is_doubted, self._doubt = True, span
 
     def hear(self, asked: Round) -> None:
         """A round decides what is believed."""
@@ -130,18 +136,21 @@ class ClusterClock:
                 self._is_doubted = any(not span.agrees(believed) for span in asked.answers.values())
 
     def _wrong(self) -> list[Span]:
-        return [self._round.answers[number] for number in self.wrong_brokers()] if self._round else []
+        answers = self._round.answers if self._round else {}
+        return [*self._outvoted, *(answers[number] for number in self.wrong_brokers())]
 
     def _confirm(self, span: Span, at: float) -> None:
         self._is_doubted = True
         if self._candidate is None or not span.agrees(self._candidate[0]):
             self._candidate = (span, at)
         elif at - self._candidate[1] >= CONFIRM_SECONDS:
-            self._span = None
+            self._span, self._doubt, self._outvoted = None, None, []
             self._believe(span)
 
     def _believe(self, span: Span) -> None:
-        self._candidate, self._is_doubted = None, False
+        if self._is_doubted and self._doubt and not self._doubt.agrees(span):
+            self._outvoted = [*self._outvoted, self._doubt][-MOST_OUTVOTED:]
+        self._candidate, self._is_doubted, self._doubt = None, False, None
         self._narrow(span)
 
     def _narrow(self, span: Span) -> None:

@@ -169,6 +169,19 @@ def test_one_broker_of_three_that_jumps_is_ignored_and_named():
     assert world.ahead == 0
 
 
+def test_a_wrong_broker_that_no_round_asks_raises_one_doubt_and_is_ignored_then():
+    """It leads partitions that owners write, and none of the topic that is asked."""
+    world = World(RIGHT, RIGHT, RIGHT)
+    world.round()
+    unasked = Span(OFFSET + HOUR - TOOK, OFFSET + HOUR)
+    states = []
+    for _ in range(3):
+        world.clock.observe(unasked)
+        states.append(world.state)
+        world.round()
+    assert states == [ClockState.JUMPED, ClockState.STEADY, ClockState.STEADY]
+
+
 def test_an_ignored_broker_that_jumps_elsewhere_is_asked_for_again():
     world = World(RIGHT, RIGHT, HOUR)
     world.round()
