@@ -87,8 +87,13 @@ class CdcBench:
                 },
                 stderr=Path(log.name).open("ab"),  # noqa: SIM115 - the child's from here on
             )
+
+            def said() -> str:
+                return Path(log.name).read_text()
+
             try:
-                yield lambda: Path(log.name).read_text()
+                eventually(said, what="the supervisor's first word")  # before it, a signal ends it like any program
+                yield said
             finally:
                 process.terminate()
                 assert process.wait(STOP_SECONDS) == 0
