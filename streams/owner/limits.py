@@ -37,6 +37,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The same in bytes: a gap of any length is read in bounded memory."""
     queued: int = 10_000
     """Records of one topic that may wait in the owner. Beyond, what is delivered of it is dropped, and read later."""
+    queued_bytes: int = 32 * 1024 * 1024
+    """The same in bytes."""
     pull_interval: timedelta = timedelta(seconds=60)
     """How often the input topics are read to their ends whatever was delivered: delivery is a matter of speed alone."""
     pull_backoff: timedelta = timedelta(milliseconds=500)

@@ -16,6 +16,7 @@ from streams.core.room import BYTES_A_MICROSECOND, MICROSECONDS_OF_A_RECORD
 from streams.core.state import OwnerState
 from streams.core.step import next_due, step
 from streams.core.stored import Applied
+from streams.owner.backlog import Backlog
 from streams.owner.commit import owner_of, transaction
 from streams.owner.failures import Failures, JobFailedError, RecordFailedError, StartAgainError, blamed
 from streams.owner.intake import read_input, refuse
@@ -40,7 +41,7 @@ class Owner:
         self._limits = limits or Limits()
         self._partitions = partitions
         self._failures = failures or Failures()
-        self._records: dict[str, deque[Queued]] = {topic: deque() for topic in state.durable.applied}
+        self._records = {topic: Backlog() for topic in state.durable.applied}
         self._facts: deque[Input | Heard] = deque()
         self.may_tick = False
         self._last_commit: datetime | None = None
@@ -53,21 +54,20 @@ class Owner:
 
     def offer(self, record: InRecord) -> None:
         """A record of an input topic, in the order of its offsets; those that are applied already are skipped."""
-        self._records[record.topic].append(record)
+        self._records[record.topic].put(record)
 
     def reach(self, topic: str, offset: int) -> None:
         """Nothing that may be read lies up to `offset` beyond what was offered. Of `cdc`: ticks may begin."""
-        self._records[topic].append(Reached(offset=offset))
+        self._records[topic].put(Reached(offset=offset))
 
     def lose_sight(self) -> None:
         """The owner was away: changes of definitions may lie in `cdc`, so nothing ticks until its end is reached."""
         self.may_tick = False
-        records = self._records[CDC]
-        self._records[CDC] = deque(each for each in records if isinstance(each, InRecord))
+        self._records[CDC].forget_marks()
 
     def note_lost(self, topic: str, first: int, behind: int) -> None:
         """The offsets [first, behind) of a topic were deleted before they were read."""
-        self._records[topic].append(Deleted(first=first, behind=behind))
+        self._records[topic].put(Deleted(first=first, behind=behind))
 
     def learn(self, fact: Input) -> None:
         """An input that is no record: it needs no offset, because the next owner learns it anew."""
@@ -77,13 +77,14 @@ class Owner:
         """Silence at `as_of` is judged once everything that was offered and learned before this call is applied."""
         self._facts.append(Heard(as_of=as_of))
 
-    def queued_of(self, topic: str) -> int:
-        """Records of a topic that were offered and wait."""
-        return len(self._records[topic])
+    def has_room(self, topic: str) -> bool:
+        """Whether more records of a topic may be offered."""
+        waiting = self._records[topic]
+        return len(waiting) < self._limits.queued and waiting.bytes < self._limits.queued_bytes
 
     @property
     def queued(self) -> int:
-        """The same of all topics."""
+        """Records that were offered and wait."""
         return sum(len(queue) for queue in self._records.values())
 
     @property
@@ -188,7 +189,7 @@ class Owner:
         while self._facts and not self.state.transaction.is_full:
             fact = self._facts.popleft()
             if isinstance(fact, Heard):
-                self._records[EVENTS].append(fact)
+                self._records[EVENTS].put(fact)
             else:
                 effects += self._step(fact, now)
 
@@ -198,14 +199,14 @@ class Owner:
         while queue and not (room.is_full or (self._leaves_half(topic) and room.is_half_full)):
             if topic == CDC and self.state.durable.cursor:
                 break  # a tick that was cut is finished under the definitions with which it began
-            if self._is_suspect(queue[0]) and self._taken:
+            if self._is_suspect(queue.head) and self._taken:
                 break
-            queued = queue.popleft()
+            queued = queue.take()
             if isinstance(queued, InRecord):
                 self._taken.append(queued)
                 effects += self._step_record(queued, now)
                 if self.state.step.is_cut:
-                    queue.appendleft(queued)
+                    queue.put_back(queued)
                     return True
             else:
                 effects += self._pass(topic, queued, now)

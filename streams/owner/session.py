@@ -169,7 +169,7 @@ class _Reign:
                 case Resync():
                     self._begin_pulls()
                 case InRecord():
-                    if not self._has_room(item.topic):  # its topic waits, and nothing else does
+                    if not self._owner.has_room(item.topic):  # its topic waits, and nothing else does
                         self._begin_pull(item.topic)
                     if not self._pulls.drop(item.topic, item.offset):
                         self._owner.offer(item)
@@ -200,12 +200,9 @@ class _Reign:
     def _begin_pull(self, topic: str) -> None:
         self._pulls.begin(topic, self._owner.state.durable.applied[topic].offset)
 
-    def _has_room(self, topic: str) -> bool:
-        return self._owner.queued_of(topic) < self._limits.queued
-
     def _may_pull(self, now: datetime) -> bool:
         is_time = self._pull_from is None or now >= self._pull_from
-        return is_time and any(map(self._has_room, self._pulls.topics()))
+        return is_time and any(map(self._owner.has_room, self._pulls.topics()))
 
     def _pull(self, now: datetime) -> Steps[None]:
         """The next part of each topic that is being pulled."""
@@ -214,7 +211,7 @@ class _Reign:
             self._next_sweep = now + self._limits.pull_interval
         if not self._may_pull(now):
             return
-        for topic in filter(self._has_room, self._pulls.topics()):
+        for topic in filter(self._owner.has_room, self._pulls.topics()):
             try:
                 yield from self._pull_topic(topic)
             except LogFailedError:  # nothing was written, so what the owner knows is as good as before

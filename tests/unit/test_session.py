@@ -14,6 +14,7 @@ from simulated import PATIENT, START, Log, started
 from schemas.ids import occurrence_run_id
 from schemas.topics import CDC, DEADLETTER, REQUESTS
 from schemas.words import RunState
+from streams.core.room import Bounds
 from streams.core.rules import Rules
 from streams.owner.calls import (
     Ask,
@@ -162,6 +163,22 @@ def test_a_gap_of_any_length_takes_no_more_memory_than_its_parts() -> None:
         most = max(most, session.owner.queued)
     assert most <= 35
     assert session.state.durable.applied[CDC].offset == 500
+
+
+def test_a_gap_of_large_records_is_read_as_the_owner_takes_them() -> None:
+    limits = Limits(stall=PATIENT.stall, pull_at_once=10, queued_bytes=100_000)
+    log = Log()
+    log.define(schedule="* * * * * *", overlap_policy="allow_all", catchup_policy="all")
+    log.turn(log.recover())
+    for number in range(100):
+        log.request(f"r{number}", payload="x" * 20_000)
+    log.bounds = Bounds(effects=4)
+    session = log.recover(limits=limits)
+    most = 0
+    while session.backlog:
+        log.turn(session)
+        most = max(most, session.owner.queued)
+    assert most <= 5 + 10
 
 
 def test_no_tick_comes_before_the_last_part_of_cdc_is_read() -> None:

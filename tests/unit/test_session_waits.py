@@ -65,7 +65,7 @@ def test_definitions_that_wait_for_the_end_of_a_tick_keep_no_report_waiting() ->
     for number in range(40):
         session.offer(log.request(f"r{number}"))
     log.turn(session)
-    assert session.owner.queued_of(CDC) <= 20
+    assert len(session.owner._records[CDC]) <= 20
     assert isinstance(session.waits, Take)
     assert session.waits.limit > 1
     for _ in range(50):
