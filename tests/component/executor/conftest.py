@@ -220,7 +220,8 @@ class Owner:
             self.heard += [Heard(*place, event) for event in batch.events]
         for message in self._heartbeats.consume(100, 0):
             assert message.error() is None, message.error()
-            self.heartbeats.append((from_epoch_ms(message.timestamp()[1]), decode(message.value(), Heartbeat)))
+            if message.value() is not None:  # else it asks the broker for its time
+                self.heartbeats.append((from_epoch_ms(message.timestamp()[1]), decode(message.value(), Heartbeat)))
 
     def wait(self, condition, seconds=WAIT_SECONDS):
         """Listen until `condition()` holds; returns what it returns."""

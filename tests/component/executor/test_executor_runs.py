@@ -56,9 +56,9 @@ def test_the_exit_code_is_reported(owner, executor, objects):
     assert (ended.cause, ended.exit_code) == (EndCause.EXITED, 7)
 
 
-def test_a_signal_is_reported_as_its_negative_number(owner, executor, objects):
+def test_a_death_by_a_signal_is_reported_as_128_and_its_number(owner, executor, objects):
     ended = owner.run(objects.script("kill -USR1 $$"))
-    assert (ended.cause, ended.exit_code) == (EndCause.EXITED, -10)
+    assert (ended.cause, ended.exit_code) == (EndCause.EXITED, 138)
 
 
 def test_the_process_gets_payload_arguments_and_a_clean_environment(owner, executor, objects):
