@@ -215,7 +215,7 @@ class Holder(threading.Thread):
             case c.ReadExecutorEnds():
                 return self._open_log().ends_of_executors()
             case _:
-                raise NotImplementedError(f"a call that no holder knows: {call}")
+                raise TypeError(f"no holder knows the call {call}")
 
     def _answer_for_worker(
         self, call: c.Ask | c.Leave | c.HeartbeatsRead | c.KnownHeartbeats | c.Recovered | c.Failed
