@@ -68,7 +68,7 @@ class Inbox:
         return self._queue.qsize()
 
     def wake(self) -> None:
-        """Whoever waits for a delivery waits no longer."""
+        """End a wait for a delivery."""
         self._queue.put(None)
 
     def take(self, take: c.Take, stopping: threading.Event) -> c.Taken:
@@ -119,8 +119,8 @@ class Holder(threading.Thread):
         self.partition = partition
         self.inbox = Inbox()
         self.progress = 0
-        """How far the best takeover has come since the partition had an owner: one that fails at the same place again
-        and again does not come on."""
+        """How far the best takeover has come since the partition had an owner. A takeover that fails at the same place
+        each time makes no progress."""
         self._came = 0
         """How far this one has come."""
         self._number, self._parts = number, parts
@@ -259,7 +259,7 @@ class Holder(threading.Thread):
         return written
 
     def _counted(self, entries: Iterable[T]) -> Iterator[T]:
-        """Entries are read while the session works on them: a failure of the log is thrown there."""
+        """The session reads entries one by one; a failure of the log is raised there."""
         try:
             for entry in entries:
                 self._come_on()

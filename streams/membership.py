@@ -14,8 +14,8 @@ log = structlog.get_logger()
 
 
 class Membership:
-    """A worker's name outlives its process, so that a restart takes over at once (static membership); the member id
-    does not. So a process that was frozen while another one took its name is known by its id, and ends.
+    """A worker's name outlives its process, so that a restart takes over at once (static membership). The member id
+    does not: it tells a process that was frozen from the one that has taken its name meanwhile. The frozen one ends.
     """
 
     def __init__(self, groups: Groups, on_replaced: Callable[[], None]) -> None:

@@ -1,7 +1,7 @@
 """What a session asks of the world, one call at a time, and what it gets back. Each call is a value.
 
 `streams/holder.py` answers with Kafka; tests and the simulator answer from a log in memory. Between two calls any fault
-may be put: a crash is a session that is dropped there.
+can be put: a crash is a session that is dropped there.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recovered(Call[None], frozen=True, kw_only=True):
-    """The owner decides from now on: for logs, and for whoever waits until the worker is ready."""
+    """The owner decides from now on. The worker logs it, and is ready when all of its owners do."""
 
     jobs: int
     open_runs: int

@@ -1,7 +1,7 @@
 """Input topics that a session reads by itself, to an end that it asked for: after a takeover, an absence, a rebalance.
 
-While a topic is being pulled, what is delivered of it is dropped: the pull comes past it. So a gap of any length takes
-no more memory than one chunk, and no record is stepped over before those in front of it.
+While a topic is pulled, deliveries of it are dropped, because the pull reads them. So a gap of any length takes no more
+memory than one chunk, and no record is applied before those in front of it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The holder of a partition as a state machine without I/O: take over, read, decide, commit, judge, start again.
 
-`Session.calls()` is a generator of `Call`s (streams/owner/calls.py): whoever drives it carries each one out and sends
-the answer, or throws `LogFailedError`. The order of the calls is the protocol (O3, O4, O7, D5, L3).
+`Session.calls()` is a generator of `Call`s (streams/owner/calls.py). The driver carries out each call and sends the
+answer, or throws `LogFailedError`. The order of the calls is the protocol (O3, O4, O7, D5, L3).
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class _Reign:
         self._pull_from: datetime | None = None
         """After a read that failed: not before this time."""
         self._is_told = False
-        """That the owner decides from now on."""
+        """`Recovered` was sent: the owner decides from now on."""
         self._rest_until = 0.0
 
     def run(self) -> Steps[Happening]:
@@ -161,7 +161,7 @@ class _Reign:
             yield from self._step()
 
     def _take(self) -> Steps[Reading]:
-        """What was delivered; a record of a topic that is being pulled is dropped, for the pull comes past it."""
+        """Take what was delivered. Drop a record of a topic that is being pulled: the pull reads it."""
         take = Take(patience=self._patience(), rest_until=self._rest_until, limit=self._limits.take_at_once)
         answer = yield from ask(take)
         for item in answer.value.items:
@@ -169,7 +169,7 @@ class _Reign:
                 case Resync():
                     self._begin_pulls()
                 case InRecord():
-                    if not self._owner.has_room(item.topic):  # its topic waits, and nothing else does
+                    if not self._owner.has_room(item.topic):  # only this topic waits
                         self._begin_pull(item.topic)
                     if not self._pulls.drop(item.topic, item.offset):
                         self._owner.offer(item)
@@ -186,7 +186,7 @@ class _Reign:
         return self._owner.next_wake(reading.now, clock_is_steady=reading.is_steady)
 
     def _notice_absence(self, now: datetime) -> None:
-        """After an absence silence counts anew (L3), and nothing is due before `cdc` is read to its end again (O7)."""
+        """After an absence, nothing is due before `cdc` is read to its end again (O7); silence counts in part (L3)."""
         if self._last_turn is not None and now - self._last_turn > self._limits.stall:
             self._owner.learn(WasAway(since=self._last_turn))
             self._owner.lose_sight()
@@ -220,7 +220,7 @@ class _Reign:
                 return
 
     def _pull_topic(self, topic: str) -> Steps[None]:
-        """The next part of it; where its end is reached, the owner hears so."""
+        """Read the next part. At the end of the topic, tell the owner."""
         pull, limits = self._pulls.of(topic), self._limits
         read = Read(
             topic=topic,

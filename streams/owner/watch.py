@@ -60,7 +60,7 @@ class Stalls:
         return None
 
     def forget(self) -> None:
-        """From now on everything has as long as ever."""
+        """Give everything the whole limit again."""
         self._seen = {}
 
     def _overdue(self, sight: Sight) -> list[tuple[Where, float]]:

@@ -1,4 +1,4 @@
-"""How a session finds out that an attempt is lost: in which order it asks, and what its own absences count."""
+"""How a session finds out that an attempt is lost: the order of its questions, and its own absences."""
 
 from __future__ import annotations
 
