@@ -29,7 +29,7 @@ class Stage(Enum):
 
 
 class Judgement:
-    """This only collects the evidence. The owner calls an attempt lost, in `judge(as_of)`, when all of it is there."""
+    """Collects the evidence. The owner calls an attempt lost, in `judge(as_of)`, when all of it is there."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
