@@ -98,7 +98,7 @@ def _occurrence(size: int) -> float:
 
     def turn(_: int) -> Iterable[Input]:
         log.now += timedelta(seconds=1)
-        return [ClockAdvanced(budget=FEW)]
+        return [ClockAdvanced()]
 
     return _median(log, owner, turn)
 
@@ -139,7 +139,7 @@ def _tick(size: int) -> float:
     owner = _settled(log)
     for number in range(size):
         take_slot(owner.state, f"job-{number}", log.now + timedelta(days=1))
-    return _median(log, owner, lambda _: [ClockAdvanced(budget=FEW)])
+    return _median(log, owner, lambda _: [ClockAdvanced()])
 
 
 COSTS: dict[str, Callable[[int], float]] = {
