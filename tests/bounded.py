@@ -8,10 +8,11 @@ from simulated import Log, ended, started
 
 from schemas.dag import NodeSpec
 from schemas.dispatch import Dispatch
-from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
+from schemas.heartbeat import AttemptInHand, Window
 from streams.core.inputs import HeartbeatHeard
 from streams.core.room import Bounds
 from streams.core.rules import Rules
+from tests.beats import heartbeat as plain_heartbeat
 
 BOUNDS = Bounds(effects=60, bytes=300_000, work_us=8_000, nodes=20)
 """Small ones, so that a few hundred of anything are far beyond them."""
@@ -74,18 +75,9 @@ class Watched:
 
     def beat(self, dispatches: list[Dispatch], window: int = WINDOW) -> None:
         """An executor has room, and these attempts in hand."""
-        heartbeat = Heartbeat(
-            executor_id="e.1",
-            name="e",
-            host="h",
-            version="1",
-            state=ExecutorState.RUNNING,
-            at=self.log.now,
-            interval=timedelta(seconds=3),
-            slots=(),
-            windows=(Window(timeout_class=CLASS, partition=0, size=window),),
-            attempts=tuple(AttemptInHand(run_id=d.run_id, token=d.token, partition=0) for d in dispatches),
-        )
+        windows = (Window(timeout_class=CLASS, partition=0, size=window),)
+        attempts = tuple(AttemptInHand(run_id=each.run_id, token=each.token, partition=0) for each in dispatches)
+        heartbeat = plain_heartbeat(self.log.now, windows=windows, attempts=attempts)
         self.owner.learn(HeartbeatHeard(heartbeat=heartbeat, appended_at=self.log.now))
 
     def report(self, exit_code: int, at_once: int = 50) -> None:

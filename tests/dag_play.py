@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import orjson
 from simulated import Log, ended, started
 
 from schemas.codec import encode
 from schemas.dag import NodeSpec
-from schemas.heartbeat import ExecutorState, Heartbeat, Window
+from schemas.heartbeat import Window
 from schemas.ids import dag_run_of
 from schemas.request import NodeEnd
 from streams.core.inputs import HeartbeatHeard
 from streams.owner.owner import Owner
 from streams.owner.records import InRecord
+from tests.beats import heartbeat as plain_heartbeat
 
 
 def node(node_id: str, *depends_on: str, **fields: object) -> NodeSpec:
@@ -49,18 +48,7 @@ class Play:
             self.done = len(dispatches)
 
     def windows(self, size: int) -> None:
-        heartbeat = Heartbeat(
-            executor_id="e.1",
-            name="e",
-            host="h",
-            version="0",
-            state=ExecutorState.RUNNING,
-            at=self.log.now,
-            interval=timedelta(seconds=3),
-            slots=(),
-            windows=(Window(timeout_class="10s", partition=0, size=size),),
-            attempts=(),
-        )
+        heartbeat = plain_heartbeat(self.log.now, windows=(Window(timeout_class="10s", partition=0, size=size),))
         self.owner.learn(HeartbeatHeard(heartbeat=heartbeat, appended_at=self.log.now))
 
     def states(self) -> dict[str, str]:

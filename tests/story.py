@@ -12,11 +12,12 @@ from simulated import COMPANY_WAIT, START, Log, ended, started
 
 from schemas.dispatch import Dispatch
 from schemas.event import EndCause
-from schemas.heartbeat import ExecutorState, Heartbeat, Window
+from schemas.heartbeat import Heartbeat, Window
 from schemas.status import RunStatus
 from schemas.words import NEVER_RAN, RunKind, RunState
 from streams.core.inputs import HeartbeatHeard
 from streams.core.rules import Rules
+from tests.beats import heartbeat as plain_heartbeat
 
 EVERY_10S = "*/10 * * * * *"
 ROOM = 50
@@ -172,17 +173,8 @@ class Story:
     def heartbeat(at: datetime, room: int) -> Heartbeat:
         """Of an executor with so much room in each class."""
         classes = [each.name for each in Rules().classes]
-        return Heartbeat(
-            executor_id="e.1",
-            name="e",
-            host="h",
-            version="1",
-            state=ExecutorState.RUNNING,
-            at=at,
-            interval=timedelta(seconds=3),
-            slots=(),
-            windows=tuple(Window(timeout_class=each, partition=0, size=room) for each in classes),
-            attempts=(),
+        return plain_heartbeat(
+            at, windows=tuple(Window(timeout_class=each, partition=0, size=room) for each in classes)
         )
 
 

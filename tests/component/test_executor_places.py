@@ -9,10 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from executors.places import Places
+from tests.deep_directory import dig
 
 SPARE = 2
-DEPTH = 5_000
-"""Deeper than Python recurses, and longer than a path may be."""
 
 
 @pytest.fixture
@@ -66,18 +65,6 @@ def changed(place):
 
 def sh(script, place):
     subprocess.run(["/bin/sh", "-ec", script], cwd=place.cwd, check=True)
-
-
-def dig(directory):
-    """Levels of directories, with a file at the bottom."""
-    here = os.open(directory, os.O_RDONLY)
-    for _ in range(DEPTH):
-        os.mkdir("a", dir_fd=here)
-        below = os.open("a", os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(os.open("file", os.O_CREAT, dir_fd=here))
-    os.close(here)
 
 
 def test_a_place_that_is_left_as_it_was_serves_again_under_another_path(take, give_back):

@@ -10,22 +10,9 @@ import pytest
 
 from executors.removal import remove_tree
 from executors.workspace import Workspace
+from tests.deep_directory import dig
 
-DEPTH = 5_000
-"""Deeper than Python recurses, and longer than a path may be."""
 WITHOUT_PRIVILEGES = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
-
-
-def dig(directory):
-    """Levels of directories, with a file at the bottom."""
-    here = os.open(directory, os.O_RDONLY)
-    for _ in range(DEPTH):
-        os.mkdir("a", dir_fd=here)
-        below = os.open("a", os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(os.open("file", os.O_CREAT, dir_fd=here))
-    os.close(here)
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from schemas.heartbeat import ExecutorState, Heartbeat, Window
+from schemas.heartbeat import Window
 from schemas.words import RunState
 from streams.core.inputs import HeartbeatHeard
+from tests.beats import heartbeat as plain_heartbeat
 from tests.simulated import START, Log
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -28,18 +29,7 @@ def an_hour_ahead():
 
 def roomy(now):
     """The heartbeat of an executor that takes whatever comes."""
-    return Heartbeat(
-        executor_id="e.1",
-        name="e",
-        host="h",
-        version="1",
-        state=ExecutorState.RUNNING,
-        at=now,
-        interval=timedelta(seconds=3),
-        slots=(),
-        windows=(Window(timeout_class="10s", partition=0, size=1_000),),
-        attempts=(),
-    )
+    return plain_heartbeat(now, windows=(Window(timeout_class="10s", partition=0, size=1_000),))
 
 
 def nominal_times(log):

@@ -10,12 +10,13 @@ from simulated import Log, ended, started
 
 from schemas.classes import parse_classes
 from schemas.event import EndCause, Expired
-from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
+from schemas.heartbeat import AttemptInHand, Window
 from schemas.words import AttemptEnd, RunState
 from streams.core.inputs import ClaimsSeen, HeartbeatHeard
 from streams.core.leases import wants_judgement
 from streams.core.rules import Rules
 from streams.owner.owner import Owner
+from tests.beats import heartbeat as plain_heartbeat
 
 RULES = Rules()
 LEASE = RULES.lease.total_seconds()
@@ -25,18 +26,7 @@ RETRIED = {"max_attempts": 3, "initial_interval": timedelta(hours=1), "max_inter
 
 def beat(log: Log, owner: Owner, *attempts: AttemptInHand, window: int | None = None) -> None:
     windows = () if window is None else (Window(timeout_class="10s", partition=0, size=window),)
-    heartbeat = Heartbeat(
-        executor_id="e.1",
-        name="e",
-        host="h",
-        version="1",
-        state=ExecutorState.RUNNING,
-        at=log.now,
-        interval=timedelta(seconds=3),
-        slots=(),
-        windows=windows,
-        attempts=attempts,
-    )
+    heartbeat = plain_heartbeat(log.now, windows=windows, attempts=attempts)
     owner.learn(HeartbeatHeard(heartbeat=heartbeat, appended_at=log.now))
     log.turn(owner)
 

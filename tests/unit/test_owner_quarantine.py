@@ -8,7 +8,7 @@ from pkgutil import resolve_name
 import pytest
 
 from schemas.dag import NodeSpec
-from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat
+from schemas.heartbeat import AttemptInHand
 from schemas.ids import owner_of_run
 from schemas.status import RunStatus
 from schemas.topics import DEADLETTER
@@ -19,6 +19,7 @@ from streams.core.open_backfills import OpenBackfill
 from streams.core.run import Run
 from streams.owner.calls import ReadState
 from streams.owner.failures import MOST_JOBS_AT_ONCE, JobFailedError
+from tests.beats import heartbeat as plain_heartbeat
 from tests.simulated import START, Log, ended, started
 
 MINUTE = timedelta(minutes=1)
@@ -326,18 +327,7 @@ def test_its_processes_are_not_stopped(monkeypatch):
     (dispatch,) = worker.log.dispatches()
     in_hand = AttemptInHand(partition=0, run_id=dispatch.run_id, token=dispatch.token)
     for _ in range(10):
-        beat = Heartbeat(
-            executor_id="e.1",
-            name="e",
-            host="h",
-            version="1",
-            state=ExecutorState.RUNNING,
-            at=worker.log.now,
-            interval=timedelta(seconds=3),
-            slots=(),
-            windows=(),
-            attempts=(in_hand,),
-        )
+        beat = plain_heartbeat(worker.log.now, attempts=(in_hand,))
         worker.session.learn(HeartbeatHeard(heartbeat=beat, appended_at=worker.log.now))
         worker.turn(30)
     assert worker.log.kills() == []
