@@ -126,9 +126,9 @@ class Round:
         return refusal
 
     def _delete_logs(self, limits: dict[str, Any], stop: Stop) -> Iterator[int]:
-        """The objects first: what is deleted twice is no error, what nobody remembers would stay for ever.
+        """Delete the objects before their rows: a second deletion is no error, an object without a row stays for ever.
 
-        Where a log lies follows from its run and attempt. What an event says of that is believed by readers alone.
+        The run and the attempt say where a log lies. The place that an event names is for readers only.
         """
         while not stop.requested:
             found = self._postgres.execute(sql("logs_to_delete"), {**limits, "most": LOGS_AT_ONCE}).fetchall()

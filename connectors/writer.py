@@ -34,7 +34,7 @@ class Writer:
         self._failures = 0
 
     def _write(self, ledger: Ledger, records: list[Record], ids: dict[str, str]) -> None:
-        """As one transaction; if a row is refused for ever, half by half, until that one is alone."""
+        """Write one transaction. If the database refuses a row, halve the batch until that row is alone."""
         try:
             ledger.write(collect(records, self._status_topic, ids))
         except REFUSALS as error:
