@@ -20,6 +20,7 @@ from streams.core.stored import StoredJob
 from streams.owner.commit import JOB_PREFIX
 from streams.owner.intake import INPUT_TOPICS
 from streams.owner.recover import rebuild
+from streams.owner.replay import Replay
 from streams.produce import produce
 
 FLUSH_SECONDS = 120.0
@@ -50,8 +51,9 @@ def stored(spec: JobSpec, since: datetime) -> StoredJob:
 
 def in_memory(specs: Iterable[JobSpec], since: datetime) -> OwnerState:
     """An owner's state after recovery."""
-    entries = ((JOB_PREFIX + each.job_id, encode(stored(each, since))) for each in specs)
-    return rebuild(0, Rules(), entries, TOPIC_IDS, since)
+    replay = Replay()
+    replay.take((place, JOB_PREFIX + each.job_id, encode(stored(each, since))) for place, each in enumerate(specs))
+    return rebuild(0, Rules(), replay, TOPIC_IDS, since)
 
 
 def write(connections: Connections, specs: Iterable[JobSpec], since: datetime, say: Callable[[str], None]) -> None:

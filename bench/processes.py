@@ -1,4 +1,4 @@
-"""What the kernel says of a process, and a stream worker of our own that can be killed and stays dead."""
+"""What the kernel says of a process, and processes of our own beside a stack, which stay dead when they are killed."""
 
 from __future__ import annotations
 
@@ -38,14 +38,15 @@ def _kilobytes(pid: int, name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
-class StreamWorker:
-    """As a context: `python -m streams` beside whatever else runs, until it is killed or the context is left."""
+class Beside:
+    """As a context: `python -m MODULE` beside whatever else runs, until it is killed or the context is left."""
 
-    def __init__(self, environment: Mapping[str, str], name: str = "stream-bench") -> None:
+    def __init__(self, module: str, environment: Mapping[str, str]) -> None:
+        self._module = module
         self._folder = Path(tempfile.mkdtemp(prefix="tidemill-bench-"))
         self._ready_file = self._folder / "ready"
         self._log = self._folder / "log"
-        own = {"TIDEMILL_WORKER_ID": name, "TIDEMILL_READY_FILE": str(self._ready_file), "MALLOC_ARENA_MAX": "2"}
+        own = {"TIDEMILL_READY_FILE": str(self._ready_file), "MALLOC_ARENA_MAX": "2"}
         self._environment = {**os.environ, **environment, **own}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -57,11 +58,11 @@ class StreamWorker:
     def start(self) -> None:
         self._ready_file.unlink(missing_ok=True)
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen([sys.executable, "-m", "streams"], env=self._environment, stderr=log)
+            self._process = subprocess.Popen([sys.executable, "-m", self._module], env=self._environment, stderr=log)
 
     def wait_ready(self, seconds: float) -> None:
-        """Once every partition that it holds is recovered."""
-        eventually(self._is_ready, seconds, lambda: f"a worker that is ready; its log ends with {self._said()}")
+        """Once it does its work: a stream worker has recovered every partition that it holds, an executor may claim."""
+        eventually(self._is_ready, seconds, lambda: f"{self._module} that is ready; its log ends with {self._said()}")
 
     def kill(self) -> None:
         assert self._process is not None
@@ -89,8 +90,13 @@ class StreamWorker:
 
     def _is_ready(self) -> bool:
         assert self._process is not None
-        assert self._process.poll() is None, self._said()
+        assert self._process.poll() is None, f"it ended with {self._process.returncode}: {self._said()}"
         return self._ready_file.exists()
 
     def _said(self) -> str:
         return last_lines(self._log, 5)
+
+
+class StreamWorker(Beside):
+    def __init__(self, environment: Mapping[str, str], name: str = "stream-bench") -> None:
+        super().__init__("streams", {**environment, "TIDEMILL_WORKER_ID": name})

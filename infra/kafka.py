@@ -51,8 +51,9 @@ DESIGN: dict[str, str | int] = {
     # A killed executor's partitions stay idle for this long; the default is 45 s.
     "group.consumer.session.timeout.ms": 10_000,
     "group.consumer.min.session.timeout.ms": 6_000,
-    "group.consumer.heartbeat.interval.ms": 2_000,
-    "group.consumer.min.heartbeat.interval.ms": 1_000,
+    # A member learns with its next heartbeat what another one has left to it.
+    "group.consumer.heartbeat.interval.ms": 500,
+    "group.consumer.min.heartbeat.interval.ms": 500,
     "group.min.session.timeout.ms": 3_000,
     "group.initial.rebalance.delay.ms": 0,
     "offsets.topic.replication.factor": 1,

@@ -141,6 +141,12 @@ def make_app(
         web_enabled=False,
     )
     app.transport = _ReadCommittedTransport(app.conf.broker_consumer, app, membership=worker.membership)
+    _subscribe(app, connections, worker, delivery)
+    return app
+
+
+def _subscribe(app: faust.App, connections: Connections, worker: Worker, delivery: Delivery) -> None:
+    """What Faust hears of the group and of the topics goes to the worker."""
     topics = app.topic(
         *(connections.topic(name) for name in INPUT_TOPICS),
         key_serializer="raw",
@@ -156,6 +162,9 @@ def make_app(
         delivery.forget()
         worker.assign({each.partition for each in assigned})
 
+    async def revoked(*_: Any, **__: Any) -> None:
+        worker.stop_delivery()
+
     app.agent(topics, concurrency=1)(deliver)
     app.on_partitions_assigned.connect(cast(Any, assigned), weak=False)
-    return app
+    app.on_partitions_revoked.connect(cast(Any, revoked), weak=False)

@@ -66,6 +66,11 @@ class Groups:
         mine = (each.assigned for each in members if each.client_id == self._worker_id)
         return {partition for assigned in mine for name, partition in assigned if name == topic}
 
+    def is_empty(self) -> bool:
+        """Whether no stream worker is in the group."""
+        _, members = self._ask(lambda admin: _describe(admin, self._stream_group))
+        return not members
+
     def is_replaced(self, member_id: str) -> bool:
         """Whether another process is in the group under the name of this worker, instead of this member."""
         _, members = self._ask(lambda admin: _describe(admin, self._stream_group))

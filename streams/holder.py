@@ -31,10 +31,13 @@ from streams.owner.session import Session
 log = structlog.get_logger()
 
 T = TypeVar("T")
-Delivered = InRecord | Input | c.Resync
+Delivered = InRecord | Input | c.Resync | c.Undelivered
 
 MAX_WAITING = 20_000
 """Deliveries that may wait in a holder's inbox. Beyond, records are dropped, and the session reads them by itself."""
+HAND_OVER_SECONDS = 25.0
+"""A partition that no other worker takes over in this time is let go: service managers kill after 30 s. The next owner
+of 100,000 jobs takes some seconds to read them."""
 CLOCKS_AGREE = timedelta(seconds=AGREE_SECONDS)
 DECIDED_AHEAD = (
     "schedules are decided up to a time that is not reached yet, because a wrong clock was believed; "
@@ -112,7 +115,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Holder(threading.Thread):
-    """Feed it through `inbox`. It ends after `stop`, or when the partition turns out to be somebody else's."""
+    """Feed it through `inbox`. It ends after `stop`, or when another worker takes the partition over."""
 
     def __init__(self, number: HolderId, partition: int, parts: Parts, limits: Limits | None = None) -> None:
         super().__init__(name=f"owner-{partition}", daemon=True)
@@ -126,11 +129,20 @@ class Holder(threading.Thread):
         self._number, self._parts = number, parts
         self._session = Session(partition, parts.partitions, parts.rules, parts.topic_ids, limits)
         self._stopping = threading.Event()
+        self._hands_over_until: float | None = None
+        """By the boot clock; None: it does not hand over."""
         self._log: OwnerLog | None = None
 
     def stop(self) -> None:
         self._stopping.set()
         self.inbox.wake()
+
+    def hand_over(self) -> None:
+        """Decide until another worker fences, for `HAND_OVER_SECONDS` at most. Authority is the producer's epoch and
+        not the group (protocol O5), so nothing waits for a rebalance.
+        """
+        self._hands_over_until = boot_seconds() + HAND_OVER_SECONDS
+        self.inbox.put(c.Undelivered())
 
     def run(self) -> None:
         try:
@@ -154,11 +166,18 @@ class Holder(threading.Thread):
                     call = calls.throw(_failure(error))
                 else:
                     self._note(call, value)
-                    call = calls.send(
-                        c.Answer(value=value, reading=self._reading(), is_stopping=self._stopping.is_set())
-                    )
+                    call = calls.send(self._answer_with(value))
         except StopIteration:
             return
+
+    def _answer_with(self, value: Any) -> c.Answer:
+        reading, until = self._reading(), self._hands_over_until
+        return c.Answer(
+            value=value,
+            reading=reading,
+            is_stopping=self._stopping.is_set() or (until is not None and reading.boot_seconds > until),
+            hands_over=until is not None,
+        )
 
     def _note(self, call: c.Call[Any], value: Any) -> None:
         """It was carried out."""
@@ -167,7 +186,7 @@ class Holder(threading.Thread):
                 self._came = 0
             case c.Recovered():
                 self.progress = self._came = 0
-            case c.Fence() | c.Settle() | c.ReadUnclaimed() | c.Commit():
+            case c.Prepare() | c.Fence() | c.Settle() | c.ReadUnclaimed() | c.Commit():
                 self._come_on()
             case c.Read() if value.records:
                 self._come_on()
@@ -191,7 +210,6 @@ class Holder(threading.Thread):
             case c.Forward(records=records):
                 return self._parts.forward(records)
             case c.Pause(length=length):
-                self._close()
                 return self._stopping.wait(length.total_seconds())
             case c.Ask() | c.Leave() | c.HeartbeatsRead() | c.KnownHeartbeats() | c.Recovered() | c.Failed():
                 return self._answer_for_worker(call)
@@ -200,12 +218,14 @@ class Holder(threading.Thread):
 
     def _answer_from_log(self, call: c.Call[Any]) -> Any:  # noqa: PLR0911 - a dispatch table
         match call:
+            case c.Prepare():
+                return self._open_log().prepare()
             case c.Fence():
                 return self._open_log().fence()
             case c.Settle():
                 return self._open_log().settle()
-            case c.ReadState():
-                return self._counted(self._open_log().read_state())
+            case c.ReadState(after=after):
+                return self._counted(self._open_log().read_state(after))
             case c.ReadUnclaimed():
                 return self._open_log().unclaimed()
             case c.Read():
@@ -245,7 +265,8 @@ class Holder(threading.Thread):
             case c.Failed():
                 with parts.lock:
                     parts.holdings.fail(*where)
-                return _log_failure(self.partition, call)
+                self._close()
+                return self._log_failure(call)
             case _:
                 assert_never(call)
 
@@ -266,6 +287,15 @@ class Holder(threading.Thread):
                 yield entry
         except (KafkaException, LogUnreachableError) as error:
             raise _failure(error) from error
+
+    def _log_failure(self, failed: c.Failed) -> None:
+        error = failed.error
+        if isinstance(error, RecordFailedError | TransactionFailedError | JobFailedError):
+            log.error("core_failed", partition=self.partition, exc_info=error)
+        elif self._hands_over_until is not None:  # it was fenced, as it waits for
+            log.info("owner_handed_over", partition=self.partition, reason=str(error))
+        else:
+            log.warning("owner_failed", partition=self.partition, phase=failed.phase, error=str(error))
 
     def _open_log(self) -> OwnerLog:
         if self._log is None:
@@ -300,11 +330,3 @@ def _facts(recovered: c.Recovered) -> dict[str, object]:
 def _say_if_ahead(partition: int, ahead: timedelta) -> None:
     if ahead > CLOCKS_AGREE:
         log.error("decided_ahead", partition=partition, seconds=ahead.total_seconds(), note=DECIDED_AHEAD)
-
-
-def _log_failure(partition: int, failed: c.Failed) -> None:
-    error = failed.error
-    if isinstance(error, RecordFailedError | TransactionFailedError | JobFailedError):
-        log.error("core_failed", partition=partition, exc_info=error)
-    else:
-        log.warning("owner_failed", partition=partition, phase=failed.phase, error=str(error))

@@ -8,7 +8,6 @@ from typing import Any
 
 import structlog
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     OFFSET_INVALID,
     Consumer,
     KafkaError,
@@ -28,6 +27,7 @@ from streams.forward import is_marked
 from streams.groups import ANSWER_SECONDS, Groups, LogUnreachableError
 from streams.owner.calls import Chunk, Read
 from streams.owner.records import InRecord, OutRecord, Transaction
+from streams.owner.replay import NOTHING_READ, Entry
 from streams.produce import produce
 
 log = structlog.get_logger()
@@ -65,14 +65,11 @@ class OwnerLog:
         self._producer: Producer | None = None
         self._consumer: Consumer | None = None
 
-    def fence(self) -> None:
-        """From here on no earlier producer of this partition can commit, and what it left open is aborted.
-
-        It waits until the time is known: nothing can be decided before.
-        """
+    def prepare(self) -> None:
+        """Makes the producer, which fences nobody yet. Waits until the time is known: nothing can be decided before."""
         if not self._clock.wait_until_known(ANSWER_SECONDS):
             raise LogUnreachableError("the time is not known: no majority of the clocks has agreed on it")
-        self._producer = Producer(
+        self._producer = self._producer or Producer(
             self._connections.kafka(
                 transactional_id=self._transactional_id,
                 transaction_timeout_ms=int(TRANSACTION_TIMEOUT_SECONDS * 1000),
@@ -83,6 +80,10 @@ class OwnerLog:
                 compression_type="lz4",
             )
         )
+
+    def fence(self) -> None:
+        """From here on no earlier producer of this partition can commit, and what it left open is aborted."""
+        assert self._producer is not None, "prepare() comes first"
         self._producer.init_transactions(TRANSACTION_TIMEOUT_SECONDS)
 
     def settle(self) -> None:
@@ -110,9 +111,9 @@ class OwnerLog:
                     raise LogUnreachableError(f"topic {topic} still has an open transaction at offset {offset}")
                 time.sleep(MARKER_WAIT_SECONDS)
 
-    def read_state(self) -> Iterator[tuple[str, bytes | None]]:
-        for message in self._read_to_end(STATE, OFFSET_BEGINNING):
-            yield message.key().decode(), message.value()
+    def read_state(self, after: int = NOTHING_READ) -> Iterator[Entry]:
+        for message in self._read_to_end(STATE, after + 1):
+            yield message.offset(), message.key().decode(), message.value()
 
     def read(self, wanted: Read) -> Chunk:
         """The next records of an input topic, as far as the call asks for."""

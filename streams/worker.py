@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
@@ -15,12 +17,12 @@ from schemas.topics import check_partitions
 from streams.clock import cluster_clock
 from streams.core.inputs import HeartbeatHeard
 from streams.forward import Forwarder
-from streams.groups import Groups
+from streams.groups import Groups, LogUnreachableError
 from streams.heartbeats import Heartbeats
 from streams.holder import Holder, Parts
 from streams.log import OwnerLog
 from streams.membership import Membership
-from streams.owner.calls import Resync
+from streams.owner.calls import Resync, Undelivered
 from streams.owner.holdings import Holder as HolderId
 from streams.owner.holdings import Holdings
 from streams.owner.intake import INPUT_TOPICS
@@ -32,6 +34,7 @@ log = structlog.get_logger()
 
 JOIN_SECONDS = 10.0
 START_SECONDS = 30.0
+LOOK_SECONDS = 0.1
 
 
 class Worker:
@@ -79,19 +82,25 @@ class Worker:
         self._heartbeats.start()
 
     def assign(self, partitions: Collection[int]) -> None:
-        """What the group has given this worker: new holders begin, kept ones look for gaps, the others stop."""
+        """What the group has given this worker: new holders begin, kept ones look for gaps, the others hand over."""
         with self._lock:
             assigned = self._holdings.assign(partitions)
             for number in assigned.kept:
                 self._holders[number].inbox.put(Resync())
-            stopped = [self._holders.pop(number) for number in assigned.stopped]
+            lost = [self._holders[number] for number in assigned.lost if number in self._holders]
             begun = {number: Holder(number, where, self._parts) for number, where in assigned.begun.items()}
             self._holders |= begun
-        for holder in stopped:
-            holder.stop()
+        for holder in lost:
+            holder.hand_over()
         for holder in begun.values():
             holder.start()
-        log.info("assigned", partitions=sorted(partitions), lost=[each.partition for each in stopped])
+        log.info("assigned", partitions=sorted(partitions), lost=[each.partition for each in lost])
+
+    def stop_delivery(self) -> None:
+        """Until the next assignment the holders read for themselves."""
+        with self._lock:
+            for holder in self._holders.values():
+                holder.inbox.put(Undelivered())
 
     def deliver(self, partition: int, record: InRecord) -> None:
         """Without a holder the record is read by the next one."""
@@ -111,15 +120,32 @@ class Worker:
             found = {where: self._holders.get(number) for where, number in self._holdings.unrecovered().items()}
             return {partition: holder.progress if holder else 0 for partition, holder in found.items()}
 
+    def hand_over(self) -> None:
+        """Decide until other workers take the partitions over. This worker leaves the group meanwhile."""
+        with self._lock:
+            for number in self._holdings.clear():
+                self._holders[number].hand_over()
+
+    def wait_handed_over(self) -> None:
+        """Until each partition is taken over, or no worker is in the group that could."""
+        with contextlib.suppress(LogUnreachableError):
+            while self._has_holders() and not self._parts.groups.is_empty():
+                time.sleep(LOOK_SECONDS)
+
     def stop(self) -> None:
         with self._lock:
-            holders = [self._holders.pop(number) for number in self._holdings.clear()]
+            self._holdings.clear()
+            holders, self._holders = list(self._holders.values()), {}
         for holder in holders:
             holder.stop()
         for holder in holders:
             holder.join(JOIN_SECONDS)
         self._heartbeats.stop()
         self._parts.clock.stop()
+
+    def _has_holders(self) -> bool:
+        with self._lock:
+            return bool(self._holders)
 
     def _holder_of(self, partition: int) -> Holder | None:
         number = self._holdings.holder_of(partition)

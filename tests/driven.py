@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from schemas.topics import STATE
 from streams.core.inputs import Input
 from streams.core.rules import Rules
 from streams.core.state import OwnerState
@@ -18,6 +17,7 @@ from streams.owner.calls import (
     Ask,
     Call,
     Commit,
+    Fence,
     Forward,
     HeardSoFar,
     HeartbeatsRead,
@@ -68,13 +68,18 @@ class Driven:
         *,
         failing: dict[type[Call[Any]], Exception] | None = None,
         failures: int | None = None,
+        before: Callable[[Call[Any]], object] = lambda _: None,
     ) -> None:
-        """`failing`: calls that fail, with the error; the first so many `failures` of them, or all."""
+        """`failing`: calls that fail, with the error; the first so many `failures` of them, or all. `before` happens
+        before each call is carried out.
+        """
         self.session = Session(log.partition, log.partitions, rules, TOPIC_IDS, limits)
         self.is_held: bool | None = True
         self.may_leave = True
         self.is_steady = True
         self.is_stopping = False
+        self.hands_over = False
+        self._before = before
         self.fault: Fault | None = None
         """Of the next commit."""
         self.failing = failing or {}
@@ -187,14 +192,17 @@ class Driven:
 
     def _answer_to(self, value: Any) -> Answer:
         reading = Reading(now=self._log.now, is_steady=self.is_steady, boot_seconds=self._log.now.timestamp())
-        return Answer(value=value, reading=reading, is_stopping=self.is_stopping)
+        return Answer(value=value, reading=reading, is_stopping=self.is_stopping, hands_over=self.hands_over)
 
     def _carry_out(self, call: Call[Any]) -> Any:
         self._happen(call)
+        self._before(call)
         error = self.failing.get(type(call)) if self._failures != 0 else None
         if error:
             self._failures = self._failures and self._failures - 1
             raise error
+        if isinstance(call, Fence):
+            self._log.fenced_by = self
         if isinstance(call, Commit):
             return self._commit(call.transaction)
         answer = self._ANSWERS.get(type(call))
@@ -203,7 +211,7 @@ class Driven:
     _ANSWERS: ClassVar[dict[type[Call[Any]], Callable[[Driven, Any], Any]]] = {
         Ask: lambda self, _: self.is_held,
         Leave: lambda self, _: self.may_leave,
-        ReadState: lambda self, _: [(each.key, each.value) for each in self._log.written if each.topic == STATE],
+        ReadState: lambda self, call: self._log.state_after(call.after),
         ReadUnclaimed: lambda self, _: self._log.unclaimed(),
         KnownHeartbeats: lambda self, _: self._log.heartbeats,
         Read: lambda self, call: self._log.read(call),
@@ -214,6 +222,8 @@ class Driven:
     }
 
     def _commit(self, transaction: Transaction) -> Written:
+        if self._log.fenced_by is not self:
+            raise LogFailedError("a later owner has fenced this one")
         fault, self.fault = self.fault, None
         if self.too_large and any(
             each.dispatch and len(each.value or b"") > self.too_large for each in transaction.records

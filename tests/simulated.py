@@ -25,6 +25,7 @@ from streams.owner.calls import Chunk, Read
 from streams.owner.intake import INPUT_TOPICS
 from streams.owner.limits import Limits
 from streams.owner.records import Forwarding, InRecord, OutRecord, Transaction
+from streams.owner.replay import Entry
 from tests.driven import Driven
 
 COMPANY_WAIT = Limits().company_wait
@@ -45,6 +46,8 @@ class Log:
         self.first = dict.fromkeys(INPUT_TOPICS, 0)
         """By topic: the first offset that is not deleted."""
         self.written: list[OutRecord] = []
+        self.fenced_by: Driven | None = None
+        """The last session that fenced; no other can commit."""
         self.forwarded: list[Forwarding] = []
         """What was sent to other partitions."""
         self.heartbeats: list[HeartbeatHeard] = []
@@ -142,6 +145,11 @@ class Log:
 
     def report(self, *events: object) -> InRecord:
         return self._append(EVENTS, encode(EventBatch(executor_id="e.1", events=events)))
+
+    def state_after(self, offset: int) -> list[Entry]:
+        """Every record that was written has its place in the list for an offset."""
+        written = enumerate(self.written[offset + 1 :], offset + 1)
+        return [(place, each.key, each.value) for place, each in written if each.topic == STATE]
 
     def dispatches(self) -> list[Dispatch]:
         return [decode(r.value, Dispatch) for r in self.written if r.topic.startswith("runs.")]

@@ -16,6 +16,7 @@ from schemas.errors import TidemillError
 from schemas.ids import RunId
 from streams.core.inputs import HeartbeatHeard, Input
 from streams.owner.records import Forwarding, InRecord, Transaction
+from streams.owner.replay import Entry
 
 T = TypeVar("T")
 
@@ -46,7 +47,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the call's type says."""
     reading: Reading
     is_stopping: bool = False
-    """The partition was taken away, or the worker ends: the session ends here."""
+    """The session ends here."""
+    hands_over: bool = False
+    """The partition was taken away, or the worker ends: decide until another worker fences, and then end."""
 
 
 class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True, gc=False):
@@ -65,6 +68,10 @@ class Pause(Call[None], frozen=True, kw_only=True):
     length: timedelta
 
 
+class Prepare(Call[None], frozen=True):
+    """Connect, so that fencing takes no longer than it must."""
+
+
 class Fence(Call[None], frozen=True):
     """From the answer on no earlier owner of the partition can commit; what it left open is aborted."""
 
@@ -73,8 +80,10 @@ class Settle(Call[None], frozen=True):
     """From the answer on the last transaction of the earlier owner is decided (docs/decisions/0006)."""
 
 
-class ReadState(Call[Iterable[tuple[str, bytes | None]]], frozen=True):
-    """The log of the partition of `state`, to its end: (key, value)."""
+class ReadState(Call[Iterable[Entry]], frozen=True, kw_only=True):
+    """The log of the partition of `state` after this offset, to its end as it is now."""
+
+    after: int
 
 
 class ReadUnclaimed(Call[Mapping[RunId, tuple[int, int]]], frozen=True):
@@ -113,13 +122,17 @@ class Read(Call[Chunk], frozen=True, kw_only=True):
 class Taken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What was delivered."""
 
-    items: tuple[InRecord | Input | Resync, ...]
+    items: tuple[InRecord | Input | Resync | Undelivered, ...]
     is_all: bool
     """Nothing more was there."""
 
 
 class Resync(msgspec.Struct, frozen=True):
     """Deliveries may have been skipped: read the input topics from what is applied."""
+
+
+class Undelivered(msgspec.Struct, frozen=True):
+    """Nothing is delivered until the next `Resync`: read the input topics every moment."""
 
 
 class Take(Call[Taken], frozen=True, kw_only=True):
@@ -197,5 +210,5 @@ def ask(call: Call[Any]) -> Steps[Answer]:
     """One call. Raises what the driver throws, or `StoppedError` where the answer says so."""
     answer = yield call
     if answer.is_stopping:
-        raise StoppedError("the partition was taken away, or the worker ends")
+        raise StoppedError("the worker ends")
     return answer

@@ -6,10 +6,12 @@ from enum import Enum
 
 
 class Phase(Enum):
+    PREPARING = "preparing"
+    """Read `state` ahead, while its owner may still decide: after the fencing only the rest of it is read."""
     ASKING = "asking"
     """Is the partition still ours? Asked right before fencing, so that a thawed worker fences nobody (O4)."""
     RECOVERING = "recovering"
-    """New producer, `init_transactions`, read `state`."""
+    """`init_transactions`, read `state` to its end."""
     RUNNING = "running"
     """Steps and commits, through rebalances too: authority is the producer's epoch, not the group (O5)."""
     BACKING_OFF = "backing_off"
@@ -17,6 +19,7 @@ class Phase(Enum):
 
 
 class Happening(Enum):
+    PREPARED = "prepared"
     HELD = "held"
     NOT_HELD = "not_held"
     UNDECIDED = "undecided"
@@ -29,6 +32,8 @@ class Happening(Enum):
 
 
 _NEXT: dict[tuple[Phase, Happening], Phase] = {
+    (Phase.PREPARING, Happening.PREPARED): Phase.ASKING,
+    (Phase.PREPARING, Happening.FAILED): Phase.BACKING_OFF,
     (Phase.ASKING, Happening.HELD): Phase.RECOVERING,
     (Phase.ASKING, Happening.NOT_HELD): Phase.GONE,
     (Phase.ASKING, Happening.UNDECIDED): Phase.BACKING_OFF,
@@ -36,7 +41,7 @@ _NEXT: dict[tuple[Phase, Happening], Phase] = {
     (Phase.RECOVERING, Happening.RECOVERED): Phase.RUNNING,
     (Phase.RECOVERING, Happening.FAILED): Phase.BACKING_OFF,
     (Phase.RUNNING, Happening.FAILED): Phase.BACKING_OFF,
-    (Phase.BACKING_OFF, Happening.WAITED): Phase.ASKING,
+    (Phase.BACKING_OFF, Happening.WAITED): Phase.PREPARING,
 }
 
 

@@ -18,7 +18,8 @@ class Assigned(msgspec.Struct, frozen=True, kw_only=True):
     """New holders, with the partition of each."""
     kept: tuple[Holder, ...]
     """Their deliveries may have been skipped during the rebalance."""
-    stopped: tuple[Holder, ...]
+    lost: tuple[Holder, ...]
+    """They hand over."""
 
 
 @dataclass(slots=True)
@@ -41,7 +42,7 @@ class Holdings:
     def assign(self, wanted: Iterable[int]) -> Assigned:
         """The group has given these partitions to this worker, and no others."""
         wanted = set(wanted)
-        stopped = tuple(self._held.pop(each).holder for each in sorted(set(self._held) - wanted))
+        lost = tuple(self._held.pop(each).holder for each in sorted(set(self._held) - wanted))
         kept = tuple(each.holder for each in self._held.values())
         for each in self._held.values():
             each.was_assigned_again = True
@@ -50,7 +51,7 @@ class Holdings:
             self._held[partition] = _Held(self._next)
             begun[self._next] = partition
             self._next += 1
-        return Assigned(begun=begun, kept=kept, stopped=stopped)
+        return Assigned(begun=begun, kept=kept, lost=lost)
 
     def ask(self, partition: int, holder: Holder) -> None:
         """The holder asks the coordinator now; an assignment after this is newer than the answer."""
@@ -90,7 +91,7 @@ class Holdings:
 
     def clear(self) -> tuple[Holder, ...]:
         """The worker ends; returns the holders that it had."""
-        return self.assign(()).stopped
+        return self.assign(()).lost
 
     def applied(self) -> dict[tuple[str, int], int]:
         """The last applied offset that is committed, by (topic, partition) of the partitions held."""

@@ -41,5 +41,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The same in bytes."""
     pull_interval: timedelta = timedelta(seconds=60)
     """How often the input topics are read to their ends whatever was delivered: delivery is a matter of speed alone."""
+    undelivered_interval: timedelta = timedelta(milliseconds=100)
+    """The same while nothing is delivered: between two assignments, and while the partition is handed over."""
     pull_backoff: timedelta = timedelta(milliseconds=500)
     """After a read that failed."""

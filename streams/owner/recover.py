@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
 from schemas.codec import decode
@@ -16,12 +16,11 @@ from streams.core.requests import remember
 from streams.core.rules import Rules
 from streams.core.run import Run
 from streams.core.state import OwnerState, Seen
-from streams.core.stored import Applied, StoredBackfill, StoredClock, StoredJob, StoredQuarantine, StoredRequest, Tally
+from streams.core.stored import Applied, StoredBackfill, StoredClock, StoredQuarantine, StoredRequest, Tally
 from streams.owner.commit import (
     BACKFILL_PREFIX,
     CLOCK_KEY,
     EPOCH_PREFIX,
-    JOB_PREFIX,
     QUARANTINE_PREFIX,
     REQUEST_PREFIX,
     RUN_PREFIX,
@@ -29,6 +28,7 @@ from streams.owner.commit import (
 )
 from streams.owner.failures import JobFailedError, WorkingOn
 from streams.owner.recover_epochs import restore_epochs, resume_epochs
+from streams.owner.replay import Replay
 
 NONE_APPLIED = -1
 NOTHING_FAILED: Mapping[OwnerId, JobFailedError] = {}
@@ -37,25 +37,23 @@ NOTHING_FAILED: Mapping[OwnerId, JobFailedError] = {}
 def rebuild(
     partition: int,
     rules: Rules,
-    entries: Iterable[tuple[str, bytes | None]],
+    replay: Replay,
     topic_ids: Mapping[str, str],
     now: datetime,
     failed: Mapping[OwnerId, JobFailedError] = NOTHING_FAILED,
 ) -> OwnerState:
-    """`entries` are the log of `state`; `topic_ids` are those of the input topics as they are now. `failed` says why
-    jobs are quarantined. Raises `JobFailedError` where what is stored of a job cannot be restored.
+    """`replay` is the log of `state`, and becomes part of what is returned. `topic_ids` are those of the input topics
+    as they are now. `failed` says why jobs are quarantined. Raises `JobFailedError` where what is stored of a job
+    cannot be restored.
 
     The leases of all attempts begin again at `now`. A topic that was made anew is read from its start, instead of
     skipping everything below what was applied of its namesake (protocol O2).
     """
     state = OwnerState(partition=partition, rules=rules, seen=Seen(silence_from=now))
-    latest = _without_quarantined(state, _latest_by_key(state, entries), failed)
+    state.durable.jobs, state.derived.shared = replay.jobs, replay.shared
+    latest = _without_quarantined(state, replay.others, failed)
     _restore_clock(state, latest.get(CLOCK_KEY), topic_ids)
-    for key, value in latest.items():
-        if key.startswith(TALLY_PREFIX):
-            owner = OwnerId(key.removeprefix(TALLY_PREFIX))
-            with WorkingOn(owner):
-                state.durable.tallies[owner] = decode(value, Tally)
+    _restore_tallies(state, latest)
     for owner, stored in state.durable.jobs.items():
         # One that is tried again gets its new definition with the first step.
         if owner not in state.derived.to_try and owner not in state.durable.quarantined:
@@ -111,29 +109,6 @@ def _run_owner(key: str) -> str | None:
     return None
 
 
-def _latest_by_key(state: OwnerState, entries: Iterable[tuple[str, bytes | None]]) -> dict[str, bytes]:
-    """Of each key the last value, without the tombstones. Jobs go into `state` at once: they weigh less than bytes."""
-    latest: dict[str, bytes] = {}
-    for key, value in entries:
-        if key.startswith(JOB_PREFIX):
-            owner = OwnerId(key.removeprefix(JOB_PREFIX))
-            with WorkingOn(owner):
-                _keep_job(state, owner, value)
-        elif value is None:
-            latest.pop(key, None)
-        else:
-            latest[key] = value
-    return latest
-
-
-def _keep_job(state: OwnerState, owner: OwnerId, value: bytes | None) -> None:
-    if value is None:
-        state.durable.jobs.pop(owner, None)
-        return
-    stored = state.derived.shared.job(decode(value, StoredJob))
-    state.durable.jobs[OwnerId(stored.spec.job_id)] = stored
-
-
 def _restore_clock(state: OwnerState, value: bytes | None, topic_ids: Mapping[str, str]) -> None:
     for topic, topic_id in topic_ids.items():
         state.durable.applied[topic] = Applied(topic=topic, topic_id=topic_id, offset=NONE_APPLIED)
@@ -146,6 +121,14 @@ def _restore_clock(state: OwnerState, value: bytes | None, topic_ids: Mapping[st
     for applied in clock.applied:
         if topic_ids.get(applied.topic) == applied.topic_id:
             state.durable.applied[applied.topic] = applied
+
+
+def _restore_tallies(state: OwnerState, latest: Mapping[str, bytes]) -> None:
+    for key, value in latest.items():
+        if key.startswith(TALLY_PREFIX):
+            owner = OwnerId(key.removeprefix(TALLY_PREFIX))
+            with WorkingOn(owner):
+                state.durable.tallies[owner] = decode(value, Tally)
 
 
 def _restore_runs(state: OwnerState, latest: Mapping[str, bytes], now: datetime) -> None:

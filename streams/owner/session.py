@@ -1,4 +1,4 @@
-"""The holder of a partition as a state machine without I/O: take over, read, decide, commit, judge, start again.
+"""The holder of a partition as a state machine without I/O: take over, read, decide, commit, judge, hand over.
 
 `Session.calls()` is a generator of `Call`s (streams/owner/calls.py). The driver carries out each call and sends the
 answer, or throws `LogFailedError`. The order of the calls is the protocol (O3, O4, O7, D5, L3).
@@ -21,6 +21,7 @@ from streams.owner.calls import (
     Leave,
     LogFailedError,
     Pause,
+    Prepare,
     Read,
     Reading,
     ReadState,
@@ -31,6 +32,7 @@ from streams.owner.calls import (
     Steps,
     StoppedError,
     Take,
+    Undelivered,
     ask,
 )
 from streams.owner.failures import (
@@ -47,6 +49,7 @@ from streams.owner.owner import Owner
 from streams.owner.pulls import Pulls
 from streams.owner.records import InRecord, Transaction
 from streams.owner.recover import rebuild
+from streams.owner.replay import Replay
 
 
 class Session:
@@ -57,15 +60,17 @@ class Session:
     ) -> None:
         """`topic_ids`: of the input topics (protocol O2)."""
         self.partition = partition
-        self.phase = Phase.ASKING
+        self.phase = Phase.PREPARING
         self.owner: Owner | None = None
         """Of this moment; None: there is none."""
         self._partitions, self._rules, self._topic_ids = partitions, rules, topic_ids
         self._limits = limits or Limits()
         self._failures = Failures()
+        self._replay = Replay()
+        """What the next owner begins with."""
 
     def calls(self) -> Steps[None]:
-        """Ends when the partition is somebody else's, or an answer says `is_stopping`. Raises what is a bug of ours."""
+        """Ends when the partition is another worker's, or an answer says so. Raises what is a bug of ours."""
         try:
             while self.phase is not Phase.GONE:
                 happening = yield from self._survive(self.phase)
@@ -89,6 +94,9 @@ class Session:
 
     def _live(self, phase: Phase) -> Steps[Happening]:
         match phase:
+            case Phase.PREPARING:
+                yield from self._prepare()
+                return Happening.PREPARED
             case Phase.ASKING:
                 return (yield from self._ask())
             case Phase.RECOVERING:
@@ -98,19 +106,33 @@ class Session:
                 assert self.owner is not None
                 return (yield from _Reign(self.owner, self._limits).run())
             case Phase.BACKING_OFF:
-                yield from ask(Pause(length=self._limits.backoff))
-                return Happening.WAITED
+                answer = yield from ask(Pause(length=self._limits.backoff))
+                return Happening.UNASSIGNED if answer.hands_over else Happening.WAITED
             case Phase.GONE:
                 return Happening.UNASSIGNED
             case _:
                 assert_never(phase)
 
+    def _prepare(self) -> Steps[None]:
+        """What takes long and needs no authority, while the owner before may still decide."""
+        yield from ask(Prepare())
+        yield from self._read_state()
+
+    def _read_state(self) -> Steps[Reading]:
+        answer = yield from ask(ReadState(after=self._replay.through))
+        self._replay.take(answer.value)
+        return answer.reading
+
     def _ask(self) -> Steps[Happening]:
-        """Right before fencing: a worker that was frozen must not fence the rightful owner (protocol O4)."""
-        is_held = (yield from ask(Ask())).value
-        if is_held is None:
+        """Right before fencing: a worker that was frozen must not fence the rightful owner (protocol O4). A session
+        that hands over does not fence at all: if the worker gets the partition again, another session has it.
+        """
+        answer = yield from ask(Ask())
+        if answer.hands_over:
+            return Happening.UNASSIGNED
+        if answer.value is None:
             return Happening.UNDECIDED
-        if is_held:
+        if answer.value:
             return Happening.HELD
         may_leave = (yield from ask(Leave())).value
         return Happening.NOT_HELD if may_leave else Happening.UNDECIDED
@@ -119,10 +141,9 @@ class Session:
         """Fence, settle, then read `state` alone (protocol O1). The input topics are read while it reigns."""
         yield from ask(Fence())
         yield from ask(Settle())
-        entries = yield from ask(ReadState())
-        state = rebuild(
-            self.partition, self._rules, entries.value, self._topic_ids, entries.reading.now, self._failures.jobs
-        )
+        reading = yield from self._read_state()
+        replay, self._replay = self._replay, Replay()
+        state = rebuild(self.partition, self._rules, replay, self._topic_ids, reading.now, self._failures.jobs)
         self._failures.forget({topic: each.offset for topic, each in state.durable.applied.items()})
         owner = Owner(state, self._partitions, self._failures, self._limits)
         unclaimed = (yield from ask(ReadUnclaimed())).value
@@ -145,6 +166,7 @@ class _Reign:
         """When the input topics are read to their ends, whatever was delivered."""
         self._pull_from: datetime | None = None
         """After a read that failed: not before this time."""
+        self._is_delivered = True
         self._is_told = False
         """`Recovered` was sent: the owner decides from now on."""
         self._rest_until = 0.0
@@ -167,7 +189,10 @@ class _Reign:
         for item in answer.value.items:
             match item:
                 case Resync():
+                    self._is_delivered = True
                     self._begin_pulls()
+                case Undelivered():
+                    self._is_delivered, self._next_sweep = False, None
                 case InRecord():
                     if not self._owner.has_room(item.topic):  # only this topic waits
                         self._begin_pull(item.topic)
@@ -183,7 +208,8 @@ class _Reign:
         reading = self._reading
         if reading is None or self._judgement.is_urgent or self._may_pull(reading.now):
             return timedelta(0)
-        return self._owner.next_wake(reading.now, clock_is_steady=reading.is_steady)
+        patience = self._owner.next_wake(reading.now, clock_is_steady=reading.is_steady)
+        return patience if self._is_delivered else min(patience, self._limits.undelivered_interval)
 
     def _notice_absence(self, now: datetime) -> None:
         """After an absence, nothing is due before `cdc` is read to its end again (O7); silence counts in part (L3)."""
@@ -208,7 +234,7 @@ class _Reign:
         """The next part of each topic that is being pulled."""
         if self._next_sweep is None or now >= self._next_sweep:
             self._begin_pulls()
-            self._next_sweep = now + self._limits.pull_interval
+            self._next_sweep = now + self._sweep_interval
         if not self._may_pull(now):
             return
         for topic in filter(self._owner.has_room, self._pulls.topics()):
@@ -218,6 +244,10 @@ class _Reign:
                 self._pulls.postpone(topic)
                 self._pull_from = now + self._limits.pull_backoff
                 return
+
+    @property
+    def _sweep_interval(self) -> timedelta:
+        return self._limits.pull_interval if self._is_delivered else self._limits.undelivered_interval
 
     def _pull_topic(self, topic: str) -> Steps[None]:
         """Read the next part. At the end of the topic, tell the owner."""

@@ -118,11 +118,12 @@ def test_what_a_new_owner_reads_is_all_that_ever_becomes_visible_when_the_broker
     node.start()
     for partition, writer in enumerate(writers):
         with closing(open_log(connections, partition)) as log:
+            log.prepare()
             log.fence()
             writer.join(60)  # one that lived through the outage ends now, fenced
             assert not writer.is_alive()
             log.settle()
-            seen = {key for key, _ in log.read_state()} - {SETTLED_KEY} | {f"n{LATER}"}
+            seen = {key for _, key, _ in log.read_state()} - {SETTLED_KEY} | {f"n{LATER}"}
             log.commit(numbered(LATER))  # whatever was left undecided becomes visible with this one
             log.settle()
         assert {f"n{number}" for number in range(writer.committed)} <= seen
@@ -138,7 +139,7 @@ def test_an_earlier_owner_cannot_commit_once_the_next_one_has_fenced_it(connecti
         with pytest.raises(KafkaException):
             first.commit(numbered(LATER + 2))
         second.settle()
-        seen = {key for key, _ in second.read_state()}
+        seen = {key for _, key, _ in second.read_state()}
     assert f"n{LATER + 1}" in seen
     assert f"n{LATER + 2}" not in seen
 

@@ -14,10 +14,11 @@ from streams.owner.fence import Happening, Phase, next_phase
 def test_a_holder_that_failed_asks_before_it_fences_again() -> None:
     phase = Phase.RUNNING
     walked = []
-    for happening in (Happening.FAILED, Happening.WAITED, Happening.HELD, Happening.RECOVERED):
+    happenings = (Happening.FAILED, Happening.WAITED, Happening.PREPARED, Happening.HELD, Happening.RECOVERED)
+    for happening in happenings:
         phase = next_phase(phase, happening)
         walked.append(phase)
-    assert walked == [Phase.BACKING_OFF, Phase.ASKING, Phase.RECOVERING, Phase.RUNNING]
+    assert walked == [Phase.BACKING_OFF, Phase.PREPARING, Phase.ASKING, Phase.RECOVERING, Phase.RUNNING]
 
 
 def test_a_holder_that_is_no_longer_the_holder_fences_nobody() -> None:

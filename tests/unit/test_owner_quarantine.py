@@ -17,7 +17,7 @@ from streams.core.dag.epoch import Epoch
 from streams.core.inputs import HeartbeatHeard
 from streams.core.open_backfills import OpenBackfill
 from streams.core.run import Run
-from streams.owner.calls import ReadState
+from streams.owner.calls import Fence
 from streams.owner.failures import MOST_JOBS_AT_ONCE, JobFailedError
 from tests.beats import heartbeat as plain_heartbeat
 from tests.simulated import START, Log, ended, started
@@ -42,7 +42,7 @@ class Worker:
 
     @property
     def owners(self):
-        return sum(isinstance(each, ReadState) for each in self.session.calls)
+        return sum(isinstance(each, Fence) for each in self.session.calls)
 
     def turn(self, seconds=0):
         self.log.now += timedelta(seconds=seconds)

@@ -23,6 +23,7 @@ from streams.owner.calls import (
     KnownHeartbeats,
     LogFailedError,
     Pause,
+    Prepare,
     Read,
     ReadClaims,
     ReadExecutorEnds,
@@ -50,14 +51,17 @@ def letters(log: Log) -> list[str]:
     return [dict(each.headers)["reason"].decode() for each in log.written if each.topic == DEADLETTER]
 
 
-def test_a_session_asks_fences_settles_and_reads_state_before_it_takes_anything() -> None:
-    assert kinds(Log().recover()) == [Ask, Fence, Settle, ReadState, ReadUnclaimed, KnownHeartbeats]
+TAKEOVER = [Prepare, ReadState, Ask, Fence, Settle, ReadState, ReadUnclaimed, KnownHeartbeats]
 
 
-@pytest.mark.parametrize("call", [Ask, Fence, Settle, ReadState, ReadUnclaimed])
-def test_a_call_that_fails_during_a_takeover_leads_back_to_the_question(call) -> None:
+def test_a_session_prepares_asks_fences_settles_and_reads_the_rest_before_it_takes_anything() -> None:
+    assert kinds(Log().recover()) == TAKEOVER
+
+
+@pytest.mark.parametrize("call", [Prepare, Ask, Fence, Settle, ReadState, ReadUnclaimed])
+def test_a_call_that_fails_during_a_takeover_leads_back_to_the_preparation(call) -> None:
     session = Driven(Log(), Rules(), PATIENT, failing={call: AWAY}, failures=2)
-    assert [b for a, b in pairwise(kinds(session)) if a is Pause] == [Ask, Ask]
+    assert [b for a, b in pairwise(kinds(session)) if a is Pause] == [Prepare, Prepare]
     assert session.session.phase is Phase.RUNNING
 
 

@@ -23,11 +23,11 @@ def begun(holdings: Holdings, *partitions: int) -> list[int]:
     return list(holdings.assign(partitions).begun)
 
 
-def test_an_assignment_begins_keeps_and_stops() -> None:
+def test_an_assignment_begins_keeps_and_hands_over() -> None:
     holdings = Holdings()
     assert holdings.assign([1, 2]).begun == {0: 1, 1: 2}
     after = holdings.assign([2, 3])
-    assert (after.begun, after.kept, after.stopped) == ({2: 3}, (1,), (0,))
+    assert (after.begun, after.kept, after.lost) == ({2: 3}, (1,), (0,))
 
 
 def test_the_late_word_of_a_stopped_holder_says_nothing_about_its_successor() -> None:

@@ -1,0 +1,47 @@
+"""The log of a `state` partition, read so far: of each key the last value. It can be read on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from schemas.codec import decode
+from schemas.ids import OwnerId
+from streams.core.sharing import Shared
+from streams.core.stored import StoredJob
+from streams.owner.commit import JOB_PREFIX
+from streams.owner.failures import WorkingOn
+
+Entry = tuple[int, str, bytes | None]
+"""(offset, key, value); without a value, a tombstone."""
+NOTHING_READ = -1
+
+
+class Replay:
+    """Jobs are decoded at once: they weigh less than their bytes."""
+
+    def __init__(self) -> None:
+        self.through = NOTHING_READ
+        """Up to this offset every entry has been taken."""
+        self.jobs: dict[OwnerId, StoredJob] = {}
+        self.others: dict[str, bytes] = {}
+        """What is no job, by key, without the tombstones."""
+        self.shared = Shared()
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Raises `JobFailedError` where what is stored of a job cannot be read."""
+        for offset, key, value in entries:
+            if key.startswith(JOB_PREFIX):
+                self._take_job(OwnerId(key.removeprefix(JOB_PREFIX)), value)
+            elif value is None:
+                self.others.pop(key, None)
+            else:
+                self.others[key] = value
+            self.through = offset
+
+    def _take_job(self, owner: OwnerId, value: bytes | None) -> None:
+        with WorkingOn(owner):
+            if value is None:
+                self.jobs.pop(owner, None)
+                return
+            stored = self.shared.job(decode(value, StoredJob))
+            self.jobs[OwnerId(stored.spec.job_id)] = stored

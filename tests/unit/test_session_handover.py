@@ -1,0 +1,90 @@
+"""How a partition goes from one session to another that takes it over while the first one still decides."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import checkers
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from simulated import PATIENT, START, Log
+
+from schemas.ids import occurrence_run_id, request_run_id
+from schemas.words import OverlapPolicy
+from streams.core.rules import Rules
+from streams.owner.calls import Ask, Call, Commit, Fence, LogFailedError, Pause, Prepare, ReadState, Undelivered
+from tests.driven import Driven
+
+
+def kinds(session: Driven) -> list[type]:
+    return [type(call) for call in session.calls]
+
+
+def test_what_was_read_ahead_is_not_read_again_after_the_fencing() -> None:
+    log = Log()
+    log.dispatched()
+    reads = [call.after for call in log.recover().calls if isinstance(call, ReadState)]
+    assert reads == [-1, max(offset for offset, _, _ in log.state_after(-1))]
+
+
+def test_a_session_that_hands_over_decides_until_it_is_fenced_and_asks_for_nothing_more() -> None:
+    log = Log()
+    session = handing_over(log)
+    log.request("r")
+    log.turn(session, 1)
+    assert len(log.dispatches()) == 1, "it reads for itself what nobody delivers"
+    successor = log.recover()
+    log.request("s")
+    log.turn(session, 1)
+    assert (session.has_ended, kinds(session).count(Ask)) == (True, 1)
+    log.turn(successor, 1)
+    assert len(log.dispatches()) == 2
+
+
+@pytest.mark.parametrize("call", [Prepare, Ask, Pause])
+def test_a_session_that_failed_and_is_to_hand_over_fences_nobody(call) -> None:
+    log = Log()
+    session = log.recover()
+    session.when(call, lambda: setattr(session, "hands_over", True), after=1)
+    session.failing[Commit] = LogFailedError("the brokers are away")
+    log.turn(session, 5)
+    assert session.has_ended
+    assert kinds(session).count(Fence) == 1
+
+
+@given(decides=st.lists(st.booleans(), min_size=12, max_size=12), requests=st.lists(st.booleans(), min_size=12))
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_an_owner_decides_while_another_takes_over_is_decided_once(decides, requests) -> None:
+    log = Log()
+    old, turns, asked = handing_over(log, schedule="* * * * * *"), iter(decides), iter(requests)
+    wanted = {occurrence_run_id("job", START + timedelta(seconds=each)) for each in range(1, 4)}
+
+    def live_on(_: Call[Any]) -> None:
+        if log.fenced_by is old and next(asked, False):
+            wanted.add(request_run_id("job", f"r{len(wanted)}"))
+            log.request(f"r{len(wanted) - 1}")
+        if next(turns, False) and not old.has_ended:
+            log.turn(old, 1)
+
+    new = Driven(log, Rules(), PATIENT, before=live_on)
+    for _ in range(3):
+        log.turn(new, 1)
+    seconds = int((log.now - START).total_seconds())
+    wanted |= {occurrence_run_id("job", START + timedelta(seconds=each)) for each in range(1, seconds + 1)}
+    history = log.history()
+    assert checkers.materialized_once(history) + checkers.legal_history(history) == []
+    assert checkers.dispatched_once(log.dispatches()) == []
+    assert log.statuses().keys() == wanted
+
+
+def handing_over(log: Log, **fields: object) -> Driven:
+    """An owner that has decided for some seconds, and hands over."""
+    log.define(overlap_policy=OverlapPolicy.ALLOW_ALL, **fields)
+    session = log.recover()
+    for _ in range(3):
+        log.turn(session, 1)
+    session.hands_over = True
+    session.offer(Undelivered())
+    return session
