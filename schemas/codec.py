@@ -11,6 +11,7 @@ import msgspec
 import orjson
 
 from schemas.backfill import Backfill
+from schemas.convert import convert
 from schemas.dag import DagSpec, InvalidDagError, check_order
 from schemas.errors import UndecodableError
 from schemas.ids import InvalidIdError, OwnerId, check_id
@@ -73,7 +74,7 @@ def encode(value: msgspec.Struct, **encoded: bytes) -> bytes:
 def decode(data: bytes, kind: type[T]) -> T:
     """Raises `UndecodableError` with a sentence. Unknown fields are ignored: a newer version may have written them."""
     try:
-        return msgspec.convert(orjson.loads(data), kind, strict=True)
+        return convert(orjson.loads(data), kind)
     except orjson.JSONDecodeError as error:
         raise UndecodableError(f"is not JSON: {error}") from error
     except msgspec.ValidationError as error:
@@ -256,7 +257,7 @@ def _json_bytes(name: str, value: Any, own_levels: int = 0) -> int:
 
 def _convert(plain: dict[str, Any], kind: type[T]) -> T:
     try:
-        return msgspec.convert(plain, kind, strict=True)
+        return convert(plain, kind)
     except msgspec.ValidationError as error:
         raise UndecodableError(f"is no {kind.__name__}: {error}") from error
 
