@@ -82,6 +82,7 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         with closing(self._log), suppress(KafkaException, LogUnreachableError):
+            self._log.prepare()
             self._log.fence()
             while True:
                 self._log.commit(numbered(self.committed))
@@ -133,8 +134,10 @@ def test_what_a_new_owner_reads_is_all_that_ever_becomes_visible_when_the_broker
 
 def test_an_earlier_owner_cannot_commit_once_the_next_one_has_fenced_it(connections):
     with closing(open_log(connections, 0)) as first, closing(open_log(connections, 0)) as second:
+        first.prepare()
         first.fence()
         first.commit(numbered(LATER + 1))
+        second.prepare()
         second.fence()
         with pytest.raises(KafkaException):
             first.commit(numbered(LATER + 2))
