@@ -198,10 +198,12 @@ def test_none_of_many_dispatches_starts_twice_when_an_executor_is_killed(
     assert max(executed.values()) == 1
     assert max(Counter(_started(owner)).values()) == 1
     ended = {heard.event.token for heard in owner.heard if isinstance(heard.event, Ended)}
-    lost = [order for order in orders if order.token not in ended]
-    assert len(lost) <= SLOTS
+    lost = {order.token for order in orders if order.token not in ended}
+    # The victim had them in hand, or their ends were not acknowledged yet: how many of those there are depends on how
+    # busy the broker is. What follows from the protocol is that nobody else had any of them.
     survivors = {heard.event.token for heard in owner.heard if heard.executor_id.startswith("survivor.")}
-    assert not survivors & {order.token for order in lost}
+    assert not survivors & lost
+    assert {order.token for order in orders} <= {int(token) for token in executed} | lost
 
 
 def _batches(values, size):
