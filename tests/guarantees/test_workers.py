@@ -85,6 +85,25 @@ def test_killed_five_times_at_200_requests_a_second_each_request_runs_exactly_on
     print(f"longest gap of a job that is due every second: {longest_gap(stack, clocks, begun_at)}")
 
 
+def test_stopped_as_planned_one_after_the_other_the_workers_hand_over_and_each_request_runs_once(
+    stack, jobs, clocks, verdict
+):
+    begun_at = stack.now()
+    logs = [stack.data / "logs" / f"{worker}.log" for worker in WORKERS]
+    before = sum(each.read_text().count("owner_handed_over") for each in logs)
+    with Load(stack, jobs, LIGHT_LOAD) as load:
+        passed(stack, BEFORE_AND_AFTER)
+        for worker in WORKERS:
+            stack.restarted(worker, stack.signal(worker, signal.SIGTERM))
+        passed(stack, BEFORE_AND_AFTER)
+    expected = [*load.accepted, *stopped(stack, clocks)]
+    assert verdict(expected) == []
+    handed_over = sum(each.read_text().count("owner_handed_over") for each in logs) - before
+    # Each worker hands all of its partitions over, and gets some back from the other one.
+    assert handed_over > stack.connections.partitions
+    print(f"longest gap of a job that is due every second: {longest_gap(stack, clocks, begun_at)}")
+
+
 def test_frozen_for_20_seconds_and_awake_again_a_worker_changes_nothing(stack, jobs, clocks, verdict):
     with Load(stack, jobs, LIGHT_LOAD) as load:
         passed(stack, BEFORE_AND_AFTER)
