@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from bench import partitions
 from bench.figure import Bench, Figure, Line, NotMeasuredError, percentile
 from bench.processes import StreamWorker, cpu_seconds, peak_rss_mb, rss_mb
-from connectors.topics import create
+from connectors.cluster import establish
 from schemas.partition import partition_of
-from schemas.settings import Connections
+from schemas.settings import AgreedSettings, Connections
 from schemas.topics import CDC, STATE
 from streams.owner.owner import Owner
 from tests.kafka_node import running_kafka
@@ -31,7 +31,7 @@ def measure(bench: Bench) -> Iterator[Line]:
     yield from _idle_ticks(count)
     with running_kafka() as address:
         connections = Connections(kafka_bootstrap=address)
-        create(connections)
+        establish(connections, AgreedSettings())
         partitions.write(
             connections, (partitions.job(each, _schedule(each)) for each in range(count)), wall_clock(), bench.say
         )

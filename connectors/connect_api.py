@@ -63,6 +63,20 @@ def get_state(connect_url: str, name: str) -> tuple[str, str, tuple[Task, ...]] 
     return connector["state"], connector.get("trace") or "", tuple(tasks)
 
 
+def stop_connector(connect_url: str, name: str) -> None:
+    """Its tasks end; its configuration stays."""
+    _call("PUT", connect_url, f"/connectors/{quote(name)}/stop")
+
+
+def forget_offsets(connect_url: str, name: str) -> None:
+    """Of a connector that is stopped: it begins with a snapshot."""
+    _call("DELETE", connect_url, f"/connectors/{quote(name)}/offsets")
+
+
+def resume_connector(connect_url: str, name: str) -> None:
+    _call("PUT", connect_url, f"/connectors/{quote(name)}/resume")
+
+
 def restart_connector(connect_url: str, name: str) -> None:
     _call("POST", connect_url, f"/connectors/{quote(name)}/restart?includeTasks=true&onlyFailed=true")
 

@@ -9,6 +9,8 @@ import msgspec
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.settings import AgreedSettings
+
 _FROM_ENVIRONMENT = SettingsConfigDict(env_prefix="TIDEMILL_", frozen=True, extra="ignore")
 
 
@@ -43,10 +45,8 @@ class Archive(Enum):
     JSONL = "jsonl"
 
 
-class RetentionSettings(BaseSettings):
+class RetentionSettings(AgreedSettings):
     """How long what is over is kept; applied by the sinks."""
-
-    model_config = _FROM_ENVIRONMENT
 
     history_ttl: timedelta = Field(default=timedelta(days=30), ge=timedelta(0))
     """Of runs, their attempts and transitions; below the retention of the topic `status`, a replay brings some back."""
@@ -56,8 +56,6 @@ class RetentionSettings(BaseSettings):
     """Of logs in S3; at most `history_ttl`, for a log goes with its run."""
     failed_log_ttl: timedelta = Field(default=timedelta(days=30), ge=timedelta(0))
     """Of logs of runs that failed; at least `log_ttl`, at most `failed_history_ttl`."""
-    request_ttl: timedelta = Field(default=timedelta(days=7), ge=timedelta(0))
-    """Of rows of `requests`; the streams forget their ids after as long (protocol I5)."""
     retention_interval: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
     archive: Archive = Archive.NONE
     """jsonl: what is dropped from the read model is written to S3 before, as JSON lines, compressed."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import confluent_kafka
 import psycopg
 import structlog
 from confluent_kafka import KafkaException
@@ -14,14 +16,17 @@ from confluent_kafka import KafkaException
 from connectors.backoff import Backoff
 from connectors.inbox import Inbox, open_inbox
 from connectors.ledger import SUSPICIONS, Ledger, StaleOffsetsError, open_ledger
+from connectors.restores import watch_restores
 from connectors.retention import apply_ttls
 from connectors.settings import RetentionSettings, SinkSettings
 from connectors.stopping import Stop, stop_on_signals
 from connectors.topics import KafkaRefusedError, topic_ids
 from connectors.writer import Writer
+from schemas.cluster import DisagreementError, agreed
+from schemas.cluster_record import settle
 from schemas.logging import log_to_stderr
 from schemas.settings import Connections, InvalidSettingsError, read
-from schemas.topics import DEADLETTER, STATUS
+from schemas.topics import DEADLETTER, SINK_TOPICS, STATUS
 
 _FIRST_WAIT = timedelta(milliseconds=200)
 _LONGEST_WAIT = timedelta(seconds=5)
@@ -36,29 +41,35 @@ log = structlog.get_logger()
 def main() -> int:
     log_to_stderr()
     try:
-        connections, settings, retention = read(Connections), read(SinkSettings), read(RetentionSettings)
-    except InvalidSettingsError as error:
+        settings, retention = read(SinkSettings), read(RetentionSettings)
+        connections, cluster = settle(read(Connections), confluent_kafka, SINK_TOPICS, with_runs=False)
+        retention = agreed(retention, cluster)
+    except (InvalidSettingsError, DisagreementError) as error:
         log.error("sink_failed", error=str(error))  # noqa: TRY400 - the sentence says it, a traceback would not
         return 1
-    _run_with_retention(connections, settings, retention)
+    _run_all(connections, settings, retention)
     return 0
 
 
-def _run_with_retention(connections: Connections, settings: SinkSettings, retention: RetentionSettings) -> None:
+def _run_all(connections: Connections, settings: SinkSettings, retention: RetentionSettings) -> None:
     stop = stop_on_signals()
-    with ThreadPoolExecutor(1, "retention") as beside:
-        applied = beside.submit(_apply_ttls, connections, retention, stop)
+    with ThreadPoolExecutor(2, "beside") as beside:
+        others = [
+            beside.submit(_until_stopped, lambda: apply_ttls(connections, retention, stop), stop),
+            beside.submit(_until_stopped, lambda: watch_restores(connections, stop), stop),
+        ]
         try:
             run(connections, settings, stop)
         finally:
             stop.request()
-    applied.result()
+    for each in others:
+        each.result()
 
 
-def _apply_ttls(connections: Connections, settings: RetentionSettings, stop: Stop) -> None:
+def _until_stopped(chore: Callable[[], None], stop: Stop) -> None:
     """A bug there ends the sink, and is raised by it."""
     try:
-        apply_ttls(connections, settings, stop)
+        chore()
     finally:
         stop.request()
 

@@ -17,7 +17,7 @@ from confluent_kafka.cimpl import NewTopic
 from schemas.classes import parse_classes
 from schemas.errors import TidemillError
 from schemas.settings import Connections
-from schemas.topics import Cleanup, Topic, all_topics, check_partitions
+from schemas.topics import CLUSTER, Cleanup, Topic, all_topics, check_partitions
 
 REQUEST_SECONDS = 10.0
 """The longest that one question to the brokers may take."""
@@ -26,7 +26,11 @@ _QUIET = {"log_level": 2}
 VISIBLE_SECONDS = 30.0
 _LOOK_AGAIN_SECONDS = 0.05
 HEARTBEAT = "heartbeat"
-_HEARTBEAT_RETENTION = timedelta(days=1)
+_ONE_PARTITION = (
+    # Where Debezium's heartbeats go: they move the connector's offsets while the captured tables are idle.
+    Topic(name=HEARTBEAT, cleanup=Cleanup.DELETE, retention=timedelta(days=1)),
+    Topic(name=CLUSTER, cleanup=Cleanup.COMPACT, retention=None),
+)
 
 _FAST_COMPACTION = {
     "segment.bytes": str(32 * 1024 * 1024),
@@ -74,25 +78,17 @@ def _admin(connections: Connections) -> AdminClient:
 
 
 def heartbeat_topic(connections: Connections) -> str:
-    """Where Debezium's heartbeats go: they move the connector's offsets while the captured tables are idle."""
     return connections.topic(HEARTBEAT)
 
 
 def desired_topics(connections: Connections) -> list[DesiredTopic]:
     classes = tuple(each.name for each in parse_classes(connections.timeout_classes))
     durability = {"min.insync.replicas": str(min(2, max(1, connections.replication_factor - 1)))}
-    ours = [
-        DesiredTopic(
-            name=connections.topic(topic.name),
-            partitions=connections.partitions,
-            config=durability | topic_config(topic),
-        )
-        for topic in all_topics(classes)
-    ]
-    heartbeats = Topic(name=HEARTBEAT, cleanup=Cleanup.DELETE, retention=_HEARTBEAT_RETENTION)
+    kinds = ((all_topics(classes), connections.partitions), (_ONE_PARTITION, 1))
     return [
-        *ours,
-        DesiredTopic(name=heartbeat_topic(connections), partitions=1, config=durability | topic_config(heartbeats)),
+        DesiredTopic(name=connections.topic(each.name), partitions=partitions, config=durability | topic_config(each))
+        for kind, partitions in kinds
+        for each in kind
     ]
 
 

@@ -8,13 +8,18 @@ import resource
 import sys
 import traceback
 
+import confluent_kafka
 import structlog
 
 from executors.orphans import adopt_orphans
 from executors.service import serve
 from executors.settings import ExecutorSettings
+from schemas.cluster import DisagreementError, check_margins
+from schemas.cluster_record import settle
 from schemas.logging import log_to_stderr
+from schemas.own_name import take_name
 from schemas.settings import Connections, InvalidSettingsError, read
+from schemas.topics import EXECUTOR_TOPICS
 
 
 def main() -> None:
@@ -24,8 +29,12 @@ def main() -> None:
     adopt_orphans()
     code = 1
     try:
-        code = asyncio.run(serve(read(Connections), read(ExecutorSettings)))
-    except InvalidSettingsError as error:
+        settings = read(ExecutorSettings)
+        connections, cluster = settle(read(Connections), confluent_kafka, EXECUTOR_TOPICS, with_runs=True)
+        name = settings.executor_name or take_name("executor", connections.kafka_bootstrap).name
+        check_margins(cluster, [settings.margins(name)])
+        code = asyncio.run(serve(connections, settings, cluster, name))
+    except (InvalidSettingsError, DisagreementError) as error:
         structlog.get_logger().error("executor failed", reason=str(error))
     except Exception as error:  # noqa: BLE001 - the last word of a process that ends
         structlog.get_logger().critical("executor crashed", reason=repr(error))

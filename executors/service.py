@@ -37,6 +37,7 @@ from executors.silence import Silence
 from executors.slots import Slots
 from executors.windows import MOST_AHEAD, Windows, no_windows
 from executors.workspace import Workspace
+from schemas.cluster import Cluster
 from schemas.heartbeat import ExecutorState, Heartbeat
 from schemas.ids import ExecutorId
 from schemas.partition import partition_of
@@ -65,10 +66,18 @@ SUPERVISOR_DIED = 70
 class Service:
     """Must be made in the main thread, which starts the supervisor."""
 
-    def __init__(self, connections: Connections, settings: ExecutorSettings, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        settings: ExecutorSettings,
+        cluster: Cluster,
+        name: str,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._settings, self._tasks = settings, tasks
-        self.executor_id = ExecutorId(f"{settings.executor_name}.{secrets.token_hex(4)}")
+        self._cluster_version, self._name = cluster.version, name
+        self.executor_id = ExecutorId(f"{name}.{secrets.token_hex(4)}")
         self._state = ExecutorState.RUNNING
         self._per_class = parse_slots(settings.slots, connections.timeout_classes)
         self._held: dict[str, frozenset[int]] = {}
@@ -263,12 +272,14 @@ class Service:
         is_running, in_hand = self._state is ExecutorState.RUNNING, self._runner.in_hand_by_partition
         return Heartbeat(
             executor_id=self.executor_id,
-            name=self._settings.executor_name,
+            name=self._name,
             host=socket.gethostname(),
             version=version("tidemill"),
             state=self._state,
             at=self._clock.now(),
             interval=self._settings.heartbeat_interval,
+            margin=self._settings.lease_margin,
+            cluster_version=self._cluster_version,
             slots=self._slots.report(),
             windows=self._windows.advertise(self._held, in_hand) if is_running else no_windows(self._held),
             attempts=self._runner.in_hand(),
@@ -335,6 +346,6 @@ def _clear_orphans() -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-async def serve(connections: Connections, settings: ExecutorSettings) -> int:
+async def serve(connections: Connections, settings: ExecutorSettings, cluster: Cluster, name: str) -> int:
     async with asyncio.TaskGroup() as tasks:
-        return await Service(connections, settings, tasks).run()
+        return await Service(connections, settings, cluster, name, tasks).run()

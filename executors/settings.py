@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.classes import parse_classes
+from schemas.cluster import Margins
 from schemas.errors import TidemillError
 
 DEFAULT_SLOTS = 32
@@ -24,7 +25,8 @@ class ExecutorSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDEMILL_", frozen=True, extra="ignore")
 
-    executor_name: str = "executor"
+    executor_name: str | None = None
+    """None: one is made of the host's name, unique on this machine."""
     slots: str = ""
     """`10s=32,1m=16`: a class that is not named is not served. Empty: all classes, 32 slots each."""
     heartbeat_interval: timedelta = timedelta(seconds=3)
@@ -58,6 +60,9 @@ class ExecutorSettings(BaseSettings):
     """A log that is streamed to S3 gets a new chunk so often, if there is anything new."""
     ready_file: Path | None = None
     """Touched when the executor holds its assignment."""
+
+    def margins(self, name: str) -> Margins:
+        return Margins(name=name, lease_margin=self.lease_margin, heartbeat_interval=self.heartbeat_interval)
 
 
 def parse_slots(text: str, timeout_classes: str) -> Mapping[str, int]:

@@ -6,16 +6,19 @@ import sys
 
 import psycopg
 
-from connectors import migrate, topics
+from connectors import migrate
+from connectors.cluster import allow_classes, establish
 from infra import examples
 from schemas.errors import TidemillError
-from schemas.settings import Connections, read
+from schemas.settings import AgreedSettings, Connections, read
 
 
 def prepare(connections: Connections) -> None:
     """Tables, topics, bucket and examples. Done again at every start: each does only what is missing."""
     _say("tables", migrate.migrate(connections.postgres_dsn))
-    _say("topics", topics.create(connections))
+    found = establish(connections, read(AgreedSettings))
+    _say("topics", found.made)
+    allow_classes(connections.postgres_dsn, list(found.cluster.classes))
     _say("examples", examples.put(connections))
 
 

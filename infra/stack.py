@@ -27,7 +27,7 @@ from infra.status import Status
 from infra.supervisor import Supervisor
 from infra.wakeup import Wakeup
 from infra.workers import keep_own_s3, workers
-from schemas.settings import Connections, read
+from schemas.settings import AgreedSettings, Connections, read
 
 __all__ = ["StackError", "StackOptions", "Status", "environment", "run", "start_detached", "status", "stop"]
 
@@ -179,7 +179,7 @@ def _servers(
 
 def _environment(options: StackOptions, ports: Mapping[str, int], keys: Credentials) -> dict[str, str]:
     """What is not an address here, such as TIDEMILL_TOPIC_PREFIX, is taken over from whoever starts the stack."""
-    fields = {f"TIDEMILL_{name.upper()}" for name in Connections.model_fields}
+    fields = {f"TIDEMILL_{name.upper()}" for name in Connections.model_fields | AgreedSettings.model_fields}
     return {
         **{name: value for name, value in os.environ.items() if name in fields},
         "TIDEMILL_POSTGRES_DSN": postgres.dsn(ports["postgres"], keys),

@@ -47,6 +47,10 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     state: ExecutorState
     at: datetime
     interval: timedelta
+    margin: timedelta = timedelta(seconds=5)
+    """Its processes are gone so long before their lease ends."""
+    cluster_version: int = 0
+    """Of the deployment's settings that it goes by."""
     slots: tuple[Slots, ...]
     windows: tuple[Window, ...]
     attempts: tuple[AttemptInHand, ...]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from schemas.errors import TidemillError
@@ -19,6 +20,8 @@ _CLIENT_DEFAULTS = {
     "reconnect.backoff.ms": 250,
     "reconnect.backoff.max.ms": 1000,
     "log.connection.close": False,
+    # A topic that a broker makes by itself has another number of partitions than ours.
+    "allow.auto.create.topics": False,
 }
 
 _MAY_BE_SECRET = re.compile("dsn|options|key|url|endpoint")
@@ -57,10 +60,11 @@ class Connections(BaseSettings):
     s3_secret_key: str | None = None
     s3_region: str = "us-east-1"
     topic_prefix: str = "tidemill."
-    partitions: int = 8
-    """N: chosen once, when the topics are made."""
-    replication_factor: int = 1
+    partitions: int = Field(default=8, ge=1)
+    """N: chosen once, when the topics are made; from then on the topics say it (`schemas.cluster_record`)."""
+    replication_factor: int = Field(default=1, ge=1)
     timeout_classes: str = DEFAULT_CLASSES
+    """Like all fields of `schemas.cluster.Cluster`: after `tidemill migrate` the topic `cluster` says it."""
 
     def topic(self, name: str) -> str:
         return self.topic_prefix + name
@@ -79,6 +83,23 @@ class Connections(BaseSettings):
             "aws_secret_access_key": self.s3_secret_key,
             "region_name": self.s3_region,
         }
+
+
+class AgreedSettings(BaseSettings):
+    """Durations that must be the same everywhere, like `timeout_classes`: the environment of `tidemill migrate` says
+    them once, then the topic `cluster` does. A process whose environment contradicts it does not start.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TIDEMILL_", frozen=True, extra="ignore")
+
+    dispatch_valid_for: timedelta = timedelta(seconds=60)
+    """D: an older dispatch is not run (protocol D2)."""
+    claim_grace: timedelta = timedelta(seconds=15)
+    """From a claim that was seen to the event that must follow it (protocol D4, D5)."""
+    lease: timedelta = timedelta(seconds=30)
+    """Silence after which an attempt is lost (protocol L1)."""
+    request_ttl: timedelta = Field(default=timedelta(days=7), ge=timedelta(0))
+    """How long a request id and a deletion are remembered (protocol I2, I5), and rows of `requests` are kept."""
 
 
 def read(kind: type[S]) -> S:

@@ -48,6 +48,8 @@ STATE = "state"
 EXECUTORS = "executors"
 CONTROL = "control"
 DEADLETTER = "deadletter"
+CLUSTER = "cluster"
+"""One partition, compacted: the settings that every process shares (`schemas.cluster`)."""
 
 _FIXED = (
     Topic(name=CDC, cleanup=Cleanup.DELETE, retention=_WEEK),
@@ -60,6 +62,12 @@ _FIXED = (
     Topic(name=CONTROL, cleanup=Cleanup.DELETE, retention=timedelta(days=1)),
     Topic(name=DEADLETTER, cleanup=Cleanup.DELETE, retention=timedelta(days=30)),
 )
+
+
+STREAM_TOPICS = tuple(each.name for each in _FIXED)
+EXECUTOR_TOPICS = (EXECUTORS, EVENTS, CONTROL)
+SINK_TOPICS = (STATUS, DEADLETTER)
+"""What each kind of process uses, beside the runs topics."""
 
 
 def check_partitions(topic: str, found: int, wanted: int) -> None:

@@ -8,12 +8,19 @@ import sys
 import threading
 from tempfile import TemporaryDirectory
 
+import confluent_kafka
 import structlog
 
+from schemas.cluster_record import settle
 from schemas.errors import TidemillError
 from schemas.logging import log_to_stderr
+from schemas.own_name import OwnName, take_name
 from schemas.settings import Connections, read
+from schemas.topics import STREAM_TOPICS
 from streams.app import Delivery, make_app
+from streams.core.rules import Rules
+from streams.groups import Groups
+from streams.other_workers import settle_name
 from streams.settings import StreamSettings
 from streams.watchdog import watch
 from streams.worker import Worker
@@ -23,7 +30,7 @@ log = structlog.get_logger()
 STOPPED, FAILED = 0, 1
 
 
-async def serve(connections: Connections, settings: StreamSettings, folder: str) -> int:
+async def serve(connections: Connections, settings: StreamSettings, rules: Rules, own: OwnName, folder: str) -> int:
     """Runs until a signal, or until Faust or the watchdog gives up; the exit code says which."""
     loop, told = asyncio.get_running_loop(), asyncio.Event()
     outcome = STOPPED
@@ -34,8 +41,8 @@ async def serve(connections: Connections, settings: StreamSettings, folder: str)
         loop.call_soon_threadsafe(told.set)
 
     delivery = Delivery(connections)
-    worker = Worker(connections, settings, delivery.committed, give_up)
-    app = make_app(connections, settings, worker, delivery, folder)
+    worker = Worker(connections, settings, rules, own.name, delivery.committed, give_up)
+    app = make_app(connections, settings, own, worker, delivery, folder)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     ended = threading.Event()
@@ -57,12 +64,21 @@ async def serve(connections: Connections, settings: StreamSettings, folder: str)
     return FAILED if has_failed else STOPPED
 
 
+def named(connections: Connections, settings: StreamSettings) -> OwnName:
+    """Raises `NameTakenError`."""
+    place = f"{connections.kafka_bootstrap} {settings.stream_group}"
+    own = take_name("stream worker", place, settings.worker_id)
+    return settle_name(own, Groups(connections, settings.stream_group, own.name), settings.session_timeout)
+
+
 def main() -> int:
     log_to_stderr()
     try:
-        connections, settings = read(Connections), read(StreamSettings)
+        settings = read(StreamSettings)
+        connections, cluster = settle(read(Connections), confluent_kafka, STREAM_TOPICS, with_runs=True)
+        rules, own = settings.rules(cluster), named(connections, settings)
         with TemporaryDirectory(prefix="tidemill-faust-") as folder:
-            return asyncio.run(serve(connections, settings, folder))
+            return asyncio.run(serve(connections, settings, rules, own, folder))
     except TidemillError as error:
         log.error("worker_failed", error=str(error))  # noqa: TRY400 - the sentence says it, a traceback would not
         return FAILED

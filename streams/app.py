@@ -10,6 +10,7 @@ import aiokafka
 import faust
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 
+from schemas.own_name import OwnName, stamped
 from schemas.settings import Connections
 from schemas.times import from_epoch_ms
 from schemas.topics import REQUESTS
@@ -120,15 +121,15 @@ class Delivery:
 
 
 def make_app(
-    connections: Connections, settings: StreamSettings, worker: Worker, delivery: Delivery, folder: str
+    connections: Connections, settings: StreamSettings, own: OwnName, worker: Worker, delivery: Delivery, folder: str
 ) -> faust.App:
     """Faust wants a `folder`; nothing of value is in it."""
     app = faust.App(
         settings.stream_group,
         broker=[f"kafka://{server}" for server in connections.kafka_bootstrap.split(",")],
         broker_credentials=credentials(connections.kafka_options),
-        broker_client_id=settings.worker_id,
-        consumer_group_instance_id=settings.worker_id,
+        broker_client_id=stamped(own),
+        consumer_group_instance_id=own.name,
         broker_session_timeout=settings.session_timeout.total_seconds(),
         broker_heartbeat_interval=settings.session_timeout.total_seconds() / 4,
         broker_rebalance_timeout=settings.session_timeout.total_seconds() * 2,

@@ -17,6 +17,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import KafkaError
 
 from schemas.errors import TidemillError
+from schemas.own_name import unstamped
 from schemas.settings import Connections
 from schemas.topics import CDC, executor_group, runs_topic
 from streams.security import admin_options
@@ -35,8 +36,10 @@ class LogUnreachableError(TidemillError):
 class _Member(msgspec.Struct, frozen=True, kw_only=True):
     member_id: str
     """Of one process, from its join to its end."""
-    client_id: str
-    """The worker's name."""
+    name: str
+    """Of the worker."""
+    stamp: str
+    """Of its machine."""
     assigned: set[tuple[str, int]]
     """(topic, partition)s."""
 
@@ -63,7 +66,7 @@ class Groups:
         """The partitions of the member that has the name of this worker."""
         _, members = self._ask(lambda admin: _describe(admin, self._stream_group))
         topic = self._connections.topic(CDC)
-        mine = (each.assigned for each in members if each.client_id == self._worker_id)
+        mine = (each.assigned for each in members if each.name == self._worker_id)
         return {partition for assigned in mine for name, partition in assigned if name == topic}
 
     def is_empty(self) -> bool:
@@ -74,7 +77,12 @@ class Groups:
     def is_replaced(self, member_id: str) -> bool:
         """Whether another process is in the group under the name of this worker, instead of this member."""
         _, members = self._ask(lambda admin: _describe(admin, self._stream_group))
-        return any(each.client_id == self._worker_id and each.member_id != member_id for each in members)
+        return any(each.name == self._worker_id and each.member_id != member_id for each in members)
+
+    def stamps_of(self, name: str) -> set[str]:
+        """The machines on which the group has members of this name."""
+        _, members = self._ask(lambda admin: _describe(admin, self._stream_group))
+        return {each.stamp for each in members if each.name == name}
 
     def committed(self, timeout_class: str, partition: int) -> int:
         """How far the executors have claimed this partition of their class; 0: nothing."""
@@ -108,8 +116,9 @@ async def _describe(admin: Any, group: str) -> tuple[str, list[_Member]]:
     (answer,) = await admin.describe_consumer_groups([group])
     _, _, state, _, _, members, *_ = answer.groups[0]
     return state, [
-        _Member(member_id=member_id, client_id=client_id, assigned=_assigned(assignment))
+        _Member(member_id=member_id, name=name, stamp=stamp, assigned=_assigned(assignment))
         for member_id, client_id, _, _, assignment in members
+        for name, stamp in (unstamped(client_id),)
     ]
 
 

@@ -16,6 +16,7 @@ from schemas.settings import Connections
 from schemas.topics import check_partitions
 from streams.clock import cluster_clock
 from streams.core.inputs import HeartbeatHeard
+from streams.core.rules import Rules
 from streams.forward import Forwarder
 from streams.groups import Groups, LogUnreachableError
 from streams.heartbeats import Heartbeats
@@ -44,6 +45,8 @@ class Worker:
         self,
         connections: Connections,
         settings: StreamSettings,
+        rules: Rules,
+        name: str,
         on_committed: Callable[[int, dict[str, int]], None],
         on_crashed: Callable[[], None],
     ) -> None:
@@ -51,16 +54,16 @@ class Worker:
         self._holdings, self._roll = Holdings(), Roll()
         self._holders: dict[HolderId, Holder] = {}
         self._ready_file = settings.ready_file
-        self._heartbeats = Heartbeats(connections, settings.worker_id, self._hear, self._note_read, on_crashed)
+        self._heartbeats = Heartbeats(connections, name, self._hear, self._note_read, on_crashed)
         clock = cluster_clock(connections)
-        groups = Groups(connections, settings.stream_group, settings.worker_id)
+        groups = Groups(connections, settings.stream_group, name)
         self.membership = Membership(groups, on_crashed)
 
         def open_log(partition: int) -> OwnerLog:
             return OwnerLog(connections, partition, f"{settings.stream_group}-{partition}", clock, groups)
 
         self._parts = Parts(
-            rules=settings.rules(connections),
+            rules=rules,
             partitions=connections.partitions,
             clock=clock,
             groups=groups,

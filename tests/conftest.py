@@ -14,7 +14,9 @@ from tests.stack_client import StackClient
 STOP_SECONDS = 60
 CLASSES = "2s,10s,1m,1h,24h"
 """The smallest makes promotion quick to see; the largest has to work too."""
-STREAMS = {"TIDEMILL_LEASE": "PT12S", "TIDEMILL_CLAIM_GRACE": "PT12S", "TIDEMILL_PARK_LIMIT": "PT6S"}
+AGREED = {"TIDEMILL_TIMEOUT_CLASSES": CLASSES, "TIDEMILL_LEASE": "PT12S", "TIDEMILL_CLAIM_GRACE": "PT12S"}
+"""Of all processes."""
+STREAMS = {"TIDEMILL_PARK_LIMIT": "PT6S"}
 EXECUTORS = {
     "TIDEMILL_HEARTBEAT_INTERVAL": "PT2S",
     "TIDEMILL_LEASE_MARGIN": "PT3S",
@@ -29,7 +31,8 @@ def stack(tmp_path_factory):
     """Two workers, two executors, eight partitions. It ends with the test run, however that ends."""
     data = tmp_path_factory.mktemp("stack")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TIDEMILL_TIMEOUT_CLASSES", CLASSES)
+        for variable, value in AGREED.items():
+            patch.setenv(variable, value)
         local.start_detached(
             StackOptions(
                 data=data, workers=2, executors=2, stream_env=STREAMS, executor_env=EXECUTORS, until_parent_exits=True

@@ -14,13 +14,14 @@ import typer
 
 from schemas.errors import TidemillError
 from schemas.settings import InvalidSettingsError
-from tidemill import backfill, dags, jobs, logs, orders, prompt, runs, stack, time
+from tidemill import backfill, cluster, dags, jobs, logs, orders, prompt, runs, stack, time
 from tidemill.demo import command as demo
 from tidemill.doctor.command import doctor
 from tidemill.examples import add_examples
 from tidemill.explain.command import explain
 from tidemill.output import complain
 from tidemill.place import UsageError
+from tidemill.restored import restored
 
 FAILED = 1
 REFUSED = 2
@@ -32,8 +33,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Tidemill: jobs are rows, and binaries run on time.",
 )
-for _command in (stack.up, stack.down, stack.status, doctor, stack.migrate, demo.demo):
+for _command in (stack.up, stack.down, stack.status, doctor, stack.migrate, restored, demo.demo):
     app.command(rich_help_panel="The stack")(_command)
+app.add_typer(cluster.app, name="cluster", rich_help_panel="The stack")
 app.add_typer(jobs.app, name="job", rich_help_panel="Jobs and runs")
 app.add_typer(dags.app, name="dag", rich_help_panel="Jobs and runs")
 for _order in (runs.run, orders.cancel, orders.terminate, orders.rerun, backfill.backfill):

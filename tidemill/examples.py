@@ -11,6 +11,9 @@ EXAMPLES = {
     "status": ("tidemill status", "tidemill status --json | jq .lag"),
     "doctor": ("tidemill doctor", "tidemill doctor --no-probe --json | jq .findings"),
     "migrate": ("tidemill migrate", "tidemill migrate --tables-only"),
+    "cluster show": ("tidemill cluster show",),
+    "cluster set": ("tidemill cluster set timeout_classes=10s,1m,1h,6h", "tidemill cluster set lease=PT60S"),
+    "restored": ("tidemill restored",),
     "demo": ("tidemill demo 90",),
     "sql": ("tidemill sql", "tidemill sql -c 'SELECT state, count(*) FROM runs GROUP BY state'"),
     "run": (

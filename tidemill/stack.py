@@ -14,15 +14,16 @@ import typer
 from rich.console import RenderableType
 
 from connectors.apply import apply_connector
+from connectors.cluster import establish
 from connectors.migrate import migrate as apply_migrations
-from connectors.topics import create as create_topics
 from infra import jars, stack
 from infra.progress import progress
 from infra.settings import InfraSettings
 from infra.stack import StackOptions
 from infra.status import Status
 from schemas.errors import TidemillError
-from schemas.settings import Connections, read
+from schemas.settings import AgreedSettings, Connections, read
+from tidemill.cluster import open_classes
 from tidemill.lag import lags
 from tidemill.observe import connector_state, executors
 from tidemill.output import complain, console, say, show_json, table
@@ -119,8 +120,10 @@ def migrate(
     if tables_only:
         return
     with progress("Topics"):
-        made = create_topics(place)
-    say(f"Topics: {', '.join(made) or 'up to date'}.")
+        found = establish(place, read(AgreedSettings))
+    say(f"Topics: {', '.join(found.made) or 'up to date'}.")
+    for line in open_classes(found.connections, found.cluster):
+        say(line)
     with progress("Connector"):
         actions = apply_connector(place)
     say(f"Connector: {', '.join(type(action).__name__ for action in actions) or 'up to date'}; it runs.")

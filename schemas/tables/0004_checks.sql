@@ -118,12 +118,13 @@ end
 $$;
 
 create function tidemill.check_timeout_class(column_name text, value text) returns void
-language plpgsql immutable as $$
+language plpgsql stable as $$
 begin
-    -- Which classes exist is a setting of the streams.
-    if value !~ '^[1-9][0-9]{0,5}[smh]$' then
+    if value is not null and not exists (select from tidemill.timeout_classes where name = value) then
         perform tidemill.refuse(
-            column_name, value, 'it must be a number of seconds, minutes or hours such as 10s, 1m, 24h');
+            column_name, value,
+            'the timeout classes of this deployment are ' || tidemill.timeout_classes_in_order()
+            || '; `tidemill cluster set timeout_classes=...` adds one');
     end if;
 end
 $$;

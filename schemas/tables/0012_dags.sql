@@ -134,7 +134,7 @@ end
 $$;
 
 create function tidemill.check_node(node tidemill.dag_nodes) returns void
-language plpgsql immutable as $$
+language plpgsql stable as $$
 begin
     perform tidemill.check_id('dag_id', node.dag_id);
     perform tidemill.check_id('node_id', node.node_id);

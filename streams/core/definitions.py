@@ -20,6 +20,7 @@ from streams.core.deletions import may_be_deleted, note_applied, set_aside
 from streams.core.edit import Edit, compare
 from streams.core.effects import DeadLetter, Effect, Origin, PutJob
 from streams.core.overlap import Hold, Replace, Skip, Start, on_overlap, stop_others
+from streams.core.restored import of_restored_database
 from streams.core.room import MICROSECONDS_OF_A_DEFINITION
 from streams.core.schedule import InvalidScheduleError
 from streams.core.state import OwnerState
@@ -37,7 +38,7 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
     """
     known = state.durable.jobs.get(definition.owner)
     if known and definition.version <= known.version:
-        return []
+        return of_restored_database(known, definition, origin)
     if known is None and may_be_deleted(state, definition):
         return set_aside(definition, origin)
     state.transaction.take(work_us=MICROSECONDS_OF_A_DEFINITION)

@@ -7,8 +7,10 @@ from datetime import timedelta
 import msgspec
 
 from schemas.classes import TimeoutClass, parse_classes
-from schemas.settings import DEFAULT_CLASSES
+from schemas.cluster import Cluster
 from streams.core.room import Bounds
+
+_AGREED = Cluster()
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -20,15 +22,17 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    classes: tuple[TimeoutClass, ...] = parse_classes(DEFAULT_CLASSES)
+    classes: tuple[TimeoutClass, ...] = parse_classes(_AGREED.timeout_classes)
     """The shortest first."""
-    dispatch_valid_for: timedelta = timedelta(seconds=60)
+    cluster_version: int = 0
+    """Of the record that these values come from."""
+    dispatch_valid_for: timedelta = _AGREED.dispatch_valid_for
     """D (protocol D2)."""
-    claim_grace: timedelta = timedelta(seconds=15)
+    claim_grace: timedelta = _AGREED.claim_grace
     """From a claim that was seen to the event that must follow it (protocol D4, D5)."""
-    lease: timedelta = timedelta(seconds=30)
+    lease: timedelta = _AGREED.lease
     """Silence after which an attempt is lost (protocol L1)."""
-    request_ttl: timedelta = timedelta(days=7)
+    request_ttl: timedelta = _AGREED.request_ttl
     """How long a request id and a deletion are remembered (protocol I2, I5)."""
     park_limit: timedelta = timedelta(seconds=60)
     """How long a request waits for its definition (protocol I4)."""

@@ -37,6 +37,8 @@ class Durable:
     """The latest time of a definition that was applied."""
     forgotten: Forgotten | None = None
     """None: no deletion was forgotten."""
+    newest_version: int = 0
+    """The highest version of a definition that was read."""
     applied: dict[str, Applied] = field(default_factory=dict)
     """By input topic."""
     jobs: dict[OwnerId, StoredJob] = field(default_factory=dict)

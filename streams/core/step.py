@@ -98,6 +98,7 @@ def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  
         case i.TakenOver():
             return take_over(state, now)
         case i.DefinitionChanged(definition=definition, origin=origin):
+            state.durable.newest_version = max(state.durable.newest_version, definition.version)
             if definition.owner in state.durable.quarantined:
                 return put_aside(state, definition)
             return apply_definition(state, definition, origin, now)

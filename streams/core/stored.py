@@ -195,3 +195,7 @@ class StoredClock(msgspec.Struct, frozen=True, kw_only=True):
     newest_definition: datetime = EPOCH
     """The latest time of a definition that was applied: deletions that are older by the TTL are forgotten (I2)."""
     forgotten: Forgotten | None = None
+    newest_version: int = 0
+    """The highest version of a definition that was applied: a database with lower ones was restored from a backup."""
+    cluster_version: int = 0
+    """Of the deployment's settings that the owner goes by."""

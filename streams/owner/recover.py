@@ -118,6 +118,7 @@ def _restore_clock(state: OwnerState, value: bytes | None, topic_ids: Mapping[st
     state.durable.watermark, state.durable.cursor, state.durable.token = clock.watermark, clock.cursor, clock.token
     state.durable.newest_requests = dict(clock.newest_requests)
     state.durable.newest_definition, state.durable.forgotten = clock.newest_definition, clock.forgotten
+    state.durable.newest_version = _newest_version(clock, state.durable.jobs.values())
     for applied in clock.applied:
         if topic_ids.get(applied.topic) == applied.topic_id:
             state.durable.applied[applied.topic] = applied
@@ -129,6 +130,12 @@ def _restore_tallies(state: OwnerState, latest: Mapping[str, bytes]) -> None:
             owner = OwnerId(key.removeprefix(TALLY_PREFIX))
             with WorkingOn(owner):
                 state.durable.tallies[owner] = decode(value, Tally)
+
+
+def _newest_version(clock: StoredClock, jobs: Iterable[StoredJob]) -> int:
+    """The clock of an older version of Tidemill does not say it."""
+    forgotten = clock.forgotten.version if clock.forgotten else 0
+    return clock.newest_version or max((each.version for each in jobs), default=forgotten)
 
 
 def _restore_runs(state: OwnerState, latest: Mapping[str, bytes], now: datetime) -> None:

@@ -47,7 +47,7 @@ def test_a_partition_that_is_decided_an_hour_ahead_is_found_and_no_other():
         decide(connections, clock, 0, now)
         decide(connections, clock, 1, now + HOUR)
         take_over(connections, clock, 1).close()  # the next owner, which has not committed yet
-        found = look_groups.look_streams(connections, now)
+        found = look_groups.look_streams(connections, now, 0)
         assert found.decided_ahead == {1: HOUR}
         (offset,) = look_kafka.look(connections).clocks.values()
         assert offset.low <= 0 <= offset.high

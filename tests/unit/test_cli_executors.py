@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 from schemas.heartbeat import ExecutorState, Heartbeat, Slots
 from schemas.ids import ExecutorId
-from tidemill.observe import executor_rows
+from tidemill.observe import doubled, executor_rows, present
 from tidemill.stack import hide_password
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 
-def heartbeat(name, state=ExecutorState.RUNNING):
+def heartbeat(name, state=ExecutorState.RUNNING, process="abc"):
     return Heartbeat(
-        executor_id=ExecutorId(f"{name}.abc"),
+        executor_id=ExecutorId(f"{name}.{process}"),
         name=name,
         host="host",
         version="1",
@@ -28,18 +28,49 @@ def heartbeat(name, state=ExecutorState.RUNNING):
 
 
 def test_slots_are_counted_over_all_classes_and_by_class():
-    (row,) = executor_rows({"e-0": (NOW, heartbeat("e-0"))}, NOW)
+    (row,) = executor_rows([(NOW, heartbeat("e-0"))], NOW)
     assert (row["name"], row["state"], row["slots"], row["free"]) == ("e-0", "running", 20, 19)
     assert row["classes"]["10s"] == {"slots": 16, "free": 15}
 
 
 def test_an_executor_that_misses_heartbeats_is_silent():
-    late = {"e-0": (NOW - timedelta(seconds=13), heartbeat("e-0"))}
+    late = [(NOW - timedelta(seconds=13), heartbeat("e-0"))]
     assert [row["state"] for row in executor_rows(late, NOW)] == ["silent"]
 
 
 def test_an_executor_that_left_cleanly_is_not_shown():
-    assert executor_rows({"e-0": (NOW, heartbeat("e-0", ExecutorState.GONE))}, NOW) == []
+    assert present([(NOW, heartbeat("e-0", ExecutorState.GONE))]) == []
+
+
+def at(seconds):
+    return NOW + timedelta(seconds=seconds)
+
+
+def test_an_executor_that_was_restarted_is_shown_although_the_last_word_of_the_one_before_is_read_after_it():
+    """The two ids lie in two partitions, which a reader gets in any order."""
+    words = [(at(2), heartbeat("e-0", process="new")), (at(0), heartbeat("e-0", ExecutorState.GONE, process="old"))]
+    for order in (words, words[::-1]):
+        assert [each.executor_id for _, each in present(order)] == ["e-0.new"]
+
+
+def test_an_executor_that_was_killed_is_not_shown_once_another_has_worked_under_its_name_for_a_while():
+    words = [(at(0), heartbeat("e-0", process="old")), (at(2), heartbeat("e-0", process="new"))]
+    assert len(present(words)) == 2
+    assert [each.executor_id for _, each in present([*words, (at(14), heartbeat("e-0", process="new"))])] == ["e-0.new"]
+
+
+def test_two_executors_of_one_name_are_both_shown_and_found():
+    words = [(at(number), heartbeat("e-0", process="ab"[number % 2])) for number in range(4)]
+    assert [each.executor_id for _, each in present(words)] == ["e-0.a", "e-0.b"]
+    assert doubled(words) == {"e-0"}
+    assert all(row["shares_its_name"] for row in executor_rows(present(words), at(4), doubled(words)))
+
+
+def test_one_that_follows_another_of_its_name_shares_it_with_nobody():
+    words = [(at(0), heartbeat("e-0", process="old")), (at(2), heartbeat("e-0", process="new"))]
+    assert doubled(words) == set()
+    draining = (at(3), heartbeat("e-0", ExecutorState.DRAINING, process="old"))
+    assert doubled([*words, draining]) == set()
 
 
 def test_a_password_in_an_address_is_not_shown():

@@ -13,6 +13,8 @@ QUIET = timedelta(seconds=15)
 LATE = timedelta(seconds=10)
 """A reader whose oldest record has waited for longer does not keep up."""
 STUCK = timedelta(seconds=60)
+BETWEEN = frozenset({"preparing_rebalancing", "completing_rebalancing"})
+"""States of a group in which nobody is said to hold anything, though all go on with what they hold."""
 START_WORKER = "start a stream worker (`python -m streams`), or look at why those that run do not join: their logs say"
 START_EXECUTOR = "start `python -m executors`"
 
@@ -20,18 +22,18 @@ START_EXECUTOR = "start `python -m executors`"
 def workers(facts: Streams) -> Iterator[Finding]:
     name, names = "streams.workers", sorted(set(facts.held.values()))
     unheld = sorted(set(range(facts.partitions)) - facts.held.keys())
-    if not names:
+    if facts.state in BETWEEN:
+        yield warn(
+            name,
+            f"the group {facts.group} is {facts.state}: its partitions are being dealt out",
+            "look again in some seconds; a worker that comes and goes has a reason in its log",
+        )
+    elif not names:
         yield bad(
             name,
             f"no stream worker holds a partition (the group {facts.group} is {facts.state}): nothing is decided, "
             "no job runs",
             START_WORKER,
-        )
-    elif facts.state != "stable":
-        yield warn(
-            name,
-            f"the group {facts.group} is {facts.state}: its partitions are being dealt out",
-            "look again in some seconds; a worker that comes and goes has a reason in its log",
         )
     elif unheld:
         yield bad(name, f"nobody holds {_partitions(unheld)}: no job there runs", START_WORKER)
@@ -97,6 +99,16 @@ def classes(facts: Executors) -> Iterator[Finding]:
         )
     elif served:
         yield ok(name, f"the classes {listed(facts.classes)} have executors")
+
+
+def names(facts: Executors) -> Iterator[Finding]:
+    shared = sorted({each.name for each in facts.executors if each.shares_its_name})
+    if shared:
+        yield warn(
+            "executors.names",
+            f"two executors work under the name {listed(shared)}: what is shown of one may be the other's",
+            "give each a TIDEMILL_EXECUTOR_NAME of its own, or unset it, and each gets one",
+        )
 
 
 def assigned(facts: Executors) -> Iterator[Finding]:
@@ -179,5 +191,12 @@ def _partitions(numbers: list[int]) -> str:
 
 
 STREAM_CHECKS: tuple[Callable[[Streams], Iterator[Finding]], ...] = (workers, progress, decided_ahead)
-EXECUTOR_CHECKS: tuple[Callable[[Executors], Iterator[Finding]], ...] = (alive, classes, assigned, free, versions)
+EXECUTOR_CHECKS: tuple[Callable[[Executors], Iterator[Finding]], ...] = (
+    alive,
+    names,
+    classes,
+    assigned,
+    free,
+    versions,
+)
 READER_CHECKS: tuple[Callable[[Readers], Iterator[Finding]], ...] = (lags,)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from connectors.plan import LOST
 from connectors.source import PUBLICATION
 from schemas.times import rfc3339
-from tidemill.doctor.facts import Postgres
+from tidemill.doctor.facts import Postgres, Restored
 from tidemill.doctor.finding import Finding, bad, listed, ok, warn
 
 OLDEST_VERSION = 160_000
@@ -272,6 +272,20 @@ def retention(facts: Postgres) -> Iterator[Finding]:
         )
 
 
+def restored(facts: Restored) -> Iterator[Finding]:
+    name = "history.restored"
+    if facts.noticed_at is None and facts.given >= facts.applied:
+        yield ok(name, "the database gives versions that the streams have not read yet")
+        return
+    since = f" (noticed at {rfc3339(facts.noticed_at)})" if facts.noticed_at else ""
+    yield bad(
+        name,
+        f"the database was restored from a backup{since}: its versions begin again below {facts.applied}, which the "
+        "streams have applied, so changes of jobs and DAGs are shown and not used",
+        "run `tidemill restored`: it writes every job and DAG anew; see docs/backup.md",
+    )
+
+
 def _days(duration: timedelta) -> str:
     return f"{duration / timedelta(days=1):g} d"
 
@@ -280,6 +294,7 @@ def _megabytes(count: int) -> str:
     return f"{count / MEGABYTE:.0f} MB" if count >= 10 * MEGABYTE else f"{count / MEGABYTE:.1f} MB"
 
 
+RESTORED_CHECKS: tuple[Callable[[Restored], Iterator[Finding]], ...] = (restored,)
 CHECKS: tuple[Callable[[Postgres], Iterator[Finding]], ...] = (
     version,
     primary,

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from schemas.topics import STATUS
-from tidemill.doctor import check_beside, check_groups, check_kafka, check_postgres
+from tidemill.doctor import check_beside, check_groups, check_kafka, check_postgres, check_settings
 from tidemill.doctor.facts import Connect, Facts, Kafka, Offset, Postgres, Silent
 from tidemill.doctor.finding import Finding, bad, listed, ok, warn
 
@@ -58,6 +58,20 @@ PARTS = (
         if_silent="start it, or let TIDEMILL_KAFKA_BOOTSTRAP and _OPTIONS say where it is and who you are",
     ),
     Part(
+        name="settings",
+        title="what all processes share",
+        facts=lambda facts: facts.settings,
+        checks=check_settings.CHECKS,
+        if_silent="see the findings about Kafka; may this user read the topic `cluster`?",
+    ),
+    Part(
+        name="history",
+        title="where the database comes from",
+        facts=lambda facts: facts.restored,
+        checks=check_postgres.RESTORED_CHECKS,
+        if_silent="",
+    ),
+    Part(
         name="streams",
         title="the stream workers' group",
         facts=lambda facts: facts.streams,
@@ -101,6 +115,8 @@ def findings(facts: Facts) -> Iterator[Finding]:
     yield from cluster(facts)
     yield from clocks(facts)
     yield from history(facts)
+    for across in check_settings.CROSS_CHECKS:
+        yield from across(facts)
 
 
 def cluster(facts: Facts) -> Iterator[Finding]:

@@ -14,9 +14,9 @@ import typer
 
 from infra.progress import progress
 from schemas.settings import Connections
-from tidemill.doctor import hops, look_beside, look_groups, look_kafka, look_postgres
+from tidemill.doctor import hops, look_beside, look_groups, look_kafka, look_postgres, look_settings
 from tidemill.doctor.checks import findings
-from tidemill.doctor.facts import Facts, Kafka, Silent
+from tidemill.doctor.facts import Facts, Kafka, Settings, Silent, Streams
 from tidemill.doctor.finding import Finding, Level, bad, is_healthy
 from tidemill.doctor.hops import Journey
 from tidemill.doctor.probe import clock_difference, probe
@@ -53,24 +53,30 @@ def doctor(
 
 def look(place: Connections, data: Path) -> Facts:
     """All parts side by side; those that need the brokers after them, by the brokers' clock."""
+    settings, place = look_settings.look(place)
     with ThreadPoolExecutor(LOOKS) as threads:
         postgres = threads.submit(look_postgres.look, place)
         s3 = threads.submit(look_beside.look_s3, place)
         connect = threads.submit(look_beside.look_connect, place)
         kafka = look_kafka.look(place)
         now = brokers_now(kafka)
-        streams = threads.submit(look_groups.look_streams, place, now) if now else None
+        version = settings.cluster.version if isinstance(settings, Settings) and settings.cluster else 0
+        streams = threads.submit(look_groups.look_streams, place, now, version) if now else None
         executors = threads.submit(look_groups.look_executors, place, now) if now else None
         readers = threads.submit(look_groups.look_readers, place, now) if now else None
+        decided = streams.result() if streams else None
+        newest = decided.newest_version if isinstance(decided, Streams) else None
         return Facts(
             processes=look_beside.look_processes(data),
             postgres=postgres.result(),
             kafka=kafka,
             connect=connect.result(),
             s3=s3.result(),
-            streams=streams.result() if streams else None,
+            streams=decided,
             executors=executors.result() if executors else None,
             readers=readers.result() if readers else None,
+            settings=settings,
+            restored=look_postgres.look_restored(place, newest) if newest is not None else None,
         )
 
 

@@ -13,6 +13,7 @@ from connectors.plan import Actual
 from connectors.settings import Ttls
 from connectors.source import Config
 from connectors.topics import DesiredTopic
+from schemas.cluster import Cluster, Margins
 from tidemill.retention import Retention
 
 
@@ -100,6 +101,18 @@ class Postgres(msgspec.Struct, frozen=True, kw_only=True):
     """None before the tables are made, or if this role may not read them."""
     ttls: Ttls
     clock: Offset
+    timeout_classes: tuple[str, ...] | None = None
+    """Those that jobs may name; None before the tables are made."""
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the database comes from a backup: it gives versions that the streams have read before."""
+
+    noticed_at: datetime | None
+    """By a sink."""
+    given: int
+    """Asked for after `applied`, for both grow."""
+    applied: int
 
 
 class Broker(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +174,15 @@ class S3(msgspec.Struct, frozen=True, kw_only=True):
     """What was refused of writing, reading and deleting an object, and why."""
 
 
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the record in Kafka says, and who contradicts it."""
+
+    cluster: Cluster | None
+    """None: there is no record."""
+    contradictions: tuple[str, ...]
+    """Of the environment of this command: a sentence each."""
+
+
 class Streams(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     state: str
@@ -169,9 +191,13 @@ class Streams(msgspec.Struct, frozen=True, kw_only=True):
     """The worker of each partition that has one."""
     partitions: int
     quiet: dict[int, timedelta | None]
-    """By partition: since the last record of the topic `state`; None: there is none."""
+    """By partition: since its owner's clock was last written; None: it never was."""
     decided_ahead: dict[int, timedelta]
     """By partition, where it is so: how far the time up to which schedules are decided is ahead of the brokers'."""
+    newest_version: int = 0
+    """The highest version of a definition that any owner has read."""
+    behind: dict[int, str] = {}
+    """By partition, where it is so: the worker that goes by older settings than the record's."""
 
 
 class Executor(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,6 +207,8 @@ class Executor(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     slots: dict[str, int]
     free: dict[str, int]
+    settings_version: int = 0
+    shares_its_name: bool = False
 
 
 class Executors(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +218,7 @@ class Executors(msgspec.Struct, frozen=True, kw_only=True):
     """By class: the partitions of its runs topic that the members of its group hold."""
     partitions: dict[str, int]
     """By class: how many there are."""
+    margins: tuple[Margins, ...] = ()
 
 
 class Reader(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,3 +254,5 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     streams: Streams | Silent | None
     executors: Executors | Silent | None
     readers: Readers | Silent | None
+    settings: Settings | Silent | None = None
+    restored: Restored | None = None

@@ -13,7 +13,7 @@ from connectors.migrate import migrations as known_migrations
 from connectors.settings import RetentionSettings, SourceSettings
 from connectors.source import PUBLICATION
 from schemas.settings import Connections, read
-from tidemill.doctor.facts import History, Migrations, Offset, Postgres, Publication, Silent, Slot, silent
+from tidemill.doctor.facts import History, Migrations, Offset, Postgres, Publication, Restored, Silent, Slot, silent
 from tidemill.place import Row, connect, wall_clock
 from tidemill.queries import one, rows
 from tidemill.retention import retention
@@ -32,6 +32,16 @@ def look(place: Connections) -> Postgres | Silent:
         return silent(error)
 
 
+def look_restored(place: Connections, applied: int) -> Restored | None:
+    """`applied`: the highest version that the streams had read before. None: nobody knows."""
+    try:
+        with connect(place.postgres_dsn) as postgres:
+            found = one(postgres, "restored")
+    except psycopg.Error:
+        return None
+    return None if found is None else Restored(noticed_at=found["noticed_at"], given=found["given"], applied=applied)
+
+
 def _postgres(postgres: psycopg.Connection[Row]) -> Postgres:
     server = one(postgres, "doctor_server")
     assert server is not None
@@ -48,9 +58,14 @@ def _postgres(postgres: psycopg.Connection[Row]) -> Postgres:
             "history": _history(postgres) if is_migrated and not missing_rights else None,
             "ttls": read(RetentionSettings).effective(),
             "clock": clock(postgres),
+            "timeout_classes": _timeout_classes(postgres) if is_migrated and not missing_rights else None,
         },
         Postgres,
     )
+
+
+def _timeout_classes(postgres: psycopg.Connection[Row]) -> tuple[str, ...]:
+    return tuple(each["name"] for each in rows(postgres, "timeout_classes"))
 
 
 def _row(postgres: psycopg.Connection[Row], query: str, values: Mapping[str, Any], kind: type) -> Any:

@@ -4,6 +4,8 @@ from (
     values
     ('migrations', '{SELECT}'),
     ('zones', '{SELECT}'),
+    ('timeout_classes', '{SELECT}'),
+    ('restored', '{SELECT,INSERT,DELETE}'),
     ('jobs', '{SELECT,INSERT,UPDATE,DELETE}'),
     ('dags', '{SELECT,INSERT,UPDATE,DELETE}'),
     ('dag_nodes', '{SELECT,INSERT,UPDATE,DELETE}'),

@@ -19,14 +19,14 @@ import boto3
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
-from connectors import topics
+from connectors.cluster import establish
 from schemas.codec import decode, encode
 from schemas.control import Kill
 from schemas.dispatch import Dispatch
 from schemas.event import Ended, EventBatch, Expired, Rejected
 from schemas.heartbeat import ExecutorState, Heartbeat
 from schemas.log_chunks import is_chunk
-from schemas.settings import Connections
+from schemas.settings import AgreedSettings, Connections
 from schemas.times import from_epoch_ms
 from schemas.topics import CONTROL, EVENTS, EXECUTORS, runs_topic
 from tests.component.executor.servers import BUCKET, running_servers
@@ -98,7 +98,7 @@ def make_connections(environment):
     """With topics of their own."""
     plain = {name.removeprefix("TIDEMILL_").lower(): value for name, value in environment.items()}
     made = Connections(**plain, topic_prefix=f"t{next(_numbers)}.", partitions=PARTITIONS, timeout_classes="10s,1m")
-    topics.create(made)
+    establish(made, AgreedSettings())
     return made
 
 

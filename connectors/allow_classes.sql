@@ -1,0 +1,1 @@
+select tidemill.allow_classes(%(names)s)

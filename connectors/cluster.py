@@ -1,0 +1,117 @@
+"""Makes and changes what every process of a deployment shares, in the order in which that is safe (decision 33)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import confluent_kafka
+import msgspec
+import psycopg
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from connectors import topics
+from connectors.statements import sql
+from connectors.topics import KafkaRefusedError
+from schemas.cluster import RECORD_KEY, Cluster, agreed, check_values, normal, wrong_partitions
+from schemas.cluster_record import Found, find
+from schemas.codec import encode
+from schemas.errors import TidemillError
+from schemas.settings import AgreedSettings, Connections
+from schemas.topics import CLUSTER, TopicMismatchError
+
+WRITE_SECONDS = 10.0
+
+
+class ClassInUseError(TidemillError):
+    """Jobs name a timeout class that is to be removed."""
+
+
+class Established(msgspec.Struct, frozen=True, kw_only=True):
+    connections: Connections
+    cluster: Cluster
+    made: list[str]
+    """The topics that were made or altered."""
+
+
+def look(connections: Connections) -> Found:
+    """Raises `KafkaRefusedError`."""
+    try:
+        return find(connections, confluent_kafka)
+    except KafkaException as error:
+        raise KafkaRefusedError(f"the brokers did not answer: {error.args[0].str()}") from error
+
+
+def establish(connections: Connections, settings: AgreedSettings) -> Established:
+    """Topics and record: what is missing is made from the environment, what is there is obeyed.
+
+    Raises `DisagreementError`: a variable contradicts the record.
+    """
+    found = look(connections)
+    partitions = found.partitions(connections)
+    if partitions is not None:
+        if problem := wrong_partitions(connections, partitions):
+            raise TopicMismatchError(problem)
+        connections = connections.model_copy(update={"partitions": partitions})
+    cluster = found.cluster
+    if cluster is None:
+        cluster = first_record(connections, settings)
+        check_values(cluster)
+    else:
+        agreed(settings, cluster)
+        connections = agreed(connections, cluster)
+    made = topics.create(connections)
+    if found.cluster is None:
+        write(connections, cluster)
+    return Established(connections=connections, cluster=cluster, made=made)
+
+
+def first_record(connections: Connections, settings: AgreedSettings) -> Cluster:
+    """What the environment says, once."""
+    said = {**connections.model_dump(), **settings.model_dump()}
+    return Cluster(**{name: normal(name, said[name]) for name in Cluster().values})
+
+
+def change(
+    connections: Connections, values: Mapping[str, Any], check: Callable[[Cluster], None]
+) -> tuple[Cluster, Cluster]:
+    """The record before and after. What is removed is refused first where it is used; topics come before the record.
+
+    `check` raises where the other members cannot live with it. Raises `ClassInUseError`, `DisagreementError`.
+    """
+    before = look(connections).cluster
+    if before is None:
+        raise KafkaRefusedError("there is no record to change: run `tidemill migrate` first")
+    after = msgspec.structs.replace(before, **{name: normal(name, value) for name, value in values.items()})
+    if after == before:
+        return before, before
+    after = msgspec.structs.replace(after, version=before.version + 1)
+    check_values(after)
+    check(after)
+    kept = [name for name in before.classes if name in after.classes]
+    if len(kept) < len(before.classes):
+        allow_classes(connections.postgres_dsn, kept)
+    topics.create(connections.model_copy(update={"timeout_classes": after.timeout_classes}))
+    write(connections, after)
+    return before, after
+
+
+def allow_classes(dsn: str, names: list[str]) -> None:
+    """From here on jobs may name these classes and no other. Raises `ClassInUseError`."""
+    try:
+        with psycopg.connect(dsn, application_name="tidemill-cluster") as postgres:
+            postgres.execute(sql("allow_classes"), {"names": names})
+    except psycopg.errors.CheckViolation as error:
+        raise ClassInUseError(error.diag.message_primary or str(error)) from error
+
+
+def write(connections: Connections, cluster: Cluster) -> None:
+    """Raises `KafkaRefusedError`."""
+    told: list[KafkaError | None] = []
+    producer = Producer(connections.kafka(acks="all", message_timeout_ms=int(WRITE_SECONDS * 1000), log_level=2))
+    topic, value = connections.topic(CLUSTER), encode(cluster)
+    producer.produce(topic, value, RECORD_KEY, partition=0, on_delivery=lambda error, _: told.append(error))
+    producer.flush(2 * WRITE_SECONDS)
+    if not told or told[0] is not None:
+        reason = str(told[0].str()) if told and told[0] else "no acknowledgement in time"
+        raise KafkaRefusedError(f"the record of the settings could not be written: {reason}")

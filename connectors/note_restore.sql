@@ -1,0 +1,1 @@
+select tidemill.note_restore(%(applied)s)

@@ -1,0 +1,100 @@
+"""The last word of each owner in the topic `state`: up to when it has decided, and by which settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import datetime
+
+import msgspec
+from confluent_kafka import Consumer, TopicPartition
+
+from schemas.codec import decode
+from schemas.ends import is_end_of_file, reaches
+from schemas.errors import TidemillError
+from schemas.settings import Connections
+from schemas.times import from_epoch_ms
+from schemas.topics import STATE
+
+CLOCK_KEY = b"clock"
+"""As `streams.owner.commit` writes it: the last record of each transaction."""
+ANSWER_SECONDS = 10.0
+FIRST_LOOK_BACK = 100
+"""So many offsets before the end. What was aborted, or an owner that took over, leaves no clock: then further back."""
+_FURTHER = 100
+
+
+class AppliedTo(msgspec.Struct, frozen=True, kw_only=True):
+    topic: str
+    offset: int
+
+
+class OwnerClock(msgspec.Struct, frozen=True, kw_only=True):
+    """Of `streams.core.stored.StoredClock`, what others than owners read."""
+
+    watermark: datetime
+    newest_version: int = 0
+    cluster_version: int = 0
+    applied: tuple[AppliedTo, ...] = ()
+
+    def applied_of(self, topic: str) -> int:
+        """The offset of the last record of an input that was applied; -1: none."""
+        return next((each.offset for each in self.applied if each.topic == topic), -1)
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    clock: OwnerClock
+    appended_at: datetime
+
+
+class StateUnreadableError(TidemillError):
+    """The brokers did not hand out the end of `state`."""
+
+
+def latest_clocks(connections: Connections) -> dict[int, Seen]:
+    """By partition; one in which nothing was ever decided has none. Raises `KafkaException` too."""
+    options = connections.kafka(
+        group_id="tidemill-clocks",  # asked for by the client, never joined
+        enable_auto_commit=False,
+        enable_partition_eof=True,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        fetch_wait_max_ms=20,
+        log_level=2,
+    )
+    with closing(Consumer(options)) as consumer:
+        asked = {number: _offsets(consumer, connections, number) for number in range(connections.partitions)}
+        found: dict[int, Seen] = {}
+        back = FIRST_LOOK_BACK
+        while unknown := {number: each for number, each in asked.items() if number not in found and each[0] < each[1]}:
+            begins = {number: max(begin, end - back) for number, (begin, end) in unknown.items()}
+            found |= _last_in(consumer, connections.topic(STATE), begins, {n: end for n, (_, end) in unknown.items()})
+            # What was looked at in vain to its beginning has none.
+            asked = {number: each for number, each in unknown.items() if begins[number] > each[0]}
+            back *= _FURTHER
+        return found
+
+
+def _offsets(consumer: Consumer, connections: Connections, number: int) -> tuple[int, int]:
+    """The beginning, and the end below which everything is committed or aborted."""
+    found = consumer.get_watermark_offsets(TopicPartition(connections.topic(STATE), number), ANSWER_SECONDS)
+    if found is None:
+        raise StateUnreadableError(f"no answer about partition {number} of {connections.topic(STATE)}")
+    return found
+
+
+def _last_in(consumer: Consumer, topic: str, begins: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, Seen]:
+    found: dict[int, Seen] = {}
+    unread = dict(ends)
+    consumer.assign([TopicPartition(topic, number, begin) for number, begin in begins.items()])
+    while unread:
+        message = consumer.poll(ANSWER_SECONDS)
+        if message is None or (message.error() is not None and not is_end_of_file(message)):
+            raise StateUnreadableError(f"topic {topic} could not be read to its end")
+        number, value = message.partition() or 0, message.value()
+        if message.error() is None and message.key() == CLOCK_KEY and value is not None:
+            found[number] = Seen(clock=decode(value, OwnerClock), appended_at=from_epoch_ms(message.timestamp()[1]))
+        if number in unread and reaches(message, unread[number]):
+            del unread[number]
+    consumer.unassign()
+    return found

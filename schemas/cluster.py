@@ -1,0 +1,162 @@
+"""What is the same in every process of a deployment: one record in the topic `cluster`, and how settings obey it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import msgspec
+from pydantic_settings import BaseSettings
+
+from schemas.classes import parse_classes
+from schemas.control import LOOK_BACK
+from schemas.errors import TidemillError
+from schemas.settings import DEFAULT_CLASSES, AgreedSettings, Connections
+
+S = TypeVar("S", bound=BaseSettings)
+
+RECORD_KEY = b"settings"
+HEARTBEATS_IN_A_LEASE = 2
+"""One heartbeat may be lost without the end of what runs."""
+
+
+def _default(name: str) -> timedelta:
+    found: timedelta = AgreedSettings.model_fields[name].default
+    return found
+
+
+class DisagreementError(TidemillError):
+    """A setting of this process contradicts the deployment's, or the deployment's contradict each other."""
+
+
+class Cluster(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields have the names of the variables; N is not among them, for the topics themselves say it."""
+
+    version: int = 1
+    """Grows with each change."""
+    timeout_classes: str = DEFAULT_CLASSES
+    dispatch_valid_for: timedelta = _default("dispatch_valid_for")
+    claim_grace: timedelta = _default("claim_grace")
+    lease: timedelta = _default("lease")
+    request_ttl: timedelta = _default("request_ttl")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return class_names(self.timeout_classes)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What can be set, by name."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if name != "version"}
+
+
+class Margins(msgspec.Struct, frozen=True, kw_only=True):
+    """What an executor needs of a lease and of a claim grace."""
+
+    name: str
+    lease_margin: timedelta
+    heartbeat_interval: timedelta
+
+
+def class_names(timeout_classes: str) -> tuple[str, ...]:
+    """The shortest first. Raises `InvalidClassError`."""
+    return tuple(each.name for each in parse_classes(timeout_classes))
+
+
+def normal(name: str, value: Any) -> Any:
+    """Two spellings of one list of classes are equal."""
+    return ",".join(class_names(value)) if name == "timeout_classes" else value
+
+
+def check_values(cluster: Cluster) -> None:
+    """Raises `DisagreementError`, and `InvalidClassError`."""
+    class_names(cluster.timeout_classes)
+    for name, value in cluster.values.items():
+        if isinstance(value, timedelta) and value <= timedelta(0):
+            raise DisagreementError(f"{name} is {in_words(value)}: it must be longer than nothing")
+    for name in ("dispatch_valid_for", "claim_grace"):
+        if cluster.values[name] > LOOK_BACK / 2:
+            raise DisagreementError(
+                f"{name} is {in_words(cluster.values[name])}: at most {in_words(LOOK_BACK / 2)} are allowed, because "
+                "an executor that starts reads the orders of twice that time"
+            )
+
+
+def check_margins(cluster: Cluster, executors: Iterable[Margins]) -> None:
+    """Raises `DisagreementError` for the first executor whose processes would end before their lease is renewed."""
+    for each in executors:
+        needed = each.lease_margin + HEARTBEATS_IN_A_LEASE * each.heartbeat_interval
+        if cluster.lease < needed:
+            raise DisagreementError(
+                f"lease is {in_words(cluster.lease)}, and the executor {each.name} needs at least {in_words(needed)}: "
+                f"its TIDEMILL_LEASE_MARGIN ({in_words(each.lease_margin)}) and {HEARTBEATS_IN_A_LEASE} times its "
+                f"TIDEMILL_HEARTBEAT_INTERVAL ({in_words(each.heartbeat_interval)}); make the lease longer "
+                "(`tidemill cluster set lease=…`), or these shorter"
+            )
+        if cluster.claim_grace <= each.lease_margin:
+            raise DisagreementError(
+                f"claim_grace is {in_words(cluster.claim_grace)}, and the executor {each.name} gives a claim up "
+                f"{in_words(each.lease_margin)} (its TIDEMILL_LEASE_MARGIN) before that: no claim would count; make "
+                "claim_grace longer (`tidemill cluster set claim_grace=…`), or the margin shorter"
+            )
+
+
+def disagreements(settings: BaseSettings, cluster: Cluster) -> list[str]:
+    """A sentence for each variable of the environment that contradicts the record."""
+    return [
+        f"TIDEMILL_{name.upper()} is {in_words(given)}, and this deployment has {name}={in_words(value)}: unset the "
+        f"variable, or change the value for every process with `tidemill cluster set {name}={in_words(given)}`"
+        for name, value in cluster.values.items()
+        if name in settings.model_fields_set and normal(name, given := getattr(settings, name)) != normal(name, value)
+    ]
+
+
+def agreed(settings: S, cluster: Cluster) -> S:
+    """The settings with the values of the record. Raises `DisagreementError`."""
+    for sentence in disagreements(settings, cluster):
+        raise DisagreementError(sentence)
+    return overlaid(settings, cluster)
+
+
+def overlaid(settings: S, cluster: Cluster) -> S:
+    """The settings with the values of the record, whatever the environment says."""
+    ours = {name: value for name, value in cluster.values.items() if name in type(settings).model_fields}
+    return settings.model_copy(update=ours)
+
+
+def wrong_partitions(connections: Connections, found: int) -> str | None:
+    """A sentence, if the environment names another N than the topics have."""
+    if "partitions" not in connections.model_fields_set or connections.partitions == found:
+        return None
+    return (
+        f"TIDEMILL_PARTITIONS is {connections.partitions}, and the topics have {found} partitions: unset the variable; "
+        "the number is chosen once, because it says which owner has which job"
+    )
+
+
+def misshapen(cluster: Cluster, counts: Mapping[str, int], wanted: Sequence[str]) -> str | None:
+    """A sentence, if a topic is missing, or has another number of partitions than the first one."""
+    missing = [name for name in wanted if name not in counts]
+    if missing:
+        return (
+            f"there is no topic {', '.join(missing)} (timeout classes {cluster.timeout_classes}): "
+            "run `tidemill migrate`; or may this user not describe it?"
+        )
+    first = wanted[0]
+    return next(
+        (
+            f"topic {name} has {counts[name]} partitions, {first} has {counts[first]}: all topics have one number; "
+            "delete the one that is wrong, and let `tidemill migrate` make it"
+            for name in wanted
+            if counts[name] != counts[first]
+        ),
+        None,
+    )
+
+
+def in_words(value: Any) -> str:
+    """As it can be written again: a duration as PT30S."""
+    if not isinstance(value, timedelta):
+        return str(value)
+    return f"PT{value / timedelta(seconds=1):.10g}S"

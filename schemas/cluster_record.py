@@ -1,0 +1,140 @@
+"""Reads the deployment's settings from the topic `cluster`, and N from the topics themselves.
+
+The client's module is handed in (`confluent_kafka`), because nothing here does I/O by itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from schemas.cluster import RECORD_KEY, Cluster, DisagreementError, agreed, misshapen, overlaid, wrong_partitions
+from schemas.codec import decode
+from schemas.ends import reaches
+from schemas.settings import Connections
+from schemas.topics import CLUSTER, EXECUTORS, runs_topic
+
+log = structlog.get_logger()
+
+ANSWER_SECONDS = 10.0
+_PAUSE_SECONDS = 1.0
+_OPTIONS: dict[str, Any] = {
+    "group_id": "tidemill-cluster",  # asked for by the client, never joined
+    "enable_auto_commit": False,
+    "enable_partition_eof": True,
+    "auto_offset_reset": "earliest",
+    "isolation_level": "read_committed",
+    "fetch_wait_max_ms": 20,
+    "log_level": 2,
+}
+
+
+class Client(Protocol):
+    """The part of the module `confluent_kafka` that is needed."""
+
+    @property
+    def Consumer(self) -> Any: ...  # noqa: N802 - the client's name
+
+    @property
+    def TopicPartition(self) -> Any: ...  # noqa: N802 - as above
+
+    @property
+    def KafkaException(self) -> type[BaseException]: ...  # noqa: N802 - as above
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What the brokers know of a deployment."""
+
+    cluster: Cluster | None
+    """None: no record was written yet."""
+    counts: dict[str, int]
+    """The number of partitions of every topic of theirs, by its full name."""
+
+    def partitions(self, connections: Connections, topic: str = EXECUTORS) -> int | None:
+        """N; None: the topics are not made yet."""
+        return self.counts.get(connections.topic(topic))
+
+
+def find(connections: Connections, client: Client) -> Found:
+    """One look. Raises the client's `KafkaException` where no broker answers."""
+    consumer = client.Consumer(connections.kafka(**_OPTIONS))
+    try:
+        return _find(connections, consumer, client)
+    finally:
+        consumer.close()
+
+
+def settle(
+    connections: Connections, client: Client, topics: tuple[str, ...], *, with_runs: bool
+) -> tuple[Connections, Cluster]:
+    """The connections with N and the classes of the deployment, and its record. Waits while no broker answers.
+
+    `topics` are those that the process uses; `with_runs`: and the runs topics of all classes. Raises
+    `DisagreementError` if the environment, the record and these topics do not fit together.
+    """
+    consumer, is_said = client.Consumer(connections.kafka(**_OPTIONS)), False
+    try:
+        while True:
+            try:
+                return settled(connections, _find(connections, consumer, client), topics, with_runs=with_runs)
+            except client.KafkaException as error:
+                if not is_said:
+                    log.warning("kafka_unreachable", waits_for="the settings of the deployment", reason=str(error))
+                is_said = True
+                consumer.poll(_PAUSE_SECONDS)
+    finally:
+        consumer.close()
+
+
+def settled(
+    connections: Connections, found: Found, topics: tuple[str, ...], *, with_runs: bool
+) -> tuple[Connections, Cluster]:
+    """What `settle` returns, of what was found."""
+    cluster, partitions = found.cluster, found.partitions(connections, topics[0])
+    if cluster is None or partitions is None:
+        raise DisagreementError(
+            f"the topics {connections.topic(CLUSTER)} and {connections.topic(topics[0])} do not hold the settings of a "
+            "deployment: run `tidemill migrate` first (or TIDEMILL_KAFKA_BOOTSTRAP or TIDEMILL_TOPIC_PREFIX is wrong)"
+        )
+    runs = [runs_topic(each) for each in cluster.classes] if with_runs else []
+    wanted = [connections.topic(name) for name in (*topics, *runs)]
+    problem = wrong_partitions(connections, partitions) or misshapen(cluster, found.counts, wanted)
+    if problem:
+        raise DisagreementError(problem)
+    return agreed(connections, cluster).model_copy(update={"partitions": partitions}), cluster
+
+
+def of_deployment(connections: Connections, found: Found) -> Connections:
+    """The connections with what was found, whatever the environment says: for those who only look."""
+    known = overlaid(connections, found.cluster) if found.cluster else connections
+    partitions = found.partitions(connections)
+    return known.model_copy(update={"partitions": partitions}) if partitions else known
+
+
+def _find(connections: Connections, consumer: Any, client: Client) -> Found:
+    topics = consumer.list_topics(timeout=ANSWER_SECONDS).topics
+    # One without partitions is on its way in or out.
+    counts = {name: len(topic.partitions) for name, topic in topics.items() if topic.partitions}
+    topic = connections.topic(CLUSTER)
+    value = _last_value(consumer, client.TopicPartition(topic, 0, 0)) if topic in counts else None
+    return Found(cluster=decode(value, Cluster) if value else None, counts=counts)
+
+
+def _last_value(consumer: Any, where: Any) -> bytes | None:
+    value: bytes | None = None
+    begin, end = consumer.get_watermark_offsets(where, ANSWER_SECONDS)
+    if begin == end:
+        return None
+    where.offset = begin
+    consumer.assign([where])
+    try:
+        while (message := consumer.poll(ANSWER_SECONDS)) is not None:
+            if message.error() is None and message.key() == RECORD_KEY:
+                value = message.value()
+            if reaches(message, end):
+                return value
+    finally:
+        consumer.unassign()
+    return value

@@ -1,0 +1,144 @@
+-- What the tables know of the deployment around them: the timeout classes that have a topic, and whether the database is the
+-- one that the streams have read.
+
+-- The classes that jobs and nodes may name: `tidemill cluster set timeout_classes=…` writes them, after the topics are made.
+create table tidemill.timeout_classes (
+    name text not null primary key
+);
+
+insert into tidemill.timeout_classes (name) values ('10s'), ('1m'), ('1h');
+
+comment on table tidemill.timeout_classes is
+    'The classes that jobs may name; `tidemill cluster set timeout_classes=...` changes them everywhere.';
+
+-- The shortest first.
+create function tidemill.timeout_classes_in_order() returns text
+language sql stable as $$
+    select string_agg(name, ', ' order by replace(replace(replace(name, 's', ' s'), 'm', ' min'), 'h', ' h')::interval)
+    from tidemill.timeout_classes
+$$;
+
+create function tidemill.class_users(kept text[]) returns setof text
+language sql stable as $$
+    select format('job "%s" (%s)', job_id, timeout_class) from tidemill.jobs where timeout_class <> all (kept)
+    union all
+    select format('node "%s" of DAG "%s" (%s)', node_id, dag_id, timeout_class)
+    from tidemill.dag_nodes where timeout_class <> all (kept)
+$$;
+
+-- A writer of jobs waits until this transaction is over, and is then held to the new list.
+create function tidemill.allow_classes(names text[]) returns void
+language plpgsql volatile as $$
+declare
+    users text;
+begin
+    if exists (select from tidemill.timeout_classes where name <> all (names)) then
+        lock table tidemill.jobs, tidemill.dag_nodes in share row exclusive mode;
+        with listed as (
+            select who, row_number() over (order by who) as place from tidemill.class_users(names) as who
+        )
+        select string_agg(who, ', ' order by place) filter (where place <= 5)
+            || case when count(*) > 5 then format(' and %s more', count(*) - 5) else '' end
+        into users from listed;
+        if users is not null then
+            raise exception using
+                errcode = 'check_violation',
+                message = format(
+                    'timeout classes %s cannot be all there are, because others are used: %s; '
+                    'give these another timeout_class (or null) first', array_to_string(names, ','), users),
+                schema = 'tidemill',
+                table = 'timeout_classes';
+        end if;
+    end if;
+    delete from tidemill.timeout_classes where name <> all (names);
+    insert into tidemill.timeout_classes (name) select unnest(names) on conflict do nothing;
+end
+$$;
+
+-- That this database comes from a backup, while its versions are not healed: a sink notices it, `tidemill restored` heals it.
+create table tidemill.restored (
+    id int not null primary key default 1 check (id = 1),
+    noticed_at timestamptz not null default clock_timestamp(),
+    given bigint not null,
+    applied bigint not null
+);
+
+comment on table tidemill.restored is
+    'A row: this database was restored from a backup, and its changes are not used. `tidemill restored` heals it.';
+
+-- `applied` is the highest version that the streams have read: a database that has not given it yet was restored.
+create function tidemill.note_restore(applied bigint) returns bool
+language plpgsql volatile as $$
+declare
+    given bigint := (select last_value from tidemill.definition_version);
+begin
+    if applied <= given then
+        return false;
+    end if;
+    insert into tidemill.restored (given, applied) values (given, note_restore.applied) on conflict do nothing;
+    if not found then
+        return false;
+    end if;
+    perform tidemill.make_week((clock_timestamp() at time zone 'UTC')::date);
+    insert into tidemill.problems (at, partition, record_offset, topic_id, source_topic, reason)
+    values (
+        clock_timestamp(), -1, note_restore.applied, '', 'definitions',
+        format(
+            'the database was restored from a backup: it has given the version %s, and the streams have applied %s; '
+            'changes of jobs and DAGs are shown and not used until `tidemill restored` is run', given, applied));
+    return true;
+end
+$$;
+
+-- Every job and DAG gets a new version above all that the streams have applied.
+create function tidemill.write_anew(applied bigint) returns table (jobs bigint, dags bigint)
+language plpgsql volatile as $$
+declare
+    dag tidemill.dags;
+begin
+    lock table tidemill.jobs, tidemill.dags, tidemill.dag_nodes in share row exclusive mode;
+    perform setval('tidemill.definition_version', greatest(last_value, write_anew.applied))
+    from tidemill.definition_version;
+    perform set_config('tidemill.healing', 'on', true), set_config('tidemill.numbering', 'on', true),
+        set_config('tidemill.compiling', 'on', true);
+    update tidemill.jobs set version = nextval('tidemill.definition_version'), updated_at = clock_timestamp();
+    get diagnostics jobs = row_count;
+    insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
+    select each.job_id, 'job', each.version, clock_timestamp(), false, tidemill.job_spec(each)
+    from tidemill.jobs as each;
+    dags := 0;
+    for dag in select * from tidemill.dags where version is not null loop
+        dag.version := nextval('tidemill.definition_version');
+        update tidemill.dags set version = dag.version, updated_at = clock_timestamp() where dag_id = dag.dag_id;
+        insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
+        values (dag.dag_id, 'dag', dag.version, clock_timestamp(), false, tidemill.compiled_dag(dag));
+        dags := dags + 1;
+    end loop;
+    insert into tidemill.owners as known (owner, version)
+    select job_id, version from tidemill.jobs
+    union all select dag_id, version from tidemill.dags where version is not null
+    on conflict (owner) do update set version = excluded.version;
+    perform set_config('tidemill.healing', 'off', true), set_config('tidemill.numbering', 'off', true),
+        set_config('tidemill.compiling', 'off', true);
+    delete from tidemill.restored;
+    return next;
+end
+$$;
+
+-- Deletions of those that only the streams know; how many there were. After `write_anew`, in its transaction.
+create function tidemill.delete_unknown(known_owners text[], known_kinds text[]) returns bigint
+language plpgsql volatile as $$
+declare
+    deleted_count bigint;
+begin
+    perform set_config('tidemill.healing', 'on', true);
+    insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
+    select known.owner, known.kind, tidemill.locked_version(known.owner), clock_timestamp(), true, null
+    from unnest(known_owners, known_kinds) as known (owner, kind)
+    where not exists (select from tidemill.jobs where job_id = known.owner)
+        and not exists (select from tidemill.dags where dag_id = known.owner);
+    get diagnostics deleted_count = row_count;
+    perform set_config('tidemill.healing', 'off', true);
+    return deleted_count;
+end
+$$;

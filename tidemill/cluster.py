@@ -1,0 +1,101 @@
+"""`tidemill cluster`: what every process of a deployment shares, shown and changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+from confluent_kafka import KafkaException
+from pydantic import TypeAdapter, ValidationError
+
+from connectors.cluster import allow_classes, change, look
+from connectors.owner_clocks import latest_clocks
+from infra.progress import progress
+from schemas.cluster import Cluster, check_margins, in_words
+from schemas.cluster_record import Found, of_deployment
+from schemas.settings import Connections
+from tidemill.lag import admin_client, unavailable
+from tidemill.members import behind, margins_of, workers
+from tidemill.observe import heartbeats
+from tidemill.output import say, show_rows
+from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, UsageError, connections, wall_clock
+
+app = typer.Typer(no_args_is_help=True, help="What every process of a deployment shares.")
+COLUMNS = ("name", "value")
+_DURATION: TypeAdapter[timedelta] = TypeAdapter(timedelta)
+
+
+@app.command("show")
+def show(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """The settings that all processes share, and the number of partitions."""
+    place, cluster = found_at(connections(data))
+    values = {"partitions": place.partitions, **cluster.values, "version": cluster.version}
+    show_rows([{"name": name, "value": in_words(each)} for name, each in values.items()], COLUMNS, as_json=as_json)
+
+
+@app.command("set")
+def set_values(
+    values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE…", help="Such as timeout_classes=10s,1m,1h,6h")],
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Change them for every process; it says which processes have to be restarted. Safe to repeat."""
+    asked = parse(values)
+    place, _ = found_at(connections(data))
+    with progress("Changing the settings"):
+        before, after = change(place, asked, lambda new: _check_members(place, new))
+    changed = [name for name in after.values if before.values[name] != after.values[name]]
+    say(f"Settings: {', '.join(f'{name}={in_words(after.values[name])}' for name in changed) or 'as they were'}.")
+    for line in open_classes(place, after):
+        say(line)
+
+
+def open_classes(place: Connections, cluster: Cluster) -> list[str]:
+    """Let jobs name the classes once every stream worker knows them; what is left to do, in sentences."""
+    unread = _behind(place, cluster)
+    if not unread:
+        allow_classes(place.postgres_dsn, list(cluster.classes))
+        return []
+    names = ", ".join(sorted(set(unread.values())))
+    said = f"The stream workers {names} go by older settings: restart them one after the other, then the executors,"
+    return [f"{said} and repeat this command; until then jobs cannot name a class that is new."]
+
+
+def parse(values: Sequence[str]) -> dict[str, Any]:
+    """Raises `UsageError`."""
+    return dict(map(_parse, values))
+
+
+def found_at(place: Connections) -> tuple[Connections, Cluster]:
+    """Raises `NotFoundError` before `tidemill migrate`, `KafkaRefusedError`."""
+    found: Found = look(place)
+    if found.cluster is None:
+        raise NotFoundError(f"{place.kafka_bootstrap} holds no settings of a deployment: run `tidemill migrate` first")
+    return of_deployment(place, found), found.cluster
+
+
+def _check_members(place: Connections, cluster: Cluster) -> None:
+    """Raises `DisagreementError`: an executor that works could not live with it."""
+    check_margins(cluster, map(margins_of, heartbeats(place, wall_clock())))
+
+
+def _parse(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    known = Cluster().values
+    if not equals or name not in known:
+        raise UsageError(f"{text!r} is no NAME=VALUE; names are {', '.join(known)} (N is chosen once)")
+    if not isinstance(known[name], timedelta):
+        return name, value
+    try:
+        return name, _DURATION.validate_python(value)
+    except ValidationError as error:
+        raise UsageError(f"{name} is {value!r}: it must be a duration, such as 90 or PT90S") from error
+
+
+def _behind(place: Connections, cluster: Cluster) -> dict[int, str]:
+    try:
+        held = workers(place, admin_client(place)).held
+        return behind(cluster.version, held, latest_clocks(place))
+    except (KafkaException, TimeoutError) as error:
+        raise unavailable(place, error) from error

@@ -1,0 +1,27 @@
+"""Looks at what all processes share, and at the environment of this command, which may be that of a process."""
+
+from __future__ import annotations
+
+from connectors.cluster import look as find
+from connectors.settings import RetentionSettings
+from schemas.cluster import disagreements, wrong_partitions
+from schemas.cluster_record import of_deployment
+from schemas.errors import TidemillError
+from schemas.settings import Connections, read
+from streams.settings import StreamSettings
+from tidemill.doctor.facts import Settings, Silent, silent
+
+
+def look(place: Connections) -> tuple[Settings | Silent, Connections]:
+    """Also where the deployment is, by what was found: the other looks are told."""
+    try:
+        found = find(place)
+    except TidemillError as error:
+        return silent(error), place
+    partitions = found.partitions(place)
+    said = [wrong_partitions(place, partitions)] if partitions else []
+    if found.cluster:
+        for settings in (place, read(StreamSettings), read(RetentionSettings)):
+            said += disagreements(settings, found.cluster)
+    contradictions = tuple(dict.fromkeys(each for each in said if each))
+    return Settings(cluster=found.cluster, contradictions=contradictions), of_deployment(place, found)

@@ -1,0 +1,89 @@
+"""What the streams know of jobs and DAGs, whatever Postgres says: from `state`, and from what of `cdc` is unread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import msgspec
+from confluent_kafka.admin._listoffsets import EarliestSpec
+
+from connectors.owner_clocks import Seen, latest_clocks
+from schemas.codec import decode
+from schemas.errors import UndecodableError
+from schemas.settings import Connections
+from schemas.topics import CDC, STATE
+from schemas.words import DefinitionKind
+from streams.owner.commit import JOB_PREFIX
+from tidemill.lag import admin_client, offsets, read_to_end
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    newest_version: int
+    owners: dict[str, DefinitionKind]
+    """Those that are not deleted."""
+
+
+class _Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """Of `StoredJob`, what says which owner it is."""
+
+    version: int
+    deleted: bool
+    dag: Any = None
+
+
+class _Captured(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a row of `definitions`, as the connector writes it."""
+
+    owner: str
+    version: int
+    deleted: bool
+    kind: DefinitionKind
+
+
+def known_owners(place: Connections) -> Known:
+    """Raises `BrokersError` and KafkaException."""
+    clocks = latest_clocks(place)
+    newest = max((each.clock.newest_version for each in clocks.values()), default=0)
+    owners: dict[str, DefinitionKind] = {}
+    for owner, kind, version in chain(_stored(place), _unread(place, clocks)):
+        newest = max(newest, version)
+        if kind is None:
+            owners.pop(owner, None)
+        else:
+            owners[owner] = kind
+    return Known(newest_version=newest, owners=owners)
+
+
+def _stored(place: Connections) -> Iterator[tuple[str, DefinitionKind | None, int]]:
+    """Kind None: it is deleted, or forgotten."""
+    for message in read_to_end(place, _begins(place, STATE)):
+        key = (message.key() or b"").decode()
+        if not key.startswith(JOB_PREFIX):
+            continue
+        owner, value = key.removeprefix(JOB_PREFIX), message.value()
+        stored = decode(value, _Stored) if value else None
+        if stored is None or stored.deleted:
+            yield owner, None, stored.version if stored else 0
+        else:
+            yield owner, DefinitionKind.JOB if stored.dag is None else DefinitionKind.DAG, stored.version
+
+
+def _unread(place: Connections, clocks: dict[int, Seen]) -> Iterator[tuple[str, DefinitionKind | None, int]]:
+    """What is captured and not yet applied."""
+    begins = {
+        (topic, number): max(begin, clocks[number].clock.applied_of(CDC) + 1 if number in clocks else begin)
+        for (topic, number), begin in _begins(place, CDC).items()
+    }
+    for message in read_to_end(place, begins):
+        try:
+            row = decode(message.value() or b"", _Captured)
+        except UndecodableError:
+            continue  # a request, or what no owner will read either
+        yield row.owner, None if row.deleted else row.kind, row.version
+
+
+def _begins(place: Connections, topic: str) -> dict[tuple[str, int], int]:
+    asked = [(place.topic(topic), number) for number in range(place.partitions)]
+    return offsets(admin_client(place), asked, EarliestSpec())  # type: ignore[no-untyped-call]  # theirs

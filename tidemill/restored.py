@@ -1,0 +1,112 @@
+"""`tidemill restored`: after Postgres was restored from a backup, what its tables say counts again (decision 34)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import psycopg
+import typer
+from confluent_kafka import KafkaException
+
+from connectors import connect_api
+from connectors.apply import apply_connector, observe
+from connectors.settings import SourceSettings
+from connectors.source import Config, source_config
+from infra.progress import progress
+from schemas.errors import TidemillError
+from schemas.settings import Connections, read
+from tidemill.cluster import found_at
+from tidemill.known_owners import Known, known_owners
+from tidemill.lag import unavailable
+from tidemill.output import say
+from tidemill.place import DEFAULT_DATA, Data, RefusedError, Row, connect, connections
+from tidemill.queries import one
+
+OWNERS_AT_ONCE = 10_000
+STOP_SECONDS = 60.0
+LOOK_AGAIN_SECONDS = 0.25
+
+
+class StillRunningError(TidemillError):
+    """The connector did not stop."""
+
+
+def restored(
+    data: Data = DEFAULT_DATA,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also if the database does not look restored.")] = False,
+) -> None:
+    """Heal a database that was restored from a backup: what its tables say of jobs and DAGs counts again."""
+    place, _ = found_at(connections(data))
+    with progress("Reading what the streams know"):
+        known = _known(place)
+    with connect(place.postgres_dsn) as postgres:
+        if not (anyway or is_restored(postgres, known)):
+            raise RefusedError(
+                "this database does not look restored: it has given every version that the streams know; is it the "
+                "right one? `tidemill restored --anyway` does it all the same"
+            )
+        settings = read(SourceSettings)
+        with progress("Stopping the connector"):
+            _stop(place, settings, postgres)
+        with progress("Writing every job and DAG anew"):
+            said = write_anew(postgres, known)
+        connect_api.resume_connector(place.connect_url, settings.connector_name)
+    with progress("Connector"):
+        apply_connector(place, settings)
+    say(said)
+
+
+def is_restored(postgres: psycopg.Connection[Row], known: Known) -> bool:
+    found = one(postgres, "restored")
+    assert found is not None
+    return found["noticed_at"] is not None or found["given"] < known.newest_version
+
+
+def write_anew(postgres: psycopg.Connection[Row], known: Known) -> str:
+    """In one transaction; what was done, in a sentence."""
+    with postgres.transaction():
+        written = one(postgres, "write_anew", {"applied": known.newest_version})
+        deleted = 0
+        for owners in _parts(sorted(known.owners)):
+            kinds = [known.owners[each].value for each in owners]
+            found = one(postgres, "delete_unknown", {"owners": owners, "kinds": kinds})
+            deleted += found["deleted"] if found else 0
+    assert written is not None
+    return (
+        f"{written['jobs']} jobs and {written['dags']} DAGs were written anew, above version {known.newest_version}; "
+        f"{deleted} that only the streams knew are deleted."
+    )
+
+
+def _parts(owners: Sequence[str]) -> Iterator[list[str]]:
+    return (list(owners[begin : begin + OWNERS_AT_ONCE]) for begin in range(0, len(owners), OWNERS_AT_ONCE))
+
+
+def _known(place: Connections) -> Known:
+    try:
+        return known_owners(place)
+    except (KafkaException, TimeoutError) as error:
+        raise unavailable(place, error) from error
+
+
+def _stop(place: Connections, settings: SourceSettings, postgres: psycopg.Connection[Row]) -> None:
+    """Its place in the log of the database before means nothing in this one: it begins with a snapshot."""
+    url, name = place.connect_url, settings.connector_name
+    desired = source_config(place, settings)
+    if observe(place, desired) is None:
+        connect_api.put_config(url, name, desired)
+    connect_api.stop_connector(url, name)
+    deadline = time.monotonic() + STOP_SECONDS
+    while not _has_stopped(place, desired, postgres):
+        if time.monotonic() > deadline:
+            raise StillRunningError(f"the connector {name} did not stop within {STOP_SECONDS:g} s; try again")
+        time.sleep(LOOK_AGAIN_SECONDS)
+    one(postgres, "drop_slot", {"slot_name": settings.slot_name})
+    connect_api.forget_offsets(url, name)
+
+
+def _has_stopped(place: Connections, desired: Config, postgres: psycopg.Connection[Row]) -> bool:
+    found, slot = observe(place, desired), one(postgres, "doctor_slot", {"slot_name": desired["slot.name"]})
+    return found is not None and found.state == "STOPPED" and not found.tasks and not (slot and slot["active"])

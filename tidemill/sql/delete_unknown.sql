@@ -1,0 +1,1 @@
+select tidemill.delete_unknown(%(owners)s, %(kinds)s) as deleted

@@ -1,0 +1,1 @@
+select jobs, dags from tidemill.write_anew(%(applied)s)
