@@ -108,7 +108,7 @@ def allow_classes(dsn: str, names: list[str]) -> None:
 def write(connections: Connections, cluster: Cluster) -> None:
     """Raises `KafkaRefusedError`."""
     told: list[KafkaError | None] = []
-    producer = Producer(connections.kafka(acks="all", message_timeout_ms=int(WRITE_SECONDS * 1000), log_level=2))
+    producer = Producer(connections.kafka(acks="all", message_timeout_ms=int(WRITE_SECONDS * 1000)))
     topic, value = connections.topic(CLUSTER), encode(cluster)
     producer.produce(topic, value, RECORD_KEY, partition=0, on_delivery=lambda error, _: told.append(error))
     producer.flush(2 * WRITE_SECONDS)

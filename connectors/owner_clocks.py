@@ -60,9 +60,8 @@ def latest_clocks(connections: Connections) -> dict[int, Seen]:
         auto_offset_reset="earliest",
         isolation_level="read_committed",
         fetch_wait_max_ms=20,
-        log_level=2,
     )
-    with closing(Consumer(options)) as consumer:
+    with closing(Consumer(options | {"log_level": 2})) as consumer:
         asked = {number: _offsets(consumer, connections, number) for number in range(connections.partitions)}
         found: dict[int, Seen] = {}
         back = FIRST_LOOK_BACK

@@ -156,7 +156,9 @@ def misshapen(cluster: Cluster, counts: Mapping[str, int], wanted: Sequence[str]
 
 
 def in_words(value: Any) -> str:
-    """As it can be written again: a duration as PT30S."""
+    """As it can be written again: a duration as PT30S or P7D."""
     if not isinstance(value, timedelta):
         return str(value)
-    return f"PT{value / timedelta(seconds=1):.10g}S"
+    if value % timedelta(days=1):
+        return f"PT{value / timedelta(seconds=1):.10g}S"
+    return f"P{value.days}D"

@@ -27,8 +27,9 @@ _OPTIONS: dict[str, Any] = {
     "auto_offset_reset": "earliest",
     "isolation_level": "read_committed",
     "fetch_wait_max_ms": 20,
-    "log_level": 2,
 }
+_QUIET = {"log_level": 2}
+"""What goes wrong is an exception here, or said once."""
 
 
 class Client(Protocol):
@@ -59,7 +60,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 def find(connections: Connections, client: Client) -> Found:
     """One look. Raises the client's `KafkaException` where no broker answers."""
-    consumer = client.Consumer(connections.kafka(**_OPTIONS))
+    consumer = client.Consumer(connections.kafka(**_OPTIONS) | _QUIET)
     try:
         return _find(connections, consumer, client)
     finally:
@@ -74,7 +75,7 @@ def settle(
     `topics` are those that the process uses; `with_runs`: and the runs topics of all classes. Raises
     `DisagreementError` if the environment, the record and these topics do not fit together.
     """
-    consumer, is_said = client.Consumer(connections.kafka(**_OPTIONS)), False
+    consumer, is_said = client.Consumer(connections.kafka(**_OPTIONS) | _QUIET), False
     try:
         while True:
             try:
