@@ -1,0 +1,162 @@
+"""Postgres comes back from a backup and Kafka does not: it is noticed, said, and healed by one command."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import datetime
+
+import orjson
+import pytest
+
+from infra import stack as local
+from infra.stack import StackOptions
+from tests.stack_client import StackClient
+from tests.waiting import eventually
+from tidemill.cli import run
+
+EVERY_SECOND = "* * * * * *"
+STOP_SECONDS = 60.0
+NOTICED_SECONDS = 60
+HEALED_SECONDS = 60
+EDITS = 20
+"""After the backup: so many more versions of each job do the streams know."""
+
+
+class Deployment:
+    """A stack of its own, of which Postgres' files are kept and put back."""
+
+    def __init__(self, folder):
+        self._data, self._backup = folder / "data", folder / "backup"
+        self.start()
+
+    def start(self):
+        options = StackOptions(data=self._data, partitions=2, until_parent_exits=True)
+        local.start_detached(options)
+        self.client = StackClient(self._data)
+
+    def stop(self):
+        self.client.close()
+        local.stop(self._data, STOP_SECONDS)
+
+    def back_up(self):
+        self.stop()
+        subprocess.run(["cp", "-a", self._files, self._backup], check=True)
+        self.start()
+
+    def restore(self):
+        """The data directory with the connector's slot in it, as it was."""
+        self.stop()
+        subprocess.run(["rm", "-rf", self._files], check=True)
+        subprocess.run(["cp", "-a", self._backup, self._files], check=True)
+        self.start()
+
+    @property
+    def _files(self):
+        return (self._data / "postgres").resolve() / "pgdata"
+
+    def tidemill(self, *words):
+        return run([*words, "--data", str(self._data)])
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory):
+    made = Deployment(tmp_path_factory.mktemp("restored"))
+    yield made
+    made.stop()
+
+
+def program(client, name):
+    return client.put_script(name, "true")
+
+
+def put_dag(client, node):
+    with client.database.transaction():
+        client.database.execute(
+            "insert into dags (dag_id, schedule) values ('etl', %s) on conflict do nothing", [EVERY_SECOND]
+        )
+        client.database.execute("delete from dag_nodes where dag_id = 'etl'")
+        client.insert("dag_nodes", dag_id="etl", node_id=node, depends_on=[], binary=program(client, node))
+
+
+def newest_run(client, job_id) -> datetime | None:
+    (row,) = client.rows("select max(nominal_time) as at from runs where job_id = %s", [job_id])
+    return row["at"]
+
+
+def runs_on(client, job_id) -> bool:
+    """Whether a run came after what is there now."""
+    before = newest_run(client, job_id)
+    return bool(eventually(lambda: newest_run(client, job_id) != before, what=f"a run of {job_id}"))
+
+
+def rests(client, job_id) -> bool:
+    """Whether occurrences of another job that were due since did run, and none of this one."""
+    (row,) = client.rows(
+        """
+        select max(nominal_time) < (select max(nominal_time) from runs where job_id = 'kept') - interval '5 s' as rests
+        from runs where job_id = %s
+        """,
+        [job_id],
+    )
+    return bool(row["rests"])
+
+
+def doctor(deployment, capsys):
+    capsys.readouterr()
+    deployment.tidemill("doctor", "--no-probe", "--json")
+    return {each["name"]: each for each in orjson.loads(capsys.readouterr().out)["findings"]}
+
+
+def test_a_restored_database_is_noticed_said_and_healed(deployment, capsys):
+    client = deployment.client
+    for job in ("kept", "edited", "paused", "deleted"):
+        client.put_job(job, program(client, job), schedule=EVERY_SECOND)
+    put_dag(client, "first")
+    for job in ("kept", "edited", "paused", "deleted", "etl"):
+        runs_on(client, job)
+    deployment.back_up()
+
+    client = deployment.client
+    for number in range(EDITS):
+        for job in ("edited", "paused", "deleted"):
+            client.edit_job(job, args=[str(number)])
+        put_dag(client, f"node-{number}")
+    client.put_job("lost", program(client, "lost"), schedule=EVERY_SECOND)
+    runs_on(client, "lost")
+    deployment.restore()
+
+    client = deployment.client
+    eventually(
+        lambda: client.rows("select from problems where reason like '%%restored from a backup%%'"),
+        NOTICED_SECONDS,
+        "the problem that says it",
+    )
+    assert doctor(deployment, capsys)["history.restored"]["level"] == "bad"
+    # As it is after every restore: people go on with what they see.
+    client.edit_job("edited", timeout_class="1m")
+    client.edit_job("paused", paused=True)
+    client.delete_job("deleted")
+    put_dag(client, "restored")
+    assert deployment.tidemill("restored") == 0
+
+    eventually(
+        lambda: client.rows("select from runs where job_id = 'edited' and timeout_class = '1m'"),
+        HEALED_SECONDS,
+        "a run by the edit",
+    )
+    for job in ("paused", "deleted", "lost"):
+        eventually(lambda job=job: rests(client, job), HEALED_SECONDS, f"the end of {job}")
+    eventually(
+        lambda: client.rows("select from runs where dag_id = 'etl' and node_id = 'restored' and state = 'succeeded'"),
+        HEALED_SECONDS,
+        "a node of the DAG as it is now",
+    )
+    assert runs_on(client, "kept")
+    eventually(
+        lambda: doctor(deployment, capsys)["history.restored"]["level"] == "ok", HEALED_SECONDS, "a healthy history"
+    )
+    client.edit_job("kept", paused=True)
+    client.put_job("new", program(client, "new"), schedule=EVERY_SECOND)
+    assert runs_on(client, "new")
+    eventually(lambda: client.rows("select from jobs where job_id = 'kept' and paused"))
+    assert deployment.tidemill("restored") == 1, "nothing is left to heal"
