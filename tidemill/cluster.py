@@ -58,7 +58,9 @@ def open_classes(place: Connections, cluster: Cluster) -> list[str]:
         allow_classes(place.postgres_dsn, list(cluster.classes))
         return []
     names = ", ".join(sorted(set(unread.values())))
-    said = f"The stream workers {names} go by older settings: restart the executors one after the other, then the workers,"
+    said = (
+        f"The stream workers {names} go by older settings: restart the executors one after the other, then the workers,"
+    )
     return [f"{said} and repeat this command; until then jobs cannot name a class that is new."]
 
 

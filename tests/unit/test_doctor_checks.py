@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from connectors.plan import Actual, Task
 from connectors.settings import Ttls
 from connectors.topics import desired_topics
+from schemas.cluster import Cluster, Margins
 from schemas.settings import Connections
 from tidemill.doctor import facts as f
 from tidemill.doctor.checks import findings
@@ -53,6 +54,7 @@ POSTGRES = f.Postgres(
     history=f.History(now=NOW, total_bytes=2**20, problems=0, heartbeat_age=2 * SECOND, retention=RETENTION),
     ttls=TTLS,
     clock=HERE,
+    timeout_classes=("10s", "1m"),
 )
 BROKER = {
     "auto.create.topics.enable": "false",
@@ -94,13 +96,18 @@ STREAMS = f.Streams(
     quiet={0: SECOND, 1: SECOND},
     decided_ahead={},
 )
-EXECUTOR = f.Executor(name="e-0", state="running", version="1", slots={"10s": 4, "1m": 4}, free={"10s": 4, "1m": 4})
+EXECUTOR = f.Executor(
+    name="e-0", state="running", version="1", slots={"10s": 4, "1m": 4}, free={"10s": 4, "1m": 4}, settings_version=3
+)
 EXECUTORS = f.Executors(
     classes=("10s", "1m"),
     executors=(EXECUTOR,),
     held={"10s": frozenset({0, 1}), "1m": frozenset({0, 1})},
     partitions={"10s": 2, "1m": 2},
+    margins=(Margins(name="e-0", lease_margin=5 * SECOND, heartbeat_interval=3 * SECOND),),
 )
+CLUSTER = Cluster(version=3, timeout_classes="10s,1m")
+SETTINGS = f.Settings(cluster=CLUSTER, contradictions=())
 READERS = tuple(f.Reader(name=name, waiting=0, oldest_age=None) for name in ("sink", "streams", "executors.10s"))
 FACTS = f.Facts(
     processes=(f.Process(name="sink", state="running", log="sink.log"),),
@@ -111,6 +118,8 @@ FACTS = f.Facts(
     streams=STREAMS,
     executors=EXECUTORS,
     readers=READERS,
+    settings=SETTINGS,
+    restored=f.Restored(noticed_at=None, given=7, applied=7),
 )
 
 
@@ -164,6 +173,14 @@ def streams(**changes):
 
 def executors(*found, **changes):
     return replace(FACTS, executors=replace(EXECUTORS, executors=found or EXECUTORS.executors, **changes))
+
+
+def settings(**changes):
+    return replace(FACTS, settings=replace(SETTINGS, **changes))
+
+
+def restored(**changes):
+    return replace(FACTS, restored=replace(FACTS.restored, **changes))
 
 
 def reader(name, seconds):
@@ -269,6 +286,18 @@ CASES = [
     ("streams.progress", BAD, streams(quiet={0: SECOND, 1: 40 * SECOND}), "partition 1 decided nothing for 40 s"),
     ("streams.decided_ahead", BAD, streams(decided_ahead={1: 3540 * SECOND}), "partition 1 are decided up to 3540 s"),
     ("streams.progress", BAD, streams(quiet={0: None, 1: None}), "partitions 0 and 1 decided nothing ever"),
+    ("streams.workers", WARN, streams(held={}, state="preparing_rebalancing"), "being dealt out"),
+    ("settings.answers", BAD, replace(FACTS, settings=f.Silent(reason="refused")), "does not answer: refused"),
+    ("settings.record", BAD, settings(cluster=None), "no settings of a deployment"),
+    ("settings.environment", BAD, settings(contradictions=("TIDEMILL_LEASE is 1, not 2: unset it",)), "is 1, not 2"),
+    ("settings.members", WARN, streams(behind={0: "w"}), "w go by older settings than version 3"),
+    ("settings.members", WARN, executors(replace(EXECUTOR, settings_version=2)), "e-0 go by older settings"),
+    ("settings.margins", BAD, settings(cluster=replace(CLUSTER, lease=4 * SECOND)), "lease is PT4S"),
+    ("settings.classes", BAD, settings(cluster=replace(CLUSTER, timeout_classes="10s")), "name the timeout class 1m"),
+    ("settings.classes", WARN, postgres(timeout_classes=("10s",)), "cannot name the timeout class 1m yet"),
+    ("history.restored", BAD, restored(given=6), "begin again below 7"),
+    ("history.restored", BAD, restored(noticed_at=NOW, given=9), "noticed at 2026-11-21"),
+    ("executors.names", WARN, executors(replace(EXECUTOR, shares_its_name=True)), "two executors work under the name"),
     ("executors.answers", BAD, replace(FACTS, executors=f.Silent(reason="no answer in time")), "does not answer"),
     ("executors.alive", WARN, executors(EXECUTOR, replace(EXECUTOR, name="e-1", state="silent")), "e-1 sends no"),
     ("executors.alive", BAD, executors(replace(EXECUTOR, state="draining")), "no executor takes work"),
@@ -316,7 +345,7 @@ def test_every_name_that_is_well_can_also_be_unwell():
 
 
 def test_a_part_that_was_not_looked_at_is_not_judged():
-    known = replace(FACTS, kafka=f.Silent(reason="away"), streams=None, executors=None, readers=None)
+    known = replace(FACTS, kafka=f.Silent(reason="away"), streams=None, executors=None, readers=None, restored=None)
     parts = {each.name.partition(".")[0] for each in findings(known)}
     assert not parts & {"streams", "executors", "lag", "history"}
 

@@ -1,0 +1,113 @@
+"""What all processes share: the record is obeyed, and what contradicts it is refused with what to do."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from schemas.cluster import Cluster, DisagreementError, Margins, agreed, check_margins, check_values, in_words
+from schemas.cluster_record import Found, of_deployment, settled
+from schemas.settings import AgreedSettings, Connections
+from schemas.topics import EXECUTOR_TOPICS, STREAM_TOPICS, runs_topic
+from streams.core.rules import Rules
+from streams.settings import StreamSettings
+
+SECOND = timedelta(seconds=1)
+CLUSTER = Cluster(version=3, timeout_classes="10s,1m", lease=20 * SECOND)
+
+
+def found(cluster=CLUSTER, n=4, **others):
+    names = [*STREAM_TOPICS, *(runs_topic(each) for each in CLUSTER.classes)]
+    return Found(cluster=cluster, counts={f"tidemill.{each}": n for each in names} | {"cdc": 1} | others)
+
+
+def settle(place, where=None, topics=STREAM_TOPICS):
+    return settled(place, where or found(), topics, with_runs=True)
+
+
+def test_a_variable_that_is_unset_takes_the_value_of_the_record():
+    place, cluster = settle(Connections())
+    assert (place.partitions, place.timeout_classes, cluster) == (4, "10s,1m", CLUSTER)
+    assert agreed(StreamSettings(), CLUSTER).lease == 20 * SECOND
+
+
+def test_a_variable_that_agrees_is_accepted_in_any_spelling():
+    place, _ = settle(Connections(partitions=4, timeout_classes="1m, 10s"))
+    assert place.timeout_classes == "10s,1m"
+    assert agreed(StreamSettings(lease=20 * SECOND), CLUSTER).lease == 20 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (StreamSettings(lease=4 * SECOND), "TIDEMILL_LEASE is PT4S, and this deployment has lease=PT20S"),
+        (AgreedSettings(request_ttl=timedelta(days=3)), "TIDEMILL_REQUEST_TTL is P3D, and this deployment has .*=P7D"),
+        (Connections(timeout_classes="10s,1h"), "TIDEMILL_TIMEOUT_CLASSES is 10s,1h, .* `tidemill cluster set timeout"),
+    ],
+)
+def test_a_variable_that_contradicts_is_refused_with_both_values_and_what_to_do(settings, said):
+    with pytest.raises(DisagreementError, match=said):
+        agreed(settings, CLUSTER)
+
+
+def test_another_number_of_partitions_is_refused_by_every_process():
+    for topics in (STREAM_TOPICS, EXECUTOR_TOPICS):
+        with pytest.raises(DisagreementError, match="TIDEMILL_PARTITIONS is 8, and the topics have 4 partitions"):
+            settle(Connections(partitions=8), topics=topics)
+
+
+def test_a_process_whose_topics_are_missing_or_have_another_number_does_not_start():
+    counts = found().counts
+    del counts["tidemill.runs.1m"]
+    with pytest.raises(DisagreementError, match=r"there is no topic tidemill\.runs\.1m \(timeout classes 10s,1m\)"):
+        settle(Connections(), Found(cluster=CLUSTER, counts=counts))
+    with pytest.raises(DisagreementError, match=r"tidemill\.runs\.1m has 1 partitions, tidemill\.cdc has 4"):
+        settle(Connections(), found(**{"tidemill.runs.1m": 1}))
+
+
+def test_before_the_first_migration_a_process_says_so():
+    with pytest.raises(DisagreementError, match="run `tidemill migrate` first"):
+        settle(Connections(), found(cluster=None))
+
+
+def test_who_only_looks_goes_by_the_record_whatever_its_environment_says():
+    place = of_deployment(Connections(partitions=64, timeout_classes="1h"), found())
+    assert (place.partitions, place.timeout_classes) == (4, "10s,1m")
+
+
+def executor(margin, interval=3):
+    return [Margins(name="e-0", lease_margin=margin * SECOND, heartbeat_interval=interval * SECOND)]
+
+
+def test_a_lease_that_an_executor_cannot_renew_in_time_is_refused_with_the_numbers():
+    check_margins(Cluster(), executor(5))
+    with pytest.raises(DisagreementError, match=r"lease is PT4S, and the executor e-0 needs at least PT11S"):
+        check_margins(Cluster(lease=4 * SECOND), executor(5))
+    with pytest.raises(DisagreementError, match="claim_grace is PT5S, and the executor e-0 gives a claim up PT5S"):
+        check_margins(Cluster(claim_grace=5 * SECOND), executor(5))
+
+
+def test_values_that_nothing_could_live_with_are_refused():
+    with pytest.raises(DisagreementError, match="lease is P0D: it must be longer than nothing"):
+        check_values(Cluster(lease=0 * SECOND))
+    with pytest.raises(DisagreementError, match="dispatch_valid_for is PT3600S: at most PT1800S"):
+        check_values(Cluster(dispatch_valid_for=3600 * SECOND))
+
+
+def test_the_defaults_are_those_of_the_core():
+    rules, cluster = Rules(), Cluster()
+    assert (rules.lease, rules.claim_grace, rules.request_ttl) == (
+        cluster.lease,
+        cluster.claim_grace,
+        7 * 86400 * SECOND,
+    )
+    assert StreamSettings().rules(CLUSTER).cluster_version == 3
+
+
+def test_no_client_of_ours_lets_a_broker_make_a_topic():
+    assert Connections().kafka()["allow.auto.create.topics"] is False
+
+
+def test_a_duration_is_written_as_it_can_be_read():
+    assert [in_words(each) for each in (SECOND / 2, 90 * SECOND, timedelta(days=7))] == ["PT0.5S", "PT90S", "P7D"]

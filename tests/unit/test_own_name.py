@@ -1,0 +1,75 @@
+"""The names of processes: unique on a machine while they live, and free at once when they end, however that is."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from itertools import count
+
+import pytest
+
+from schemas.own_name import NameTakenError, OwnName, stamped, take_name, unstamped
+
+HOST = socket.gethostname()
+HOLDER = """
+import sys
+from schemas.own_name import take_name
+print(take_name(*sys.argv[1:]).name, flush=True)
+sys.stdin.read()
+"""
+_numbers = count()
+
+
+@pytest.fixture
+def place(request):
+    """Among the processes of no other test."""
+    return f"{request.node.nodeid} {next(_numbers)}"
+
+
+@pytest.fixture
+def holder(place):
+    """A function that starts a process which takes a name; and the name."""
+    processes = []
+
+    def start(*wanted):
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, "worker", place, *wanted],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process, process.stdout.readline().strip()
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_each_process_of_a_machine_gets_another_name_and_one_that_is_killed_leaves_its_own(place, holder):
+    first, name = holder()
+    assert name == HOST
+    assert holder()[1] == f"{HOST}-2"
+    first.kill()
+    first.wait()
+    assert take_name("worker", place).name == HOST
+    assert take_name("worker", place).name == f"{HOST}-3"
+
+
+def test_a_chosen_name_that_another_process_has_is_refused_with_what_to_do(place, holder):
+    process, name = holder("stream-7")
+    assert name == "stream-7"
+    with pytest.raises(NameTakenError, match="another process of this machine is the worker 'stream-7'"):
+        take_name("worker", place, "stream-7")
+    assert take_name("executor", place, "stream-7").name == "stream-7"
+    process.kill()
+    process.wait()
+    assert take_name("worker", place, "stream-7").is_chosen
+
+
+def test_a_clients_id_says_the_name_and_the_machine():
+    own = OwnName(name="a@b", stamp="12ab", is_chosen=True)
+    assert unstamped(stamped(own)) == ("a@b", "12ab")
+    assert unstamped("stream-0") == ("stream-0", "")
