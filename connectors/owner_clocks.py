@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
+from connectors.offsets import ANSWER_SECONDS, watermarks
 from schemas.codec import decode
 from schemas.ends import is_end_of_file, reaches
 from schemas.errors import TidemillError
@@ -18,7 +19,6 @@ from schemas.topics import STATE
 
 CLOCK_KEY = b"clock"
 """As `streams.owner.commit` writes it: the last record of each transaction."""
-ANSWER_SECONDS = 10.0
 FIRST_LOOK_BACK = 100
 """So many offsets before the end. What was aborted, or an owner that took over, leaves no clock: then further back."""
 _FURTHER = 100
@@ -62,24 +62,19 @@ def latest_clocks(connections: Connections) -> dict[int, Seen]:
         fetch_wait_max_ms=20,
     )
     with closing(Consumer(options | {"log_level": 2})) as consumer:
-        asked = {number: _offsets(consumer, connections, number) for number in range(connections.partitions)}
+        topic = connections.topic(STATE)
+        asked = {
+            number: watermarks(consumer, TopicPartition(topic, number)) for number in range(connections.partitions)
+        }
         found: dict[int, Seen] = {}
         back = FIRST_LOOK_BACK
         while unknown := {number: each for number, each in asked.items() if number not in found and each[0] < each[1]}:
             begins = {number: max(begin, end - back) for number, (begin, end) in unknown.items()}
-            found |= _last_in(consumer, connections.topic(STATE), begins, {n: end for n, (_, end) in unknown.items()})
+            found |= _last_in(consumer, topic, begins, {n: end for n, (_, end) in unknown.items()})
             # What was looked at in vain to its beginning has none.
             asked = {number: each for number, each in unknown.items() if begins[number] > each[0]}
             back *= _FURTHER
         return found
-
-
-def _offsets(consumer: Consumer, connections: Connections, number: int) -> tuple[int, int]:
-    """The beginning, and the end below which everything is committed or aborted."""
-    found = consumer.get_watermark_offsets(TopicPartition(connections.topic(STATE), number), ANSWER_SECONDS)
-    if found is None:
-        raise StateUnreadableError(f"no answer about partition {number} of {connections.topic(STATE)}")
-    return found
 
 
 def _last_in(consumer: Consumer, topic: str, begins: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, Seen]:

@@ -19,7 +19,10 @@ from schemas.topics import CLUSTER, EXECUTORS, runs_topic
 log = structlog.get_logger()
 
 ANSWER_SECONDS = 10.0
-_PAUSE_SECONDS = 1.0
+_PAUSE_SECONDS = 0.5
+_TRIES = 10
+_PASSING = frozenset({"NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "UNKNOWN_TOPIC_OR_PART"})
+"""What a client hears right after a topic was made, or while a leader moves to another broker."""
 _OPTIONS: dict[str, Any] = {
     "group_id": "tidemill-cluster",  # asked for by the client, never joined
     "enable_auto_commit": False,
@@ -59,9 +62,16 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(connections: Connections, client: Client) -> Found:
-    """One look. Raises the client's `KafkaException` where no broker answers."""
+    """Raises the client's `KafkaException` where no broker answers."""
     consumer = client.Consumer(connections.kafka(**_OPTIONS) | _QUIET)
     try:
+        for _ in range(_TRIES):
+            try:
+                return _find(connections, consumer, client)
+            except client.KafkaException as error:
+                if error.args[0].name() not in _PASSING:
+                    raise
+                consumer.poll(_PAUSE_SECONDS)
         return _find(connections, consumer, client)
     finally:
         consumer.close()

@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, 
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec
 
+from connectors.offsets import watermarks
 from schemas.classes import parse_classes
 from schemas.ends import is_end_of_file, reaches
 from schemas.errors import TidemillError
@@ -173,7 +174,7 @@ def read_to_end(place: Connections, begin: Offsets) -> Generator[Any, None, None
         | {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20}
     )
     try:
-        ends = {where: consumer.get_watermark_offsets(TopicPartition(*where), KAFKA_SECONDS)[1] for where in begin}
+        ends = {where: watermarks(consumer, TopicPartition(*where))[1] for where in begin}
         unfinished = {where: end for where, end in ends.items() if begin[where] < end}
         consumer.assign([TopicPartition(*where, begin[where]) for where in unfinished])
         while unfinished:

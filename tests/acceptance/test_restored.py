@@ -107,56 +107,65 @@ def doctor(deployment, capsys):
     return {each["name"]: each for each in orjson.loads(capsys.readouterr().out)["findings"]}
 
 
-def test_a_restored_database_is_noticed_said_and_healed(deployment, capsys):
-    client = deployment.client
+def before_the_backup(client):
     for job in ("kept", "edited", "paused", "deleted"):
         client.put_job(job, program(client, job), schedule=EVERY_SECOND)
     put_dag(client, "first")
     for job in ("kept", "edited", "paused", "deleted", "etl"):
         runs_on(client, job)
-    deployment.back_up()
 
-    client = deployment.client
+
+def after_the_backup(client):
+    """What the database forgets, and the streams do not."""
     for number in range(EDITS):
         for job in ("edited", "paused", "deleted"):
             client.edit_job(job, args=[str(number)])
         put_dag(client, f"node-{number}")
     client.put_job("lost", program(client, "lost"), schedule=EVERY_SECOND)
     runs_on(client, "lost")
-    deployment.restore()
 
-    client = deployment.client
-    eventually(
-        lambda: client.rows("select from problems where reason like '%%restored from a backup%%'"),
-        NOTICED_SECONDS,
-        "the problem that says it",
-    )
-    assert doctor(deployment, capsys)["history.restored"]["level"] == "bad"
-    # As it is after every restore: people go on with what they see.
+
+def after_the_restore(client):
+    """People go on with what they see."""
     client.edit_job("edited", timeout_class="1m")
     client.edit_job("paused", paused=True)
     client.delete_job("deleted")
     put_dag(client, "restored")
-    assert deployment.tidemill("restored") == 0
 
-    eventually(
-        lambda: client.rows("select from runs where job_id = 'edited' and timeout_class = '1m'"),
-        HEALED_SECONDS,
-        "a run by the edit",
-    )
+
+@pytest.fixture(scope="module")
+def restored(deployment):
+    before_the_backup(deployment.client)
+    deployment.back_up()
+    after_the_backup(deployment.client)
+    deployment.restore()
+    return deployment
+
+
+def test_it_is_noticed_and_said_within_a_minute(restored, capsys):
+    said = "select from problems where reason like '%%restored from a backup%%'"
+    eventually(lambda: restored.client.rows(said), NOTICED_SECONDS, "the problem that says it")
+    assert doctor(restored, capsys)["history.restored"]["level"] == "bad"
+
+
+def test_one_command_makes_count_what_the_tables_say(restored, capsys):
+    client = restored.client
+    after_the_restore(client)
+    assert restored.tidemill("restored") == 0
+    edit = "select from runs where job_id = 'edited' and timeout_class = '1m'"
+    eventually(lambda: client.rows(edit), HEALED_SECONDS, "a run by the edit")
     for job in ("paused", "deleted", "lost"):
         eventually(lambda job=job: rests(client, job), HEALED_SECONDS, f"the end of {job}")
-    eventually(
-        lambda: client.rows("select from runs where dag_id = 'etl' and node_id = 'restored' and state = 'succeeded'"),
-        HEALED_SECONDS,
-        "a node of the DAG as it is now",
-    )
+    node = "select from runs where dag_id = 'etl' and node_id = 'restored' and state = 'succeeded'"
+    eventually(lambda: client.rows(node), HEALED_SECONDS, "a node of the DAG as it is now")
     assert runs_on(client, "kept")
-    eventually(
-        lambda: doctor(deployment, capsys)["history.restored"]["level"] == "ok", HEALED_SECONDS, "a healthy history"
-    )
-    client.edit_job("kept", paused=True)
+    assert doctor(restored, capsys)["history.restored"]["level"] == "ok"
+
+
+def test_after_it_changes_are_used_as_ever(restored):
+    client = restored.client
     client.put_job("new", program(client, "new"), schedule=EVERY_SECOND)
     assert runs_on(client, "new")
-    eventually(lambda: client.rows("select from jobs where job_id = 'kept' and paused"))
-    assert deployment.tidemill("restored") == 1, "nothing is left to heal"
+    client.edit_job("new", paused=True)
+    eventually(lambda: rests(client, "new"), HEALED_SECONDS, "the pause")
+    assert restored.tidemill("restored") == 1, "nothing is left to heal"

@@ -97,11 +97,8 @@ def test_values_that_nothing_could_live_with_are_refused():
 
 def test_the_defaults_are_those_of_the_core():
     rules, cluster = Rules(), Cluster()
-    assert (rules.lease, rules.claim_grace, rules.request_ttl) == (
-        cluster.lease,
-        cluster.claim_grace,
-        7 * 86400 * SECOND,
-    )
+    assert (rules.lease, rules.claim_grace) == (cluster.lease, cluster.claim_grace)
+    assert (rules.request_ttl, rules.dispatch_valid_for) == (cluster.request_ttl, cluster.dispatch_valid_for)
     assert StreamSettings().rules(CLUSTER).cluster_version == 3
 
 

@@ -95,7 +95,7 @@ def classes(facts: Executors) -> Iterator[Finding]:
         yield bad(
             name,
             f"no executor has slots for the class {listed(missing)}: runs that start or go on there wait for ever",
-            f"{START_EXECUTOR} with TIDEMILL_SLOTS naming it, or take the class out with `tidemill cluster set timeout_classes=…`",
+            f"{START_EXECUTOR} with TIDEMILL_SLOTS naming it, or take the class out (`tidemill cluster set`)",
         )
     elif served:
         yield ok(name, f"the classes {listed(facts.classes)} have executors")
