@@ -8,7 +8,7 @@ from schemas.cluster import DisagreementError, check_margins
 from tidemill.doctor.facts import Executors, Facts, Postgres, Settings, Streams
 from tidemill.doctor.finding import Finding, bad, listed, ok, warn
 
-RESTART = "restart the executors one after the other, then the stream workers"
+RESTART = "restart them one after the other, in the order of docs/settings.md"
 MIGRATE = "run `tidemill migrate`"
 
 
