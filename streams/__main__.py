@@ -20,6 +20,7 @@ from schemas.topics import STREAM_TOPICS
 from streams.app import Delivery, make_app
 from streams.core.rules import Rules
 from streams.groups import Groups
+from streams.no_new_topics import forbid_new_topics
 from streams.other_workers import settle_name
 from streams.settings import StreamSettings
 from streams.watchdog import watch
@@ -73,6 +74,7 @@ def named(connections: Connections, settings: StreamSettings) -> OwnName:
 
 def main() -> int:
     log_to_stderr()
+    forbid_new_topics()
     try:
         settings = read(StreamSettings)
         connections, cluster = settle(read(Connections), confluent_kafka, STREAM_TOPICS, with_runs=True)
