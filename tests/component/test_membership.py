@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from aiokafka import AIOKafkaConsumer
 
 from connectors.topics import create
+from schemas.own_name import NameTakenError, OwnName
 from schemas.settings import Connections
 from schemas.topics import CDC
 from streams.groups import Groups
 from streams.membership import Membership
+from streams.other_workers import settle_name
 from tests.kafka_node import running_node
 
-GROUP, NAME = "streams", "stream-0"
+NAME = "stream-0"
 SECONDS = 60
 
 
@@ -29,16 +32,16 @@ def connections():
 class Member:
     """As Faust joins for a stream worker."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, group: str, stamp: str = "here") -> None:
         self.replaced = asyncio.Event()
         loop = asyncio.get_running_loop()
-        self.groups = Groups(connections, GROUP, NAME)
+        self.groups = Groups(connections, group, NAME)
         self.membership = Membership(self.groups, lambda: loop.call_soon_threadsafe(self.replaced.set))
         self._consumer = AIOKafkaConsumer(
             connections.topic(CDC),
             bootstrap_servers=connections.kafka_bootstrap,
-            group_id=GROUP,
-            client_id=NAME,
+            group_id=group,
+            client_id=f"{NAME}@{stamp}",
             group_instance_id=NAME,
             session_timeout_ms=6_000,
             heartbeat_interval_ms=300,
@@ -57,9 +60,13 @@ class Member:
     async def leave(self) -> None:
         await self._consumer.stop()
 
+    async def vanish(self) -> None:
+        """A static member that stops without leaving is in the group until its session ends."""
+        await self._consumer.stop()
+
 
 async def two_under_one_name(connections: Connections) -> None:
-    older, newer = Member(connections), Member(connections)
+    older, newer = Member(connections, "one-machine"), Member(connections, "one-machine")
     try:
         await older.join()
         assert not await asyncio.to_thread(older.groups.is_replaced, older.membership.member_id)
@@ -77,3 +84,21 @@ async def two_under_one_name(connections: Connections) -> None:
 
 def test_of_two_workers_with_one_name_the_older_one_is_told_and_the_newer_one_is_left_alone(connections) -> None:
     asyncio.run(two_under_one_name(connections))
+
+
+async def one_elsewhere(connections: Connections) -> None:
+    """A worker of another machine lives, and is then killed: it leaves without a word."""
+    own, session = OwnName(name=NAME, stamp="here", is_chosen=True), timedelta(seconds=6)
+    other = Member(connections, "two-machines", "there")
+    await other.join()
+    try:
+        assert await asyncio.to_thread(other.groups.stamps_of, NAME) == {"there"}
+        with pytest.raises(NameTakenError, match="of another machine is at work under the name"):
+            await asyncio.to_thread(settle_name, own, other.groups, timedelta(seconds=0))
+    finally:
+        await other.vanish()
+    assert await asyncio.to_thread(settle_name, own, other.groups, session) == own
+
+
+def test_a_worker_refuses_the_name_of_one_that_works_elsewhere_and_takes_it_once_that_one_is_dead(connections) -> None:
+    asyncio.run(one_elsewhere(connections))

@@ -65,13 +65,6 @@ def test_a_record_in_a_foreign_partition_is_a_problem_and_changes_nothing(stack,
     assert still_works(stack, job)
 
 
-def test_a_job_of_an_unknown_class_runs_and_is_told_so(stack, name):
-    stack.put_job(name, stack.put_script(name, "true"), timeout_class="7h")
-    (found,) = problem_of(stack, name)
-    assert "timeout_class '7h' is not configured" in found["reason"]
-    assert still_works(stack, name)
-
-
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
@@ -79,6 +72,7 @@ def test_a_job_of_an_unknown_class_runs_and_is_told_so(stack, name):
         ({"schedule": "30 2 31 2 *"}, "schedule"),
         ({"timezone": "europe/berlin"}, 'did you mean "Europe/Berlin"'),
         ({"overlap_policy": "sometimes"}, "allowed are skip, buffer_one"),
+        ({"timeout_class": "7h"}, "the timeout classes of this deployment are 2s, 10s, 1m, 1h, 24h"),
         ({"timeout": "-1 s"}, "it must be positive"),
         ({"binary": "file.sh"}, "it must be s3://bucket/key"),
         ({"job_id": "a#b"}, "none of @ # / ~"),
