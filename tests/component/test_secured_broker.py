@@ -11,11 +11,11 @@ import orjson
 import pytest
 from confluent_kafka import Producer
 
+from connectors.cluster import establish
 from connectors.objects import Objects
-from connectors.topics import create
 from schemas.codec import decode, encode
 from schemas.job import JobSpec
-from schemas.settings import Connections
+from schemas.settings import AgreedSettings, Connections
 from schemas.status import RunStatus
 from schemas.topics import CDC, REQUESTS, STATUS
 from schemas.words import RunState
@@ -34,7 +34,7 @@ RUN_SECONDS = 60
 def place():
     with running_secured_node(PARTITIONS) as secured, running_s3() as s3:
         place = Connections(**s3.model_dump() | secured.model_dump(exclude_defaults=True))
-        create(place)
+        establish(place, AgreedSettings())
         yield place
 
 
