@@ -11,7 +11,6 @@ from confluent_kafka.admin import AdminClient
 from connectors.owner_clocks import Seen
 from schemas.cluster import Margins
 from schemas.heartbeat import Heartbeat
-from schemas.own_name import unstamped
 from schemas.settings import Connections, read
 from schemas.topics import CDC
 from streams.settings import StreamSettings
@@ -34,7 +33,7 @@ def workers(place: Connections, admin: AdminClient) -> Workers:
         group=group,
         state=found.state.name.lower(),
         held={
-            each.partition: unstamped(member.client_id)[0]
+            each.partition: member.group_instance_id or member.client_id
             for member in found.members
             for each in member.assignment.topic_partitions
             if each.topic == place.topic(CDC)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from schemas.partition import partition_of
-from schemas.settings import Connections, read
-from schemas.topics import CDC
-from streams.settings import StreamSettings
-from tidemill.lag import KAFKA_SECONDS, quiet
+from schemas.settings import Connections
+from tidemill.lag import admin_client
+from tidemill.members import workers
 from tidemill.place import Row
 
 BUSIEST_JOB = "every-5s"
@@ -31,18 +29,8 @@ def executor_of(runs: Sequence[Row]) -> str | None:
 
 
 def worker_of(place: Connections, job_id: str) -> str | None:
-    """The static member that holds the job's partition; None: Kafka cannot say at this moment."""
-    group = read(StreamSettings).stream_group
-    home = place.topic(CDC), partition_of(job_id, place.partitions)
-    admin = AdminClient(quiet(place))  # kept: without it nobody would answer
+    """The worker that holds the job's partition; None: Kafka cannot say at this moment."""
     try:
-        asked = admin.describe_consumer_groups([group], request_timeout=KAFKA_SECONDS)
-        members = asked[group].result(2 * KAFKA_SECONDS).members
+        return workers(place, admin_client(place)).held.get(partition_of(job_id, place.partitions))
     except (KafkaException, TimeoutError):
         return None
-    holders = (
-        member.group_instance_id
-        for member in members
-        if home in {(each.topic, each.partition) for each in member.assignment.topic_partitions}
-    )
-    return next((name for name in holders if name), None)
