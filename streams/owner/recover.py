@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from schemas.codec import decode
@@ -16,7 +16,7 @@ from streams.core.requests import remember
 from streams.core.rules import Rules
 from streams.core.run import Run
 from streams.core.state import OwnerState, Seen
-from streams.core.stored import Applied, StoredBackfill, StoredClock, StoredQuarantine, StoredRequest, Tally
+from streams.core.stored import Applied, StoredBackfill, StoredClock, StoredJob, StoredQuarantine, StoredRequest, Tally
 from streams.owner.commit import (
     BACKFILL_PREFIX,
     CLOCK_KEY,
