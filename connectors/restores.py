@@ -23,12 +23,17 @@ log = structlog.get_logger()
 
 def watch_restores(connections: Connections, stop: Stop) -> None:
     """Until `stop` is requested. Postgres or Kafka away is no reason to end."""
+    said = ""
     while not stop.requested:
         try:
             if note_restore(connections):
                 log.error("database_restored", remedy="tidemill restored")
+            reason = ""
         except (psycopg.Error, KafkaException, TidemillError) as error:
-            log.warning("restores_not_looked_for", reason=str(error).strip())
+            reason = str(error).strip()
+        if reason and reason != said:
+            log.warning("restores_not_looked_for", reason=reason)
+        said = reason
         stop.wait(LOOK_EVERY)
 
 
