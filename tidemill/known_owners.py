@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -42,35 +42,47 @@ class _Captured(msgspec.Struct, frozen=True, kw_only=True):
     kind: DefinitionKind
 
 
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """What `state` or `cdc` says of an owner."""
+
+    owner: str
+    number: int
+    kind: DefinitionKind | None
+    """None: it is deleted."""
+
+
 def known_owners(place: Connections) -> Known:
     """Raises `BrokersError` and KafkaException."""
     clocks = latest_clocks(place)
     newest = max((each.clock.newest_version for each in clocks.values()), default=0)
-    owners: dict[str, DefinitionKind] = {}
-    for owner, kind, version in chain(_stored(place), _unread(place, clocks)):
-        newest = max(newest, version)
-        if kind is None:
-            owners.pop(owner, None)
-        else:
-            owners[owner] = kind
+    return known_by(newest, chain(_stored(place), _unread(place, clocks)))
+
+
+def known_by(newest: int, versions: Iterable[Version]) -> Known:
+    """What owners will know once they have read all of it: what is not newer changes nothing."""
+    latest: dict[str, Version] = {}
+    for each in versions:
+        newest = max(newest, each.number)
+        known = latest.get(each.owner)
+        if known is None or known.number < each.number:
+            latest[each.owner] = each
+    owners = {owner: each.kind for owner, each in latest.items() if each.kind is not None}
     return Known(newest_version=newest, owners=owners)
 
 
-def _stored(place: Connections) -> Iterator[tuple[str, DefinitionKind | None, int]]:
-    """Kind None: it is deleted, or forgotten."""
+def _stored(place: Connections) -> Iterator[Version]:
+    """All that compaction has left. Only deletions are forgotten, so a tombstone says nothing new."""
     for message in read_to_end(place, _begins(place, STATE)):
         key = (message.key() or b"").decode()
-        if not key.startswith(JOB_PREFIX):
+        value = message.value()
+        if not (key.startswith(JOB_PREFIX) and value):
             continue
-        owner, value = key.removeprefix(JOB_PREFIX), message.value()
-        stored = decode(value, _Stored) if value else None
-        if stored is None or stored.deleted:
-            yield owner, None, stored.version if stored else 0
-        else:
-            yield owner, DefinitionKind.JOB if stored.dag is None else DefinitionKind.DAG, stored.version
+        stored = decode(value, _Stored)
+        kind = DefinitionKind.JOB if stored.dag is None else DefinitionKind.DAG
+        yield Version(owner=key.removeprefix(JOB_PREFIX), number=stored.version, kind=None if stored.deleted else kind)
 
 
-def _unread(place: Connections, clocks: dict[int, Seen]) -> Iterator[tuple[str, DefinitionKind | None, int]]:
+def _unread(place: Connections, clocks: dict[int, Seen]) -> Iterator[Version]:
     """What is captured and not yet applied."""
     begins = {
         (topic, number): max(begin, clocks[number].clock.applied_of(CDC) + 1 if number in clocks else begin)
@@ -81,7 +93,7 @@ def _unread(place: Connections, clocks: dict[int, Seen]) -> Iterator[tuple[str, 
             row = decode(message.value() or b"", _Captured)
         except UndecodableError:
             continue  # a request, or what no owner will read either
-        yield row.owner, None if row.deleted else row.kind, row.version
+        yield Version(owner=row.owner, number=row.version, kind=None if row.deleted else row.kind)
 
 
 def _begins(place: Connections, topic: str) -> dict[tuple[str, int], int]:
