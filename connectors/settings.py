@@ -58,6 +58,8 @@ class RetentionSettings(BaseSettings):
     """Of logs of runs that failed; at least `log_ttl`, at most `failed_history_ttl`."""
     request_ttl: timedelta = Field(default=timedelta(days=7), ge=timedelta(0))
     """Of rows of `requests`; the streams forget their ids after as long (protocol I5)."""
+    program_ttl: timedelta = Field(default=timedelta(days=7), ge=timedelta(hours=1))
+    """Of programs in S3 that nothing names any more. One that was just stored is named a moment later."""
     retention_interval: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
     archive: Archive = Archive.NONE
     """jsonl: what is dropped from the read model is written to S3 before, as JSON lines, compressed."""
