@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from bench import (
+    bulk,
     burst,
     core,
     corecosts,
@@ -50,6 +51,7 @@ FIGURES: tuple[Figure, ...] = (
     *lost.FIGURES,
     *outage.FIGURES,
     *burst.FIGURES,
+    *bulk.FIGURES,
     *history.FIGURES,
     *soak.FIGURES,
 )

@@ -15,10 +15,11 @@ from bench.figure import Bench, Figure, Line, NotMeasuredError, percentile
 from bench.history_made import make
 from bench.processes import cpu_seconds
 from connectors.batch import collect
-from connectors.ledger import Ledger, open_ledger
+from connectors.ledger import open_ledger
 from connectors.record import Record
 from connectors.statements import sql
 from schemas.codec import encode
+from schemas.ids import OwnerId, occurrence_run_id
 from schemas.status import RunStatus
 from schemas.words import RunKind
 from tests.postgres_node import running_postgres
@@ -34,6 +35,8 @@ TIMES = 20
 WARM = 12
 """So often a connection of a pool has asked before: the client has prepared the query, the server has its plan."""
 ANY: dict[str, Any] = {"job_id": None, "states": None, "since": None, "limit": 50, "dag_id": None, "tenant": None}
+AGAIN: dict[str, Any] = {"rerun_id": "b", "request_id": "b", "kind": RunKind.BACKFILLED}
+NO_MARKS = str.maketrans("@#/", "---")
 STATUS, IDS = "status", {"status": "id"}
 
 
@@ -121,27 +124,31 @@ def _locks(pooled: psycopg.Connection[Row], query: str, values: dict[str, Any]) 
 
 
 def _batches(dsn: str, now: datetime) -> Iterator[Line]:
-    """Of runs that are due now, and of ones that were due on 400 days of the past."""
+    """Whatever the times of the runs. Those of a backfill may have been known in any week since."""
     with open_ledger(dsn, IDS) as ledger:
         offset = ledger.load_offsets([(STATUS, 0)])[STATUS, 0]
         pid = _pid_of_sink(dsn)
-        for what, spread in (("now", timedelta(0)), ("on 400 days", timedelta(days=1))):
+        for what, days, changes in (
+            ("due now", 1, {}),
+            (f"due on {DAYS} days", DAYS, {}),
+            ("of a backfill of 30 days", 30, AGAIN),
+            (f"of a backfill of {DAYS} days", DAYS, AGAIN),
+        ):
             found, before = [], cpu_seconds(pid)
             for _ in range(TIMES):
-                batch = collect(_records(offset, now, spread), STATUS, IDS)
+                batch = collect(_records(offset, now, days, changes), STATUS, IDS)
                 began = time.perf_counter()
                 ledger.write(batch)
                 found.append((time.perf_counter() - began) * 1000)
                 offset += BATCH
             cpu = (cpu_seconds(pid) - before) / TIMES * 1000
             yield Line(
-                what=f"a batch of {BATCH} records, due {what}",
+                what=f"a batch of {BATCH} records, {what}",
                 value=percentile(found, 0.5),
                 unit="ms",
                 at_most=BATCH_MS,
                 baseline=f"{cpu:.1f} ms of CPU, the first one {found[0]:.0f} ms",
             )
-        yield from _runs_again(ledger, offset, now)
 
 
 def _pid_of_sink(dsn: str) -> int:
@@ -151,30 +158,25 @@ def _pid_of_sink(dsn: str) -> int:
     return int(pid)
 
 
-def _runs_again(ledger: Ledger, offset: int, now: datetime) -> Iterator[Line]:
-    """A backfill: the runs may have been known in any week."""
-    changes = {"rerun_id": "b", "request_id": "b", "kind": RunKind.BACKFILLED}
-    batch = collect(_records(offset, now, timedelta(days=1), changes), STATUS, IDS)
-    began = time.perf_counter()
-    ledger.write(batch)
-    value = (time.perf_counter() - began) * 1000
-    yield Line(what=f"a batch of {BATCH} records of a backfill", value=value, unit="ms")
-
-
-def _records(offset: int, now: datetime, spread: timedelta, changes: dict[str, Any] | None = None) -> Iterator[Record]:
+def _records(offset: int, now: datetime, days: int, changes: dict[str, Any]) -> Iterator[Record]:
     """As of a busy owner: of each run its three records, one behind the other's."""
     statuses = [each for _, each in zip(range(BATCH), histories(BATCH), strict=False)]
+    runs: dict[str, int] = {}
     for number, status in enumerate(statuses):
-        yield _record(offset + number, _unlike(status, offset, now, spread * (number % DAYS), changes or {}))
+        ago = timedelta(days=runs.setdefault(status.run_id, len(runs)) % days)
+        yield _record(offset + number, _unlike(status, offset, now - ago, changes))
 
 
-def _unlike(status: RunStatus, offset: int, now: datetime, ago: timedelta, changes: dict[str, Any]) -> RunStatus:
+def _unlike(status: RunStatus, offset: int, nominal_time: datetime, changes: dict[str, Any]) -> RunStatus:
+    """The occurrence of a job that no other batch tells of."""
+    job_id = OwnerId(f"{status.run_id.translate(NO_MARKS)}-{offset}")
     return msgspec.structs.replace(
         status,
-        run_id=f"{status.run_id}#{offset}",
-        nominal_time=now - ago,
+        run_id=occurrence_run_id(job_id, nominal_time),
+        job_id=job_id,
+        nominal_time=nominal_time,
         version=status.version + offset,
-        filed_on=now.date(),
+        filed_on=wall_clock().date(),
         **changes,
     )
 

@@ -12,7 +12,7 @@ import orjson
 from connectors.record import Record
 from schemas.codec import decode
 from schemas.errors import UndecodableError
-from schemas.ids import dag_run_of
+from schemas.ids import dag_run_of, occurrence_run_id
 from schemas.status import Attempt, RunStatus
 
 Filed: TypeAlias = dict[str, date]
@@ -111,11 +111,17 @@ def week_of(day: date) -> date:
 def filed_with_rows(runs: Iterable[RunStatus], filed: Filed) -> list[Row]:
     """The runs that may have rows of an earlier life: they, or their DAG runs, were asked to run again."""
     return [
-        {"run_id": run.run_id, "filed_on": filed[run.run_id], "filed_with": known_as}
+        {"run_id": run.run_id, "filed_on": filed[run.run_id], "filed_with": known_as, "since": _earliest_filed(run)}
         for run in runs
         if run.rerun_id is not None
         for known_as in {run.run_id, dag_run_of(run.run_id)}
     ]
+
+
+def _earliest_filed(run: RunStatus) -> date:
+    """No occurrence is known before its time; a run that was asked for may be. A day is for clocks that differ."""
+    of_occurrence = dag_run_of(run.run_id) == occurrence_run_id(run.job_id, run.nominal_time)
+    return run.nominal_time.date() - timedelta(days=1) if of_occurrence else date.min
 
 
 def run_rows(runs: Iterable[RunStatus], filed: Filed) -> list[Row]:

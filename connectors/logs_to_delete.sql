@@ -1,4 +1,5 @@
--- The runs with the oldest logs whose time is over, of those that have ended, with the attempts that wrote them.
+-- The runs with the oldest logs whose time is over, of those that have ended, with the attempts that wrote them. Not among
+-- them are those whose logs S3 did not delete in this round.
 select story.run_id, story.filed_on, gone.attempts, gone.tokens
 from tidemill.stories as story
 join tidemill.runs as run using (run_id, filed_on)
@@ -16,5 +17,6 @@ where
     story.oldest_log < statement_timestamp() - %(log_ttl)s::interval
     and not tidemill.is_open(run.state)
     and gone.tokens is not null
+    and story.run_id <> all (%(stuck)s::text[])
 order by story.oldest_log
 limit %(most)s

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +14,8 @@ from schemas.settings import S3_DIALECT, Connections
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
+DELETED_AT_ONCE = 1000
+"""As many as S3 takes."""
 
 
 class ObjectsError(TidemillError):
@@ -66,11 +70,15 @@ class Objects:
                 return
             start = found[-1][0]
 
-    def delete(self, uris: Iterable[str]) -> None:
-        """What is not there is no error."""
-        for uri in uris:
-            bucket, key = _split(uri)
-            self._ask("delete_object", Bucket=bucket, Key=key)
+    def delete(self, uris: Iterable[str]) -> dict[str, str]:
+        """What is not there is no error. Returns those that are still there, with the reason that S3 gives."""
+        kept: dict[str, str] = {}
+        for bucket, keys in groupby(map(_split, uris), key=itemgetter(0)):
+            while found := [{"Key": key} for _, key in islice(keys, DELETED_AT_ONCE)]:
+                answer = self._ask("delete_objects", Bucket=bucket, Delete={"Objects": found, "Quiet": True})
+                for each in answer.get("Errors", ()):
+                    kept[f"s3://{bucket}/{each['Key']}"] = f"{each.get('Code')}: {each.get('Message')}"
+        return kept
 
     def _ask(self, operation: str, **arguments: Any) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see _client

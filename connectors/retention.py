@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ from schemas.checkpoints import CHECKPOINTS, checkpoint_of
 from schemas.errors import TidemillError
 from schemas.ids import RunId
 from schemas.log_chunks import log_prefix
+from schemas.programs import PROGRAMS, PROGRAMS_LOCK, is_program
 from schemas.result import RESULTS, run_of_result
 from schemas.settings import Connections
 
@@ -32,6 +33,8 @@ LOCK_KEY = 0x71DE_0222
 CONNECT_SECONDS = 10
 SESSION = "-c TimeZone=UTC -c statement_timeout=600s -c tidemill.sink=on"
 LOGS_AT_ONCE = 200
+MOST_STUCK = 1000
+"""Runs whose logs S3 does not delete. Beyond, it deletes none, and the round does not ask for all of them."""
 OBJECTS_AT_ONCE = 1000
 _FIRST_WAIT = timedelta(seconds=10)
 
@@ -47,9 +50,10 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     logs: int
     checkpoints: int
     results: int
+    programs: int
     weeks: list[str]
     left: list[str]
-    """A sentence for each week that stays although its time is over."""
+    """A sentence for each week that stays although its time is over, and on objects that S3 does not delete."""
 
 
 def apply_ttls(connections: Connections, settings: RetentionSettings, stop: Stop) -> None:
@@ -90,6 +94,9 @@ class Round:
         self._connections = connections
         self._settings = settings
         self._postgres = postgres
+        self._kept: dict[str, str] = {}
+        """Objects that S3 did not delete, with its reasons. The next round tries again."""
+        self._left: list[str] = []
 
     def run(self, stop: Stop) -> Pruned:
         self._postgres.execute(sql("make_weeks_ahead"))
@@ -100,22 +107,25 @@ class Round:
         logs = sum(self._delete_logs({"log_ttl": ttls.logs, "failed_log_ttl": ttls.failed_logs}, stop))
         limits = {"history_ttl": ttls.history, "failed_history_ttl": ttls.failed_history}
         weeks: list[str] = []
-        left: list[str] = []
         for week, keep_failures, mark, reason in self._postgres.execute(sql("weeks_to_prune"), limits).fetchall():
             if stop.requested:
                 break
             refusal = reason or self._prune_week(week, mark, keep_failures=keep_failures)
             weeks += [] if refusal else [str(week)]
-            left += [refusal] if refusal else []
+            self._left += [refusal] if refusal else []
+        checkpoints = sum(self._delete_checkpoints(stop))
+        results = sum(self._delete_results(ttls.history, stop))
+        programs = sum(self._delete_programs(stop))
         return Pruned(
             requests=requests,
             definitions=definitions,
             fences=fences,
             logs=logs,
-            checkpoints=sum(self._delete_checkpoints(stop)),
-            results=sum(self._delete_results(ttls.history, stop)),
+            checkpoints=checkpoints,
+            results=results,
+            programs=programs,
             weeks=weeks,
-            left=left,
+            left=self._left + self._said_of_kept(),
         )
 
     def _prune_week(self, week: date, mark: int, *, keep_failures: bool) -> str | None:
@@ -130,16 +140,19 @@ class Round:
 
         The run and the attempt say where a log lies. The place that an event names is for readers only.
         """
+        stuck: list[str] = []
         while not stop.requested:
-            found = self._postgres.execute(sql("logs_to_delete"), {**limits, "most": LOGS_AT_ONCE}).fetchall()
-            if not found:
+            values = {**limits, "stuck": stuck, "most": LOGS_AT_ONCE}
+            found = self._postgres.execute(sql("logs_to_delete"), values).fetchall()
+            if not found or len(stuck) > MOST_STUCK:
                 return
-            for run_id, _, attempts, _ in found:
-                for attempt in set(attempts):
-                    self._store.delete(list(self._store.below(self._all(log_prefix(RunId(run_id), attempt)))))
-            gone = [{"run_id": run_id, "filed_on": day, "tokens": tokens} for run_id, day, _, tokens in found]
+            places = {run_id: [self._log(run_id, each) for each in set(attempts)] for run_id, _, attempts, _ in found}
+            kept = self._delete(uri for logs in places.values() for log in logs for uri in self._store.below(log))
+            stuck += [run_id for run_id, logs in places.items() if any(uri.startswith(tuple(logs)) for uri in kept)]
+            deleted = [each for each in found if each[0] not in stuck]
+            gone = [{"run_id": run_id, "filed_on": day, "tokens": tokens} for run_id, day, _, tokens in deleted]
             self._postgres.execute(sql("note_logs_deleted"), {"rows": to_json(gone)})
-            yield sum(len(tokens) for *_, tokens in found)
+            yield sum(len(tokens) for *_, tokens in deleted)
 
     def _delete_checkpoints(self, stop: Stop) -> Iterator[int]:
         """Of runs that have ended: nobody goes on from them. Last, because only S3 knows which there are."""
@@ -153,14 +166,47 @@ class Round:
         rows = ({"uri": uri, "run_id": run_of_result(uri), "stored_at": stored_at} for uri, stored_at in found)
         return self._delete_objects("results_to_delete", rows, {"history_ttl": history_ttl}, stop)
 
+    def _delete_programs(self, stop: Stop) -> Iterator[int]:
+        """Programs that nothing names: no job, no node, no version that is kept. Open runs go by those.
+
+        An open run whose version is gone may go by any of them, so that all stay.
+        """
+        found = chain.from_iterable(self._store.dated(self._all(folder)) for folder in PROGRAMS)
+        rows = ({"uri": uri, "stored_at": stored_at} for uri, stored_at in found if is_program(uri))
+        while page := list(islice(rows, OBJECTS_AT_ONCE)):
+            open_run = self._value("run_without_version", {})
+            if open_run is not None:
+                self._left.append(f"no program goes: run {open_run} is open, and its definition is not kept any more")
+                return
+            with self._postgres.transaction():
+                if not self._value("lock_programs", {"key": PROGRAMS_LOCK}):
+                    return  # one is being stored at this moment
+                values = {"program_ttl": self._settings.program_ttl}
+                yield from self._delete_objects("programs_to_delete", iter(page), values, stop)
+
     def _delete_objects(
         self, which: str, all_of_them: Iterator[Row], values: dict[str, Any], stop: Stop
     ) -> Iterator[int]:
         """Those of which the statement says that they can go."""
         while not stop.requested and (rows := list(islice(all_of_them, OBJECTS_AT_ONCE))):
-            gone = self._postgres.execute(sql(which), {**values, "rows": to_json(rows)}).fetchall()
-            self._store.delete(uri for (uri,) in gone)
-            yield len(gone)
+            gone = [uri for (uri,) in self._postgres.execute(sql(which), {**values, "rows": to_json(rows)}).fetchall()]
+            yield len(gone) - len(self._delete(gone))
+
+    def _delete(self, uris: Iterable[str]) -> dict[str, str]:
+        """Returns those that are still there."""
+        kept = self._store.delete(uris)
+        self._kept |= kept
+        return kept
+
+    def _said_of_kept(self) -> list[str]:
+        if not self._kept:
+            return []
+        uri, reason = next(iter(self._kept.items()))
+        others = f", nor {len(self._kept) - 1} others" if len(self._kept) > 1 else ""
+        return [f"S3 does not delete {uri}{others}: {reason}"]
+
+    def _log(self, run_id: str, attempt: int) -> str:
+        return self._all(log_prefix(RunId(run_id), attempt))
 
     def _all(self, prefix: str) -> str:
         return f"s3://{self._connections.s3_bucket}/{prefix}"

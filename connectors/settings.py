@@ -56,6 +56,8 @@ class RetentionSettings(AgreedSettings):
     """Of logs in S3; at most `history_ttl`, for a log goes with its run."""
     failed_log_ttl: timedelta = Field(default=timedelta(days=30), ge=timedelta(0))
     """Of logs of runs that failed; at least `log_ttl`, at most `failed_history_ttl`."""
+    program_ttl: timedelta = Field(default=timedelta(days=7), ge=timedelta(hours=1))
+    """Of programs in S3 that nothing names any more. One that was just stored is named a moment later."""
     retention_interval: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
     archive: Archive = Archive.NONE
     """jsonl: what is dropped from the read model is written to S3 before, as JSON lines, compressed."""

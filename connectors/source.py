@@ -161,6 +161,8 @@ def _producer() -> Config:
         "producer.override.max.request.size": str(MAX_RECORD_BYTES),
         "producer.override.buffer.memory": str(_MAX_QUEUE_BYTES),
         "producer.override.linger.ms": "0",
+        # What waits for an acknowledgement goes together: a bulk change needs a tenth of the requests.
+        "producer.override.batch.size": str(256 * 1024),
         "producer.override.acks": "all",
         "producer.override.enable.idempotence": "true",
     }

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Collection
 from typing import Any, cast
 
 import aiokafka
 import faust
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from faust.types import TP
 
 from schemas.own_name import OwnName, stamped
 from schemas.settings import Connections
 from schemas.times import from_epoch_ms
 from schemas.topics import REQUESTS
+from streams.detours import Detours
 from streams.forward import is_marked
-from streams.membership import Membership
+from streams.owner.calls import Resync
 from streams.owner.intake import INPUT_TOPICS
 from streams.owner.records import InRecord
 from streams.rest import Rest
@@ -30,6 +33,8 @@ FETCH_PERIOD_SECONDS = 0.015
 """From a fetch that brought records to the next, under load: to Faust a fetch is far more work than a record."""
 FETCHES_AT_ONCE = 4
 """As many as a node of a chain needs: that it started, that it ended, and the same of the next one."""
+DETOUR_LOOK_SECONDS = 0.05
+"""So often a worker looks at the ends of what goes around Faust: each look makes a holder read once."""
 
 
 class _ReadCommittedThread(AIOKafkaConsumerThread):
@@ -42,7 +47,7 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
 
     async def on_start(self) -> None:
         await super().on_start()
-        cast(_ReadCommittedTransport, self.transport).membership.watch(self._consumer)
+        cast(_ReadCommittedTransport, self.transport).worker.membership.watch(self._consumer)
 
     async def on_thread_stop(self) -> None:
         """A planned exit leaves the group at once, which a static member never does by itself (protocol O5)."""
@@ -55,6 +60,11 @@ class _ReadCommittedConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._rest = Rest(FETCHES_AT_ONCE)
+        self._next_look = 0.0
+
+    @property
+    def _delivery(self) -> Delivery:
+        return cast(_ReadCommittedTransport, self.transport).delivery
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return _ReadCommittedThread(self, loop=self.loop, beacon=self.beacon)
@@ -63,33 +73,66 @@ class _ReadCommittedConsumer(Consumer):
         """Records that come now and then are there at once; under load those that follow closely come together."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(self._rest.ends_at - loop.time(), 0.0))
-        records = await super()._getmany(active_partitions, timeout)
+        detours = self._delivery.detours
+        if passed := self._delivery.take_passed():
+            await self._commit_offsets(passed)
+        if detours.places:
+            timeout = min(timeout, DETOUR_LOOK_SECONDS)
+            await self._look_at_detours(loop.time())
+        asked = {each for each in active_partitions if each not in detours.places}
+        if not asked:  # to aiokafka that would mean all
+            await asyncio.sleep(timeout)
+            return {}
+        records = await super()._getmany(asked, timeout)
         if records:
             self._rest.took(loop.time(), FETCH_PERIOD_SECONDS)
-        return records
+        begun = detours.begin({place: [each.offset for each in found] for place, found in records.items()})
+        self._send_around(begun)
+        return {place: found for place, found in records.items() if place not in begun}
+
+    async def _look_at_detours(self, now: float) -> None:
+        """What has come is not fetched: aiokafka goes on behind it, and the holder reads it."""
+        if now < self._next_look:
+            return
+        self._next_look = now + DETOUR_LOOK_SECONDS
+        detours, client = self._delivery.detours, self._thread._ensure_consumer()  # noqa: SLF001 - Faust hides it
+        held = {place for place in client.assignment() if place in detours.places}
+        moved = detours.look({place: client.last_stable_offset(place) for place in held})
+        if moved:
+            await self.seek_wait(moved)
+            self._send_around(moved)
+
+    def _send_around(self, places: Collection[TP]) -> None:
+        """Their holders read for themselves what Faust does not deliver."""
+        for place in places:
+            resync = Resync(topic=self._delivery.names[place.topic])
+            cast(_ReadCommittedTransport, self.transport).worker.deliver(place.partition, resync)
 
 
 class _ReadCommittedTransport(Transport):
     Consumer = _ReadCommittedConsumer
 
-    def __init__(self, *args: Any, membership: Membership) -> None:
+    def __init__(self, *args: Any, worker: Worker, delivery: Delivery) -> None:
         super().__init__(*args)
-        self.membership = membership
+        self.worker, self.delivery = worker, delivery
 
 
 class Delivery:
     """Faust's events on their way to the holders, and their acknowledgements on the way back, in order."""
 
     def __init__(self, connections: Connections) -> None:
-        self._names = {connections.topic(name): name for name in INPUT_TOPICS}
+        self.names = {connections.topic(name): name for name in INPUT_TOPICS}
+        self._full_names = {name: full for full, name in self.names.items()}
         self._unacked: dict[tuple[str, int], deque[Any]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.detours: Detours[TP] = Detours()
+        self._passed: dict[TP, int] = {}
 
     async def take(self, worker: Worker, stream: Any) -> None:
         self._loop = asyncio.get_running_loop()
         async for event in stream.noack().events():
             message = event.message
-            topic = self._names[message.topic]
+            topic = self.names[message.topic]
             unacked = self._unacked.setdefault((topic, message.partition), deque())
             unacked.append(event)
             if len(unacked) > MAX_UNACKED:
@@ -112,9 +155,19 @@ class Delivery:
     def forget(self) -> None:
         """After a rebalance Faust delivers anew whatever it has not committed."""
         self._unacked.clear()
+        self._passed.clear()
+        self.detours.forget()
+
+    def take_passed(self) -> dict[TP, int]:
+        """What Faust may commit without having delivered it: the next offset by partition."""
+        passed, self._passed = self._passed, {}
+        return passed
 
     def _ack(self, partition: int, applied: dict[str, int]) -> None:
         for topic, offset in applied.items():
+            place = TP(self._full_names[topic], partition)
+            if self.detours.applied(place, offset):
+                self._passed[place] = offset + 1
             events = self._unacked.get((topic, partition), ())
             while events and events[0].message.offset <= offset:
                 events.popleft().ack()
@@ -141,7 +194,7 @@ def make_app(
         topic_disable_leader=True,
         web_enabled=False,
     )
-    app.transport = _ReadCommittedTransport(app.conf.broker_consumer, app, membership=worker.membership)
+    app.transport = _ReadCommittedTransport(app.conf.broker_consumer, app, worker=worker, delivery=delivery)
     _subscribe(app, connections, worker, delivery)
     return app
 

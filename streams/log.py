@@ -244,6 +244,8 @@ class OwnerLog:
                     fetch_message_max_bytes=1024 * 1024,
                     fetch_max_bytes=2 * MAX_RECORD_BYTES,
                     queued_max_messages_kbytes=_AHEAD_KB,
+                    # Once it has so much it looks again after this time: by default a second, for each 4 MB.
+                    fetch_queue_backoff_ms=5,
                 )
             )
         return self._consumer

@@ -105,7 +105,7 @@ class Worker:
             for holder in self._holders.values():
                 holder.inbox.put(Undelivered())
 
-    def deliver(self, partition: int, record: InRecord) -> None:
+    def deliver(self, partition: int, record: InRecord | Resync) -> None:
         """Without a holder the record is read by the next one."""
         with self._lock:
             holder = self._holder_of(partition)

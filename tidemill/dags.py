@@ -22,7 +22,7 @@ from tidemill.dag_file import DAG_COLUMNS, Columns, DagFile, read_dag
 from tidemill.dag_graph import dot
 from tidemill.dag_lines import show_drawing
 from tidemill.mark import mark
-from tidemill.objects import store_binary, store_command
+from tidemill.objects import store_binary, store_command, storing
 from tidemill.output import say, show_fields, show_json, show_rows
 from tidemill.place import DEFAULT_DATA, AsJson, Data, Row, connect, connections, reading
 from tidemill.queries import one, rows
@@ -45,8 +45,8 @@ def put(
 ) -> None:
     """Make a DAG, or make one that is there what the file says: nodes that it does not name are deleted."""
     place = connections(data)
-    file = stored(place, path)
-    with connect(place.postgres_dsn) as postgres:
+    with storing(place), connect(place.postgres_dsn) as postgres:
+        file = stored(place, path)
         with postgres.transaction():
             write(postgres, file)
         row = one(postgres, "dag", {"dag_id": file.dag["dag_id"]})

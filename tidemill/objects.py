@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from connectors.objects import Objects
-from tidemill.place import UsageError
+from schemas.programs import BINARIES, COMMANDS, PROGRAMS_LOCK, program_key
+from schemas.settings import Connections
+from tidemill.place import UsageError, connect
 
 SCRIPT_HEAD = "#!/bin/sh\n"
+
+
+@contextmanager
+def storing(place: Connections) -> Iterator[None]:
+    """Until its end, retention takes no stored program for one that nothing names: the row that names it follows."""
+    with connect(place.postgres_dsn) as postgres:
+        postgres.execute("select pg_advisory_lock_shared(%s)", (PROGRAMS_LOCK,))
+        yield
 
 
 def store_binary(objects: Objects, path: Path) -> dict[str, str | None]:
@@ -17,14 +29,14 @@ def store_binary(objects: Objects, path: Path) -> dict[str, str | None]:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"--binary {str(path)!r} cannot be read: {error.strerror}") from error
-    return _store(objects, "binaries", content)
+    return _store(objects, BINARIES, content)
 
 
 def store_command(objects: Objects, command: str) -> dict[str, str | None]:
     """Store a command line as a shell script, `commands/<sha256>`; the columns that name it."""
-    return _store(objects, "commands", f"{SCRIPT_HEAD}{command}\n".encode())
+    return _store(objects, COMMANDS, f"{SCRIPT_HEAD}{command}\n".encode())
 
 
 def _store(objects: Objects, folder: str, content: bytes) -> dict[str, str | None]:
     sha256 = hashlib.sha256(content).hexdigest()
-    return {"binary": objects.put(f"{folder}/{sha256}", content), "sha256": sha256}
+    return {"binary": objects.put(program_key(folder, sha256), content), "sha256": sha256}

@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from connectors.objects import Objects
 from schemas.settings import Connections
 from tidemill.complete import job_names
-from tidemill.objects import store_binary, store_command
+from tidemill.objects import store_binary, store_command, storing
 from tidemill.output import say
 from tidemill.place import DEFAULT_DATA, Data, NotFoundError, UsageError, connect, connections
 
@@ -47,8 +47,10 @@ def put(  # noqa: PLR0917 - an option of a command is an argument of its functio
     how = {"timeout": timeout, "timeout_class": timeout_class, "max_attempts": max_attempts, "tenant": tenant}
     what = {"payload": payload, "args": _array(arg), "env": _object(env)}
     place = connections(data)
-    columns = program(place, binary, command, sha256) | given(when | how | what, column or [])
-    say_put(name, columns, place, show_sql=show_sql)
+    others = given(when | how | what, column or [])
+    with storing(place):
+        columns = program(place, binary, command, sha256) | others
+        say_put(name, columns, place, show_sql=show_sql)
 
 
 def given(options: Mapping[str, Any], pairs: list[str]) -> Columns:

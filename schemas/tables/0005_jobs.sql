@@ -127,7 +127,7 @@ language sql immutable parallel safe
 return 'PT' || trim_scale(extract(epoch from value))::text || 'S';
 
 create function tidemill.wire_instant(value timestamptz) returns text
-language sql immutable parallel safe
+language sql immutable strict parallel safe
 return to_char(value at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 
 -- Field for field `schemas.job.JobSpec`: durations ISO 8601 in seconds, instants RFC 3339 in UTC, no nulls.

@@ -49,7 +49,8 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
     if known:
         effects, since = _decide_old(state, known, new, edit, now)
         effects += _stop_old(state, known, new, edit, definition.kind.value, now)
-    if edit.begins_ticking and not state.step.is_cut:
+    is_late = edit.begins_ticking and not _is_quiet(state, new.spec, since)
+    if is_late and not state.step.is_cut:
         effects += _make_way(state, new, since, now)
     if known and state.step.is_cut:
         state.durable.jobs[definition.owner] = msgspec.structs.replace(known, since=since)
@@ -61,7 +62,7 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
     effects += keep_version(state, definition.owner, known) if known else []
     note_applied(state, definition, now)
     effects += renew(state, definition.owner, deleted=definition.deleted)
-    return effects + _begin(state, definition, state.derived.shared.job(stored), edit, origin, now)
+    return effects + _begin(state, definition, state.derived.shared.job(stored), origin, now, is_late=is_late)
 
 
 def _new_version(definition: Definition, known: StoredJob | None, now: datetime) -> StoredJob:
@@ -83,6 +84,8 @@ def _decide_old(
     if edit.goes_on_pausing:
         return [], known.since
     decided_until = max(known.since, state.durable.watermark) if edit.ends_ticking else known.since
+    if decided_until >= new.since:
+        return [], decided_until
     change: Change
     if edit.ends_pause:
         change = OfPause(policy=new.spec.catchup_after_pause)
@@ -93,7 +96,7 @@ def _decide_old(
         change = OfOld(is_followed=edit.begins_ticking and _has_any(new.spec, new.since, now))
     effects, cut_at = decide_job(state, OwnerId(known.spec.job_id), decided_until, new.since, now, change)
     if cut_at is None:
-        return effects, max(new.since, decided_until)
+        return effects, new.since
     state.step.is_cut = True
     return effects, cut_at
 
@@ -111,6 +114,14 @@ def _stop_old(
     if new.deleted and not state.step.is_cut:
         effects += stop_backfills(state, owner, "stopped: its job was deleted", now)
     return effects
+
+
+def _is_quiet(state: OwnerState, spec: JobSpec, since: datetime) -> bool:
+    """Whether nothing was due since then, up to what the clock has passed: so it is with most definitions."""
+    try:
+        return state.derived.timers.is_quiet(spec, since, state.durable.watermark)
+    except InvalidScheduleError:
+        return True  # `install` says so
 
 
 def _make_way(state: OwnerState, new: StoredJob, since: datetime, now: datetime) -> list[Effect]:
@@ -143,14 +154,15 @@ def _count(state: OwnerState, spec: JobSpec, after: datetime, until: datetime) -
 
 
 def _begin(
-    state: OwnerState, definition: Definition, stored: StoredJob, edit: Edit, origin: Origin, now: datetime
+    state: OwnerState, definition: Definition, stored: StoredJob, origin: Origin, now: datetime, *, is_late: bool
 ) -> list[Effect]:
+    """`is_late`: something was due between the time from which it counts and the watermark."""
     owner = definition.owner
     effects: list[Effect] = [PutJob(owner=owner, job=stored)]
     problems = [_unknown_class(definition, state), install(state, owner, stored)]
     effects += [DeadLetter(reason=problem, owner=owner, origin=origin) for problem in problems if problem]
     # A job that was just written counts from then, though the watermark may have gone past that (protocol O7).
-    if edit.begins_ticking:
+    if is_late:
         effects += decide_job(state, owner, stored.since, state.durable.watermark, now, OfNew())[0]
     state.step.freed.add(owner)  # the new version may let more runs be open
     if owner in state.derived.parked:

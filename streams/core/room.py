@@ -16,7 +16,7 @@ MICROSECONDS_OF_AN_EFFECT = 40
 MICROSECONDS_OF_A_RECORD = 30
 """To read it, beside `BYTES_A_MICROSECOND`."""
 BYTES_A_MICROSECOND = 100
-MICROSECONDS_OF_A_DEFINITION = 150
+MICROSECONDS_OF_A_DEFINITION = 50
 """To read it, to compare it and to find out when it is due first."""
 MICROSECONDS_OF_A_LOOK = 2
 """At something of which nothing follows, such as the stale entry of a heap."""
@@ -38,6 +38,9 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """Of what is written again: payloads, results, outputs and definitions."""
     work_us: int = 200_000
     """Microseconds of CPU by a count that is the same on every machine: a step that takes longer looks like a stall."""
+    slice_us: int = 20_000
+    """Of that for definitions, and for requests, before the next look at the clock: what is due waits for no more of
+    them. The partitions of a worker share one core, so that eight slices may come in between."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +66,11 @@ class TransactionRoom:
 
     def __post_init__(self) -> None:
         self.handed_room, self.nodes_room = self.bounds.handed, self.bounds.nodes
+
+    @property
+    def spent_us(self) -> int:
+        """Work that was done since `prepare` was called last, and all effects."""
+        return self.effects * MICROSECONDS_OF_AN_EFFECT + self.work_us
 
     @property
     def is_full(self) -> bool:
@@ -95,6 +103,6 @@ class TransactionRoom:
         bounds = self.bounds
         return (
             self.effects * share >= bounds.effects
-            or (self.effects * MICROSECONDS_OF_AN_EFFECT + self.work_us) * share >= bounds.work_us
+            or self.spent_us * share >= bounds.work_us
             or self.bytes * share >= bounds.bytes
         )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from schemas.job import JobSpec
 from streams.core.stored import StoredJob
-
-T = TypeVar("T")
 
 MAX_SHARED = 10_000
 """Values of a partition; what is beyond them keeps its own copy."""
@@ -31,28 +30,23 @@ class Shared:
 
     def _spec(self, spec: JobSpec) -> JobSpec:
         """Args and payloads are mostly each job's own."""
-        one = self._one
+        one: Callable[..., Any] = self._values.setdefault if len(self._values) < MAX_SHARED else self._values.get
         return msgspec.structs.replace(
             spec,
-            binary=one(spec.binary),
-            tenant=one(spec.tenant),
-            schedule=one(spec.schedule),
-            timezone=one(spec.timezone),
-            sha256=one(spec.sha256),
+            binary=one(spec.binary, spec.binary),
+            tenant=one(spec.tenant, spec.tenant),
+            schedule=one(spec.schedule, spec.schedule),
+            timezone=one(spec.timezone, spec.timezone),
+            sha256=one(spec.sha256, spec.sha256),
             env=spec.env or _NO_ENV,
-            timeout=one(spec.timeout),
-            timeout_class=one(spec.timeout_class),
-            initial_interval=one(spec.initial_interval),
-            max_interval=one(spec.max_interval),
-            catchup_window=one(spec.catchup_window),
-            misfire_grace=one(spec.misfire_grace),
-            start_deadline=one(spec.start_deadline),
-            max_retry_duration=one(spec.max_retry_duration),
-            jitter=one(spec.jitter),
-            cancel_grace=one(spec.cancel_grace),
+            timeout=one(spec.timeout, spec.timeout),
+            timeout_class=one(spec.timeout_class, spec.timeout_class),
+            initial_interval=one(spec.initial_interval, spec.initial_interval),
+            max_interval=one(spec.max_interval, spec.max_interval),
+            catchup_window=one(spec.catchup_window, spec.catchup_window),
+            misfire_grace=one(spec.misfire_grace, spec.misfire_grace),
+            start_deadline=one(spec.start_deadline, spec.start_deadline),
+            max_retry_duration=one(spec.max_retry_duration, spec.max_retry_duration),
+            jitter=one(spec.jitter, spec.jitter),
+            cancel_grace=one(spec.cancel_grace, spec.cancel_grace),
         )
-
-    def _one(self, value: T) -> T:
-        if len(self._values) >= MAX_SHARED:
-            return cast("T", self._values.get(value, value))
-        return cast("T", self._values.setdefault(value, value))

@@ -81,6 +81,10 @@ class Timer:
     def next_after(self, instant: datetime) -> datetime | None:
         return self._answer(next_after, instant)
 
+    def knows_what_follows(self, instant: datetime) -> bool:
+        """Whether `next_time` is the first nominal time after `instant`."""
+        return self.nothing_after <= instant and (self.next_time is None or instant < self.next_time)
+
     def take_searched(self) -> int:
         """How many since the last time."""
         found, self._told = self.searched - self._told, self.searched
@@ -105,10 +109,12 @@ class Timer:
 class Timers:
     """All timers of one owner, found by when they are due."""
 
-    __slots__ = ("_agenda", "_by_key", "_due", "_key_of_job")
+    __slots__ = ("_agenda", "_asked", "_by_key", "_due", "_key_of_job")
 
     def __init__(self) -> None:
         self._by_key: dict[str, Timer] = {}
+        self._asked: Timer | None = None
+        """The timer of the last `is_quiet` that found none: the job that was asked about is added next."""
         self._key_of_job: dict[str, str] = {}
         self._agenda: Agenda[datetime, str] = Agenda()
         self._due: list[Timer] = []
@@ -121,6 +127,21 @@ class Timers:
         timer = self._shared(job, after)
         timer.add(job.job_id)
         self._key_of_job[job.job_id] = timer.key
+
+    def is_quiet(self, job: JobSpec, after: datetime, until: datetime) -> bool:
+        """Whether no nominal time of `job` is in (after, until]. Raises `InvalidSchedule`.
+
+        Most definitions of a bulk change share their timer with others, and it knows that without a search.
+        """
+        if after >= until:
+            return True
+        schedule = parse_schedule(job.schedule or "")
+        timer = self._by_key.get(_key(job, schedule))
+        if timer is None:
+            timer = self._asked = timer_of(job)
+            timer.next_time, timer.nothing_after = timer.next_after(after), after
+        following = timer.next_time if timer.knows_what_follows(after) else timer.next_after(after)
+        return following is None or following > until
 
     def remove(self, job_id: str) -> None:
         key = self._key_of_job.pop(job_id, None)
@@ -165,14 +186,22 @@ class Timers:
 
     def _shared(self, job: JobSpec, after: datetime) -> Timer:
         schedule = parse_schedule(job.schedule or "")
-        found = self._by_key.get(_key(job, schedule))
+        key = _key(job, schedule)
+        found = self._by_key.get(key)
         if found is None:
-            found = timer_of(job)
-            self._by_key[found.key] = found
-            self.advance(found, after)
+            found = self._by_key[key] = self._begun(job, key, after)
+            self._note(found)
         elif after < found.nothing_after:
             self._set_back(found, after)
         return found
+
+    def _begun(self, job: JobSpec, key: str, after: datetime) -> Timer:
+        asked, self._asked = self._asked, None
+        if asked is not None and asked.key == key and asked.knows_what_follows(after):
+            return asked
+        timer = timer_of(job)
+        timer.next_time, timer.nothing_after = timer.next_after(after), after
+        return timer
 
     def _set_back(self, timer: Timer, after: datetime) -> None:
         earlier, timer.nothing_after = timer.next_after(after), after

@@ -127,8 +127,11 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Nothing more was there."""
 
 
-class Resync(msgspec.Struct, frozen=True):
+class Resync(msgspec.Struct, frozen=True, kw_only=True):
     """Deliveries may have been skipped: read the input topics from what is applied."""
+
+    topic: str | None = None
+    """Of this one alone; None: of all."""
 
 
 class Undelivered(msgspec.Struct, frozen=True):

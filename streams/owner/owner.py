@@ -12,7 +12,7 @@ from schemas.topics import CDC, EVENTS, REQUESTS
 from schemas.words import RunState
 from streams.core.effects import Effect, PutRequest, PutRun, PutTally, SendDispatch
 from streams.core.inputs import CaughtUp, ClockAdvanced, Input, InputDeleted, TakenOver
-from streams.core.room import BYTES_A_MICROSECOND, MICROSECONDS_OF_A_RECORD
+from streams.core.room import BYTES_A_MICROSECOND, MICROSECONDS_OF_A_RECORD, TransactionRoom
 from streams.core.state import OwnerState
 from streams.core.step import next_due, step
 from streams.core.stored import Applied
@@ -196,7 +196,8 @@ class Owner:
     def _step_records(self, topic: str, now: datetime, effects: list[Effect]) -> bool:
         """Returns whether its first record is cut: it goes on in the next transaction, and the clock waits for it."""
         queue, room = self._records[topic], self.state.transaction
-        while queue and not (room.is_full or (self._leaves_half(topic) and room.is_half_full)):
+        slice_ends = room.spent_us + room.bounds.slice_us
+        while queue and not (room.is_full or (self._leaves_half(topic) and _is_enough(room, slice_ends))):
             if topic == CDC and self.state.durable.cursor:
                 break  # a tick that was cut is finished under the definitions with which it began
             if self._is_suspect(queue.head) and self._taken:
@@ -231,7 +232,7 @@ class Owner:
                 assert_never(mark)
 
     def _leaves_half(self, topic: str) -> bool:
-        """However much people write, half of a transaction is for the clock; reports of executors are its own work."""
+        """However much people write, the clock has half of a transaction; reports of executors are its own work."""
         return topic == REQUESTS or (topic == CDC and self._ticks)
 
     def _is_suspect(self, record: Queued) -> bool:
@@ -267,6 +268,10 @@ class Owner:
         except Exception as error:
             self._blame_job(error)
             raise RecordFailedError(record, error) from error
+
+
+def _is_enough(room: TransactionRoom, slice_ends: int) -> bool:
+    return room.is_half_full or room.spent_us >= slice_ends
 
 
 def _is_mere_news(effect: Effect) -> bool:

@@ -188,9 +188,11 @@ class _Reign:
         answer = yield from ask(take)
         for item in answer.value.items:
             match item:
-                case Resync():
+                case Resync(topic=None):
                     self._is_delivered = True
                     self._begin_pulls()
+                case Resync(topic=str(topic)):
+                    self._begin_pull(topic)
                 case Undelivered():
                     self._is_delivered, self._next_sweep = False, None
                 case InRecord():

@@ -20,7 +20,6 @@ from connectors.stopping import Stop
 from schemas.checkpoints import checkpoint_key
 from schemas.log_chunks import chunk_key
 from schemas.result import result_key
-from schemas.words import RunState
 from tests.read_model import add_story, open_weeks
 from tests.servers import running_s3
 from tests.waiting import eventually
@@ -114,12 +113,6 @@ def partitions(postgres):
 
 def objects(store, place, prefix):
     return list(store.below(f"s3://{place.s3_bucket}/{prefix}"))
-
-
-def test_the_words_of_the_database_are_those_of_the_streams(postgres):
-    for state in RunState:
-        row = postgres.execute("select tidemill.is_open(%s)", (state.value,)).fetchone()
-        assert row == (not state.is_final,), state
 
 
 def test_a_week_is_first_reduced_to_its_failures_and_then_dropped(place, postgres, add):
@@ -271,6 +264,26 @@ def test_the_results_of_runs_whose_rows_have_gone_go_once_they_are_old(place, st
     done = prune(place, RetentionSettings(history_ttl=timedelta(0)), Stop())
     assert (done.weeks, done.results, done.left) == ([str(YOUNG)], 2, [])
     assert objects(store, place, "results") == [f"s3://{place.s3_bucket}/{keys[0]}"]
+
+
+def test_objects_that_s3_does_not_delete_are_said_and_the_others_go(place, postgres, store, add, monkeypatch):
+    day = TODAY - timedelta(days=9)
+    for name in ("job@1", "job@2", "job@3"):
+        add(day, name, logs=2)
+    stuck = f"s3://{place.s3_bucket}/{chunk_key('job@2', 1, 1)}"
+    delete = Objects.delete
+
+    def refuse(self, uris):
+        asked = set(uris)
+        return delete(self, sorted(asked - {stuck})) | dict.fromkeys(asked & {stuck}, "AccessDenied: locked")
+
+    monkeypatch.setattr(Objects, "delete", refuse)
+    done = prune(place, WITHOUT_ARCHIVE, Stop())
+    assert (done.logs, done.left) == (2, [f"S3 does not delete {stuck}: AccessDenied: locked"])
+    assert objects(store, place, "logs") == [stuck]
+    monkeypatch.undo()
+    assert prune(place, WITHOUT_ARCHIVE, Stop()).logs == 1
+    assert objects(store, place, "logs") == []
 
 
 def test_exactly_what_goes_is_archived_and_archived_again_it_is_the_same(place, postgres, store, add):

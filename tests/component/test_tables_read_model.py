@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from connectors.statements import sql
+from schemas.words import RunState
 from tests.read_model import add_story, open_weeks
 
 DAY, MONDAY = date(2026, 3, 29), date(2026, 3, 23)
@@ -137,3 +138,9 @@ def test_the_heartbeat_is_one_row_that_can_be_updated(tables):
     assert tables.execute("update tidemill.heartbeat set at = clock_timestamp()").rowcount == 1
     with pytest.raises(psycopg.errors.CheckViolation):
         tables.execute("insert into tidemill.heartbeat values (2, now())")
+
+
+def test_the_words_of_the_database_are_those_of_the_streams(tables):
+    for state in RunState:
+        row = tables.execute("select tidemill.is_open(%s)", (state.value,)).fetchone()
+        assert row == (not state.is_final,), state

@@ -77,9 +77,22 @@ def test_whatever_is_written_has_the_same_answer(tables, texts):
     assert dict(zip(texts, sql_problems(tables, texts), strict=True)) == {text: problem(text) for text in texts}
 
 
+NUMBERS = ["*", "*/1", "*/59", "*/60", "*/23", "*/24", *map(str, range(62)), "00", "07", "09", "*/0", "1-2", "L"]
+PLACES = ["{} 0 1 1 *", "0 {} 1 1 *", "0 0 {} 1 *", "0 0 {} 2 *", "0 0 1 {} *", "0 0 1 1 {}", "0 0 {} 2 1"]
+
+
+def test_what_is_not_looked_at_closely_is_accepted_by_the_grammar(tables):
+    texts = [place.format(number) for place in PLACES for number in NUMBERS]
+    query = "select text, tidemill.is_plain_cron(text) from unnest(%s::text[]) as text"
+    plain = {text for text, is_plain in tables.execute(query, (texts,)) if is_plain}
+    assert len(plain) > len(texts) / 4
+    assert {text: problem(text) for text in plain} == dict.fromkeys(plain)
+
+
 def test_white_space_is_stored_as_python_reads_it(tables):
-    stored = tables.execute("select tidemill.normal_white_space(%s)", ("\t 0  3\r\n* *\tMON ",)).fetchone()[0]
-    assert stored == "0 3 * * MON"
+    for text in ("\t 0  3\r\n* *\tMON ", "0 3 * * MON ", " 0 3 * * MON", "0 3 *  * MON", "0 3 *\t* MON", "0 3 * * MON"):
+        stored = tables.execute("select tidemill.normal_white_space(%s)", (text,)).fetchone()[0]
+        assert stored == "0 3 * * MON"
 
 
 def test_no_schedule_is_no_problem(tables):

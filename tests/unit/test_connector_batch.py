@@ -9,7 +9,7 @@ import orjson
 from connectors.batch import MAX_OWNER_CHARACTERS, collect, filed_with_rows, run_rows, story_rows, to_json
 from connectors.record import Record
 from schemas.codec import encode
-from schemas.ids import RunId
+from schemas.ids import RequestId, RunId, occurrence_run_id, request_run_id
 from schemas.result import Result
 from schemas.status import Attempt, Missed, RunStatus, Transition
 from schemas.words import AttemptEnd, RunKind, RunState
@@ -137,6 +137,19 @@ def test_a_run_is_filed_where_it_first_became_known_and_a_node_with_its_dag_run(
     assert found.filed == {"d@1": MONDAY, "d@1/a": MONDAY}
     asked = {(row["run_id"], row["filed_with"]) for row in filed_with_rows(found.runs, found.filed)}
     assert asked == {("d@1", "d@1"), ("d@1/a", "d@1/a"), ("d@1/a", "d@1")}
+
+
+def test_an_earlier_life_of_an_occurrence_is_looked_for_from_its_time_on_and_that_of_a_request_everywhere():
+    nominal = AT - timedelta(days=3)
+    occurrence, request = occurrence_run_id("d", nominal), request_run_id("d", RequestId("q"))
+    runs = [
+        status(run=run, job_id="d", nominal_time=nominal, rerun_id="r", node_id=node)
+        for run, node in ((occurrence, None), (f"{occurrence}/a", "a"), (request, None))
+    ]
+    found = batch_of(*(record(each, number) for number, each in enumerate(runs)))
+    since = {row["run_id"]: row["since"] for row in filed_with_rows(found.runs, found.filed)}
+    day_before = nominal.date() - timedelta(days=1)
+    assert since == {occurrence: day_before, f"{occurrence}/a": day_before, request: date.min}
 
 
 def test_a_record_from_before_there_was_such_a_day_is_filed_by_its_first_transition():

@@ -41,10 +41,10 @@ def look_s3(place: Connections) -> S3:
         objects = Objects(place)
         uri = objects.put(f"{FOLDER}/check-{secrets.token_hex(8)}", b"tidemill")
         objects.read(uri)
-        objects.delete([uri])
+        kept = objects.delete([uri])
     except ObjectsError as error:
         return S3(where=where, bucket=place.s3_bucket, refused=str(error))
-    return S3(where=where, bucket=place.s3_bucket)
+    return S3(where=where, bucket=place.s3_bucket, refused=f"{uri} cannot be deleted: {kept[uri]}" if kept else None)
 
 
 def look_processes(data: Path) -> Processes:

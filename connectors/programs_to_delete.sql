@@ -1,0 +1,19 @@
+-- Parameters: rows, as JSON: programs in S3, whose names end in their hash; program_ttl. Those that are old enough and that no
+-- job, no node and no kept version of one names, in whatever spelling.
+with named as materialized (
+    select "binary" from tidemill.jobs
+    union all
+    select "binary" from tidemill.dag_nodes
+    union all
+    select spec ->> 'binary' from tidemill.definitions where kind = 'job' and spec is not null
+    union all
+    select node ->> 'binary'
+    from tidemill.definitions as dag
+    cross join lateral jsonb_array_elements((dag.spec::jsonb) -> 'nodes') as node
+    where dag.kind = 'dag' and dag.spec is not null
+)
+select program.uri
+from json_to_recordset(%(rows)s) as program (uri text, stored_at timestamptz)
+where
+    program.stored_at <= clock_timestamp() - %(program_ttl)s
+    and not exists (select from named where right(named."binary", 64) = right(program.uri, 64))
