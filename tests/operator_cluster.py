@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -33,6 +33,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     brokers: Brokers
     superuser: str
     """A connection string of Postgres."""
+    restart_postgres: Callable[[], None]
     connect: Part
     """It reads `worker.properties` in the folder."""
     connect_defaults: str
@@ -51,7 +52,7 @@ def running_site() -> Iterator[Site]:
         authority.cert_pem.write_to_path(ca)
         ports = Ports(folder, cache, ["postgres", "postgres-tls", "connect"])
         until_end.callback(ports.close)
-        superuser = until_end.enter_context(_postgres(folder, settings, ports.by_name, authority))
+        server = until_end.enter_context(_postgres(folder, settings, ports.by_name, authority))
         brokers = until_end.enter_context(running_brokers(folder / "brokers", cache, class_path, authority, ca))
         s3 = until_end.enter_context(running_s3())
         port = ports.by_name["connect"]
@@ -71,7 +72,8 @@ def running_site() -> Iterator[Site]:
                 "TIDEMILL_PARTITIONS=8": "TIDEMILL_PARTITIONS=4",
             },
             brokers=brokers,
-            superuser=superuser,
+            superuser=server.superuser,
+            restart_postgres=server.restart,
             connect=_connect(folder, port, class_path),
             connect_defaults=properties_file(connect.worker_properties(port, brokers.bootstrap)),
         )
@@ -81,17 +83,33 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="tidemill-cluster-", ignore_cleanup_errors=True)
 
 
+class _Postgres:
+    def __init__(self, part: Part) -> None:
+        self._part, self._process = part, start(part)
+        self.superuser = ""
+
+    def stop(self) -> None:
+        self._process.send_signal(self._part.stop_signal)
+        self._process.wait(self._part.stop_seconds)
+
+    def restart(self) -> None:
+        self.stop()
+        self._process = start(self._part)
+
+
 @contextmanager
-def _postgres(folder: Path, settings: InfraSettings, ports: Mapping[str, int], authority: trustme.CA) -> Iterator[str]:
+def _postgres(
+    folder: Path, settings: InfraSettings, ports: Mapping[str, int], authority: trustme.CA
+) -> Iterator[_Postgres]:
     keys = credentials(folder)
     part = postgres.part(folder, ports["postgres"], postgres.prepare(folder, settings.postgres_home, keys, print))
-    process = start(part)
+    server = _Postgres(part)
     try:
+        server.superuser = _administrator(postgres.dsn(ports["postgres"], keys), keys.postgres_password)
         with tls_front(ports["postgres-tls"], ports["postgres"], authority.issue_cert("127.0.0.1")):
-            yield _administrator(postgres.dsn(ports["postgres"], keys), keys.postgres_password)
+            yield server
     finally:
-        process.send_signal(part.stop_signal)
-        process.wait(part.stop_seconds)
+        server.stop()
 
 
 def _administrator(dsn: str, password: str) -> str:

@@ -136,11 +136,12 @@ def test_every_part_is_upgraded_one_after_the_other_and_each_second_runs_once(si
     assert_each_second_ran_once(site)
 
 
-def test_the_brokers_are_restarted_one_after_the_other_and_each_second_runs_once(site, operator):
+def test_brokers_and_postgres_are_restarted_one_after_the_other_and_each_second_runs_once(site, operator):
     for number in NUMBERS:
         site.brokers.stop(number)
         site.brokers.start(number)
         eventually(site.brokers.are_whole, START_SECONDS, f"the return of broker {number}")
+    site.restart_postgres()
     assert_each_second_ran_once(site)
 
 
