@@ -14,7 +14,7 @@ import trustme
 
 from infra import connect, jars, postgres
 from infra.credentials import credentials
-from infra.jvm import java, properties_file
+from infra.jvm import properties_file
 from infra.part import Part
 from infra.ports import Ports
 from infra.settings import InfraSettings
@@ -126,5 +126,5 @@ def _administrator(dsn: str, password: str) -> str:
 def _connect(folder: Path, port: int, class_path: str) -> Part:
     config = folder / "worker.properties"
     whole = connect.part(folder, port, config, class_path)
-    small = java("org.apache.kafka.connect.cli.ConnectDistributed", str(config), heap_mb=CONNECT_HEAP_MB)
-    return msgspec.structs.replace(whole, argv=small)
+    heap = f"-Xmx{CONNECT_HEAP_MB}m"
+    return msgspec.structs.replace(whole, argv=tuple(heap if each.startswith("-Xmx") else each for each in whole.argv))

@@ -17,6 +17,7 @@ from infra.part import Part
 from infra.process import last_lines, spawn
 from tests import kafka_commands
 from tests.documented import Block, blocks
+from tests.operator_brokers import START_SECONDS
 from tests.operator_cluster import Site
 from tests.servers import wait_ready
 
@@ -132,7 +133,7 @@ class Operator:
         return name
 
     def _wait(self, name: str) -> None:
-        wait_ready(self._parts[name], self._processes[name])
+        wait_ready(self._parts[name], self._processes[name], START_SECONDS)
 
     def _connect_part(self) -> Part:
         """What stands later in its settings counts."""
