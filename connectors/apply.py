@@ -9,6 +9,7 @@ import psycopg
 
 from connectors import connect_api
 from connectors.connect_api import ConnectUnavailableError
+from connectors.owned import Config
 from connectors.plan import (
     Action,
     Actual,
@@ -21,7 +22,7 @@ from connectors.plan import (
     plan,
 )
 from connectors.settings import SourceSettings
-from connectors.source import Config, source_config
+from connectors.source import source_config
 from connectors.statements import sql
 from schemas.errors import TidemillError
 from schemas.settings import Connections, read

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import orjson
 
+from connectors.owned import Config
 from connectors.plan import Task
-from connectors.source import Config
 from schemas.errors import TidemillError
 
 REQUEST_SECONDS = 15.0

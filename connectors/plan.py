@@ -6,12 +6,14 @@ from typing import TypeAlias
 
 import msgspec
 
-from connectors.source import Config
+from connectors.owned import REVISION, Config, corrected, revision
 
 FAILED = "FAILED"
 RUNNING = "RUNNING"
 LOST = "lost"
 """`pg_replication_slots.wal_status` of a slot whose WAL is gone: nobody can ever read from it again."""
+
+_NEWER = f"; a newer release wrote its configuration (revision {{}}, this release has {REVISION}): it stays as it is"
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +68,9 @@ def plan(desired: Config, actual: Actual | None) -> list[Action]:
     """One step at a time: what is left to do shows when the connector is looked at again."""
     if actual is None:
         return [Create(config=desired)]
-    if actual.config != desired:
-        return [Update(config=desired)]
+    wanted = corrected(actual.config, desired)
+    if actual.config != wanted:
+        return [Update(config=wanted)]
     if actual.slot_status == LOST:
         restarts = [RestartTask(number=task.number) for task in actual.tasks]
         return [DropLostSlot(slot_name=desired["slot.name"]), *restarts]
@@ -82,7 +85,8 @@ def describe(actual: Actual | None) -> str:
         return "the connector does not exist"
     states = ", ".join(f"task {task.number} is {task.state}" for task in actual.tasks) or "it has no task yet"
     reasons = [root_cause(trace) for trace in (actual.trace, *(task.trace for task in actual.tasks)) if trace]
-    return f"the connector is {actual.state}, {states}" + "".join(f": {reason}" for reason in reasons)
+    newer = _NEWER.format(revision(actual.config)) if revision(actual.config) > REVISION else ""
+    return f"the connector is {actual.state}, {states}" + "".join(f": {reason}" for reason in reasons) + newer
 
 
 def root_cause(trace: str) -> str:

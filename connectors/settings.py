@@ -22,6 +22,10 @@ class SourceSettings(BaseSettings):
     connect_postgres_host: str | None = None
     """Postgres as Connect sees it, where that differs from the DSN (containers)."""
     connect_postgres_port: int | None = None
+    connect_postgres_password: str | None = None
+    """What Connect's configuration has as the password, such as `${file:/run/secrets/tidemill:password}`: Connect asks
+    its config provider. None: the password of the DSN, in clear text.
+    """
     connector_name: str = "tidemill-source"
     """Two installations on one Connect cluster need two names."""
     slot_name: str = "tidemill"

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TypeAlias
 
 from psycopg import conninfo
 
+from connectors.owned import REVISION, REVISION_KEY, Config
 from connectors.settings import SourceSettings
 from connectors.topics import heartbeat_topic
 from schemas.errors import TidemillError
 from schemas.settings import Connections
 from schemas.topics import CDC, MAX_RECORD_BYTES
-
-Config: TypeAlias = dict[str, str]
-"""A connector's configuration, as Connect takes it and gives it back."""
 
 PUBLICATION = "tidemill"
 """Made by the migration."""
@@ -35,6 +32,7 @@ def source_config(connections: Connections, settings: SourceSettings) -> Config:
     """The whole desired configuration. Every value is a string, as Connect gives them back."""
     return {
         "name": settings.connector_name,
+        REVISION_KEY: str(REVISION),
         "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
         "tasks.max": "1",
         # It names the offsets and, in the worker, the metrics: two connectors of one name would wait for each other.
@@ -65,7 +63,7 @@ def _database(dsn: str, settings: SourceSettings) -> Config:
         "database.hostname": host,
         "database.port": port,
         "database.user": parsed["user"],
-        "database.password": parsed.get("password", ""),
+        "database.password": settings.connect_postgres_password or parsed.get("password", ""),
         "database.dbname": parsed["dbname"],
         **_tls(parsed),
     }

@@ -11,9 +11,10 @@ import structlog
 from connectors.apply import carry_out, observe
 from connectors.backoff import Backoff
 from connectors.connect_api import ConnectRefusedError, ConnectUnavailableError
+from connectors.owned import Config
 from connectors.plan import Action, Actual, describe, plan
 from connectors.settings import SourceSettings
-from connectors.source import Config, source_config
+from connectors.source import source_config
 from connectors.stopping import Stop, stop_on_signals
 from schemas.logging import log_to_stderr
 from schemas.settings import Connections, InvalidSettingsError, read

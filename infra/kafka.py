@@ -73,14 +73,18 @@ def prepare(data: Path, port: int, controller_port: int, class_path: str) -> Pat
     config = home / "server.properties"
     config.write_text(properties_file(server_properties(data, port, controller_port)))
     if not (home / "log" / "meta.properties").exists():
-        _format(config, class_path)
+        format_log(config, class_path, new_cluster_id())
     return config
 
 
-def _format(config: Path, class_path: str) -> None:
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+def new_cluster_id() -> str:
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+
+
+def format_log(config: Path, class_path: str, cluster_id: str, *options: str) -> None:
     # One id in 64 begins with a dash: behind `-t` it would be taken for an option.
-    command = java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(config), heap_mb=128)
+    arguments = ("format", f"--cluster-id={cluster_id}", "-c", str(config), *options)
+    command = java("kafka.tools.StorageTool", *arguments, heap_mb=128)
     done = subprocess.run(
         command, env={"CLASSPATH": class_path}, capture_output=True, text=True, timeout=FORMAT_SECONDS, check=False
     )

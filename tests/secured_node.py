@@ -66,11 +66,7 @@ def _secured(
     port: int, controller: int, certificate: trustme.LeafCert, password: str, data: Path
 ) -> dict[str, str | int]:
     """What stands later in the file counts."""
-    store = data / "server.pem"
-    key = load_pem_private_key(certificate.private_key_pem.bytes(), None)
-    store.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))  # what Java reads
-    for each in certificate.cert_chain_pems:
-        each.write_to_path(store, append=True)
+    store = write_store(certificate, data / "server.pem")
     login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
     return {
         "listeners": f"{LISTENER}://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
@@ -87,6 +83,15 @@ def _secured(
         "ssl.truststore.type": "PEM",
         "ssl.truststore.location": str(data / "ca.pem"),
     }
+
+
+def write_store(certificate: trustme.LeafCert, store: Path) -> Path:
+    """Key and certificates in one file, as Java reads them."""
+    key = load_pem_private_key(certificate.private_key_pem.bytes(), None)
+    store.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    for each in certificate.cert_chain_pems:
+        each.write_to_path(store, append=True)
+    return store
 
 
 def _answers(place: Connections) -> bool:

@@ -27,12 +27,12 @@ def start(part: Part) -> subprocess.Popen[bytes]:
     return process
 
 
-def wait_ready(part: Part, process: subprocess.Popen[bytes]) -> None:
+def wait_ready(part: Part, process: subprocess.Popen[bytes], seconds: float = START_SECONDS) -> None:
     def is_ready() -> bool:
         assert process.poll() is None, last_lines(part.log)
         return part.is_ready()
 
-    eventually(is_ready, START_SECONDS, lambda: last_lines(part.log))
+    eventually(is_ready, seconds, lambda: last_lines(part.log))
 
 
 @contextmanager

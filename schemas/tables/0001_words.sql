@@ -26,8 +26,9 @@ $$;
 create function tidemill.refuse_statement() returns trigger
 language plpgsql as $$
 begin
-    -- The first argument of the trigger is the sentence. Pruning is the one exception: it sets tidemill.pruning for its
-    -- own statement. This guards against mistakes, not against somebody who means it.
+    -- The first argument of the trigger is the sentence. Pruning is the one exception: it sets tidemill.pruning around
+    -- its own statement, by set_config: only a superuser may create a function with such a SET clause. This guards
+    -- against mistakes, not against somebody who means it.
     if tg_op = 'DELETE' and current_setting('tidemill.pruning', true) = 'on' then
         return old;
     end if;

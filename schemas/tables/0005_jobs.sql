@@ -321,8 +321,12 @@ end
 $$;
 
 create function tidemill.renumber_job(job tidemill.jobs) returns void
-language sql volatile set tidemill.numbering = 'on' as $$
-    update tidemill.jobs set version = job.version where job_id = job.job_id
+language plpgsql volatile as $$
+begin
+    perform set_config('tidemill.numbering', 'on', true);
+    update tidemill.jobs set version = job.version where job_id = job.job_id;
+    perform set_config('tidemill.numbering', 'off', true);
+end
 $$;
 
 -- A job that has just got its id, with the version that it keeps.
@@ -416,7 +420,7 @@ insert into tidemill.definitions_pruned default values;
 
 -- The newest version of an owner stays, unless it is a deletion: that is remembered for the time to live.
 create function tidemill.prune_definitions(older_than interval) returns bigint
-language plpgsql set tidemill.pruning = 'on' as $$
+language plpgsql as $$
 declare
     oldest_kept timestamptz := tidemill.captured_until() - older_than;
     looked_until timestamptz := (select until from tidemill.definitions_pruned for update);
@@ -426,6 +430,7 @@ begin
     if oldest_kept is null or oldest_kept <= looked_until then
         return 0;
     end if;
+    perform set_config('tidemill.pruning', 'on', true);
     with newer as materialized (
         select owner, kind, version, deleted
         from tidemill.definitions
@@ -438,6 +443,7 @@ begin
         returning old.owner
     )
     select coalesce(array_agg(owner), '{}') into gone from pruned;
+    perform set_config('tidemill.pruning', 'off', true);
     update tidemill.definitions_pruned set until = oldest_kept;
     -- Asked again under the lock: who held it may have appended a version.
     for unused in

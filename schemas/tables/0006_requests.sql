@@ -280,14 +280,16 @@ for each statement execute function tidemill.refuse_statement(
 
 -- A request for a later time is kept until that time is older than the time to live.
 create function tidemill.prune_requests(older_than interval) returns bigint
-language plpgsql set tidemill.pruning = 'on' as $$
+language plpgsql as $$
 declare
     oldest_kept timestamptz := tidemill.captured_until() - older_than;
     pruned bigint;
 begin
+    perform set_config('tidemill.pruning', 'on', true);
     delete from tidemill.requests
     where created_at < oldest_kept and (run_at is null or run_at < oldest_kept);
     get diagnostics pruned = row_count;
+    perform set_config('tidemill.pruning', 'off', true);
     return pruned;
 end
 $$;

@@ -384,7 +384,7 @@ $$;
 -- Whoever commits a change of a DAG or of its nodes holds the lock of the DAG's row, and sees all that was committed
 -- before: of two transactions that each add half of a cycle the later one is refused (protocol I3).
 create function tidemill.compile_dag(of_dag text) returns void
-language plpgsql volatile set tidemill.compiling = 'on' as $$
+language plpgsql volatile as $$
 declare
     dag tidemill.dags;
     compiled jsonb;
@@ -409,7 +409,9 @@ begin
     end if;
     insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
     values (of_dag, 'dag', dag.version, clock_timestamp(), false, compiled);
+    perform set_config('tidemill.compiling', 'on', true);
     update tidemill.dags set version = dag.version, updated_at = clock_timestamp() where dag_id = of_dag;
+    perform set_config('tidemill.compiling', 'off', true);
 end
 $$;
 

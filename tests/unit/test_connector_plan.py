@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from connectors.owned import REVISION
 from connectors.plan import (
     Actual,
     Create,
@@ -17,7 +18,15 @@ from connectors.plan import (
     root_cause,
 )
 
-DESIRED = {"name": "tidemill-source", "slot.name": "tidemill", "poll.interval.ms": "10"}
+DESIRED = {
+    "name": "tidemill-source",
+    "tidemill.revision": "2",
+    "slot.name": "tidemill",
+    "poll.interval.ms": "10",
+    "database.password": "secret",
+}
+NEWER = DESIRED | {"tidemill.revision": "3", "poll.interval.ms": "500", "new": "option"}
+HIDDEN = "${file:/run/secrets/tidemill.properties:password}"
 RUNNING = Task(number=0, state="RUNNING")
 FAILED = Task(
     number=0, state="FAILED", trace="org.x.RetriableException: stopped\n\tat a.b\nCaused by: no slot\n\tat c.d"
@@ -36,6 +45,32 @@ CASES = {
         [Update(config=DESIRED)],
     ),
     "what runs is left alone": (actual(), []),
+    "what an operator added stays": (actual(config=DESIRED | {"errors.log.enable": "true"}), []),
+    "what an operator added stays beside what is put right": (
+        actual(config={"errors.log.enable": "true"}),
+        [Update(config=DESIRED | {"errors.log.enable": "true"})],
+    ),
+    "certificates that the DSN no longer names go": (
+        actual(config=DESIRED | {"database.sslrootcert": "/etc/ca.pem"}),
+        [Update(config=DESIRED)],
+    ),
+    "a secret that an operator put out of the configuration stays there": (
+        actual(config=DESIRED | {"database.password": HIDDEN}),
+        [],
+    ),
+    "a secret that an operator put out of the configuration stays there beside what is put right": (
+        actual(config={"database.password": HIDDEN}),
+        [Update(config=DESIRED | {"database.password": HIDDEN})],
+    ),
+    "the configuration of an older release is updated": (
+        actual(config=DESIRED | {"tidemill.revision": "1", "poll.interval.ms": "500"}),
+        [Update(config=DESIRED)],
+    ),
+    "the configuration of a newer release stays": (actual(config=NEWER), []),
+    "a failed task is restarted with the configuration of a newer release": (
+        actual(config=NEWER, tasks=(FAILED,)),
+        [RestartTask(number=0)],
+    ),
     "a failed task is restarted": (actual(tasks=(FAILED,)), [RestartTask(number=0)]),
     "only the failed one of two tasks is restarted": (
         actual(tasks=(RUNNING, Task(number=1, state="FAILED"))),
@@ -62,6 +97,19 @@ CASES = {
 @pytest.mark.parametrize(("seen", "actions"), CASES.values(), ids=CASES)
 def test_the_plan_for(seen, actions):
     assert plan(DESIRED, seen) == actions
+
+
+def test_a_reference_that_the_settings_name_replaces_a_password_and_another_reference():
+    desired = DESIRED | {"database.password": HIDDEN}
+    for found in ("secret", "${env:PASSWORD}"):
+        assert plan(desired, actual(config=DESIRED | {"database.password": found})) == [Update(config=desired)]
+
+
+def test_what_a_newer_release_wrote_is_said():
+    newer = describe(actual(config=NEWER | {"tidemill.revision": str(REVISION + 1)}))
+    assert newer.endswith(f"(revision {REVISION + 1}, this release has {REVISION}): it stays as it is")
+    assert "newer" not in describe(actual(config={"tidemill.revision": str(REVISION)}))
+    assert "newer" not in describe(actual(config={"tidemill.revision": "somebody's"}))
 
 
 def test_only_a_connector_with_a_running_task_runs():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import pytest
 
+from connectors.owned import REVISION
 from connectors.settings import SourceSettings
 from connectors.source import NoAddressError, source_config
 from schemas.settings import Connections
@@ -71,6 +73,19 @@ def test_another_prefix_leads_to_other_topics():
     found = config(prefix="staging.")
     assert found["transforms.topic.replacement"] == found["topic.prefix"] == "staging.cdc"
     assert found["transforms.heartbeat.replacement"] == "staging.heartbeat"
+
+
+def test_a_reference_stands_in_the_place_of_the_password():
+    reference = "${file:/run/secrets/tidemill.properties:password}"
+    found = config(connect_postgres_password=reference)
+    assert found["database.password"] == reference
+    assert "s3cret" not in found.values()
+
+
+def test_a_change_of_what_is_written_raises_the_revision():
+    written = "\n".join(f"{name}={value}" for name, value in sorted(config().items()))
+    said = (REVISION, hashlib.sha256(written.encode()).hexdigest()[:12])
+    assert said == (1, "13b12310be4b"), "the connector's options have changed: raise REVISION and note both here"
 
 
 def test_names_that_must_be_unique_are_settings():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from connectors.owned import corrected, revision
 from connectors.plan import RUNNING, describe
 from tidemill.doctor.facts import S3, Connect, Processes
 from tidemill.doctor.finding import Finding, bad, listed, ok, warn
@@ -62,9 +63,13 @@ def connector_config(facts: Connect) -> Iterator[Finding]:
     name = "connect.config"
     if facts.connector is None:
         return
-    found = facts.connector.config
-    others = sorted(key for key in found.keys() | facts.desired.keys() if found.get(key) != facts.desired.get(key))
-    if others:
+    found, wanted = facts.connector.config, corrected(facts.connector.config, facts.desired)
+    others = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
+    if revision(found) > revision(facts.desired):
+        yield warn(
+            name, "a newer release of Tidemill wrote the connector's configuration", "use that release here as well"
+        )
+    elif others:
         yield bad(
             name,
             f"the connector is configured otherwise in {listed(others)}: it may capture too little or too late",

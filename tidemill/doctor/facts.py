@@ -9,9 +9,9 @@ import msgspec
 import psycopg
 from confluent_kafka import KafkaException
 
+from connectors.owned import Config
 from connectors.plan import Actual
 from connectors.settings import Ttls
-from connectors.source import Config
 from connectors.topics import DesiredTopic
 from schemas.cluster import Cluster, Margins
 from tidemill.retention import Retention

@@ -1,0 +1,43 @@
+"""Which part of the connector's configuration is ours, and what has to be written so that it is as desired.
+
+An operator's own options stay, and so do the references to secrets that an operator has put in the place of values
+(decision 35).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TypeAlias
+
+Config: TypeAlias = dict[str, str]
+"""A connector's configuration, as Connect takes it and gives it back."""
+
+REVISION_KEY = "tidemill.revision"
+"""An option that Debezium does not know and passes by."""
+REVISION = 1
+"""Of the options that this release writes. Raise it with every change of them; a test says when."""
+OPTIONAL = ("database.sslmode", "database.sslrootcert", "database.sslcert", "database.sslkey")
+"""Ours also where we set none: when the DSN no longer names them, they go."""
+_REFERENCE = re.compile(r"\$\{[^:}]*:[^}]*\}")
+"""`${provider:path:key}`: Connect asks a config provider for the value when it starts a task."""
+
+
+def is_reference(value: str) -> bool:
+    return _REFERENCE.search(value) is not None
+
+
+def revision(config: Mapping[str, str]) -> int:
+    """0: the configuration was written by a release without revisions, or by hand."""
+    found = config.get(REVISION_KEY, "")
+    return int(found) if found.isdecimal() else 0
+
+
+def corrected(actual: Config, desired: Config) -> Config:
+    """The configuration that Connect should have: `actual` itself where it is right, or of a newer release."""
+    if revision(actual) > revision(desired):
+        return actual
+    others = {name: value for name, value in actual.items() if name not in desired and name not in OPTIONAL}
+    references = {name: value for name, value in actual.items() if name in desired and is_reference(value)}
+    hidden = {name: value for name, value in references.items() if not is_reference(desired[name])}
+    return others | desired | hidden

@@ -1,0 +1,162 @@
+"""An existing cluster, and all that docs/cluster.md, upgrade.md and passwords.md tell its operator to do there.
+
+Three brokers with TLS, SCRAM and an authorizer that denies by default, three replicas, no topic by itself; Postgres
+with TLS and a plain owner; Connect in distributed mode. A job runs each second while the parts are restarted in turn.
+"""
+
+from __future__ import annotations
+
+import urllib.request
+from datetime import timedelta
+from itertools import pairwise
+
+import orjson
+import psycopg
+import pytest
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from schemas.partition import partition_of
+from tests import kafka_audit
+from tests.operator_brokers import NUMBERS, START_SECONDS, client
+from tests.operator_cluster import running_site
+from tests.operator_hands import operator_of, variables
+from tests.waiting import eventually
+
+PARTITIONS = 4
+RUN_SECONDS = 60
+ANSWER_SECONDS = 10
+SECOND = timedelta(seconds=1)
+TICK = "job put tick --schedule '* * * * * *' --overlap allow_all --catchup all --command 'echo $TIDEMILL_RUN_ID >> {}'"
+
+
+@pytest.fixture(scope="module")
+def site():
+    with running_site() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def operator(site):
+    """Who has done all of docs/cluster.md, and has a job that writes a line each second."""
+    with operator_of(site) as found:
+        said = found.follow("cluster.md")
+        assert "0 bad" in said
+        assert "hello#" in said
+        found.shell(f"tidemill {TICK.format(site.folder / 'ticks')}".replace("tidemill", tidemill(site), 1))
+        yield found
+
+
+def tidemill(site):
+    return f"{site.names['/opt/tidemill/bin']}/tidemill"
+
+
+def dsn(site):
+    return variables((site.folder / "tidemill.env").read_text())["TIDEMILL_POSTGRES_DSN"]
+
+
+def runs_of(site, job_id):
+    with psycopg.connect(dsn(site)) as connection:
+        return connection.execute(
+            "select nominal_time, state from tidemill.runs where job_id = %s order by nominal_time", [job_id]
+        ).fetchall()
+
+
+def assert_each_second_ran_once(site):
+    """Up to now: no occurrence is missing, and none was executed twice."""
+    with psycopg.connect(dsn(site)) as connection:
+        (until,) = connection.execute("select clock_timestamp()").fetchone()
+
+    def ended():
+        seen = runs_of(site, "tick")
+        return seen[-1][0] > until and all(state == "succeeded" for at, state in seen if at <= until)
+
+    eventually(ended, RUN_SECONDS, lambda: f"the end of each run until {until}, of {runs_of(site, 'tick')[-9:]}")
+    times = [at for at, _ in runs_of(site, "tick")]
+    assert {later - at for at, later in pairwise(times)} == {SECOND}
+    lines = (site.folder / "ticks").read_text().splitlines()
+    assert len(lines) == len(set(lines))
+
+
+def test_the_password_of_postgres_stands_neither_in_connect_nor_in_its_topic(site, operator):
+    where = f"{site.names['http://connect.example.com:8083']}/connectors/tidemill-source/config"
+    with urllib.request.urlopen(where) as answer:
+        config = orjson.loads(answer.read())
+    assert config["database.password"].startswith("${file:")
+    assert "postgres-secret" not in "".join(config.values())
+    written = b"".join(read_all(site, "tidemill-connect.config"))
+    assert b"tidemill-source" in written
+    assert b"postgres-secret" not in written
+
+
+def read_all(site, topic):
+    """Its only partition."""
+    consumer = Consumer({**site.brokers.login, "group.id": "test", "enable.partition.eof": True})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    try:
+        while not (message := consumer.poll(ANSWER_SECONDS)).error():
+            yield message.value() or b""
+    finally:
+        consumer.close()
+
+
+@pytest.mark.parametrize("distance", [0, 1], ids=["its partition", "another partition"])
+def test_another_program_asks_for_a_run_by_a_record_in(site, operator, distance):
+    request_id = f"bill-{distance}"
+    producer = Producer({**login(site, "billing", "billing-secret"), "acks": "all"})
+    partition = (partition_of("hello", PARTITIONS) + distance) % PARTITIONS
+    request = orjson.dumps({"request_id": request_id, "job_id": "hello"})
+    producer.produce("tidemill.requests", request, key="hello", partition=partition)
+    assert producer.flush(ANSWER_SECONDS) == 0
+    eventually(lambda: (request_id, "succeeded") in requests_of(site, "hello"), RUN_SECONDS, request_id)
+
+
+def requests_of(site, job_id):
+    """Which have become a run, and its state."""
+    with psycopg.connect(dsn(site)) as connection:
+        return connection.execute(
+            "select split_part(run_id, '#', 2), state from tidemill.runs where job_id = %s", [job_id]
+        ).fetchall()
+
+
+def login(site, user, password):
+    return {"bootstrap.servers": site.brokers.bootstrap, **client(user, password, site.folder / "ca.pem")}
+
+
+def test_migrating_again_puts_a_setting_of_a_topic_right(site, operator):
+    changed = ConfigEntry("retention.ms", "1000", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, "tidemill.deadletter", incremental_configs=[changed])
+    for future in site.brokers.admin.incremental_alter_configs([resource]).values():
+        future.result(ANSWER_SECONDS)
+    assert "Topics: tidemill.deadletter." in operator.shell(f"{tidemill(site)} migrate")
+
+
+def test_every_part_is_upgraded_one_after_the_other_and_each_second_runs_once(site, operator):
+    assert "0 bad" in operator.follow("upgrade.md")
+    assert_each_second_ran_once(site)
+
+
+def test_brokers_and_postgres_are_restarted_one_after_the_other_and_each_second_runs_once(site, operator):
+    for number in NUMBERS:
+        site.brokers.stop(number)
+        site.brokers.start(number)
+        eventually(site.brokers.are_whole, START_SECONDS, f"the return of broker {number}")
+    site.restart_postgres()
+    assert_each_second_ran_once(site)
+
+
+def test_passwords_are_changed_and_each_second_runs_once(site, operator):
+    old = dsn(site)
+    operator.follow("passwords.md")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(old)
+    with pytest.raises(KafkaException):
+        Producer(login(site, "tidemill-streams", "streams-secret")).list_topics(timeout=ANSWER_SECONDS / 5)
+    operator.shell(f"{tidemill(site)} run hello --wait")
+    assert_each_second_ran_once(site)
+
+
+def test_the_brokers_denied_nothing_and_everything_that_is_allowed_was_used(site, operator):
+    said = kafka_audit.read(site.brokers.audit(), {each.principal for each in operator.allowed})
+    assert said.denied == set()
+    assert {kafka_audit.rule(each) for each in operator.allowed} - said.used == set()

@@ -1,0 +1,159 @@
+"""Three brokers as an operator has them: TLS and SCRAM for every client, an authorizer that denies what no ACL allows,
+three replicas of which two must be in sync, no topics that appear by themselves.
+"""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import trustme
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from infra import kafka
+from infra.jvm import java, properties_file, quiet_logging
+from infra.part import Part
+from infra.ports import Ports
+from infra.process import spawn
+from tests.secured_node import write_store
+from tests.waiting import eventually
+
+ADMIN = "admin"
+HEAP_MB = 160
+START_SECONDS = 120
+"""Three JVMs start at once, on few cores."""
+LOG_BYTES = 1024 * 1024 * 1024
+"""A log is kept whole: it says who was allowed what."""
+NUMBERS = (1, 2, 3)
+ANSWER_SECONDS = 2.0
+_LISTENER = "SASL_SSL"
+_AUDIT = "kafka.authorizer.logger"
+_SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required"
+
+
+class Brokers:
+    """Each can be stopped and started on its own."""
+
+    def __init__(self, parts: dict[int, Part], bootstrap: str, login: dict[str, str]) -> None:
+        self._parts = parts
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.bootstrap, self.login = bootstrap, {**login, "bootstrap.servers": bootstrap, "log_level": "0"}
+        """What librdkafka needs, as the administrator."""
+        self.admin = AdminClient(self.login)
+
+    def start(self, number: int) -> None:
+        self._processes[number] = spawn(self._parts[number], LOG_BYTES)
+
+    def stop(self, number: int) -> None:
+        """As an operator does: the broker hands its partitions over before it ends."""
+        process = self._processes.pop(number)
+        process.terminate()
+        process.wait(START_SECONDS)
+
+    def kill(self) -> None:
+        for process in self._processes.values():
+            process.kill()
+        for process in self._processes.values():
+            process.wait()
+
+    def are_whole(self) -> bool:
+        """Every partition has a leader, and all of its replicas are in sync."""
+        try:
+            found = self.admin.list_topics(timeout=ANSWER_SECONDS)
+        except KafkaException:
+            return False
+        partitions = [each for topic in found.topics.values() for each in topic.partitions.values()]
+        return len(found.brokers) == len(NUMBERS) and all(
+            each.leader >= 0 and len(each.isrs) == len(each.replicas) for each in partitions
+        )
+
+    def audit(self) -> list[str]:
+        """What the authorizers have said."""
+        return [line for part in self._parts.values() for line in part.log.read_text().splitlines() if _AUDIT in line]
+
+
+@contextmanager
+def running_brokers(data: Path, cache: Path, class_path: str, authority: trustme.CA, ca: Path) -> Iterator[Brokers]:
+    data.mkdir()
+    password = secrets.token_hex(8)
+    names = [f"{kind}-{number}" for number in NUMBERS for kind in ("kafka", "controller")]
+    ports = Ports(data, cache, names)
+    store = write_store(authority.issue_cert("127.0.0.1"), data / "broker.pem")
+    configs = {each: _config(data / f"broker-{each}", each, ports.by_name, password, store, ca) for each in NUMBERS}
+    cluster_id, admin = kafka.new_cluster_id(), f"SCRAM-SHA-512=[name={ADMIN},password={password}]"
+    with ThreadPoolExecutor(len(NUMBERS)) as pool:
+        arguments = (class_path, cluster_id, "--add-scram", admin)
+        formatted = [pool.submit(kafka.format_log, each, *arguments) for each in configs.values()]
+        for each in formatted:
+            each.result()
+    parts = {each: _part(data, each, ports.by_name[f"kafka-{each}"], configs[each], class_path) for each in NUMBERS}
+    bootstrap = ",".join(f"127.0.0.1:{ports.by_name[f'kafka-{each}']}" for each in NUMBERS)
+    brokers = Brokers(parts, bootstrap, client(ADMIN, password, ca))
+    try:
+        for each in NUMBERS:
+            brokers.start(each)
+        eventually(brokers.are_whole, START_SECONDS, "the start of three brokers")
+        yield brokers
+    finally:
+        brokers.kill()
+        ports.close()
+
+
+def client(user: str, password: str, ca: Path) -> dict[str, str]:
+    """For librdkafka."""
+    return {
+        "security.protocol": _LISTENER,
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": user,
+        "sasl.password": password,
+        "ssl.ca.location": str(ca),
+    }
+
+
+def _config(home: Path, number: int, ports: dict[str, int], password: str, store: Path, ca: Path) -> Path:
+    (home / "kafka").mkdir(parents=True)
+    config = home / "kafka" / "server.properties"
+    port, controller = ports[f"kafka-{number}"], ports[f"controller-{number}"]
+    values = kafka.server_properties(home, port, controller) | {
+        "node.id": number,
+        "controller.quorum.voters": ",".join(f"{each}@127.0.0.1:{ports[f'controller-{each}']}" for each in NUMBERS),
+        "listeners": f"{_LISTENER}://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": f"{_LISTENER}://127.0.0.1:{port}",
+        "listener.security.protocol.map": f"{_LISTENER}:{_LISTENER},CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": _LISTENER,
+        "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
+        "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+        "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": f'{_SCRAM} username="{ADMIN}" password="{password}";',
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(store),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(ca),
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "false",
+        "super.users": f"User:{ADMIN};User:ANONYMOUS",  # whom the listener of the controllers knows is a broker
+        "default.replication.factor": 3,
+        "min.insync.replicas": 2,
+        "offsets.topic.replication.factor": 3,
+        "transaction.state.log.replication.factor": 3,
+        "transaction.state.log.min.isr": 2,
+        "controlled.shutdown.enable": "true",
+    }
+    config.write_text(properties_file(values))
+    return config
+
+
+def _part(data: Path, number: int, port: int, config: Path, class_path: str) -> Part:
+    whole = kafka.part(data, port, config, class_path)
+    logging = quiet_logging() | {f"org.slf4j.simpleLogger.log.{_AUDIT}": "debug"}
+    return msgspec.structs.replace(
+        whole,
+        name=f"kafka-{number}",
+        argv=java("kafka.Kafka", str(config), heap_mb=HEAP_MB, properties=logging),
+        log=data / "logs" / f"kafka-{number}.log",
+    )

@@ -1,0 +1,130 @@
+"""The servers of an existing cluster: three brokers, Postgres with TLS, S3, and a Connect without settings."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+import psycopg
+import trustme
+
+from infra import connect, jars, postgres
+from infra.credentials import credentials
+from infra.jvm import properties_file
+from infra.part import Part
+from infra.ports import Ports
+from infra.settings import InfraSettings
+from tests.operator_brokers import Brokers, running_brokers
+from tests.servers import running_s3, start
+from tests.tls_front import tls_front
+
+CONNECT_HEAP_MB = 192
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    folder: Path
+    """What `/etc/tidemill` is in the documents, and more."""
+    names: Mapping[str, str]
+    """What stands here for the names that the documents use."""
+    brokers: Brokers
+    superuser: str
+    """A connection string of Postgres."""
+    restart_postgres: Callable[[], None]
+    connect: Part
+    """It reads `worker.properties` in the folder."""
+    connect_defaults: str
+    """What an installation of Connect has set before anybody reads a document."""
+
+
+@contextmanager
+def running_site() -> Iterator[Site]:
+    settings = InfraSettings()
+    cache = settings.cache.expanduser()
+    with ExitStack() as until_end:
+        folder = Path(until_end.enter_context(_folder()))
+        folder.chmod(0o755)  # so that the user whom Postgres runs as can enter it
+        class_path = jars.class_paths(cache, print)["kafka"]
+        authority, ca = trustme.CA(), folder / "ca.pem"
+        authority.cert_pem.write_to_path(ca)
+        ports = Ports(folder, cache, ["postgres", "postgres-tls", "connect"])
+        until_end.callback(ports.close)
+        server = until_end.enter_context(_postgres(folder, settings, ports.by_name, authority))
+        brokers = until_end.enter_context(running_brokers(folder / "brokers", cache, class_path, authority, ca))
+        s3 = until_end.enter_context(running_s3())
+        port = ports.by_name["connect"]
+        yield Site(
+            folder=folder,
+            names={
+                "/etc/systemd/system": str(folder),
+                "/etc/tidemill": str(folder),
+                "/var/lib/tidemill": str(folder / "work"),
+                "/opt/tidemill/bin": str(Path(sys.executable).parent),
+                "db.example.com:5432": f"127.0.0.1:{ports.by_name['postgres-tls']}",
+                "kafka-1.example.com:9092,kafka-2.example.com:9092,kafka-3.example.com:9092": brokers.bootstrap,
+                "http://connect.example.com:8083": f"http://127.0.0.1:{port}",
+                "https://s3.example.com": str(s3.s3_endpoint),
+                "s3-key": str(s3.s3_access_key),
+                "s3-secret": str(s3.s3_secret_key),
+                "TIDEMILL_PARTITIONS=8": "TIDEMILL_PARTITIONS=4",
+            },
+            brokers=brokers,
+            superuser=server.superuser,
+            restart_postgres=server.restart,
+            connect=_connect(folder, port, class_path),
+            connect_defaults=properties_file(connect.worker_properties(port, brokers.bootstrap)),
+        )
+
+
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="tidemill-cluster-", ignore_cleanup_errors=True)
+
+
+class _Postgres:
+    def __init__(self, part: Part) -> None:
+        self._part, self._process = part, start(part)
+        self.superuser = ""
+
+    def stop(self) -> None:
+        self._process.send_signal(self._part.stop_signal)
+        self._process.wait(self._part.stop_seconds)
+
+    def restart(self) -> None:
+        self.stop()
+        self._process = start(self._part)
+
+
+@contextmanager
+def _postgres(
+    folder: Path, settings: InfraSettings, ports: Mapping[str, int], authority: trustme.CA
+) -> Iterator[_Postgres]:
+    keys = credentials(folder)
+    part = postgres.part(folder, ports["postgres"], postgres.prepare(folder, settings.postgres_home, keys, print))
+    server = _Postgres(part)
+    try:
+        server.superuser = _administrator(postgres.dsn(ports["postgres"], keys), keys.postgres_password)
+        with tls_front(ports["postgres-tls"], ports["postgres"], authority.issue_cert("127.0.0.1")):
+            yield server
+    finally:
+        server.stop()
+
+
+def _administrator(dsn: str, password: str) -> str:
+    """Another superuser: the names of the local stack's role and database are what a document's reader makes."""
+    with psycopg.connect(dsn, autocommit=True) as first:
+        first.execute(f"create role administrator superuser login password '{password}'")
+    found = psycopg.conninfo.make_conninfo(dsn, user="administrator", dbname="postgres")
+    with psycopg.connect(found, autocommit=True) as connection:
+        connection.execute(f"drop database {postgres.DATABASE}")
+        connection.execute(f"alter role {postgres.ROLE} rename to first_superuser")
+    return found
+
+
+def _connect(folder: Path, port: int, class_path: str) -> Part:
+    config = folder / "worker.properties"
+    whole = connect.part(folder, port, config, class_path)
+    heap = f"-Xmx{CONNECT_HEAP_MB}m"
+    return msgspec.structs.replace(whole, argv=tuple(heap if each.startswith("-Xmx") else each for each in whole.argv))

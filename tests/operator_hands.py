@@ -1,0 +1,204 @@
+"""Does what the documents tell an operator to do: block by block, and of a shell's commands those that they use."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from confluent_kafka.admin import AclBinding
+
+from infra.files import write_private
+from infra.part import Part
+from infra.process import last_lines, spawn
+from tests import kafka_commands
+from tests.documented import Block, blocks
+from tests.operator_brokers import START_SECONDS
+from tests.operator_cluster import Site
+from tests.servers import wait_ready
+
+HOSTS = ("host-1", "host-2")
+COMMAND_SECONDS = 120
+STOP_SECONDS = 60
+CONNECT = "kafka-connect"
+ENVIRONMENT = "set -a; "
+"""So begins the line by which an operator's shell gets its settings; it stays the same shell."""
+
+
+class Operator:
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.allowed: list[AclBinding] = []
+        self._environment = ""
+        self._parts: dict[str, Part] = {}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._elsewhere = _other_package(site.folder)
+
+    def follow(self, document: str) -> str:
+        """What the commands in the shell of the operator have printed."""
+        return "".join(self._do(block) for block in blocks(document, self.site.names))
+
+    def shell(self, text: str) -> str:
+        """What it has printed. Its current folder has a package with the name of one of ours."""
+        lines = text.splitlines()
+        self._environment = next((line for line in lines if line.startswith(ENVIRONMENT)), self._environment)
+        script = "\n".join(["set -eu", self._environment, *lines])
+        done = subprocess.run(
+            ["sh", "-c", script],
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+            cwd=self._elsewhere,
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def said(self, name: str) -> str:
+        """The log of a process of ours."""
+        return self._parts[name].log.read_text()
+
+    def pids(self) -> list[int]:
+        return [process.pid for process in self._processes.values()]
+
+    def kill(self) -> None:
+        for process in self._processes.values():
+            process.kill()
+            process.wait()
+
+    def _do(self, block: Block) -> str:
+        match block.place:
+            case "operator":
+                return self.shell(block.text)
+            case "superuser":
+                self._superuser(block.text)
+            case "kafka-admin":
+                self._allow(block.text)
+            case "root" | "connect-host" | "first-host":
+                self._host(block.text, HOSTS[:1])
+            case "each-host":
+                self._host(block.text, HOSTS)
+            case path:
+                assert path.startswith("/"), f"nobody knows who does the block {path}"
+                write_private(Path(path), block.text.encode())
+        return ""
+
+    def _superuser(self, text: str) -> None:
+        """Statement by statement: a database is made in no transaction."""
+        with psycopg.connect(self.site.superuser, autocommit=True) as connection:
+            for statement in filter(str.strip, text.split(";\n")):
+                connection.execute(statement)
+
+    def _allow(self, text: str) -> None:
+        admin, allowed = self.site.brokers.admin, kafka_commands.grants(text)
+        kafka_commands.set_passwords(admin, text)
+        kafka_commands.grant(admin, allowed)
+        self.allowed += allowed
+
+    def _host(self, text: str, hosts: tuple[str, ...]) -> None:
+        begun = []
+        for host in hosts:
+            for line in text.splitlines():
+                match shlex.split(line):
+                    case ["systemctl", "start", unit]:
+                        begun.append(self._start(unit, host))
+                    case ["systemctl", "restart", unit]:
+                        self._wait(self._restart(unit, host))
+                    case ["curl", "-X", "POST", url]:
+                        urllib.request.urlopen(urllib.request.Request(url, method="POST")).close()
+                    case ["sed", "-i", *_] as command:
+                        subprocess.run(command, check=True)
+                    case other:
+                        raise AssertionError(f"nobody does {other}")
+        for name in begun:
+            self._wait(name)
+
+    def _restart(self, unit: str, host: str) -> str:
+        name = _name(unit, host)
+        process = self._processes.pop(name, None)
+        if process is not None:
+            process.terminate()
+            code = process.wait(STOP_SECONDS)
+            assert code in {0, 143}, f"{name} ended with {code}:\n{last_lines(self._parts[name].log)}"
+        return self._start(unit, host)
+
+    def _start(self, unit: str, host: str) -> str:
+        name = _name(unit, host)
+        self._parts[name] = self._connect_part() if unit == CONNECT else self._part(unit.partition("@")[2], host, name)
+        self._processes[name] = spawn(self._parts[name])
+        return name
+
+    def _wait(self, name: str) -> None:
+        wait_ready(self._parts[name], self._processes[name], START_SECONDS)
+
+    def _connect_part(self) -> Part:
+        """What stands later in its settings counts."""
+        documented = (self.site.folder / "connect.properties").read_text()
+        write_private(self.site.folder / "worker.properties", (self.site.connect_defaults + documented).encode())
+        return self.site.connect
+
+    def _part(self, module: str, host: str, name: str) -> Part:
+        folder = self.site.folder
+        unit = Unit((folder / "tidemill@.service").read_text().replace("%i", module).replace("%H", host))
+        ready = folder / "run" / f"{name}.ready" if module in {"streams", "executors"} else None
+        told = {} if ready is None else {"TIDEMILL_READY_FILE": str(ready)}
+        return Part(
+            name=name,
+            argv=("sh", "-c", f"cd {shlex.quote(str(self._elsewhere))} && exec {unit.command}"),
+            env={**unit.environment(), **told, "PYTHONUNBUFFERED": "1"},
+            log=folder / "logs" / f"{name}.log",
+            is_ready=lambda: ready is None or ready.exists(),
+            ready_file=ready,
+        )
+
+
+class Unit:
+    """What the documented unit of systemd says, as far as a test does it."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = [line.split("=", 1) for line in text.splitlines() if "=" in line]
+        (self.command,) = self._all("ExecStart")
+
+    def environment(self) -> dict[str, str]:
+        files = [Path(each.removeprefix("-")) for each in self._all("EnvironmentFile")]
+        texts = [*(path.read_text() for path in files if path.exists()), *self._all("Environment")]
+        return {name: value for text in texts for name, value in variables(text).items()}
+
+    def _all(self, name: str) -> list[str]:
+        return [value for key, value in self._lines if key == name]
+
+
+def variables(text: str) -> dict[str, str]:
+    """Of a file that both a shell and systemd read."""
+    return dict(_pair(word) for word in shlex.split(text))
+
+
+def _pair(word: str) -> tuple[str, str]:
+    name, _, value = word.partition("=")
+    return name, value
+
+
+def _name(unit: str, host: str) -> str:
+    return f"{unit.partition('@')[2] or unit}@{host}"
+
+
+def _other_package(folder: Path) -> Path:
+    """A folder that holds a package `schemas` that is none of ours."""
+    package = folder / "elsewhere" / "schemas"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('this is not ours')\n")
+    return package.parent
+
+
+@contextmanager
+def operator_of(site: Site) -> Iterator[Operator]:
+    """What was started ends with it."""
+    operator = Operator(site)
+    try:
+        yield operator
+    finally:
+        operator.kill()
