@@ -144,10 +144,17 @@ def story_rows(runs: Iterable[RunStatus], filed: Filed) -> list[Row]:
 
 def to_json(rows: list[Row]) -> str:
     """For `json_populate_recordset`: one parameter, however many rows."""
-    text = orjson.dumps(rows)
+    text = orjson.dumps(rows, default=_as_it_is)
     if rb"\u0000" in text:
-        text = orjson.dumps([_storable(row) for row in rows])
+        text = orjson.dumps([_storable(row) for row in rows], default=_as_it_is)
     return text.decode()
+
+
+def _as_it_is(value: object) -> orjson.Fragment:
+    """A result: JSON already."""
+    if isinstance(value, msgspec.Raw):
+        return orjson.Fragment(bytes(value))
+    raise TypeError(f"{type(value).__name__} has no form as JSON")
 
 
 def _run_row(run: RunStatus) -> Row:

@@ -9,7 +9,7 @@ create table tidemill.jobs (
     sha256 text,
     args jsonb not null default '[]',
     env jsonb not null default '{}',
-    payload jsonb,
+    payload json,
     timeout interval,
     timeout_class text,
     promote bool not null default true,
@@ -63,7 +63,7 @@ comment on column tidemill.jobs.buffer_limit is
 comment on column tidemill.jobs.concurrency_limit is 'Runs that may be open at once with allow_all; null: any number.';
 comment on column tidemill.jobs.cancel_grace is 'Between TERM and KILL of a cancelled process.';
 comment on column tidemill.jobs.on_delete is 'What deleting the job does to its open runs: finish or cancel.';
-comment on column tidemill.jobs.payload is 'JSON on the standard input of the process.';
+comment on column tidemill.jobs.payload is 'JSON on the standard input of the process, as it is written here.';
 comment on column tidemill.jobs.misfire_grace is
     'So late an occurrence is merely late and runs; catch-up applies beyond.';
 comment on column tidemill.jobs.catchup_after_pause is
@@ -85,7 +85,7 @@ create table tidemill.definitions (
     version bigint not null,
     valid_from timestamptz not null,
     deleted bool not null,
-    spec jsonb,
+    spec json,
     primary key (owner, kind, version),
     check (deleted = (spec is null))
 );
@@ -131,9 +131,9 @@ language sql immutable strict parallel safe
 return to_char(value at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 
 -- Field for field `schemas.job.JobSpec`: durations ISO 8601 in seconds, instants RFC 3339 in UTC, no nulls.
-create function tidemill.job_spec(job tidemill.jobs) returns jsonb
+create function tidemill.job_spec(job tidemill.jobs) returns json
 language sql immutable parallel safe
-return jsonb_strip_nulls(jsonb_build_object(
+return tidemill.spec_with(jsonb_strip_nulls(jsonb_build_object(
         'job_id', job.job_id,
         'tenant', job.tenant,
         'schedule', job.schedule,
@@ -172,8 +172,7 @@ return jsonb_strip_nulls(jsonb_build_object(
         'starts_at', tidemill.wire_instant(job.starts_at),
         'ends_at', tidemill.wire_instant(job.ends_at)
     ))
-    -- Beside the others, because stripping would reach into them: {"a": null} is a payload of its own.
-    || jsonb_build_object('args', job.args, 'env', job.env, 'payload', job.payload);
+    || jsonb_build_object('args', job.args, 'env', job.env), 'payload', job.payload);
 
 -- Many checks are one statement: each statement costs more than a check.
 
@@ -293,6 +292,7 @@ create function tidemill.normal_job(job tidemill.jobs) returns tidemill.jobs
 language plpgsql immutable as $$
 begin
     job.schedule := tidemill.normal_white_space(job.schedule);
+    job.payload := tidemill.normal_json(job.payload);
     job.overlap_policy := tidemill.normal_overlap_policy(job.overlap_policy);
     job.starts_at := tidemill.whole_milliseconds(job.starts_at);
     job.ends_at := tidemill.whole_milliseconds(job.ends_at);
@@ -309,7 +309,7 @@ begin
     end if;
     new := tidemill.normal_job(new);
     perform tidemill.check_job(new);
-    if tg_op = 'UPDATE' and tidemill.job_spec(new) is not distinct from tidemill.job_spec(old) then
+    if tg_op = 'UPDATE' and tidemill.job_spec(new)::text is not distinct from tidemill.job_spec(old)::text then
         new.version := old.version;
         new.updated_at := old.updated_at;
         return new;
@@ -371,13 +371,13 @@ for each row execute function tidemill.job_before_change();
 
 -- A row that is as it was is not looked at: whole crontabs are written again and again.
 create trigger job_before_update before update on tidemill.jobs
-for each row when (old.* is distinct from new.*) execute function tidemill.job_before_change();
+for each row when (old.* *<> new.*) execute function tidemill.job_before_change();
 
 create trigger job_after_change after insert or delete on tidemill.jobs
 for each row execute function tidemill.job_after_change();
 
 create trigger job_after_update after update on tidemill.jobs
-for each row when (old.* is distinct from new.*) execute function tidemill.job_after_change();
+for each row when (old.* *<> new.*) execute function tidemill.job_after_change();
 
 create trigger jobs_no_truncate before truncate on tidemill.jobs
 for each statement execute function tidemill.refuse_statement(
