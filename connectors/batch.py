@@ -64,6 +64,11 @@ def collect(records: Iterable[Record], status_topic: str, topic_ids: dict[str, s
     ends: dict[tuple[str, int], int] = {}
     for record in records:
         ends[record.topic, record.partition] = record.offset + 1
+        if record.unreadable:
+            reason = record.unreadable.said_of(record.topic)
+            found = problem(record, topic_ids[record.topic], reason)
+            problems.append(found | {"source_offset": record.unreadable.first})
+            continue
         if record.value is None:
             continue
         if record.topic != status_topic:

@@ -14,9 +14,11 @@ _lock = threading.Lock()
 
 
 def decoder_of(kind: type[T]) -> msgspec.json.Decoder[T]:
-    """Msgspec 0.22 collects what it has to know of a struct when it first reads it. A second thread that reads the same
-    struct meanwhile finds half of that and ends the process with a segmentation fault (docs/facts.md). So one thread at a
-    time makes a kind known, with all that is nested in it.
+    """It is made by one thread at a time.
+
+    msgspec 0.22 collects what it has to know of a struct when it first reads it. A second thread that reads the same
+    struct meanwhile finds half of that and ends the process with a segmentation fault (docs/facts.md). A decoder makes
+    its kind known, with all that is nested in it.
     """
     found = _decoders.get(kind)
     if found is None:
