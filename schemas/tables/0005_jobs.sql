@@ -51,7 +51,8 @@ comment on column tidemill.jobs.schedule is
     '5 fields, 6 with seconds first, @daily and its like, @every 90s, @at <RFC 3339>; null: only on request.';
 comment on column tidemill.jobs."binary" is
     's3://bucket/key of the program. (BINARY is a word of SQL: quote the name of this column.)';
-comment on column tidemill.jobs.sha256 is 'Null: whatever the object is when it is fetched.';
+comment on column tidemill.jobs.sha256 is
+    'Null: whatever the object is when it is fetched. A statement that sets another "binary" names it too.';
 comment on column tidemill.jobs.promote is
     'False: a run that reaches the limit of its class has timed out, instead of beginning again in the next class.';
 comment on column tidemill.jobs.max_retry_duration is
@@ -261,6 +262,30 @@ begin
 end
 $$;
 
+-- A checksum pins one program: of another program it is wrong, and an executor that still has the former one in its cache
+-- would run that. A statement that names sha256 knows what it does: it moves the same program, for one. Row triggers do not
+-- see what a statement names; a trigger that is for the column does.
+create function tidemill.note_sha256() returns trigger
+language plpgsql as $$
+begin
+    perform set_config('tidemill.sha256_named', tg_argv[0], true);
+    return null;
+end
+$$;
+
+create function tidemill.check_pinned(old_binary text, new_binary text, old_sha256 text, new_sha256 text) returns void
+language plpgsql stable as $$
+begin
+    if old_binary <> new_binary and old_sha256 = new_sha256
+        and current_setting('tidemill.sha256_named', true) is distinct from 'on'
+    then
+        perform tidemill.refuse(
+            'sha256', new_sha256,
+            'it is that of the former "binary"; set sha256 too: to that of the new program, or to null for whatever is fetched');
+    end if;
+end
+$$;
+
 create function tidemill.check_job(job tidemill.jobs) returns void
 language plpgsql stable as $$
 begin
@@ -309,6 +334,9 @@ begin
     end if;
     new := tidemill.normal_job(new);
     perform tidemill.check_job(new);
+    if tg_op = 'UPDATE' then
+        perform tidemill.check_pinned(old."binary", new."binary", old.sha256, new.sha256);
+    end if;
     if tg_op = 'UPDATE' and tidemill.job_spec(new)::text is not distinct from tidemill.job_spec(old)::text then
         new.version := old.version;
         new.updated_at := old.updated_at;
@@ -365,6 +393,13 @@ begin
     return null;
 end
 $$;
+
+create trigger jobs_a_names_no_sha256 before update on tidemill.jobs
+for each statement execute function tidemill.note_sha256('off');
+
+-- By their names, it comes after the one above.
+create trigger jobs_b_names_sha256 before update of sha256 on tidemill.jobs
+for each statement execute function tidemill.note_sha256('on');
 
 create trigger job_before_insert before insert on tidemill.jobs
 for each row execute function tidemill.job_before_change();

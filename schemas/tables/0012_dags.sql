@@ -493,6 +493,9 @@ language plpgsql as $$
 begin
     new.payload := tidemill.normal_json(new.payload);
     perform tidemill.check_node(new);
+    if tg_op = 'UPDATE' then
+        perform tidemill.check_pinned(old."binary", new."binary", old.sha256, new.sha256);
+    end if;
     return new;
 end
 $$;
@@ -509,6 +512,13 @@ begin
     return null;
 end
 $$;
+
+create trigger dag_nodes_a_names_no_sha256 before update on tidemill.dag_nodes
+for each statement execute function tidemill.note_sha256('off');
+
+-- By their names, it comes after the one above.
+create trigger dag_nodes_b_names_sha256 before update of sha256 on tidemill.dag_nodes
+for each statement execute function tidemill.note_sha256('on');
 
 create trigger node_before_change before insert or update on tidemill.dag_nodes
 for each row execute function tidemill.node_before_change();
