@@ -34,6 +34,7 @@ from streams.owner.calls import Read
 from streams.owner.intake import read_input
 from streams.passing import PassingRecords, is_passed_by
 from tests.kafka_node import running_node
+from tests.odd_producer import write_unreadable
 from tests.spoiled import DAMAGES, broken_body, odd_header, spoil, unknown_codec
 from tests.waiting import eventually
 from tidemill.lag import read_to_end
@@ -144,6 +145,16 @@ def test_an_owner_reads_on_behind_a_batch_that_cannot_be_read(spoiled, log, dama
     assert refused.reason.startswith(f"records {first} to {last} of topic requests cannot be read, and had no effect: ")
     (rest, _) = read(log, REQUESTS, first + 5)
     assert (rest.unreadable.first, rest.unreadable.last) == (first + 6, last)
+
+
+def test_a_batch_that_brokers_take_and_no_client_reads_is_passed_by(connections, log, monkeypatch):
+    monkeypatch.setattr(fetcher, "PartitionRecords", PassingRecords)
+    topic = connections.topic(REQUESTS)
+    first, last = write_unreadable(connections.kafka_bootstrap, topic, 0, [b"x" * 300] * 5)
+    (bad,) = read(log, REQUESTS, first - 1)
+    assert (bad.unreadable.first, bad.unreadable.last) == (first, last)
+    (mark,) = asyncio.run(by_faust(connections, REQUESTS, first, last))
+    assert (mark.offset, is_passed_by(mark.headers)) == (last, True)
 
 
 def test_what_a_client_makes_nothing_of_and_says_nothing_about_is_passed_by_too(node, connections, write, log):
