@@ -11,6 +11,8 @@ from typing import Any
 from aiokafka.consumer import fetcher
 from aiokafka.structs import ConsumerRecord
 
+from streams.bounded import bound_decoders
+
 PASSED_BY = "passed by"
 """The header of what stands for a batch. Its value is none of a record's, which are bytes: nobody can write it."""
 _MARK = object()
@@ -25,6 +27,7 @@ def is_passed_by(headers: Any) -> bool:
 def pass_by_what_is_unreadable() -> None:
     """From here on, for all consumers of aiokafka in this process. It offers no other place for it."""
     fetcher.PartitionRecords = PassingRecords
+    bound_decoders()
 
 
 class _Batches:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 import aiokafka
 import pytest
-from aiokafka.consumer import fetcher
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -32,7 +31,7 @@ from streams.heartbeats import Heartbeats
 from streams.log import OwnerLog
 from streams.owner.calls import Read
 from streams.owner.intake import read_input
-from streams.passing import PassingRecords, is_passed_by
+from streams.passing import is_passed_by, pass_by_what_is_unreadable
 from tests.kafka_node import running_node
 from tests.odd_producer import write_unreadable
 from tests.spoiled import DAMAGES, broken_body, odd_header, spoil, unknown_codec
@@ -48,6 +47,7 @@ DISPATCHES = "runs.10s"
 
 @pytest.fixture(scope="module")
 def node():
+    pass_by_what_is_unreadable()
     with running_node() as node:
         yield node
 
@@ -147,8 +147,7 @@ def test_an_owner_reads_on_behind_a_batch_that_cannot_be_read(spoiled, log, dama
     assert (rest.unreadable.first, rest.unreadable.last) == (first + 6, last)
 
 
-def test_a_batch_that_brokers_take_and_no_client_reads_is_passed_by(connections, log, monkeypatch):
-    monkeypatch.setattr(fetcher, "PartitionRecords", PassingRecords)
+def test_a_batch_that_brokers_take_and_no_client_reads_is_passed_by(connections, log):
     topic = connections.topic(REQUESTS)
     first, last = write_unreadable(connections.kafka_bootstrap, topic, 0, [b"x" * 300] * 5)
     (bad,) = read(log, REQUESTS, first - 1)
@@ -167,10 +166,7 @@ def test_what_a_client_makes_nothing_of_and_says_nothing_about_is_passed_by_too(
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_the_client_of_faust_marks_the_place_of_what_it_cannot_read_and_goes_on(
-    connections, spoiled, monkeypatch, damage
-):
-    monkeypatch.setattr(fetcher, "PartitionRecords", PassingRecords)
+def test_the_client_of_faust_marks_the_place_of_what_it_cannot_read_and_goes_on(connections, spoiled, damage):
     first, last = spoiled(REQUESTS, damage=damage)
     found = asyncio.run(by_faust(connections, REQUESTS, first - 1, last + 1))
     assert (found[0].offset, found[-1].offset) == (first - 1, last + 1)
