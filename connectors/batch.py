@@ -64,6 +64,11 @@ def collect(records: Iterable[Record], status_topic: str, topic_ids: dict[str, s
     ends: dict[tuple[str, int], int] = {}
     for record in records:
         ends[record.topic, record.partition] = record.offset + 1
+        if record.unreadable:
+            reason = record.unreadable.said_of(record.topic)
+            found = problem(record, topic_ids[record.topic], reason)
+            problems.append(found | {"source_offset": record.unreadable.first})
+            continue
         if record.value is None:
             continue
         if record.topic != status_topic:
@@ -144,10 +149,17 @@ def story_rows(runs: Iterable[RunStatus], filed: Filed) -> list[Row]:
 
 def to_json(rows: list[Row]) -> str:
     """For `json_populate_recordset`: one parameter, however many rows."""
-    text = orjson.dumps(rows)
+    text = orjson.dumps(rows, default=_as_it_is)
     if rb"\u0000" in text:
-        text = orjson.dumps([_storable(row) for row in rows])
+        text = orjson.dumps([_storable(row) for row in rows], default=_as_it_is)
     return text.decode()
+
+
+def _as_it_is(value: object) -> orjson.Fragment:
+    """A result: JSON already."""
+    if isinstance(value, msgspec.Raw):
+        return orjson.Fragment(bytes(value))
+    raise TypeError(f"{type(value).__name__} has no form as JSON")
 
 
 def _run_row(run: RunStatus) -> Row:

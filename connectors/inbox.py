@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from connectors.record import Record, from_message
+from connectors.record import Record, from_message, standing_for
 from connectors.topics import KafkaRefusedError
 from schemas.settings import Connections
+from schemas.unreadable import extent, is_unreadable
 
 POLL_SECONDS = 0.25
 """How long nothing may come before the sink looks whether it should stop."""
@@ -44,11 +46,12 @@ class Outage:
 
 
 class Inbox:
-    __slots__ = ("_consumer", "_outage")
+    __slots__ = ("_consumer", "_open_reader", "_outage")
 
-    def __init__(self, consumer: Consumer, outage: Outage) -> None:
+    def __init__(self, consumer: Consumer, outage: Outage, open_reader: Callable[[], Consumer]) -> None:
         self._consumer = consumer
         self._outage = outage
+        self._open_reader = open_reader
 
     def partitions(self, topics: list[str]) -> list[tuple[str, int]]:
         """Every partition of the topics. Raises `KafkaRefusedError`: to read none of a topic is to wait for ever."""
@@ -70,10 +73,22 @@ class Inbox:
         if first is None:
             return []
         rest = self._consumer.consume(most - 1, 0) if most > 1 else []
-        records = [from_message(message) for message in (first, *rest) if not _is_error(message)]
+        messages = (first, *rest)
+        records = [from_message(each) for each in messages if not is_unreadable(each) and not _is_error(each)]
+        # What comes in a list behind such an error is that error again.
+        unreadable = {(each.topic(), each.partition()): each for each in messages if is_unreadable(each)}
+        records += [self._passed_by(each) for each in unreadable.values()]
         if records:
             self._outage.is_over()
         return records
+
+    def _passed_by(self, message: Message) -> Record:
+        """It stands for the whole batch, and is a problem."""
+        at = partial(TopicPartition, message.topic() or "", message.partition() or 0)
+        with closing(self._open_reader()) as reader:
+            found = extent(reader, message, at)
+        self._consumer.seek(at(found.last + 1))
+        return standing_for(message, found)
 
 
 @contextmanager
@@ -91,7 +106,7 @@ def open_inbox(connections: Connections) -> Iterator[Inbox]:
     )
     consumer = Consumer(options | _QUIET)
     try:
-        yield Inbox(consumer, outage)
+        yield Inbox(consumer, outage, lambda: Consumer(options | _QUIET | {"enable.partition.eof": True}))
     finally:
         consumer.close()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import cast
 
 import msgspec
 from confluent_kafka import Message
 
 from schemas.times import from_epoch_ms
+from schemas.unreadable import Unreadable, headers_of
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,11 +22,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     value: bytes | None
     """None: a tombstone."""
     headers: dict[str, bytes] = {}
+    unreadable: Unreadable | None = None
+    """It stands for records that the client cannot read; `offset` is that of the last of them."""
 
 
 def from_message(message: Message) -> Record:
     _, appended_ms = message.timestamp()
-    pairs = cast("list[tuple[str, object]]", message.headers() or [])
+    pairs = cast("list[tuple[str, object]]", headers_of(message))
     return Record(
         topic=message.topic() or "",
         partition=_number(message.partition()),
@@ -34,6 +37,19 @@ def from_message(message: Message) -> Record:
         key=_bytes(message.key()),
         value=_bytes(message.value()),
         headers={name: value for name, value in pairs if isinstance(value, bytes)},
+    )
+
+
+def standing_for(message: Message, unreadable: Unreadable) -> Record:
+    """`message` is the error that its client reported."""
+    return Record(
+        topic=message.topic() or "",
+        partition=_number(message.partition()),
+        offset=unreadable.last,
+        at=datetime.now(UTC),  # noqa: TID251 - nobody knows when it was appended
+        key=None,
+        value=None,
+        unreadable=unreadable,
     )
 
 

@@ -27,6 +27,7 @@ from schemas.cluster_record import settle
 from schemas.logging import log_to_stderr
 from schemas.settings import Connections, InvalidSettingsError, read
 from schemas.topics import DEADLETTER, SINK_TOPICS, STATUS
+from schemas.unreadable import BatchUnknownError
 
 _FIRST_WAIT = timedelta(milliseconds=200)
 _LONGEST_WAIT = timedelta(seconds=5)
@@ -34,6 +35,8 @@ _REST_SHARE = 2
 """After a write the sink rests so many times as long as it took: on a busy machine records gather, and of a run that is
 over by then only the last is written."""
 _LONGEST_REST = timedelta(milliseconds=100)
+
+_LATER = (StaleOffsetsError, BatchUnknownError)
 
 log = structlog.get_logger()
 
@@ -82,7 +85,7 @@ def run(connections: Connections, settings: SinkSettings, stop: Stop) -> None:
         sink.has_written = False
         try:
             sink.run(stop)
-        except (psycopg.OperationalError, *SUSPICIONS, KafkaException, KafkaRefusedError, StaleOffsetsError) as error:
+        except (psycopg.OperationalError, *SUSPICIONS, KafkaException, KafkaRefusedError, *_LATER) as error:
             backoff = (backoff.succeeded() if sink.has_written else backoff).failed()
             log.warning("sink_interrupted", reason=str(error).strip(), again_in_seconds=backoff.delay.total_seconds())
             stop.wait(backoff.delay)

@@ -18,9 +18,11 @@ SECONDS = 30
 def main(job_id: str, request_id: str, payload: str = "null") -> str | None:
     """What went wrong, if anything did."""
     try:
-        request = {"request_id": request_id, "job_id": job_id, "payload": json.loads(payload)}
+        json.loads(payload)
     except json.JSONDecodeError as error:
         return f"PAYLOAD is {payload!r}, which is not JSON: {error}"
+    # As it was given: written again by a program, a number could be another one.
+    request = f'{{"request_id": {json.dumps(request_id)}, "job_id": {json.dumps(job_id)}, "payload": {payload}}}'
     errors = []
     producer = Producer(
         {
@@ -29,7 +31,7 @@ def main(job_id: str, request_id: str, payload: str = "null") -> str | None:
             "enable.idempotence": True,
         }
     )
-    producer.produce(TOPIC, json.dumps(request), key=job_id, on_delivery=lambda error, _: errors.append(error))
+    producer.produce(TOPIC, request, key=job_id, on_delivery=lambda error, _: errors.append(error))
     if producer.flush(SECONDS) or errors != [None]:
         return f"{request_id} was not taken: {errors[0] if errors else f'{BOOTSTRAP} does not answer'}"
     print(f"asked: the run will be {job_id}#{request_id}")

@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from executors.claim import Chosen, Hand, Polled, Verdict, offsets_after
 from executors.clock import boot_seconds
 from executors.events import rest_after
+from executors.passing import Passing, SetAside
 from executors.slots import Slots
 from executors.trouble import Trouble
 from schemas.codec import decode
@@ -19,7 +20,7 @@ from schemas.dispatch import Dispatch
 from schemas.errors import UndecodableError
 from schemas.kept_clock import KeptClock
 from schemas.settings import Connections
-from schemas.times import from_epoch_ms
+from schemas.times import EPOCH, from_epoch_ms
 from schemas.topics import executor_group, runs_topic
 
 _LOG = structlog.get_logger()
@@ -42,6 +43,7 @@ class Place:
     """Objects whose content S3 has to tell, and since when."""
     on_claimed: Callable[[str, list[Chosen]], None]
     on_held: Callable[[str, frozenset[int]], None]
+    on_unreadable: SetAside
     on_crash: Callable[[BaseException], None]
     capacity: int
     """So many records are held before more are asked for."""
@@ -58,6 +60,7 @@ class Claimer:
             queued_min_messages=place.capacity,
         )
         self._trouble = Trouble(f"claim-{place.timeout_class}")
+        self._passing = Passing(options, place.on_unreadable)
         self._consumer = Consumer({**options, "error_cb": self._trouble.note, "log_level": 2})
         self._hand = Hand()
         self._held: frozenset[int] = frozenset()
@@ -117,10 +120,12 @@ class Claimer:
         message = self._consumer.poll(self._patience())
         if message is None:
             return
+        self._passing.begin()
         self._take(message)
         self._rest()
         room = self._place.capacity - len(self._hand)
         if room > 0:
+            self._passing.begin()
             for more in self._consumer.consume(room, 0):
                 self._take(more)
         if self._unknown:
@@ -161,6 +166,8 @@ class Claimer:
                 self._unknown.add(polled.dispatch.binary)
         elif error.fatal():
             raise KafkaException(error)
+        elif (last := self._passing.passes(self._consumer, message)) is not None:
+            self._hand.add(_passed_by(message, last))
         else:
             self._trouble.note(error)
 
@@ -212,6 +219,13 @@ _OPTIONS = {
 
 def _to_run(chosen: Collection[Chosen]) -> int:
     return sum(each.verdict is Verdict.RUN for each in chosen)
+
+
+def _passed_by(message: Message, last: int) -> Polled:
+    """Its dispatches are claimed, so that the group goes on, and never start: their owner calls them lost."""
+    partition = message.partition()
+    assert partition is not None
+    return Polled(partition=partition, offset=last, appended_at=EPOCH, dispatch=None, read=boot_seconds())
 
 
 def _polled(message: Message) -> Polled:

@@ -11,6 +11,7 @@ from datetime import datetime
 import structlog
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
 
+from executors.passing import Passing, SetAside
 from executors.trouble import Trouble
 from schemas.codec import decode
 from schemas.control import LOOK_BACK, Kill
@@ -44,11 +45,13 @@ class Control:
         client_id: str,
         on_orders: Callable[[list[Order]], None],
         on_caught_up: Callable[[], None],
+        on_unreadable: SetAside,
         on_crash: Callable[[BaseException], None],
     ) -> None:
         self._on_orders, self._on_caught_up, self._on_crash = on_orders, on_caught_up, on_crash
         self._trouble = Trouble("control")
         options = connections.kafka(**_OPTIONS, group_id=control_group(connections.topic_prefix), client_id=client_id)
+        self._passing = Passing(options, on_unreadable)
         self._consumer = Consumer({**options, "error_cb": self._trouble.note, "log_level": 2})
         self._topic, self._numbers = connections.topic(CONTROL), range(connections.partitions)
         self._behind: dict[int | None, int] = {}
@@ -100,12 +103,17 @@ class Control:
         orders = [order for each in messages if each.error() is None and (order := _order(each))]
         if orders:
             self._on_orders(orders)
+        self._passing.begin()
         for message in messages:
             self._note(message)
 
     def _note(self, message: Message) -> None:
-        error = message.error()
-        if reaches(message, self._behind.get(message.partition(), math.inf)):
+        error, end = message.error(), self._behind.get(message.partition(), math.inf)
+        last = self._passing.passes(self._consumer, message)
+        if last is not None:
+            if last + 1 >= end:
+                self._arrive(message.partition())
+        elif reaches(message, end):
             self._arrive(message.partition())
         elif error and error.fatal():
             raise KafkaException(error)

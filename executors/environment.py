@@ -21,13 +21,13 @@ class SecretError(TidemillError):
 def environment(
     dispatch: Dispatch, *, path: str, home: Path, checkpoint: Path, result: Path, secret: Callable[[str], str]
 ) -> dict[str, str]:
-    """Raises `SecretError`. What Tidemill says of the run cannot be overridden by the job."""
+    """Raises `SecretError`. The job may say another PATH, LANG or HOME; what begins with TIDEMILL_ is ours."""
     job = {name: _resolve(value, secret) for name, value in dispatch.env.items()}
     return {
         "PATH": path,
         "LANG": "C.UTF-8",
-        **job,
         "HOME": str(home),
+        **job,
         "TIDEMILL_RUN_ID": dispatch.run_id,
         "TIDEMILL_ATTEMPT": str(dispatch.attempt),
         "TIDEMILL_FENCING_TOKEN": str(dispatch.token),

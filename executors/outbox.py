@@ -35,6 +35,7 @@ class Record:
     key: str
     value: bytes
     partition: int
+    headers: tuple[tuple[str, bytes], ...] = ()
     on_ack: Callable[[float], None]
     """Called in the event loop, with the moment at which the record was sent (CLOCK_BOOTTIME)."""
 
@@ -72,7 +73,12 @@ class Outbox:
 
         try:
             producer.produce(
-                record.topic, value=record.value, key=record.key, partition=record.partition, on_delivery=delivered
+                record.topic,
+                value=record.value,
+                key=record.key,
+                partition=record.partition,
+                headers=list(record.headers),
+                on_delivery=delivered,
             )
         except (BufferError, KafkaException) as error:
             self._again(record, str(error))

@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from executors.places import Place
 from executors.process import Exited
 from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError, parse_address
 from executors.threads import Threads, in_time
-from schemas.codec import decode_json, encode_json, join_json
+from schemas.codec import decode, encode_json, join_json, members, read_result
 from schemas.dispatch import Dispatch
 from schemas.errors import TidemillError, UndecodableError
 from schemas.event import EndCause
 from schemas.ids import dag_run_of
+from schemas.raw import json_bytes
 from schemas.result import (
     MAX_INLINE_BYTES,
     MAX_NEXT_BYTES,
@@ -70,10 +72,11 @@ class Results:
         """What others get is stored in S3, unless it is small enough to be in every dispatch."""
         is_node = dag_run_of(dispatch.run_id) != dispatch.run_id
         try:
-            value, json = await self._threads.run(partial(_read, place.result))
+            value = await self._threads.run(partial(_read, place.result))
             next_nodes = _next_nodes(value) if is_node else None
         except ResultError as error:
             return Written(problem=f"its result is refused: {error}")
+        json = bytes(value)
         inline = value if len(json) <= MAX_INLINE_BYTES else None
         if len(json) <= (MAX_PASSED_BYTES if is_node else MAX_INLINE_BYTES):
             return Written(result=Result(bytes=len(json), value=inline), next_nodes=next_nodes)
@@ -129,12 +132,12 @@ def is_far(dispatch: Dispatch) -> bool:
 def stdin_of(dispatch: Dispatch, fetched: Given) -> bytes | None:
     """What the process reads: its payload, or that and what those have written that it depends on (docs/jobs.md)."""
     if dispatch.results is None:
-        return None if dispatch.payload is None else encode_json(dispatch.payload)
-    near = {node_id: encode_json(each.value) if each else None for node_id, each in dispatch.results.items()}
+        return None if dispatch.payload is None else bytes(dispatch.payload)
+    near = {node_id: json_bytes(each.value) if each else None for node_id, each in dispatch.results.items()}
     return join_json(dispatch.payload, near | fetched)
 
 
-def _read(path: Path) -> tuple[Any, bytes]:
+def _read(path: Path) -> msgspec.Raw:
     """Whatever lies there: a pipe or a device would hold us up."""
     try:
         with open(path, "rb", opener=_as_it_is) as file:
@@ -146,7 +149,7 @@ def _read(path: Path) -> tuple[Any, bytes]:
     if len(data) > MAX_RESULT_BYTES:
         raise ResultError(f"$TIDEMILL_RESULT has more than {MAX_RESULT_BYTES} bytes; {_ALLOWED}")
     try:
-        return decode_json(data)
+        return read_result(data)
     except UndecodableError as error:
         raise ResultError(f"$TIDEMILL_RESULT {error}; {_ALLOWED}") from error
 
@@ -155,14 +158,16 @@ def _as_it_is(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
-def _next_nodes(value: Any) -> tuple[str, ...] | None:
+def _next_nodes(value: msgspec.Raw) -> tuple[str, ...] | None:
     """Whether they are children of the node, its owner knows."""
-    if not isinstance(value, dict) or NEXT not in value:
+    said = members(value).get(NEXT)
+    if said is None:
         return None
-    named = value[NEXT]
-    if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
-        shown = encode_json(named).decode()[:_SHOWN_CHARACTERS]
-        raise ResultError(f"{NEXT} is {shown}; allowed is a list of ids of nodes that depend on this one")
+    try:
+        named = decode(bytes(said), list[str])
+    except UndecodableError as error:
+        shown = bytes(said).decode()[:_SHOWN_CHARACTERS]
+        raise ResultError(f"{NEXT} is {shown}; allowed is a list of ids of nodes that depend on this one") from error
     if len(encode_json(named)) > MAX_NEXT_BYTES:
         raise ResultError(f"{NEXT} has more than {MAX_NEXT_BYTES} bytes; no list of nodes needs so many")
     return tuple(dict.fromkeys(named))

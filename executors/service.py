@@ -28,6 +28,7 @@ from executors.heart import Heart
 from executors.logs import LogStore
 from executors.orphans import kill_children
 from executors.outbox import Outbox
+from executors.passing import dead_letter
 from executors.process import Notice, Renewed, SupervisorLink, find_shim
 from executors.results import Results
 from executors.runner import Policy, Runner
@@ -43,6 +44,7 @@ from schemas.ids import ExecutorId
 from schemas.partition import partition_of
 from schemas.settings import Connections
 from schemas.topics import EVENTS, EXECUTORS
+from schemas.unreadable import Unreadable
 
 _LOG = structlog.get_logger()
 _SILENT_INTERVALS = 4
@@ -176,6 +178,7 @@ class Service:
             client_id=self.executor_id,
             on_orders=self._from_thread(self._runner.obey),
             on_caught_up=self._from_thread(self._is_told.set),
+            on_unreadable=self._from_thread(partial(self._set_aside, connections)),
             on_crash=self._from_thread(self._crash),
         )
 
@@ -188,10 +191,14 @@ class Service:
             on_polled=self._from_thread(self._runner.binaries.expect),
             on_claimed=self._from_thread(self._take),
             on_held=self._from_thread(self._hold),
+            on_unreadable=self._from_thread(partial(self._set_aside, connections)),
             on_crash=self._from_thread(self._crash),
             capacity=MOST_AHEAD * self._per_class[timeout_class],
         )
         return Claimer(connections, place, client_id=self.executor_id)
+
+    def _set_aside(self, connections: Connections, place: tuple[str, int], found: Unreadable) -> None:
+        self._outbox.send(dead_letter(connections, place, found))
 
     def _from_thread(self, function: Callable[..., None]) -> Callable[..., None]:
         def call(*args: Any) -> None:

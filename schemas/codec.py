@@ -1,22 +1,23 @@
-"""Bytes become values here, and nowhere else: orjson reads and writes the JSON, msgspec converts and validates."""
+"""Bytes become values here, and nowhere else: msgspec reads and validates JSON, orjson writes it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TypeVar, assert_never
+from typing import Any, TypeVar, assert_never, cast
 
 import msgspec
 import orjson
 
 from schemas.backfill import Backfill
-from schemas.convert import convert
+from schemas.convert import convert, decoder_of
 from schemas.dag import DagSpec, InvalidDagError, check_order
 from schemas.errors import UndecodableError
 from schemas.ids import InvalidIdError, OwnerId, check_id
 from schemas.job import Definition, JobSpec
-from schemas.request import Request
+from schemas.raw import Json, json_bytes, size_of
+from schemas.request import NodeEnd, Request
 from schemas.request_rules import (
     RefusedRequestError,
     check_fields,
@@ -31,22 +32,19 @@ from schemas.topics import MAX_REQUEST_BYTES
 from schemas.words import DefinitionKind, RequestKind
 
 T = TypeVar("T")
+Nodes = dict[str, NodeEnd]
+Anything: type[Any] = cast("type[Any]", Any)
 
-_AS_THEY_ARE = (datetime, orjson.Fragment)
-"""Types that orjson writes."""
+_AS_THEY_ARE = (datetime, orjson.Fragment, msgspec.Raw)
+"""Types that `_written` writes."""
 MAX_JSON_DEPTH = 200
-"""Of what users hand in: orjson reads 1024 levels but writes no more than these and a few of our own around them."""
-_DEPTH_WRITTEN = 254
-_DEFINITION_LEVELS = {DefinitionKind.JOB: 1, DefinitionKind.DAG: 3}
-"""Of our own around a payload in a definition: the spec, and of a DAG its nodes and the node."""
+"""Of what users hand in. Readers of JSON have limits of their own; few are lower."""
 _RESULT_LEVELS = 3
 """Around a result in the nodes that an order about a DAG run brings along: the nodes, the node and the result."""
-_LEAST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
-_MANY_DIGITS = re.compile(r"[0-9]{19}")
-_LONG_INTEGER = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(?<![0-9.eE+-])(-?[0-9]{19,})(?![0-9.eE])')
-"""A string, which is passed over, or an integer that may not fit into 64 bits."""
+_NO_BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[^][{}"]+')
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-"""As orjson writes it; not a backslash that is followed by such letters."""
+"""Not a backslash that is followed by such letters."""
+_NO_NUL = "contains the character U+0000, which Postgres cannot read in JSON"
 
 
 class _DefinitionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +55,7 @@ class _DefinitionRow(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     valid_from: datetime
     deleted: bool
-    spec: Any
+    spec: str | None
 
 
 def encode(value: msgspec.Struct, **encoded: bytes) -> bytes:
@@ -68,17 +66,19 @@ def encode(value: msgspec.Struct, **encoded: bytes) -> bytes:
     if encoded:
         value = msgspec.structs.replace(value, **{name: orjson.Fragment(json) for name, json in encoded.items()})
     plain = msgspec.to_builtins(value, builtin_types=_AS_THEY_ARE, str_keys=True)
-    return orjson.dumps(plain, default=_instant, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    return orjson.dumps(plain, default=_written, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
 def decode(data: bytes, kind: type[T]) -> T:
     """Raises `UndecodableError` with a sentence. Unknown fields are ignored: a newer version may have written them."""
     try:
-        return convert(orjson.loads(data), kind)
-    except orjson.JSONDecodeError as error:
-        raise UndecodableError(f"is not JSON: {error}") from error
+        return decoder_of(kind).decode(data)
     except msgspec.ValidationError as error:
         raise UndecodableError(f"is no {kind.__name__}: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UndecodableError(f"is not JSON: {error}") from error
+    except RecursionError as error:
+        raise UndecodableError(f"is nested deeper than {MAX_JSON_DEPTH} levels") from error
 
 
 def decode_captured(data: bytes) -> Definition | Request:
@@ -96,54 +96,101 @@ def decode_request(data: bytes, appended_at: datetime) -> Request:
     """A record of the public topic `requests` (schemas/request.json); refused for whatever the table refuses."""
     if len(data) > MAX_REQUEST_BYTES:
         raise UndecodableError(f"has {len(data)} bytes; at most {MAX_REQUEST_BYTES} are allowed")
-    row = _object(data)
+    raw = _members(data)
+    payload, nodes = raw.pop("payload", None), raw.pop("nodes", None)
+    row = {name: decode(bytes(value), Anything) for name, value in raw.items()}
     try:
         check_fields(row)
         owner, created_at = owner_named(row), row.get("created_at") or appended_at
-        named = {**row, "job_id": owner, "owner": owner, "created_at": created_at}
-        _json_bytes("nodes", row.get("nodes"))
-        request = completed(_convert(named, Request))
-        check_request(request, _json_bytes("payload", request.payload))
-        _check_integers("payload", data.decode())
+        named = row | _as_said("payload", payload) | {"job_id": owner, "owner": owner, "created_at": created_at}
+        request = completed(_with_nodes(_convert(named, Request), nodes))
+        check_request(request, size_of(request.payload))
     except (InvalidIdError, RefusedRequestError) as error:
         raise UndecodableError(f"is refused: {error}") from error
     return _in_milliseconds(request)
 
 
-def decode_json(data: bytes) -> tuple[Any, bytes]:
-    """What a user's program wrote: its value, and the JSON that stands for it from here on.
+def read_result(data: bytes) -> msgspec.Raw:
+    """What a user's program wrote, as it is, without white space around it.
 
-    Raises `UndecodableError` for whatever could not be written again, or be a jsonb in Postgres.
+    Raises `UndecodableError` for whatever others could not read, or Postgres as JSON.
     """
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise UndecodableError(f"is not JSON: {error}") from error
-    try:
-        _json_bytes("it", value)
-    except UndecodableError as error:
-        raise UndecodableError(f"is refused: {error}") from error
-    json = orjson.dumps(value)
-    if _NUL.search(json):
-        raise UndecodableError("is refused: it contains the character U+0000, which Postgres does not store")
-    return value, json
+    raw = decode(data, msgspec.Raw)
+    problem = _unreadable(bytes(raw))
+    if problem:
+        raise UndecodableError(f"is refused: it {problem}")
+    return raw
 
 
-def join_json(payload: Any, results: Mapping[str, bytes | None]) -> bytes:
+def members(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """Of an object, by name; none of any other value."""
+    return decode(bytes(raw), dict[str, msgspec.Raw]) if bytes(raw).startswith(b"{") else {}
+
+
+def join_json(payload: Json, results: Mapping[str, bytes | None]) -> bytes:
     """What a node gets that depends on others; `results` are JSON already, and None is null."""
     written = {name: None if json is None else orjson.Fragment(json) for name, json in results.items()}
-    return orjson.dumps({"payload": payload, "results": written})
+    return orjson.dumps({"payload": orjson.Fragment(json_bytes(payload)), "results": written})
 
 
 def encode_json(value: Any) -> bytes:
-    """What came in as JSON, as JSON."""
+    """Of a value of ours."""
     return orjson.dumps(value)
 
 
-def _instant(value: object) -> str:
-    if isinstance(value, datetime):
-        return rfc3339(value)
-    raise TypeError(f"{type(value).__name__} has no form on the wire")
+def _written(value: object) -> str | orjson.Fragment:
+    match value:
+        case datetime():
+            return rfc3339(value)
+        case msgspec.Raw():
+            return orjson.Fragment(bytes(value))
+        case _:
+            raise TypeError(f"{type(value).__name__} has no form on the wire")
+
+
+def _members(data: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        data.decode()  # a decoder looks into no member that it does not read
+    except UnicodeDecodeError as error:
+        raise UndecodableError(f"is not JSON: {error}") from error
+    return decode(data, dict[str, msgspec.Raw])
+
+
+def _as_said(name: str, raw: msgspec.Raw | None) -> dict[str, msgspec.Raw]:
+    """A field that goes on as it came, or nothing."""
+    if raw is None:
+        return {}
+    problem = _unreadable(bytes(raw))
+    if problem:
+        raise RefusedRequestError(f"{name} {problem}")
+    return {name: raw}
+
+
+def _with_nodes(request: Request, raw: msgspec.Raw | None) -> Request:
+    if raw is None:
+        return request
+    if depth_of(bytes(raw)) > MAX_JSON_DEPTH + _RESULT_LEVELS:
+        raise RefusedRequestError(f"nodes is nested deeper than {MAX_JSON_DEPTH} levels")
+    return msgspec.structs.replace(request, nodes=decode(bytes(raw), Nodes))
+
+
+def _unreadable(json: bytes) -> str | None:
+    """Why JSON that is well-formed is refused all the same; `tidemill.check_json` says the same in SQL."""
+    if depth_of(json) > MAX_JSON_DEPTH:
+        return f"is nested deeper than {MAX_JSON_DEPTH} levels"
+    return _NO_NUL if b"\\u0000" in json and _NUL.search(json) else None
+
+
+def depth_of(json: bytes) -> int:
+    """How many arrays and objects are open at once; for little JSON an upper bound."""
+    most = json.count(b"[") + json.count(b"{")
+    if most <= MAX_JSON_DEPTH:
+        return most
+    depth = deepest = 0
+    for bracket in _NO_BRACKETS.sub(b"", json):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _object(data: bytes) -> dict[str, Any]:
@@ -151,8 +198,7 @@ def _object(data: bytes) -> dict[str, Any]:
 
 
 def _definition(row: dict[str, Any]) -> Definition:
-    said = _convert({**row, "spec": _embedded(row, "spec")}, _DefinitionRow)
-    _check_writable(row, "spec", said.spec, _DEFINITION_LEVELS[said.kind])
+    said = _convert(row, _DefinitionRow)
     if not said.deleted and said.spec is None:
         raise UndecodableError(f"definition {said.owner!r} version {said.version} has no spec")
     return Definition(
@@ -165,12 +211,12 @@ def _definition(row: dict[str, Any]) -> Definition:
     )
 
 
-def _spec(kind: DefinitionKind, plain: Any) -> JobSpec | DagSpec:
+def _spec(kind: DefinitionKind, json: str) -> JobSpec | DagSpec:
     match kind:
         case DefinitionKind.JOB:
-            return _convert(plain, JobSpec)
+            return decode(json.encode(), JobSpec)
         case DefinitionKind.DAG:
-            dag = _convert(plain, DagSpec)
+            dag = decode(json.encode(), DagSpec)
             try:
                 check_order(dag)
             except InvalidDagError as error:
@@ -182,11 +228,10 @@ def _spec(kind: DefinitionKind, plain: Any) -> JobSpec | DagSpec:
 
 def _request(row: dict[str, Any]) -> Request:
     job_id = row.get("job_id") if row.get("dag_id") is None else row["dag_id"]
-    payload, nodes = _embedded(row, "payload"), _embedded(row, "nodes")
-    _check_writable(row, "payload", payload, own_levels=0)
-    _check_depth(row, "nodes", nodes, _RESULT_LEVELS)
-    embedded = {"payload": payload, "nodes": nodes, "backfill": _backfill(row)}
-    request = _convert({**row, "job_id": job_id, **embedded}, Request)
+    payload, nodes = _embedded(row, "payload", msgspec.Raw), _embedded(row, "nodes", Nodes)
+    embedded = {"nodes": nodes, "backfill": _backfill(row)} | ({} if payload is None else {"payload": payload})
+    plain = {name: value for name, value in row.items() if name != "payload"}
+    request = _convert(plain | {"job_id": job_id} | embedded, Request)
     try:
         check_id("request_id", request.request_id)
         _check_run_id(request)
@@ -199,7 +244,9 @@ def _request(row: dict[str, Any]) -> Request:
 def _backfill(row: dict[str, Any]) -> dict[str, Any] | None:
     if row.get("kind") != RequestKind.BACKFILL.value:
         return None
-    return {name: row.get(name) for name in Backfill.__struct_fields__} | {"ran": _embedded(row, "ran") or {}}
+    return {name: row.get(name) for name in Backfill.__struct_fields__} | {
+        "ran": _embedded(row, "ran", dict[str, Any]) or {}
+    }
 
 
 def _in_milliseconds(request: Request) -> Request:
@@ -211,48 +258,17 @@ def _check_run_id(request: Request) -> None:
         raise RefusedRequestError(f"run_id {request.run_id!r} is no run of {request.job_id!r}")
 
 
-def _embedded(row: dict[str, Any], column: str) -> Any:
-    """Debezium hands a jsonb column on as a string."""
+def _embedded(row: dict[str, Any], column: str, kind: type[T]) -> T | None:
+    """Debezium hands a column of JSON on as a string."""
     text = row.get(column)
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise UndecodableError(f"column {column} is {type(text).__name__}: it must be JSON in a string")
     try:
-        return None if text is None else orjson.loads(text)
-    except (orjson.JSONDecodeError, TypeError) as error:
-        raise UndecodableError(f"column {column} is not JSON: {error}") from error
-
-
-def _check_writable(row: dict[str, Any], column: str, value: Any, own_levels: int) -> None:
-    """What somebody wrote into a table: it goes on as it is (`tidemill.check_json` says the same), or not at all."""
-    _check_depth(row, column, value, own_levels)
-    _check_integers(column, row.get(column) or "")
-
-
-def _check_depth(row: dict[str, Any], column: str, value: Any, own_levels: int) -> None:
-    text = row.get(column) or ""
-    if text.count("[") + text.count("{") > MAX_JSON_DEPTH:
-        _json_bytes(column, value, own_levels)
-
-
-def _check_integers(name: str, json: str) -> None:
-    """An integer of more than 64 bits is a float to orjson: another number, and nobody is told."""
-    if not _MANY_DIGITS.search(json):
-        return
-    for found in _LONG_INTEGER.finditer(json):
-        if found[1] and not _LEAST_INTEGER <= int(found[1]) <= _LARGEST_INTEGER:
-            raise UndecodableError(
-                f"{name} contains {found[1]}: an integer has at most 64 bits ({_LEAST_INTEGER} to {_LARGEST_INTEGER}); "
-                "write it as a string"
-            )
-
-
-def _json_bytes(name: str, value: Any, own_levels: int = 0) -> int:
-    """The size of `value`, written once so that it is known that it can be written wherever it goes from here."""
-    around = _DEPTH_WRITTEN - MAX_JSON_DEPTH - own_levels
-    for _ in range(around):
-        value = [value]
-    try:
-        return len(orjson.dumps(value)) - 2 * around
-    except TypeError as error:
-        raise UndecodableError(f"{name} is nested deeper than {MAX_JSON_DEPTH} levels") from error
+        return decode(text.encode(), kind)
+    except UndecodableError as error:
+        raise UndecodableError(f"column {column} {error}") from error
 
 
 def _convert(plain: dict[str, Any], kind: type[T]) -> T:
@@ -266,9 +282,10 @@ __all__ = [
     "JobSpec",
     "decode",
     "decode_captured",
-    "decode_json",
     "decode_request",
     "encode",
     "encode_json",
     "join_json",
+    "members",
+    "read_result",
 ]

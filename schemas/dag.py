@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
 from schemas.errors import TidemillError
+from schemas.raw import Json, keep_json
 from schemas.words import CatchupPolicy, DstFold, DstGap, OnDelete, OverlapPolicy, TriggerRule
 
 MAX_NODES = 10_000
@@ -33,7 +33,7 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
     sha256: str | None = None
     args: tuple[str, ...] = ()
     env: dict[str, str] = {}
-    payload: Any = None
+    payload: Json = None
     timeout: timedelta | None = None
     timeout_class: str | None = None
     promote: bool = True
@@ -48,6 +48,9 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
     max_infra_retries: int = 10
     max_retry_duration: timedelta | None = None
     cancel_grace: timedelta = timedelta(seconds=30)
+
+    def __post_init__(self) -> None:
+        keep_json(self, "payload")
 
 
 class DagSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):

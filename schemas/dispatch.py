@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
 from schemas.ids import OwnerId, RunId
+from schemas.raw import Json, keep_json
 from schemas.result import Result
 
 
@@ -26,7 +26,7 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sha256: str | None
     args: tuple[str, ...]
     env: dict[str, str]
-    payload: Any
+    payload: Json
     limit: timedelta
     """The longest that the process may take, counted from its start: the class limit or the job's own timeout."""
     valid_for: timedelta
@@ -39,3 +39,6 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where in S3 lies what an earlier attempt of the run left for this one."""
     results: dict[str, Result | None] | None = None
     """Of a node that depends on others: what each of them has written, if it has; with a value or an address."""
+
+    def __post_init__(self) -> None:
+        keep_json(self, "payload")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
 from schemas.dag import DagSpec
 from schemas.ids import OwnerId
+from schemas.raw import Json, keep_json
 from schemas.words import CatchupPolicy, DefinitionKind, DstFold, DstGap, OnDelete, OverlapPolicy
 
 
@@ -25,7 +25,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """None: whatever the object is when it is fetched."""
     args: tuple[str, ...] = ()
     env: dict[str, str] = {}
-    payload: Any = None
+    payload: Json = None
     timeout: timedelta | None = None
     timeout_class: str | None = None
     promote: bool = True
@@ -69,6 +69,9 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     paused_note: str | None = None
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        keep_json(self, "payload")
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):

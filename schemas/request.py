@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
 from schemas.backfill import Backfill
 from schemas.ids import OwnerId, RequestId, RunId
+from schemas.raw import Json, keep_json
 from schemas.result import Result
 from schemas.words import MarkAs, RequestKind, RunState
 
@@ -39,7 +39,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     job or DAG."""
     run_at: datetime | None = None
     """None: now."""
-    payload: Any = None
+    payload: Json = None
     """Of `run`, `rerun` and `mark`; None: the job's, or each node's, own payload."""
     nominal_time: datetime | None = None
     """Of `rerun` and `mark`: that of the run, for the owner has forgotten it."""
@@ -57,3 +57,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Of `backfill`."""
     note: str | None = None
     """Why, for people; shown with what it did."""
+
+    def __post_init__(self) -> None:
+        keep_json(self, "payload")

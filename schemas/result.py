@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import quote, unquote
 
 import msgspec
 
 from schemas.ids import RunId
+from schemas.raw import Json, keep_json
 
 MAX_RESULT_BYTES = 16 * 1024 * 1024
 """Of a result: an executor reads it whole, to know that it is JSON."""
@@ -29,13 +29,16 @@ RESULTS = "results/"
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     bytes: int
-    """Of the JSON, without white space."""
-    value: Any = None
+    """Of the JSON, as the process wrote it."""
+    value: Json = None
     """The JSON itself, where it is not left out because of its size."""
     uri: str | None = None
     """Where the JSON lies in S3, if it does."""
     sha256: str | None = None
     """Of what lies there."""
+
+    def __post_init__(self) -> None:
+        keep_json(self, "value")
 
 
 def result_key(run_id: RunId, token: int) -> str:

@@ -37,7 +37,7 @@ _CAPTURED = {
     "payload": {
         "anyOf": [{"type": "string", "contentMediaType": "application/json"}, {"type": "null"}],
         "default": None,
-        "description": "The column's JSON, as a string: the connector hands a jsonb column on as text.",
+        "description": "The column's JSON, as a string: the connector hands a column of JSON on as text.",
     },
     "__table": {"const": "requests"},
 }
@@ -55,8 +55,8 @@ _PUBLIC = {
     "kind": "What is asked for.",
     "run_id": f"Which run, for the kinds that mean one: {_RUN}. Null with cancel and terminate: all open ones.",
     "run_at": "Of run: not before; null: now.",
-    "payload": f"Of run, rerun and mark: JSON of at most {MAX_PAYLOAD_BYTES} bytes and {MAX_JSON_DEPTH} levels, its "
-    "integers of 64 bits; null: the job's or node's own.",
+    "payload": f"Of run, rerun and mark: JSON of at most {MAX_PAYLOAD_BYTES} bytes and {MAX_JSON_DEPTH} levels, "
+    "handed on byte for byte; null: the job's or node's own.",
     "nominal_time": "Of rerun and mark: that of the run; where the run id says it, it may be left out.",
     "attempt": "Of rerun: how many attempts the run has had.",
     "downstream": "Of rerun of a DAG run or node: with what depends on it, also where that succeeded.",

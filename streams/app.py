@@ -21,6 +21,7 @@ from streams.forward import is_marked
 from streams.owner.calls import Resync
 from streams.owner.intake import INPUT_TOPICS
 from streams.owner.records import InRecord
+from streams.passing import is_passed_by, pass_by_what_is_unreadable
 from streams.rest import Rest
 from streams.security import credentials
 from streams.settings import StreamSettings
@@ -41,6 +42,7 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
     """Faust reads uncommitted records unless it writes transactions itself; other producers may use them."""
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        pass_by_what_is_unreadable()
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - Faust has no setting for it
         return consumer
@@ -137,6 +139,9 @@ class Delivery:
             unacked.append(event)
             if len(unacked) > MAX_UNACKED:
                 unacked.popleft().ack()
+            if is_passed_by(message.headers):
+                worker.deliver(message.partition, Resync())
+                continue
             record = InRecord(
                 topic=topic,
                 offset=message.offset,

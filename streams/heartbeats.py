@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from schemas.codec import decode
 from schemas.ends import is_end_of_file
@@ -17,7 +19,9 @@ from schemas.heartbeat import Heartbeat
 from schemas.settings import Connections
 from schemas.times import from_epoch_ms
 from schemas.topics import EXECUTORS
-from streams.core.inputs import HeartbeatHeard
+from schemas.unreadable import extent, is_unreadable
+from streams.core.inputs import HeartbeatHeard, RecordRefused
+from streams.owner.intake import refuse_unreadable
 
 log = structlog.get_logger()
 
@@ -26,7 +30,9 @@ _CHUNK = 1_000
 
 
 class Heartbeats(threading.Thread):
-    """Hands every heartbeat to `deliver`, then the positions that are reached to `note`."""
+    """Hands every heartbeat to `deliver`, then the positions that are reached to `note`; to `refuse`, with its
+    partition, what cannot be read.
+    """
 
     def __init__(
         self,
@@ -34,6 +40,7 @@ class Heartbeats(threading.Thread):
         worker_id: str,
         deliver: Callable[[HeartbeatHeard], None],
         note: Callable[[Mapping[int, int]], None],
+        refuse: Callable[[int, RecordRefused], None],
         on_crashed: Callable[[], None],
     ) -> None:
         super().__init__(name="heartbeats", daemon=True)
@@ -42,6 +49,7 @@ class Heartbeats(threading.Thread):
         self._worker_id = worker_id
         self._deliver = deliver
         self._note = note
+        self._refuse = refuse
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -56,7 +64,24 @@ class Heartbeats(threading.Thread):
             self._on_crashed()
 
     def _read_on(self) -> None:
-        consumer = Consumer(
+        consumer = self._consumer()
+        topic = self._connections.topic(EXECUTORS)
+        partitions = [TopicPartition(topic, p, OFFSET_BEGINNING) for p in range(self._connections.partitions)]
+        consumer.assign(partitions)
+        while not self._stopping.is_set():
+            messages = consumer.consume(1, POLL_SECONDS) + consumer.consume(_CHUNK, 0)
+            for message in messages:
+                if message.error() is None:
+                    self._hear(message.value(), from_epoch_ms(message.timestamp()[1]))
+            # What comes in a list behind such an error is that error again.
+            for message in {each.partition(): each for each in messages if is_unreadable(each)}.values():
+                self._pass_by(consumer, message)
+            if messages:
+                self._note(_positions([*_ends(messages), *consumer.position(partitions)]))
+        consumer.close()
+
+    def _consumer(self) -> Consumer:
+        return Consumer(
             self._connections.kafka(
                 group_id=f"tidemill-heartbeats-{self._worker_id}",
                 enable_auto_commit=False,
@@ -66,17 +91,14 @@ class Heartbeats(threading.Thread):
                 fetch_wait_max_ms=100,
             )
         )
-        topic = self._connections.topic(EXECUTORS)
-        partitions = [TopicPartition(topic, p, OFFSET_BEGINNING) for p in range(self._connections.partitions)]
-        consumer.assign(partitions)
-        while not self._stopping.is_set():
-            messages = consumer.consume(1, POLL_SECONDS) + consumer.consume(_CHUNK, 0)
-            for message in messages:
-                if message.error() is None:
-                    self._hear(message.value(), from_epoch_ms(message.timestamp()[1]))
-            if messages:
-                self._note(_positions([*_ends(messages), *consumer.position(partitions)]))
-        consumer.close()
+
+    def _pass_by(self, consumer: Consumer, message: Message) -> None:
+        """The partition's owner says so, if it is here."""
+        at = partial(TopicPartition, message.topic() or "", message.partition() or 0)
+        with closing(self._consumer()) as reader:
+            found = extent(reader, message, at)
+        consumer.seek(at(found.last + 1))
+        self._refuse(message.partition() or 0, refuse_unreadable(EXECUTORS, found))
 
     def _hear(self, value: bytes | None, appended_at: datetime) -> None:
         if value is None:

@@ -181,6 +181,8 @@ class Holder(threading.Thread):
 
     def _note(self, call: c.Call[Any], value: Any) -> None:
         """It was carried out."""
+        for refused in self._log.take_refused() if self._log else ():
+            self.inbox.put(refused)
         match call:
             case c.Failed():
                 self._came = 0

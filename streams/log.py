@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
+import msgspec
 import structlog
 from confluent_kafka import (
     OFFSET_INVALID,
@@ -20,12 +22,15 @@ from schemas.ends import is_end_of_file, reaches
 from schemas.ids import RunId
 from schemas.kept_clock import KeptClock
 from schemas.settings import Connections
-from schemas.times import from_epoch_ms
+from schemas.times import EPOCH, from_epoch_ms
 from schemas.topics import CONTROL, DEADLETTER, EXECUTORS, MAX_RECORD_BYTES, REQUESTS, STATE, STATUS, runs_topic
+from schemas.unreadable import BatchUnknownError, Unreadable, extent, headers_of, is_unreadable, silent_extent
 from streams.clock import boot_seconds
+from streams.core.inputs import RecordRefused
 from streams.forward import is_marked
 from streams.groups import ANSWER_SECONDS, Groups, LogUnreachableError
 from streams.owner.calls import Chunk, Read
+from streams.owner.intake import refuse_unreadable
 from streams.owner.records import InRecord, OutRecord, Transaction
 from streams.owner.replay import NOTHING_READ, Entry
 from streams.produce import produce
@@ -33,7 +38,7 @@ from streams.produce import produce
 log = structlog.get_logger()
 
 READ_TIMEOUT_SECONDS = 10.0
-"""A read to the end that makes no progress for so long has failed."""
+"""A read that makes no progress for so long has failed, or has met what the client cannot read."""
 TRANSACTION_TIMEOUT_SECONDS = 10.0
 """An open transaction holds up its readers (design §6), so a dead owner's is aborted soon."""
 _CHUNK = 1_000
@@ -64,6 +69,7 @@ class OwnerLog:
         self._groups = groups
         self._producer: Producer | None = None
         self._consumer: Consumer | None = None
+        self._refused: list[RecordRefused] = []
 
     def prepare(self) -> None:
         """Makes the producer, which fences nobody yet. Waits until the time is known: nothing can be decided before."""
@@ -113,7 +119,14 @@ class OwnerLog:
 
     def read_state(self, after: int = NOTHING_READ) -> Iterator[Entry]:
         for message in self._read_to_end(STATE, after + 1):
-            yield message.offset(), message.key().decode(), message.value()
+            key = _text(message.key())
+            if key is not None:
+                yield message.offset(), key, message.value()
+
+    def take_refused(self) -> list[RecordRefused]:
+        """What was passed by in topics that are no input, since this was asked last."""
+        refused, self._refused = self._refused, []
+        return refused
 
     def read(self, wanted: Read) -> Chunk:
         """The next records of an input topic, as far as the call asks for."""
@@ -125,7 +138,11 @@ class OwnerLog:
         records: list[InRecord] = []
         room = wanted.bytes
         for message in self._read_up_to(wanted.topic, start, end):
-            records.append(in_record(wanted.topic, message))
+            records.append(
+                _standing_for(wanted.topic, message)
+                if isinstance(message, Unreadable)
+                else in_record(wanted.topic, message)
+            )
             room -= len(records[-1].value or b"")
             if len(records) >= wanted.records or room <= 0:
                 return Chunk(records=tuple(records), first=first, through=records[-1].offset, end=end)
@@ -136,9 +153,9 @@ class OwnerLog:
         found: dict[RunId, tuple[int, int]] = {}
         for name, committed in self.claimed_below().items():
             for message in self._read_to_end(runs_topic(name), committed):
-                token = dict(message.headers() or ()).get("token")
-                if token is not None:
-                    found[RunId(message.key().decode())] = (int(token), message.offset())
+                token, key = dict(headers_of(message)).get("token"), _text(message.key())
+                if token is not None and token.isdigit() and key is not None:
+                    found[RunId(key)] = (int(token), message.offset())
         return found
 
     def claimed_below(self) -> dict[str, int]:
@@ -211,25 +228,47 @@ class OwnerLog:
         # Asking for the ends is a hundred times cheaper than a fetch that finds nothing, which is the usual case.
         first, end = self._offsets(topic, self._partition)
         if max(start, first) < end:
-            yield from self._read_up_to(topic, max(start, first), end)
+            for message in self._read_up_to(topic, max(start, first), end):
+                if isinstance(message, Unreadable):
+                    self._refused.append(refuse_unreadable(topic, message))
+                else:
+                    yield message
 
     def _read_up_to(self, topic: str, start: int, end: int) -> Iterator[Any]:
+        """Messages, and `Unreadable` for those that the client cannot read."""
+        at = partial(self._topic_partition, topic)
         consumer = self._reader()
-        consumer.assign([self._topic_partition(topic, start)])
         try:
-            while True:
-                messages = consumer.consume(1, READ_TIMEOUT_SECONDS) or _stalled(topic)
-                messages += consumer.consume(_CHUNK, 0)
-                for message in messages:
-                    error = message.error()
-                    if error is None:
-                        yield message
-                    elif not (error.retriable() or is_end_of_file(message)):
-                        raise KafkaException(error)
-                    if reaches(message, end):
-                        return
+            while start < end:
+                consumer.assign([at(start)])
+                found: Unreadable | None = None
+                for message in self._messages(consumer, end):
+                    if message is None or is_unreadable(message):
+                        found = _extent(consumer, message, start, at)
+                        break
+                    start = message.offset() + 1
+                    yield message
+                if found is None:
+                    return
+                yield msgspec.structs.replace(found, first=max(start, found.first))
+                start = found.last + 1
         finally:
             consumer.unassign()
+
+    def _messages(self, consumer: Consumer, end: int) -> Iterator[Any]:
+        """To `end`, or to what cannot be read: None where nothing comes."""
+        while True:
+            for message in consumer.consume(1, READ_TIMEOUT_SECONDS) + consumer.consume(_CHUNK, 0) or (None,):
+                if message is None:
+                    yield None
+                    continue
+                error = message.error()
+                if error is None or is_unreadable(message):
+                    yield message
+                elif not (error.retriable() or is_end_of_file(message)):
+                    raise KafkaException(error)
+                if reaches(message, end):
+                    return
 
     def _reader(self) -> Consumer:
         if self._consumer is None:
@@ -270,8 +309,27 @@ def in_record(topic: str, message: Any) -> InRecord:
         key=message.key(),
         value=message.value(),
         appended_at=from_epoch_ms(message.timestamp()[1]),
-        is_forwarded=topic == REQUESTS and is_marked(message.headers()),
+        is_forwarded=topic == REQUESTS and is_marked(headers_of(message)),
     )
+
+
+def _standing_for(topic: str, unreadable: Unreadable) -> InRecord:
+    return InRecord(topic=topic, offset=unreadable.last, key=None, value=None, appended_at=EPOCH, unreadable=unreadable)
+
+
+def _extent(consumer: Consumer, message: Any, start: int, at: Callable[[int], TopicPartition]) -> Unreadable:
+    try:
+        return extent(consumer, message, at) if message else silent_extent(consumer, start, at)
+    except BatchUnknownError as error:
+        raise LogUnreachableError(str(error)) from error
+
+
+def _text(key: bytes | None) -> str | None:
+    """None: no record of ours has such a key."""
+    try:
+        return None if key is None else key.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _placing(record: OutRecord, placed: dict[RunId, tuple[int, int]]) -> Any:
@@ -284,7 +342,3 @@ def _placing(record: OutRecord, placed: dict[RunId, tuple[int, int]]) -> Any:
             placed[run_id] = (token, message.offset())
 
     return on_delivery
-
-
-def _stalled(topic: str) -> list[Any]:
-    raise LogUnreachableError(f"topic {topic} could not be read to its end: nothing came for {READ_TIMEOUT_SECONDS} s")

@@ -20,14 +20,13 @@ from streams.core.rules import Rules
 from streams.forward import Forwarder
 from streams.groups import Groups, LogUnreachableError
 from streams.heartbeats import Heartbeats
-from streams.holder import Holder, Parts
+from streams.holder import Delivered, Holder, Parts
 from streams.log import OwnerLog
 from streams.membership import Membership
 from streams.owner.calls import Resync, Undelivered
 from streams.owner.holdings import Holder as HolderId
 from streams.owner.holdings import Holdings
 from streams.owner.intake import INPUT_TOPICS
-from streams.owner.records import InRecord
 from streams.owner.roll import Roll
 from streams.settings import StreamSettings
 
@@ -54,7 +53,7 @@ class Worker:
         self._holdings, self._roll = Holdings(), Roll()
         self._holders: dict[HolderId, Holder] = {}
         self._ready_file = settings.ready_file
-        self._heartbeats = Heartbeats(connections, name, self._hear, self._note_read, on_crashed)
+        self._heartbeats = Heartbeats(connections, name, self._hear, self._note_read, self.deliver, on_crashed)
         clock = cluster_clock(connections)
         groups = Groups(connections, settings.stream_group, name)
         self.membership = Membership(groups, on_crashed)
@@ -105,12 +104,12 @@ class Worker:
             for holder in self._holders.values():
                 holder.inbox.put(Undelivered())
 
-    def deliver(self, partition: int, record: InRecord | Resync) -> None:
-        """Without a holder the record is read by the next one."""
+    def deliver(self, partition: int, item: Delivered) -> None:
+        """Without a holder a record is read by the next one."""
         with self._lock:
             holder = self._holder_of(partition)
         if holder is not None:
-            holder.inbox.put(record)
+            holder.inbox.put(item)
 
     def applied(self) -> dict[tuple[str, int], int]:
         """The last applied offset that is committed, by (topic, partition) of the partitions held."""

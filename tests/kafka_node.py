@@ -17,8 +17,9 @@ from tests.servers import start
 class Node:
     """One broker that a test may kill and start again, with its data."""
 
-    def __init__(self, part: Part, address: str) -> None:
+    def __init__(self, part: Part, address: str, data: Path) -> None:
         self._part = part
+        self.data = data
         self.address = address
         self._process = start(part)
 
@@ -41,7 +42,7 @@ def running_node() -> Iterator[Node]:
         ports = Ports(data, cache, ["kafka", "controller"])
         port = ports.by_name["kafka"]
         config = kafka.prepare(data, port, ports.by_name["controller"], class_path)
-        node = Node(kafka.part(data, port, config, class_path), f"127.0.0.1:{port}")
+        node = Node(kafka.part(data, port, config, class_path), f"127.0.0.1:{port}", data)
         try:
             yield node
         finally:

@@ -27,6 +27,7 @@ from streams.owner.limits import Limits
 from streams.owner.records import Forwarding, InRecord, OutRecord, Transaction
 from streams.owner.replay import Entry
 from tests.driven import Driven
+from tests.raw_json import raw
 
 COMPANY_WAIT = Limits().company_wait
 PATIENT = Limits(stall=timedelta(days=365), pull_interval=timedelta(days=365))
@@ -87,6 +88,8 @@ class Log:
         owner.learn(DispatchesCommitted(offsets={dispatch.run_id: (dispatch.token, offset)}))
 
     def define(self, version: int = 1, *, deleted: bool = False, job_id: str = "job", **fields: object) -> InRecord:
+        if isinstance(fields.get("payload"), str):
+            fields["payload"] = raw(fields["payload"])
         spec = JobSpec(job_id=job_id, binary="s3://tidemill/x", **fields)
         row = {
             "__table": "definitions",

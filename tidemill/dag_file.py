@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import orjson
 import yaml
 
 from schemas.dag import DagSpec, NodeSpec
@@ -43,6 +45,7 @@ MAX_DEPTH = 200
 """As in the tables."""
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
 MAX_FILE_BYTES = 16 * 1024 * 1024
+_JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +150,34 @@ def _table(where: str, said: Any, allowed: tuple[str, ...] = ()) -> Columns:
 def _parsed(suffix: str, text: str) -> Any:
     match suffix:
         case ".toml":
-            return tomllib.loads(text)
+            return tomllib.loads(text, parse_float=Number)
         case ".yaml" | ".yml":
             return yaml.load(text, _Once)  # noqa: S506 - it is a CSafeLoader
         case _:
             raise UsageError(f"its name ends in {suffix!r}: allowed are .yaml, .yml and .toml")
+
+
+class Number(float):
+    """A number that is written as it stands in the file, where JSON has its form."""
+
+    __slots__ = ("text",)
+
+    def __new__(cls, text: str) -> Self:
+        return super().__new__(cls, text.replace("_", ""))
+
+    def __init__(self, text: str) -> None:
+        self.text = text if _JSON_NUMBER.fullmatch(text) else repr(float(self))
+
+
+def json_of(value: Any) -> str:
+    """What a file says, as JSON."""
+    return orjson.dumps(value, default=_written).decode()
+
+
+def _written(value: Any) -> orjson.Fragment:
+    if isinstance(value, Number):
+        return orjson.Fragment(value.text)
+    raise TypeError(f"{type(value).__name__} has no form as JSON")
 
 
 class _Once(yaml.CSafeLoader):
@@ -166,3 +192,10 @@ class _Once(yaml.CSafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"{key.value!r} comes twice", problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def construct_decimal(self, node: yaml.ScalarNode) -> float:
+        value = super().construct_yaml_float(node)
+        return Number(node.value) if _JSON_NUMBER.fullmatch(node.value) else value
+
+
+_Once.add_constructor("tag:yaml.org,2002:float", _Once.construct_decimal)

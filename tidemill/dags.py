@@ -7,18 +7,17 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import psycopg
 import typer
 from psycopg.sql import SQL, Composed, Identifier, Placeholder
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from connectors.objects import Objects
 from schemas.settings import Connections
 from schemas.words import TriggerRule
 from tidemill import dag_runs, owners
 from tidemill.complete import dag_and_run_names, dag_names
-from tidemill.dag_file import DAG_COLUMNS, Columns, DagFile, read_dag
+from tidemill.dag_file import DAG_COLUMNS, Columns, DagFile, json_of, read_dag
 from tidemill.dag_graph import dot
 from tidemill.dag_lines import show_drawing
 from tidemill.mark import mark
@@ -138,7 +137,7 @@ def write(postgres: psycopg.Connection[Row], file: DagFile) -> None:
         row = {"dag_id": dag["dag_id"], "node_id": name} | columns
         alike.setdefault(tuple(sorted(row)), []).append(row)
     for names, rows_alike in alike.items():  # what a row does not name is as its column's default: one insert for each
-        postgres.execute(_insert_all(names), [Jsonb(rows_alike, dumps=orjson.dumps)])
+        postgres.execute(_insert_all(names), [Json(rows_alike, dumps=json_of)])
 
 
 def _drawn(node: Row) -> Row:
@@ -158,7 +157,7 @@ def _upsert(dag: Columns) -> Composed:
 
 def _insert_all(names: Iterable[str]) -> Composed:
     return SQL(
-        "insert into tidemill.dag_nodes ({0}) select {0} from jsonb_populate_recordset(null::tidemill.dag_nodes, %s)"
+        "insert into tidemill.dag_nodes ({0}) select {0} from json_populate_recordset(null::tidemill.dag_nodes, %s)"
     ).format(_listed(names))
 
 

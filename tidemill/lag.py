@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -21,6 +22,7 @@ from schemas.errors import TidemillError
 from schemas.settings import Connections, read
 from schemas.times import from_epoch_ms
 from schemas.topics import STATUS, executor_group, runs_topic
+from schemas.unreadable import extent, is_unreadable
 from streams.owner.intake import INPUT_TOPICS
 from streams.settings import StreamSettings
 from tidemill.place import connect_to_read
@@ -168,11 +170,7 @@ def read_to_end(place: Connections, begin: Offsets) -> Generator[Any, None, None
     """The committed messages from these offsets to the ends, as they are now."""
     if not begin:
         return
-    consumer = Consumer(
-        quiet(place, group_id="tidemill-cli", enable_auto_commit=False, enable_partition_eof=True)
-        # At the end of a partition the broker would wait for news.
-        | {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20}
-    )
+    consumer = _consumer(place)
     try:
         ends = {where: watermarks(consumer, TopicPartition(*where))[1] for where in begin}
         unfinished = {where: end for where, end in ends.items() if begin[where] < end}
@@ -184,9 +182,26 @@ def read_to_end(place: Connections, begin: Offsets) -> Generator[Any, None, None
             error, where = message.error(), (str(message.topic()), int(message.partition() or 0))
             if error is None:
                 yield message
+            elif is_unreadable(message):
+                _pass_by(place, consumer, message, where)
             elif not is_end_of_file(message):
                 raise BrokersError(f"Kafka at {place.kafka_bootstrap}: {error.str()}")
             if reaches(message, unfinished.get(where, math.inf)):
                 unfinished.pop(where, None)
     finally:
         consumer.close()
+
+
+def _consumer(place: Connections) -> Consumer:
+    return Consumer(
+        quiet(place, group_id="tidemill-cli", enable_auto_commit=False, enable_partition_eof=True)
+        # At the end of a partition the broker would wait for news.
+        | {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20}
+    )
+
+
+def _pass_by(place: Connections, consumer: Consumer, message: Any, where: Place) -> None:
+    """At the latest the end of the partition, which comes next, says that it is read."""
+    with closing(_consumer(place)) as reader:
+        found = extent(reader, message, partial(TopicPartition, *where))
+    consumer.seek(TopicPartition(*where, found.last + 1))

@@ -12,8 +12,9 @@ from confluent_kafka import KafkaException
 
 from connectors import connect_api
 from connectors.apply import apply_connector, observe
+from connectors.owned import Config
 from connectors.settings import SourceSettings
-from connectors.source import Config, source_config
+from connectors.source import source_config
 from infra.progress import progress
 from schemas.errors import TidemillError
 from schemas.settings import Connections, read

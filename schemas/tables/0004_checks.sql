@@ -140,50 +140,78 @@ begin
 end
 $$;
 
-create function tidemill.check_size(column_name text, value jsonb, kilobytes int) returns void
+create function tidemill.check_size(column_name text, value text, kilobytes int) returns void
 language plpgsql immutable as $$
 begin
-    if octet_length(value::text) > kilobytes * 1024 then
+    if octet_length(value) > kilobytes * 1024 then
         raise exception using
             errcode = 'check_violation',
             message = format(
                 '%s has %s bytes as JSON: at most %s KB (%s bytes) are allowed',
-                column_name, octet_length(value::text), kilobytes, kilobytes * 1024),
+                column_name, octet_length(value), kilobytes, kilobytes * 1024),
             schema = 'tidemill',
             column = column_name;
     end if;
 end
 $$;
 
--- JSON of any shape, as the programs that read it can: `schemas.codec` refuses the same, and what it refused after the row
--- was taken would be lost. A number is as jsonb writes it, so that 1e20 is an integer.
-create function tidemill.check_json(column_name text, value jsonb, kilobytes int) returns void
+-- How many arrays and objects are open at once: without strings, in which brackets say nothing, the innermost go one after
+-- the other.
+create function tidemill.is_deep(value text, levels int) returns bool
+language plpgsql immutable parallel safe as $$
+declare
+    brackets text := regexp_replace(value, '"[^"\\]*(\\.[^"\\]*)*"|[^][{}"]+', '', 'g');
+begin
+    for level in 1..levels loop
+        exit when brackets = '';
+        brackets := replace(replace(brackets, '[]', '<>'), '{}', '<>');
+        brackets := replace(brackets, '<>', '');
+    end loop;
+    return brackets <> '';
+end
+$$;
+
+-- JSON of any shape: it goes to its process as it is, byte for byte. `schemas.codec` refuses the same, and what it refused
+-- after the row was taken would be lost.
+create function tidemill.check_json(column_name text, value json, kilobytes int) returns void
 language plpgsql immutable as $$
 declare
-    number numeric;
+    written text := value::text;
 begin
-    perform tidemill.check_size(column_name, value, kilobytes);
-    if jsonb_path_exists(value, 'strict $.**{200} ? (@.type() == "array" || @.type() == "object")') then
-        perform tidemill.refuse(column_name, value::text, 'JSON is nested at most 200 levels deep');
+    if value is null then
+        return;
     end if;
-    select each::numeric into number
-    from jsonb_path_query(
-        value, 'strict $.** ? (@.type() == "number" && (@ < -9223372036854775808 || @ > 18446744073709551615))') as each
-    where scale(each::numeric) = 0 or abs(each::numeric) > 1.7976931348623157e308
-    limit 1;
-    if found then
-        perform tidemill.refuse(
-            column_name, number::text,
-            'an integer has at most 64 bits (-9223372036854775808 to 18446744073709551615) and any number at most '
-            '1.7976931348623157e308; write it as a string');
+    perform tidemill.check_size(column_name, written, kilobytes);
+    if length(translate(written, '[{', '')) < length(written) - 200 and tidemill.is_deep(written, 200) then
+        perform tidemill.refuse(column_name, written, 'JSON is nested at most 200 levels deep');
+    end if;
+    if strpos(written, '\u') > 0 then
+        begin
+            perform json_strip_nulls(value);
+        exception when untranslatable_character or invalid_text_representation then
+            perform tidemill.refuse(
+                column_name, written,
+                'it contains \u0000 or half of a pair of \u escapes, which Postgres cannot read in JSON');
+        end;
     end if;
 end
 $$;
 
+-- White space around JSON is no part of it.
+create function tidemill.normal_json(value json) returns json
+language sql immutable parallel safe
+return case when value::text ~ '^\s|\s$' then btrim(value::text, E' \t\r\n')::json else value end;
+
+-- A spec with one more field, which stays as it was written: jsonb would write its numbers and names anew.
+create function tidemill.spec_with(spec jsonb, field text, value json) returns json
+language sql immutable parallel safe
+return case when value is null then spec::json
+    else (left(spec::text, -1) || ', ' || to_json(field)::text || ': ' || value::text || '}')::json end;
+
 create function tidemill.check_args(column_name text, value jsonb) returns void
 language plpgsql immutable as $$
 begin
-    perform tidemill.check_size(column_name, value, 32);
+    perform tidemill.check_size(column_name, value::text, 32);
     if value is null or jsonb_typeof(value) <> 'array'
         or jsonb_path_exists(value, 'strict $[*] ? (@.type() != "string")')
     then
@@ -198,7 +226,7 @@ language plpgsql immutable as $$
 declare
     bad text;
 begin
-    perform tidemill.check_size(column_name, value, 32);
+    perform tidemill.check_size(column_name, value::text, 32);
     if value is null or jsonb_typeof(value) <> 'object'
         or jsonb_path_exists(value, 'strict $.* ? (@.type() != "string")')
     then

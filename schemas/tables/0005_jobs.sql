@@ -9,7 +9,7 @@ create table tidemill.jobs (
     sha256 text,
     args jsonb not null default '[]',
     env jsonb not null default '{}',
-    payload jsonb,
+    payload json,
     timeout interval,
     timeout_class text,
     promote bool not null default true,
@@ -51,7 +51,8 @@ comment on column tidemill.jobs.schedule is
     '5 fields, 6 with seconds first, @daily and its like, @every 90s, @at <RFC 3339>; null: only on request.';
 comment on column tidemill.jobs."binary" is
     's3://bucket/key of the program. (BINARY is a word of SQL: quote the name of this column.)';
-comment on column tidemill.jobs.sha256 is 'Null: whatever the object is when it is fetched.';
+comment on column tidemill.jobs.sha256 is
+    'Null: whatever the object is when it is fetched. A statement that sets another "binary" names it too.';
 comment on column tidemill.jobs.promote is
     'False: a run that reaches the limit of its class has timed out, instead of beginning again in the next class.';
 comment on column tidemill.jobs.max_retry_duration is
@@ -63,7 +64,7 @@ comment on column tidemill.jobs.buffer_limit is
 comment on column tidemill.jobs.concurrency_limit is 'Runs that may be open at once with allow_all; null: any number.';
 comment on column tidemill.jobs.cancel_grace is 'Between TERM and KILL of a cancelled process.';
 comment on column tidemill.jobs.on_delete is 'What deleting the job does to its open runs: finish or cancel.';
-comment on column tidemill.jobs.payload is 'JSON on the standard input of the process.';
+comment on column tidemill.jobs.payload is 'JSON on the standard input of the process, as it is written here.';
 comment on column tidemill.jobs.misfire_grace is
     'So late an occurrence is merely late and runs; catch-up applies beyond.';
 comment on column tidemill.jobs.catchup_after_pause is
@@ -85,7 +86,7 @@ create table tidemill.definitions (
     version bigint not null,
     valid_from timestamptz not null,
     deleted bool not null,
-    spec jsonb,
+    spec json,
     primary key (owner, kind, version),
     check (deleted = (spec is null))
 );
@@ -131,9 +132,9 @@ language sql immutable strict parallel safe
 return to_char(value at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 
 -- Field for field `schemas.job.JobSpec`: durations ISO 8601 in seconds, instants RFC 3339 in UTC, no nulls.
-create function tidemill.job_spec(job tidemill.jobs) returns jsonb
+create function tidemill.job_spec(job tidemill.jobs) returns json
 language sql immutable parallel safe
-return jsonb_strip_nulls(jsonb_build_object(
+return tidemill.spec_with(jsonb_strip_nulls(jsonb_build_object(
         'job_id', job.job_id,
         'tenant', job.tenant,
         'schedule', job.schedule,
@@ -172,8 +173,7 @@ return jsonb_strip_nulls(jsonb_build_object(
         'starts_at', tidemill.wire_instant(job.starts_at),
         'ends_at', tidemill.wire_instant(job.ends_at)
     ))
-    -- Beside the others, because stripping would reach into them: {"a": null} is a payload of its own.
-    || jsonb_build_object('args', job.args, 'env', job.env, 'payload', job.payload);
+    || jsonb_build_object('args', job.args, 'env', job.env), 'payload', job.payload);
 
 -- Many checks are one statement: each statement costs more than a check.
 
@@ -262,6 +262,30 @@ begin
 end
 $$;
 
+-- A checksum pins one program: of another program it is wrong, and an executor that still has the former one in its cache
+-- would run that. A statement that names sha256 knows what it does: it moves the same program, for one. Row triggers do not
+-- see what a statement names; a trigger that is for the column does.
+create function tidemill.note_sha256() returns trigger
+language plpgsql as $$
+begin
+    perform set_config('tidemill.sha256_named', tg_argv[0], true);
+    return null;
+end
+$$;
+
+create function tidemill.check_pinned(old_binary text, new_binary text, old_sha256 text, new_sha256 text) returns void
+language plpgsql stable as $$
+begin
+    if old_binary <> new_binary and old_sha256 = new_sha256
+        and current_setting('tidemill.sha256_named', true) is distinct from 'on'
+    then
+        perform tidemill.refuse(
+            'sha256', new_sha256,
+            'it is that of the former "binary"; set sha256 too: to that of the new program, or to null for whatever is fetched');
+    end if;
+end
+$$;
+
 create function tidemill.check_job(job tidemill.jobs) returns void
 language plpgsql stable as $$
 begin
@@ -293,6 +317,7 @@ create function tidemill.normal_job(job tidemill.jobs) returns tidemill.jobs
 language plpgsql immutable as $$
 begin
     job.schedule := tidemill.normal_white_space(job.schedule);
+    job.payload := tidemill.normal_json(job.payload);
     job.overlap_policy := tidemill.normal_overlap_policy(job.overlap_policy);
     job.starts_at := tidemill.whole_milliseconds(job.starts_at);
     job.ends_at := tidemill.whole_milliseconds(job.ends_at);
@@ -309,7 +334,10 @@ begin
     end if;
     new := tidemill.normal_job(new);
     perform tidemill.check_job(new);
-    if tg_op = 'UPDATE' and tidemill.job_spec(new) is not distinct from tidemill.job_spec(old) then
+    if tg_op = 'UPDATE' then
+        perform tidemill.check_pinned(old."binary", new."binary", old.sha256, new.sha256);
+    end if;
+    if tg_op = 'UPDATE' and tidemill.job_spec(new)::text is not distinct from tidemill.job_spec(old)::text then
         new.version := old.version;
         new.updated_at := old.updated_at;
         return new;
@@ -370,18 +398,25 @@ begin
 end
 $$;
 
+create trigger jobs_a_names_no_sha256 before update on tidemill.jobs
+for each statement execute function tidemill.note_sha256('off');
+
+-- By their names, it comes after the one above.
+create trigger jobs_b_names_sha256 before update of sha256 on tidemill.jobs
+for each statement execute function tidemill.note_sha256('on');
+
 create trigger job_before_insert before insert on tidemill.jobs
 for each row execute function tidemill.job_before_change();
 
 -- A row that is as it was is not looked at: whole crontabs are written again and again.
 create trigger job_before_update before update on tidemill.jobs
-for each row when (old.* is distinct from new.*) execute function tidemill.job_before_change();
+for each row when (old.* *<> new.*) execute function tidemill.job_before_change();
 
 create trigger job_after_change after insert or delete on tidemill.jobs
 for each row execute function tidemill.job_after_change();
 
 create trigger job_after_update after update on tidemill.jobs
-for each row when (old.* is distinct from new.*) execute function tidemill.job_after_change();
+for each row when (old.* *<> new.*) execute function tidemill.job_after_change();
 
 create trigger jobs_no_truncate before truncate on tidemill.jobs
 for each statement execute function tidemill.refuse_statement(

@@ -8,7 +8,7 @@ create table tidemill.requests (
     dag_id text,
     run_id text,
     run_at timestamptz,
-    payload jsonb,
+    payload json,
     note text,
     backfill_from timestamptz,
     backfill_to timestamptz,
@@ -21,7 +21,7 @@ create table tidemill.requests (
     attempt int not null default 0,
     downstream bool not null default false,
     mark_as text,
-    nodes jsonb,
+    nodes json,
     seen_version bigint not null default 0,
     owner text not null,
     created_at timestamptz not null default clock_timestamp()
@@ -169,18 +169,18 @@ begin
         return request;
     end if;
     request.seen_version := run.version;
-    select coalesce(jsonb_object_agg(node_id, tidemill.node_end(seen)), '{}') into request.nodes
+    select coalesce(json_object_agg(node_id, tidemill.node_end(seen)), '{}') into request.nodes
     from tidemill.runs as seen
     where job_id = request.owner and nominal_time = run.nominal_time
         and kind = 'node' and starts_with(run_id, whole || '/');
     -- What is not known would run again, also where it had succeeded.
-    select count(*) into known from jsonb_object_keys(request.nodes);
+    select count(*) into known from json_object_keys(request.nodes);
     select sum(value::bigint) into had from jsonb_each_text(run.nodes);
     if known < had and not (request.downstream and node is null) then
         perform tidemill.refuse('run_id', request.run_id, format(
             'of the %s nodes of %s the history of %s is gone; with downstream all of it runs again', had, whole, had - known));
     end if;
-    perform tidemill.check_size('nodes', request.nodes, 8 * 1024);
+    perform tidemill.check_size('nodes', request.nodes::text, 8 * 1024);
     return tidemill.with_first_payload(request, run.request_id);
 end
 $$;
@@ -244,6 +244,7 @@ begin
     -- The job or DAG need not exist yet: a request waits for its definition, for a while.
     perform tidemill.check_id(case when new.dag_id is null then 'job_id' else 'dag_id' end, new.owner);
     perform tidemill.check_instant('run_at', new.run_at);
+    new.payload := tidemill.normal_json(new.payload);
     perform tidemill.check_json('payload', new.payload, 256);
     perform tidemill.check_word('mark_as', coalesce(new.mark_as, 'skipped'), '{succeeded,skipped}');
     if length(new.note) > 1000 then

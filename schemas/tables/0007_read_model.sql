@@ -28,7 +28,7 @@ create table tidemill.runs (
     missed_at_least bool,
     nodes jsonb,
     dag_version bigint,
-    result jsonb,
+    result json,
     result_bytes int,
     result_uri text,
     result_sha256 text,
@@ -60,20 +60,19 @@ comment on column tidemill.runs.dag_version is
 
 -- What an order about the nodes of a DAG run says of one: field for field `schemas.request.NodeEnd`. A result that has an
 -- address goes by it.
-create function tidemill.node_end(node tidemill.runs) returns jsonb
+create function tidemill.node_end(node tidemill.runs) returns json
 language sql immutable parallel safe
-return jsonb_build_object('state', node.state, 'attempt', node.attempt)
-    || case
-        when node.result_bytes is null then '{}'
+return tidemill.spec_with(
+    jsonb_build_object('state', node.state, 'attempt', node.attempt)
+        || case when node.next_nodes is null then '{}' else jsonb_build_object('next_nodes', node.next_nodes) end,
+    'result',
+    case
+        when node.result_bytes is null then null
         when node.result_uri is null then
-            jsonb_build_object('result', jsonb_build_object('bytes', node.result_bytes, 'value', node.result))
+            tidemill.spec_with(jsonb_build_object('bytes', node.result_bytes), 'value', node.result)
         else
-            jsonb_build_object(
-                'result',
-                jsonb_build_object(
-                    'bytes', node.result_bytes, 'uri', node.result_uri, 'sha256', node.result_sha256))
-    end
-    || case when node.next_nodes is null then '{}' else jsonb_build_object('next_nodes', node.next_nodes) end;
+            json_build_object('bytes', node.result_bytes, 'uri', node.result_uri, 'sha256', node.result_sha256)
+    end);
 
 -- Each query locks every index of every partition that it looks into, so there are few of them. The columns behind the time
 -- are for conditions: an entry that does not fit costs no look at its row.

@@ -42,7 +42,7 @@ declare
     end;
 begin
     if given is not null then
-        perform tidemill.refuse(given, to_jsonb(request) ->> given, 'only kind backfill has it');
+        perform tidemill.refuse(given, to_json(request) ->> given, 'only kind backfill has it');
     end if;
     request.ran := null;
     return request;
@@ -55,7 +55,7 @@ declare
     column_name text;
 begin
     foreach column_name in array '{backfill_from,backfill_to}'::text[] loop
-        if to_jsonb(request) ->> column_name is null then
+        if to_json(request) ->> column_name is null then
             perform tidemill.refuse(column_name, null, 'kind backfill needs it: a time from 1970 to 2199');
         end if;
     end loop;

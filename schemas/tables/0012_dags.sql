@@ -58,7 +58,7 @@ create table tidemill.dag_nodes (
     sha256 text,
     args jsonb not null default '[]',
     env jsonb not null default '{}',
-    payload jsonb,
+    payload json,
     timeout interval,
     timeout_class text,
     promote bool not null default true,
@@ -82,7 +82,7 @@ comment on column tidemill.dag_nodes.trigger_rule is
     'When the node runs, by what became of those that it depends on: docs/dags.md.';
 comment on column tidemill.dag_nodes.skip_exit_codes is
     'With one of these the node has succeeded, and nothing that depends on it is followed: docs/dags.md.';
-comment on column tidemill.dag_nodes.payload is 'JSON on the standard input of the process.';
+comment on column tidemill.dag_nodes.payload is 'JSON on the standard input of the process, as it is written here.';
 
 -- The DAGs that a transaction has changed: one row, and with it one deferred trigger, however many nodes it writes. A row
 -- is gone before its transaction ends, so nobody else ever sees one.
@@ -164,9 +164,9 @@ end
 $$;
 
 -- Field for field `schemas.dag.NodeSpec`: what is as its defaults say is left out.
-create function tidemill.node_spec(node tidemill.dag_nodes) returns jsonb
+create function tidemill.node_spec(node tidemill.dag_nodes) returns json
 language sql immutable parallel safe
-return jsonb_strip_nulls(jsonb_build_object(
+return tidemill.spec_with(jsonb_strip_nulls(jsonb_build_object(
         'node_id', node.node_id,
         'depends_on', to_jsonb(nullif(node.depends_on, '{}')),
         'trigger_rule', nullif(node.trigger_rule, 'all_success'),
@@ -187,14 +187,12 @@ return jsonb_strip_nulls(jsonb_build_object(
         'max_infra_retries', nullif(node.max_infra_retries, 10),
         'max_retry_duration', tidemill.wire_duration(node.max_retry_duration),
         'cancel_grace', tidemill.wire_duration(nullif(node.cancel_grace, '30 s'))
-    ))
-    -- Beside the others, because stripping would reach into it: {"a": null} is a payload of its own.
-    || case when node.payload is null then '{}' else jsonb_build_object('payload', node.payload) end;
+    )), 'payload', node.payload);
 
 -- Field for field `schemas.dag.DagSpec`.
-create function tidemill.dag_spec(dag tidemill.dags, nodes jsonb) returns jsonb
+create function tidemill.dag_spec(dag tidemill.dags, nodes json) returns json
 language sql immutable parallel safe
-return jsonb_strip_nulls(jsonb_build_object(
+return tidemill.spec_with(jsonb_strip_nulls(jsonb_build_object(
         'dag_id', dag.dag_id,
         'tenant', dag.tenant,
         'schedule', dag.schedule,
@@ -219,8 +217,7 @@ return jsonb_strip_nulls(jsonb_build_object(
         'paused_note', dag.paused_note,
         'starts_at', tidemill.wire_instant(dag.starts_at),
         'ends_at', tidemill.wire_instant(dag.ends_at)
-    ))
-    || jsonb_build_object('nodes', nodes);
+    )), 'nodes', nodes);
 
 -- The nodes of a cycle, in the order in which they would run, the first one again at the end. `waits` says of each node
 -- for how many dependencies it still waits: nodes on a cycle, and all below one, wait for ever.
@@ -358,16 +355,16 @@ begin
 end
 $$;
 
-create function tidemill.compiled_dag(dag tidemill.dags) returns jsonb
+create function tidemill.compiled_dag(dag tidemill.dags) returns json
 language plpgsql stable set enable_nestloop = off as $$
 declare
     names text[] := array(
         select node_id from tidemill.dag_nodes where dag_id = dag.dag_id order by node_id collate "C");
-    spec jsonb;
+    spec json;
     bytes int;
 begin
     perform tidemill.check_node_names(dag.dag_id, names);
-    select tidemill.dag_spec(dag, jsonb_agg(tidemill.node_spec(node) order by place)) into spec
+    select tidemill.dag_spec(dag, json_agg(tidemill.node_spec(node) order by place)) into spec
     from unnest(tidemill.dag_order(dag.dag_id, names)) with ordinality as ordered (number, place)
     join unnest(names) with ordinality as named (name, number) using (number)
     join tidemill.dag_nodes as node on node.node_id = name and node.dag_id = dag.dag_id;
@@ -387,7 +384,7 @@ create function tidemill.compile_dag(of_dag text) returns void
 language plpgsql volatile as $$
 declare
     dag tidemill.dags;
-    compiled jsonb;
+    compiled json;
     orphan text;
 begin
     select * into dag from tidemill.dags where dag_id = of_dag for update;
@@ -399,7 +396,7 @@ begin
         return;
     end if;
     compiled := tidemill.compiled_dag(dag);
-    if compiled = (select spec from tidemill.definitions
+    if compiled::text = (select spec::text from tidemill.definitions
                    where owner = of_dag and kind = 'dag' and version = dag.version) then
         return;
     end if;
@@ -496,7 +493,11 @@ for each statement execute function tidemill.refuse_statement(
 create function tidemill.node_before_change() returns trigger
 language plpgsql as $$
 begin
+    new.payload := tidemill.normal_json(new.payload);
     perform tidemill.check_node(new);
+    if tg_op = 'UPDATE' then
+        perform tidemill.check_pinned(old."binary", new."binary", old.sha256, new.sha256);
+    end if;
     return new;
 end
 $$;
@@ -513,6 +514,13 @@ begin
     return null;
 end
 $$;
+
+create trigger dag_nodes_a_names_no_sha256 before update on tidemill.dag_nodes
+for each statement execute function tidemill.note_sha256('off');
+
+-- By their names, it comes after the one above.
+create trigger dag_nodes_b_names_sha256 before update of sha256 on tidemill.dag_nodes
+for each statement execute function tidemill.note_sha256('on');
 
 create trigger node_before_change before insert or update on tidemill.dag_nodes
 for each row execute function tidemill.node_before_change();

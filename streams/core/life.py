@@ -7,10 +7,10 @@ from typing import Any, assert_never
 
 import msgspec
 
-from schemas.codec import encode_json
 from schemas.dispatch import Dispatch
 from schemas.ids import OwnerId, RunId, owner_of_run
 from schemas.job import JobSpec
+from schemas.raw import Json, size_of
 from schemas.result import Result
 from schemas.status import Attempt, RunStatus
 from schemas.words import AttemptEnd, RunKind, RunState
@@ -40,7 +40,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     scheduled_time: datetime
     node_id: str | None = None
     request_id: str | None = None
-    payload: Any = None
+    payload: Json = None
     rerun_id: str | None = None
     attempts: int = 0
     """That it has had before it was asked to run again."""
@@ -249,7 +249,7 @@ def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     if refusal:
         status = move(run.status, RunState.FAILED, version=state.next_token(), at=now, reason=refusal)
         return put(state, msgspec.structs.replace(run, status=status))
-    state.transaction.handed_room -= size if payload is None else size + len(encode_json(payload))
+    state.transaction.handed_room -= size + size_of(payload)
     token = state.next_token()
     attempt = Attempt(attempt=run.status.attempt + 1, token=token, timeout_class=name, dispatched_at=now)
     status = with_attempt(run.status, attempt, version=state.next_token())
@@ -261,7 +261,7 @@ def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
 
 
 def _dispatch_of(
-    rules: Rules, run: Run, job: JobSpec, payload: Any, results: dict[str, Result | None] | None
+    rules: Rules, run: Run, job: JobSpec, payload: Json, results: dict[str, Result | None] | None
 ) -> Dispatch:
     """Of its newest attempt."""
     attempt, terms = run.status.attempts[-1], rules.terms

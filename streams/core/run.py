@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from schemas.ids import RequestId, RunId
+from schemas.raw import Json, keep_json
 from schemas.status import MAX_ATTEMPTS, MAX_OUTPUTS, MAX_TRANSITIONS, Attempt, RunStatus, Transition
 from schemas.words import AttemptEnd, RunKind, RunState
 from streams.core.rules import Terms
@@ -48,7 +49,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
     """A run that is not final: its public status, and what the owner alone needs to know."""
 
     status: RunStatus
-    payload: Any = None
+    payload: Json = None
     """From the request; None: the job's."""
     failures: int = 0
     """Attempts that count against `max_attempts`."""
@@ -73,6 +74,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
     """Of its newest attempt; None in records of the version before."""
     expired: int = 0
     """So many dispatches before the open one, in a row, were taken by no executor in time."""
+
+    def __post_init__(self) -> None:
+        keep_json(self, "payload")
 
     @property
     def run_id(self) -> RunId:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.codec import encode_json
+from schemas.raw import size_of
 from streams.core.run import Run
 
 BYTES_OF_A_RUN = 3_500
@@ -12,9 +12,7 @@ BYTES_OF_A_RUN = 3_500
 def bytes_of(run: Run) -> int:
     """What a write of `run` weighs, about: once in its status and once in `state`."""
     status = run.status
-    size = BYTES_OF_A_RUN
-    if run.payload is not None:
-        size += len(encode_json(run.payload))
-    if status.result is not None and status.result.value is not None:
-        size += 2 * status.result.bytes
+    size = BYTES_OF_A_RUN + size_of(run.payload)
+    if status.result is not None:
+        size += 2 * size_of(status.result.value)
     return size + 2 * sum(len(each.output) for each in status.attempts if each.output)

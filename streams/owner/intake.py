@@ -11,6 +11,7 @@ from schemas.job import Definition
 from schemas.partition import partition_of
 from schemas.request import Request
 from schemas.topics import CDC, EVENTS, REQUESTS
+from schemas.unreadable import Unreadable
 from streams.core.effects import Origin
 from streams.core.inputs import (
     DefinitionChanged,
@@ -27,6 +28,8 @@ INPUT_TOPICS = (CDC, EVENTS, REQUESTS)
 
 
 def read_input(record: InRecord, partition: int, partitions: int) -> Input:
+    if record.unreadable:
+        return refuse_unreadable(record.topic, record.unreadable)
     origin = _origin(record)
     try:
         if record.value is None:
@@ -52,6 +55,12 @@ def refuse(record: InRecord, reason: str) -> RecordRefused:
     """It goes to the dead letter topic."""
     owner = (record.key or b"").decode(errors="replace")
     return RecordRefused(reason=reason, owner=owner, origin=_origin(record))
+
+
+def refuse_unreadable(topic: str, unreadable: Unreadable) -> RecordRefused:
+    """They go to the dead letter topic as one record, without a value: nobody can say what it is."""
+    origin = Origin(topic=topic, offset=unreadable.first, key=None, value=None)
+    return RecordRefused(reason=unreadable.said_of(topic), owner=topic, origin=origin)
 
 
 def _origin(record: InRecord) -> Origin:

@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from schemas.ids import RunId
+from schemas.unreadable import Unreadable
 
 
 class InRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +18,8 @@ class InRecord(msgspec.Struct, frozen=True, kw_only=True):
     appended_at: datetime
     is_forwarded: bool = False
     """Another owner found it in its partition and handed it on."""
+    unreadable: Unreadable | None = None
+    """It stands for records that the client cannot read; `offset` is that of the last of them."""
 
 
 class Reached(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -72,5 +72,5 @@ def test_values_arrive_as_they_were_written(tables):
     write(tables, dag_of(FILE))
     settle(tables)
     a, b = spec(tables).nodes
-    assert (a.args, a.payload, a.retry_jitter) == (("x",), {"n": [1]}, 0.5)
+    assert (a.args, bytes(a.payload), a.retry_jitter) == (("x",), b'{"n":[1]}', 0.5)
     assert (b.timeout.total_seconds(), b.non_retryable_exit_codes) == (90, (3,))

@@ -233,7 +233,7 @@ def test_a_partition_whose_heartbeats_were_all_deleted_for_their_age_is_read_to_
     admin = AdminClient(connections.kafka())  # held until the answer is there
     admin.delete_records([end])[end].result(ANSWER_SECONDS)
     roll = Roll()
-    heartbeats = Heartbeats(connections, "worker", roll.hear, roll.note, lambda: None)
+    heartbeats = Heartbeats(connections, "worker", roll.hear, roll.note, print, lambda: None)
     heartbeats.start()
     try:
         eventually(lambda: roll.read.get(3) == 1)
@@ -260,7 +260,7 @@ def test_a_reader_of_heartbeats_that_breaks_says_so(connections) -> None:
     producer.produce(connections.topic(EXECUTORS), key="e.1", value=encode(beat), partition=0)
     producer.flush()
     told = threading.Event()
-    heartbeats = Heartbeats(connections, "worker", broken, lambda _: None, told.set)
+    heartbeats = Heartbeats(connections, "worker", broken, lambda _: None, print, told.set)
     heartbeats.start()
     assert told.wait(ANSWER_SECONDS)
     heartbeats.join(ANSWER_SECONDS)

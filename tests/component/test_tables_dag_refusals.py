@@ -42,7 +42,7 @@ def test_a_graph_that_cannot_be_walked_is_refused_at_commit_with_its_nodes(table
 
 def test_what_does_not_fit_into_4_mb_is_refused(tables):
     put(tables, {str(i): [] for i in range(20)})
-    tables.execute("update tidemill.dag_nodes set payload = to_jsonb(repeat('x', 250 * 1024))")
+    tables.execute("update tidemill.dag_nodes set payload = to_json(repeat('x', 250 * 1024))")
     refused(tables, "bytes as JSON; at most 4 MB (4194304 bytes) are allowed")
 
 
@@ -73,8 +73,8 @@ def test_a_node_that_is_wrong_by_itself_is_refused_at_once(tables, nodes, senten
     [
         ("trigger_rule = 'some'", 'trigger_rule is "some": allowed are all_success, all_failed, all_done, one_success'),
         ("\"binary\" = 'x'", 'binary is "x": it must be s3://bucket/key'),
-        ("payload = (repeat('[', 201) || repeat(']', 201))::jsonb", "JSON is nested at most 200 levels deep"),
-        ("payload = '[1e400]'", "an integer has at most 64 bits"),
+        ("payload = (repeat('[', 201) || repeat(']', 201))::json", "JSON is nested at most 200 levels deep"),
+        ("payload = '[\"\\u0000\"]'", "which Postgres cannot read in JSON"),
         ("max_attempts = 0", 'max_attempts is "0": allowed are numbers from 1 to 1000'),
         ("dag_id = 'a/b'", 'dag_id is "a/b"'),
         ("depends_on = '{{b},{c}}'", "it must be a list of node ids"),

@@ -7,6 +7,8 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from schemas.dag import DagSpec, NodeSpec
 from schemas.words import CatchupPolicy, DstFold, DstGap, OnDelete, OverlapPolicy, TriggerRule
 from tests.dag_rows import BINARY, put, put_nodes, settle, spec
@@ -123,7 +125,7 @@ EVERY_FIELD = DagSpec(
             sha256="ab" * 32,
             args=("a", ""),
             env={"A": "b"},
-            payload={"a": None},
+            payload=msgspec.Raw(b'{"a": null}'),
             timeout=timedelta(days=1, milliseconds=500),
             timeout_class="1h",
             promote=False,

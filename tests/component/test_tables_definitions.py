@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import msgspec
 import psycopg
 import pytest
 
@@ -131,7 +132,7 @@ EVERY_FIELD = JobSpec(
     sha256="ab" * 32,
     args=("a", ""),
     env={"A": "b"},
-    payload={"a": None},
+    payload=msgspec.Raw(b'{"a": null}'),
     timeout=timedelta(days=1, milliseconds=500),
     timeout_class="1h",
     max_attempts=3,

@@ -51,13 +51,13 @@ def example(stack, *arguments):
 
 def test_the_example_producer_and_a_row_with_the_same_id_are_one_run(stack, job, journal):
     for _ in range(2):
-        ran = example(stack, job, f"{job}r", '{"invoice": 42}')
+        ran = example(stack, job, f"{job}r", '{"invoice": 42.10}')
         assert (ran.returncode, ran.stdout) == (0, f"asked: the run will be {job}#{job}r\n"), ran.stderr
     run_id = stack.request(job, f"{job}r")
     assert stack.ended(run_id)["state"] == "succeeded"
     last = stack.request(job, f"{job}last")
     stack.ended(last)
-    assert journal.read_text().splitlines() == [f'{run_id} {{"invoice":42}}', f"{last} "]
+    assert journal.read_text().splitlines() == [f'{run_id} {{"invoice": 42.10}}', f"{last} "]
     assert [each["run_id"] for each in stack.runs_of(job)] == [run_id, last]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tidemill.dag_file import DagFile, read_dag
+from tidemill.dag_file import DagFile, json_of, read_dag
 from tidemill.place import UsageError
 
 YAML = """
@@ -102,3 +104,20 @@ def test_other_files_are_refused(read, tmp_path):
         read("{}", "dag.json")
     with pytest.raises(UsageError, match="cannot be read"):
         read_dag(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text"),
+    [
+        (
+            ".yaml",
+            "dag_id: d\nnodes: {a: {binary: s3://b/k, payload: [12345678901234567.890, 1.50, -0.0, 1.5e+3, .5]}}",
+        ),
+        (".toml", 'dag_id="d"\n[nodes.a]\nbinary="s3://b/k"\npayload=[12345678901234567.890, 1.50, -0.0, 1.5e+3, 0.5]'),
+    ],
+)
+def test_a_number_in_a_payload_is_written_as_it_stands_in_the_file(tmp_path: Path, suffix: str, text: str) -> None:
+    path = tmp_path / f"dag{suffix}"
+    path.write_text(text)
+    payload = read_dag(path).nodes["a"]["payload"]
+    assert json_of(payload) == "[12345678901234567.890,1.50,-0.0,1.5e+3,0.5]"

@@ -13,6 +13,7 @@ from schemas.ids import RequestId, RunId, occurrence_run_id, request_run_id
 from schemas.result import Result
 from schemas.status import Attempt, Missed, RunStatus, Transition
 from schemas.words import AttemptEnd, RunKind, RunState
+from tests.raw_json import raw
 
 MONDAY = date(2026, 11, 16)
 AT = datetime(2026, 11, 21, 23, 59, 59, 500_000, tzinfo=UTC)
@@ -58,7 +59,7 @@ def test_a_dag_run_with_its_nodes_counted_is_a_row_like_others():
 
 
 def test_a_result_is_in_the_row_with_its_size_and_its_place():
-    small = Result(bytes=9, value={"rows": 3}, uri="s3://b/k", sha256="ab")
+    small = Result(bytes=9, value=raw({"rows": 3}), uri="s3://b/k", sha256="ab")
     found = batch_of(record(status(result=small, next_nodes=("b",))), record(status(run="j@2"), 1))
     first, second = orjson.loads(to_json(run_rows(found.runs, found.filed)))
     names = ("result", "result_bytes", "result_uri", "next_nodes")

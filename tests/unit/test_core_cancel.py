@@ -16,6 +16,7 @@ from streams.core.inputs import ClaimsSeen, HeartbeatHeard
 from streams.core.leases import wants_judgement
 from streams.core.rules import Rules
 from streams.owner.owner import Owner
+from tests.raw_json import plain
 
 RULES = Rules()
 GRACE = timedelta(seconds=7)
@@ -261,7 +262,7 @@ def test_a_run_that_has_ended_runs_again_under_its_own_id_with_greater_tokens() 
     nominal = log.statuses()["job#r"].nominal_time
     ask(log, owner, "rerun", "again", run_id="job#r", nominal_time=nominal.isoformat(), attempt=1, payload="7")
     first, second = log.dispatches()
-    assert (second.run_id, second.attempt, second.nominal_time, second.payload) == ("job#r", 2, nominal, 7)
+    assert (second.run_id, second.attempt, second.nominal_time, plain(second.payload)) == ("job#r", 2, nominal, 7)
     assert second.token > first.token
     status = log.statuses()["job#r"]
     assert (status.state, status.request_id, status.rerun_id) == (RunState.QUEUED, "r", "again")

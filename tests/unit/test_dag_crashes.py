@@ -32,6 +32,7 @@ from schemas.topics import STATE
 from schemas.words import RunState, TriggerRule
 from streams.core.room import Bounds
 from streams.core.stored import EpochBase, StoredEpoch
+from tests.raw_json import raw
 
 fates = st.sampled_from([Fate.COMMITTED] * 6 + [Fate.LOST, Fate.UNKNOWN])
 SKIPS = 99
@@ -126,7 +127,7 @@ class Fleet(World):
         choice = self.chosen.get(name)
         if choice == () and dispatch.token % 2:
             return ended(dispatch, self.log.now, SKIPS)
-        result = Result(bytes=8, value=name)
+        result = Result(bytes=8, value=raw(name))
         return ended(dispatch, self.log.now, result=result, next_nodes=choice)
 
     def settle(self) -> None:

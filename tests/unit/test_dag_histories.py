@@ -10,12 +10,13 @@ from simulated import CDC, Log, ended
 from schemas.result import Result
 from schemas.words import RunState, TriggerRule
 from streams.core.room import Bounds
+from tests.raw_json import plain, raw
 
 FORK = (node("a"), node("b", "a"), node("c", "a"))
 
 
 def result(value: object) -> Result:
-    return Result(bytes=len(orjson.dumps(value)), value=value)
+    return Result(bytes=len(orjson.dumps(value)), value=raw(value))
 
 
 def refusals(log: Log) -> list[str]:
@@ -141,7 +142,7 @@ def test_a_node_that_would_get_too_much_fails_once_also_where_its_owner_dies_rig
 def given(play: Play, node_id: str) -> list[object]:
     """What each of its dispatches brings of the nodes that it depends on."""
     runs = (each for each in play.log.dispatches() if each.run_id == f"dag#r/{node_id}")
-    return [{name: each and each.value for name, each in (run.results or {}).items()} for run in runs]
+    return [{name: plain(each and each.value) for name, each in (run.results or {}).items()} for run in runs]
 
 
 def end(play: Play, node_id: str) -> None:

@@ -15,9 +15,10 @@ from schemas.topics import MAX_RECORD_BYTES
 from schemas.words import AttemptEnd, RunState, TriggerRule
 from streams.core.dag.hand_on import MAX_RECORD_SHARE, passed_on, record_bytes, why_too_much
 from streams.core.room import Bounds
+from tests.raw_json import raw
 
-SMALL = Result(bytes=7, value={"n": 1})
-LARGE = Result(bytes=2_000, value="x" * 1_998, uri="s3://tidemill/results/a/7.json", sha256="ab" * 32)
+SMALL = Result(bytes=7, value=raw({"n": 1}))
+LARGE = Result(bytes=2_000, value=raw("x" * 1_998), uri="s3://tidemill/results/a/7.json", sha256="ab" * 32)
 HUGE = Result(bytes=MAX_GIVEN_BYTES // 2 + 1, uri="s3://tidemill/results/a/8.json", sha256="ab" * 32)
 
 
@@ -173,7 +174,7 @@ def test_a_node_that_would_get_too_much_fails_and_nothing_else_stops() -> None:
 
 def test_what_all_nodes_of_the_largest_dag_hand_on_fits_one_record() -> None:
     value = "\N{GREEK SMALL LETTER ALPHA}" * (MAX_PASSED_BYTES // 2 - 1)
-    result = Result(bytes=MAX_PASSED_BYTES, value=value)
+    result = Result(bytes=MAX_PASSED_BYTES, value=raw(value))
     assert passed_on(result) == result
     results: dict[str, Result | None] = {f"node {number:04}": result for number in range(MAX_NODES - 1)}
     assert why_too_much(results, record_bytes(results)) is None
@@ -199,7 +200,7 @@ def test_results_that_do_not_fit_a_record_are_refused_with_a_sentence() -> None:
 def test_a_transaction_starts_no_more_nodes_than_it_has_room_for_their_results(monkeypatch) -> None:
     room = 5_000
     monkeypatch.setattr(Log, "bounds", Bounds(handed=room))
-    large = Result(bytes=1_000, value="x" * 998)
+    large = Result(bytes=1_000, value=raw("x" * 998))
     children = [node(f"n{number}", "a", "b") for number in range(12)]
     log = Log()
     log.define_dag(node("a"), node("b", "a"), *children)

@@ -32,6 +32,7 @@ RETENTION = Retention(
 SLOT = f.Slot(
     plugin="pgoutput", database="app", active=True, wal_status="reserved", behind_bytes=2**20, safe_bytes=2**32
 )
+UNREADABLE = "records 5 to 9 of topic requests cannot be read, and had no effect: it is no lz4"
 POSTGRES = f.Postgres(
     version=180004,
     database="app",
@@ -51,7 +52,9 @@ POSTGRES = f.Postgres(
     publication=f.Publication(tables=TABLES, inserts=True, updates=True),
     slot_name="tidemill",
     slot=SLOT,
-    history=f.History(now=NOW, total_bytes=2**20, problems=0, heartbeat_age=2 * SECOND, retention=RETENTION),
+    history=f.History(
+        now=NOW, total_bytes=2**20, problems=0, unreadable=None, heartbeat_age=2 * SECOND, retention=RETENTION
+    ),
     ttls=TTLS,
     clock=HERE,
     timeout_classes=("10s", "1m"),
@@ -233,6 +236,7 @@ CASES = [
     ("postgres.idle_replication_slot_timeout", WARN, setting(idle_replication_slot_timeout="60"), "is 60 s"),
     ("postgres.heartbeat", WARN, postgres(history=replace(POSTGRES.history, heartbeat_age=99 * SECOND)), "99 s ago"),
     ("postgres.problems", WARN, postgres(history=replace(POSTGRES.history, problems=3)), "3 records"),
+    ("kafka.unreadable", WARN, postgres(history=replace(POSTGRES.history, unreadable=UNREADABLE)), UNREADABLE),
     ("postgres.retention", WARN, retention(failure="2026-11-01 still has logs"), "2026-11-01 still has logs"),
     (
         "postgres.retention",

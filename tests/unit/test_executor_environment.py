@@ -24,10 +24,11 @@ def made(**env):
     return environment(dispatch, path="/bin", secret=lambda name: f"<{name}>", **places)
 
 
-def test_the_job_may_change_its_path_and_language_but_neither_its_home_nor_who_it_is():
+def test_the_job_may_change_its_path_language_and_home_but_not_who_it_is():
     found = made(HOME="/h", PATH="/p", LANG="C", TIDEMILL_FENCING_TOKEN="1")
-    assert (found["PATH"], found["LANG"]) == ("/p", "C")
-    assert (found["HOME"], found["TIDEMILL_FENCING_TOKEN"], found["TIDEMILL_TIMEOUT_SECONDS"]) == ("/w", "7", "90")
+    assert (found["PATH"], found["LANG"], found["HOME"]) == ("/p", "C", "/h")
+    assert (found["TIDEMILL_FENCING_TOKEN"], found["TIDEMILL_TIMEOUT_SECONDS"]) == ("7", "90")
+    assert made()["HOME"] == "/w"
 
 
 def test_a_secret_is_named_by_its_prefix_alone():

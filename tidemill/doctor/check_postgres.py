@@ -243,6 +243,12 @@ def problems(facts: Postgres) -> Iterator[Finding]:
         )
     else:
         yield ok(name, "the last day brought no problems")
+    if facts.history.unreadable:
+        yield warn(
+            "kafka.unreadable",
+            facts.history.unreadable,
+            "find out which producer wrote them and with which codec, and ask again for what they asked for",
+        )
 
 
 def retention(facts: Postgres) -> Iterator[Finding]:

@@ -75,6 +75,8 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     total_bytes: int
     problems: int
     """Rows of `tidemill.problems` of the last day."""
+    unreadable: str | None
+    """What no client could read of them, in sentences."""
     heartbeat_age: timedelta
     """Since the connector's heartbeat query moved its row."""
     retention: Retention

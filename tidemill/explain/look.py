@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import msgspec
 import psycopg
 
+from schemas.codec import decode
 from schemas.dag import DagSpec
 from schemas.ids import dag_run_of, occurrence_run_id
 from schemas.job import JobSpec
@@ -93,7 +93,7 @@ def _spec_of(postgres: psycopg.Connection[Row], run: Row, history: History) -> J
     """What the run goes by, as far as that is kept."""
     if run["node_id"]:
         found = one(postgres, "explain_node", {"dag_run": dag_run_of(run["run_id"]), "node_id": run["node_id"]})
-        dag = msgspec.convert(found["spec"], DagSpec) if found else None
+        dag = decode(found["spec"].encode(), DagSpec) if found else None
         return job_of_node(dag, dag.nodes[0]) if dag else None
     place = in_force(history, run["queued_at"] or run["nominal_time"])
     return history[place].spec if place is not None else None

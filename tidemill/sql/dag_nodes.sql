@@ -2,7 +2,7 @@
 select node.*
 from tidemill.dags
 join tidemill.definitions on definitions.owner = dags.dag_id and definitions.kind = 'dag' and definitions.version = dags.version
-cross join lateral jsonb_array_elements(definitions.spec -> 'nodes') with ordinality as compiled (node, place)
+cross join lateral json_array_elements(definitions.spec -> 'nodes') with ordinality as compiled (node, place)
 -- One by one, by the primary key: a planner without statistics of nodes just written would join them each with each.
 cross join lateral (
     select *

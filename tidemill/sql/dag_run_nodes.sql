@@ -13,13 +13,13 @@ with run as materialized (
     limit 1
 )
 select
-    node ->> 'node_id' as node_id, coalesce(node -> 'depends_on', '[]') as depends_on,
+    node ->> 'node_id' as node_id, coalesce((node -> 'depends_on')::jsonb, '[]') as depends_on,
     coalesce(node ->> 'trigger_rule', 'all_success') as trigger_rule,
     each.run_id, each.state, each.reason, each.attempt, each.exit_code, each.queued_at, each.started_at, each.finished_at,
     each.next_nodes
 from definition
 cross join run
-cross join lateral jsonb_array_elements(spec -> 'nodes') with ordinality as compiled (node, place)
+cross join lateral json_array_elements(spec -> 'nodes') with ordinality as compiled (node, place)
 -- One by one, by the primary key: a planner without statistics of today's runs would join each with each.
 left join lateral (
     select *

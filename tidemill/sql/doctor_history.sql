@@ -6,4 +6,12 @@ select
         from tidemill.week_partitions()
     ) as total_bytes,
     (select count(*)::int from tidemill.problems where at > statement_timestamp() - interval '1 day') as problems,
+    (
+        select string_agg(reason, '; ' order by at desc)
+        from (
+            select distinct on (reason) reason, at from tidemill.problems
+            where at > statement_timestamp() - interval '1 day' and strpos(reason, ' cannot be read, and had no effect: ') > 0
+            order by reason, at desc limit 5
+        ) as unreadable
+    ) as unreadable,
     clock_timestamp() - (select at from tidemill.heartbeat) as heartbeat_age

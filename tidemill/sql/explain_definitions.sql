@@ -1,5 +1,11 @@
--- The newest versions of a job or DAG, the newest first; without the nodes of a DAG, which say nothing about time.
-select kind, valid_from, spec - 'nodes' as spec
+-- The newest versions of a job or DAG, the newest first; without payload and nodes, which say nothing about time.
+select
+    kind, valid_from,
+    (
+        select json_object_agg(key, case when key = 'nodes' then '[]' else value end)
+        from json_each(spec)
+        where key <> 'payload'
+    )::text as spec
 from tidemill.definitions
 where owner = %(owner)s
 order by version desc

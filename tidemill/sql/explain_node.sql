@@ -1,5 +1,7 @@
 -- A DAG with one of its nodes, in the version that a DAG run goes by; if that was pruned, the oldest that is left.
-select (spec - 'nodes') || jsonb_build_object('nodes', jsonb_build_array(node)) as spec
+select tidemill.spec_with(
+    (select jsonb_object_agg(key, value) from json_each(spec) where key <> 'nodes'), 'nodes', json_build_array(node)
+)::text as spec
 from (
     select definitions.spec
     from tidemill.definitions
@@ -8,5 +10,5 @@ from (
     order by definitions.version = run.dag_version desc nulls last, definitions.version
     limit 1
 ) as definition
-cross join lateral jsonb_array_elements(spec -> 'nodes') as node
+cross join lateral json_array_elements(spec -> 'nodes') as node
 where node ->> 'node_id' = %(node_id)s

@@ -29,6 +29,7 @@ class Member:
             on_polled=lambda *_: None,
             on_claimed=self._claim,
             on_held=self._hold,
+            on_unreadable=lambda *_: None,
             on_crash=self.crashes.append,
             capacity=CAPACITY,
         )

@@ -9,6 +9,7 @@ import pytest
 from schemas.event import Claimed, Ended, Rejected, Started
 from schemas.ids import dag_run_of
 from schemas.result import MAX_INLINE_BYTES, Result, result_key
+from tests.raw_json import raw
 
 WRITE = """{{ printf '"'; head -c {} /dev/zero | tr '\\0' x; printf '"'; }} > "$TIDEMILL_RESULT" """
 
@@ -56,7 +57,7 @@ def test_a_result_is_in_the_event_or_in_s3_by_its_size(owner, objects, write, si
     assert (ended.result.value is not None) is is_inline
     if is_stored:
         results = {"far": Result(bytes=size, uri=uri, sha256=ended.result.sha256), "none": None}
-        child = owner.order(objects.script("wc -c"), payload={"day": 1}, results=results)
+        child = owner.order(objects.script("wc -c"), payload=raw({"day": 1}), results=results)
         owner.dispatch(child)
         around = len(orjson.dumps({"payload": {"day": 1}, "results": {"far": "", "none": None}})) - 2
         assert int(owner.end_of(child).output) == around + size

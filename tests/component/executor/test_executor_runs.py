@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from schemas.event import MAX_OUTPUT_BYTES, Claimed, EndCause, Ended, Rejected, Started
@@ -66,12 +67,12 @@ def test_the_process_gets_payload_arguments_and_a_clean_environment(owner, execu
         objects.script('cat; echo; echo "$1|$2"; env | sort; pwd'),
         args=("a b", "$c"),
         env={"COLOUR": "grün", "TIDEMILL_ATTEMPT": "99"},
-        payload={"n": [1, "ä"]},
+        payload=msgspec.Raw('{"n": [1.50, "ä"]}'.encode()),
         attempt=3,
     )
     owner.dispatch(order)
     payload, args, *lines = owner.end_of(order).output.splitlines()
-    assert payload == '{"n":[1,"ä"]}'
+    assert payload == '{"n": [1.50, "ä"]}'
     assert args == "a b|$c"
     cwd = lines.pop()
     variables = dict(line.split("=", 1) for line in lines)

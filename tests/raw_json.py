@@ -1,0 +1,16 @@
+"""JSON as it goes through Tidemill: a payload, a result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import orjson
+
+
+def raw(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(orjson.dumps(value))
+
+
+def plain(json: msgspec.Raw | None) -> Any:
+    return None if json is None else orjson.loads(bytes(json))

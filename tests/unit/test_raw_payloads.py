@@ -1,0 +1,99 @@
+"""A payload goes from the door to the standard input of its process without being read: no byte of it changes."""
+
+from __future__ import annotations
+
+import msgspec
+import orjson
+import pytest
+from dag_play import asked, node
+from simulated import Log, ended
+
+from executors.results import stdin_of
+from schemas.codec import decode, encode
+from schemas.dispatch import Dispatch
+from schemas.event import EndCause
+from schemas.job import JobSpec
+from schemas.raw import size_of
+from schemas.result import Result
+
+PAYLOADS = [
+    "0.1000000000000000055",
+    '{"amount": 12345678901234567.890,  "b": 1, "a": 2, "b": 3}',
+    "[1e400, 1e-400, 123456789012345678901234567890]",
+    '"\\u00e9 \\/ \\ud83d\\ude00 é"',
+]
+every_payload = pytest.mark.parametrize("text", PAYLOADS)
+
+
+def inputs(log: Log) -> list[bytes | None]:
+    """What the processes get, as their executors read the dispatches from the topic."""
+    return [stdin_of(decode(encode(each), Dispatch), {}) for each in log.dispatches()]
+
+
+@every_payload
+def test_a_job_hands_its_own_payload_to_each_attempt_also_after_a_takeover(text: str) -> None:
+    log = Log()
+    log.define(payload=msgspec.Raw(text.encode()), max_attempts=2, initial_interval="PT1S")
+    owner = log.recover()
+    owner.offer(log.request("r"))
+    log.turn(owner)
+    owner.offer(log.report(ended(log.dispatches()[0], log.now, exit_code=1)))
+    log.turn(owner)
+    owner = log.recover()
+    log.turn(owner, 5)
+    assert inputs(log) == [text.encode()] * 2
+
+
+@every_payload
+def test_a_request_by_table_or_by_topic_hands_on_its_own_bytes(text: str) -> None:
+    log = Log()
+    log.define(overlap_policy="allow_all")
+    owner = log.recover()
+    log.turn(owner)
+    owner.offer(log.request("by-table", payload=text))
+    owner.offer(log.alien(b'{"request_id": "by-topic", "job_id": "job",  "payload":  %s }' % text.encode()))
+    log.turn(owner)
+    assert inputs(log) == [text.encode()] * 2
+
+
+@every_payload
+def test_a_rerun_hands_on_the_payload_that_it_brings_along(text: str) -> None:
+    log = Log()
+    log.define()
+    owner = log.recover()
+    owner.offer(log.request("r"))
+    log.turn(owner)
+    owner.offer(log.report(ended(log.dispatches()[0], log.now, exit_code=1)))
+    log.turn(owner)
+    nominal = log.statuses()["job#r"].nominal_time.isoformat()
+    owner.offer(log.request("s", kind="rerun", run_id="job#r", nominal_time=nominal, attempt=1, payload=text))
+    log.turn(owner)
+    assert inputs(log)[1:] == [text.encode()]
+
+
+@every_payload
+def test_a_node_hands_on_its_payload_and_a_result_as_they_were_written(text: str) -> None:
+    raw = msgspec.Raw(text.encode())
+    play = asked(node("a", payload=raw), node("b", "a", payload=raw))
+    play.turn()
+    (first,) = play.log.dispatches()
+    result = Result(bytes=size_of(raw), value=raw)
+    play.owner.offer(play.log.report(ended(first, play.log.now, 0, EndCause.EXITED, result=result)))
+    play.turn()
+    alone, with_result = inputs(play.log)
+    assert alone == text.encode()
+    assert with_result == b'{"payload":%s,"results":{"a":%s}}' % (text.encode(), text.encode())
+
+
+def test_a_payload_has_memory_of_its_own_and_null_is_none() -> None:
+    record = b'{"job_id": "j", "binary": "x", "payload": [1], "more": "%s"}' % (b"x" * 1_000)
+    payload = decode(record, JobSpec).payload
+    assert payload is not None
+    assert payload.copy() is payload, "it is a view of the record"
+    assert decode(b'{"job_id": "j", "binary": "x", "payload": null}', JobSpec).payload is None
+
+
+def test_a_record_of_the_version_before_has_its_payload_as_plain_json() -> None:
+    spec = JobSpec(job_id="j", binary="x", payload=msgspec.Raw(b'{"a": 1.50}'))
+    assert orjson.loads(encode(spec))["payload"] == {"a": 1.5}
+    assert decode(encode(spec), JobSpec) == spec
