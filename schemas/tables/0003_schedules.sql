@@ -51,10 +51,19 @@ begin
         problem := format('%s "%s" is not supported: write * for ?', field, item);
     elsif field = 'day-of-month' and item like '%W%' then
         problem := format('%s "%s" is not supported: there is no W (nearest weekday)', field, item);
+    elsif item ~ '^H([(/]|$)' then
+        problem := format('%s "%s" is not supported: there is no H; the column jitter spreads', field, item);
+    elsif field = 'day-of-month' and item like 'L-%' then
+        problem := format('%s "%s" is not supported: only L itself, the last day of the month', field, item);
     elsif field = 'day-of-month' and item = 'L' then
         numbers := '{32}';
     elsif field = 'day-of-week' and item ~ '^([0-7]L|L[0-7])$' then
         numbers := array[60 + trim('L' from item)::int];
+    elsif field = 'day-of-week' and (item = 'L' or item ~ '^([A-Z]{3}L|L[A-Z]{3})$' and trim('L' from item) = any (names)) then
+        problem := format('%s "%s" is not understood: ', field, item) || coalesce(
+            'write ' || array_position(names, trim('L' from item)) - 1 || 'L for the last ' || trim('L' from item)
+                || ' of the month',
+            'L goes with its day, such as 5L for the last Friday of the month');
     elsif field = 'day-of-week' and item like '%#%' then
         found := tidemill.cron_value(field, item, split_part(item, '#', 1), lowest, highest, allowed, names);
         problem := found.problem;
@@ -82,7 +91,13 @@ begin
         end if;
     end if;
     if problem is null and low > high then
-        problem := format('%s "%s" runs backwards: the smaller value of a range comes first', field, item);
+        problem := format('%s "%s" runs backwards', field, item) || case
+            when has_step then ': the smaller value of a range comes first'
+            when field = 'day-of-week' and split_part(span, '-', 2) in ('SUN', '0')
+                then format(', for SUN is 0: write %s-7', split_part(span, '-', 1))
+            else format(': write %s-%s,%s-%s', split_part(span, '-', 1),
+                case field when 'day-of-week' then 6 else highest end, lowest, split_part(span, '-', 2))
+        end;
     elsif problem is null and has_step then
         if step_text !~ '^[0-9]{1,4}$' or step_text::int not between 1 and size then
             problem := format('%s "%s" has no valid step: after / comes a number from 1 to %s', field, item, size);
@@ -248,12 +263,59 @@ return schedule ~ (
     ' (?:\*|0?[1-9]|1[0-2])'
     ' (?:\*|[0-7])$');
 
+-- What people bring from other schedulers in place of a schedule, and what they write here instead; null: there is no
+-- better sentence than that of the grammar. `streams.core.habits` is the same in Python.
+create function tidemill.schedule_habit(words text[]) returns text
+language plpgsql immutable as $$
+declare
+    is_field constant text :=
+        '^([0-9*?,/#LWH()-]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|SUN|MON|TUE|WED|THU|FRI|SAT)+$';
+    text constant text := lower(array_to_string(words, ' ') collate "C");
+    every text[];
+    are_fields bool[];
+    behind text;
+begin
+    if words[1] ~ '^[A-Za-z_]+=' then
+        return format('"%s" is no field: %s', words[1], case
+            when words[1] ~* '^(CRON_)?TZ=' then 'the zone has a column of its own, timezone'
+            else 'variables have a column of their own, env'
+        end);
+    end if;
+    every := regexp_match(
+        text, '^(?:every )?(?:([0-9]{1,9}) ?)?(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)$');
+    if every is not null then
+        return format('an interval is written @every %s%s', coalesce(every[1], '1'), left(every[2], 1));
+    elsif text ~ '^(hourly|daily|midnight|weekly|monthly|yearly|annually)$' then
+        return 'it is written with an @: @' || text;
+    elsif words[1] ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}' then
+        return 'one instant is written as @at and a time with its offset, such as @at 2026-11-21T03:00:00+01:00';
+    elsif text ~ '^(cron|rate)\(' then
+        return 'write the five fields without cron( ), and an interval as @every 5m';
+    end if;
+    are_fields := array(
+        select upper(word collate "C") ~ is_field from unnest(words) with ordinality as each (word, place) order by place);
+    if cardinality(words) = 7 and not false = any (are_fields) then
+        return 'this one has 7 fields: there is none for the year; starts_at and ends_at are columns of their own';
+    elsif cardinality(words) < 6 or false = any (are_fields[1:5]) or not false = any (are_fields) then
+        return null;
+    end if;
+    behind := words[array_position(are_fields, false)];
+    if behind ~ '^([A-Z][A-Za-z]+/[A-Za-z_/+-]+|UTC|GMT)$' then
+        return format('"%s" stands behind the fields: the zone has a column of its own, timezone', behind);
+    end if;
+    return format(
+        '"%s" stands behind the fields: a schedule has neither a user nor a command; '
+        'the program goes into the column "binary", and tidemill job put --command stores one', behind);
+end
+$$;
+
 -- Null: the schedule is fine, or is null itself. Else the sentence that says what is wrong.
 create function tidemill.check_schedule(schedule text) returns text
 language plpgsql immutable as $$
 declare
     words text[];
     name text;
+    problem text;
     nicknames constant text[] := '{@hourly,@daily,@midnight,@weekly,@monthly,@yearly,@annually}';
 begin
     if schedule is null or tidemill.is_plain_cron(schedule) then
@@ -267,7 +329,8 @@ begin
     if cardinality(words) = 0 then
         return 'a schedule is not empty; null means only on request';
     elsif words[1] not like '@%' then
-        return tidemill.check_cron(string_to_array(upper(array_to_string(words, ' ') collate "C"), ' '));
+        problem := tidemill.check_cron(string_to_array(upper(array_to_string(words, ' ') collate "C"), ' '));
+        return case when problem is not null then coalesce(tidemill.schedule_habit(words), problem) end;
     end if;
     name := lower(words[1] collate "C");
     if name in ('@every', '@at') and cardinality(words) <> 2 then
@@ -277,7 +340,10 @@ begin
     elsif name = '@at' then
         return tidemill.check_at(words[2]);
     elsif name <> all (nicknames) then
-        return format('"%s" is not known; allowed are %s @every @at', name, array_to_string(nicknames, ' '));
+        return format(
+            '"%s" is not known%s; allowed are %s @every @at', name,
+            case name when '@reboot' then ': no schedule follows the start of a machine' end,
+            array_to_string(nicknames, ' '));
     elsif cardinality(words) > 1 then
         return name || ' takes nothing after it';
     end if;

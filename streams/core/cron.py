@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from schemas.errors import TidemillError
 from schemas.times import EPOCH, LATEST, rfc3339
+from streams.core.habits import habit
 
 MAX_CHARACTERS = 500
 """A list of all minutes has 169; beyond this it is no schedule."""
@@ -35,6 +36,7 @@ _MONTHS = dict(
     zip(["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"], range(1, 13), strict=True)
 )
 _WEEKDAYS = dict(zip(["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"], range(7), strict=True))
+_LAST_BY_NAME = re.compile(f"({'|'.join(_WEEKDAYS)})L|L({'|'.join(_WEEKDAYS)})?")
 _WHITE_SPACE = re.compile(r"[ \t\r\n]+")
 _NUMBER = re.compile(r"[0-9]{1,4}")
 _EVERY = re.compile(
@@ -122,7 +124,10 @@ def parse(text: str) -> Schedule:
     if words == [""]:
         raise InvalidScheduleError("a schedule is not empty; null means only on request")
     if not words[0].startswith("@"):
-        return _cron([word.upper() for word in words])
+        try:
+            return _cron([word.upper() for word in words])
+        except InvalidScheduleError as error:
+            raise InvalidScheduleError(habit(words) or str(error)) from None
     return _nickname(words[0].lower(), words[1:])
 
 
@@ -145,7 +150,8 @@ def _nickname(name: str, rest: list[str]) -> Schedule:
         case _:
             if name in NICKNAMES:
                 raise InvalidScheduleError(f"{name} takes nothing after it")
-    raise InvalidScheduleError(f'"{name}" is not known; allowed are {" ".join(NICKNAMES)} @every @at')
+    why = ": no schedule follows the start of a machine" if name == "@reboot" else ""
+    raise InvalidScheduleError(f'"{name}" is not known{why}; allowed are {" ".join(NICKNAMES)} @every @at')
 
 
 def _every(duration: str) -> Every:
@@ -228,13 +234,25 @@ def _item(field: _Field, item: str) -> set[int]:
         raise InvalidScheduleError(f'{field.name} "{item}" is not supported: write * for ?')
     if field is _DAY and "W" in item:
         raise InvalidScheduleError(f'{field.name} "{item}" is not supported: there is no W (nearest weekday)')
+    if re.match(r"H([(/]|$)", item):
+        raise InvalidScheduleError(f'{field.name} "{item}" is not supported: there is no H; the column jitter spreads')
+    if field is _DAY and item.startswith("L-"):
+        raise InvalidScheduleError(f'{field.name} "{item}" is not supported: only L itself, the last day of the month')
     if field is _DAY and item == "L":
         return {LAST_DAY}
     if field is _WEEKDAY and (found := re.fullmatch(r"([0-7])L|L([0-7])", item)):
         return {LAST_WEEKDAY + int(found[1] or found[2])}
+    if field is _WEEKDAY and (found := _LAST_BY_NAME.fullmatch(item)):
+        raise InvalidScheduleError(f'{field.name} "{item}" is not understood: {_last(found[1] or found[2])}')
     if field is _WEEKDAY and "#" in item:
         return {_nth_weekday(item)}
     return _stepped(field, item)
+
+
+def _last(name: str | None) -> str:
+    if name is None:
+        return "L goes with its day, such as 5L for the last Friday of the month"
+    return f"write {_WEEKDAYS[name]}L for the last {name} of the month"
 
 
 def _nth_weekday(item: str) -> int:
@@ -254,9 +272,19 @@ def _stepped(field: _Field, item: str) -> set[int]:
         low = _value(field, item, low_text)
         high = _value(field, item, high_text) if dash else field.highest if slash else low
     if low > high:
-        raise InvalidScheduleError(f'{field.name} "{item}" runs backwards: the smaller value of a range comes first')
+        raise InvalidScheduleError(f'{field.name} "{item}" runs backwards{_forwards(field, low_text, high_text, item)}')
     step = _step(field, item, step_text) if slash else 1
     return set(range(low, high + 1, step))
+
+
+def _forwards(field: _Field, low: str, high: str, item: str) -> str:
+    """What to write for a range that goes on at the beginning of its field."""
+    if "/" in item:
+        return ": the smaller value of a range comes first"
+    if field is _WEEKDAY and high in {"SUN", "0"}:
+        return f", for SUN is 0: write {low}-7"
+    last = 6 if field is _WEEKDAY else field.highest
+    return f": write {low}-{last},{field.lowest}-{high}"
 
 
 def _step(field: _Field, item: str, text: str) -> int:

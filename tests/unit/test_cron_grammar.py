@@ -12,7 +12,24 @@ REFUSED = {
     "": "not empty",
     " \t ": "not empty",
     "* * * *": "five fields",
-    "* * * * * * *": "seconds first; this one has 7",
+    "* * * * * * * *": "seconds first; this one has 8",
+    "0 0 3 * * ? 2026": "there is none for the year; starts_at and ends_at",
+    "CRON_TZ=Europe/Berlin 0 3 * * *": "the zone has a column of its own, timezone",
+    "TZ=UTC 0 3 * * *": "the zone has a column of its own, timezone",
+    "MAILTO=me@example.org": "variables have a column of their own, env",
+    "0 3 * * * Europe/Berlin": '"Europe/Berlin" stands behind the fields: the zone has a column of its own, timezone',
+    "*/5 * * * * /usr/bin/foo -x": '"/usr/bin/foo" stands behind the fields: a schedule has neither a user nor a command',
+    "0 3 * * * root /usr/bin/foo": '"root" stands behind the fields',
+    "every 5 minutes": "an interval is written @every 5m",
+    "every hour": "an interval is written @every 1h",
+    "90s": "an interval is written @every 90s",
+    "daily": "it is written with an @: @daily",
+    "2026-11-21 03:00": "one instant is written as @at",
+    "cron(0 3 * * ? *)": "without cron( )",
+    "rate(5 minutes)": "an interval as @every 5m",
+    "H/15 * * * *": "there is no H; the column jitter spreads",
+    "* * L-3 * *": "only L itself",
+    "* * * * L": "L goes with its day, such as 5L",
     "60 * * * *": 'minute "60" is out of range: write a number from 0 to 59',
     "* 24 * * *": 'hour "24" is out of range',
     "* * 0 * *": 'day-of-month "0" is out of range',
@@ -24,8 +41,11 @@ REFUSED = {
     "*/90 * * * *": "a number from 1 to 60",
     "*/ * * * *": "no valid step",
     "1/2/3 * * * *": "no valid step",
-    "* 22-2 * * *": "runs backwards",
-    "* * * * FRI-SUN": "runs backwards",
+    "* 22-2 * * *": "runs backwards: write 22-23,0-2",
+    "* 22-2/2 * * *": "runs backwards: the smaller value of a range comes first",
+    "* * * NOV-FEB *": "runs backwards: write NOV-12,1-FEB",
+    "* * * * FRI-MON": "runs backwards: write FRI-6,0-MON",
+    "* * * * FRI-SUN": "runs backwards, for SUN is 0: write FRI-7",
     "1,,2 * * * *": "empty item",
     "* * 15W * *": "no W",
     "* * LW * *": "no W",
@@ -36,7 +56,7 @@ REFUSED = {
     "* * * * MON#6": "a number from 1 to 5",
     "* * * * MON#": "a number from 1 to 5",
     "* * * * 1-5#2": "not understood",
-    "* * * * FRIL": "not understood",
+    "* * * * FRIL": "write 5L for the last FRI of the month",
     "30 2 31 2 *": "never fires",
     "0 0 30 2 *": "never fires",
     "0 0 31 4,6,9,11 *": "never fires",
@@ -44,7 +64,7 @@ REFUSED = {
     "\uff10 * * * *": "ASCII",
     "0\x00 * * * *": "ASCII",
     "0 " * 300: "at most 500 characters",
-    "@reboot": '"@reboot" is not known; allowed are @hourly',
+    "@reboot": '"@reboot" is not known: no schedule follows the start of a machine; allowed are @hourly',
     "@daily 5": "takes nothing after it",
     "@every": "takes one word",
     "@every 1h 30m": "takes one word",
@@ -133,3 +153,23 @@ def test_an_instant_is_held_in_utc():
 
 def test_a_schedule_that_fires_once_in_28_years_is_accepted():
     assert isinstance(parse("0 0 29 2 */7"), Cron)
+
+
+@pytest.mark.parametrize(
+    ("text", "advice", "right"),
+    [
+        ("* 22-2 * * *", "22-23,0-2", "* 22-23,0-2 * * *"),
+        ("* * * NOV-FEB *", "NOV-12,1-FEB", "* * * NOV-12,1-FEB *"),
+        ("* * * * FRI-MON", "FRI-6,0-MON", "* * * * FRI-6,0-MON"),
+        ("* * * * FRI-SUN", "FRI-7", "* * * * FRI-7"),
+        ("* * * * FRIL", "5L", "* * * * 5L"),
+        ("every 5 minutes", "@every 5m", "@every 5m"),
+        ("hour", "@every 1h", "@every 1h"),
+        ("daily", "@daily", "@daily"),
+    ],
+)
+def test_what_a_refusal_says_to_write_can_be_written(text, advice, right):
+    with pytest.raises(InvalidScheduleError) as refused:
+        parse(text)
+    assert advice in str(refused.value)
+    parse(right)

@@ -1,0 +1,58 @@
+"""What people bring from other schedulers in place of a schedule, and what they write here instead.
+
+`tidemill.schedule_habit` (schemas/tables/0003_schedules.sql) is the same table in SQL, with the same sentences. Both are
+asked only about what is no schedule.
+"""
+
+from __future__ import annotations
+
+import re
+
+_VARIABLE = re.compile(r"[A-Za-z_]+=.*")
+_FIELD = re.compile(
+    r"(?:[0-9*?,/#LWH()-]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|SUN|MON|TUE|WED|THU|FRI|SAT)+"
+)
+"""What looks like a field, right or wrong; upper case."""
+_ZONE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z_/+-]+|UTC|GMT")
+_EVERY = re.compile(
+    r"(?:every )?(?:([0-9]{1,9}) ?)?(?:(s|secs?|seconds?)|(m|mins?|minutes?)|(h|hrs?|hours?)|(d|days?))",
+)
+_NICKNAME = re.compile(r"hourly|daily|midnight|weekly|monthly|yearly|annually")
+_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*")
+_WRAPPED = re.compile(r"(cron|rate)\(.*")
+_UNITS = "smhd"
+
+
+def habit(words: list[str]) -> str | None:
+    """The sentence for the words of what is no schedule; None: there is no better one than that of the grammar."""
+    if _VARIABLE.fullmatch(words[0]):
+        is_zone = words[0].upper().startswith(("CRON_TZ=", "TZ="))
+        column = "the zone has a column of its own, timezone" if is_zone else "variables have a column of their own, env"
+        return f'"{words[0]}" is no field: {column}'
+    text = " ".join(words).lower()
+    if every := _EVERY.fullmatch(text):
+        unit = next(letter for letter, found in zip(_UNITS, every.groups()[1:], strict=True) if found)
+        return f"an interval is written @every {every[1] or 1}{unit}"
+    if _NICKNAME.fullmatch(text):
+        return f"it is written with an @: @{text}"
+    if _INSTANT.fullmatch(words[0]):
+        return "one instant is written as @at and a time with its offset, such as @at 2026-11-21T03:00:00+01:00"
+    if _WRAPPED.fullmatch(text):
+        return "write the five fields without cron( ), and an interval as @every 5m"
+    return _behind(words)
+
+
+def _behind(words: list[str]) -> str | None:
+    """What stands behind the fields of a crontab."""
+    are_fields = [bool(_FIELD.fullmatch(word.upper())) for word in words]
+    if len(words) == 7 and all(are_fields):
+        return "this one has 7 fields: there is none for the year; starts_at and ends_at are columns of their own"
+    if len(words) < 6 or not all(are_fields[:5]) or all(are_fields):
+        return None
+    foreign = words[are_fields.index(False)]
+    if _ZONE.fullmatch(foreign):
+        return f'"{foreign}" stands behind the fields: the zone has a column of its own, timezone'
+    return (
+        f'"{foreign}" stands behind the fields: a schedule has neither a user nor a command; '
+        'the program goes into the column "binary", and tidemill job put --command stores one'
+    )
