@@ -328,15 +328,24 @@ $$;
 
 create function tidemill.job_before_change() returns trigger
 language plpgsql as $$
+declare
+    said text;
+    named text;
 begin
     if current_setting('tidemill.numbering', true) = 'on' then
         return new;
     end if;
     new := tidemill.normal_job(new);
-    perform tidemill.check_job(new);
-    if tg_op = 'UPDATE' then
-        perform tidemill.check_pinned(old."binary", new."binary", old.sha256, new.sha256);
-    end if;
+    -- Raised again, so that psql shows one line of context below the sentence and not one for each function.
+    begin
+        perform tidemill.check_job(new);
+        if tg_op = 'UPDATE' then
+            perform tidemill.check_pinned(old."binary", new."binary", old.sha256, new.sha256);
+        end if;
+    exception when check_violation then
+        get stacked diagnostics said = message_text, named = column_name;
+        raise exception using errcode = 'check_violation', message = said, schema = 'tidemill', column = named;
+    end;
     if tg_op = 'UPDATE' and tidemill.job_spec(new)::text is not distinct from tidemill.job_spec(old)::text then
         new.version := old.version;
         new.updated_at := old.updated_at;

@@ -227,8 +227,8 @@ begin
 end
 $$;
 
-create function tidemill.request_before_insert() returns trigger
-language plpgsql as $$
+create function tidemill.accepted_request(new tidemill.requests) returns tidemill.requests
+language plpgsql volatile as $$
 begin
     perform tidemill.check_id('request_id', new.request_id);
     perform tidemill.check_word('kind', new.kind, '{run,cancel,terminate,rerun,mark,backfill}');
@@ -265,6 +265,20 @@ begin
     new.created_at := least(new.created_at, clock_timestamp());
     perform tidemill.check_instant('created_at', new.created_at);
     return new;
+end
+$$;
+
+create function tidemill.request_before_insert() returns trigger
+language plpgsql as $$
+declare
+    said text;
+    named text;
+begin
+    return tidemill.accepted_request(new);
+-- Raised again, as in `job_before_change`.
+exception when check_violation then
+    get stacked diagnostics said = message_text, named = column_name;
+    raise exception using errcode = 'check_violation', message = said, schema = 'tidemill', column = named;
 end
 $$;
 

@@ -419,14 +419,24 @@ language plpgsql as $$
 declare
     changed text[];
     each text;
+    said text;
+    in_column text;
+    in_table text;
 begin
     with gone as (
         delete from tidemill.dag_changes where changed_by = new.changed_by returning dag_id
     )
     select coalesce(array_agg(dag_id order by dag_id collate "C"), '{}') into changed from gone;
-    foreach each in array changed loop
-        perform tidemill.compile_dag(each);
-    end loop;
+    -- Raised again, as in `job_before_change`.
+    begin
+        foreach each in array changed loop
+            perform tidemill.compile_dag(each);
+        end loop;
+    exception when check_violation then
+        get stacked diagnostics said = message_text, in_column = column_name, in_table = table_name;
+        raise exception using
+            errcode = 'check_violation', message = said, schema = 'tidemill', column = in_column, table = in_table;
+    end;
     return null;
 end
 $$;
@@ -437,6 +447,9 @@ for each row execute function tidemill.dag_changed();
 
 create function tidemill.dag_before_change() returns trigger
 language plpgsql as $$
+declare
+    said text;
+    named text;
 begin
     if current_setting('tidemill.compiling', true) = 'on' then
         return new;
@@ -446,7 +459,13 @@ begin
     new.starts_at := tidemill.whole_milliseconds(new.starts_at);
     new.ends_at := tidemill.whole_milliseconds(new.ends_at);
     new.resumed_at := tidemill.whole_milliseconds(new.resumed_at);
-    perform tidemill.check_dag(new);
+    -- Raised again, as in `job_before_change`.
+    begin
+        perform tidemill.check_dag(new);
+    exception when check_violation then
+        get stacked diagnostics said = message_text, named = column_name;
+        raise exception using errcode = 'check_violation', message = said, schema = 'tidemill', column = named;
+    end;
     new.version := null;
     new.updated_at := null;
     if tg_op = 'UPDATE' and new.dag_id = old.dag_id then
@@ -492,12 +511,21 @@ for each statement execute function tidemill.refuse_statement(
 
 create function tidemill.node_before_change() returns trigger
 language plpgsql as $$
+declare
+    said text;
+    named text;
 begin
-    new.payload := tidemill.normal_json(new.payload);
-    perform tidemill.check_node(new);
-    if tg_op = 'UPDATE' then
-        perform tidemill.check_pinned(old."binary", new."binary", old.sha256, new.sha256);
-    end if;
+    -- Raised again, as in `job_before_change`.
+    begin
+        new.payload := tidemill.normal_json(new.payload);
+        perform tidemill.check_node(new);
+        if tg_op = 'UPDATE' then
+            perform tidemill.check_pinned(old."binary", new."binary", old.sha256, new.sha256);
+        end if;
+    exception when check_violation then
+        get stacked diagnostics said = message_text, named = column_name;
+        raise exception using errcode = 'check_violation', message = said, schema = 'tidemill', column = named;
+    end;
     return new;
 end
 $$;

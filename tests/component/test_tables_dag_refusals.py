@@ -19,6 +19,7 @@ def refused(connection, sentence):
     with pytest.raises(psycopg.errors.CheckViolation) as error:
         settle(connection)
     assert sentence in str(error.value)
+    assert len(error.value.diag.context.splitlines()) == 1  # psql shows it below the sentence
 
 
 GRAPHS = [

@@ -154,6 +154,7 @@ def refused(fragment):
     with pytest.raises(psycopg.errors.CheckViolation) as caught:
         yield
     assert fragment in caught.value.diag.message_primary
+    assert len(caught.value.diag.context.splitlines()) == 1  # psql shows it below the sentence
 
 
 @pytest.mark.parametrize(("change", "fragment"), JOBS)
