@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any, assert_never
 
+import psycopg
 import typer
 
 from schemas.backfill import MAX_ACTIVE_RUNS, MAX_OCCURRENCES, Backfill
@@ -18,10 +18,12 @@ from schemas.words import DefinitionKind, Reprocess, RunState
 from streams.core.backfill import attempts_had, occurrences
 from streams.core.dag.graph import clock_of
 from tidemill.complete import owner_names
+from tidemill.instants import meant, say_what_is_meant
+from tidemill.names import check_owner, names_of, owner_row
 from tidemill.output import say, show_json, show_rows
 from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, database, reading, wall_clock
-from tidemill.queries import one, rows
-from tidemill.runs import Limit, await_end, instant, names_of, since_instant
+from tidemill.queries import now_of, one, rows
+from tidemill.runs import Limit, await_end
 
 PLAN_COLUMNS = ("nominal_time", "runs", "attempt")
 PROGRESS_COLUMNS = (
@@ -42,7 +44,7 @@ CLOCKS_DIFFER = timedelta(minutes=1)
 
 def backfill(  # noqa: PLR0917 - in the order in which they are shown
     name: Annotated[str, typer.Argument(metavar="NAME", help="The id of a job or DAG.", autocompletion=owner_names)],
-    begin: Annotated[str, typer.Option("--from", help="An instant, or a duration such as 7d: so long ago.")],
+    begin: Annotated[str, typer.Option("--from", help="A time or a day in the job's zone, or so long ago, as 7d.")],
     end: Annotated[
         str | None, typer.Option("--to", help="Up to this instant, and without it; now if left out.")
     ] = None,
@@ -59,20 +61,21 @@ def backfill(  # noqa: PLR0917 - in the order in which they are shown
     as_json: AsJson = False,
 ) -> None:
     """Run what the schedule of a job or DAG says was due in the past, also while it is paused, behind live work."""
-    values = {
+    values: dict[str, Any] = {
         "request_id": request_id or secrets.token_hex(8),
         "owner": name,
-        "backfill_from": since_instant(begin, "--from"),
-        "backfill_to": instant("--to", end) if end else None,
         "reprocess": reprocess.value,
         "max_active_runs": max_active,
         "run_backwards": backwards,
         "note": note,
     }
-    if dry_run:
-        show_rows(_plan(data, values), PLAN_COLUMNS, as_json=as_json)
-    else:
-        _ask(data, values, wait=wait, as_json=as_json)
+    with reading(data) if dry_run else database(data) as postgres:
+        values |= _range(postgres, name, begin, end)
+        if not dry_run:
+            _ask(postgres, values, wait=wait, as_json=as_json)
+            return
+        planned = _plan(postgres, values)
+    show_rows(planned, PLAN_COLUMNS, as_json=as_json)
 
 
 def backfills(
@@ -84,17 +87,30 @@ def backfills(
     """Backfills and how far they are, the newest first; `tidemill cancel RUN` stops one."""
     with reading(data) as postgres:
         found = rows(postgres, "backfills", {"job_id": job, "limit": limit})
+        if not found:
+            check_owner(postgres, job)
     show_rows(found, PROGRESS_COLUMNS, as_json=as_json)
 
 
-def _ask(data: Path, values: dict[str, Any], *, wait: bool, as_json: bool) -> None:
+def _range(postgres: psycopg.Connection[Row], owner: str, begin: str, end: str | None) -> dict[str, datetime | None]:
+    """Times without an offset are on the clocks of the job or DAG; durations are so long ago."""
+    now, timezone = now_of(postgres), owner_row(postgres, owner)["timezone"]
+    found = {
+        option: meant(option, text, now, timezone, ago=True) if text else None
+        for option, text in (("--from", begin), ("--to", end))
+    }
+    say_what_is_meant("--from", begin, found["--from"])
+    say_what_is_meant("--to", end, found["--to"])
+    return {"backfill_from": found["--from"], "backfill_to": found["--to"]}
+
+
+def _ask(postgres: psycopg.Connection[Row], values: dict[str, Any], *, wait: bool, as_json: bool) -> None:
     run_id = request_run_id(OwnerId(values["owner"]), RequestId(values["request_id"]))
-    with database(data) as postgres:
-        if one(postgres, "request_backfill", values | names_of(postgres, values["owner"])) is None:
-            known = one(postgres, "request", values)
-            if known and known["owner"] != values["owner"]:
-                raise UsageError(f"request {values['request_id']!r} was already made, for {known['owner']!r}")
-        ended = await_end(postgres, run_id, values["request_id"]) if wait else None
+    if one(postgres, "request_backfill", values | names_of(postgres, values["owner"])) is None:
+        known = one(postgres, "request", values)
+        if known and known["owner"] != values["owner"]:
+            raise UsageError(f"request {values['request_id']!r} was already made, for {known['owner']!r}")
+    ended = await_end(postgres, run_id, values["request_id"]) if wait else None
     if as_json:
         show_json(ended or {"run_id": run_id, "request_id": values["request_id"]})
     else:
@@ -103,17 +119,16 @@ def _ask(data: Path, values: dict[str, Any], *, wait: bool, as_json: bool) -> No
         raise typer.Exit(1)
 
 
-def _plan(data: Path, values: dict[str, Any]) -> list[Row]:
+def _plan(postgres: psycopg.Connection[Row], values: dict[str, Any]) -> list[Row]:
     """What the owner of the job or DAG would do, by its own functions."""
     begin, end = values["backfill_from"], values["backfill_to"] or wall_clock()
     if begin >= end:
         raise UsageError(f"--to {end} is not later than --from {begin}")
     if end > wall_clock() + CLOCKS_DIFFER:
         raise UsageError(f"--to {end} is later than now; what is not due yet runs by itself")
-    with reading(data) as postgres:
-        found = one(postgres, "backfill_plan", values | {"backfill_to": end})
+    found = one(postgres, "backfill_plan", values | {"backfill_to": end})
     if found is None:
-        raise NotFoundError(f"there is no job or DAG {values['owner']!r}")
+        raise NotFoundError(f"{values['owner']!r} has no version that is kept")
     job = _clock(DefinitionKind(found["kind"]), found["spec"].encode())
     if job.schedule is None:
         raise UsageError(f"{values['owner']!r} has no schedule, so nothing was ever due")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import metadata
+from typing import Annotated
 
 import psycopg
 import typer
@@ -19,6 +21,7 @@ from tidemill.demo import command as demo
 from tidemill.doctor.command import doctor
 from tidemill.examples import add_examples
 from tidemill.explain.command import explain
+from tidemill.guesses import sentence
 from tidemill.output import complain
 from tidemill.place import UsageError
 from tidemill.restored import restored
@@ -31,8 +34,26 @@ REFUSALS = psycopg.IntegrityError | psycopg.DataError | psycopg.ProgrammingError
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     help="Tidemill: jobs are rows, and binaries run on time.",
 )
+
+
+def say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tidemill {metadata.version('tidemill')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=say_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """The options of `tidemill` itself."""
+
+
 for _command in (stack.up, stack.down, stack.status, doctor, stack.migrate, restored, demo.demo):
     app.command(rich_help_panel="The stack")(_command)
 app.add_typer(cluster.app, name="cluster", rich_help_panel="The stack")
@@ -63,7 +84,7 @@ def run(arguments: Sequence[str]) -> int:
         _check_text(arguments)
         return int(app(list(arguments), prog_name="tidemill", standalone_mode=False) or 0)
     except typer.TyperException as error:
-        if said := error.format_message():  # else it has shown its help
+        if said := sentence(error):
             complain(said)
         return error.exit_code
     except typer.Abort:

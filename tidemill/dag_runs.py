@@ -13,6 +13,7 @@ from schemas.words import RunState
 from tidemill.complete import dag_names
 from tidemill.dag_graph import critical_path, dot, levels
 from tidemill.dag_lines import glyphs, show_drawing, some
+from tidemill.names import check_owner, no_run
 from tidemill.output import console, say, show_fields, show_json, show_rows, table
 from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, reading
 from tidemill.queries import one, rows
@@ -41,6 +42,8 @@ def runs(
     values = which(state, since, limit) | {"dag_id": dag}
     with reading(data) as postgres:
         found = rows(postgres, "dag_runs", values)
+        if not found:
+            check_owner(postgres, dag)
     show_rows(found if as_json else map(counted, found), RUN_COLUMNS, as_json=as_json)
 
 
@@ -54,7 +57,9 @@ def show_run(postgres: psycopg.Connection[Row], name: str, *, as_json: bool, as_
     run_id = dag_run_of(name)
     run = one(postgres, "dag_run", {"run_id": run_id})
     if run is None:
-        raise NotFoundError(f"there is no DAG run {run_id!r}; `tidemill show` shows runs of jobs")
+        if one(postgres, "run", {"run_id": run_id}):
+            raise NotFoundError(f"{run_id!r} is the run of a job: `tidemill show` shows it")
+        raise no_run(postgres, run_id)
     nodes = rows(postgres, "dag_run_nodes", {"run_id": run_id})
     path = critical_path(nodes)
     told = describe(run, nodes, path)

@@ -81,7 +81,7 @@ def show(
         if dag_runs.is_run(name):
             dag_runs.show_run(postgres, name, as_json=as_json, as_dot=as_dot, every=every)
             return
-        dag = owners.DAG.found(name, one(postgres, "dag", {"dag_id": name}))
+        dag = owners.DAG.found(postgres, name, one(postgres, "dag", {"dag_id": name}))
         nodes = rows(postgres, "dag_nodes", {"dag_id": name})
     if as_dot:
         typer.echo(dot(name, nodes))

@@ -43,7 +43,7 @@ def list_jobs(
 def show(name: Name, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """One job, as its row says it."""
     with reading(data) as postgres:
-        job = owners.JOB.found(name, one(postgres, "job", {"job_id": name}))
+        job = owners.JOB.found(postgres, name, one(postgres, "job", {"job_id": name}))
     if as_json:
         show_json(job)
     else:

@@ -11,22 +11,23 @@ import psycopg
 import typer
 
 from connectors.objects import Objects
-from schemas.ids import RunId
+from schemas.ids import RunId, owner_of_run
 from schemas.log_chunks import is_chunk, log_prefix
 from schemas.settings import Connections
 from schemas.status import MAX_OUTPUTS
 from schemas.times import rfc3339
 from schemas.words import RunKind, RunState
+from tidemill.names import run_to_read
 from tidemill.output import complain
 from tidemill.place import DEFAULT_DATA, Data, NotFoundError, Row, connect_to_read, connections
 from tidemill.queries import rows
-from tidemill.runs import RunName, await_known, run_row
+from tidemill.runs import RunToRead, await_known
 
 POLL_SECONDS = 0.5
 
 
 def logs(
-    run_id: RunName,
+    run_id: RunToRead,
     data: Data = DEFAULT_DATA,
     attempt: Annotated[int | None, typer.Option(min=1, help="Of this attempt; else of the last.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
@@ -44,14 +45,16 @@ def _print_all(place: Connections, postgres: psycopg.Connection[Row], run_id: st
     run = _run_with_output(postgres, run_id)
     found = _attempts(postgres, run, number)
     if not found:
-        raise NotFoundError(f"run {run_id!r} has no attempt {number}" if number else f"run {run_id!r} never ran")
-    _Printer(place, run_id).advance(found[-1])
+        raise NotFoundError(_no_attempt(run, rows(postgres, "attempts", run), number))
+    _Printer(place, run["run_id"]).advance(found[-1])
 
 
 def _follow(place: Connections, postgres: psycopg.Connection[Row], run_id: str, number: int | None) -> None:
     """Attempt after attempt, as their output arrives."""
     printers: dict[tuple[int, int], _Printer] = {}
-    await_known(postgres, run_id)
+    if owner_of_run(run_id):
+        await_known(postgres, run_id)
+    run_id = run_to_read(postgres, run_id, started=True)["run_id"]
     while True:
         run = _run_with_output(postgres, run_id)
         state = RunState(run["state"])
@@ -68,10 +71,19 @@ def _follow(place: Connections, postgres: psycopg.Connection[Row], run_id: str, 
 
 
 def _run_with_output(postgres: psycopg.Connection[Row], run_id: str) -> Row:
-    run = run_row(postgres, run_id)
+    run = run_to_read(postgres, run_id, started=True)
     if run["kind"] == RunKind.DAG.value:
-        raise NotFoundError(f"{run_id!r} is a DAG run: its nodes have logs, such as that of {run_id}/NODE")
+        nodes = [each["node_id"] for each in rows(postgres, "dag_run_nodes", run)]
+        named = f"{run['run_id']}/{nodes[0] if nodes else 'NODE'}"
+        raise NotFoundError(f"{run['run_id']!r} is a DAG run: its nodes have logs, as in: tidemill logs '{named}'")
     return run
+
+
+def _no_attempt(run: Row, attempts: list[Row], number: int | None) -> str:
+    if number and attempts:
+        return f"run {run['run_id']!r} has no attempt {number}; the last is {attempts[-1]['attempt']}"
+    why = f": {run['reason']}" if run["reason"] else ""
+    return f"run {run['run_id']!r} has not run: it is {run['state']}{why}"
 
 
 def _attempts(postgres: psycopg.Connection[Row], run: Row, number: int | None) -> list[Row]:

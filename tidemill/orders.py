@@ -12,6 +12,8 @@ import typer
 from schemas.ids import owner_of_run
 from schemas.words import OPEN_STATES, RequestKind, RunKind, RunState
 from tidemill.complete import owner_names, run_names
+from tidemill.given import check_json
+from tidemill.names import no_run, owner_kind, run_row
 from tidemill.output import complain, say, show_json
 from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, database
 from tidemill.queries import one, rows
@@ -22,11 +24,10 @@ from tidemill.runs import (
     await_end,
     await_known,
     check_refusal,
-    owner_kind,
-    run_row,
     since_instant,
 )
 
+RERUNS_ALL = "; --job runs all of its dead ones again"
 MAX_RERUNS = 10_000
 """In one command: they are one transaction."""
 
@@ -87,11 +88,12 @@ def rerun(  # noqa: PLR0917 - in the order in which they are shown
     Of a DAG run the nodes that failed and what waited for them; of a job that is a DAG the DAG runs that failed.
     """
     _one_of(run_id, job)
+    check_json("--payload", payload)
     states = [each.value for each in state or [RunState.DEAD, RunState.FAILED]]
     if set(states) & {each.value for each in OPEN_STATES}:
         raise UsageError(f"--state {', '.join(states)}: only what has ended can run again")
     with database(data) as postgres:
-        found = [run_row(postgres, run_id)] if run_id else _ended(postgres, job, states, since)
+        found = [run_row(postgres, run_id, RERUNS_ALL)] if run_id else _ended(postgres, job, states, since)
         names = [each["run_id"] for each in found if run_id or state or _is_given_up(each)]
         values = {"downstream": downstream, "note": note, "payload": payload}
         asked, refused = _asked(postgres, names, values, is_bulk=run_id is None)
@@ -148,7 +150,7 @@ def _open(postgres: psycopg.Connection[Row], run_id: str | None, job: str | None
     """What is to stop, as far as it is written. One that is not can be stopped as well, if its job or DAG is there."""
     owner = job or owner_of_run(run_id or "")
     if owner is None:
-        raise NotFoundError(f"there is no run {run_id!r}: a run is <job>@<time> or <job>#<request>")
+        raise no_run(postgres, run_id or "", of_all="; --job stops all of its open runs")
     if run_id:
         await_known(postgres, run_id)
     found = rows(postgres, "open_runs", {"job_id": job, "run_id": run_id})
@@ -177,7 +179,7 @@ def _one_of(run_id: str | None, job: str | None) -> None:
 
 
 def _ended(postgres: psycopg.Connection[Row], job: str | None, states: list[str], since: str | None) -> list[Row]:
-    values = {"job_id": job, "states": states, "since": since_instant(since) if since else None, "limit": MAX_RERUNS}
+    values = {"job_id": job, "states": states, "since": since_instant(since), "limit": MAX_RERUNS}
     found = rows(postgres, "runs", values)
     # A range of occurrences that did not run is no run, a backfill only stands for its runs, a DAG run for its nodes.
     left_out = {RunKind.BACKFILL.value, RunKind.NODE.value}

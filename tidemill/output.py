@@ -24,6 +24,8 @@ PIPE_WIDTH = 1_000_000_000
 """Into a pipe nothing is wrapped: a line is a row."""
 BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """What ends a line, or makes a terminal do something else."""
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What makes a terminal do something else than show text: all but newline and tab."""
 STATE_STYLES = {
     "succeeded": "green",
     "running": "cyan",
@@ -55,12 +57,12 @@ def console() -> Console:
 
 def say(sentence: str) -> None:
     """A line for people, on standard output."""
-    console().print(escape(sentence), soft_wrap=True)
+    console().print(escape(visible(sentence)), soft_wrap=True)
 
 
 def complain(sentence: str) -> None:
     """One sentence on standard error."""
-    sys.stderr.write(f"tidemill: {sentence.strip()}\n")
+    sys.stderr.write(f"tidemill: {visible(sentence.strip())}\n")
 
 
 def show_json(value: object) -> None:
@@ -75,9 +77,10 @@ def to_json(value: object) -> str:
 def _dumped(value: object, layout: int = 0) -> str:
     options = layout | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS
     try:
-        return orjson.dumps(value, default=_plain, option=options).decode()
+        text = orjson.dumps(value, default=_plain, option=options).decode()
     except TypeError:  # orjson's own error is one
-        return orjson.dumps(writable(value), default=_plain, option=options).decode()
+        text = orjson.dumps(writable(value), default=_plain, option=options).decode()
+    return CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, title: str = "") -> None:
@@ -106,12 +109,21 @@ def show_fields(row: Mapping[str, Any]) -> None:
 
 def cell(value: object) -> Text:
     """On a terminal as many lines as the value has; into a pipe one."""
-    text = words(value) if sys.stdout.isatty() else on_one_line(words(value))
+    text = visible(words(value)) if sys.stdout.isatty() else on_one_line(words(value))
     return Text(text, style=STATE_STYLES.get(text, ""), overflow="fold")
 
 
+def visible(text: str) -> str:
+    """With control characters written out: what a job wrote, or is called, moves no cursor and sets no title."""
+    return CONTROLS.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
 def on_one_line(text: str) -> str:
-    return BREAKS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return visible(BREAKS.sub(_escaped, text))
 
 
 def words(value: object) -> str:  # noqa: PLR0911 - a dispatch table

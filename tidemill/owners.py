@@ -9,8 +9,9 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from tidemill.names import no_owner
 from tidemill.output import say
-from tidemill.place import NotFoundError, Row, database
+from tidemill.place import Row, database
 from tidemill.queries import text
 
 
@@ -20,9 +21,9 @@ class Owner:
     table: str
     key: str
 
-    def found(self, name: str, row: Row | None) -> Row:
+    def found(self, postgres: psycopg.Connection[Row], name: str, row: Row | None) -> Row:
         if row is None:
-            raise NotFoundError(f"there is no {self.noun} {name!r}")
+            raise no_owner(postgres, self.noun.lower(), name)
         return row
 
     def say(self, name: str, what: str) -> None:
@@ -61,4 +62,4 @@ def delete(owner: Owner, data: Path, name: str) -> None:
 def change(postgres: psycopg.Connection[Row], owner: Owner, statement: str, name: str, **values: Any) -> Row:
     """Raises `NotFoundError`. The statement's file leaves open whose row it is."""
     sql = SQL(text(statement)).format(table=Identifier(owner.table), key=Identifier(owner.key))
-    return owner.found(name, postgres.execute(sql, {"name": name, **values}).fetchone())
+    return owner.found(postgres, name, postgres.execute(sql, {"name": name, **values}).fetchone())

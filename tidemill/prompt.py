@@ -6,14 +6,17 @@ import os
 import shutil
 from collections.abc import Mapping
 from importlib.util import find_spec
+from itertools import chain, count
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import psycopg
 import typer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
 
+from tidemill.odd_times import load_odd_times
 from tidemill.output import say, show_json, show_rows
 from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, connect, connections
 
@@ -31,7 +34,7 @@ def sql(
         _run(dsn, command, as_json=as_json)
         return
     program, (target, environment) = _psql(), psql_target(dsn, os.environ)
-    os.execve(program, [program, target], environment)  # noqa: S606 - the terminal is psql's from here on
+    os.execve(program, [program, "-v", "SHOW_CONTEXT=never", target], environment)  # noqa: S606 - the terminal is psql's from here on
 
 
 def psql_target(dsn: str, environment: Mapping[str, str]) -> tuple[str, dict[str, str]]:
@@ -46,21 +49,32 @@ def psql_target(dsn: str, environment: Mapping[str, str]) -> tuple[str, dict[str
 
 def _run(dsn: str, command: str, *, as_json: bool) -> None:
     with connect(dsn) as postgres:
+        load_odd_times(postgres)
         cursor = _executed(postgres, command)
         while cursor.nextset():
             pass  # of several statements, the last one's rows are shown, as psql -c does not hide the others' effects
         if cursor.description is not None:
-            columns = [column.name for column in cursor.description]
-            show_rows(cursor.fetchall(), columns, as_json=as_json)
+            columns = distinct([column.name for column in cursor.description])
+            found = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+            show_rows(found, columns, as_json=as_json)
         elif as_json:
             show_json([])
         else:
             say(cursor.statusmessage or "")
 
 
-def _executed(postgres: psycopg.Connection[Row], command: str) -> psycopg.Cursor[Row]:
+def distinct(names: list[str]) -> list[str]:
+    """Each column keeps a name of its own: `count`, `count_2`."""
+    made: list[str] = []
+    for name in names:
+        spellings = chain([name], (f"{name}_{number}" for number in count(2)))
+        made.append(next(each for each in spellings if each not in made and (each == name or each not in names)))
+    return made
+
+
+def _executed(postgres: psycopg.Connection[Row], command: str) -> psycopg.Cursor[tuple[Any, ...]]:
     try:
-        return postgres.execute(command.encode())
+        return postgres.cursor(row_factory=tuple_row).execute(command.encode())
     except psycopg.ProgrammingError as error:
         if postgres.info.transaction_status is not TransactionStatus.ACTIVE:
             raise

@@ -7,18 +7,23 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
+import psycopg
 import typer
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from connectors.objects import Objects
+from schemas.job import JobSpec
 from schemas.settings import Connections
 from tidemill.complete import job_names
+from tidemill.given import check_json
+from tidemill.names import nearest, no_owner
 from tidemill.objects import store_binary, store_command, storing
 from tidemill.output import say
 from tidemill.place import DEFAULT_DATA, Data, NotFoundError, UsageError, connect, connections
 
 Text = Annotated[str | None, typer.Option()]
 Columns = dict[str, Any]
+SETTABLE = frozenset(JobSpec.__struct_fields__) - {"job_id"}
 SET_BY_TRIGGER = frozenset({"version", "updated_at"})
 
 
@@ -43,6 +48,7 @@ def put(  # noqa: PLR0917 - an option of a command is an argument of its functio
     show_sql: Annotated[bool, typer.Option("--show-sql", help="Print the statement.")] = False,
 ) -> None:
     """Make a job, or change what is given of one that is there."""
+    check_json("--payload", payload)
     when = {"schedule": schedule, "timezone": timezone, "overlap_policy": overlap, "catchup_policy": catchup}
     how = {"timeout": timeout, "timeout_class": timeout_class, "max_attempts": max_attempts, "tenant": tenant}
     what = {"payload": payload, "args": _array(arg), "env": _object(env)}
@@ -59,6 +65,9 @@ def given(options: Mapping[str, Any], pairs: list[str]) -> Columns:
     set_by_name = dict(_pair("--set", each) for each in pairs)
     for name in sorted(set_by_name.keys() & SET_BY_TRIGGER):
         raise UsageError(f"--set {name}={set_by_name[name]} would be ignored: the table sets {name} itself")
+    for name in sorted(set_by_name.keys() - SETTABLE):
+        near = nearest(name, SETTABLE)
+        raise UsageError(f"--set {name}={set_by_name[name]}: a job has no such column" + _meant(name, near))
     columns |= set_by_name
     return {name: None if value == "" else value for name, value in columns.items()}
 
@@ -67,6 +76,8 @@ def program(place: Connections, binary: str | None, command: str | None, sha256:
     """The columns `binary` and `sha256`; a file or a command is stored first."""
     if binary is not None and command is not None:
         raise UsageError("--binary and --command exclude each other")
+    if sha256 is not None and (command is not None or not (binary or "s3://").startswith("s3://")):
+        raise UsageError("--sha256 is for an s3:// binary: a file or a command brings its own")
     if command is not None:
         return store_command(Objects(place), command)
     if binary is None:
@@ -100,10 +111,28 @@ def say_put(name: str, columns: Columns, place: Connections, *, show_sql: bool) 
     with connect(place.postgres_dsn) as postgres:
         if show_sql:
             say(f"{sql.as_string(postgres)};")
-        row = postgres.execute(sql).fetchone()
-    if row is None:
-        raise NotFoundError(f"there is no job {name!r} to change; a new one needs --binary or --command")
+        try:
+            row = postgres.execute(sql).fetchone()
+        except psycopg.DataError as error:
+            raise UsageError(_with_column(error, columns)) from error
+        if row is None:
+            meant = no_owner(postgres, "job", name)
+            raise NotFoundError(f"{meant}; a new one needs --binary or --command")
     say(f"Job {name} is version {row['version']}.")
+
+
+def _with_column(error: psycopg.DataError, columns: Columns) -> str:
+    """Of a value that is none of its column's type the database says only the value."""
+    said = error.diag.message_primary or str(error)
+    named = next((name for name, value in columns.items() if value and said.endswith(f'"{value}"')), None)
+    example = "; write such as 90s or '5 minutes'" if "interval" in said else ""
+    return f"{named}: {said}{example}" if named else said
+
+
+def _meant(name: str, near: str | None) -> str:
+    if name == "job_id":
+        return "; NAME is its id, and a job with another id is another job"
+    return f"; did you mean {near}?" if near else ""
 
 
 def _array(values: list[str] | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -23,3 +24,10 @@ def rows(database: psycopg.Connection[Row], name: str, values: Mapping[str, Any]
 
 def one(database: psycopg.Connection[Row], name: str, values: Mapping[str, Any] | None = None) -> Row | None:
     return database.execute(text(name), values).fetchone()
+
+
+def now_of(database: psycopg.Connection[Row]) -> datetime:
+    """The time of the database: what a row says is held against it."""
+    (row,) = database.execute("select clock_timestamp() as now").fetchall()
+    now: datetime = row["now"]
+    return now

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 import secrets
 import time
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
 import psycopg
@@ -14,15 +13,16 @@ import typer
 
 from infra.progress import progress
 from schemas.ids import OwnerId, RequestId, owner_of_run, request_run_id
-from schemas.times import EPOCH, LATEST
 from schemas.words import RunState
-from tidemill.complete import job_names, owner_names, run_names
+from tidemill.complete import job_names, owner_and_run_names, owner_names, run_names
+from tidemill.given import check_json
+from tidemill.instants import meant, say_what_is_meant
+from tidemill.names import check_owner, names_of, owner_row, run_to_read
 from tidemill.output import complain, console, say, show_fields, show_json, show_rows, table, to_json
 from tidemill.place import (
     DEFAULT_DATA,
     AsJson,
     Data,
-    NotFoundError,
     RefusedError,
     Row,
     UsageError,
@@ -30,14 +30,12 @@ from tidemill.place import (
     reading,
     wall_clock,
 )
-from tidemill.queries import one, rows
+from tidemill.queries import now_of, one, rows
 
 POLL_SECONDS = 0.2
 APPEAR_SECONDS = 5.0
 HINT_SECONDS = 60.0
 """A run that is waited for and not written by then may never be: its request was made long ago, or nobody works."""
-DURATION = re.compile(r"([1-9][0-9]{0,11})([smhd])")
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 RUN_COLUMNS = ("run_id", "state", "attempt", "timeout_class", "latency", "started_at", "finished_at", "reason")
 ATTEMPT_COLUMNS = (
     "attempt",
@@ -56,14 +54,24 @@ PROBLEM_COLUMNS = ("at", "source_topic", "source_partition", "source_offset", "o
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, as `tidemill runs` shows it.", autocompletion=run_names)
 ]
-Since = Annotated[str | None, typer.Option(help="A duration such as 2h, or an instant such as 2026-11-21T03:00:00Z.")]
+RunToRead = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|NAME",
+        help="A run's id, as `tidemill runs` shows it; of a job or DAG its latest run.",
+        autocompletion=owner_and_run_names,
+    ),
+]
+Since = Annotated[
+    str | None, typer.Option(help="A duration such as 2h, a day, or a time: in UTC, unless it has an offset.")
+]
 Limit = Annotated[int, typer.Option(min=1, help="At most so many, the newest.")]
 
 
 def run(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The id of a job or DAG.", autocompletion=owner_names)],
     data: Data = DEFAULT_DATA,
-    at: Annotated[str | None, typer.Option(help="When; now, if not given.")] = None,
+    at: Annotated[str | None, typer.Option(help="When: a time in the job's zone, or in so long, as 5m.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Until it has ended; 0 only if it succeeded.")] = False,
     request_id: Annotated[str | None, typer.Option(help="Asking again under the same id changes nothing.")] = None,
     payload: Annotated[
@@ -73,8 +81,12 @@ def run(
 ) -> None:
     """Ask for one run of a job or DAG."""
     request_id = request_id or secrets.token_hex(8)
-    values = {"request_id": request_id, "run_at": at and instant("--at", at), "payload": payload}
+    check_json("--payload", payload)
     with database(data) as postgres:
+        timezone = owner_row(postgres, name)["timezone"]
+        run_at = meant("--at", at, now_of(postgres), timezone) if at else None
+        say_what_is_meant("--at", at, run_at)
+        values = {"request_id": request_id, "run_at": run_at, "payload": payload}
         _ask(postgres, name, values)
         run_id = request_run_id(OwnerId(name), RequestId(request_id))
         ended = await_end(postgres, run_id, request_id) if wait else None
@@ -97,13 +109,16 @@ def runs(
     """Runs, the newest first."""
     values = which(state, since, limit) | {"job_id": job}
     with reading(data) as postgres:
-        show_rows(rows(postgres, "runs", values), RUN_COLUMNS, as_json=as_json)
+        found = rows(postgres, "runs", values)
+        if not found:
+            check_owner(postgres, job)
+    show_rows(found, RUN_COLUMNS, as_json=as_json)
 
 
-def show(run_id: RunName, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+def show(run_id: RunToRead, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """One run: what it is now, its attempts, its history, its output, its result."""
     with reading(data) as postgres:
-        found = run_row(postgres, run_id)
+        found = run_to_read(postgres, run_id)
         attempts = rows(postgres, "attempts", found)
         transitions = rows(postgres, "transitions", found)
     if as_json:
@@ -122,7 +137,7 @@ def show(run_id: RunName, data: Data = DEFAULT_DATA, as_json: AsJson = False) ->
 def problems(data: Data = DEFAULT_DATA, since: Since = None, limit: Limit = 50, as_json: AsJson = False) -> None:
     """What could not be understood or was given up, the newest first."""
     with reading(data) as postgres:
-        found = rows(postgres, "problems", {"since": since and since_instant(since), "limit": limit})
+        found = rows(postgres, "problems", {"since": since_instant(since), "limit": limit})
     show_rows(found, PROBLEM_COLUMNS, as_json=as_json)
 
 
@@ -130,62 +145,14 @@ def which(state: list[RunState] | None, since: str | None, limit: int) -> dict[s
     """What the options of a list of runs mean to its query."""
     return {
         "states": [each.value for each in state] if state else None,
-        "since": since and since_instant(since),
+        "since": since_instant(since),
         "limit": limit,
     }
 
 
-def run_row(postgres: psycopg.Connection[Row], run_id: str) -> Row:
-    found = one(postgres, "run", {"run_id": run_id})
-    if found is None:
-        raise NotFoundError(f"there is no run {run_id!r}")
-    return found
-
-
-def instant(option: str, text: str) -> datetime:
-    """An RFC 3339 instant; one without an offset is refused, for it could mean two."""
-    found = instant_in(text)
-    if found is None:
-        raise UsageError(
-            f"{option} {text!r} is not an instant from 1970 to 2199 with an offset, such as 2026-11-21T03:00:00Z"
-        )
-    return found
-
-
-def instant_in(text: str) -> datetime | None:
-    """None: it is none, has no offset, or is outside of what the tables take."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo and EPOCH <= found <= LATEST else None
-
-
-def since_instant(text: str, option: str = "--since") -> datetime:
-    found = DURATION.fullmatch(text)
-    if found is None:
-        return instant(option, text)
-    try:
-        began = wall_clock() - timedelta(**{UNITS[found[2]]: int(found[1])})
-    except OverflowError:
-        began = None
-    if began is None or began < EPOCH:
-        raise UsageError(f"{option} {text!r} is before 1970")
-    return began
-
-
-def owner_kind(postgres: psycopg.Connection[Row], name: str) -> str:
-    """`job` or `dag`. Raises `NotFoundError`."""
-    found = one(postgres, "owner_kind", {"name": name})
-    if found is None:
-        raise NotFoundError(f"there is no job or DAG {name!r}")
-    return str(found["kind"])
-
-
-def names_of(postgres: psycopg.Connection[Row], name: str) -> dict[str, str | None]:
-    """As a request has them."""
-    kind = owner_kind(postgres, name)
-    return {"job_id": name if kind == "job" else None, "dag_id": name if kind == "dag" else None}
+def since_instant(text: str | None) -> datetime | None:
+    """The lists show instants in UTC, so a time without an offset is one."""
+    return meant("--since", text, wall_clock(), ago=True) if text else None
 
 
 def _ask(postgres: psycopg.Connection[Row], name: str, values: dict[str, Any]) -> None:

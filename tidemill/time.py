@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -14,12 +14,14 @@ from schemas.errors import TidemillError
 from streams.core import zone as zones
 from streams.core.schedule import DstRules, Schedule, local_note, next_after, parse_schedule
 from tidemill.complete import owner_names
+from tidemill.instants import meant
+from tidemill.names import owner_kind
 from tidemill.output import complain, show_rows
 from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, reading, wall_clock
 from tidemill.queries import one
-from tidemill.runs import instant, owner_kind
 
 TICK = timedelta(microseconds=1)
+FIELDS = 5
 DEFAULT_DST = DstRules()
 COLUMNS = ("nominal_time", "local_time", "note")
 
@@ -37,21 +39,29 @@ class Plan:
 
 def next_times(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="The id of a job or DAG.", autocompletion=owner_names)
+        str | None,
+        typer.Argument(metavar="[NAME]", help="The id of a job or DAG, or an expression.", autocompletion=owner_names),
     ] = None,
     schedule: Annotated[str | None, typer.Option(help="An expression, instead of a job.")] = None,
     timezone: Annotated[str, typer.Option(help="Of the expression.")] = "UTC",
-    after: Annotated[str | None, typer.Option(help="An instant; now, if not given.")] = None,
+    after: Annotated[str | None, typer.Option(help="A time in the job's zone, or in so long; else now.")] = None,
     number: Annotated[int, typer.Option("-n", min=1, max=10_000, help="So many.")] = 10,
     data: Data = DEFAULT_DATA,
     as_json: AsJson = False,
 ) -> None:
     """When a job or DAG, or an expression, is due next. Needs no stack for an expression."""
+    if name is not None and is_expression(name):
+        name, schedule = None, name
     if (name is None) == (schedule is None):
         raise UsageError("name either a job or DAG, or a --schedule")
     plan = _of_owner(data, name) if name is not None else _of_expression(schedule or "", timezone)
-    start = instant("--after", after).astimezone(UTC) if after else wall_clock()
+    start = meant("--after", after, wall_clock(), plan.timezone) if after else wall_clock()
     show_rows([_row(plan, each) for each in upcoming(plan, start, number)], COLUMNS, as_json=as_json)
+
+
+def is_expression(text: str) -> bool:
+    """Whether somebody wrote a schedule in place of a name: as many words, or what no id may hold."""
+    return text.startswith("@") or len(text.split()) >= FIELDS
 
 
 def upcoming(plan: Plan, after: datetime, number: int) -> list[datetime]:

@@ -1,7 +1,7 @@
 """What people bring from other schedulers in place of a schedule, and what they write here instead.
 
-`tidemill.schedule_habit` (schemas/tables/0003_schedules.sql) is the same table in SQL, with the same sentences. Both are
-asked only about what is no schedule.
+`tidemill.schedule_habit` (schemas/tables/0003_schedules.sql) is the same table in SQL, with the same sentences. Both
+are asked only about what is no schedule.
 """
 
 from __future__ import annotations
@@ -25,21 +25,28 @@ _UNITS = "smhd"
 
 def habit(words: list[str]) -> str | None:
     """The sentence for the words of what is no schedule; None: there is no better one than that of the grammar."""
-    if _VARIABLE.fullmatch(words[0]):
-        is_zone = words[0].upper().startswith(("CRON_TZ=", "TZ="))
-        column = "the zone has a column of its own, timezone" if is_zone else "variables have a column of their own, env"
-        return f'"{words[0]}" is no field: {column}'
-    text = " ".join(words).lower()
+    return _first(words[0]) or _whole(" ".join(words).lower()) or _behind(words)
+
+
+def _first(word: str) -> str | None:
+    if _VARIABLE.fullmatch(word) and word.upper().startswith(("CRON_TZ=", "TZ=")):
+        return f'"{word}" is no field: the zone has a column of its own, timezone'
+    if _VARIABLE.fullmatch(word):
+        return f'"{word}" is no field: variables have a column of their own, env'
+    if _INSTANT.fullmatch(word):
+        return "one instant is written as @at and a time with its offset, such as @at 2026-11-21T03:00:00+01:00"
+    return None
+
+
+def _whole(text: str) -> str | None:
     if every := _EVERY.fullmatch(text):
         unit = next(letter for letter, found in zip(_UNITS, every.groups()[1:], strict=True) if found)
         return f"an interval is written @every {every[1] or 1}{unit}"
     if _NICKNAME.fullmatch(text):
         return f"it is written with an @: @{text}"
-    if _INSTANT.fullmatch(words[0]):
-        return "one instant is written as @at and a time with its offset, such as @at 2026-11-21T03:00:00+01:00"
     if _WRAPPED.fullmatch(text):
         return "write the five fields without cron( ), and an interval as @every 5m"
-    return _behind(words)
+    return None
 
 
 def _behind(words: list[str]) -> str | None:

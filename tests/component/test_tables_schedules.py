@@ -27,8 +27,9 @@ HAND_MADE = """
 CRON_TZ=Europe/Berlin 0 3 * * *;TZ=UTC 0 3 * * *;MAILTO=me;0 3 * * * Europe/Berlin;0 3 * * * UTC;* * * * * 2026 * 1
 */5 * * * * /usr/bin/foo -x;0 3 * * * root /usr/bin/foo;0 0 3 * * ? 2026;0 0 3 * * MON 2026 x;0 3 * * MON-FRI backup
 every 5 minutes;every minute;5m;90 s;every 1 month;every hour;daily;Midnight;day;2026-11-21T03:00:00Z;2026-11-21 03:00
-cron(0 3 * * ? *);rate(5 minutes);H 3 * * *;H/15 * * * *;H(0-29) * * * *;* * L-3 * *;* * * * FRIL;* * * * LFRI;* * * * LL
+cron(0 3 * * ? *);rate(5 minutes);H 3 * * *;H/15 * * * *;H(0-29) * * * *;* * L-3 * *;* * * * FRIL;* * * * LL
 * * * * FRI-SUN;* * * * fri-0;* * * * FRI-MON;* 22-2 * * *;* 22-2/2 * * *;* * * NOV-FEB *;59-1 * * * *;* * 28-3 * *
+* * * * LFRI
 """
 FIXED = ["", " ", *HAND_MADE.strip().replace("\n", ";").split(";")]
 
@@ -39,7 +40,8 @@ def one_of(words, separator=" "):
 
 PIECES = (
     "0;1;5;7;12;23;24;29;30;31;32;59;60;99;*;/;-;,;#;L;W;?;.;@;%; ;  ;\t;\n;*/2;*/15;1-5;5-1;1,15;JAN;feb;MON;Fri;5L;"
-    "L5;5#2;FRIL;H;TZ=UTC;UTC;Europe/Berlin;root;/bin/x;every ;minutes; 2026;22-2;fri-sun;@every ;@at ;@daily;90s;1h;30m;1.5s;Z;+01:00;T;2026-02-29;é;\\"
+    "L5;5#2;FRIL;H;TZ=UTC;UTC;Europe/Berlin;root;/bin/x;every ;minutes; 2026;22-2;"
+    "fri-sun;@every ;@at ;@daily;90s;1h;30m;1.5s;Z;+01:00;T;2026-02-29;é;\\"
 )
 fields = one_of("* * * 0 5 */5 1-5 1,15 31 30 29 2 L MON 5#2 5L FEB 1-5/2 3/7 7 */30 */31 */32 MON#5 2-1")
 written = st.lists(fields, min_size=4, max_size=7).map(" ".join)

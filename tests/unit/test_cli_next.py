@@ -68,7 +68,7 @@ def test_a_schedule_that_is_over_has_no_next_time(capsys):
     [
         (["--schedule", "61 * * * *"], "61"),
         (["--schedule", "* * * * *", "--timezone", "europe/berlin"], "Europe/Berlin"),
-        (["--schedule", "* * * * *", "--after", "2026-11-21T03:00:00"], "--after"),
+        (["--schedule", "* * * * *", "--timezone", "Europe/Berlin", "--after", "2026-10-25 02:30"], "--after"),
         (["--schedule", "* * * * *", "--after", "soon"], "--after"),
         ([], "--schedule"),
         (["some-job", "--schedule", "* * * * *"], "--schedule"),

@@ -18,7 +18,7 @@ REFUSED = {
     "TZ=UTC 0 3 * * *": "the zone has a column of its own, timezone",
     "MAILTO=me@example.org": "variables have a column of their own, env",
     "0 3 * * * Europe/Berlin": '"Europe/Berlin" stands behind the fields: the zone has a column of its own, timezone',
-    "*/5 * * * * /usr/bin/foo -x": '"/usr/bin/foo" stands behind the fields: a schedule has neither a user nor a command',
+    "*/5 * * * * /usr/bin/foo -x": '"/usr/bin/foo" stands behind the fields: a schedule has neither a user nor a',
     "0 3 * * * root /usr/bin/foo": '"root" stands behind the fields',
     "every 5 minutes": "an interval is written @every 5m",
     "every hour": "an interval is written @every 1h",

@@ -86,7 +86,7 @@ def asked(text: str, **columns) -> tuple[str, str]:
     history = [Version(valid_from=datetime(2020, 1, 1, tzinfo=UTC), spec=spec)]
     told = [
         why_not(Nothing(owner="nightly", moment=each, now=NOW + timedelta(days=400), history=history))
-        for each in moments(text, BERLIN)
+        for each in moments(text, BERLIN, NOW)
     ]
     return [each.answer for each in told], "\n".join(as_text(each) for each in told)
 
@@ -112,10 +112,10 @@ def test_a_time_that_the_clock_shows_twice_may_be_due_once_or_twice():
 
 
 def test_a_time_has_the_zone_of_the_job_unless_it_has_an_offset():
-    assert moments("2026-11-21 03:00", BERLIN) == [Moment(instant=DUE)]
-    assert moments("2026-11-21T02:00:00Z", BERLIN) == [Moment(instant=DUE)]
-    with pytest.raises(UsageError, match="--at 'soon' is not a time"):
-        moments("soon", BERLIN)
+    assert moments("2026-11-21 03:00", BERLIN, NOW) == [Moment(instant=DUE)]
+    assert moments("2026-11-21T02:00:00Z", BERLIN, NOW) == [Moment(instant=DUE)]
+    with pytest.raises(UsageError, match="--at 'soon' is no time"):
+        moments("soon", BERLIN, NOW)
 
 
 def test_what_was_due_last_follows_from_the_version_that_was_in_force():

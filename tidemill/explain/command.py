@@ -13,15 +13,15 @@ from schemas.ids import owner_of_run
 from tidemill.complete import owner_and_run_names
 from tidemill.dag_runs import is_run
 from tidemill.explain.history import Moment, last_due, moments, newest_spec
-from tidemill.explain.look import find_history, read_history, read_now, read_occurrence, read_run
+from tidemill.explain.look import find_history, read_history, read_occurrence, read_run
 from tidemill.explain.story import Seen, story
 from tidemill.explain.telling import Explanation, Fact, Local
 from tidemill.explain.unwritten import explain_node, explain_request
 from tidemill.explain.why_not import Nothing, next_one, why_not
+from tidemill.instants import instant_in
 from tidemill.output import say, show_json
 from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, reading
-from tidemill.queries import one
-from tidemill.runs import instant_in
+from tidemill.queries import now_of, one
 
 
 def explain(
@@ -75,7 +75,7 @@ def _run(postgres: psycopg.Connection[Row], run_id: str) -> Explanation:
     owner = owner_of_run(run_id)
     if owner is None:
         raise UsageError(f"{run_id!r} is neither a job, a DAG nor a run: a run is <job>@<time> or <job>#<request>")
-    history, now = find_history(postgres, owner), read_now(postgres)
+    history, now = find_history(postgres, owner), now_of(postgres)
     row = one(postgres, "run", {"run_id": run_id})
     if row:
         return story(read_run(postgres, row, history, now))
@@ -88,11 +88,11 @@ def _run(postgres: psycopg.Connection[Row], run_id: str) -> Explanation:
 
 
 def _of_owner(postgres: psycopg.Connection[Row], owner: str, at: str | None) -> list[Explanation]:
-    history, now = read_history(postgres, owner), read_now(postgres)
+    history, now = read_history(postgres, owner), now_of(postgres)
     spec = newest_spec(history)
     timezone = spec.timezone if spec else "UTC"
     if at is not None:
-        found = [_told(read_occurrence(postgres, owner, each, history, now)) for each in moments(at, timezone)]
+        found = [_told(read_occurrence(postgres, owner, each, history, now)) for each in moments(at, timezone, now)]
         due = [each for each in found if each.answer != "no_occurrence"]
         return due or found[:1]
     last = last_due(history, now)

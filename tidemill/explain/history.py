@@ -15,6 +15,7 @@ from streams.core import zone as zones
 from streams.core.dag.graph import clock_of
 from streams.core.dst import gap_before
 from streams.core.schedule import DstRules, latest, parse_schedule
+from tidemill.instants import FORMS, readings, relative
 from tidemill.place import Row, UsageError
 from tidemill.time import TICK, Plan, upcoming
 
@@ -105,9 +106,11 @@ def paused_since(history: History, place: int) -> datetime:
     return history[place].valid_from
 
 
-def moments(text: str, timezone: str) -> list[Moment]:
+def moments(text: str, timezone: str, now: datetime) -> list[Moment]:
     """What a time on the clocks of a zone may mean: two instants on the day on which the clock is put back."""
-    example = f'--at {text!r} is not a time from 1970 to 2199, such as "2026-11-21 03:00" or 2026-11-21T03:00:00Z'
+    if past := relative(text, now, timezone, ago=True):
+        return [Moment(instant=past.astimezone(UTC))]
+    example = f"--at {text!r} is no time from 1970 to 2199, {FORMS}"
     try:
         given = datetime.fromisoformat(text)
     except ValueError as error:
@@ -116,10 +119,7 @@ def moments(text: str, timezone: str) -> list[Moment]:
         raise UsageError(example)
     if given.tzinfo:
         return [Moment(instant=given.astimezone(UTC))]
-    zone = zones.load(timezone)
-    meant = {given.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
-    shown = sorted(each for each in meant if each.astimezone(zone).replace(tzinfo=None) == given)
-    return [Moment(instant=each) for each in shown] or [_left_out(given, timezone)]
+    return [Moment(instant=each) for each in readings(given, timezone)] or [_left_out(given, timezone)]
 
 
 def _left_out(given: datetime, timezone: str) -> Moment:

@@ -15,6 +15,7 @@ from streams.core.dag.graph import job_of_node
 from tidemill.explain.history import History, Moment, in_force, newest_spec, version_of
 from tidemill.explain.story import Seen
 from tidemill.explain.why_not import Nothing
+from tidemill.names import owner_row
 from tidemill.place import NotFoundError, Row
 from tidemill.queries import one, rows
 
@@ -22,17 +23,12 @@ MOST_VERSIONS = 1000
 """Of a job that is changed all the time, the newest."""
 
 
-def read_now(postgres: psycopg.Connection[Row]) -> datetime:
-    (row,) = postgres.execute("select clock_timestamp() as now").fetchall()
-    now: datetime = row["now"]
-    return now
-
-
 def read_history(postgres: psycopg.Connection[Row], owner: str) -> History:
     """Also of what is deleted. Raises `NotFoundError`."""
     history = find_history(postgres, owner)
     if not history:
-        raise NotFoundError(f"there is no job or DAG {owner!r}, and none of its versions is kept")
+        owner_row(postgres, owner)
+        raise NotFoundError(f"none of the versions of {owner!r} is kept")
     return history
 
 

@@ -1,0 +1,114 @@
+"""A command line that somebody guessed is answered with the one that works."""
+
+from __future__ import annotations
+
+import pytest
+
+from tidemill.cli import run
+
+
+@pytest.fixture
+def said(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def call(line):
+        assert run(line.split()) == 2, line
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        (sentence,) = printed.err.splitlines()
+        return sentence.removeprefix("tidemill: ")
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("help", "tidemill --help"),
+        ("version", "tidemill --version"),
+        ("jobs", "tidemill job list"),
+        ("dags", "tidemill dag list"),
+        ("ls", "tidemill job list"),
+        ("list", "tidemill job list"),
+        ("ps", "tidemill runs"),
+        ("log j", "tidemill logs"),
+        ("retry j#r", "tidemill rerun"),
+        ("kill j#r", "tidemill terminate"),
+        ("trigger j", "tidemill run"),
+        ("pause j", "tidemill job pause"),
+        ("delete j", "tidemill job delete"),
+        ("put j", "tidemill job put"),
+        ("RUNS", "tidemill runs"),
+        ("problem", "tidemill problems"),
+        ("mark e#r/n succeeded", "tidemill dag mark"),
+        ("job ls", "tidemill job list"),
+        ("job rm j", "tidemill job delete"),
+        ("job create j", "tidemill job put"),
+        ("job run j", "tidemill run"),
+        ("job logs j", "tidemill logs"),
+        ("job runs j", "tidemill runs"),
+        ("dag run e", "tidemill run"),
+        ("dag rerun e", "tidemill rerun"),
+        ("dag enable e", "tidemill dag resume"),
+    ],
+)
+def test_another_word_for_a_command(said, line, meant):
+    assert said(line).endswith(f"; did you mean `{meant}`?")
+
+
+@pytest.mark.parametrize(
+    ("line", "fragment"),
+    [
+        ("job put j --cron x", "there is no option --cron; did you mean --schedule?"),
+        ("job put j --misfire-grace 5m", "a column without one is set by --set misfire_grace=VALUE"),
+        ("runs --status failed", "did you mean --state?"),
+        ("runs --dag etl", "did you mean --job?"),
+        ("runs -o json", "did you mean --json?"),
+        ("--json runs", "options stand behind the command"),
+        ("run j --in 5m", "did you mean --at?"),
+        ("logs j --watch", "did you mean --follow?"),
+        ("runs nightly", "did you mean: tidemill runs --job nightly"),
+        ("dag runs etl", "did you mean: tidemill dag runs --dag etl"),
+        ("backfills nightly", "did you mean: tidemill backfills --job nightly"),
+        ("sql select 1", "did you mean: tidemill sql --command 'select 1'"),
+        ("next */5 * * * *", "quote what is one argument"),
+        ("logs", "Missing argument 'RUN|NAME', as in: tidemill logs 'nightly#r1'"),
+        ("backfill j", "Missing option '--from', as in: tidemill backfill nightly --from 2026-11-01"),
+        ("runs --state fail", "'fail' is not one of 'queued', "),
+        ("runs --state failed,dead", "Repeat the option for each of several."),
+        ("runs --limit 0", "it must be greater than or equal to 1"),
+    ],
+)
+def test_another_form_of_an_option_or_an_argument(said, line, fragment):
+    sentence = said(line)
+    assert fragment in sentence
+    assert "Value error" not in sentence
+
+
+@pytest.mark.parametrize("line", ["-h", "run -h", "job put --help", "--version"])
+def test_what_only_asks_is_answered(capsys, line):
+    assert run(line.split()) == 0
+    printed = capsys.readouterr()
+    assert printed.out
+    assert printed.err == ""
+
+
+def test_next_takes_an_expression_in_the_place_of_a_name(capsys):
+    assert run(["next", "0 3 * * *", "-n", "1", "--after", "2026-03-06", "--json"]) == 0
+    assert '"nominal_time": "2026-03-06T03:00:00.000Z"' in capsys.readouterr().out
+    assert run(["next", "@every 5x"]) == 2
+    assert "write numbers with the units d h m s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        (("run", "j", "--payload", "foo"), """--payload 'foo' is no JSON: """),
+        (("run", "j", "--payload", "foo"), """as a text it is written '"foo"'"""),
+        (("rerun", "j#r", "--payload", "{"), "is no JSON"),
+    ],
+)
+def test_a_payload_that_is_no_json_is_named(capsys, monkeypatch, tmp_path, arguments, fragment):
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments) == 2
+    assert fragment in capsys.readouterr().err

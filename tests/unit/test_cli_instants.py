@@ -1,0 +1,83 @@
+"""What people write for a time is a time: with an offset or on the clocks of a zone, a day, or so long ago."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tidemill.instants import meant, say_what_is_meant
+from tidemill.place import UsageError
+
+NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90),
+        ("5m", 300),
+        ("1day", 86_400),
+        ("1 day", 86_400),
+        ("2 hours", 7_200),
+        ("1h30m", 5_400),
+        ("1h 30 min", 5_400),
+        ("1w", 604_800),
+        ("10 Mins", 600),
+    ],
+)
+def test_a_duration_is_so_long_ago_or_from_now(text, seconds):
+    assert meant("--since", text, NOW, ago=True) == NOW - timedelta(seconds=seconds)
+    assert meant("--at", text, NOW) == NOW + timedelta(seconds=seconds)
+    assert meant("--at", f"in {text}", NOW) == meant("--at", f"+{text}", NOW) == NOW + timedelta(seconds=seconds)
+    assert meant("--at", f"{text} ago", NOW) == meant("--at", f"-{text}", NOW) == NOW - timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("2026-03-06", "2026-03-05T23:00:00"),
+        ("2026-03-06 12:00", "2026-03-06T11:00:00"),
+        ("2026-07-06T12:00", "2026-07-06T10:00:00"),
+        ("2026-03-06T12:00:00Z", "2026-03-06T12:00:00"),
+        ("now", "2026-11-30T03:00:00"),
+        ("today", "2026-11-29T23:00:00"),
+        ("Yesterday", "2026-11-28T23:00:00"),
+        ("tomorrow", "2026-11-30T23:00:00"),
+    ],
+)
+def test_a_time_without_an_offset_is_one_of_the_zone(text, utc):
+    assert meant("--at", text, NOW, "Europe/Berlin") == datetime.fromisoformat(utc).replace(tzinfo=UTC)
+
+
+def test_a_time_of_day_is_the_last_or_the_next_one():
+    assert meant("--at", "03:00", NOW) == NOW + timedelta(days=1)
+    assert meant("--at", "3:30", NOW) == NOW + timedelta(minutes=30)
+    assert meant("--since", "03:00", NOW, ago=True) == NOW
+    assert meant("--since", "03:30:00", NOW, ago=True) == NOW + timedelta(minutes=30, days=-1)
+
+
+@pytest.mark.parametrize("text", ["soon", "90", "1 month", "5x", "25:00", "2026-13-01", "999999d", "", "m", "-", "in"])
+def test_what_is_no_time_is_refused_with_the_forms_that_are(text):
+    with pytest.raises(
+        UsageError, match=r"--at '.*' is no time from 1970 to 2199, such as .*2026-11-21, 03:00, 90m, 2d"
+    ):
+        meant("--at", text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2026-10-25 02:30", "is shown twice .* write 2026-10-25T02:30:00[+]02:00 or 2026-10-25T02:30:00[+]01:00"),
+        ("2026-03-29 02:30", "is left out by the clocks in Europe/Berlin"),
+    ],
+)
+def test_a_time_that_the_clocks_show_twice_or_never_is_refused(text, said):
+    with pytest.raises(UsageError, match=said):
+        meant("--at", text, NOW, "Europe/Berlin")
+
+
+def test_what_follows_from_a_guess_is_said(capsys):
+    say_what_is_meant("--at", "5m", NOW)
+    say_what_is_meant("--at", "2026-11-30T03:00:00Z", NOW)
+    assert capsys.readouterr() == ("", "tidemill: --at 5m is 2026-11-30T03:00:00.000Z\n")
