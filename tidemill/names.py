@@ -15,7 +15,7 @@ from tidemill.queries import one, rows
 MOST_NEAR = 5_000
 """Names that are looked at for one that may be meant: a tenth of a second."""
 MOST_NEAR_RUNS = 200
-SIMILAR = 0.7
+SIMILAR = 0.6
 NOUNS = {"job": "job", "dag": "DAG"}
 
 

@@ -8,41 +8,27 @@ import psycopg
 from psycopg.abc import Buffer
 from psycopg.types.datetime import DateLoader, IntervalLoader, TimestampLoader, TimestamptzLoader
 
-
-class _Date(DateLoader):
-    def load(self, data: Buffer) -> Any:
-        try:
-            return super().load(data)
-        except psycopg.DataError:
-            return bytes(data).decode()
-
-
-class _Timestamp(TimestampLoader):
-    def load(self, data: Buffer) -> Any:
-        try:
-            return super().load(data)
-        except psycopg.DataError:
-            return bytes(data).decode()
-
-
-class _Timestamptz(TimestamptzLoader):
-    def load(self, data: Buffer) -> Any:
-        try:
-            return super().load(data)
-        except psycopg.DataError:
-            return bytes(data).decode()
-
-
-class _Interval(IntervalLoader):
-    def load(self, data: Buffer) -> Any:
-        try:
-            return super().load(data)
-        except psycopg.DataError:
-            return bytes(data).decode()
+LOADERS = {
+    "date": DateLoader,
+    "timestamp": TimestampLoader,
+    "timestamptz": TimestamptzLoader,
+    "interval": IntervalLoader,
+}
+"""Those in Python: the ones in C have no subclasses."""
 
 
 def load_odd_times(connection: psycopg.Connection[Any]) -> None:
     """For the queries of this connection."""
-    loaders = {"date": _Date, "timestamp": _Timestamp, "timestamptz": _Timestamptz, "interval": _Interval}
-    for name, loader in loaders.items():
-        connection.adapters.register_loader(name, loader)
+    for name, loader in LOADERS.items():
+        connection.adapters.register_loader(name, _or_text(loader))
+
+
+def _or_text(known: Any) -> Any:
+    class OrText(known):  # type: ignore[misc]  # psycopg asks for a subclass of its loader
+        def load(self, data: Buffer) -> Any:
+            try:
+                return super().load(data)
+            except psycopg.DataError:
+                return bytes(data).decode()
+
+    return OrText

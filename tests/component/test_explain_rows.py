@@ -10,11 +10,12 @@ from psycopg.rows import dict_row
 from tests.dag_rows import put, settle
 from tests.read_model import open_weeks
 from tidemill.explain.history import Moment
-from tidemill.explain.look import find_history, read_history, read_now, read_occurrence
+from tidemill.explain.look import find_history, read_history, read_occurrence
 from tidemill.explain.story import story
 from tidemill.explain.unwritten import explain_request
 from tidemill.explain.why_not import Nothing, why_not
 from tidemill.place import NotFoundError
+from tidemill.queries import now_of
 
 DUE = datetime(2026, 11, 21, 2, tzinfo=UTC)
 JOB = """insert into tidemill.jobs (job_id, "binary", schedule, timezone, max_runs)
@@ -84,7 +85,7 @@ def test_of_the_problems_of_a_job_those_count_that_keep_it_from_running(database
 def test_a_refused_request_says_why(database):
     database.execute("insert into tidemill.requests (request_id, job_id) values ('r', 'j')")
     database.execute(PROBLEM, (DUE, "request 'r' is refused: job 'j' was deleted"))
-    told = explain_request(database, "j#r", "j", read_history(database, "j"), read_now(database))
+    told = explain_request(database, "j#r", "j", read_history(database, "j"), now_of(database))
     assert (told.answer, "was deleted" in told.sentence) == ("refused", True)
     assert [fact.name for fact in told.facts] == ["asked_for", "refused"]
 
@@ -92,7 +93,7 @@ def test_a_refused_request_says_why(database):
 def test_a_refused_request_that_came_by_topic_says_why_also_for_an_owner_that_does_not_exist(database):
     refusal = "request \"it's\" is refused: no job or DAG 'ghost' was there within 60 s"
     database.execute(PROBLEM.replace("'j'", "'ghost'"), (DUE, refusal))
-    told = explain_request(database, "ghost#it's", "ghost", find_history(database, "ghost"), read_now(database))
+    told = explain_request(database, "ghost#it's", "ghost", find_history(database, "ghost"), now_of(database))
     assert (told.answer, told.sentence) == ("refused", f"ghost#it's did not run: {refusal}.")
 
 
@@ -112,7 +113,7 @@ def test_a_request_that_no_part_could_read_is_found_by_what_its_record_says(data
         "insert into tidemill.problems values (%s, 1, 1, 't', 'requests', 1, 7, %s, 'record requests@7 is odd', %s)"
     )
     database.execute(unread, (DUE, key, record))
-    told = explain_request(database, "j#r", "j", read_history(database, "j"), read_now(database))
+    told = explain_request(database, "j#r", "j", read_history(database, "j"), now_of(database))
     assert told.answer == ("refused" if is_it else "not_there")
     assert ("record requests@7 is odd" in told.sentence) is is_it
 

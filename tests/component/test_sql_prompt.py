@@ -40,6 +40,20 @@ def test_every_type_has_a_form_in_json_and_in_a_table(sql):
     assert len(sql("-c", ODD).splitlines()) == 2
 
 
+def test_two_columns_of_one_name_are_two_columns(sql):
+    assert [line.split() for line in sql("-c", "select 1 as a, 2 as a").splitlines()] == [["a", "a_2"], ["1", "2"]]
+    (row,) = orjson.loads(sql("--json", "-c", "select 1 as a, 2 as a, 3 as a_2, 4 as a"))
+    assert row == {"a": 1, "a_3": 2, "a_2": 3, "a_4": 4}
+
+
+def test_a_time_that_python_cannot_hold_is_shown(sql):
+    query = (
+        "select 'infinity'::timestamptz as a, '-infinity'::date as b, '0044-03-15 BC'::timestamp as c, '1 h'::interval"
+    )
+    (row,) = orjson.loads(sql("--json", "-c", query))
+    assert row == {"a": "infinity", "b": "-infinity", "c": "0044-03-15 00:00:00 BC", "interval": "PT3600S"}
+
+
 def test_a_row_with_a_newline_is_one_line_of_a_pipe(sql):
     assert sql("-c", "select E'a\\nb' as x, 1 as y").splitlines()[1].split() == [r"a\nb", "1"]
 

@@ -10,7 +10,7 @@ import pytest
 from psycopg.types.range import Range
 
 from tidemill import json_text
-from tidemill.output import complain, show_fields, show_rows, to_json, words
+from tidemill.output import complain, say, show_fields, show_rows, to_json, words
 
 MORNING = datetime(2026, 11, 21, 3, 0, 0, 1500, tzinfo=UTC)
 
@@ -94,6 +94,30 @@ def test_into_a_pipe_a_row_is_a_line_whatever_its_reason_says(capsys):
     lines = capsys.readouterr().out.splitlines()
     said = r"first\nsecond\r\x1b[2J\u2028\x85é"
     assert [line.split() for line in lines] == [["reason", "other"], [said, "x"], ["reason", said], ["other", "x"]]
+
+
+ODD = "\x1b]0;title\x07\x1b[2J\x9b31m\u202eevil\ttab"
+
+
+def test_no_text_of_a_user_reaches_the_terminal_as_a_command(capsys, monkeypatch):
+    said = r"\x1b]0;title\x07\x1b[2J\x9b31m\u202eevil"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    say(f"Output:\n{ODD}")
+    show_rows([{"name": ODD}], ["name"], as_json=False, title="names")
+    show_fields({"name": ODD})
+    complain(ODD)
+    printed = capsys.readouterr()
+    assert printed.out.count(said) == 3
+    assert said in printed.err
+    assert not any(each in printed.out + printed.err for each in "\x07\x9b\u202e")
+    assert "\x1b]" not in printed.out
+
+
+def test_json_has_no_control_character_either(capsys):
+    show_rows([{"name": ODD}], ["name"], as_json=True)
+    printed = capsys.readouterr().out
+    assert orjson.loads(printed) == [{"name": ODD}]
+    assert printed.replace("\n", "").isprintable()
 
 
 def test_a_table_shows_its_columns_and_json_shows_everything(capsys):
