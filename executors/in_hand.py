@@ -57,6 +57,9 @@ class Attempt:
     grace_seconds: float = 0.0
     started: float | None = None
     exited: Exited | None = None
+    kills_before: int | None = None
+    """How many processes the kernel had killed for lack of memory when this one was started."""
+    memory_problem: str | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -97,6 +100,7 @@ def ended(attempt: Attempt, clock: KeptClock) -> Ended:
         log_uri=output.log_uri if output else None,
         checkpoint=attempt.kept.uri,
         checkpoint_problem=brief(attempt.kept.problem),
+        memory_problem=attempt.memory_problem,
         result=attempt.written.result,
         next_nodes=attempt.written.next_nodes,
         result_problem=brief(attempt.written.problem),

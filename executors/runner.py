@@ -24,6 +24,7 @@ from executors.events import EventLog, Report
 from executors.in_hand import Attempt, contained, ended, log_end, lose, rejected
 from executors.kills import Kills
 from executors.logs import LogStore, LogStream, Output
+from executors.memory import OutOfMemory, of_this_process, problem
 from executors.places import Place
 from executors.process import Exited, Notice, Refused, Renewed, Spawned, Spec, SupervisorLink
 from executors.removal import remove_tree
@@ -77,6 +78,7 @@ class Runner:
     attempts: dict[int, Attempt] = field(default_factory=dict)
     """By number, until the end is acknowledged."""
     kills: Kills = field(default_factory=Kills)
+    out_of_memory: OutOfMemory = field(default_factory=of_this_process)
     _work: set[asyncio.Task[None]] = field(default_factory=set)
     _last_number: int = 0
 
@@ -115,6 +117,8 @@ class Runner:
                 self._fail(attempt, f"the process could not be started: {reason}")
             case Exited():
                 attempt.exited = notice
+                if notice.code and notice.cause is EndCause.EXITED:
+                    attempt.memory_problem = problem(attempt.kills_before, self.out_of_memory.kills(), notice.code)
                 self._happen(attempt, Fact.EXITED)
             case _:
                 assert_never(notice)
@@ -302,6 +306,7 @@ class Runner:
             margin=self.policy.margin.total_seconds(),
             start_before=self._void_at(attempt),
         )
+        attempt.kills_before = self.out_of_memory.kills()
         stdin, attempt.given = stdin_of(dispatch, attempt.given), {}
         fd = self.link.spawn(attempt.number, attempt.spec, terms, self.renewed(), stdin)
         stream = LogStream(self.logs, dispatch.run_id, dispatch.attempt)

@@ -68,6 +68,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="en
     """Where what it left for the next attempt lies in S3; None: nothing new."""
     checkpoint_problem: str | None = None
     """Why its checkpoint was not kept, or that it could not begin with the one before."""
+    memory_problem: str | None = None
+    """Of a process that failed: what the kernel says it killed for lack of memory, as far as that is known."""
     result: Result | None = None
     """What it wrote to `$TIDEMILL_RESULT`, if it ended with exit code 0."""
     next_nodes: tuple[str, ...] | None = None

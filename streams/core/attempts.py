@@ -114,7 +114,8 @@ def _exited(state: OwnerState, run: Run, event: Ended, now: datetime, facts: dic
     if run.marked:  # whatever its process said
         end = AttemptEnd.FAILED if event.exit_code else AttemptEnd.SUCCEEDED
         return end_attempt(state, run, end, now, **facts)
-    problem, epoch, node_id = event.checkpoint_problem, epoch_of(state, run), run.status.node_id or ""
+    problem = "; ".join(filter(None, [event.memory_problem, event.checkpoint_problem])) or None
+    epoch, node_id = epoch_of(state, run), run.status.node_id or ""
     if event.exit_code != 0 and epoch and is_short_circuit(epoch, node_id, event.exit_code):
         run = msgspec.structs.replace(run, status=msgspec.structs.replace(run.status, next_nodes=()))
         why = _joined(f"{exit_code_in_words(event.exit_code)}: nothing that depends on it is followed", problem)

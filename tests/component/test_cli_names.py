@@ -9,7 +9,8 @@ from tests.read_model import open_weeks
 from tidemill.cli import run
 
 JOBS = """insert into tidemill.jobs (job_id, "binary", schedule, timezone)
-          values ('nightly', 's3://bucket/key', '0 3 * * *', 'Europe/Berlin'), ('new', 's3://bucket/key', null, 'UTC')"""
+          values ('nightly', 's3://bucket/key', '0 3 * * *', 'Europe/Berlin'),
+                 ('new', 's3://bucket/key', null, 'UTC')"""
 RUN = """insert into tidemill.runs (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt,
                                     version, started_at, reason)
          values (%s, 'nightly', 'default', %s, now() - %s * interval '1 minute', now(), %s, 1, 1, now(), %s)"""
