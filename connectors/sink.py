@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from schemas.logging import log_to_stderr
 from schemas.settings import Connections, InvalidSettingsError, read
 from schemas.topics import DEADLETTER, SINK_TOPICS, STATUS
 from schemas.unreadable import BatchUnknownError
+from schemas.variables import check_variables
 
 _FIRST_WAIT = timedelta(milliseconds=200)
 _LONGEST_WAIT = timedelta(seconds=5)
@@ -44,6 +46,8 @@ log = structlog.get_logger()
 def main() -> int:
     log_to_stderr()
     try:
+        for warning in check_variables(os.environ):
+            log.warning("unknown_variable", reason=warning)
         settings, retention = read(SinkSettings), read(RetentionSettings)
         connections, cluster = settle(read(Connections), confluent_kafka, SINK_TOPICS, with_runs=False)
         retention = agreed(retention, cluster)

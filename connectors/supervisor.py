@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import timedelta
 
@@ -18,6 +19,7 @@ from connectors.source import source_config
 from connectors.stopping import Stop, stop_on_signals
 from schemas.logging import log_to_stderr
 from schemas.settings import Connections, InvalidSettingsError, read
+from schemas.variables import check_variables
 
 _FIRST_WAIT = timedelta(seconds=1)
 _LONGEST_WAIT = timedelta(seconds=60)
@@ -30,6 +32,8 @@ log = structlog.get_logger()
 def main() -> int:
     log_to_stderr()
     try:
+        for warning in check_variables(os.environ):
+            log.warning("unknown_variable", reason=warning)
         connections, settings = read(Connections), read(SourceSettings)
     except InvalidSettingsError as error:
         log.error("supervisor_failed", error=str(error))  # noqa: TRY400 - the sentence says it, a traceback would not

@@ -18,8 +18,10 @@ from schemas.cluster import DisagreementError, check_margins
 from schemas.cluster_record import settle
 from schemas.logging import log_to_stderr
 from schemas.own_name import take_name
+from schemas.ready_file import only_while_this_runs
 from schemas.settings import Connections, InvalidSettingsError, read
 from schemas.topics import EXECUTOR_TOPICS
+from schemas.variables import check_variables
 
 
 def main() -> None:
@@ -29,11 +31,14 @@ def main() -> None:
     adopt_orphans()
     code = 1
     try:
+        for warning in check_variables(os.environ):
+            structlog.get_logger().warning("unknown_variable", reason=warning)
         settings = read(ExecutorSettings)
-        connections, cluster = settle(read(Connections), confluent_kafka, EXECUTOR_TOPICS, with_runs=True)
-        name = settings.executor_name or take_name("executor", connections.kafka_bootstrap).name
-        check_margins(cluster, [settings.margins(name)])
-        code = asyncio.run(serve(connections, settings, cluster, name))
+        with only_while_this_runs(settings.ready_file):
+            connections, cluster = settle(read(Connections), confluent_kafka, EXECUTOR_TOPICS, with_runs=True)
+            name = settings.executor_name or take_name("executor", connections.kafka_bootstrap).name
+            check_margins(cluster, [settings.margins(name)])
+            code = asyncio.run(serve(connections, settings, cluster, name))
     except (InvalidSettingsError, DisagreementError) as error:
         structlog.get_logger().error("executor failed", reason=str(error))
     except Exception as error:  # noqa: BLE001 - the last word of a process that ends

@@ -42,6 +42,7 @@ from schemas.cluster import Cluster
 from schemas.heartbeat import ExecutorState, Heartbeat
 from schemas.ids import ExecutorId
 from schemas.partition import partition_of
+from schemas.ready_file import tell_ready
 from schemas.settings import Connections
 from schemas.topics import EVENTS, EXECUTORS
 from schemas.unreadable import Unreadable
@@ -321,8 +322,7 @@ class Service:
             self._heart.beat()
 
     def _ready(self) -> None:
-        if self._settings.ready_file and not self._settings.ready_file.exists():
-            self._settings.ready_file.touch()
+        tell_ready(self._settings.ready_file, os.getpid())
 
     def _stop_asked(self) -> None:
         if self._stop.is_set():

@@ -59,7 +59,7 @@ class ExecutorSettings(BaseSettings):
     log_interval: timedelta = timedelta(seconds=2)
     """A log that is streamed to S3 gets a new chunk so often, if there is anything new."""
     ready_file: Path | None = None
-    """Touched when the executor holds its assignment."""
+    """Written when the executor holds its assignment; removed at the start and at the end of the process."""
 
     def margins(self, name: str) -> Margins:
         return Margins(name=name, lease_margin=self.lease_margin, heartbeat_interval=self.heartbeat_interval)

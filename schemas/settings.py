@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from schemas.errors import TidemillError
+from schemas.logging import KAFKA_CLIENT
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -22,6 +24,7 @@ _CLIENT_DEFAULTS = {
     "log.connection.close": False,
     # A topic that a broker makes by itself has another number of partitions than ours.
     "allow.auto.create.topics": False,
+    "logger": logging.getLogger(KAFKA_CLIENT),
 }
 
 _MAY_BE_SECRET = re.compile("dsn|options|key|url|endpoint")

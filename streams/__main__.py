@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import threading
@@ -15,8 +16,10 @@ from schemas.cluster_record import settle
 from schemas.errors import TidemillError
 from schemas.logging import log_to_stderr
 from schemas.own_name import OwnName, take_name
+from schemas.ready_file import only_while_this_runs
 from schemas.settings import Connections, read
 from schemas.topics import STREAM_TOPICS
+from schemas.variables import check_variables
 from streams.app import Delivery, make_app
 from streams.core.rules import Rules
 from streams.groups import Groups
@@ -76,10 +79,13 @@ def main() -> int:
     log_to_stderr()
     forbid_new_topics()
     try:
+        for warning in check_variables(os.environ):
+            log.warning("unknown_variable", reason=warning)
         settings = read(StreamSettings)
-        connections, cluster = settle(read(Connections), confluent_kafka, STREAM_TOPICS, with_runs=True)
-        rules, own = settings.rules(cluster), named(connections, settings)
-        with TemporaryDirectory(prefix="tidemill-faust-") as folder:
+        folders = TemporaryDirectory(prefix="tidemill-faust-")
+        with only_while_this_runs(settings.ready_file), folders as folder:
+            connections, cluster = settle(read(Connections), confluent_kafka, STREAM_TOPICS, with_runs=True)
+            rules, own = settings.rules(cluster), named(connections, settings)
             return asyncio.run(serve(connections, settings, rules, own, folder))
     except TidemillError as error:
         log.error("worker_failed", error=str(error))  # noqa: TRY400 - the sentence says it, a traceback would not

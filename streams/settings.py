@@ -31,7 +31,7 @@ class StreamSettings(AgreedSettings):
     stall_limit: timedelta = timedelta(seconds=60)
     """A worker ends itself when an assigned partition has unread input for so long."""
     ready_file: Path | None = None
-    """Touched when every assigned partition has been recovered."""
+    """Written when every assigned partition has been recovered; removed at the start and at the end of the process."""
 
     def rules(self, cluster: Cluster) -> Rules:
         """Raises `DisagreementError`."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 
 import structlog
 from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from schemas.ready_file import tell_ready
 from schemas.settings import Connections
 from schemas.topics import check_partitions
 from streams.clock import cluster_clock
@@ -169,9 +170,8 @@ class Worker:
 
     def _tell_ready(self) -> None:
         with self._lock:
-            is_ready = not self._holdings.unrecovered()
-        if is_ready:
-            _touch(self._ready_file)
+            if not self._holdings.unrecovered():
+                tell_ready(self._ready_file, os.getpid())
 
 
 def check_topics(connections: Connections) -> dict[str, str]:
@@ -185,9 +185,3 @@ def check_topics(connections: Connections) -> dict[str, str]:
         check_partitions(full_name, len(description.partitions), connections.partitions)
         ids[names[full_name]] = str(description.topic_id)
     return ids
-
-
-def _touch(path: Path | None) -> None:
-    if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()

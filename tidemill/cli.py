@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import typer
 
 from schemas.errors import TidemillError
 from schemas.settings import InvalidSettingsError
+from schemas.variables import check_variables
 from tidemill import backfill, cluster, dags, jobs, logs, orders, prompt, runs, stack, time
 from tidemill.demo import command as demo
 from tidemill.doctor.command import doctor
@@ -69,6 +71,7 @@ add_examples(app)
 
 
 def main() -> None:
+    logging.basicConfig(handlers=[logging.NullHandler()])  # what libraries say is no sentence of ours
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
@@ -82,6 +85,8 @@ def run(arguments: Sequence[str]) -> int:
     """The exit code. What goes wrong is one sentence on standard error."""
     try:
         _check_text(arguments)
+        for warning in check_variables(os.environ):
+            complain(warning)
         return int(app(list(arguments), prog_name="tidemill", standalone_mode=False) or 0)
     except typer.TyperException as error:
         if said := sentence(error):

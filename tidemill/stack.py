@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -23,6 +22,7 @@ from infra.stack import StackOptions
 from infra.status import Status
 from schemas.errors import TidemillError
 from schemas.settings import AgreedSettings, Connections, read
+from tidemill.addresses import hide_password
 from tidemill.cluster import open_classes
 from tidemill.lag import lags
 from tidemill.observe import connector_state, executors
@@ -30,6 +30,8 @@ from tidemill.output import complain, console, say, show_json, table
 from tidemill.place import DEFAULT_DATA, AsJson, Data, connections, wall_clock
 
 STOP_SECONDS = 60.0
+RUNNING = "RUNNING"
+"""Of a connector that works."""
 PROCESS_COLUMNS = ("name", "state", "pid", "port", "address")
 EXECUTOR_COLUMNS = ("name", "state", "slots", "free")
 
@@ -89,7 +91,7 @@ def down(data: Data = DEFAULT_DATA) -> None:
 
 
 def status(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
-    """Addresses, processes, the connector, the lag, executors with their free slots."""
+    """Addresses, processes, the connector, the lag, executors with their free slots; 1 if a part does not answer."""
     place = connections(data)
     local = stack.status(data)
     seen = {
@@ -101,11 +103,13 @@ def status(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     }
     if as_json:
         show_json(seen)
-        return
-    if local:
-        show_processes(data, local)
-    for each in _status_parts(local, seen):
-        console().print(each)
+    else:
+        if local:
+            show_processes(data, local)
+        for each in _status_parts(local, seen):
+            console().print(each)
+    if seen["connector"] != RUNNING or None in (seen["lag"], seen["executors"]):
+        raise typer.Exit(1)
 
 
 def migrate(
@@ -162,14 +166,10 @@ def _addresses(place: Connections) -> dict[str, str | None]:
     }
 
 
-def hide_password(address: str | None) -> str | None:
-    return address and re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", address)
-
-
 def _or_none(look: Callable[[Connections], Seen], place: Connections) -> Seen | None:
     """A part that does not answer is said, and does not keep the rest from being seen."""
     try:
         return look(place)
     except (TidemillError, psycopg.Error) as error:
-        complain(str(error).splitlines()[0])
+        complain(f"{'Postgres: ' if isinstance(error, psycopg.Error) else ''}{str(error).splitlines()[0]}")
         return None

@@ -1,0 +1,111 @@
+"""The names of all settings: a variable that is none of them is a mistake that would change nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from schemas.settings import InvalidSettingsError
+
+PREFIX = "TIDEMILL_"
+KNOWN = frozenset(
+    f"{PREFIX}{name.upper()}"
+    for name in [
+        "archive",
+        "archive_prefix",
+        "cache",
+        "cache_dir",
+        "cache_max_bytes",
+        "catchup_rate_per_job",
+        "catchup_rate_per_partition",
+        "checkpoint_timeout",
+        "claim_grace",
+        "connect_postgres_host",
+        "connect_postgres_port",
+        "connect_timeout",
+        "connect_url",
+        "connector_name",
+        "dispatch_valid_for",
+        "drain_timeout",
+        "executor_name",
+        "failed_history_ttl",
+        "failed_log_ttl",
+        "fetch_timeout",
+        "heartbeat_interval",
+        "history_ttl",
+        "kafka_bootstrap",
+        "kafka_options",
+        "lease",
+        "lease_margin",
+        "log_interval",
+        "log_max_bytes",
+        "log_ttl",
+        "park_limit",
+        "partitions",
+        "postgres_dsn",
+        "postgres_home",
+        "postgres_read_dsn",
+        "process_path",
+        "ready_file",
+        "replication_factor",
+        "request_ttl",
+        "retention_interval",
+        "s3_access_key",
+        "s3_bucket",
+        "s3_endpoint",
+        "s3_region",
+        "s3_secret_key",
+        "secrets_dir",
+        "serve_data",
+        "serve_listen",
+        "serve_name",
+        "serve_port",
+        "session_timeout",
+        "sink_batch_records",
+        "slot_name",
+        "slots",
+        "stall_limit",
+        "start_from_memory",
+        "stream_group",
+        "supervise_interval",
+        "term_grace",
+        "timeout_classes",
+        "topic_prefix",
+        "work_dir",
+        "worker_id",
+    ]
+)
+"""Of every process: they are often set for all of them together. A test holds it to the classes of settings."""
+OTHERS = frozenset(
+    f"{PREFIX}{name}"
+    for name in [
+        "DATA",
+        "RUN_ID",
+        "ATTEMPT",
+        "FENCING_TOKEN",
+        "NOMINAL_TIME",
+        "TIMEOUT_SECONDS",
+        "CHECKPOINT",
+        "RESULT",
+    ]
+)
+"""What the command line takes, and what the process of a job finds, which may call the command line."""
+SIMILAR = 0.8
+
+_OF_KUBERNETES = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
+"""Kubernetes sets such variables for a service that is called tidemill."""
+
+
+def check_variables(names: Iterable[str]) -> list[str]:
+    """A sentence for each that is no setting. Raises `InvalidSettingsError` for one that is almost a setting."""
+    unknown = sorted(name for name in map(str.upper, names) if _is_unknown(name))
+    for name in unknown:
+        near = get_close_matches(name, KNOWN, 1, SIMILAR)
+        if near:
+            raise InvalidSettingsError(f"{name} is no setting; did you mean {near[0]}?")
+    return [f"{name} is no setting of any process, and changes nothing" for name in unknown]
+
+
+def _is_unknown(name: str) -> bool:
+    return name.startswith(PREFIX) and name not in KNOWN | OTHERS and not _OF_KUBERNETES.fullmatch(name)
