@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import assert_never
 
 import psycopg
@@ -21,6 +22,7 @@ from connectors.plan import (
     describe,
     plan,
 )
+from connectors.rights import check_may_capture
 from connectors.settings import SourceSettings
 from connectors.source import source_config
 from connectors.statements import sql
@@ -40,9 +42,12 @@ class ConnectorNotRunningError(TidemillError):
 def apply_connector(connections: Connections, settings: SourceSettings | None = None) -> list[Action]:
     """Make the connector what the settings say, wait until it and its task run; what was done.
 
-    Raises `ConnectorNotRunningError` with the task's own reason after `connect_timeout`.
+    Raises `MissingRightsError` at once, and `ConnectorNotRunningError` with the task's own reason after
+    `connect_timeout`.
     """
     settings = settings or read(SourceSettings)
+    with suppress(psycopg.OperationalError):  # Connect may reach Postgres by another way
+        check_may_capture(connections.postgres_dsn)
     desired = source_config(connections, settings)
     deadline = time.monotonic() + settings.connect_timeout.total_seconds()
     done: list[Action] = []

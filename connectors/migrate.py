@@ -8,6 +8,7 @@ from importlib import resources
 
 import psycopg
 
+from connectors.rights import check_may_migrate
 from schemas.errors import TidemillError
 
 LOCK_KEY = 0x71DE_0111
@@ -55,6 +56,7 @@ def apply(dsn: str, wanted: list[Migration]) -> list[str]:
     """Each migration is a transaction of its own, so that an error leaves the ones before it applied."""
     with psycopg.connect(dsn, autocommit=True, application_name="tidemill-migrate") as connection:
         connection.execute("select pg_advisory_lock(%s)", (LOCK_KEY,))
+        check_may_migrate(connection)
         connection.execute(_REMEMBER)
         missing = _missing(wanted, _applied(connection))
         for migration in missing:
