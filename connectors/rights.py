@@ -39,9 +39,10 @@ def check_may_migrate(connection: psycopg.Connection) -> None:
             f"connect as {found.owner}, or let a superuser run: GRANT {_quoted(connection, found.owner)} TO {role};"
         )
     if not found.may_create:
+        database = _quoted(connection, found.database)
         raise MissingRightsError(
             f"the role {found.role} may not create the schema tidemill and its publication: "
-            f"let the owner of the database run: GRANT CREATE ON DATABASE {_quoted(connection, found.database)} TO {role};"
+            f"let the owner of the database run: GRANT CREATE ON DATABASE {database} TO {role};"
         )
 
 

@@ -94,12 +94,13 @@ def status(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """Addresses, processes, the connector, the lag, executors with their free slots; 1 if a part does not answer."""
     place = connections(data)
     local = stack.status(data)
+    said: set[str] = set()
     seen = {
         "addresses": local.addresses if local else _addresses(place),
         "processes": local.processes if local else [],
         "connector": connector_state(place),
-        "lag": _or_none(lags, place),
-        "executors": _or_none(lambda at: executors(at, wall_clock()), place),
+        "lag": _or_none(lags, place, said),
+        "executors": _or_none(lambda at: executors(at, wall_clock()), place, said),
     }
     if as_json:
         show_json(seen)
@@ -166,10 +167,13 @@ def _addresses(place: Connections) -> dict[str, str | None]:
     }
 
 
-def _or_none(look: Callable[[Connections], Seen], place: Connections) -> Seen | None:
-    """A part that does not answer is said, and does not keep the rest from being seen."""
+def _or_none(look: Callable[[Connections], Seen], place: Connections, said: set[str]) -> Seen | None:
+    """A part that does not answer is said once, and does not keep the rest from being seen."""
     try:
         return look(place)
     except (TidemillError, psycopg.Error) as error:
-        complain(f"{'Postgres: ' if isinstance(error, psycopg.Error) else ''}{str(error).splitlines()[0]}")
+        sentence = f"{'Postgres: ' if isinstance(error, psycopg.Error) else ''}{str(error).splitlines()[0]}"
+        if sentence not in said:
+            complain(sentence)
+        said.add(sentence)
         return None

@@ -462,6 +462,13 @@ create table tidemill.definitions_pruned (
 
 insert into tidemill.definitions_pruned default values;
 
+create trigger owners_no_truncate before truncate on tidemill.owners
+for each statement execute function tidemill.refuse_statement(
+    'it keeps the order of versions, and nothing else knows it; prune_definitions(older_than) removes what is unused');
+
+create trigger definitions_pruned_no_truncate before truncate on tidemill.definitions_pruned
+for each statement execute function tidemill.refuse_statement('prune_definitions(older_than) keeps its place here');
+
 -- The newest version of an owner stays, unless it is a deletion: that is remembered for the time to live.
 create function tidemill.prune_definitions(older_than interval) returns bigint
 language plpgsql as $$
