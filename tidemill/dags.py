@@ -22,7 +22,7 @@ from tidemill.dag_graph import dot
 from tidemill.dag_lines import show_drawing
 from tidemill.mark import mark
 from tidemill.objects import store_binary, store_command, storing
-from tidemill.output import say, show_fields, show_json, show_rows
+from tidemill.output import show_fields, show_json, show_rows
 from tidemill.place import DEFAULT_DATA, AsJson, Data, Row, connect, connections, reading
 from tidemill.queries import one, rows
 
@@ -40,7 +40,9 @@ KEPT = frozenset({"dag_id", "paused", "paused_note", "resumed_at"})
 
 @app.command()
 def put(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="A .yaml or .toml file.")], data: Data = DEFAULT_DATA
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A .yaml or .toml file.")],
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
 ) -> None:
     """Make a DAG, or make one that is there what the file says: nodes that it does not name are deleted."""
     place = connections(data)
@@ -49,7 +51,9 @@ def put(
         with postgres.transaction():
             write(postgres, file)
         row = one(postgres, "dag", {"dag_id": file.dag["dag_id"]})
-    say(f"DAG {file.dag['dag_id']} is version {row and row['version']}, with {len(file.nodes)} nodes.")
+    version, nodes = row and row["version"], len(file.nodes)
+    what = f"is version {version}, with {nodes} nodes"
+    owners.DAG.say(file.dag["dag_id"], what, as_json=as_json, version=version, nodes=nodes)
 
 
 @app.command("list")
@@ -98,9 +102,10 @@ def pause(
     name: Name,
     data: Data = DEFAULT_DATA,
     note: Annotated[str | None, typer.Option(help="Why, for those who find it paused.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Stop deciding anything for a DAG; epochs that are open go on."""
-    owners.pause(owners.DAG, data, name, note)
+    owners.pause(owners.DAG, data, name, note, as_json=as_json)
 
 
 @app.command()
@@ -108,15 +113,16 @@ def resume(
     name: Name,
     data: Data = DEFAULT_DATA,
     catchup: Annotated[str | None, typer.Option(help="What was due meanwhile: skip, latest or all.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Let a DAG that was paused, or that pause_on_failure has stopped, go on from now."""
-    owners.resume(owners.DAG, data, name, catchup)
+    owners.resume(owners.DAG, data, name, catchup, as_json=as_json)
 
 
 @app.command()
-def delete(name: Name, data: Data = DEFAULT_DATA) -> None:
+def delete(name: Name, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """Delete a DAG and its nodes; its runs stay to be read."""
-    owners.delete(owners.DAG, data, name)
+    owners.delete(owners.DAG, data, name, as_json=as_json)
 
 
 def stored(place: Connections, path: Path) -> DagFile:

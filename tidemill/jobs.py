@@ -55,9 +55,10 @@ def pause(
     name: Name,
     data: Data = DEFAULT_DATA,
     note: Annotated[str | None, typer.Option(help="Why, for those who find it paused.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Stop deciding anything for a job; what runs goes on."""
-    owners.pause(owners.JOB, data, name, note)
+    owners.pause(owners.JOB, data, name, note, as_json=as_json)
 
 
 @app.command()
@@ -65,12 +66,13 @@ def resume(
     name: Name,
     data: Data = DEFAULT_DATA,
     catchup: Annotated[str | None, typer.Option(help="What was due meanwhile: skip, latest or all.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Let a paused job go on from now."""
-    owners.resume(owners.JOB, data, name, catchup)
+    owners.resume(owners.JOB, data, name, catchup, as_json=as_json)
 
 
 @app.command()
-def delete(name: Name, data: Data = DEFAULT_DATA) -> None:
+def delete(name: Name, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """Delete a job; its runs stay to be read."""
-    owners.delete(owners.JOB, data, name)
+    owners.delete(owners.JOB, data, name, as_json=as_json)

@@ -10,7 +10,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from tidemill.names import no_owner
-from tidemill.output import say
+from tidemill.output import say, show_json
 from tidemill.place import Row, database
 from tidemill.queries import text
 
@@ -26,24 +26,28 @@ class Owner:
             raise no_owner(postgres, self.noun.lower(), name)
         return row
 
-    def say(self, name: str, what: str) -> None:
-        say(f"{self.noun[0].upper()}{self.noun[1:]} {name} {what}.")
+    def say(self, name: str, what: str, *, as_json: bool, **facts: Any) -> None:
+        """What was done; as JSON the facts."""
+        if as_json:
+            show_json({self.key: name, **facts})
+        else:
+            say(f"{self.noun[0].upper()}{self.noun[1:]} {name} {what}.")
 
 
 JOB = Owner(noun="job", table="jobs", key="job_id")
 DAG = Owner(noun="DAG", table="dags", key="dag_id")
 
 
-def pause(owner: Owner, data: Path, name: str, note: str | None) -> None:
+def pause(owner: Owner, data: Path, name: str, note: str | None, *, as_json: bool) -> None:
     with database(data) as postgres:
         change(postgres, owner, "pause", name, note=note)
-    owner.say(name, "is paused")
+    owner.say(name, "is paused", as_json=as_json, paused=True)
 
 
-def resume(owner: Owner, data: Path, name: str, catchup: str | None) -> None:
+def resume(owner: Owner, data: Path, name: str, catchup: str | None, *, as_json: bool) -> None:
     with database(data) as postgres, postgres.transaction():
         resume_once(postgres, owner, name, catchup)
-    owner.say(name, "goes on")
+    owner.say(name, "goes on", as_json=as_json, paused=False)
 
 
 def resume_once(postgres: psycopg.Connection[Row], owner: Owner, name: str, catchup: str | None) -> None:
@@ -53,10 +57,10 @@ def resume_once(postgres: psycopg.Connection[Row], owner: Owner, name: str, catc
     change(postgres, owner, "restore_catchup_after_pause", name, **before)
 
 
-def delete(owner: Owner, data: Path, name: str) -> None:
+def delete(owner: Owner, data: Path, name: str, *, as_json: bool) -> None:
     with database(data) as postgres:
         change(postgres, owner, "delete", name)
-    owner.say(name, "is deleted")
+    owner.say(name, "is deleted", as_json=as_json, deleted=True)
 
 
 def change(postgres: psycopg.Connection[Row], owner: Owner, statement: str, name: str, **values: Any) -> Row:

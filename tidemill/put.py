@@ -19,7 +19,8 @@ from tidemill.given import check_json
 from tidemill.names import nearest, no_owner
 from tidemill.objects import store_binary, store_command, storing
 from tidemill.output import say
-from tidemill.place import DEFAULT_DATA, Data, NotFoundError, UsageError, connect, connections
+from tidemill.owners import JOB
+from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, UsageError, connect, connections
 
 Text = Annotated[str | None, typer.Option()]
 Columns = dict[str, Any]
@@ -46,6 +47,7 @@ def put(  # noqa: PLR0917 - an option of a command is an argument of its functio
     tenant: Text = None,
     column: Annotated[list[str] | None, typer.Option("--set", help="COLUMN=VALUE for any other column.")] = None,
     show_sql: Annotated[bool, typer.Option("--show-sql", help="Print the statement.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a job, or change what is given of one that is there."""
     check_json("--payload", payload)
@@ -56,7 +58,8 @@ def put(  # noqa: PLR0917 - an option of a command is an argument of its functio
     others = given(when | how | what, column or [])
     with storing(place):
         columns = program(place, binary, command, sha256) | others
-        say_put(name, columns, place, show_sql=show_sql)
+        version = put_row(name, columns, place, show_sql=show_sql)
+    JOB.say(name, f"is version {version}", as_json=as_json, version=version)
 
 
 def given(options: Mapping[str, Any], pairs: list[str]) -> Columns:
@@ -104,7 +107,8 @@ def statement(name: str, columns: Mapping[str, Any]) -> Composed:
     ).format(names, values, assignments)
 
 
-def say_put(name: str, columns: Columns, place: Connections, *, show_sql: bool) -> None:
+def put_row(name: str, columns: Columns, place: Connections, *, show_sql: bool) -> int:
+    """The version that the row is."""
     if not columns:
         raise UsageError(f"nothing is said about job {name!r}: name a program, a schedule or another column")
     sql = statement(name, columns)
@@ -118,7 +122,7 @@ def say_put(name: str, columns: Columns, place: Connections, *, show_sql: bool) 
         if row is None:
             meant = no_owner(postgres, "job", name)
             raise NotFoundError(f"{meant}; a new one needs --binary or --command")
-    say(f"Job {name} is version {row['version']}.")
+    return int(row["version"])
 
 
 def _with_column(error: psycopg.DataError, columns: Columns) -> str:

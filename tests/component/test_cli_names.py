@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import psycopg
 import pytest
 
@@ -120,3 +121,14 @@ def test_a_column_or_a_value_that_is_none_is_named(tidemill, pair, said):
 def test_a_hash_of_what_is_stored_here_is_not_believed(tidemill):
     said = tidemill("job", "put", "nightly", "--command", "true", "--sha256", "0" * 64, code=2).err
     assert "--sha256 is for an s3:// binary" in said
+
+
+def test_what_is_written_is_said_as_json_too(tidemill):
+    assert orjson.loads(tidemill("job", "pause", "nightly", "--json", code=0).out) == {
+        "job_id": "nightly",
+        "paused": True,
+    }
+    assert orjson.loads(tidemill("job", "resume", "nightly", "--json", code=0).out)["paused"] is False
+    put = orjson.loads(tidemill("job", "put", "nightly", "--timeout", "9s", "--json", code=0).out)
+    assert put.keys() == {"job_id", "version"}
+    assert orjson.loads(tidemill("dag", "delete", "etl", "--json", code=0).out) == {"dag_id": "etl", "deleted": True}
