@@ -25,6 +25,7 @@ HOUR = timedelta(hours=1)
 def take_over(connections, clock, partition):
     groups = Groups(connections, "streams", "worker")
     log = OwnerLog(connections, partition, f"owner-{partition}", clock, groups)
+    log.prepare()
     log.fence()
     log.settle()
     return log
@@ -49,5 +50,7 @@ def test_a_partition_that_is_decided_an_hour_ahead_is_found_and_no_other():
         take_over(connections, clock, 1).close()  # the next owner, which has not committed yet
         found = look_groups.look_streams(connections, now, 0)
         assert found.decided_ahead == {1: HOUR}
+        long_ago = look_groups.look_streams(connections, now - HOUR, 0)
+        assert set(long_ago.decided_ahead) == {1}, "what is written while the doctor looks is not ahead of the brokers"
         (offset,) = look_kafka.look(connections).clocks.values()
         assert offset.low <= 0 <= offset.high
