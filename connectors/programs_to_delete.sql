@@ -9,7 +9,7 @@ with named as materialized (
     union all
     select node ->> 'binary'
     from tidemill.definitions as dag
-    cross join lateral jsonb_array_elements((dag.spec::jsonb) -> 'nodes') as node
+    cross join lateral json_array_elements(dag.spec -> 'nodes') as node
     where dag.kind = 'dag' and dag.spec is not null
 )
 select program.uri

@@ -140,7 +140,7 @@ class Delivery:
             if len(unacked) > MAX_UNACKED:
                 unacked.popleft().ack()
             if is_passed_by(message.headers):
-                worker.deliver(message.partition, Resync())
+                worker.deliver(message.partition, Resync(topic=topic))
                 continue
             record = InRecord(
                 topic=topic,
