@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import aiokafka
 import faust
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
 
@@ -98,11 +99,14 @@ class _ReadCommittedConsumer(Consumer):
             return
         self._next_look = now + DETOUR_LOOK_SECONDS
         detours, client = self._delivery.detours, self._thread._ensure_consumer()  # noqa: SLF001 - Faust hides it
-        held = {place for place in client.assignment() if place in detours.places}
-        moved = detours.look({place: client.last_stable_offset(place) for place in held})
-        if moved:
-            await self.seek_wait(moved)
+        try:
+            held = {place for place in client.assignment() if place in detours.places}
+            moved = detours.look({place: client.last_stable_offset(place) for place in held})
             self._send_around(moved)
+            if moved:
+                await self.seek_wait(moved)
+        except (AssertionError, IllegalStateError):  # one was revoked meanwhile, and all is assigned anew
+            return
 
     def _send_around(self, places: Collection[TP]) -> None:
         """Their holders read for themselves what Faust does not deliver."""
