@@ -82,9 +82,8 @@ def _quiet(seen: Seen | None, now: datetime) -> timedelta | None:
 
 
 def _decided_ahead(clocks: Mapping[int, Seen], now: datetime) -> dict[int, timedelta]:
-    """By the time at which the clock itself was appended: `now` is older than what was read since."""
-    wrong = {number: each for number, each in clocks.items() if each.clock.watermark - each.appended_at > CLOCKS_AGREE}
-    ahead = {number: each.clock.watermark - now for number, each in wrong.items()}
+    """A clock that was written after `now` was asked for is compared with the time of its own record."""
+    ahead = {number: each.clock.watermark - max(now, each.appended_at) for number, each in clocks.items()}
     return {number: each for number, each in ahead.items() if each > CLOCKS_AGREE}
 
 
