@@ -158,5 +158,5 @@ def test_passwords_are_changed_and_each_second_runs_once(site, operator):
 
 def test_the_brokers_denied_nothing_and_everything_that_is_allowed_was_used(site, operator):
     said = kafka_audit.read(site.brokers.audit(), {each.principal for each in operator.allowed})
-    assert said.denied == set()
+    assert said.denied == set(), "\n".join(sorted(said.denied))
     assert {kafka_audit.rule(each) for each in operator.allowed} - said.used == set()
