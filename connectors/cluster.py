@@ -19,6 +19,7 @@ from schemas.codec import encode
 from schemas.errors import TidemillError
 from schemas.settings import AgreedSettings, Connections
 from schemas.topics import CLUSTER, TopicMismatchError
+from schemas.unreadable import BatchUnknownError
 
 WRITE_SECONDS = 10.0
 
@@ -40,6 +41,8 @@ def look(connections: Connections) -> Found:
         return find(connections, confluent_kafka)
     except KafkaException as error:
         raise KafkaRefusedError(f"the brokers did not answer: {error.args[0].str()}") from error
+    except BatchUnknownError as error:
+        raise KafkaRefusedError(str(error)) from error
 
 
 def establish(connections: Connections, settings: AgreedSettings) -> Established:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 
 import msgspec
-from confluent_kafka import Consumer, TopicPartition
+import structlog
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from connectors.offsets import ANSWER_SECONDS, watermarks
 from schemas.codec import decode
@@ -16,6 +18,9 @@ from schemas.errors import TidemillError
 from schemas.settings import Connections
 from schemas.times import from_epoch_ms
 from schemas.topics import STATE
+from schemas.unreadable import BatchUnknownError, extent, is_unreadable
+
+log = structlog.get_logger()
 
 CLOCK_KEY = b"clock"
 """As `streams.owner.commit` writes it: the last record of each transaction."""
@@ -61,7 +66,8 @@ def latest_clocks(connections: Connections) -> dict[int, Seen]:
         isolation_level="read_committed",
         fetch_wait_max_ms=20,
     )
-    with closing(Consumer(options | {"log_level": 2})) as consumer:
+    open_reader = partial(Consumer, options | {"log_level": 2})
+    with closing(open_reader()) as consumer:
         topic = connections.topic(STATE)
         asked = {
             number: watermarks(consumer, TopicPartition(topic, number)) for number in range(connections.partitions)
@@ -70,19 +76,28 @@ def latest_clocks(connections: Connections) -> dict[int, Seen]:
         back = FIRST_LOOK_BACK
         while unknown := {number: each for number, each in asked.items() if number not in found and each[0] < each[1]}:
             begins = {number: max(begin, end - back) for number, (begin, end) in unknown.items()}
-            found |= _last_in(consumer, topic, begins, {n: end for n, (_, end) in unknown.items()})
+            found |= _last_in(consumer, open_reader, topic, begins, {n: end for n, (_, end) in unknown.items()})
             # What was looked at in vain to its beginning has none.
             asked = {number: each for number, each in unknown.items() if begins[number] > each[0]}
             back *= _FURTHER
         return found
 
 
-def _last_in(consumer: Consumer, topic: str, begins: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, Seen]:
+def _last_in(
+    consumer: Consumer,
+    open_reader: Callable[[], Consumer],
+    topic: str,
+    begins: Mapping[int, int],
+    ends: Mapping[int, int],
+) -> dict[int, Seen]:
     found: dict[int, Seen] = {}
     unread = dict(ends)
     consumer.assign([TopicPartition(topic, number, begin) for number, begin in begins.items()])
     while unread:
         message = consumer.poll(ANSWER_SECONDS)
+        if message is not None and is_unreadable(message):
+            _pass_by(consumer, open_reader, message)
+            continue
         if message is None or (message.error() is not None and not is_end_of_file(message)):
             raise StateUnreadableError(f"topic {topic} could not be read to its end")
         number, value = message.partition() or 0, message.value()
@@ -92,3 +107,15 @@ def _last_in(consumer: Consumer, topic: str, begins: Mapping[int, int], ends: Ma
             del unread[number]
     consumer.unassign()
     return found
+
+
+def _pass_by(consumer: Consumer, open_reader: Callable[[], Consumer], message: Message) -> None:
+    """Goes on behind a batch that the client cannot read. The end of the partition still comes after it."""
+    at = partial(TopicPartition, message.topic() or "", message.partition() or 0)
+    try:
+        with closing(open_reader()) as reader:
+            found = extent(reader, message, at)
+    except BatchUnknownError as error:
+        raise StateUnreadableError(str(error)) from error
+    log.warning("records_unreadable", partition=message.partition(), reason=found.said_of(STATE))
+    consumer.seek(at(found.last + 1))

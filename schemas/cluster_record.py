@@ -5,6 +5,7 @@ The client's module is handed in (`confluent_kafka`), because nothing here does 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -15,6 +16,7 @@ from schemas.codec import decode
 from schemas.ends import reaches
 from schemas.settings import Connections
 from schemas.topics import CLUSTER, EXECUTORS, runs_topic
+from schemas.unreadable import BatchUnknownError, extent, is_unreadable
 
 log = structlog.get_logger()
 
@@ -62,7 +64,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(connections: Connections, client: Client) -> Found:
-    """Raises the client's `KafkaException` where no broker answers."""
+    """Raises the client's `KafkaException` where no broker answers, and `BatchUnknownError` where one sends nothing."""
     consumer = client.Consumer(connections.kafka(**_OPTIONS) | _QUIET)
     try:
         for _ in range(_TRIES):
@@ -90,7 +92,7 @@ def settle(
         while True:
             try:
                 return settled(connections, _find(connections, consumer, client), topics, with_runs=with_runs)
-            except client.KafkaException as error:
+            except (client.KafkaException, BatchUnknownError) as error:
                 if not is_said:
                     log.warning("kafka_unreachable", waits_for="the settings of the deployment", reason=str(error))
                 is_said = True
@@ -129,23 +131,28 @@ def _find(connections: Connections, consumer: Any, client: Client) -> Found:
     # One without partitions is on its way in or out.
     counts = {name: len(topic.partitions) for name, topic in topics.items() if topic.partitions}
     topic = connections.topic(CLUSTER)
-    value = _last_value(consumer, client.TopicPartition(topic, 0, 0)) if topic in counts else None
+    value = _last_value(consumer, client, topic) if topic in counts else None
     return Found(cluster=decode(value, Cluster) if value else None, counts=counts)
 
 
-def _last_value(consumer: Any, where: Any) -> bytes | None:
+def _last_value(consumer: Any, client: Client, topic: str) -> bytes | None:
+    at = partial(client.TopicPartition, topic, 0)
     value: bytes | None = None
-    begin, end = consumer.get_watermark_offsets(where, ANSWER_SECONDS)
+    begin, end = consumer.get_watermark_offsets(at(0), ANSWER_SECONDS)
     if begin == end:
         return None
-    where.offset = begin
-    consumer.assign([where])
+    consumer.assign([at(begin)])
     try:
         while (message := consumer.poll(ANSWER_SECONDS)) is not None:
+            if is_unreadable(message):
+                found = extent(consumer, message, at)
+                log.warning("records_unreadable", reason=found.said_of(CLUSTER))
+                consumer.assign([at(found.last + 1)])
+                continue
             if message.error() is None and message.key() == RECORD_KEY:
                 value = message.value()
             if reaches(message, end):
                 return value
     finally:
         consumer.unassign()
-    return value
+    raise BatchUnknownError(f"topic {topic} could not be read to its end within {ANSWER_SECONDS} s")

@@ -1,7 +1,8 @@
 """A batch of records that a client cannot read: its codec is broken or unknown, its format is none. It is passed by.
 
-librdkafka delivers the error, fetches the same batch again, and so on for ever; of some batches it delivers nothing. It
-does not say where the batch ends. Fetches at other offsets find that out: in the batch, they fail or are silent too.
+librdkafka delivers the error, fetches the same batch again, and so on for ever. It does not say where the batch ends.
+Fetches at other offsets find that out: in the batch they fail with the same first offset. A fetch that brings nothing
+proves nothing, because a broker may be slow: `BatchUnknownError`, and the reader asks again later.
 """
 
 from __future__ import annotations
@@ -13,19 +14,18 @@ from typing import Any, Protocol
 
 import msgspec
 
+from schemas.ends import is_end_of_file
 from schemas.errors import TidemillError
 
 _BAD_COMPRESSION, _BAD_MESSAGE, _NOT_IMPLEMENTED, _CORRUPT = -198, -199, -170, 2
 _CODES = frozenset({_BAD_COMPRESSION, _BAD_MESSAGE, _NOT_IMPLEMENTED, _CORRUPT})
 """RD_KAFKA_RESP_ERR_… of librdkafka: it read the batch, and could make nothing of it."""
 ANSWER_SECONDS = 5.0
-SILENCE_SECONDS = 2.0
-"""A broker that tells the end of a partition, and of what lies before it nothing for so long, has sent it in vain."""
 _HEADERS = operator.methodcaller("headers")
 
 
 class BatchUnknownError(TidemillError):
-    """Nobody answered where a batch ends: it is met again."""
+    """The brokers do not say what stands at an offset. The reader meets the batch again and asks again."""
 
 
 class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +48,7 @@ class Delivered(Protocol):
 
 
 class Reader(Protocol):
-    """A consumer without a group that reads one partition."""
+    """A consumer without a group that reads one partition, with `enable.partition.eof`."""
 
     def assign(self, partitions: list[Any], /) -> Any: ...
 
@@ -69,21 +69,17 @@ def extent(reader: Reader, message: Delivered, at: Callable[[int], Any]) -> Unre
     return Unreadable(first=first, last=last, reason=reason)
 
 
-def silent_extent(reader: Reader, first: int, at: Callable[[int], Any]) -> Unreadable:
-    """The rest of a batch of which nothing came, from this offset. A broker that was slow is asked again first."""
-    end = _end(reader, at(first))
-    if first >= end or not _is_in_batch(reader, first, at(first)):
-        raise BatchUnknownError(f"nothing came from offset {first} at first")
-    last = last_of_batch(lambda offset: _is_in_batch(reader, first, at(offset)), first, end)
-    return Unreadable(first=first, last=last, reason="the client finds no record in what the broker sends")
-
-
 def _is_in_batch(reader: Reader, first: int, place: Any) -> bool:
+    """Only the same error is evidence for it, and only a record or the end of the partition is evidence against it."""
     reader.assign([place])
-    found = reader.poll(SILENCE_SECONDS)
+    found = reader.poll(ANSWER_SECONDS)
     if found is None:
-        return int(place.offset) < _end(reader, place)
-    return is_unreadable(found) and found.offset() == first
+        raise BatchUnknownError(f"nothing came from offset {place.offset} within {ANSWER_SECONDS} s")
+    if is_unreadable(found):
+        return bool(found.offset() == first)
+    if found.error() is not None and not is_end_of_file(found):
+        raise BatchUnknownError(f"offset {place.offset} could not be read: {found.error().str()}")
+    return False
 
 
 def _end(reader: Reader, place: Any) -> int:

@@ -19,7 +19,7 @@ from schemas.heartbeat import Heartbeat
 from schemas.settings import Connections
 from schemas.times import from_epoch_ms
 from schemas.topics import EXECUTORS
-from schemas.unreadable import extent, is_unreadable
+from schemas.unreadable import BatchUnknownError, extent, is_unreadable
 from streams.core.inputs import HeartbeatHeard, RecordRefused
 from streams.owner.intake import refuse_unreadable
 
@@ -95,8 +95,12 @@ class Heartbeats(threading.Thread):
     def _pass_by(self, consumer: Consumer, message: Message) -> None:
         """The partition's owner says so, if it is here."""
         at = partial(TopicPartition, message.topic() or "", message.partition() or 0)
-        with closing(self._consumer()) as reader:
-            found = extent(reader, message, at)
+        try:
+            with closing(self._consumer()) as reader:
+                found = extent(reader, message, at)
+        except BatchUnknownError as error:
+            log.warning("batch_not_passed_by", topic=EXECUTORS, partition=message.partition(), reason=str(error))
+            return  # the client delivers the error again
         consumer.seek(at(found.last + 1))
         self._refuse(message.partition() or 0, refuse_unreadable(EXECUTORS, found))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from schemas.kept_clock import KeptClock
 from schemas.settings import Connections
 from schemas.times import EPOCH, from_epoch_ms
 from schemas.topics import CONTROL, DEADLETTER, EXECUTORS, MAX_RECORD_BYTES, REQUESTS, STATE, STATUS, runs_topic
-from schemas.unreadable import BatchUnknownError, Unreadable, extent, headers_of, is_unreadable, silent_extent
+from schemas.unreadable import BatchUnknownError, Unreadable, extent, headers_of, is_unreadable
 from streams.clock import boot_seconds
 from streams.core.inputs import RecordRefused
 from streams.forward import is_marked
@@ -34,11 +34,12 @@ from streams.owner.intake import refuse_unreadable
 from streams.owner.records import InRecord, OutRecord, Transaction
 from streams.owner.replay import NOTHING_READ, Entry
 from streams.produce import produce
+from streams.second import SecondClient
 
 log = structlog.get_logger()
 
 READ_TIMEOUT_SECONDS = 10.0
-"""A read that makes no progress for so long has failed, or has met what the client cannot read."""
+"""After so long without progress a read asks a second client what stands there."""
 TRANSACTION_TIMEOUT_SECONDS = 10.0
 """An open transaction holds up its readers (design §6), so a dead owner's is aborted soon."""
 _CHUNK = 1_000
@@ -67,6 +68,7 @@ class OwnerLog:
         self._transactional_id = transactional_id
         self._clock = clock
         self._groups = groups
+        self._second = SecondClient(connections, partition, f"{transactional_id}-second")
         self._producer: Producer | None = None
         self._consumer: Consumer | None = None
         self._refused: list[RecordRefused] = []
@@ -236,24 +238,52 @@ class OwnerLog:
 
     def _read_up_to(self, topic: str, start: int, end: int) -> Iterator[Any]:
         """Messages, and `Unreadable` for those that the client cannot read."""
-        at = partial(self._topic_partition, topic)
         consumer = self._reader()
         try:
             while start < end:
-                consumer.assign([at(start)])
-                found: Unreadable | None = None
+                consumer.assign([self._topic_partition(topic, start)])
+                met: list[Any] = []
                 for message in self._messages(consumer, end):
                     if message is None or is_unreadable(message):
-                        found = _extent(consumer, message, start, at)
+                        met = self._not_read(consumer, topic, start, message)
                         break
                     start = message.offset() + 1
                     yield message
-                if found is None:
+                else:
                     return
-                yield msgspec.structs.replace(found, first=max(start, found.first))
-                start = found.last + 1
+                for each in met:
+                    if isinstance(each, Unreadable):
+                        start = each.last + 1
+                    elif each.offset() >= end:
+                        return
+                    else:
+                        start = each.offset() + 1
+                    yield each
         finally:
             consumer.unassign()
+
+    def _not_read(self, consumer: Consumer, topic: str, start: int, message: Any) -> list[Any]:
+        """What stands at `start`, where librdkafka delivers an error (`message`) or nothing (None).
+
+        Sets aside only what a client received and could not read. Raises `LogUnreachableError`: it is read again.
+        """
+        at = partial(self._topic_partition, topic)
+        if message is not None:
+            try:
+                found = extent(consumer, message, at)
+            except BatchUnknownError as error:
+                raise LogUnreachableError(str(error)) from error
+            return [msgspec.structs.replace(found, first=max(start, found.first))]
+        second = self._second.read(topic, start)
+        if not isinstance(second, Unreadable):
+            log.warning("records_read_by_the_second_client", topic=topic, partition=self._partition, offset=start)
+            return list(second)
+        # The broker serves the batch by now. librdkafka reads some batches that aiokafka does not.
+        consumer.assign([at(start)])
+        if consumer.consume(1, READ_TIMEOUT_SECONDS):
+            return []
+        behind = self._offsets(topic, self._partition)[1]
+        return [msgspec.structs.replace(second, last=max(start, min(second.last, behind - 1)))]
 
     def _messages(self, consumer: Consumer, end: int) -> Iterator[Any]:
         """To `end`, or to what cannot be read: None where nothing comes."""
@@ -315,13 +345,6 @@ def in_record(topic: str, message: Any) -> InRecord:
 
 def _standing_for(topic: str, unreadable: Unreadable) -> InRecord:
     return InRecord(topic=topic, offset=unreadable.last, key=None, value=None, appended_at=EPOCH, unreadable=unreadable)
-
-
-def _extent(consumer: Consumer, message: Any, start: int, at: Callable[[int], TopicPartition]) -> Unreadable:
-    try:
-        return extent(consumer, message, at) if message else silent_extent(consumer, start, at)
-    except BatchUnknownError as error:
-        raise LogUnreachableError(str(error)) from error
 
 
 def _text(key: bytes | None) -> str | None:

@@ -8,23 +8,27 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import aiokafka
+import confluent_kafka
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from connectors.inbox import open_inbox
+from connectors.owner_clocks import CLOCK_KEY, OwnerClock, latest_clocks
 from connectors.topics import create
 from executors.clock import cluster_clock as executor_clock
 from executors.consumer import Claimer, Place
 from executors.control import Control
 from executors.passing import dead_letter
 from executors.slots import Slots
+from schemas.cluster import RECORD_KEY, Cluster
+from schemas.cluster_record import find
 from schemas.codec import encode
 from schemas.control import Kill
 from schemas.heartbeat import ExecutorState, Heartbeat
 from schemas.ids import ExecutorId
 from schemas.settings import Connections
-from schemas.topics import CONTROL, DEADLETTER, EXECUTORS, REQUESTS, STATE
+from schemas.topics import CLUSTER, CONTROL, DEADLETTER, EXECUTORS, REQUESTS, STATE
 from streams.clock import cluster_clock
 from streams.groups import Groups
 from streams.heartbeats import Heartbeats
@@ -271,3 +275,14 @@ def test_the_command_line_reads_on_behind_it(connections, spoiled):
     first, last = spoiled(EXECUTORS, key=b"e")
     offsets = [each.offset() for each in read_to_end(connections, {(connections.topic(EXECUTORS), 0): first - 1})]
     assert offsets == [first - 1, last + 1]
+
+
+def test_the_last_clock_of_an_owner_is_found_behind_it(connections, spoiled):
+    clock = OwnerClock(watermark=datetime(2026, 3, 1, tzinfo=UTC))
+    spoiled(STATE, encode(clock), key=CLOCK_KEY)
+    assert latest_clocks(connections)[0].clock == clock
+
+
+def test_the_settings_of_the_deployment_are_read_behind_it(connections, spoiled):
+    spoiled(CLUSTER, encode(Cluster(timeout_classes="10s")), key=RECORD_KEY)
+    assert find(connections, confluent_kafka).cluster.classes == ("10s",)
