@@ -93,7 +93,7 @@ def _decide_old(
             state.step.is_cut = True
             return [], decided_until
     else:
-        change = OfOld(is_followed=edit.begins_ticking and _has_any(new.spec, new.since, now))
+        change = OfOld(is_followed=edit.begins_ticking and _last(new.spec, new.since, now) is not None)
     effects, cut_at = decide_job(state, OwnerId(known.spec.job_id), decided_until, new.since, now, change)
     if cut_at is None:
         return effects, new.since
@@ -126,12 +126,13 @@ def _is_quiet(state: OwnerState, spec: JobSpec, since: datetime) -> bool:
 
 def _make_way(state: OwnerState, new: StoredJob, since: datetime, now: datetime) -> list[Effect]:
     """For the occurrences that the new version would have decided by now, if it had arrived when it was written."""
-    if _count(state, new.spec, since, state.durable.watermark) == 0:
+    last = _last(new.spec, since, state.durable.watermark)
+    if last is None:
         return []
     effects: list[Effect] = []
-    match on_overlap(state, new.spec, now):
+    match on_overlap(state, new.spec, last, now):
         case Replace(grace=grace):
-            effects += stop_others(state, new.spec, grace, "overlap: an occurrence takes its place", now)
+            effects += stop_others(state, new.spec, last, grace, "overlap: an occurrence takes its place", now)
         case Start() | Skip() | Hold():
             pass
     state.step.is_cut |= not _fits(state, new.spec, since, state.durable.watermark)
@@ -186,12 +187,15 @@ def install(state: OwnerState, owner: OwnerId, stored: StoredJob) -> str | None:
     return None
 
 
-def _has_any(spec: JobSpec, after: datetime, until: datetime) -> bool:
+def _last(spec: JobSpec, after: datetime, until: datetime) -> datetime | None:
+    """The newest occurrence in (after, until]."""
     after, until = within_life(spec, after, until)
+    if spec.schedule is None or after >= until:
+        return None
     try:
-        return after < until and timer_of(spec).latest(after, until) is not None
+        return timer_of(spec).latest(after, until)
     except InvalidScheduleError:
-        return False  # the new version says so itself
+        return None  # the job is quarantined, or the new version says so itself
 
 
 def _specs(definition: Definition, known: StoredJob | None) -> tuple[JobSpec, DagSpec | None]:
