@@ -185,7 +185,8 @@ begin
 end
 $$;
 
--- The owner of a run forgets it when it has ended, so what it needs of it comes from the read model.
+-- The owner of a run forgets it when it has ended, so what it needs of it comes from the read model. One that waits for its
+-- next attempt has it now.
 create function tidemill.complete_rerun(request tidemill.requests) returns tidemill.requests
 language plpgsql stable as $$
 declare
@@ -195,9 +196,12 @@ begin
     from tidemill.runs where run_id = request.run_id;
     if not found then
         perform tidemill.refuse('run_id', request.run_id, 'there is no such run');
-    elsif run.state in ('queued', 'running', 'retry_wait', 'cancelling') then
+    elsif tidemill.is_open(run.state) and (run.state <> 'retry_wait' or request.downstream) then
         perform tidemill.refuse(
-            'run_id', request.run_id, 'it is ' || run.state || '; only what has ended can run again');
+            'run_id', request.run_id,
+            'it is ' || run.state || '; only what has ended, or waits for its next attempt, can run again');
+    elsif run.state = 'retry_wait' then
+        return request;  -- its owner knows all of it
     elsif run.kind = 'backfill' then
         perform tidemill.refuse('run_id', request.run_id, 'it is a backfill; ask for another one instead');
     elsif run.missed_count > 1 then

@@ -202,8 +202,17 @@ def test_a_rerun_that_was_accepted_is_no_error_when_it_comes_again_after_its_run
     assert tables.execute(again + " on conflict do nothing", [ended_run]).rowcount == 0
     with pytest.raises(psycopg.errors.UniqueViolation), tables.transaction():
         tables.execute(again, [ended_run])
-    with refused("it is running; only what has ended can run again"):
+    with refused("it is running; only what has ended, or waits for its next attempt, can run again"):
         tables.execute(again.replace("'again'", "'another'"), [ended_run])
+
+
+def test_a_run_that_waits_for_its_next_attempt_can_be_asked_to_have_it_now(tables, ended_run):
+    tables.execute("update tidemill.runs set state = 'retry_wait' where run_id = %s", [ended_run])
+    insert(tables, "requests", {"request_id": "now", "kind": "rerun", "run_id": ended_run})
+    query = "select nominal_time, attempt, payload from tidemill.requests where request_id = 'now'"
+    assert tables.execute(query).fetchone() == (None, 0, None), "its owner knows the run"
+    with refused("it is retry_wait; only what has ended, or waits for its next attempt, can run again"):
+        insert(tables, "requests", {"request_id": "all", "kind": "rerun", "run_id": ended_run, "downstream": True})
 
 
 def test_a_request_that_was_accepted_is_no_error_when_it_comes_again_after_its_job_has_become_a_dag(tables):
