@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, assert_never, cast
 
 import msgspec
@@ -27,7 +27,7 @@ from schemas.request_rules import (
     completed,
     owner_named,
 )
-from schemas.times import ceil_ms, rfc3339
+from schemas.times import EPOCH, ceil_ms, rfc3339
 from schemas.topics import MAX_REQUEST_BYTES
 from schemas.words import DefinitionKind, RequestKind
 
@@ -205,10 +205,18 @@ def _definition(row: dict[str, Any]) -> Definition:
         owner=said.owner,
         kind=said.kind,
         version=said.version,
-        valid_from=said.valid_from,
+        valid_from=_committed(row, said.valid_from),
         deleted=said.deleted,
         spec=None if said.spec is None else _spec(said.kind, said.spec),
     )
+
+
+def _committed(row: dict[str, Any], written_at: datetime) -> datetime:
+    """When others could see it: its transaction may have been open for long. A snapshot does not know that time."""
+    at = row.get("__source_ts_ms")
+    if row.get("__op") != "c" or not isinstance(at, int):
+        return written_at
+    return max(written_at, EPOCH + timedelta(milliseconds=at))
 
 
 def _spec(kind: DefinitionKind, json: str) -> JobSpec | DagSpec:

@@ -120,7 +120,7 @@ def _carry_out(state: OwnerState, job: JobSpec, timer: Timer, decision: Decision
         case RunOccurrence():
             return _run_or_skip(state, job, timer, decision, now)
         case RecordRange():
-            return [_record_range(state, job, decision, now)]
+            return [record_range(state, job, decision, now)]
         case _:
             assert_never(decision)
 
@@ -180,7 +180,7 @@ def _hold(
     return count_made(state, job) + materialize(state, job, held, now, reason)
 
 
-def _record_range(state: OwnerState, job: JobSpec, range_: RecordRange, now: datetime) -> PublishStatus:
+def record_range(state: OwnerState, job: JobSpec, range_: RecordRange, now: datetime) -> PublishStatus:
     missed = range_.missed
     new = NewRun(
         run_id=missed_range_id(job.job_id, missed.first, missed.last),

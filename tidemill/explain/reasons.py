@@ -20,6 +20,7 @@ WHY = {
     "catchup_skip": "it was decided too late, and its catchup_policy does not catch up",
     "catchup_latest": "it was decided too late, and of several late ones only the newest runs (catchup_policy latest)",
     "catchup_window": "it was decided too late: longer ago than catchup_window",
+    "past": "its time was over when its row was written",
     "resume_limit": "more was due during its pause than one resumption runs",
     "start_deadline": "it could not start within its start_deadline",
 }
