@@ -1,8 +1,8 @@
--- Requests: run a job or DAG, stop a run, run it again, let a node count, run what was due in the past. The primary key is the idempotency
--- key; a row is never changed.
+-- Requests: run a job or DAG, stop a run, run it again, let a node count, run what was due in the past. The primary key is the
+-- idempotency key: an id is one of its job's or DAG's, as it is in the topic `requests`. A row is never changed.
 
 create table tidemill.requests (
-    request_id text not null primary key,
+    request_id text not null,
     kind text not null default 'run',
     job_id text,
     dag_id text,
@@ -24,7 +24,8 @@ create table tidemill.requests (
     nodes json,
     seen_version bigint not null default 0,
     owner text not null,
-    created_at timestamptz not null default clock_timestamp()
+    created_at timestamptz not null default clock_timestamp(),
+    primary key (request_id, owner)
 );
 
 create index requests_by_age on tidemill.requests (created_at);
@@ -124,6 +125,11 @@ begin
     elsif request.kind in ('run', 'backfill') and exists (select from tidemill.dags where dag_id = request.job_id) then
         perform tidemill.refuse('job_id', request.job_id, 'it is a DAG; name it in dag_id');
     end if;
+    if not exists (select from tidemill.definitions where owner = request.owner)
+        and not exists (select from tidemill.dags where dag_id = request.owner) then
+        raise warning 'there is no job or DAG %: unless it is defined within a minute, request % is refused',
+            request.owner, request.request_id;
+    end if;
 end
 $$;
 
@@ -131,7 +137,7 @@ create function tidemill.with_first_payload(request tidemill.requests, first_req
 language plpgsql stable as $$
 begin
     if request.payload is null and first_request is not null then
-        select payload into request.payload from tidemill.requests where request_id = first_request;
+        select payload into request.payload from tidemill.requests where request_id = first_request and owner = request.owner;
         if not found then
             perform tidemill.refuse(
                 'payload', null,
@@ -261,7 +267,9 @@ begin
     new.seen_version := 0;
     new.ran := null;
     -- One that comes again was accepted, whatever has become of its run since: the primary key decides.
-    if not exists (select from tidemill.requests as known where known.request_id = new.request_id) then
+    if not exists (
+        select from tidemill.requests as known where known.request_id = new.request_id and known.owner = new.owner
+    ) then
         new := tidemill.complete_request(new);
     end if;
     new.run_at := tidemill.whole_milliseconds(new.run_at);

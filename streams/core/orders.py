@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import assert_never
 
-from schemas.ids import RunId, request_of_run, request_run_id
+from schemas.ids import RunId, request_of_run
 from schemas.request import Request
 from schemas.words import RequestKind, RunKind
 from streams.core.attempt_now import attempt_now, waiting_run
@@ -63,7 +63,7 @@ def _what(request: Request) -> str:
 
 
 def _run(state: OwnerState, request: Request, now: datetime) -> list[Effect]:
-    run_id = request_run_id(request.job_id, request.request_id)
+    run_id = request.key
     if run_id in state.durable.runs:  # a rerun of it came first
         return []
     at = max(request.run_at, request.created_at) if request.run_at else min(request.created_at, now)

@@ -100,7 +100,8 @@ def test_the_same_request_runs_once_however_often_it_is_asked_for(tidemill, show
     for _ in range(2):
         tidemill("run", "once", "--request-id", "o1", "--wait")
     assert [each["run_id"] for each in shown("runs", "--job", "once")] == ["once#o1"]
-    assert "already made" in tidemill("run", "greet", "--request-id", "o1", code=2)
+    tidemill("run", "greet", "--request-id", "o1", "--wait")
+    assert "greet#o1" in [each["run_id"] for each in shown("runs", "--job", "greet")]
 
 
 def test_a_run_that_fails_ends_the_wait_with_1(tidemill, shown):

@@ -215,6 +215,11 @@ def test_a_run_that_waits_for_its_next_attempt_can_be_asked_to_have_it_now(table
         insert(tables, "requests", {"request_id": "all", "kind": "rerun", "run_id": ended_run, "downstream": True})
 
 
+def test_a_request_id_is_one_of_its_job(tables):
+    ask = "insert into tidemill.requests (request_id, job_id) values ('invoice-42', %s) on conflict do nothing"
+    assert [tables.execute(ask, [job]).rowcount for job in ("mail", "print", "mail")] == [1, 1, 0]
+
+
 def test_a_request_that_was_accepted_is_no_error_when_it_comes_again_after_its_job_has_become_a_dag(tables):
     ask = "insert into tidemill.requests (request_id, job_id) values ('r', 'nightly') on conflict do nothing"
     assert tables.execute(ask).rowcount == 1
@@ -249,6 +254,18 @@ def test_a_run_or_all_runs_of_a_job_can_be_told_to_stop(tables, kind):
 def test_a_bad_request_is_refused(tables, change, fragment):
     with refused(fragment):
         insert(tables, "requests", {"request_id": "r1", "job_id": "nightly"} | change)
+
+
+def test_a_request_for_what_does_not_exist_waits_for_it_and_the_writer_is_warned(tables):
+    said = []
+    tables.add_notice_handler(lambda diagnostic: said.append((diagnostic.severity, diagnostic.message_primary)))
+    insert(tables, "jobs", GOOD)
+    insert(tables, "dags", {"dag_id": "etl"})  # it is compiled when the transaction commits
+    insert(tables, "requests", {"request_id": "r1", "job_id": GOOD["job_id"]})
+    insert(tables, "requests", {"request_id": "r2", "dag_id": "etl"})
+    insert(tables, "requests", {"request_id": "r3", "job_id": "nightyl"})
+    sentence = "there is no job or DAG nightyl: unless it is defined within a minute, request r3 is refused"
+    assert said == [("WARNING", sentence)]
 
 
 def test_the_error_names_the_column_for_programs_too(tables):

@@ -6,14 +6,18 @@ from datetime import datetime
 
 import psycopg
 
-from schemas.ids import dag_run_of
+from schemas.ids import dag_run_of, owner_of_run
 from schemas.words import RunState
+from streams.core.rules import Rules
 from tidemill.explain.history import History, newest_spec
 from tidemill.explain.nodes import waits_for
 from tidemill.explain.telling import Explanation, Fact, lasted, newest_first
 from tidemill.place import NotFoundError, Row
 from tidemill.queries import one, rows
 from tidemill.runs import refusal
+
+PARK_LIMIT = Rules().park_limit
+"""As it is, unless the stream workers have another one."""
 
 
 def explain_node(postgres: psycopg.Connection[Row], run_id: str, history: History) -> Explanation:
@@ -66,16 +70,36 @@ def explain_request(
         raise NotFoundError(
             f"there is no run {run_id!r}, no row of tidemill.requests that asks for it, and no problem that names it"
         )
-    return request_of(asked, problem, run_id, now, _zone(history))
+    is_known = one(postgres, "owner_kind", {"name": owner}) is not None
+    similar = [] if is_known else similar_names(postgres, owner)
+    return request_of(asked, problem, run_id, now, _zone(history), nobody=None if is_known else similar)
 
 
-def request_of(asked: Row | None, problem: Row | None, run_id: str, now: datetime, timezone: str) -> Explanation:
-    """A request whose run is not there. One that came by topic is no row: of it only the refusal is known."""
+def request_of(
+    asked: Row | None,
+    problem: Row | None,
+    run_id: str,
+    now: datetime,
+    timezone: str,
+    *,
+    nobody: list[str] | None = None,
+) -> Explanation:
+    """A request whose run is not there. One that came by topic is no row: of it only the refusal is known.
+
+    `nobody`: no job or DAG has its name; these have similar ones.
+    """
     facts = [Fact(name="asked_for", at=asked["created_at"], sentence="It was asked for.")] if asked else []
     to_do: tuple[str, ...] = ()
     if problem:
         answer, why = "refused", f"did not run: {problem['reason']}"
         facts.append(Fact(name="refused", at=problem["at"], sentence="It was refused."))
+    elif nobody is not None and asked is not None:
+        answer, name = "no_such_owner", owner_of_run(run_id)
+        why = (
+            f"was asked for {lasted(now - asked['created_at'])} ago, and there is no job or DAG {name}: if none is "
+            f"defined within {lasted(PARK_LIMIT)} (TIDEMILL_PARK_LIMIT) it is refused"
+        )
+        to_do = tuple(f"{each} has a similar name; ask for it under another request id" for each in nobody)
     else:
         assert asked is not None
         answer = "not_there"
