@@ -14,18 +14,20 @@ from schemas.backfill import Backfill
 from schemas.convert import convert, decoder_of
 from schemas.dag import DagSpec, InvalidDagError, check_order
 from schemas.errors import UndecodableError
-from schemas.ids import InvalidIdError, OwnerId, check_id
+from schemas.ids import OwnerId
 from schemas.job import Definition, JobSpec
 from schemas.raw import Json, json_bytes, size_of
 from schemas.request import NodeEnd, Request
 from schemas.request_rules import (
     RefusedRequestError,
     check_fields,
+    check_id,
     check_instants,
     check_request,
     check_run_id,
     completed,
     owner_named,
+    refusal,
 )
 from schemas.times import EPOCH, ceil_ms, rfc3339
 from schemas.topics import MAX_REQUEST_BYTES
@@ -105,7 +107,7 @@ def decode_request(data: bytes, appended_at: datetime) -> Request:
         named = row | _as_said("payload", payload) | {"job_id": owner, "owner": owner, "created_at": created_at}
         request = completed(_with_nodes(_convert(named, Request), nodes))
         check_request(request, size_of(request.payload))
-    except (InvalidIdError, RefusedRequestError) as error:
+    except RefusedRequestError as error:
         raise UndecodableError(f"is refused: {error}") from error
     return _in_milliseconds(request)
 
@@ -244,7 +246,7 @@ def _request(row: dict[str, Any]) -> Request:
         check_id("request_id", request.request_id)
         _check_run_id(request)
         check_instants(request)
-    except (InvalidIdError, RefusedRequestError) as error:
+    except RefusedRequestError as error:
         raise UndecodableError(str(error)) from error
     return _in_milliseconds(request)
 
@@ -263,7 +265,7 @@ def _in_milliseconds(request: Request) -> Request:
 
 def _check_run_id(request: Request) -> None:
     if request.run_id is not None and check_run_id(request.run_id) != request.job_id:
-        raise RefusedRequestError(f"run_id {request.run_id!r} is no run of {request.job_id!r}")
+        raise refusal("run_id", request.run_id, f"it is no run of {request.job_id}")
 
 
 def _embedded(row: dict[str, Any], column: str, kind: type[T]) -> T | None:

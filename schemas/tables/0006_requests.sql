@@ -241,7 +241,7 @@ create function tidemill.accepted_request(new tidemill.requests) returns tidemil
 language plpgsql volatile as $$
 begin
     perform tidemill.check_id('request_id', new.request_id);
-    perform tidemill.check_word('kind', new.kind, '{run,cancel,terminate,rerun,mark,backfill}');
+    perform tidemill.check_word('kind', new.kind, '{run,cancel,terminate,rerun,backfill,mark}');
     if new.run_id is not null then
         perform tidemill.check_run_id(new.run_id);
     end if;
@@ -251,6 +251,10 @@ begin
         new.job_id := coalesce(new.job_id, tidemill.owner_of_run(new.run_id));
     end if;
     new.owner := coalesce(new.dag_id, new.job_id);
+    if new.owner is null then
+        perform tidemill.refuse(
+            'job_id', null, 'it or dag_id is needed; both may be left out only where run_id is given');
+    end if;
     -- The job or DAG need not exist yet: a request waits for its definition, for a while.
     perform tidemill.check_id(case when new.dag_id is null then 'job_id' else 'dag_id' end, new.owner);
     perform tidemill.check_instant('run_at', new.run_at);

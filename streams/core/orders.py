@@ -55,7 +55,8 @@ def _refused(state: OwnerState, request: Request, job: StoredJob | None, origin:
     if (request.dag_id is None) is (job.dag is None) or request.kind not in _OF_ONE_OR_THE_OTHER:
         return []
     is_a, column = ("job", "job_id") if job.dag is None else ("DAG", "dag_id")
-    return refuse(request, f"{request.job_id!r} is a {is_a}: a request names it in {column}", origin)
+    named = "job_id" if request.dag_id is None else "dag_id"
+    return refuse(request, f'{named} is "{request.job_id}": it is a {is_a}; name it in {column}', origin)
 
 
 def _what(request: Request) -> str:

@@ -112,27 +112,8 @@ JOBS = [
 ]
 
 REQUESTS = [
-    ({"request_id": "a#b"}, 'request_id is "a#b": an id has 1 to 200 characters'),
-    ({"request_id": ""}, 'request_id is ""'),
-    ({"request_id": None}, "request_id is null"),
-    ({"job_id": "a@b"}, 'job_id is "a@b"'),
-    ({"job_id": None}, "job_id is null"),
-    ({"kind": "stop"}, 'kind is "stop": allowed are run, cancel, terminate, rerun'),
-    ({"run_id": "nightly#r0"}, 'run_id is "nightly#r0": kind run has none'),
-    ({"kind": "rerun"}, "run_id is null: kind rerun needs the run"),
-    ({"kind": "cancel", "run_at": "2030-01-01"}, "only kind run has it"),
-    ({"kind": "cancel", "payload": {"a": 1}}, "only kinds run, rerun and mark have it"),
-    ({"kind": "cancel", "run_id": "other#r0"}, 'job_id is "nightly": run other#r0 is one of other'),
-    ({"kind": "cancel", "run_id": "nightly"}, 'run_id is "nightly": a run id is <job_id>@<nominal time>'),
-    ({"kind": "cancel", "run_id": "nightly@"}, 'run_id is "nightly@": a run id is <job_id>@<nominal time>'),
-    ({"kind": "cancel", "run_id": "nonsense", "job_id": None}, 'run_id is "nonsense": a run id is <job_id>@<nominal'),
-    ({"kind": "cancel", "run_id": "nightly@" + "x" * 17_000_000}, "(17000008 characters): a run id has at most 700"),
-    ({"kind": "cancel", "run_id": "nightly#r0/"}, 'run_id is "nightly#r0/": behind the / of a run id comes the id of'),
-    ({"kind": "cancel", "run_id": "nightly#r0/a/b"}, 'run_id is "nightly#r0/a/b": behind the / of a run id comes the'),
-    ({"kind": "cancel", "note": "x" * 1001}, "a note has at most 1000 characters"),
     ({"run_at": "infinity"}, 'run_at is "infinity": it must be a time from 1970 to 2199'),
-    ({"run_at": "2199-12-31 23:59:59.9995+00"}, "it must be a time from 1970 to 2199"),
-    ({"payload": "x" * 262_144}, "payload has 262146 bytes as JSON: at most 256 KB"),
+    ({"kind": "cancel", "run_id": "nightly@" + "x" * 17_000_000}, "(17000008 characters): a run id has at most 700"),
     ({"payload": nested(201)}, "(403 characters): JSON is nested at most 200 levels deep"),
     ({"payload": ["\ud800"]}, "half of a pair of \\u escapes"),
 ]

@@ -93,21 +93,9 @@ def request_of(
     if problem:
         answer, why = "refused", f"did not run: {problem['reason']}"
         facts.append(Fact(name="refused", at=problem["at"], sentence="It was refused."))
-    elif nobody is not None and asked is not None:
-        answer, name = "no_such_owner", owner_of_run(run_id)
-        why = (
-            f"was asked for {lasted(now - asked['created_at'])} ago, and there is no job or DAG {name}: if none is "
-            f"defined within {lasted(PARK_LIMIT)} (TIDEMILL_PARK_LIMIT) it is refused"
-        )
-        to_do = tuple(f"{each} has a similar name; ask for it under another request id" for each in nobody)
     else:
         assert asked is not None
-        answer = "not_there"
-        why = (
-            f"was asked for {lasted(now - asked['created_at'])} ago, and no run of it is written: it has not been "
-            "decided, or it is not kept any more"
-        )
-        to_do = ("tidemill doctor says which part does not work, if it was asked for lately",)
+        answer, why, to_do = _undecided(run_id, lasted(now - asked["created_at"]), nobody)
     return Explanation(
         about=run_id,
         nominal_time=(asked["run_at"] or asked["created_at"]) if asked else None,
@@ -117,6 +105,20 @@ def request_of(
         facts=newest_first(facts),
         to_do=to_do,
     )
+
+
+def _undecided(run_id: str, since: str, nobody: list[str] | None) -> tuple[str, str, tuple[str, ...]]:
+    """In a word, as a sentence, and what to do."""
+    if nobody is None:
+        why = "no run of it is written: it has not been decided, or it is not kept any more"
+        to_do = ("tidemill doctor says which part does not work, if it was asked for lately",)
+        return "not_there", f"was asked for {since} ago, and {why}", to_do
+    why = (
+        f"there is no job or DAG {owner_of_run(run_id)}: if none is defined within {lasted(PARK_LIMIT)} "
+        "(TIDEMILL_PARK_LIMIT) it is refused"
+    )
+    similar = tuple(f"{each} has a similar name; ask for it under another request id" for each in nobody)
+    return "no_such_owner", f"was asked for {since} ago, and {why}", similar
 
 
 def _zone(history: History) -> str:
