@@ -313,9 +313,9 @@ def test_a_node_that_is_nothing_yet_says_what_it_waits_for():
 def test_a_request_without_a_run_was_refused_or_has_not_been_decided():
     asked = {"created_at": DUE, "run_at": None}
     assert "has not been decided" in request_of(asked, None, "nightly#r", NOW, BERLIN).sentence
-    told = request_of(asked, None, "nightyl#r", after(3), BERLIN, nobody=["nightly"])
+    told = request_of(asked, None, "nightyl#r", after(3), BERLIN, nobody="; did you mean 'nightly'?")
     assert told.sentence.startswith("nightyl#r was asked for 3 s ago, and there is no job or DAG nightyl: if none is")
-    assert told.to_do == ("nightly has a similar name; ask for it under another request id",)
+    assert told.sentence.endswith("it is refused; did you mean 'nightly'?")
     problem = {"at": NOW, "reason": "request 'r' is refused: job 'nightly' was deleted"}
     told = request_of(asked, problem, "nightly#r", NOW, BERLIN)
     assert (told.answer, [fact.name for fact in told.facts]) == ("refused", ["refused", "asked_for"])
