@@ -25,7 +25,6 @@ from tidemill.place import (
     Data,
     RefusedError,
     Row,
-    UsageError,
     database,
     reading,
     wall_clock,
