@@ -7,6 +7,7 @@ from datetime import timedelta
 from dag_play import node
 from simulated import Driven, Log, ended, started
 
+from schemas.raw import json_bytes
 from schemas.status import RunStatus
 from schemas.topics import DEADLETTER
 from schemas.words import RunState
@@ -61,10 +62,10 @@ def test_it_is_attempted_at_once_and_its_attempts_are_counted_on() -> None:
 def test_it_gets_another_payload_if_one_is_given_and_keeps_its_own_otherwise() -> None:
     log, owner = waiting(payload="the job's")
     ask(log, owner, payload='"another"')
-    assert log.dispatches()[-1].payload == "another"
+    assert json_bytes(log.dispatches()[-1].payload) == b'"another"'
     failed(log, owner)
     ask(log, owner, "again")
-    assert log.dispatches()[-1].payload == "another"
+    assert json_bytes(log.dispatches()[-1].payload) == b'"another"'
 
 
 def test_the_next_owner_knows_that_it_is_due() -> None:
@@ -110,4 +111,4 @@ def test_the_run_of_a_job_that_was_deleted_and_made_again_goes_by_the_new_one() 
     for version, deleted in ((2, True), (3, False)):
         owner.offer(log.define(version, deleted=deleted, payload="repaired"))
     ask(log, owner)
-    assert log.dispatches()[-1].payload == "repaired"
+    assert json_bytes(log.dispatches()[-1].payload) == b'"repaired"'
