@@ -84,8 +84,7 @@ def rerun(  # noqa: PLR0917 - in the order in which they are shown
 ) -> None:
     """Run again what has ended, under its own id: one run, or those of a job (the dead ones, if no state is given).
 
-    What waits for its next attempt has it now. Of those of a job, what is refused is named, the others run, and the
-    command ends with 1.
+    What waits for its next attempt has it now. What is refused of a job's is named, the others run; it ends with 1.
     Of a DAG run the nodes that failed and what waited for them; of a job that is a DAG the DAG runs that failed.
     """
     _one_of(run_id, job)
