@@ -254,7 +254,7 @@ def test_a_run_can_be_asked_for_at_a_time(tidemill, shown):
         (("job", "pause", "unknown"), 1, "no job"),
         (("job", "delete", "unknown"), 1, "no job"),
         (("dag", "put", "unknown.yaml"), 2, "cannot be read"),
-        (("dag", "show", "unknown#r"), 1, "no DAG run"),
+        (("dag", "show", "unknown#r"), 1, "there is no run"),
         (("dag", "pause", "unknown"), 1, "no DAG"),
         (("sql", "-c", "selec 1"), 2, "syntax"),
     ],
