@@ -15,7 +15,7 @@ Config: TypeAlias = dict[str, str]
 
 REVISION_KEY = "tidemill.revision"
 """An option that Debezium does not know and passes by."""
-REVISION = 1
+REVISION = 2
 """Of the options that this release writes. Raise it with every change of them; a test says when."""
 OPTIONAL = ("database.sslmode", "database.sslrootcert", "database.sslcert", "database.sslkey")
 """Ours also where we set none: when the DSN no longer names them, they go."""

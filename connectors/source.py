@@ -131,7 +131,7 @@ def _routing(connections: Connections) -> Config:
     steps = {
         "row": {
             "type": "io.debezium.transforms.ExtractNewRecordState",
-            "add.fields": "table,op,lsn",
+            "add.fields": "table,op,lsn,source.ts_ms",
             "delete.tombstone.handling.mode": "drop",
             **captured,
         },

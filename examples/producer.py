@@ -1,7 +1,7 @@
 """Asks Tidemill to run a job, by a record in Kafka: `python examples/producer.py JOB_ID REQUEST_ID [PAYLOAD]`.
 
 All it needs is confluent-kafka and two settings, TIDEMILL_KAFKA_BOOTSTRAP and TIDEMILL_TOPIC_PREFIX (`tidemill up`
-prints the first). The same request id may be sent again, by this topic or as a row of tidemill.requests: it runs once.
+prints the first). The same id may be sent again for its job, here or as a row of tidemill.requests: it runs once.
 """
 
 import json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, assert_never, cast
 
 import msgspec
@@ -14,20 +14,22 @@ from schemas.backfill import Backfill
 from schemas.convert import convert, decoder_of
 from schemas.dag import DagSpec, InvalidDagError, check_order
 from schemas.errors import UndecodableError
-from schemas.ids import InvalidIdError, OwnerId, check_id
+from schemas.ids import OwnerId
 from schemas.job import Definition, JobSpec
 from schemas.raw import Json, json_bytes, size_of
 from schemas.request import NodeEnd, Request
 from schemas.request_rules import (
     RefusedRequestError,
     check_fields,
+    check_id,
     check_instants,
     check_request,
     check_run_id,
     completed,
     owner_named,
+    refusal,
 )
-from schemas.times import ceil_ms, rfc3339
+from schemas.times import EPOCH, ceil_ms, rfc3339
 from schemas.topics import MAX_REQUEST_BYTES
 from schemas.words import DefinitionKind, RequestKind
 
@@ -105,7 +107,7 @@ def decode_request(data: bytes, appended_at: datetime) -> Request:
         named = row | _as_said("payload", payload) | {"job_id": owner, "owner": owner, "created_at": created_at}
         request = completed(_with_nodes(_convert(named, Request), nodes))
         check_request(request, size_of(request.payload))
-    except (InvalidIdError, RefusedRequestError) as error:
+    except RefusedRequestError as error:
         raise UndecodableError(f"is refused: {error}") from error
     return _in_milliseconds(request)
 
@@ -205,10 +207,18 @@ def _definition(row: dict[str, Any]) -> Definition:
         owner=said.owner,
         kind=said.kind,
         version=said.version,
-        valid_from=said.valid_from,
+        valid_from=_committed(row, said.valid_from),
         deleted=said.deleted,
         spec=None if said.spec is None else _spec(said.kind, said.spec),
     )
+
+
+def _committed(row: dict[str, Any], written_at: datetime) -> datetime:
+    """When others could see it: its transaction may have been open for long. A snapshot does not know that time."""
+    at = row.get("__source_ts_ms")
+    if row.get("__op") != "c" or not isinstance(at, int):
+        return written_at
+    return max(written_at, EPOCH + timedelta(milliseconds=at))
 
 
 def _spec(kind: DefinitionKind, json: str) -> JobSpec | DagSpec:
@@ -236,7 +246,7 @@ def _request(row: dict[str, Any]) -> Request:
         check_id("request_id", request.request_id)
         _check_run_id(request)
         check_instants(request)
-    except (InvalidIdError, RefusedRequestError) as error:
+    except RefusedRequestError as error:
         raise UndecodableError(str(error)) from error
     return _in_milliseconds(request)
 
@@ -255,7 +265,7 @@ def _in_milliseconds(request: Request) -> Request:
 
 def _check_run_id(request: Request) -> None:
     if request.run_id is not None and check_run_id(request.run_id) != request.job_id:
-        raise RefusedRequestError(f"run_id {request.run_id!r} is no run of {request.job_id!r}")
+        raise refusal("run_id", request.run_id, f"it is no run of {request.job_id}")
 
 
 def _embedded(row: dict[str, Any], column: str, kind: type[T]) -> T | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NewType
 
-from schemas.errors import TidemillError
 from schemas.times import run_id_time
 
 if TYPE_CHECKING:
@@ -19,32 +18,21 @@ ExecutorId = NewType("ExecutorId", str)
 """`<name>.<random epoch>`: a restarted executor is another executor."""
 
 MAX_ID_CHARACTERS = 200
-FORBIDDEN_CHARACTERS = "@#/~"
-"""They separate the parts of a run id, so an id with one of them could make two runs collide."""
 _REFUSED = re.compile(
     "[@#/~]|[\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000]"
     "|[\ue000-\uf8ff\ufeff\ufff9-\ufffb]"
 )
-"""The same characters as in `tidemill.check_id` (tables/0004_checks.sql): what cannot be seen cannot be told apart."""
+"""The same characters as in `tidemill.is_id` (tables/0004_checks.sql). The first four separate the parts of a run id:
+with one of them in an id, two runs could collide. What cannot be seen cannot be told apart.
+"""
 
 
 _RUN_ID = re.compile("([^@#]+)[@#].", re.DOTALL)
 
 
-class InvalidIdError(TidemillError):
-    """An id breaks the rule for ids."""
-
-
-def check_id(name: str, value: str) -> None:
-    """Raise `InvalidIdError` with a sentence that names `name` and `value` if `value` breaks the rule for ids."""
-    allowed = f"1 to {MAX_ID_CHARACTERS} characters, no control characters and none of {' '.join(FORBIDDEN_CHARACTERS)}"
-    if not value:
-        raise InvalidIdError(f"{name} is empty; allowed are {allowed}")
-    if len(value) > MAX_ID_CHARACTERS:
-        raise InvalidIdError(f"{name} has {len(value)} characters; allowed are {allowed}")
-    found = _REFUSED.search(value)
-    if found:
-        raise InvalidIdError(f"{name} {value!r} contains {found[0]!r}; allowed are {allowed}")
+def is_id(value: str) -> bool:
+    """What `tidemill.is_id` says."""
+    return 0 < len(value) <= MAX_ID_CHARACTERS and not _REFUSED.search(value)
 
 
 def owner_of_run(run_id: str) -> str | None:

@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from schemas.backfill import Backfill
-from schemas.ids import OwnerId, RequestId, RunId
+from schemas.ids import OwnerId, RequestId, RunId, request_run_id
 from schemas.raw import Json, keep_json
 from schemas.result import Result
 from schemas.words import MarkAs, RequestKind, RunState
@@ -60,3 +60,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         keep_json(self, "payload")
+
+    @property
+    def key(self) -> RunId:
+        """By which it is known: an id is one of its job's or DAG's. If it asks for a run, it is that run's id."""
+        return request_run_id(self.owner, self.request_id)

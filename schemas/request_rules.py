@@ -9,10 +9,11 @@ import msgspec
 
 from schemas.dag import MAX_NODES
 from schemas.errors import TidemillError
-from schemas.ids import check_id, dag_run_of, occurrence_run_id, owner_of_run
+from schemas.ids import dag_run_of, is_id, occurrence_run_id, owner_of_run
+from schemas.raw import json_bytes
 from schemas.request import NodeEnd, Request
 from schemas.times import EPOCH, LATEST
-from schemas.words import RequestKind
+from schemas.words import MarkAs, RequestKind
 
 SET_BY_US = frozenset({"owner", "backfill"})
 """Fields of a request that nobody writes: the owner follows from the job or the DAG, and a backfill is asked for in the
@@ -26,10 +27,34 @@ MAX_NOTE_CHARACTERS = 1_000
 MAX_RUN_ID_CHARACTERS = 700
 """An owner id, a request id, a node id and what stands between them."""
 MAX_ATTEMPT = 1_000_000
+KINDS = tuple(each.value for each in RequestKind)
+_MARKS = tuple(each.value for each in MarkAs)
+_SHOWN = 80
+"""Characters of a value; of a longer one the number says the rest."""
+_AN_ID = "an id has 1 to 200 characters, no control characters and none of @ # / ~"
+_A_RUN_ID = (
+    "a run id is <job_id>@<nominal time> or <job_id>#<request_id>, of a DAG with its dag_id, of a node with /<node_id> "
+    "behind it"
+)
+_A_NODE_ID = (
+    "behind the / of a run id comes the id of one node: 1 to 200 characters, no control characters and none of @ # / ~"
+)
+_NAMED = "it or dag_id is needed; both may be left out only where run_id is given"
 
 
 class RefusedRequestError(TidemillError):
     """A request breaks a rule."""
+
+
+def refusal(field: str, value: str | None, allowed: str) -> RefusedRequestError:
+    """In the words of `tidemill.refuse`."""
+    return RefusedRequestError(f"{field} is {_quoted(value)}: {allowed}")
+
+
+def _quoted(value: str | None) -> str:
+    if value is None:
+        return "null"
+    return f'"{value}"' if len(value) <= _SHOWN else f'"{value[:_SHOWN]}..." ({len(value)} characters)'
 
 
 def check_fields(row: dict[str, Any]) -> None:
@@ -39,56 +64,61 @@ def check_fields(row: dict[str, Any]) -> None:
     for name in row:
         if name not in FIELDS:
             raise RefusedRequestError(f"it has a field {name!r}; allowed are {', '.join(FIELDS)}")
-    if "request_id" not in row:
-        raise RefusedRequestError("it has no request_id, which says that it is the same request when it comes again")
-    kinds = [each.value for each in RequestKind if each is not RequestKind.BACKFILL]
+    if row.get("request_id") is None:
+        raise refusal("request_id", None, _AN_ID)
+    for name, value, allowed in (("kind", row.get("kind", KINDS[0]), KINDS), ("mark_as", row.get("mark_as"), _MARKS)):
+        if value not in allowed and not (name == "mark_as" and value is None):
+            raise refusal(name, value if value is None else str(value), f"allowed are {', '.join(allowed)}")
     if row.get("kind") == RequestKind.BACKFILL.value:
-        raise RefusedRequestError(
-            "kind is 'backfill': that is asked for in the table, whose trigger knows what has run already"
-        )
-    if "kind" in row and row["kind"] not in kinds:
-        raise RefusedRequestError(f"kind is {row['kind']!r}: allowed are {', '.join(kinds)}")
+        raise refusal("kind", "backfill", "it is asked for in the table, whose trigger knows what has run already")
 
 
 def owner_named(row: dict[str, Any]) -> Any:
     """What a request says of whom it is for: a job, a DAG, or one of their runs."""
     job_id, dag_id, run_id = row.get("job_id"), row.get("dag_id"), row.get("run_id")
     if job_id is not None and dag_id is not None:
-        raise RefusedRequestError("it has both job_id and dag_id; it is for one of them")
+        raise refusal("dag_id", str(dag_id), f"job_id is {job_id}; a request is for one of them")
     named = dag_id if job_id is None else job_id
     if named is None and isinstance(run_id, str):
         named = check_run_id(run_id)
     if named is None:
-        raise RefusedRequestError("it has no job_id and no dag_id; they may be left out only where run_id is given")
+        raise refusal("job_id", None, _NAMED)
     return named
 
 
 def check_request(request: Request, payload_bytes: int) -> None:
-    """Raises `InvalidIdError` or `RefusedRequestError` with a sentence that names the field and what is allowed."""
+    """Raises `RefusedRequestError` with a sentence that names the field and what is allowed."""
     check_id("request_id", request.request_id)
+    if request.run_id is not None:
+        check_run_id(request.run_id)
     check_id("job_id" if request.dag_id is None else "dag_id", request.job_id)
     check_instants(request)
     if payload_bytes > MAX_PAYLOAD_BYTES:
         allowed = f"at most {MAX_PAYLOAD_BYTES // 1024} KB ({MAX_PAYLOAD_BYTES} bytes) are allowed"
         raise RefusedRequestError(f"payload has {payload_bytes} bytes as JSON: {allowed}")
     _check_attempt(request.attempt)
-    if len(request.note or "") > MAX_NOTE_CHARACTERS:
-        raise RefusedRequestError(f"note: a note has at most {MAX_NOTE_CHARACTERS} characters")
+    if request.note is not None and len(request.note) > MAX_NOTE_CHARACTERS:
+        raise refusal("note", request.note, f"a note has at most {MAX_NOTE_CHARACTERS} characters")
     _check_kind(request)
     if request.run_id is not None:
         _check_run(request, request.run_id)
 
 
+def check_id(field: str, value: str) -> None:
+    if not is_id(value):
+        raise refusal(field, value, _AN_ID)
+
+
 def check_run_id(run_id: str) -> str:
     """The owner that it names. What the table says of a run id (`tidemill.check_run_id`), whoever wrote it."""
     if len(run_id) > MAX_RUN_ID_CHARACTERS:
-        raise RefusedRequestError(f"run_id has {len(run_id)} characters: at most {MAX_RUN_ID_CHARACTERS} are allowed")
+        raise refusal("run_id", run_id, f"a run id has at most {MAX_RUN_ID_CHARACTERS} characters")
     owner = owner_of_run(run_id)
     if owner is None:
-        raise RefusedRequestError(_no_run_id(run_id))
+        raise refusal("run_id", run_id, _A_RUN_ID)
     _, slash, node_id = run_id.partition("/")
-    if slash:
-        check_id("run_id", node_id)
+    if slash and not is_id(node_id):
+        raise refusal("run_id", run_id, _A_NODE_ID)
     return owner
 
 
@@ -100,9 +130,9 @@ def check_instants(request: Request) -> None:
         if value is None:
             continue
         if value.tzinfo is None:
-            raise RefusedRequestError(f"{name} is {value.isoformat()!r}: it must end in Z or an offset such as +02:00")
+            raise refusal(name, value.isoformat(sep=" "), "it must end in Z or an offset such as +02:00")
         if not EPOCH <= value <= LATEST:
-            raise RefusedRequestError(f"{name} is {value.isoformat()!r}: it must be a time from 1970 to 2199")
+            raise refusal(name, value.isoformat(sep=" "), "it must be a time from 1970 to 2199")
 
 
 def completed(request: Request) -> Request:
@@ -121,24 +151,35 @@ def completed(request: Request) -> Request:
 
 
 def _check_kind(request: Request) -> None:
+    """In the order and in the words of `tidemill.check_request_kind`; then what the table does not let users say."""
     kind, run_id = request.kind, request.run_id
     if kind is RequestKind.RUN and run_id is not None:
-        raise RefusedRequestError(f"run_id is {run_id!r}: kind run has none: it is <job_id>#<request_id>")
+        raise refusal("run_id", run_id, "kind run has none: it is <job_id or dag_id>#<request_id>")
     if kind is RequestKind.RERUN and run_id is None:
-        raise RefusedRequestError("run_id is null: kind rerun needs the run that is to run again")
-    if kind is RequestKind.MARK and "/" not in (run_id or ""):
-        raise RefusedRequestError(f"run_id is {run_id!r}: kind mark needs that of a node: <DAG run>/<node_id>")
+        raise refusal("run_id", None, "kind rerun needs the run that is to run again")
     if kind is not RequestKind.RUN and request.run_at is not None:
-        raise RefusedRequestError(f"run_at is {request.run_at.isoformat()!r}: only kind run has it")
+        raise refusal("run_at", request.run_at.isoformat(sep=" "), "only kind run has it")
     if kind not in _WITH_PAYLOAD and request.payload is not None:
-        raise RefusedRequestError(f"payload: kind {kind.value} has none")
-    if kind is not RequestKind.RERUN and (request.attempt or request.downstream):
-        raise RefusedRequestError("attempt and downstream: only kind rerun has them")
+        payload = json_bytes(request.payload).decode()
+        raise refusal("payload", payload, "only kinds run, rerun and mark have it")
+    _check_mark(request)
+    if kind is not RequestKind.RERUN and request.downstream:
+        raise refusal("downstream", "true", "only kind rerun has it")
+    if kind is not RequestKind.RERUN and request.attempt:
+        raise refusal("attempt", str(request.attempt), "only kind rerun has it")
     if kind not in _OF_THE_PAST and (request.nominal_time is not None or request.nodes is not None):
         raise RefusedRequestError("nominal_time and nodes: only kinds rerun and mark have them")
-    if (kind is RequestKind.MARK) is (request.mark_as is None):
-        raise RefusedRequestError("mark_as: kind mark needs it, and no other kind has it")
     _check_nodes(request.nodes or {})
+
+
+def _check_mark(request: Request) -> None:
+    kind, run_id = request.kind, request.run_id
+    if kind is RequestKind.MARK and "/" not in (run_id or ""):
+        raise refusal("run_id", run_id, "kind mark needs that of a node: <DAG run>/<node_id>")
+    if kind is RequestKind.MARK and request.mark_as is None:
+        raise refusal("mark_as", None, "kind mark needs it: succeeded or skipped")
+    if kind is not RequestKind.MARK and request.mark_as is not None:
+        raise refusal("mark_as", request.mark_as.value, "only kind mark has it")
 
 
 def _check_nodes(nodes: dict[str, NodeEnd]) -> None:
@@ -162,17 +203,10 @@ def _check_run(request: Request, run_id: str) -> None:
     named = check_run_id(run_id)
     if named != owner:
         column = "job_id" if request.dag_id is None else "dag_id"
-        raise RefusedRequestError(f"{column} is {owner!r}: run {run_id!r} is one of {named!r}")
+        raise refusal(column, owner, f"run {run_id} is one of {named}")
     whole = dag_run_of(run_id)
     by_request = f"{owner}#"
     if whole.startswith(by_request):
         check_id("run_id", whole.removeprefix(by_request))
     elif nominal_time and not run_id.startswith(occurrence_run_id(owner, nominal_time)):
         raise RefusedRequestError(f"nominal_time is {nominal_time.isoformat()!r}: it is not that of run {run_id!r}")
-
-
-def _no_run_id(run_id: str) -> str:
-    return (
-        f"run_id is {run_id!r}: a run id is <job_id>@<nominal time> or <job_id>#<request_id>, "
-        "of a DAG with its dag_id, of a node with /<node_id> behind it"
-    )

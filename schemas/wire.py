@@ -49,7 +49,7 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _ID = f"An id has 1 to {MAX_ID_CHARACTERS} characters, no control characters and none of @ # / ~."
 _RUN = "job_id or dag_id, then @ and its time, or # and its request, then of a node / and its id"
 _PUBLIC = {
-    "request_id": f"Idempotency key: of all requests with one id the first is carried out. {_ID}",
+    "request_id": f"Idempotency key: of all requests for one job or DAG with one id the first is carried out. {_ID}",
     "job_id": f"Which job; use it as the key too, with the partitioner murmur2. May be left out with run_id. {_ID}",
     "dag_id": f"Which DAG, instead of job_id. {_ID}",
     "kind": "What is asked for.",

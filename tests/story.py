@@ -17,6 +17,7 @@ from schemas.status import RunStatus
 from schemas.words import NEVER_RAN, RunKind, RunState
 from streams.core.inputs import HeartbeatHeard
 from streams.core.rules import Rules
+from streams.owner.records import InRecord
 from tests.beats import heartbeat as plain_heartbeat
 
 EVERY_10S = "*/10 * * * * *"
@@ -64,6 +65,9 @@ PHRASES: dict[str, Callable[[World, re.Match[str]], object]] = {
     r"no room from TIME to TIME": lambda world, said: world.no_room.append(range(clock(said[1]), clock(said[2]))),
     r"no worker from TIME to TIME": lambda world, said: world.no_worker.append(range(clock(said[1]), clock(said[2]))),
     r"asked to run at TIME": lambda world, said: world.at(clock(said[1]), lambda log: log.request(f"r{said[1]}")),
+    r"backfill of TIME to TIME at TIME": lambda world, said: world.at(
+        clock(said[3]), lambda log: log.request(f"b{said[3]}", kind="backfill", **backfilled(said[1], said[2]))
+    ),
     r"the run of TIME is cancelled at TIME": lambda world, said: world.at(
         clock(said[2]),
         lambda log: log.request(
@@ -76,12 +80,14 @@ PHRASES: dict[str, Callable[[World, re.Match[str]], object]] = {
 class Story:
     """Second by second: executors report, the owner steps, executors take what was dispatched."""
 
+    LOG: type[Log] = Log
+
     def __init__(self, settings: str, happenings: str) -> None:
         self._versions = [{"schedule": EVERY_10S, "timeout_class": "1m"} | fields(settings)]
         self.world = World()
         for phrase in re.split(r";\s*", happenings.strip()):
             self._hear(phrase)
-        self.log = Log()
+        self.log = self.LOG()
         self._in_hand: dict[tuple[str, int], Process] = {}
         """By (run, token)."""
         self._seen_dispatches = self._seen_kills = 0
@@ -101,12 +107,20 @@ class Story:
     def _change(self, second: int, assignments: str) -> None:
         self._versions.append(self._versions[-1] | fields(assignments))
         version = len(self._versions)
-        self.world.at(second, lambda log: log.define(version, **self._versions[version - 1]))
+        self.world.at(second, lambda log: self._define(version, self._versions[version - 1]))
+
+    def _define(self, version: int, fields: dict[str, object]) -> InRecord:
+        return self.log.define(version, **fields)
 
     def play(self, *, restless: bool) -> list[str]:
-        """What became of the occurrences. With `restless` each second has a new owner, who knows only the log."""
+        """What became of the occurrences."""
+        self.pass_time(restless=restless)
+        return [told(status) for status in in_order(self.log.statuses().values())]
+
+    def pass_time(self, *, restless: bool) -> None:
+        """With `restless` each second has a new owner, who knows only the log."""
         log = self.log
-        log.define(**self._versions[0])
+        self._define(1, self._versions[0])
         owner = None
         for second in range(self.world.until + 1):
             log.now = START + timedelta(seconds=second)
@@ -124,7 +138,6 @@ class Story:
             while self._take_orders(owner, second):
                 log.turn(owner)
             log.turn(owner, COMPANY_WAIT.total_seconds())
-        return [told(status) for status in in_order(log.statuses().values())]
 
     def _offer(self, owner, record) -> None:
         if owner is not None:
@@ -182,6 +195,12 @@ def fields(assignments: str) -> dict[str, object]:
     """`overlap_policy = skip, buffer_limit = 2`"""
     pairs = (each.partition("=") for each in assignments.split(",") if each.strip())
     return {name.strip(): value_of(value.strip()) for name, _, value in pairs}
+
+
+def backfilled(begin: str, end: str) -> dict[str, object]:
+    """As the trigger of the table completes it, of what has not run."""
+    stretch = {"backfill_from": value_of(begin).isoformat(), "backfill_to": value_of(end).isoformat()}
+    return {**stretch, "reprocess": "none", "max_active_runs": 1, "run_backwards": False, "dry_run": False, "ran": None}
 
 
 def value_of(text: str) -> object:

@@ -106,10 +106,7 @@ def _range(postgres: psycopg.Connection[Row], owner: str, begin: str, end: str |
 
 def _ask(postgres: psycopg.Connection[Row], values: dict[str, Any], *, wait: bool, as_json: bool) -> None:
     run_id = request_run_id(OwnerId(values["owner"]), RequestId(values["request_id"]))
-    if one(postgres, "request_backfill", values | names_of(postgres, values["owner"])) is None:
-        known = one(postgres, "request", values)
-        if known and known["owner"] != values["owner"]:
-            raise UsageError(f"request {values['request_id']!r} was already made, for {known['owner']!r}")
+    one(postgres, "request_backfill", values | names_of(postgres, values["owner"]))
     ended = await_end(postgres, run_id, values["request_id"]) if wait else None
     if as_json:
         show_json(ended or {"run_id": run_id, "request_id": values["request_id"]})

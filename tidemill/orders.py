@@ -84,14 +84,14 @@ def rerun(  # noqa: PLR0917 - in the order in which they are shown
 ) -> None:
     """Run again what has ended, under its own id: one run, or those of a job (the dead ones, if no state is given).
 
-    Those of a job each by itself: what is refused is named, the others run, and the command ends with 1.
+    What waits for its next attempt has it now. What is refused of a job's is named, the others run; it ends with 1.
     Of a DAG run the nodes that failed and what waited for them; of a job that is a DAG the DAG runs that failed.
     """
     _one_of(run_id, job)
     check_json("--payload", payload)
     states = [each.value for each in state or [RunState.DEAD, RunState.FAILED]]
-    if set(states) & {each.value for each in OPEN_STATES}:
-        raise UsageError(f"--state {', '.join(states)}: only what has ended can run again")
+    if set(states) & {each.value for each in OPEN_STATES - {RunState.RETRY_WAIT}}:
+        raise UsageError(f"--state {', '.join(states)}: only what has ended, or is retry_wait, can run again")
     with database(data) as postgres:
         found = [run_row(postgres, run_id, RERUNS_ALL)] if run_id else _ended(postgres, job, states, since)
         names = [each["run_id"] for each in found if run_id or state or _is_given_up(each)]

@@ -25,7 +25,6 @@ from tidemill.place import (
     Data,
     RefusedError,
     Row,
-    UsageError,
     database,
     reading,
     wall_clock,
@@ -87,7 +86,7 @@ def run(
         run_at = meant("--at", at, now_of(postgres), timezone) if at else None
         say_what_is_meant("--at", at, run_at)
         values = {"request_id": request_id, "run_at": run_at, "payload": payload}
-        _ask(postgres, name, values)
+        one(postgres, "request_run", names_of(postgres, name) | values)
         run_id = request_run_id(OwnerId(name), RequestId(request_id))
         ended = await_end(postgres, run_id, request_id) if wait else None
     if as_json:
@@ -153,13 +152,6 @@ def which(state: list[RunState] | None, since: str | None, limit: int) -> dict[s
 def since_instant(text: str | None) -> datetime | None:
     """The lists show instants in UTC, so a time without an offset is one."""
     return meant("--since", text, wall_clock(), ago=True) if text else None
-
-
-def _ask(postgres: psycopg.Connection[Row], name: str, values: dict[str, Any]) -> None:
-    if one(postgres, "request_run", names_of(postgres, name) | values) is None:
-        known = one(postgres, "request", values)
-        if known and known["owner"] != name:
-            raise UsageError(f"request {values['request_id']!r} was already made, for {known['owner']!r}")
 
 
 def await_known(postgres: psycopg.Connection[Row], run_id: str) -> None:

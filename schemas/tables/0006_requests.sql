@@ -1,8 +1,8 @@
--- Requests: run a job or DAG, stop a run, run it again, let a node count, run what was due in the past. The primary key is the idempotency
--- key; a row is never changed.
+-- Requests: run a job or DAG, stop a run, run it again, let a node count, run what was due in the past. The primary key is the
+-- idempotency key: an id is one of its job's or DAG's, as it is in the topic `requests`. A row is never changed.
 
 create table tidemill.requests (
-    request_id text not null primary key,
+    request_id text not null,
     kind text not null default 'run',
     job_id text,
     dag_id text,
@@ -24,7 +24,8 @@ create table tidemill.requests (
     nodes json,
     seen_version bigint not null default 0,
     owner text not null,
-    created_at timestamptz not null default clock_timestamp()
+    created_at timestamptz not null default clock_timestamp(),
+    primary key (request_id, owner)
 );
 
 create index requests_by_age on tidemill.requests (created_at);
@@ -124,6 +125,11 @@ begin
     elsif request.kind in ('run', 'backfill') and exists (select from tidemill.dags where dag_id = request.job_id) then
         perform tidemill.refuse('job_id', request.job_id, 'it is a DAG; name it in dag_id');
     end if;
+    if not exists (select from tidemill.definitions where owner = request.owner)
+        and not exists (select from tidemill.dags where dag_id = request.owner) then
+        raise warning 'there is no job or DAG %: unless it is defined within a minute, request % is refused',
+            request.owner, request.request_id;
+    end if;
 end
 $$;
 
@@ -131,7 +137,7 @@ create function tidemill.with_first_payload(request tidemill.requests, first_req
 language plpgsql stable as $$
 begin
     if request.payload is null and first_request is not null then
-        select payload into request.payload from tidemill.requests where request_id = first_request;
+        select payload into request.payload from tidemill.requests where request_id = first_request and owner = request.owner;
         if not found then
             perform tidemill.refuse(
                 'payload', null,
@@ -185,7 +191,8 @@ begin
 end
 $$;
 
--- The owner of a run forgets it when it has ended, so what it needs of it comes from the read model.
+-- The owner of a run forgets it when it has ended, so what it needs of it comes from the read model. One that waits for its
+-- next attempt has it now.
 create function tidemill.complete_rerun(request tidemill.requests) returns tidemill.requests
 language plpgsql stable as $$
 declare
@@ -195,9 +202,12 @@ begin
     from tidemill.runs where run_id = request.run_id;
     if not found then
         perform tidemill.refuse('run_id', request.run_id, 'there is no such run');
-    elsif run.state in ('queued', 'running', 'retry_wait', 'cancelling') then
+    elsif tidemill.is_open(run.state) and (run.state <> 'retry_wait' or request.downstream) then
         perform tidemill.refuse(
-            'run_id', request.run_id, 'it is ' || run.state || '; only what has ended can run again');
+            'run_id', request.run_id,
+            'it is ' || run.state || '; only what has ended, or waits for its next attempt, can run again');
+    elsif run.state = 'retry_wait' then
+        return request;  -- its owner knows all of it
     elsif run.kind = 'backfill' then
         perform tidemill.refuse('run_id', request.run_id, 'it is a backfill; ask for another one instead');
     elsif run.missed_count > 1 then
@@ -231,7 +241,7 @@ create function tidemill.accepted_request(new tidemill.requests) returns tidemil
 language plpgsql volatile as $$
 begin
     perform tidemill.check_id('request_id', new.request_id);
-    perform tidemill.check_word('kind', new.kind, '{run,cancel,terminate,rerun,mark,backfill}');
+    perform tidemill.check_word('kind', new.kind, '{run,cancel,terminate,rerun,backfill,mark}');
     if new.run_id is not null then
         perform tidemill.check_run_id(new.run_id);
     end if;
@@ -241,6 +251,10 @@ begin
         new.job_id := coalesce(new.job_id, tidemill.owner_of_run(new.run_id));
     end if;
     new.owner := coalesce(new.dag_id, new.job_id);
+    if new.owner is null then
+        perform tidemill.refuse(
+            'job_id', null, 'it or dag_id is needed; both may be left out only where run_id is given');
+    end if;
     -- The job or DAG need not exist yet: a request waits for its definition, for a while.
     perform tidemill.check_id(case when new.dag_id is null then 'job_id' else 'dag_id' end, new.owner);
     perform tidemill.check_instant('run_at', new.run_at);
@@ -257,7 +271,9 @@ begin
     new.seen_version := 0;
     new.ran := null;
     -- One that comes again was accepted, whatever has become of its run since: the primary key decides.
-    if not exists (select from tidemill.requests as known where known.request_id = new.request_id) then
+    if not exists (
+        select from tidemill.requests as known where known.request_id = new.request_id and known.owner = new.owner
+    ) then
         new := tidemill.complete_request(new);
     end if;
     new.run_at := tidemill.whole_milliseconds(new.run_at);

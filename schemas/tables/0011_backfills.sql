@@ -107,7 +107,7 @@ select
     asked.backfill_from, asked.backfill_to, asked.reprocess, asked.max_active_runs, asked.run_backwards, asked.dry_run,
     asked.note, parent.queued_at, parent.finished_at, each.*
 from tidemill.runs as parent
-left join tidemill.requests as asked on asked.request_id = parent.request_id
+left join tidemill.requests as asked on asked.request_id = parent.request_id and asked.owner = parent.job_id
 cross join lateral (
     select
         count(*) as runs,
@@ -118,6 +118,7 @@ cross join lateral (
         count(*) filter (where state = 'cancelled') as cancelled
     from tidemill.runs as child
     where child.kind in ('backfilled', 'dag') and child.request_id = parent.request_id
+        and child.job_id = parent.job_id
 ) as each
 where parent.kind = 'backfill';
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from schemas.backfill import MAX_ACTIVE_RUNS, MAX_OCCURRENCES, Backfill
-from schemas.ids import OwnerId, RequestId, RunId, occurrence_run_id, request_run_id
+from schemas.ids import OwnerId, occurrence_run_id
 from schemas.job import JobSpec
 from schemas.request import Request
 from schemas.times import MILLISECOND, rfc3339, run_id_time
@@ -56,7 +56,7 @@ def accept(state: OwnerState, request: Request, asked: Backfill, now: datetime) 
     stored_job = state.durable.jobs[OwnerId(request.job_id)]
     job = stored_job.spec
     new = NewRun(
-        run_id=request_run_id(request.job_id, request.request_id),
+        run_id=request.key,
         kind=RunKind.BACKFILL,
         nominal_time=request.created_at,
         scheduled_time=request.created_at,
@@ -78,7 +78,7 @@ def accept(state: OwnerState, request: Request, asked: Backfill, now: datetime) 
     state.derived.backfills.add(OpenBackfill(stored=stored))
     return [
         *put(state, Run(status=status, due_at=now, lane=Lane.BACKFILL)),
-        PutBackfill(request_id=request.request_id, backfill=stored),
+        PutBackfill(run_id=request.key, backfill=stored),
     ]
 
 
@@ -87,7 +87,7 @@ def go_on(state: OwnerState, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
     backfills = state.derived.backfills
     state.step.more_of_backfills = False
-    for backfill in list(backfills.by_request.values()):
+    for backfill in list(backfills.by_run.values()):
         state.at_work = backfill.stored.job_id
         room = min(AT_A_TIME, state.transaction.most_of_runs() - state.transaction.effects)
         room = 0 if state.transaction.is_full else room
@@ -109,17 +109,18 @@ def settle(state: OwnerState, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
     for run in state.step.backfill_ends:
         state.at_work = run.status.job_id
-        _count_end(backfills.by_request[RequestId(run.status.request_id or "")], run)
-        state.step.touched_backfills.add(RequestId(run.status.request_id or ""))
+        assert run.backfill_id, f"{run.run_id} is of no backfill"
+        _count_end(backfills.by_run[run.backfill_id], run)
+        state.step.touched_backfills.add(run.backfill_id)
     state.step.backfill_ends.clear()
-    for request_id in sorted(state.step.touched_backfills):
-        backfill = backfills.by_request[request_id]
+    for run_id in sorted(state.step.touched_backfills):
+        backfill = backfills.by_run[run_id]
         state.at_work = backfill.stored.job_id
         backfill.note_ran()
         effects += _let_go(state, backfill, now)
         effects += _end(state, backfill, now) if _is_over(backfill) else []
-        is_open = request_id in backfills.by_request
-        effects.append(PutBackfill(request_id=request_id, backfill=backfill.stored if is_open else None))
+        is_open = run_id in backfills.by_run
+        effects.append(PutBackfill(run_id=run_id, backfill=backfill.stored if is_open else None))
     state.step.touched_backfills.clear()
     return effects
 
@@ -165,7 +166,7 @@ def _too_many(state: OwnerState, total: int) -> str | None:
             f"refused: it has more than {MAX_OCCURRENCES} occurrences; ask for several backfills, "
             "each beginning where the one before ends"
         )
-    others = sum(each.stored.total for each in state.derived.backfills.by_request.values())
+    others = sum(each.stored.total for each in state.derived.backfills.by_run.values())
     if others + total > MAX_OPEN:
         return (
             f"refused: the backfills that are open beside it have {others} occurrences, it would have {total}, "
@@ -197,7 +198,7 @@ def _plan(state: OwnerState, backfill: OpenBackfill, room: int, now: datetime) -
     backfill.note_ran()
     stored = backfill.stored
     job = state.durable.jobs[OwnerId(stored.job_id)].spec
-    state.step.touched_backfills.add(stored.request_id)
+    state.step.touched_backfills.add(stored.run_id)
     try:
         found = occurrences(job, stored.asked, stored.planned_through, room)
     except Exception as error:  # noqa: BLE001 - its schedule was changed to what cannot be followed (protocol I7)
@@ -318,9 +319,9 @@ def _end(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Effec
     else:
         to, reason = RunState.SUCCEEDED, f"nothing to run: {stored.left} occurrences are left alone"
     status = move(parent.status, to, version=state.next_token(), at=now, reason=reason)
-    del state.derived.backfills.by_request[stored.request_id]
+    del state.derived.backfills.by_run[stored.run_id]
     return put(state, msgspec.structs.replace(parent, status=status))
 
 
 def _parent(state: OwnerState, backfill: OpenBackfill) -> Run:
-    return state.durable.runs[RunId(request_run_id(backfill.stored.job_id, backfill.stored.request_id))]
+    return state.durable.runs[backfill.stored.run_id]

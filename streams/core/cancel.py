@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.control import Kill
 from schemas.heartbeat import AttemptInHand
-from schemas.ids import ExecutorId, RequestId, RunId, owner_of_run
+from schemas.ids import ExecutorId, RunId, owner_of_run
 from schemas.words import AttemptEnd, RunKind, RunState
 from streams.core.dag.stop import stop_epoch
 from streams.core.effects import Effect, SendKill
@@ -43,9 +43,8 @@ def cancel_run(state: OwnerState, run: Run, grace: timedelta, reason: str, now: 
 
 def stop_backfill(state: OwnerState, run: Run, reason: str, now: datetime) -> list[Effect]:
     """Nothing more of it starts; what has started goes on. What waits is cancelled little by little."""
-    request_id = RequestId(run.status.request_id or "")
-    backfill = state.derived.backfills.by_request[request_id]
-    state.step.touched_backfills.add(request_id)
+    backfill = state.derived.backfills.by_run[run.run_id]
+    state.step.touched_backfills.add(run.run_id)
     if run.state is RunState.CANCELLING:
         return []
     asked = msgspec.structs.replace(backfill.stored.asked, ran={})
@@ -56,7 +55,7 @@ def stop_backfill(state: OwnerState, run: Run, reason: str, now: datetime) -> li
 
 def _cancel_backfill(state: OwnerState, run: Run, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
     effects = stop_backfill(state, run, reason, now)
-    active = sorted(state.derived.backfills.by_request[RequestId(run.status.request_id or "")].active)
+    active = sorted(state.derived.backfills.by_run[run.run_id].active)
     runs = [state.durable.runs[run_id] for run_id in active if run_id in state.durable.runs]
     return effects + cancel_each(state, runs, grace, reason, now)
 

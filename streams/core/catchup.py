@@ -13,8 +13,9 @@ from schemas.status import Missed
 from schemas.words import CatchupPolicy, RunState
 from streams.core.covered import is_covered, outside
 from streams.core.rules import Rules
+from streams.core.schedule import InvalidScheduleError
 from streams.core.stored import StoredJob, Stretch
-from streams.core.timers import Timer
+from streams.core.timers import Timer, timer_of
 
 TICK = timedelta(microseconds=1)
 _CHUNK = 256
@@ -169,6 +170,17 @@ def within_life(job: JobSpec, after: datetime, until: datetime) -> tuple[datetim
     start = after if job.starts_at is None else max(after, job.starts_at - TICK)
     end = until if job.ends_at is None else min(until, job.ends_at - TICK)
     return start, end
+
+
+def last_occurrence(spec: JobSpec, after: datetime, until: datetime) -> datetime | None:
+    """The newest one in (after, until]."""
+    after, until = within_life(spec, after, until)
+    if spec.schedule is None or after >= until:
+        return None
+    try:
+        return timer_of(spec).latest(after, until)
+    except InvalidScheduleError:
+        return None  # the job is quarantined, or the new version says so itself
 
 
 def _catch_up(

@@ -13,20 +13,21 @@ from schemas.ids import OwnerId
 from schemas.job import Definition, JobSpec
 from schemas.words import CatchupPolicy, OnDelete
 from streams.core.cancel import cancel_all, stop_backfills
-from streams.core.catchup import Change, OfNew, OfOld, OfPause, within_life
+from streams.core.catchup import Change, OfNew, OfOld, OfPause, last_occurrence, within_life
 from streams.core.dag.graph import clock_of
 from streams.core.dag.versions import keep_version
 from streams.core.deletions import may_be_deleted, note_applied, set_aside
 from streams.core.edit import Edit, compare
 from streams.core.effects import DeadLetter, Effect, Origin, PutJob
 from streams.core.overlap import Hold, Replace, Skip, Start, on_overlap, stop_others
+from streams.core.past_instant import decide_past
 from streams.core.restored import of_restored_database
 from streams.core.room import MICROSECONDS_OF_A_DEFINITION
 from streams.core.schedule import InvalidScheduleError
 from streams.core.state import OwnerState
 from streams.core.stored import StoredJob
 from streams.core.tally import renew, tally_of
-from streams.core.tick import EFFECTS_OF_AN_OCCURRENCE, decide_job
+from streams.core.tick import EFFECTS_OF_AN_OCCURRENCE, decide_job, record_range
 from streams.core.timers import timer_of
 
 
@@ -58,11 +59,14 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
     if state.step.is_cut:
         return effects
     covered = tuple(each for each in known.covered if each[1] > since) if known else ()
+    since, missed = decide_past(known, new, since, state.rules)
     stored = msgspec.structs.replace(new, since=since, covered=covered)
     effects += keep_version(state, definition.owner, known) if known else []
     note_applied(state, definition, now)
     effects += renew(state, definition.owner, deleted=definition.deleted)
-    return effects + _begin(state, definition, state.derived.shared.job(stored), origin, now, is_late=is_late)
+    is_late |= edit.begins_ticking and since < new.since
+    effects += _begin(state, definition, state.derived.shared.job(stored), origin, now, is_late=is_late)
+    return [*effects, record_range(state, new.spec, missed, now)] if missed else effects
 
 
 def _new_version(definition: Definition, known: StoredJob | None, now: datetime) -> StoredJob:
@@ -93,7 +97,7 @@ def _decide_old(
             state.step.is_cut = True
             return [], decided_until
     else:
-        change = OfOld(is_followed=edit.begins_ticking and _has_any(new.spec, new.since, now))
+        change = OfOld(is_followed=edit.begins_ticking and last_occurrence(new.spec, new.since, now) is not None)
     effects, cut_at = decide_job(state, OwnerId(known.spec.job_id), decided_until, new.since, now, change)
     if cut_at is None:
         return effects, new.since
@@ -126,12 +130,13 @@ def _is_quiet(state: OwnerState, spec: JobSpec, since: datetime) -> bool:
 
 def _make_way(state: OwnerState, new: StoredJob, since: datetime, now: datetime) -> list[Effect]:
     """For the occurrences that the new version would have decided by now, if it had arrived when it was written."""
-    if _count(state, new.spec, since, state.durable.watermark) == 0:
+    last = last_occurrence(new.spec, since, state.durable.watermark)
+    if last is None:
         return []
     effects: list[Effect] = []
-    match on_overlap(state, new.spec, now):
+    match on_overlap(state, new.spec, last, now):
         case Replace(grace=grace):
-            effects += stop_others(state, new.spec, grace, "overlap: an occurrence takes its place", now)
+            effects += stop_others(state, new.spec, last, grace, "overlap: an occurrence takes its place", now)
         case Start() | Skip() | Hold():
             pass
     state.step.is_cut |= not _fits(state, new.spec, since, state.durable.watermark)
@@ -184,14 +189,6 @@ def install(state: OwnerState, owner: OwnerId, stored: StoredJob) -> str | None:
             state.derived.quarantined.add(owner)
             return f"job {owner!r}: {error}"
     return None
-
-
-def _has_any(spec: JobSpec, after: datetime, until: datetime) -> bool:
-    after, until = within_life(spec, after, until)
-    try:
-        return after < until and timer_of(spec).latest(after, until) is not None
-    except InvalidScheduleError:
-        return False  # the new version says so itself
 
 
 def _specs(definition: Definition, known: StoredJob | None) -> tuple[JobSpec, DagSpec | None]:

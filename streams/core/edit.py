@@ -29,12 +29,16 @@ def compare(old: StoredJob | None, new: StoredJob) -> Edit:
     return Edit(
         ends_ticking=was_there and not was_paused,
         ends_pause=was_paused and not (is_paused or new.deleted),
-        goes_on_pausing=was_paused and is_paused and old is not None and _clock(old.spec) == _clock(new.spec),
+        goes_on_pausing=was_paused and is_paused and old is not None and has_same_clock(old.spec, new.spec),
         ends_kind=old is not None and not new.deleted and (old.dag is None) is not (new.dag is None),
         begins_ticking=not (new.deleted or is_paused or new.spec.schedule is None),
     )
 
 
+def has_same_clock(one: JobSpec, other: JobSpec) -> bool:
+    """Whether the same occurrences are due under both."""
+    return _clock(one) == _clock(other)
+
+
 def _clock(spec: JobSpec) -> tuple[object, ...]:
-    """Under another one other occurrences are due."""
     return spec.schedule, spec.timezone, spec.dst_gap, spec.dst_fold, spec.starts_at, spec.ends_at

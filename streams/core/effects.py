@@ -7,7 +7,7 @@ import msgspec
 from schemas.control import Kill
 from schemas.dag import DagSpec
 from schemas.dispatch import Dispatch
-from schemas.ids import OwnerId, RequestId, RunId
+from schemas.ids import OwnerId, RunId
 from schemas.status import RunStatus
 from streams.core.run import Run
 from streams.core.stored import (
@@ -46,13 +46,13 @@ class PutTally(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PutRequest(msgspec.Struct, frozen=True, kw_only=True):
-    request_id: RequestId
+    key: RunId
     request: StoredRequest | None
     """None: forget it."""
 
 
 class PutBackfill(msgspec.Struct, frozen=True, kw_only=True):
-    request_id: RequestId
+    run_id: RunId
     backfill: StoredBackfill | None
     """None: forget it."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from schemas.ids import RequestId, RunId, occurrence_run_id
+from schemas.ids import RunId, occurrence_run_id
 from schemas.times import run_id_time
 from streams.core.run import Run
 from streams.core.stored import StoredBackfill
@@ -39,44 +39,45 @@ class OpenBackfill:
         return (
             asked.backfill_from <= status.nominal_time < asked.backfill_to
             and run.run_id == occurrence_run_id(status.job_id, status.nominal_time)
-            and run.backfill_id != self.stored.request_id
+            and run.backfill_id != self.stored.run_id
         )
 
 
 @dataclass(slots=True, kw_only=True)
 class OpenBackfills:
-    by_request: dict[RequestId, OpenBackfill] = field(default_factory=dict)
-    unplanned: dict[str, set[RequestId]] = field(default_factory=dict)
+    by_run: dict[RunId, OpenBackfill] = field(default_factory=dict)
+    """By the run that stands for it."""
+    unplanned: dict[str, set[RunId]] = field(default_factory=dict)
     """By job. One that is planned by now is stale and taken out when it is met."""
 
     def add(self, backfill: OpenBackfill) -> None:
         stored = backfill.stored
-        self.by_request[stored.request_id] = backfill
+        self.by_run[stored.run_id] = backfill
         if not stored.is_planned:
-            self.unplanned.setdefault(stored.job_id, set()).add(stored.request_id)
+            self.unplanned.setdefault(stored.job_id, set()).add(stored.run_id)
 
-    def note_end(self, run: Run) -> set[RequestId]:
+    def note_end(self, run: Run) -> set[RunId]:
         """A run has ended that had begun. Returns the backfills which leave its occurrence alone for that."""
         still = self.unplanned_of(run.status.job_id)
-        beside = {each for each in still if self.by_request[each].is_beside(run)}
-        for request_id in beside:
-            self.by_request[request_id].ran.add(run_id_time(run.status.nominal_time))
+        beside = {each for each in still if self.by_run[each].is_beside(run)}
+        for backfill_id in beside:
+            self.by_run[backfill_id].ran.add(run_id_time(run.status.nominal_time))
         return beside
 
-    def unplanned_of(self, job_id: str) -> set[RequestId]:
+    def unplanned_of(self, job_id: str) -> set[RunId]:
         still = {each for each in self.unplanned.pop(job_id, ()) if self._is_unplanned(each)}
         if still:
             self.unplanned[job_id] = still
         return still
 
-    def _is_unplanned(self, request_id: RequestId) -> bool:
-        backfill = self.by_request.get(request_id)
+    def _is_unplanned(self, backfill_id: RunId) -> bool:
+        backfill = self.by_run.get(backfill_id)
         return backfill is not None and not backfill.stored.is_planned
 
     def restore(self, runs: list[Run]) -> None:
         """Once all of `runs`, those of all backfills, are known: what was let go and has not begun is held again."""
         for run in sorted(runs, key=lambda each: each.status.nominal_time):
-            backfill = self.by_request[RequestId(run.status.request_id or "")]
+            backfill = self.by_run[run.backfill_id or run.run_id]
             if run.has_begun:
                 backfill.active.add(run.run_id)
             elif backfill.stored.asked.run_backwards:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import assert_never
 
-from schemas.ids import RunId, request_of_run, request_run_id
+from schemas.ids import RunId, request_of_run
 from schemas.request import Request
 from schemas.words import RequestKind, RunKind
+from streams.core.attempt_now import attempt_now, waiting_run
 from streams.core.backfill import accept
 from streams.core.cancel import AT_ONCE, cancel_all, cancel_run
 from streams.core.covered import cover_one, why_full
@@ -54,7 +55,8 @@ def _refused(state: OwnerState, request: Request, job: StoredJob | None, origin:
     if (request.dag_id is None) is (job.dag is None) or request.kind not in _OF_ONE_OR_THE_OTHER:
         return []
     is_a, column = ("job", "job_id") if job.dag is None else ("DAG", "dag_id")
-    return refuse(request, f"{request.job_id!r} is a {is_a}: a request names it in {column}", origin)
+    named = "job_id" if request.dag_id is None else "dag_id"
+    return refuse(request, f'{named} is "{request.job_id}": it is a {is_a}; name it in {column}', origin)
 
 
 def _what(request: Request) -> str:
@@ -62,7 +64,7 @@ def _what(request: Request) -> str:
 
 
 def _run(state: OwnerState, request: Request, now: datetime) -> list[Effect]:
-    run_id = request_run_id(request.job_id, request.request_id)
+    run_id = request.key
     if run_id in state.durable.runs:  # a rerun of it came first
         return []
     at = max(request.run_at, request.created_at) if request.run_at else min(request.created_at, now)
@@ -96,14 +98,18 @@ def _stop(
 
 def _rerun(state: OwnerState, request: Request, now: datetime, origin: Origin | None) -> list[Effect]:
     """The run's history begins again; its attempts are counted on, and its fencing tokens grow (protocol L5)."""
+    waiting = waiting_run(state, request)
+    if waiting:
+        return attempt_now(state, waiting, request, now)
     if state.durable.jobs[request.owner].dag is not None:
         return rerun_nodes(state, request, now, origin)
-    if request.run_id is None or request.nominal_time is None:
-        return refuse(request, "a rerun needs run_id and nominal_time, those of a run that has ended", origin)
-    asked_for = request_of_run(request.run_id)
-    refusal = _why_not_again(state, request, request.run_id, request.nominal_time)
-    if refusal:
+    if request.run_id is None:
+        return refuse(request, "a rerun needs run_id", origin)
+    refusal = _why_not_again(state, request, request.run_id)
+    if refusal or request.nominal_time is None:
+        refusal = refusal or f"run {request.run_id!r} is not open any more, and no nominal_time is given; ask again"
         return refuse(request, refusal, origin)
+    asked_for = request_of_run(request.run_id)
     new = NewRun(
         run_id=request.run_id,
         kind=RunKind.REQUESTED if asked_for else RunKind.SCHEDULED,
@@ -119,12 +125,13 @@ def _rerun(state: OwnerState, request: Request, now: datetime, origin: Origin | 
     return effects if asked_for else effects + cover_one(state, request.owner, request.nominal_time)
 
 
-def _why_not_again(state: OwnerState, request: Request, run_id: RunId, nominal_time: datetime) -> str | None:
+def _why_not_again(state: OwnerState, request: Request, run_id: RunId) -> str | None:
+    nominal_time, run = request.nominal_time, state.durable.runs.get(run_id)
     if request.downstream:
         return f"{run_id!r} is no run of a DAG: nothing depends on it"
-    if run_id in state.durable.runs:
-        return f"run {run_id!r} has not ended; it can be cancelled"
-    if request_of_run(run_id) is not None:
+    if run is not None:
+        return f"run {run_id!r} is {run.state.value}; only what has ended or waits for its next attempt can run again"
+    if nominal_time is None or request_of_run(run_id) is not None:
         return None
     if nominal_time > state.durable.watermark:
         return f"run {run_id!r} is not due yet"

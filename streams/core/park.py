@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from schemas.codec import encode
-from schemas.ids import RequestId
+from schemas.ids import RunId
 from schemas.request import Request
 from streams.core.rules import Rules
 
@@ -13,17 +13,17 @@ from streams.core.rules import Rules
 @dataclass(slots=True, kw_only=True)
 class Park:
     bytes_taken: int = 0
-    _sizes: dict[RequestId, int] = field(default_factory=dict)
+    _sizes: dict[RunId, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._sizes)
 
-    def enter(self, request: Request) -> None:
-        size = self._sizes[request.request_id] = len(encode(request))
+    def enter(self, key: RunId, request: Request) -> None:
+        size = self._sizes[key] = len(encode(request))
         self.bytes_taken += size
 
-    def leave(self, request_id: RequestId) -> None:
-        self.bytes_taken -= self._sizes.pop(request_id)
+    def leave(self, key: RunId) -> None:
+        self.bytes_taken -= self._sizes.pop(key)
 
     def why_full(self, request: Request, rules: Rules) -> str | None:
         """Why `request` cannot wait as well, as a sentence."""

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.ids import OwnerId, RequestId, request_run_id
+from schemas.ids import OwnerId, RunId
 from schemas.request import Request
 from streams.core.effects import DeadLetter, Effect, Origin, PutRequest
 from streams.core.orders import carry_out
@@ -24,10 +24,7 @@ def apply_request(
     state: OwnerState, request: Request, origin: Origin, now: datetime, appended_at: datetime
 ) -> list[Effect]:
     """A request whose id is known changes nothing; one that is too old or cannot wait is refused with the reason."""
-    if (
-        request.request_id in state.durable.requests
-        or request_run_id(request.job_id, request.request_id) in state.durable.runs
-    ):
+    if request.key in state.durable.requests or request.key in state.durable.runs:
         return []
     # A creation time in the future would move the refusal horizon for everybody.
     created_at, source = min(request.created_at, appended_at), origin.topic
@@ -43,16 +40,16 @@ def apply_request(
     if (job is None and full is None) or _waits(state, request.owner):
         return _park(state, request, origin, now)
     stored = StoredRequest(created_at=created_at, source=source)
-    remember(state, request.request_id, stored)
+    remember(state, request.key, stored)
     if full:
         reason = f"{request.owner!r} is not defined yet, and {full}; define it, then ask again under another id"
         effects = refuse(request, reason, origin)
     else:
         effects = carry_out(state, request, job, now, origin)
     if state.step.is_cut:  # it comes again, and is not known until all of it is carried out
-        del state.durable.requests[request.request_id]
+        del state.durable.requests[request.key]
         return effects
-    return [PutRequest(request_id=request.request_id, request=state.durable.requests[request.request_id]), *effects]
+    return [PutRequest(key=request.key, request=state.durable.requests[request.key]), *effects]
 
 
 def release_parked(state: OwnerState, now: datetime) -> list[Effect]:
@@ -77,18 +74,18 @@ def refuse_overdue(state: OwnerState, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
     deadlines, room = state.derived.parked_deadlines, state.transaction
     while deadlines and deadlines[0][0] <= now and not room.is_full:
-        request_id = deadlines[0][1]
-        if _is_parked(state, request_id):
-            effects += _settle(state, request_id, now)
-        if _is_parked(state, request_id):
+        key = deadlines[0][1]
+        if _is_parked(state, key):
+            effects += _settle(state, key, now)
+        if _is_parked(state, key):
             break  # more follows from it than the transaction holds
         heapq.heappop(deadlines)
         room.take(work_us=MICROSECONDS_OF_A_LOOK)
     return effects
 
 
-def _is_parked(state: OwnerState, request_id: RequestId) -> bool:
-    stored = state.durable.requests.get(request_id)
+def _is_parked(state: OwnerState, key: RunId) -> bool:
+    stored = state.durable.requests.get(key)
     return stored is not None and stored.parked is not None
 
 
@@ -98,30 +95,30 @@ def forget_old(state: OwnerState) -> list[Effect]:
     for source, ages in state.derived.request_ages.items():
         horizon = _horizon(state, source)
         while ages and ages[0][0] < horizon and len(effects) < MAX_FORGOTTEN and not state.transaction.is_half_full:
-            _, request_id = heapq.heappop(ages)
-            stored = state.durable.requests.get(request_id)
+            _, key = heapq.heappop(ages)
+            stored = state.durable.requests.get(key)
             if stored is None or stored.parked:
                 continue  # what still waits for its definition gets its place back when it is carried out
-            del state.durable.requests[request_id]
+            del state.durable.requests[key]
             if stored.reopened and state.derived.epochs.orders.get(stored.reopened) == stored.as_of:
                 del state.derived.epochs.orders[stored.reopened]
             state.transaction.take(effects=1)
-            effects.append(PutRequest(request_id=request_id, request=None))
+            effects.append(PutRequest(key=key, request=None))
     return effects
 
 
-def remember(state: OwnerState, request_id: RequestId, stored: StoredRequest) -> None:
+def remember(state: OwnerState, key: RunId, stored: StoredRequest) -> None:
     """Also how recovery rebuilds the memory."""
-    if request_id not in state.durable.requests:
-        heapq.heappush(state.derived.request_ages[stored.source], (stored.created_at, request_id))
-    state.durable.requests[request_id] = stored
+    if key not in state.durable.requests:
+        heapq.heappush(state.derived.request_ages[stored.source], (stored.created_at, key))
+    state.durable.requests[key] = stored
     if stored.reopened:
         orders = state.derived.epochs.orders
         orders[stored.reopened] = max(stored.as_of, orders.get(stored.reopened, 0))
     if stored.parked and stored.parked_until:
-        state.derived.park.enter(stored.parked)
-        state.derived.parked.setdefault(stored.parked.owner, []).append(request_id)
-        heapq.heappush(state.derived.parked_deadlines, (stored.parked_until, request_id))
+        state.derived.park.enter(key, stored.parked)
+        state.derived.parked.setdefault(stored.parked.owner, []).append(key)
+        heapq.heappush(state.derived.parked_deadlines, (stored.parked_until, key))
         if stored.parked.owner in state.durable.jobs:  # an earlier owner had begun to carry them out
             state.derived.arrived[stored.parked.owner] = None
 
@@ -134,36 +131,36 @@ def _park(state: OwnerState, request: Request, origin: Origin, now: datetime) ->
         parked_until=now + state.rules.park_limit,
         parked_offset=origin.offset,
     )
-    remember(state, request.request_id, stored)
-    return [PutRequest(request_id=request.request_id, request=stored)]
+    remember(state, request.key, stored)
+    return [PutRequest(key=request.key, request=stored)]
 
 
-def _leave_park(state: OwnerState, owner: OwnerId, request_id: RequestId) -> None:
-    state.derived.parked[owner].remove(request_id)
+def _leave_park(state: OwnerState, owner: OwnerId, key: RunId) -> None:
+    state.derived.parked[owner].remove(key)
     if not state.derived.parked[owner]:
         del state.derived.parked[owner]
 
 
-def _settle(state: OwnerState, request_id: RequestId, now: datetime) -> list[Effect]:
-    stored = state.durable.requests[request_id]
+def _settle(state: OwnerState, key: RunId, now: datetime) -> list[Effect]:
+    stored = state.durable.requests[key]
     request = stored.parked
     assert request is not None
     state.at_work = request.owner
     settled = StoredRequest(created_at=stored.created_at, source=stored.source)
-    state.durable.requests[request_id] = settled
+    state.durable.requests[key] = settled
     job = state.durable.jobs.get(request.owner)
     origin = Origin(topic=stored.source, offset=stored.parked_offset or 0, key=None, value=None)
     effects = carry_out(state, request, job, now, origin)
     state.transaction.take(effects=1 + len(effects))
     if state.step.is_cut:  # it stays where it is, and goes on from there
         state.step.is_cut = False
-        state.durable.requests[request_id] = stored
+        state.durable.requests[key] = stored
         return effects
-    state.derived.park.leave(request_id)
-    _leave_park(state, request.owner, request_id)
+    state.derived.park.leave(key)
+    _leave_park(state, request.owner, key)
     if settled.created_at < _horizon(state, settled.source):
-        heapq.heappush(state.derived.request_ages[settled.source], (settled.created_at, request_id))
-    return [PutRequest(request_id=request_id, request=state.durable.requests[request_id]), *effects]
+        heapq.heappush(state.derived.request_ages[settled.source], (settled.created_at, key))
+    return [PutRequest(key=key, request=state.durable.requests[key]), *effects]
 
 
 def _horizon(state: OwnerState, source: str) -> datetime:

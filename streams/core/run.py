@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.ids import RequestId, RunId
+from schemas.ids import RunId, request_run_id
 from schemas.raw import Json, keep_json
 from schemas.status import MAX_ATTEMPTS, MAX_OUTPUTS, MAX_TRANSITIONS, Attempt, RunStatus, Transition
 from schemas.words import AttemptEnd, RunKind, RunState
@@ -87,11 +87,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
         return self.status.state
 
     @property
-    def backfill_id(self) -> RequestId | None:
-        """Of the backfill that it is one of the runs of."""
+    def backfill_id(self) -> RunId | None:
+        """Of the run that stands for the backfill which it is one of the runs of."""
         kind = self.status.kind
         is_one = kind is RunKind.BACKFILLED or (kind is RunKind.DAG and self.lane is Lane.BACKFILL)
-        return RequestId(self.status.request_id or "") if is_one else None
+        return request_run_id(self.status.job_id, self.status.request_id or "") if is_one else None
 
     @property
     def is_again(self) -> bool:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from schemas.ids import ExecutorId, OwnerId, RequestId, RunId, dag_run_of, owner_of_run
+from schemas.ids import ExecutorId, OwnerId, RunId, dag_run_of, owner_of_run
 from schemas.times import EPOCH
 from schemas.words import RunKind
 from streams.core.agenda import Agenda
@@ -45,7 +45,8 @@ class Durable:
     tallies: dict[str, Tally] = field(default_factory=dict)
     """By job."""
     runs: dict[RunId, Run] = field(default_factory=dict)
-    requests: dict[RequestId, StoredRequest] = field(default_factory=dict)
+    requests: dict[RunId, StoredRequest] = field(default_factory=dict)
+    """By `Request.key`."""
     quarantined: dict[OwnerId, StoredQuarantine] = field(default_factory=dict)
     """Of these nothing is known but their definitions: their runs, epochs and backfills wait in the topic."""
 
@@ -71,13 +72,13 @@ class Derived:
     """Open runs by `start_by`."""
     catchup_slots: Agenda[datetime, str] = field(default_factory=Agenda)
     """By job: when its next run that catches up may start."""
-    request_ages: dict[str, list[tuple[datetime, RequestId]]] = field(default_factory=lambda: defaultdict(list))
+    request_ages: dict[str, list[tuple[datetime, RunId]]] = field(default_factory=lambda: defaultdict(list))
     """By source, a heap, by creation time."""
-    parked: dict[OwnerId, list[RequestId]] = field(default_factory=dict)
+    parked: dict[OwnerId, list[RunId]] = field(default_factory=dict)
     """Requests that wait for their definition."""
     arrived: dict[OwnerId, None] = field(default_factory=dict)
     """Owners whose definition is there, and whose requests are still parked; in the order in which they came."""
-    parked_deadlines: list[tuple[datetime, RequestId]] = field(default_factory=list)
+    parked_deadlines: list[tuple[datetime, RunId]] = field(default_factory=list)
     """A heap: when each of them is refused. An entry of a request that waits no more is stale and skipped."""
     park: Park = field(default_factory=Park)
     """What those that wait take."""
@@ -123,7 +124,7 @@ class StepWork:
     """Runs that catch up are ready, and may go on then."""
     backfill_ends: list[Run] = field(default_factory=list)
     """Runs of backfills that have ended and are not counted yet."""
-    touched_backfills: set[RequestId] = field(default_factory=set)
+    touched_backfills: set[RunId] = field(default_factory=set)
     """Backfills that may go on, or have ended."""
     more_of_backfills: bool = False
     """There is more to plan, or to cancel, than one step does."""

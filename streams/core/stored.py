@@ -8,7 +8,7 @@ import msgspec
 
 from schemas.backfill import Backfill
 from schemas.dag import DagSpec
-from schemas.ids import RequestId, RunId
+from schemas.ids import RequestId, RunId, request_run_id
 from schemas.job import JobSpec
 from schemas.request import Request
 from schemas.result import Result
@@ -152,6 +152,11 @@ class StoredBackfill(msgspec.Struct, frozen=True, kw_only=True):
     left: int = 0
     ended: int = 0
     unsuccessful: int = 0
+
+    @property
+    def run_id(self) -> RunId:
+        """Of the run that stands for it."""
+        return request_run_id(self.job_id, self.request_id)
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):

@@ -120,7 +120,7 @@ def _carry_out(state: OwnerState, job: JobSpec, timer: Timer, decision: Decision
         case RunOccurrence():
             return _run_or_skip(state, job, timer, decision, now)
         case RecordRange():
-            return [_record_range(state, job, decision, now)]
+            return [record_range(state, job, decision, now)]
         case _:
             assert_never(decision)
 
@@ -145,37 +145,42 @@ def _run_or_skip(state: OwnerState, job: JobSpec, timer: Timer, due: RunOccurren
     if tally_of(state, job.job_id).is_finished or new.run_id in state.durable.runs:
         return []
     refusal = reason_to_refuse(state, job)
-    verdict = Skip(reason=refusal) if refusal else on_overlap(state, job, now)
+    verdict = Skip(reason=refusal) if refusal else on_overlap(state, job, new.nominal_time, now)
     match verdict:
         case Start():
             return count_made(state, job) + materialize(state, job, new, now)
         case Skip(reason=reason):
             skipped = move(blank_status(job, new), RunState.SKIPPED, version=state.next_token(), at=now, reason=reason)
             return [PublishStatus(status=skipped), *finish(state, job)]
-        case Hold(reason=reason):
-            return _hold(state, job, new, reason, now)
-        case Replace(grace=grace):
-            return _replace(state, job, new, grace, now)
+        case Hold(reason=reason, catches_up=catches_up):
+            return _hold(state, job, new, reason, now, catches_up=catches_up)
+        case Replace(grace=grace, catches_up=catches_up):
+            return _replace(state, job, new, grace, now, catches_up=catches_up)
         case _:
             assert_never(verdict)
 
 
-def _replace(state: OwnerState, job: JobSpec, new: NewRun, grace: timedelta, now: datetime) -> list[Effect]:
+def _replace(
+    state: OwnerState, job: JobSpec, new: NewRun, grace: timedelta, now: datetime, *, catches_up: bool
+) -> list[Effect]:
     """If the transaction does not hold all orders to stop, the occurrence is decided again after those."""
-    stopped = stop_others(state, job, grace, f"overlap: {new.run_id} takes its place", now)
+    stopped = stop_others(state, job, new.nominal_time, grace, f"overlap: {new.run_id} takes its place", now)
     if state.step.is_cut:
         return stopped
-    return stopped + _hold(state, job, new, "overlap: waits until the runs before it are gone", now)
+    reason = "overlap: waits until the runs before it are gone"
+    return stopped + _hold(state, job, new, reason, now, catches_up=catches_up)
 
 
-def _hold(state: OwnerState, job: JobSpec, new: NewRun, reason: str, now: datetime) -> list[Effect]:
+def _hold(
+    state: OwnerState, job: JobSpec, new: NewRun, reason: str, now: datetime, *, catches_up: bool
+) -> list[Effect]:
     """Queued, and let go by the end of others: at once if they have ended already."""
     state.step.freed.add(job.job_id)
-    held = msgspec.structs.replace(new, held=True)
+    held = msgspec.structs.replace(new, held=True, lane=Lane.CATCH_UP if catches_up else new.lane)
     return count_made(state, job) + materialize(state, job, held, now, reason)
 
 
-def _record_range(state: OwnerState, job: JobSpec, range_: RecordRange, now: datetime) -> PublishStatus:
+def record_range(state: OwnerState, job: JobSpec, range_: RecordRange, now: datetime) -> PublishStatus:
     missed = range_.missed
     new = NewRun(
         run_id=missed_range_id(job.job_id, missed.first, missed.last),

@@ -8,7 +8,7 @@ from typing import assert_never
 import msgspec
 
 from schemas.codec import encode
-from schemas.ids import RequestId, RunId, owner_of_run
+from schemas.ids import RunId, owner_of_run
 from schemas.topics import CONTROL, DEADLETTER, STATE, STATUS, runs_topic
 from schemas.words import RunKind
 from streams.core.effects import (
@@ -58,14 +58,14 @@ def transaction(state: OwnerState, effects: Iterable[Effect]) -> Transaction:
     A DAG run's comes after those of its nodes: whoever has read that it ended has read how they did.
     """
     runs: dict[tuple[RunId, str | None], Run] = {}
-    backfills: dict[RequestId, StoredBackfill | None] = {}
+    backfills: dict[RunId, StoredBackfill | None] = {}
     epochs: dict[RunId, PutEpoch] = {}
     records: list[OutRecord] = []
     forwardings: list[Forwarding] = []
     for effect in effects:
         match effect:
-            case PutBackfill(request_id=request_id, backfill=backfill):
-                backfills[request_id] = backfill
+            case PutBackfill(run_id=run_id, backfill=backfill):
+                backfills[run_id] = backfill
             case PutEpoch(run_id=run_id):
                 epochs[run_id] = effect
             case PutRun(run=run):
@@ -78,9 +78,9 @@ def transaction(state: OwnerState, effects: Iterable[Effect]) -> Transaction:
         records += _records(epoch, state.partition)
     for run in sorted(runs.values(), key=_is_whole):
         records += _run_records(run)
-    for request_id, backfill in backfills.items():
+    for run_id, backfill in backfills.items():
         value = encode(backfill) if backfill else None
-        records.append(OutRecord(topic=STATE, key=BACKFILL_PREFIX + request_id, value=value))
+        records.append(OutRecord(topic=STATE, key=BACKFILL_PREFIX + run_id, value=value))
     records.append(_clock(state))
     applied = {topic: each.offset for topic, each in state.durable.applied.items()}
     return Transaction(records=tuple(records), applied=applied, forwardings=tuple(forwardings))
@@ -118,8 +118,8 @@ def _kept(effect: Kept) -> tuple[str, msgspec.Struct | None]:  # noqa: PLR0911 -
             return EPOCH_PREFIX + run_id, epoch
         case PutNode(run_id=run_id, node=node):
             return EPOCH_PREFIX + run_id, node
-        case PutRequest(request_id=request_id, request=request):
-            return REQUEST_PREFIX + request_id, request
+        case PutRequest(key=key, request=request):
+            return REQUEST_PREFIX + key, request
         case PutQuarantine(owner=owner, quarantine=quarantine):
             return QUARANTINE_PREFIX + owner, quarantine
         case _:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from schemas.codec import decode
-from schemas.ids import OwnerId, RequestId, owner_of_run
+from schemas.ids import OwnerId, RunId, owner_of_run
 from schemas.words import RunKind
 from streams.core.definitions import install
 from streams.core.fleet import InFlight
@@ -66,9 +66,9 @@ def rebuild(
             if backfill.job_id not in state.durable.quarantined:
                 state.derived.backfills.add(OpenBackfill(stored=backfill))
         elif key.startswith(REQUEST_PREFIX):
-            remember(state, RequestId(key.removeprefix(REQUEST_PREFIX)), decode(value, StoredRequest))
+            remember(state, RunId(key.removeprefix(REQUEST_PREFIX)), decode(value, StoredRequest))
     state.derived.backfills.restore([run for run in state.durable.runs.values() if run.backfill_id])
-    state.step.touched_backfills |= state.derived.backfills.by_request.keys()
+    state.step.touched_backfills |= state.derived.backfills.by_run.keys()
     _resume_tick(state)
     state.begin_transaction()
     return state

@@ -100,7 +100,8 @@ def test_the_same_request_runs_once_however_often_it_is_asked_for(tidemill, show
     for _ in range(2):
         tidemill("run", "once", "--request-id", "o1", "--wait")
     assert [each["run_id"] for each in shown("runs", "--job", "once")] == ["once#o1"]
-    assert "already made" in tidemill("run", "greet", "--request-id", "o1", code=2)
+    tidemill("run", "greet", "--request-id", "o1", "--wait")
+    assert "greet#o1" in [each["run_id"] for each in shown("runs", "--job", "greet")]
 
 
 def test_a_run_that_fails_ends_the_wait_with_1(tidemill, shown):
@@ -253,7 +254,7 @@ def test_a_run_can_be_asked_for_at_a_time(tidemill, shown):
         (("job", "pause", "unknown"), 1, "no job"),
         (("job", "delete", "unknown"), 1, "no job"),
         (("dag", "put", "unknown.yaml"), 2, "cannot be read"),
-        (("dag", "show", "unknown#r"), 1, "no DAG run"),
+        (("dag", "show", "unknown#r"), 1, "there is no run"),
         (("dag", "pause", "unknown"), 1, "no DAG"),
         (("sql", "-c", "selec 1"), 2, "syntax"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -93,6 +94,19 @@ def test_rows_of_one_transaction_and_owner_arrive_in_their_order(bench, reader, 
     reader.wait_for_request(f"{name}-2")
     kinds = [type(value) for value in reader.seen if value.owner == name]
     assert kinds == [Request, Definition, Request]
+
+
+def test_a_job_of_a_transaction_that_stays_open_counts_from_its_commit(bench, reader, name):
+    with bench.database() as connection, connection.transaction():
+        connection.execute(
+            """insert into tidemill.jobs (job_id, "binary") values (%s, 's3://tidemill/x')""",
+            [name],
+        )
+        bench.insert_request(f"r-{name}", "another")
+        reader.wait_for_request(f"r-{name}")
+        before_commit = connection.execute("select clock_timestamp()").fetchone()[0]
+    definition = reader.wait_for(lambda value: isinstance(value, Definition) and value.owner == name)
+    assert definition.valid_from >= before_commit - timedelta(milliseconds=1)
 
 
 def test_applying_again_does_nothing_and_another_configuration_is_put_right(bench, reader, name):

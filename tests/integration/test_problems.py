@@ -42,7 +42,7 @@ def still_works(stack, job):
         (CDC, b'{"__table": "requests", "request_id": 7}', "is no Request"),
         (CDC, b'{"__table": "requests", "request_id": "a@b", "owner": "o", "job_id": "o", "created_at": "x"}', "is no"),
         (EVENTS, b"[]", "is no EventBatch"),
-        (REQUESTS, b'{"request_id": "r", "job_id": "o", "kind": "fly"}', "kind is 'fly': allowed are run, cancel"),
+        (REQUESTS, b'{"request_id": "r", "job_id": "o", "kind": "fly"}', 'kind is "fly": allowed are run, cancel'),
     ],
 )
 def test_a_garbage_record_is_a_problem_and_the_rest_goes_on(stack, job, topic, value, reason, capsys):

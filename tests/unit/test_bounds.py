@@ -182,7 +182,7 @@ def test_ids_that_are_old_enough_are_forgotten_little_by_little() -> None:
     world.request("new")
     for _ in range(3 * MANY // BOUNDS.effects):
         world.turn()
-    assert world.owner.state.durable.requests.keys() == {"new"}
+    assert world.owner.state.durable.requests.keys() == {"job#new"}
 
 
 def test_dag_runs_that_are_due_together_open_in_several_transactions() -> None:

@@ -19,6 +19,7 @@ from streams.owner.owner import Owner
 from tests.raw_json import plain
 
 RULES = Rules()
+ONLY = "only what has ended or waits for its next attempt can run again"
 GRACE = timedelta(seconds=7)
 UNTIL_VOID = RULES.dispatch_valid_for + RULES.claim_grace
 
@@ -239,8 +240,8 @@ def test_an_order_for_a_run_that_is_not_open_is_refused_with_the_reason() -> Non
     ask(log, owner, "rerun", "bare", run_id="job#r")
     assert problems(log) == [
         "request 'c' is refused: run 'job#gone' is not open: it has ended, or never was",
-        "request 'again' is refused: run 'job#r' has not ended; it can be cancelled",
-        "request 'bare' is refused: a rerun needs run_id and nominal_time, those of a run that has ended",
+        f"request 'again' is refused: run 'job#r' is running; {ONLY}",
+        f"request 'bare' is refused: run 'job#r' is running; {ONLY}",
     ]
     assert state(log) is RunState.RUNNING
 

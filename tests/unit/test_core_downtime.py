@@ -141,7 +141,7 @@ def test_a_tick_that_was_cut_takes_account_of_what_has_begun_since() -> None:
         log.turn(owner, 0.2)
     assert not owner.state.derived.quarantined
     occurrence = log.statuses()["dag@2026-03-01T13:00:00Z"]
-    assert (occurrence.state, occurrence.reason) == (RunState.SKIPPED, "overlap: dag#r1 is running")
+    assert (occurrence.state, occurrence.reason) == (RunState.QUEUED, "overlap: waits for the run before it")
 
 
 @pytest.mark.parametrize("policy", ["latest", "all"])

@@ -16,7 +16,7 @@ from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
 from schemas.ids import occurrence_run_id
 from schemas.words import RunKind, RunState
 from streams.core.inputs import HeartbeatHeard
-from streams.core.run import Run
+from streams.core.run import Lane, Run
 from streams.core.state import OwnerState
 
 S = timedelta(seconds=1)
@@ -202,12 +202,23 @@ def _check_occupancy(state: OwnerState, whole: list[Run], now: datetime) -> None
             mine = [run for run in there if run.status.job_id == job]
             assert each.at_work(at) == sum(not run.held for run in mine)
             held = sorted((run.is_again, run.status.nominal_time, run.run_id) for run in mine if run.held)
-            assert each.first_held(len(mine)) == [run_id for *_, run_id in held]
+            assert each.first_held(len(mine), in_order=True) == [run_id for *_, run_id in held]
+        for job, each in state.derived.occupancy.items():
+            in_their_time = [run for run in counted if run.status.job_id == job and run.lane is not Lane.CATCH_UP]
+            assert each.open_before(at) == sum(_in_the_way_since(run) <= at for run in in_their_time)
+
+
+def _in_the_way_since(run: Run) -> datetime:
+    assert run.status.queued_at is not None
+    return max(run.status.queued_at, run.status.scheduled_time) if _is_asked_for(run) else run.status.queued_at
+
+
+def _is_asked_for(run: Run) -> bool:
+    return run.status.kind is RunKind.REQUESTED or run.status.request_id is not None
 
 
 def _is_later(run: Run, now: datetime) -> bool:
-    is_asked_for = run.status.kind is RunKind.REQUESTED or run.status.request_id is not None
-    return is_asked_for and run.status.scheduled_time > now and not (run.held or run.has_begun)
+    return _is_asked_for(run) and run.status.scheduled_time > now and not (run.held or run.has_begun)
 
 
 def _check_queues(state: OwnerState, runs: list[Run]) -> None:

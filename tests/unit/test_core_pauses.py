@@ -67,7 +67,7 @@ def test_a_pause_that_ends_while_its_backfill_is_laid_out(monkeypatch, *, backwa
     world.owner.state.rules = Rules(resume_limit=resume_limit)
     world.pass_minutes(30)
     world.ask(-29, -1, max_active_runs=9, run_backwards=backwards)  # minutes 1 to 28
-    stored = world.owner.state.derived.backfills.by_request["bf"].stored
+    stored = world.owner.state.derived.backfills.by_run["job#bf"].stored
     assert (stored.is_planned, stored.runs) == (False, 4)
     world.define()
     world.settle()

@@ -207,7 +207,10 @@ def test_a_backfill_says_whether_it_is_of_a_job_or_of_a_dag() -> None:
     mill = Mill(*CHAIN)
     mill.ask(-2, 0, dag_id=None, job_id="dag")
     (letter,) = [each for each in mill.log.written if each.topic == "deadletter"]
-    assert dict(letter.headers)["reason"] == b"request 'bf' is refused: 'dag' is a DAG: a request names it in dag_id"
+    assert (
+        dict(letter.headers)["reason"]
+        == b"""request 'bf' is refused: job_id is "dag": it is a DAG; name it in dag_id"""
+    )
 
 
 turns = st.lists(

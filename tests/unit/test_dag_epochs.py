@@ -186,8 +186,8 @@ def test_one_node_is_cancelled_by_its_run_and_counts_as_failed() -> None:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"dag_id": None, "job_id": "dag"}, "'dag' is a DAG: a request names it in dag_id"),
-        ({"dag_id": "job", "job_id": None, "owner": "job"}, "'job' is a job: a request names it in job_id"),
+        ({"dag_id": None, "job_id": "dag"}, """job_id is "dag": it is a DAG; name it in dag_id"""),
+        ({"dag_id": "job", "job_id": None, "owner": "job"}, """dag_id is "job": it is a job; name it in job_id"""),
         ({"kind": "cancel", "run_id": "dag#never"}, "run 'dag#never' is not open: it has ended, or never was"),
         (
             {"kind": "rerun", "run_id": "dag#r0", "nominal_time": START.isoformat()},

@@ -9,6 +9,7 @@ import pytest
 
 from schemas.job import JobSpec
 from tidemill.explain.command import as_text
+from tidemill.explain.reasons import InTheWay
 from tidemill.explain.story import Seen, story
 from tidemill.explain.unwritten import node_of, request_of
 from tidemill.place import NotFoundError
@@ -89,6 +90,7 @@ MISSED = NEVER | {
     "missed_count": 3,
     "missed_at_least": False,
 }
+OTHER_WAITS = {"run_id": "nightly@2026-11-20T02:00:00Z", "queued_at": DUE - timedelta(days=1)}
 OTHER = {"run_id": "nightly@2026-11-20T02:00:00Z", "state": "running"}
 
 RUNS = {
@@ -172,10 +174,25 @@ RUNS = {
     ),
     "waiting in the queue": (seen(row("queued", **NEVER), changes=[change(0, "queued")]), ["it waits for room"]),
     "not due yet": (seen(row("queued", **NEVER), now=after(-60)), ["its time is 2026-11-21 03:00:00 +01:00, in 60 s"]),
-    "retry": (seen(row("retry_wait", reason="exit code 3"), attempt(ended_as="failed")), ["before its next attempt"]),
+    "retry": (
+        seen(row("retry_wait", reason="exit code 3"), attempt(ended_as="failed")),
+        ["before its next attempt", "To do: tidemill rerun 'nightly@2026-11-21T02:00:00Z' has it attempted now"],
+    ),
     "skipped": (
         seen(row("skipped", reason="overlap: nightly@2026-11-20T02:00:00Z is running", **NEVER)),
         ["did not run: its overlap_policy lets no more in (nightly@2026-11-20T02:00:00Z is running)", "rerun"],
+    ),
+    "skipped for one that waits, of the job before": (
+        seen(
+            row("skipped", reason="overlap: nightly@2026-11-20T02:00:00Z waits for its next attempt", **NEVER),
+            in_the_way=InTheWay(run=row("retry_wait", **OTHER_WAITS), deleted_at=after(-60)),
+        ),
+        [
+            "(nightly@2026-11-20T02:00:00Z waits for its next attempt)",
+            "2026-11-20 03:00:00 +01:00  nightly@2026-11-20T02:00:00Z, which was in its way, was queued; now it is",
+            "it is of the nightly that was deleted at 2026-11-21 02:59:00 +01:00.",
+            "To do: tidemill rerun 'nightly@2026-11-20T02:00:00Z' has it attempted now, and tidemill cancel '",
+        ],
     ),
     "skipped late": (
         seen(
@@ -296,6 +313,9 @@ def test_a_node_that_is_nothing_yet_says_what_it_waits_for():
 def test_a_request_without_a_run_was_refused_or_has_not_been_decided():
     asked = {"created_at": DUE, "run_at": None}
     assert "has not been decided" in request_of(asked, None, "nightly#r", NOW, BERLIN).sentence
+    told = request_of(asked, None, "nightyl#r", after(3), BERLIN, nobody="; did you mean 'nightly'?")
+    assert told.sentence.startswith("nightyl#r was asked for 3 s ago, and there is no job or DAG nightyl: if none is")
+    assert told.sentence.endswith("it is refused; did you mean 'nightly'?")
     problem = {"at": NOW, "reason": "request 'r' is refused: job 'nightly' was deleted"}
     told = request_of(asked, problem, "nightly#r", NOW, BERLIN)
     assert (told.answer, [fact.name for fact in told.facts]) == ("refused", ["refused", "asked_for"])

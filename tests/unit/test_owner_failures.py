@@ -111,7 +111,7 @@ def test_one_of_many_records_whose_effects_cannot_be_written_is_found_and_set_as
     real = owner_module.transaction
 
     def transaction(state, effects):
-        if any(getattr(each, "request_id", None) == "bad" for each in effects):
+        if any(getattr(each, "key", None) == "job#bad" for each in effects):
             raise TypeError("Recursion limit reached")
         return real(state, effects)
 

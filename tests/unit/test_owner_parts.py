@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from schemas.ids import InvalidIdError, check_id
+from schemas.ids import is_id
 from schemas.partition import murmur2, partition_of
 from streams.owner.fence import Happening, Phase, next_phase
 
@@ -50,11 +50,10 @@ def test_keys_go_where_kafkas_own_partitioner_puts_them() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "a@b", "a#b", "a/b", "a~b", "a\nb", "x" * 201, "a\u200bb"])
-def test_an_id_that_breaks_the_rule_is_refused_with_what_is_allowed(value) -> None:
-    with pytest.raises(InvalidIdError, match=r"job_id .*1 to 200 characters"):
-        check_id("job_id", value)
+def test_what_breaks_the_rule_for_ids_is_none(value) -> None:
+    assert not is_id(value)
 
 
 @pytest.mark.parametrize("value", ["a", "nightly report", "täglich", "x" * 200, "a.b-c_d:e"])
 def test_an_ordinary_id_is_fine(value) -> None:
-    check_id("job_id", value)
+    assert is_id(value)

@@ -99,6 +99,12 @@ def next_due(history: History, now: datetime) -> datetime | None:
     return next(iter(upcoming(plan, now, 1)), None) if plan else None
 
 
+def deleted_since(history: History, instant: datetime | None) -> datetime | None:
+    """When it was deleted last, if that was after `instant`."""
+    found = [each.valid_from for each in history if each.spec is None and instant and each.valid_from > instant]
+    return found[-1] if found else None
+
+
 def paused_since(history: History, place: int) -> datetime:
     """Of a version that is paused: when the pause began, as far as its versions are kept."""
     while place > 0 and (before := history[place - 1].spec) and before.paused:

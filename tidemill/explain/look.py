@@ -12,7 +12,8 @@ from schemas.ids import dag_run_of, occurrence_run_id
 from schemas.job import JobSpec
 from schemas.words import RunKind
 from streams.core.dag.graph import job_of_node
-from tidemill.explain.history import History, Moment, in_force, newest_spec, version_of
+from tidemill.explain.history import History, Moment, deleted_since, in_force, newest_spec, version_of
+from tidemill.explain.reasons import InTheWay, overlapping_run
 from tidemill.explain.story import Seen
 from tidemill.explain.why_not import Nothing
 from tidemill.names import owner_row
@@ -76,8 +77,15 @@ def read_run(
         nodes=rows(postgres, "dag_run_nodes", of_dag) if is_of_dag else [],
         open_runs=_others(postgres, run) if run["state"] == "queued" else [],
         spec=_spec_of(postgres, run, history),
+        in_the_way=_in_the_way(postgres, run, history),
         asked_at=asked_at,
     )
+
+
+def _in_the_way(postgres: psycopg.Connection[Row], run: Row, history: History) -> InTheWay | None:
+    named = overlapping_run(run)
+    found = named and one(postgres, "run", {"run_id": named})
+    return InTheWay(run=found, deleted_at=deleted_since(history, found["queued_at"])) if found else None
 
 
 def _others(postgres: psycopg.Connection[Row], run: Row) -> list[Row]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
+
 from schemas.words import RunKind, RunState
 from tidemill.explain.nodes import causes
+from tidemill.explain.telling import Fact, Local
 from tidemill.explain.why_not import backfill_of
 from tidemill.place import Row
 
@@ -17,6 +20,7 @@ WHY = {
     "catchup_skip": "it was decided too late, and its catchup_policy does not catch up",
     "catchup_latest": "it was decided too late, and of several late ones only the newest runs (catchup_policy latest)",
     "catchup_window": "it was decided too late: longer ago than catchup_window",
+    "past": "its time was over when its row was written",
     "resume_limit": "more was due during its pause than one resumption runs",
     "start_deadline": "it could not start within its start_deadline",
 }
@@ -33,6 +37,39 @@ BETTER = {
 }
 
 
+class InTheWay(msgspec.Struct, frozen=True, kw_only=True):
+    """The run for which an occurrence was skipped."""
+
+    run: Row
+    """As it is now."""
+    deleted_at: datetime | None = None
+    """It is a run of the job of this name that was deleted then."""
+
+
+def overlapping_run(run: Row) -> str | None:
+    """Its id, if `run` was skipped for another one."""
+    word, _, rest = (run["reason"] or "").partition(": ")
+    named = rest.partition(" ")[0]
+    return named if word == "overlap" and run["state"] == RunState.SKIPPED.value and {*"@#"} & {*named} else None
+
+
+def fact_of(other: InTheWay, local: Local) -> Fact:
+    run = other.run
+    of_deleted = (
+        f"; it is of the {run['job_id']} that was deleted at {local.said(other.deleted_at)}" if other.deleted_at else ""
+    )
+    sentence = f"{run['run_id']}, which was in its way, was queued; now it is {run['state']}{of_deleted}."
+    return Fact(name="in_the_way", at=run["queued_at"], sentence=sentence, data={"run_id": run["run_id"]})
+
+
+def advice_on_open(run: Row) -> str:
+    """How to get a run out of the way."""
+    run_id = run["run_id"]
+    if run["state"] == RunState.RETRY_WAIT.value:
+        return f"tidemill rerun '{run_id}' has it attempted now, and tidemill cancel '{run_id}' ends it"
+    return f"tidemill explain '{run_id}' says what that one does, and tidemill cancel '{run_id}' ends it"
+
+
 def why_skipped(state: RunState, reason: str | None) -> str:
     if not reason:
         return state.value
@@ -42,11 +79,15 @@ def why_skipped(state: RunState, reason: str | None) -> str:
     return f"{WHY[word]} ({rest.strip()})" if rest else WHY[word]
 
 
-def advice_on_skip(run: Row, asked_at: datetime | None, nodes: list[Row]) -> list[str]:
+def advice_on_skip(
+    run: Row, asked_at: datetime | None, nodes: list[Row], in_the_way: InTheWay | None = None
+) -> list[str]:
     word = (run["reason"] or "").partition(":")[0]
     if run["kind"] == RunKind.NODE.value:
         return [f"tidemill explain '{each}' says why that one failed" for each in causes(nodes, run["node_id"])[:3]]
-    advice = [BETTER[word]] if word in BETTER else []
+    is_still_there = in_the_way is not None and not RunState(in_the_way.run["state"]).is_final
+    advice = [advice_on_open(in_the_way.run)] if in_the_way and is_still_there else []
+    advice += [BETTER[word]] if word in BETTER else []
     if word in {"paused", "paused_on_failure"}:
         advice.append(f"tidemill {_group(run)} resume {run['job_id']} lets it go on, if it has not since")
     if run["kind"] == RunKind.DAG.value and word == "overlap":

@@ -12,7 +12,14 @@ from schemas.ids import dag_run_of, occurrence_run_id
 from schemas.job import JobSpec
 from schemas.words import NEVER_RAN, OPEN_STATES, RunKind, RunState
 from tidemill.explain.nodes import dag_facts, node_facts, waits_for
-from tidemill.explain.reasons import advice_on_failure, advice_on_skip, why_skipped
+from tidemill.explain.reasons import (
+    InTheWay,
+    advice_on_failure,
+    advice_on_open,
+    advice_on_skip,
+    fact_of,
+    why_skipped,
+)
 from tidemill.explain.telling import NOTICEABLE, Explanation, Fact, Local, lasted, listed, newest_first
 from tidemill.place import Row
 
@@ -31,6 +38,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """Of the same job or DAG, without nodes."""
     spec: JobSpec | None = None
     """That the run goes by; None: it is not kept."""
+    in_the_way: InTheWay | None = None
     asked_at: datetime | None = None
     """The occurrence that was asked about, if the row stands for several."""
 
@@ -51,6 +59,7 @@ def story(seen: Seen) -> Explanation:
     for attempt in seen.attempts:
         facts += _attempt(seen, attempt)
     facts += _end(seen)
+    facts += [fact_of(seen.in_the_way, Local(seen.timezone))] if seen.in_the_way else []
     facts += node_facts(seen.nodes, seen.run) if seen.kind is RunKind.NODE else []
     facts += dag_facts(seen.nodes) if seen.kind is RunKind.DAG else []
     return Explanation(
@@ -356,14 +365,20 @@ def _unstarted(seen: Seen, attempt: Row) -> str:
 def _to_do(seen: Seen) -> list[str]:
     run, state = seen.run, seen.state
     if state in NEVER_RAN:
-        return advice_on_skip(run, seen.asked_at, seen.nodes)
-    if state is RunState.QUEUED and run["scheduled_time"] <= seen.now:
-        if _is_held(run["reason"] or ""):
-            first = [each["run_id"] for each in seen.open_runs if each["run_id"] != run["run_id"]][:1]
-            return [f"tidemill explain '{each}' says what that one does" for each in first]
-        if seen.kind is RunKind.BACKFILLED or _is_backfilled(run):
-            return [f"tidemill backfills --job {run['job_id']} shows how far it is"]
-        return ["tidemill status shows the executors, their free slots, and who is behind"]
+        return advice_on_skip(run, seen.asked_at, seen.nodes, seen.in_the_way)
+    if state is RunState.QUEUED:
+        return _to_do_meanwhile(seen) if run["scheduled_time"] <= seen.now else []
+    if state is RunState.RETRY_WAIT:
+        return [advice_on_open(run)]
     if state in {RunState.FAILED, RunState.DEAD, RunState.TIMED_OUT}:
         return advice_on_failure(run, seen.nodes)
     return []
+
+
+def _to_do_meanwhile(seen: Seen) -> list[str]:
+    run = seen.run
+    if _is_held(run["reason"] or ""):
+        return [advice_on_open(each) for each in seen.open_runs if each["run_id"] != run["run_id"]][:1]
+    if seen.kind is RunKind.BACKFILLED or _is_backfilled(run):
+        return [f"tidemill backfills --job {run['job_id']} shows how far it is"]
+    return ["tidemill status shows the executors, their free slots, and who is behind"]

@@ -6,14 +6,19 @@ from datetime import datetime
 
 import psycopg
 
-from schemas.ids import dag_run_of
+from schemas.ids import dag_run_of, owner_of_run
 from schemas.words import RunState
+from streams.core.rules import Rules
 from tidemill.explain.history import History, newest_spec
 from tidemill.explain.nodes import waits_for
 from tidemill.explain.telling import Explanation, Fact, lasted, newest_first
+from tidemill.names import no_run, owner_meant
 from tidemill.place import NotFoundError, Row
 from tidemill.queries import one, rows
 from tidemill.runs import refusal
+
+PARK_LIMIT = Rules().park_limit
+"""As it is, unless the stream workers have another one."""
 
 
 def explain_node(postgres: psycopg.Connection[Row], run_id: str, history: History) -> Explanation:
@@ -62,15 +67,31 @@ def explain_request(
     request_id = run_id.partition("#")[2]
     asked = one(postgres, "explain_request", {"owner": owner, "request_id": request_id})
     problem = refusal(postgres, owner, request_id, everywhere=True)
+    is_known = bool(history) or one(postgres, "owner_kind", {"name": owner}) is not None
+    if asked is None and problem is None and not is_known:
+        raise no_run(postgres, run_id)
     if asked is None and problem is None:
         raise NotFoundError(
             f"there is no run {run_id!r}, no row of tidemill.requests that asks for it, and no problem that names it"
         )
-    return request_of(asked, problem, run_id, now, _zone(history))
+    waits = asked is not None and not is_known and now - asked["created_at"] < 2 * PARK_LIMIT
+    meant = owner_meant(postgres, owner) if waits else None
+    return request_of(asked, problem, run_id, now, _zone(history), nobody=meant)
 
 
-def request_of(asked: Row | None, problem: Row | None, run_id: str, now: datetime, timezone: str) -> Explanation:
-    """A request whose run is not there. One that came by topic is no row: of it only the refusal is known."""
+def request_of(
+    asked: Row | None,
+    problem: Row | None,
+    run_id: str,
+    now: datetime,
+    timezone: str,
+    *,
+    nobody: str | None = None,
+) -> Explanation:
+    """A request whose run is not there. One that came by topic is no row: of it only the refusal is known.
+
+    `nobody`: no job or DAG has its name, and this says which may be meant.
+    """
     facts = [Fact(name="asked_for", at=asked["created_at"], sentence="It was asked for.")] if asked else []
     to_do: tuple[str, ...] = ()
     if problem:
@@ -78,21 +99,30 @@ def request_of(asked: Row | None, problem: Row | None, run_id: str, now: datetim
         facts.append(Fact(name="refused", at=problem["at"], sentence="It was refused."))
     else:
         assert asked is not None
-        answer = "not_there"
-        why = (
-            f"was asked for {lasted(now - asked['created_at'])} ago, and no run of it is written: it has not been "
-            "decided, or it is not kept any more"
-        )
-        to_do = ("tidemill doctor says which part does not work, if it was asked for lately",)
+        answer, why, to_do = _undecided(run_id, lasted(now - asked["created_at"]), nobody)
     return Explanation(
         about=run_id,
         nominal_time=(asked["run_at"] or asked["created_at"]) if asked else None,
         timezone=timezone,
         answer=answer,
-        sentence=f"{run_id} {why}.",
+        sentence=f"{run_id} {why}" + ("" if why.endswith("?") else "."),
         facts=newest_first(facts),
         to_do=to_do,
     )
+
+
+def _undecided(run_id: str, since: str, nobody: str | None) -> tuple[str, str, tuple[str, ...]]:
+    """In a word, as a sentence, and what to do."""
+    if nobody is None:
+        why = "no run of it is written: it has not been decided, or it is not kept any more"
+        to_do = ("tidemill doctor says which part does not work, if it was asked for lately",)
+        return "not_there", f"was asked for {since} ago, and {why}", to_do
+    why = (
+        f"there is no job or DAG {owner_of_run(run_id)}: if none is defined within {lasted(PARK_LIMIT)} "
+        f"(TIDEMILL_PARK_LIMIT) it is refused{nobody}"
+    )
+    to_do = ("ask again under another request id, with the right name",)
+    return "no_such_owner", f"was asked for {since} ago, and {why}", to_do
 
 
 def _zone(history: History) -> str:

@@ -29,6 +29,8 @@ from tidemill.time import TICK, Plan, note, upcoming
 
 JUST_NOW = timedelta(seconds=10)
 """What was due so lately may not be written yet."""
+LONG_TRANSACTION = timedelta(hours=1)
+"""A transaction that is open for longer is not thought of."""
 LONG_AGO = timedelta(days=1)
 """What was due so long ago may have been pruned."""
 
@@ -84,7 +86,7 @@ def why_not(seen: Nothing) -> Explanation:
         partial(_finished, seen, version),
         partial(_quarantined, seen, version),
     )
-    return next((found for rule in rules if (found := rule())), None) or _missing(seen, plan)
+    return next((found for rule in rules if (found := rule())), None) or _missing(seen, version, plan)
 
 
 def _told(
@@ -207,9 +209,12 @@ def _quarantined(seen: Nothing, version: Version) -> Explanation | None:
     return _told(seen, "quarantined", sentence, facts, ["any change of its row has it tried again"])
 
 
-def _missing(seen: Nothing, plan: Plan) -> Explanation:
+def _missing(seen: Nothing, version: Version, plan: Plan) -> Explanation:
     change = note(plan, seen.at)
     facts = [Fact(name="clock_change", sentence=f"Of that day: {change}.")] if change else []
+    if seen.at - version.valid_from < LONG_TRANSACTION:
+        sentence = "It was written; if its transaction was open for longer, it counts from the commit."
+        facts.append(Fact(name="written", at=version.valid_from, sentence=sentence))
     if seen.at < seen.now - LONG_AGO and not seen.week_is_kept:
         sentence = (
             f"{seen.owner} was due at {seen.said}, and nothing is written about it: the history of that day is not "

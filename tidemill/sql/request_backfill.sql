@@ -6,5 +6,5 @@ values (
     coalesce(%(backfill_to)s::timestamptz, date_trunc('milliseconds', clock_timestamp())),
     %(reprocess)s, %(max_active_runs)s, %(run_backwards)s, %(note)s
 )
-on conflict (request_id) do nothing
+on conflict do nothing
 returning request_id

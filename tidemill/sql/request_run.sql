@@ -1,5 +1,5 @@
 -- Ask for a run; the id is the idempotency key, so asking again changes nothing.
 insert into tidemill.requests (request_id, job_id, dag_id, run_at, payload)
 values (%(request_id)s, %(job_id)s, %(dag_id)s, %(run_at)s, %(payload)s)
-on conflict (request_id) do nothing
+on conflict do nothing
 returning request_id

@@ -267,13 +267,13 @@ def _reopen(
         effects += cover_one(state, request.owner, past.nominal_time)
     state.derived.epochs.reopened[past.run_id] = base
     state.derived.epochs.orders[past.run_id] = base.as_of
-    stored = state.durable.requests[request.request_id]
+    stored = state.durable.requests[request.key]
     stored = msgspec.structs.replace(stored, reopened=past.run_id, as_of=base.as_of)
-    state.durable.requests[request.request_id] = stored
+    state.durable.requests[request.key] = stored
     return [
         *effects,
         PutEpoch(run_id=past.run_id, epoch=StoredEpoch(version=0, base=base)),
-        PutRequest(request_id=request.request_id, request=stored),
+        PutRequest(key=request.key, request=stored),
     ]
 
 

@@ -1,0 +1,188 @@
+"""No two policies contradict each other: each occurrence ends in a run or in one reason, whatever else the job says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import combinations, product
+
+import pytest
+from checkers import legal_history, materialized_once, stays_cancelled
+from simulated import START, Log
+from story import Story
+
+from schemas.codec import decode
+from schemas.dag import NodeSpec
+from schemas.ids import RunId, occurrence_run_id
+from schemas.status import RunStatus
+from schemas.topics import STATE
+from schemas.words import NEVER_RAN, RunKind, RunState
+from streams.core.run import Lane, Run
+from streams.owner.commit import RUN_PREFIX
+from streams.owner.records import InRecord
+
+PERIOD = timedelta(seconds=10)
+LAST = 10
+"""So many occurrences are due."""
+RESUMED = "changed at 0:15: paused = true; changed at 0:55: paused = false"
+RETRIES = "max_attempts = 2, initial_interval = 12 s, max_interval = 12 s, retry_jitter = 0"
+SETTINGS: dict[str, dict[str, str]] = {
+    "overlap": {
+        each: f"overlap_policy = {each}"
+        for each in ("skip", "buffer_one", "buffer_all", "cancel_other", "terminate_other", "allow_all")
+    },
+    "catchup": {each: f"catchup_policy = {each}" for each in ("latest", "skip", "all")},
+    "after a pause": {each: f"catchup_after_pause = {each}" for each in ("skip", "latest", "all")},
+    "grace": {"a minute": "", "2 s": "misfire_grace = 2 s", "none": "misfire_grace = 0 s"},
+    "window": {"a day": "", "20 s": "catchup_window = 20 s"},
+    "deadline": {"none": "", "15 s": "start_deadline = 15 s"},
+    "limit": {"none": "", "runs": "max_runs = 2", "failures": "pause_on_failure = 1", "buffer": "buffer_limit = 1"},
+    "retries": {"none": "", "after 12 s": RETRIES},
+    "class": {"1m": "timeout_class = 1m", "10s": "timeout_class = 10s", "no promotion": "promote = false"},
+}
+HAPPENINGS: dict[str, dict[str, str]] = {
+    "away": {
+        "no worker": "no worker from 0:15 to 0:55",
+        "paused": RESUMED,
+        "both": f"{RESUMED}; no worker from 0:12 to 1:01",
+    },
+    "runs": {
+        "short": "runs take 1 s",
+        "one long": "the run of 0:20 takes 15 s",
+        "one all the time": "the run of 0:10 takes 50 s",
+        "all long": "runs take 12 s",
+        "fail": "runs fail",
+    },
+    "beside": {"nothing": "", "a request": "asked to run at 0:54", "a backfill": "backfill of 0:20 to 0:40 at 0:50"},
+}
+AXES = SETTINGS | HAPPENINGS
+Choice = dict[str, str]
+"""By axis a value."""
+
+
+def all_pairs() -> Iterator[Choice]:
+    """So many choices that each two values of two axes are together in one of them."""
+    left = {
+        pair: None
+        for a, b in combinations(AXES, 2)
+        for pair in product(((a, value) for value in AXES[a]), ((b, value) for value in AXES[b]))
+    }
+    while left:
+        chosen = dict(next(iter(left)))
+        for axis in [each for each in AXES if each not in chosen]:
+            chosen[axis] = max(AXES[axis], key=lambda value: len(_pairs({**chosen, axis: value}) & left.keys()))
+        for pair in _pairs(chosen):
+            left.pop(pair, None)
+        yield {axis: chosen[axis] for axis in AXES}
+
+
+def _pairs(chosen: Choice) -> set[tuple[tuple[str, str], ...]]:
+    return set(combinations([(axis, chosen[axis]) for axis in AXES if axis in chosen], 2))
+
+
+CHOICES = list(all_pairs())
+
+
+class DagLog(Log):
+    """What is asked for is asked of the DAG."""
+
+    def request(self, request_id: str, **fields: object) -> InRecord:
+        return super().request(request_id, **{"dag_id": "dag", "owner": "dag", "job_id": None, **fields})
+
+
+class OfDag(Story):
+    """The same of a DAG with one node, which has what a DAG does not have itself."""
+
+    LOG = DagLog
+    OF_NODE = ("timeout_class", "promote", "max_attempts", "initial_interval", "max_interval", "retry_jitter")
+
+    def _define(self, version: int, fields: dict[str, object]) -> InRecord:
+        of_node = {name: fields[name] for name in self.OF_NODE if name in fields}
+        of_dag = {name: value for name, value in fields.items() if name not in self.OF_NODE}
+        node = NodeSpec(node_id="a", binary="s3://tidemill/x", **of_node)
+        return self.log.define_dag(node, version=version, **of_dag)
+
+
+OWNERS: dict[str, type[Story]] = {"job": Story, "dag": OfDag}
+
+
+def played(owner: str, chosen: Choice) -> Log:
+    settings = [values[chosen[axis]] for axis, values in SETTINGS.items()]
+    happenings = [values[chosen[axis]] for axis, values in HAPPENINGS.items()] + ["until 1:40"]
+    story = OWNERS[owner](", ".join(filter(None, settings)), "; ".join(filter(None, happenings)))
+    story.pass_time(restless=False)
+    return story.log
+
+
+def contradictions(owner: str, log: Log) -> list[str]:
+    statuses = log.statuses()
+    whole = [each for each in statuses.values() if each.node_id is None]
+    is_done = any((each.reason or "").startswith("max_runs") for each in whole)
+    found = []
+    for at in (START + number * PERIOD for number in range(1, LAST + 1)):
+        answers = _answers(owner, whole, at)
+        by_policy = [each for each in answers if not _is_backfilled(each)]
+        if len(by_policy) != 1 and (by_policy or not (is_done or answers)):
+            found.append(f"{at:%M:%S} has {len(by_policy)} answers: {[each.run_id for each in by_policy]}")
+        found += [each for answer in answers for each in _of_answer(answer, at, statuses, log)]
+    return found
+
+
+def _is_backfilled(status: RunStatus) -> bool:
+    """Somebody has asked for it, whatever was decided about it before."""
+    return status.kind is RunKind.BACKFILLED or status.rerun_id is not None
+
+
+def _answers(owner: str, statuses: list[RunStatus], at: datetime) -> list[RunStatus]:
+    """What says something about the occurrence of that time."""
+    run_id = occurrence_run_id(owner, at)
+    in_range = [each for each in statuses if each.missed and each.missed.first <= at <= each.missed.last]
+    return [each for each in statuses if each.run_id == run_id] + in_range
+
+
+def _of_answer(answer: RunStatus, at: datetime, statuses: dict[str, RunStatus], log: Log) -> list[str]:
+    if answer.state in NEVER_RAN and not answer.reason:
+        return [f"{answer.run_id} did not run, and does not say why"]
+    word, _, rest = (answer.reason or "").partition(": ")
+    other = statuses.get(rest.partition(" ")[0])
+    if word != "overlap" or answer.state is not RunState.SKIPPED or other is None:
+        return []
+    if other.queued_at is None or other.queued_at > at:
+        return [f"{answer.run_id}: {answer.reason}, which was not open at its time"]
+    if other.run_id in _catching_up(log):
+        return [f"{answer.run_id}: {answer.reason}, which catches up"]
+    return []
+
+
+def _catching_up(log: Log) -> set[RunId]:
+    records = [each for each in log.written if each.topic == STATE and each.value and each.key.startswith(RUN_PREFIX)]
+    runs = [decode(each.value or b"", Run) for each in records]
+    return {each.run_id for each in runs if each.lane is Lane.CATCH_UP}
+
+
+@pytest.mark.parametrize("chosen", CHOICES, ids=[", ".join(each.values()) for each in CHOICES])
+@pytest.mark.parametrize("owner", OWNERS)
+def test_each_occurrence_is_a_run_or_has_one_reason_whatever_two_policies_say(owner: str, chosen: Choice) -> None:
+    log = played(owner, chosen)
+    history = log.history()
+    assert legal_history(history) + stays_cancelled(history, log.dispatches()) + materialized_once(history) == []
+    assert contradictions(owner, log) == []
+
+
+FIRST = {axis: next(iter(values)) for axis, values in AXES.items()}
+CATCH_UP = [
+    {"away": "no worker", "catchup": "all", "grace": "none"},
+    {"away": "no worker", "catchup": "all", "grace": "a minute"},
+    {"away": "paused", "after a pause": "all"},
+    {"away": "both", "after a pause": "all", "catchup": "all"},
+]
+
+
+@pytest.mark.parametrize("away", CATCH_UP, ids=[", ".join(each.values()) for each in CATCH_UP])
+@pytest.mark.parametrize("overlap", SETTINGS["overlap"])
+@pytest.mark.parametrize("owner", OWNERS)
+def test_what_catches_up_runs_whatever_the_overlap_policy_is(owner: str, overlap: str, away: Choice) -> None:
+    log = played(owner, FIRST | {"overlap": overlap} | away)
+    ended = {each.run_id: each.state for each in log.statuses().values()}
+    due = [occurrence_run_id(owner, START + number * PERIOD) for number in range(1, LAST)]
+    assert {run_id: ended.get(run_id) for run_id in due} == dict.fromkeys(due, RunState.SUCCEEDED)

@@ -1,2 +1,0 @@
--- One request.
-select * from tidemill.requests where request_id = %(request_id)s
