@@ -24,7 +24,7 @@ from schemas.checkpoints import CHECKPOINTS, checkpoint_of
 from schemas.errors import TidemillError
 from schemas.ids import RunId
 from schemas.log_chunks import log_prefix
-from schemas.programs import PROGRAMS, PROGRAMS_LOCK, is_program
+from schemas.programs import DEPLOYMENTS, PROGRAMS, PROGRAMS_LOCK, is_program
 from schemas.result import RESULTS, run_of_result
 from schemas.settings import Connections
 
@@ -169,20 +169,29 @@ class Round:
     def _delete_programs(self, stop: Stop) -> Iterator[int]:
         """Programs that nothing names: no job, no node, no version that is kept. Open runs go by those.
 
-        An open run whose version is gone may go by any of them, so that all stay.
+        Where that cannot be known, all stay.
         """
         found = chain.from_iterable(self._store.dated(self._all(folder)) for folder in PROGRAMS)
         rows = ({"uri": uri, "stored_at": stored_at} for uri, stored_at in found if is_program(uri))
         while page := list(islice(rows, OBJECTS_AT_ONCE)):
-            open_run = self._value("run_without_version", {})
-            if open_run is not None:
-                self._left.append(f"no program goes: run {open_run} is open, and its definition is not kept any more")
+            reason = self._why_no_program_goes()
+            if reason is not None:
+                self._left.append(f"no program goes: {reason}")
                 return
             with self._postgres.transaction():
                 if not self._value("lock_programs", {"key": PROGRAMS_LOCK}):
                     return  # one is being stored at this moment
                 values = {"program_ttl": self._settings.program_ttl}
                 yield from self._delete_objects("programs_to_delete", iter(page), values, stop)
+
+    def _why_no_program_goes(self) -> str | None:
+        """Programs carry no name of a deployment: where several keep theirs in one bucket, all stay."""
+        reason: str | None = self._value("why_no_program_goes", {})
+        if reason is not None:
+            return reason
+        ours = self._store.put(f"{DEPLOYMENTS}/{self._value('deployment', {})}.{self._connections.topic_prefix}", b"")
+        others = [each for each in self._store.below(self._all(DEPLOYMENTS)) if each != ours]
+        return f"another deployment has marked the bucket; if it is gone, delete {others[0]}" if others else None
 
     def _delete_objects(
         self, which: str, all_of_them: Iterator[Row], values: dict[str, Any], stop: Stop

@@ -117,6 +117,10 @@ def read_result(data: bytes) -> msgspec.Raw:
 
     Raises `UndecodableError` for whatever others could not read, or Postgres as JSON.
     """
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise UndecodableError(f"is not JSON: byte {error.start + 1} is {data[error.start]:#04x}, no UTF-8") from error
     raw = decode(data, msgspec.Raw)
     problem = _unreadable(bytes(raw))
     if problem:

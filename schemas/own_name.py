@@ -13,6 +13,7 @@ import msgspec
 from schemas.errors import TidemillError
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_NETWORK = Path("/proc/self/ns/net")
 _kept: list[socket.socket] = []
 """The kernel takes an address back when its process ends, however that ends."""
 
@@ -35,7 +36,9 @@ def take_name(kind: str, place: str, wanted: str | None = None) -> OwnName:
     `kind` and `place` say among whom it must be unique. Raises `NameTakenError`.
     """
     host = socket.gethostname()
-    stamp = hashlib.sha256(f"{host} {_BOOT_ID.read_text(encoding='ascii')}".encode()).hexdigest()[:8]
+    # The names below are those of a network: two containers of one machine do not see each other's.
+    where = f"{host} {_BOOT_ID.read_text(encoding='ascii')} {_NETWORK.readlink()}"
+    stamp = hashlib.sha256(where.encode()).hexdigest()[:8]
     for name in [wanted] if wanted else _host_names(host):
         if _take(f"{kind} {place} {name}"):
             return OwnName(name=name, stamp=stamp, is_chosen=bool(wanted))

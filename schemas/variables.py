@@ -103,10 +103,18 @@ def check_variables(names: Iterable[str]) -> list[str]:
     """A sentence for each that is no setting. Raises `InvalidSettingsError` for one that is almost a setting."""
     unknown = sorted(name for name in map(str.upper, names) if _is_unknown(name))
     for name in unknown:
-        near = get_close_matches(name, KNOWN, 1, SIMILAR)
+        near = _near(name)
         if near:
-            raise InvalidSettingsError(f"{name} is no setting; did you mean {near[0]}?")
+            raise InvalidSettingsError(f"{name} is no setting; did you mean {near}?")
     return [f"{name} is no setting of any process, and changes nothing" for name in unknown]
+
+
+def _near(name: str) -> str | None:
+    """The setting that is almost called so. The prefix, which all of them have, makes no two of them alike."""
+    wanted = name.removeprefix(PREFIX)
+    ends = {each.removeprefix(PREFIX): each for each in KNOWN}
+    near = get_close_matches(wanted, ends, 1, SIMILAR) or [each for each in ends if wanted.startswith(f"{each}_")]
+    return ends[max(near, key=len)] if near else None
 
 
 def _is_unknown(name: str) -> bool:

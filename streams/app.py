@@ -100,7 +100,7 @@ class _ReadCommittedConsumer(Consumer):
         self._next_look = now + DETOUR_LOOK_SECONDS
         detours, client = self._delivery.detours, self._thread._ensure_consumer()  # noqa: SLF001 - Faust hides it
         try:
-            held = {place for place in client.assignment() if place in detours.places}
+            held = client.assignment()
             moved = detours.look({place: client.last_stable_offset(place) for place in held})
             self._send_around(moved)
             if moved:

@@ -42,10 +42,17 @@ class Detours(Generic[P]):
             begun.add(place)
         return begun
 
-    def look(self, ends: Mapping[P, int]) -> dict[P, int]:
-        """Those of which more has come, with the offset up to which that goes around Faust. Others may end here."""
+    def look(self, ends: Mapping[P, int | None]) -> dict[P, int]:
+        """Those of which more has come, with the offset up to which that goes around Faust. Others may end here.
+
+        `ends` are those of all partitions that are held; None is not known yet.
+        """
         found = {}
+        for place in self.places.keys() - ends.keys():
+            del self.places[place], self._quiet[place]
         for place, end in ends.items():
+            if place not in self.places or end is None:
+                continue
             came = end - self.places[place]
             self._quiet[place] = self._quiet[place] + 1 if came <= FEW else 0
             if came > 0:

@@ -53,6 +53,7 @@ class Worker:
         self._lock = threading.Lock()
         self._holdings, self._roll = Holdings(), Roll()
         self._holders: dict[HolderId, Holder] = {}
+        self._is_leaving = False
         self._ready_file = settings.ready_file
         self._heartbeats = Heartbeats(connections, name, self._hear, self._note_read, self.deliver, on_crashed)
         clock = cluster_clock(connections)
@@ -87,6 +88,8 @@ class Worker:
     def assign(self, partitions: Collection[int]) -> None:
         """What the group has given this worker: new holders begin, kept ones look for gaps, the others hand over."""
         with self._lock:
+            if self._is_leaving:
+                return  # the group decided before it heard that this worker leaves
             assigned = self._holdings.assign(partitions)
             for number in assigned.kept:
                 self._holders[number].inbox.put(Resync())
@@ -126,6 +129,7 @@ class Worker:
     def hand_over(self) -> None:
         """Decide until other workers take the partitions over. This worker leaves the group meanwhile."""
         with self._lock:
+            self._is_leaving = True
             for number in self._holdings.clear():
                 self._holders[number].hand_over()
 
@@ -137,6 +141,7 @@ class Worker:
 
     def stop(self) -> None:
         with self._lock:
+            self._is_leaving = True
             self._holdings.clear()
             holders, self._holders = list(self._holders.values()), {}
         for holder in holders:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +19,7 @@ from infra.progress import progress
 from schemas.cluster import Cluster, check_margins, in_words
 from schemas.cluster_record import Found, of_deployment
 from schemas.settings import Connections
+from tidemill.instants import duration_in
 from tidemill.lag import admin_client, unavailable
 from tidemill.members import behind, margins_of, workers
 from tidemill.observe import heartbeats
@@ -24,6 +28,7 @@ from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, UsageError
 
 app = typer.Typer(no_args_is_help=True, help="What every process of a deployment shares.")
 COLUMNS = ("name", "value")
+_NO_FIXED_LENGTH = re.compile(r"[+-]?P[^T]*[MY]", re.IGNORECASE)
 _DURATION: TypeAdapter[timedelta] = TypeAdapter(timedelta)
 
 
@@ -85,14 +90,26 @@ def _check_members(place: Connections, cluster: Cluster) -> None:
 def _parse(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     known = Cluster().values
-    if not equals or name not in known:
-        raise UsageError(f"{text!r} is no NAME=VALUE; names are {', '.join(known)} (N is chosen once)")
-    if not isinstance(known[name], timedelta):
-        return name, value
-    try:
-        return name, _DURATION.validate_python(value)
-    except ValidationError as error:
-        raise UsageError(f"{name} is {value!r}: it must be a duration, such as 90 or PT90S") from error
+    if not equals:
+        raise UsageError(f"{text!r} is no NAME=VALUE; names are {', '.join(known)}")
+    if name == "partitions":
+        raise UsageError("partitions cannot be changed: their number was chosen when the topics were made")
+    if name not in known:
+        near = get_close_matches(name, known, 1)
+        remedy = f"did you mean {near[0]}?" if near else f"names are {', '.join(known)}"
+        raise UsageError(f"{name} is no setting; {remedy}")
+    return (name, _duration(name, value)) if isinstance(known[name], timedelta) else (name, value)
+
+
+def _duration(name: str, value: str) -> timedelta:
+    """Seconds, or as people write it, or ISO 8601; a month and a year have no fixed length."""
+    found = timedelta(seconds=int(value)) if value.isdecimal() else duration_in(value.replace(" ", ""))
+    if found is None and not _NO_FIXED_LENGTH.match(value):
+        with suppress(ValidationError):
+            found = _DURATION.validate_python(value)
+    if found is None:
+        raise UsageError(f"{name} is {value!r}: it must be a duration, such as 90s, 5m or PT90S")
+    return found
 
 
 def _behind(place: Connections, cluster: Cluster) -> dict[int, str]:

@@ -25,7 +25,8 @@ FORMS = (
 
 def meant(option: str, text: str, now: datetime, timezone: str = "UTC", *, ago: bool = False) -> datetime:
     """In UTC. Without an offset a time is on the clocks of `timezone`; `ago`: durations and times of day are past."""
-    found = instant_in(text) or relative(text, now, timezone, ago=ago) or _shown(option, text, timezone)
+    found = instant_in(text) or relative(text, now, timezone, ago=ago)
+    found = found or _shown(option, on_its_day(text.strip(), now, timezone, ago=ago) or text, timezone)
     if found is None:
         raise UsageError(f"{option} {text!r} is no time from 1970 to 2199, {FORMS}")
     return found.astimezone(UTC)
@@ -41,10 +42,9 @@ def instant_in(text: str) -> datetime | None:
 
 
 def relative(text: str, now: datetime, timezone: str, *, ago: bool) -> datetime | None:
-    """What is said by the time that it is now: `2h`, `in 5 minutes`, `yesterday`, `03:00`."""
+    """What is said by the time that it is now: `2h`, `in 5 minutes`, `yesterday`."""
     try:
         found = _by_word(text.strip().lower(), now, timezone) or _by_duration(text.strip().lower(), now, ago=ago)
-        found = found or _by_time_of_day(text.strip(), now, timezone, ago=ago)
     except OverflowError:
         return None
     return found if found and EPOCH <= found <= LATEST else None
@@ -87,8 +87,8 @@ def duration_in(text: str) -> timedelta | None:
     return total if text else None
 
 
-def _by_time_of_day(text: str, now: datetime, timezone: str, *, ago: bool) -> datetime | None:
-    """The last one, or the next one."""
+def on_its_day(text: str, now: datetime, timezone: str, *, ago: bool) -> str | None:
+    """A time of day with the day on which it was last, or is next."""
     if not re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?", text):
         return None
     try:
@@ -99,7 +99,8 @@ def _by_time_of_day(text: str, now: datetime, timezone: str, *, ago: bool) -> da
     today = now.astimezone(zone).date()
     days = [today + timedelta(days=each) for each in ((0, -1) if ago else (0, 1))]
     times = [datetime.combine(day, of_day, zone) for day in days]
-    return next(each for each in times if (each <= now if ago else each > now))
+    meant = next(each for each in times if (each <= now if ago else each > now))
+    return meant.replace(tzinfo=None).isoformat(" ")
 
 
 def _shown(option: str, text: str, timezone: str) -> datetime | None:

@@ -159,11 +159,12 @@ def _status_parts(local: Status | None, seen: Mapping[str, Any]) -> Iterator[Ren
 
 
 def _addresses(place: Connections) -> dict[str, str | None]:
+    """Of a deployment, which the environment names: without passwords, in JSON too."""
     return {
-        "postgres": place.postgres_dsn,
+        "postgres": hide_password(place.postgres_dsn),
         "kafka": place.kafka_bootstrap,
-        "connect": place.connect_url,
-        "s3": place.s3_endpoint,
+        "connect": hide_password(place.connect_url),
+        "s3": hide_password(place.s3_endpoint),
     }
 
 

@@ -111,6 +111,28 @@ def test_no_program_goes_while_one_is_stored_or_a_run_is_open_whose_definition_i
     assert uri.startswith("s3://")
 
 
+def test_no_program_goes_between_a_restore_of_the_tables_and_its_healing(place, postgres, store, monkeypatch):
+    program(store, "x")
+    age(monkeypatch, timedelta(days=8))
+    postgres.execute("insert into tidemill.restored (given, applied) values (1, 2)")
+    done = prune(place, SETTINGS, Stop())
+    assert done.programs == 0
+    assert done.left == ["no program goes: the tables were restored, and `tidemill restored` has not been run"]
+    postgres.execute("delete from tidemill.restored")
+    assert prune(place, SETTINGS, Stop()).programs == 1
+
+
+def test_no_program_goes_from_a_bucket_that_another_deployment_uses_too(place, postgres, store, monkeypatch):
+    program(store, "x")
+    age(monkeypatch, timedelta(days=8))
+    mark = store.put("deployments/of-somebody-else.tidemill.", b"")
+    done = prune(place, SETTINGS, Stop())
+    assert done.programs == 0
+    assert done.left == [f"no program goes: another deployment has marked the bucket; if it is gone, delete {mark}"]
+    store.delete([mark])
+    assert prune(place, SETTINGS, Stop()).programs == 1
+
+
 def test_more_objects_go_than_s3_deletes_at_once(store, place, monkeypatch):
     monkeypatch.setattr("connectors.objects.DELETED_AT_ONCE", 3)
     uris = [store.put(f"some/{number} of ä&<", b"x") for number in range(8)]

@@ -43,6 +43,9 @@ def test_whatever_libpq_reads_is_shown_without_its_secrets(address):
         ("one:9092,two:9092", "one:9092,two:9092"),
         ("host=x password='s3cret", "***"),
         ("postgresql://me:s3cret@host:5432/db?nonsense=1", "postgresql://me:***@host:5432/db?nonsense=1"),
+        ("postgresql://host/db?user=u&password=s3cret&sslmod=1", "postgresql://host/db?user=u&password=***&sslmod=1"),
+        ("postgresql://me:s3/cret@host/db", "postgresql://me:***@host/db"),
+        ("http://me:s3/cret@connect:8083", "http://me:***@connect:8083"),
         (None, None),
     ],
 )

@@ -81,3 +81,12 @@ def test_what_follows_from_a_guess_is_said(capsys):
     say_what_is_meant("--at", "5m", NOW)
     say_what_is_meant("--at", "2026-11-30T03:00:00Z", NOW)
     assert capsys.readouterr() == ("", "tidemill: --at 5m is 2026-11-30T03:00:00.000Z\n")
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [("2026-03-28T12:00", "is left out by the clocks"), ("2026-10-24T12:00", "is shown twice by the clocks")],
+)
+def test_a_time_of_day_that_the_clocks_show_twice_or_never_is_refused(now, said):
+    with pytest.raises(UsageError, match=said):
+        meant("--at", "02:30", datetime.fromisoformat(now).replace(tzinfo=UTC), "Europe/Berlin")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,8 @@ from schemas.settings import AgreedSettings, Connections
 from schemas.topics import EXECUTOR_TOPICS, STREAM_TOPICS, runs_topic
 from streams.core.rules import Rules
 from streams.settings import StreamSettings
+from tidemill.cluster import parse
+from tidemill.place import UsageError
 
 SECOND = timedelta(seconds=1)
 CLUSTER = Cluster(version=3, timeout_classes="10s,1m", lease=20 * SECOND)
@@ -108,3 +111,26 @@ def test_no_client_of_ours_lets_a_broker_make_a_topic():
 
 def test_a_duration_is_written_as_it_can_be_read():
     assert [in_words(each) for each in (SECOND / 2, 90 * SECOND, timedelta(days=7))] == ["PT0.5S", "PT90S", "P7D"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("lease=90", 90), ("lease=90s", 90), ("lease=5m", 300), ("lease=PT90S", 90), ("lease=P1D", 86_400)],
+)
+def test_a_duration_of_the_deployment_is_written_as_people_write_it(text, seconds):
+    assert parse([text]) == {"lease": timedelta(seconds=seconds)}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("lease=P1M", "lease is 'P1M': it must be a duration, such as 90s, 5m or PT90S"),
+        ("lease=long", "lease is 'long': it must be a duration, such as 90s, 5m or PT90S"),
+        ("lase=5s", "lase is no setting; did you mean lease?"),
+        ("partitions=16", "partitions cannot be changed: their number was chosen when the topics were made"),
+        ("lease", "'lease' is no NAME=VALUE; names are "),
+    ],
+)
+def test_what_is_no_setting_of_the_deployment_is_refused(text, said):
+    with pytest.raises(UsageError, match=re.escape(said)):
+        parse([text])

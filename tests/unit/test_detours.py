@@ -66,3 +66,17 @@ def test_after_a_rebalance_there_are_none() -> None:
     detours.forget()
     assert detours.places == {}
     assert not detours.applied("a", 5_000)
+
+
+def test_an_end_that_is_not_known_yet_is_looked_at_later() -> None:
+    detours: Detours[str] = Detours()
+    detours.begin({"a": range(1_000)})
+    assert detours.look({"a": None}) == {}
+    assert detours.look({"a": 2_000}) == {"a": 2_000}
+
+
+def test_a_partition_that_is_no_longer_held_takes_no_detour() -> None:
+    detours: Detours[str] = Detours()
+    detours.begin({"a": range(1_000)})
+    assert detours.look({"b": 5_000}) == {}
+    assert detours.places == {}

@@ -82,12 +82,27 @@ def test_a_small_result_is_in_the_event(collected, content, value, size):
         (b"rows: 3", "is not JSON: "),
         (b'{"a": 1} {}', "is not JSON: "),
         (b"\xff", "is not JSON: "),
+        (b'{"x": "M\xfcller"}', "is not JSON: byte 9 is 0xfc, no UTF-8"),
+        (b'{"M\xfc": 1}', "is not JSON: byte 4 is 0xfc, no UTF-8"),
+        (b'{"tidemill_next": ["\xfc"]}', "is not JSON: byte 21 is 0xfc, no UTF-8"),
         (b"[NaN]", "is not JSON: "),
         (b"[" * 300 + b"]" * 300, "is refused: it is nested deeper than 200 levels"),
         (b'["\\\\\\u0000"]', "is refused: it contains the character U+0000, which Postgres cannot read in JSON"),
         (b" " * MAX_RESULT_BYTES + b"1", f"has more than {MAX_RESULT_BYTES} bytes"),
     ],
-    ids=["empty", "text", "two", "bytes", "NaN", "deep", "NUL", "large"],
+    ids=[
+        "empty",
+        "text",
+        "two",
+        "bytes",
+        "Latin-1",
+        "a key in Latin-1",
+        "a node in Latin-1",
+        "NaN",
+        "deep",
+        "NUL",
+        "large",
+    ],
 )
 def test_what_is_no_result_is_refused_with_a_sentence(collected, content, why):
     written = collected(content)

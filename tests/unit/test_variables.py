@@ -50,8 +50,11 @@ def test_a_name_that_is_almost_a_setting_is_refused(name, meant):
         check_variables(["PATH", name])
 
 
-def test_a_name_that_is_like_none_is_named():
-    assert check_variables(["TIDEMILL_COLOUR"]) == ["TIDEMILL_COLOUR is no setting of any process, and changes nothing"]
+@pytest.mark.parametrize("name", ["COLOUR", "HOME", "HOST", "USER", "LOG_LEVEL", "LOG_DIR", "NAME", "WORKERS"])
+def test_a_name_that_is_like_none_is_named(name):
+    assert check_variables([f"TIDEMILL_{name}"]) == [
+        f"TIDEMILL_{name} is no setting of any process, and changes nothing"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from streams.core import zone as zones
 from streams.core.dag.graph import clock_of
 from streams.core.dst import gap_before
 from streams.core.schedule import DstRules, latest, parse_schedule
-from tidemill.instants import FORMS, readings, relative
+from tidemill.instants import FORMS, on_its_day, readings, relative
 from tidemill.place import Row, UsageError
 from tidemill.time import TICK, Plan, upcoming
 
@@ -118,7 +118,7 @@ def moments(text: str, timezone: str, now: datetime) -> list[Moment]:
         return [Moment(instant=past.astimezone(UTC))]
     example = f"--at {text!r} is no time from 1970 to 2199, {FORMS}"
     try:
-        given = datetime.fromisoformat(text)
+        given = datetime.fromisoformat(on_its_day(text.strip(), now, timezone, ago=True) or text)
     except ValueError as error:
         raise UsageError(example) from error
     if not EPOCH <= (given if given.tzinfo else given.replace(tzinfo=UTC)) <= LATEST:
