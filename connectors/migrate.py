@@ -80,6 +80,6 @@ def _missing(wanted: list[Migration], applied: dict[str, str]) -> list[Migration
         if applied.get(migration.name, migration.sha256) != migration.sha256:
             raise MigrationRefused(
                 f"migration {migration.name} was changed after it was applied: "
-                "an applied migration stays as it is, write a new one instead"
+                "this database was made by another state of the code. Install the release that made it, or make it anew"
             )
     return [migration for migration in wanted if migration.name not in applied]

@@ -38,6 +38,8 @@ MAX_WAITING = 20_000
 HAND_OVER_SECONDS = 25.0
 """A partition that no other worker takes over in this time is let go: service managers kill after 30 s. The next owner
 of 100,000 jobs takes some seconds to read them."""
+TURN_SECONDS = 1.0
+"""A takeover waits so long for its turn: one that stands still holds up nobody for longer."""
 CLOCKS_AGREE = timedelta(seconds=AGREE_SECONDS)
 DECIDED_AHEAD = (
     "schedules are decided up to a time that is not reached yet, because a wrong clock was believed; "
@@ -104,6 +106,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """Of the input topics (protocol O2)."""
     holdings: Holdings
     roll: Roll
+    turns: threading.Semaphore
+    """Few partitions are taken over at once: the owners before the others still decide, and each gap is short."""
     lock: threading.Lock
     """Around every use of `holdings` and `roll`."""
     on_committed: Callable[[int, dict[str, int]], None]
@@ -131,6 +135,7 @@ class Holder(threading.Thread):
         self._stopping = threading.Event()
         self._hands_over_until: float | None = None
         """By the boot clock; None: it does not hand over."""
+        self._has_turn = False
         self._log: OwnerLog | None = None
 
     def stop(self) -> None:
@@ -151,6 +156,7 @@ class Holder(threading.Thread):
             log.exception("owner_crashed", partition=self.partition)
             self._parts.on_crashed()
         self._close()
+        self._end_turn()
         self._parts.on_gone(self._number)
         log.info("owner_gone", partition=self.partition)
 
@@ -246,9 +252,7 @@ class Holder(threading.Thread):
         parts, where = self._parts, (self.partition, self._number)
         match call:
             case c.Ask():
-                with parts.lock:
-                    parts.holdings.ask(*where)
-                return parts.groups.holds(self.partition, parts.member_id())
+                return self._ask()
             case c.Leave():
                 with parts.lock:
                     return parts.holdings.leave(*where)
@@ -259,18 +263,36 @@ class Holder(threading.Thread):
                 with parts.lock:
                     return parts.roll.latest()
             case c.Recovered():
+                self._end_turn()
                 with parts.lock:
                     parts.holdings.recover(*where)
                 log.info("owner_recovered", partition=self.partition, **_facts(call))
                 _say_if_ahead(self.partition, call.watermark - parts.clock.now())
                 return parts.on_recovered()
             case c.Failed():
+                self._end_turn()
                 with parts.lock:
                     parts.holdings.fail(*where)
                 self._close()
                 return self._log_failure(call)
             case _:
                 assert_never(call)
+
+    def _ask(self) -> bool | None:
+        """The answer begins a turn, which ends with the recovery or its failure."""
+        parts = self._parts
+        self._has_turn = self._has_turn or parts.turns.acquire(timeout=TURN_SECONDS)
+        with parts.lock:
+            parts.holdings.ask(self.partition, self._number)
+        is_held = parts.groups.holds(self.partition, parts.member_id())
+        if not is_held:
+            self._end_turn()
+        return is_held
+
+    def _end_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._parts.turns.release()
 
     def _commit(self, transaction: Transaction) -> c.Written:
         began = boot_seconds()

@@ -35,6 +35,8 @@ log = structlog.get_logger()
 
 JOIN_SECONDS = 10.0
 START_SECONDS = 30.0
+TAKEOVERS_AT_ONCE = 2
+"""Most of a takeover is work of the interpreter, which does one at a time; the other one waits for the brokers."""
 LOOK_SECONDS = 0.1
 
 
@@ -74,6 +76,7 @@ class Worker:
             topic_ids=check_topics(connections),
             holdings=self._holdings,
             roll=self._roll,
+            turns=threading.Semaphore(TAKEOVERS_AT_ONCE),
             lock=self._lock,
             on_committed=on_committed,
             on_recovered=self._tell_ready,

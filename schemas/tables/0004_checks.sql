@@ -134,7 +134,7 @@ begin
     if value is not null and not exists (select from tidemill.timeout_classes where name = value) then
         perform tidemill.refuse(
             column_name, value,
-            'the timeout classes of this deployment are ' || tidemill.timeout_classes_in_order()
+            'the timeout classes of this deployment are ' || coalesce(tidemill.timeout_classes_in_order(), 'none yet: run tidemill migrate')
             || '; `tidemill cluster set timeout_classes=...` adds one');
     end if;
 end
