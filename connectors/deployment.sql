@@ -1,1 +1,1 @@
-select id::text from tidemill.deployment
+select name::text from tidemill.deployment

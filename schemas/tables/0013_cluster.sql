@@ -57,13 +57,13 @@ $$;
 
 -- Which deployment this is, among those that keep their programs in one bucket.
 create table tidemill.deployment (
-    only int not null primary key default 1 check (only = 1),
-    id uuid not null default gen_random_uuid()
+    id int not null primary key default 1 check (id = 1),
+    name uuid not null default gen_random_uuid()
 );
 
 insert into tidemill.deployment default values;
 
-comment on table tidemill.deployment is 'One row: the id under which this deployment marks its bucket.';
+comment on table tidemill.deployment is 'One row: the name under which this deployment marks its bucket.';
 
 -- That this database comes from a backup, while its versions are not healed: a sink notices it, `tidemill restored` heals it.
 create table tidemill.restored (
