@@ -24,4 +24,4 @@ def test_jobs_and_runs_are_offered_by_how_they_begin(tables_dsn, capsys, monkeyp
         )
     assert offered("tidemill job show ni", capsys) == ["night-shift", "nightly"]
     assert offered("tidemill runs --job d", capsys) == ["daily"]
-    assert offered("tidemill logs nightly", capsys) == ["nightly#1", "nightly#2", "nightly#3"]
+    assert offered("tidemill logs nightly", capsys) == ["nightly", "nightly#1", "nightly#2", "nightly#3"]
