@@ -17,11 +17,11 @@ from bench.due import warm
 from bench.figure import Bench, Figure, Line, NotMeasuredError, percentile
 from bench.processes import StreamWorker, cpu_seconds
 from bench.stacks import Shape, jobs
-from connectors.topics import create
+from connectors.cluster import establish
 from schemas.codec import encode
 from schemas.ids import request_run_id
 from schemas.partition import partition_of
-from schemas.settings import Connections
+from schemas.settings import AgreedSettings, Connections
 from schemas.times import epoch_ms, rfc3339
 from schemas.topics import CDC, STATE
 from streams.owner.commit import JOB_PREFIX
@@ -50,7 +50,7 @@ def measure(bench: Bench) -> Iterator[Line]:
     yield from _in_memory(count)
     with running_kafka() as address:
         connections = Connections(kafka_bootstrap=address)
-        create(connections)
+        establish(connections, AgreedSettings())
         yield from _from_the_log(bench, connections, count)
     client = bench.stacks.get(Shape())
     warm(client)

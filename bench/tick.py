@@ -11,8 +11,8 @@ from confluent_kafka import Producer
 from bench import partitions
 from bench.figure import Bench, Figure, Line, NotMeasuredError
 from bench.processes import StreamWorker, cpu_seconds
-from connectors.topics import create
-from schemas.settings import Connections
+from connectors.cluster import establish
+from schemas.settings import AgreedSettings, Connections
 from schemas.times import epoch_ms
 from schemas.topics import CDC, runs_topic
 from streams.core.inputs import HeartbeatHeard
@@ -36,7 +36,7 @@ def measure(bench: Bench) -> Iterator[Line]:
     yield from _in_memory(count)
     with running_kafka() as address:
         connections = Connections(kafka_bootstrap=address)
-        create(connections)
+        establish(connections, AgreedSettings())
         yield from _in_transactions(bench, connections, count)
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import psycopg
 from confluent_kafka import KafkaError, Message, Producer
 
-from connectors.topics import create
+from connectors.cluster import establish
 from schemas.codec import encode
 from schemas.partition import partition_of
-from schemas.settings import Connections
+from schemas.settings import AgreedSettings, Connections
 from schemas.status import RunStatus
 from schemas.topics import STATUS
 from tests.waiting import eventually
@@ -35,7 +35,7 @@ class SinkBench:
         self.log = folder / "sink.log"
         self.processes: list[subprocess.Popen[bytes]] = []
         self.database = psycopg.connect(dsn, autocommit=True)
-        create(self.connections)
+        establish(self.connections, AgreedSettings())
 
     def start(self, **environment: str) -> subprocess.Popen[bytes]:
         settings = {
