@@ -174,7 +174,7 @@ class Round:
         found = chain.from_iterable(self._store.dated(self._all(folder)) for folder in PROGRAMS)
         rows = ({"uri": uri, "stored_at": stored_at} for uri, stored_at in found if is_program(uri))
         while page := list(islice(rows, OBJECTS_AT_ONCE)):
-            reason = self._why_no_program_goes()
+            reason = self._value("why_no_program_goes", {}) or self._other_deployment
             if reason is not None:
                 self._left.append(f"no program goes: {reason}")
                 return
@@ -184,11 +184,9 @@ class Round:
                 values = {"program_ttl": self._settings.program_ttl}
                 yield from self._delete_objects("programs_to_delete", iter(page), values, stop)
 
-    def _why_no_program_goes(self) -> str | None:
+    @cached_property
+    def _other_deployment(self) -> str | None:
         """Programs carry no name of a deployment: where several keep theirs in one bucket, all stay."""
-        reason: str | None = self._value("why_no_program_goes", {})
-        if reason is not None:
-            return reason
         ours = self._store.put(f"{DEPLOYMENTS}/{self._value('deployment', {})}.{self._connections.topic_prefix}", b"")
         others = [each for each in self._store.below(self._all(DEPLOYMENTS)) if each != ours]
         return f"another deployment has marked the bucket; if it is gone, delete {others[0]}" if others else None
