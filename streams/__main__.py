@@ -56,16 +56,15 @@ async def serve(connections: Connections, settings: StreamSettings, rules: Rules
     await app.start()
     crashed = asyncio.ensure_future(app.wait_until_stopped())
     await asyncio.wait({asyncio.ensure_future(told.wait()), crashed}, return_when=asyncio.FIRST_COMPLETED)
-    has_failed = app.crashed or outcome is FAILED
     log.info("worker_stops", crashed=app.crashed)
     ended.set()
-    if not has_failed:
+    if not app.crashed and outcome is STOPPED:
         worker.hand_over()
         await app.stop()  # leaves the group, and the others take over
         await asyncio.to_thread(worker.wait_handed_over)
     worker.stop()
     await app.stop()
-    return FAILED if has_failed else STOPPED
+    return FAILED if app.crashed else outcome
 
 
 def named(connections: Connections, settings: StreamSettings) -> OwnName:

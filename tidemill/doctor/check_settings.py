@@ -55,7 +55,7 @@ def margins(facts: Facts) -> Iterator[Finding]:
         check_margins(facts.settings.cluster, executors.margins)
     except DisagreementError as error:
         said, _, remedy = str(error).rpartition("; ")
-        yield bad(name, f"{said}: its runs end before they can be kept or claimed", remedy)
+        yield bad(name, said, remedy)
     else:
         yield ok(name, "the lease is long enough for the executors")
 
