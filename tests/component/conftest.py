@@ -1,4 +1,4 @@
-"""A throwaway Postgres for the tests of this tier, the same as the local stack's, and databases in it."""
+"""A throwaway Postgres and S3 for the tests of this tier, the same as the local stack's, and what lies in them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import psycopg
 import pytest
 
 from connectors.migrate import migrate
+from connectors.objects import Objects
 from tests.postgres_node import running_postgres
+from tests.servers import running_s3
 
 _numbers = count()
 
@@ -57,3 +59,23 @@ def _database(server, template):
     with psycopg.connect(server("postgres"), autocommit=True) as connection:
         connection.execute(f'create database "{name}" template "{template}"')
     return server(name)
+
+
+@pytest.fixture(scope="module")
+def s3():
+    with running_s3() as place:
+        yield place
+
+
+@pytest.fixture
+def place(s3, tables_dsn, request):
+    """A migrated database and a bucket of its own."""
+    bucket = request.node.originalname.replace("_", "-")[:60]
+    made = s3.model_copy(update={"postgres_dsn": tables_dsn, "s3_bucket": bucket})
+    Objects(made).make_bucket()
+    return made
+
+
+@pytest.fixture
+def store(place):
+    return Objects(place)

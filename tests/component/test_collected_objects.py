@@ -14,29 +14,10 @@ from connectors.settings import RetentionSettings
 from connectors.stopping import Stop
 from schemas.programs import program_key
 from tests.read_model import open_weeks
-from tests.servers import running_s3
 from tidemill.objects import storing
 
 TODAY = datetime.now(UTC).date()  # noqa: TID251 - times to live go by the clock of Postgres
 SETTINGS = RetentionSettings()
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with running_s3() as place:
-        yield place
-
-
-@pytest.fixture
-def place(s3, tables_dsn, request):
-    made = s3.model_copy(update={"postgres_dsn": tables_dsn, "s3_bucket": request.node.name.replace("_", "-")[:60]})
-    Objects(made).make_bucket()
-    return made
-
-
-@pytest.fixture
-def store(place):
-    return Objects(place)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from connectors.objects import Objects
 from schemas.ids import RunId
 from schemas.log_chunks import chunk_key
 from tests.read_model import add_story, open_weeks
-from tests.servers import running_s3
 from tidemill.cli import run
 
 RUN_ID = RunId("j#r")
@@ -19,12 +18,6 @@ RUN = """insert into tidemill.runs
 STARTED = {"token": 1, "timeout_class": "10s", "started_at": "2026-03-01T00:00:00Z"}
 LOST = {"attempt": 1, "ended_as": "lost", "exit_code": None, "output": None, "output_bytes": 0, "log_deleted_at": None}
 FAILED = LOST | {"ended_as": "failed", "exit_code": 1}
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with running_s3() as place:
-        yield place
 
 
 @pytest.fixture

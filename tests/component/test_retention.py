@@ -21,7 +21,6 @@ from schemas.checkpoints import checkpoint_key
 from schemas.log_chunks import chunk_key
 from schemas.result import result_key
 from tests.read_model import add_story, open_weeks
-from tests.servers import running_s3
 from tests.waiting import eventually
 from tidemill.place import connect
 from tidemill.retention import Retention, retention
@@ -32,25 +31,6 @@ WEEK = timedelta(days=7)
 WITHOUT_ARCHIVE = RetentionSettings()
 WITH_ARCHIVE = RetentionSettings(archive=Archive.JSONL)
 NOBODY_LISTENS = "http://127.0.0.1:1"
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with running_s3() as place:
-        yield place
-
-
-@pytest.fixture
-def place(s3, tables_dsn, request):
-    bucket = request.node.originalname.replace("_", "-")[:60]
-    made = s3.model_copy(update={"postgres_dsn": tables_dsn, "s3_bucket": bucket})
-    Objects(made).make_bucket()
-    return made
-
-
-@pytest.fixture
-def store(place):
-    return Objects(place)
 
 
 @pytest.fixture

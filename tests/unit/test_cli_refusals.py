@@ -8,28 +8,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tidemill.cli import run
 from tidemill.explain.history import moments
 from tidemill.instants import instant_in
 from tidemill.place import UsageError
 
 SECONDS = 30
 NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def refused(capsys, monkeypatch, tmp_path):
-    """A function from a command to the one sentence."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments, code=2):
-        assert run(arguments) == code
-        printed = capsys.readouterr()
-        assert printed.out == ""
-        (sentence,) = printed.err.splitlines()
-        return sentence.removeprefix("tidemill: ")
-
-    return call
 
 
 @pytest.mark.parametrize(

@@ -13,30 +13,17 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from connectors.settings import RetentionSettings, SinkSettings, SourceSettings
-from executors.settings import ExecutorSettings
 from infra.kafka import DESIGN
 from infra.postgres import SETTINGS as POSTGRES_SETTINGS
 from infra.serve import SERVERS
-from infra.settings import InfraSettings
 from schemas.cluster import Cluster
-from schemas.settings import Connections
-from streams.settings import StreamSettings
+from tests.settings_classes import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "tidemill"}
 DOCKERFILE = (ROOT / "infra/images/Dockerfile").read_text()
-SETTINGS = (
-    Connections,
-    StreamSettings,
-    ExecutorSettings,
-    SourceSettings,
-    SinkSettings,
-    RetentionSettings,
-    InfraSettings,
-)
 FIELDS = {f"TIDEMILL_{name.upper()}": field for settings in SETTINGS for name, field in settings.model_fields.items()}
 SHARED = {f"TIDEMILL_{name.upper()}" for name in (*Cluster().values, "partitions")}
 EXAMPLE_LINES = re.findall(r"^(# )?([A-Z_0-9]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)

@@ -7,28 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from connectors.settings import RetentionSettings, SinkSettings, SourceSettings
-from executors.settings import ExecutorSettings
-from infra.settings import InfraSettings
-from schemas.settings import Connections, InvalidSettingsError
+from schemas.settings import InvalidSettingsError
 from schemas.variables import KNOWN, check_variables
-from streams.settings import StreamSettings
+from tests.settings_classes import SETTINGS
 from tidemill.cli import run
 
-CLASSES = (
-    Connections,
-    StreamSettings,
-    ExecutorSettings,
-    SourceSettings,
-    SinkSettings,
-    RetentionSettings,
-    InfraSettings,
-)
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 
 
 def test_the_names_are_those_of_the_settings_of_all_processes():
-    assert {f"TIDEMILL_{name.upper()}" for each in CLASSES for name in each.model_fields} == KNOWN
+    assert {f"TIDEMILL_{name.upper()}" for each in SETTINGS for name in each.model_fields} == KNOWN
 
 
 def test_the_example_file_names_them_all():

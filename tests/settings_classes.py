@@ -1,0 +1,19 @@
+"""The classes of settings of all processes, which read one environment."""
+
+from __future__ import annotations
+
+from connectors.settings import RetentionSettings, SinkSettings, SourceSettings
+from executors.settings import ExecutorSettings
+from infra.settings import InfraSettings
+from schemas.settings import Connections
+from streams.settings import StreamSettings
+
+SETTINGS = (
+    Connections,
+    StreamSettings,
+    ExecutorSettings,
+    SourceSettings,
+    SinkSettings,
+    RetentionSettings,
+    InfraSettings,
+)

@@ -1,0 +1,22 @@
+"""What several unit tests need."""
+
+from __future__ import annotations
+
+import pytest
+
+from tidemill.cli import run
+
+
+@pytest.fixture
+def refused(capsys, monkeypatch, tmp_path):
+    """A function from a command to the one sentence."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments, code=2):
+        assert run(arguments) == code
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        (sentence,) = printed.err.splitlines()
+        return sentence.removeprefix("tidemill: ")
+
+    return call
