@@ -22,7 +22,7 @@ _PASSING = frozenset(
 
 
 class NoOffsetsError(TidemillError):
-    """Nobody has answered in time."""
+    """No answer came in time."""
 
 
 def watermarks(consumer: Consumer, where: TopicPartition) -> tuple[int, int]:

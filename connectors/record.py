@@ -46,7 +46,7 @@ def standing_for(message: Message, unreadable: Unreadable) -> Record:
         topic=message.topic() or "",
         partition=_number(message.partition()),
         offset=unreadable.last,
-        at=datetime.now(UTC),  # noqa: TID251 - nobody knows when it was appended
+        at=datetime.now(UTC),  # noqa: TID251 - no client says when it was appended
         key=None,
         value=None,
         unreadable=unreadable,
