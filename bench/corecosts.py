@@ -15,7 +15,7 @@ from schemas.event import EventBatch
 from schemas.heartbeat import Window
 from schemas.ids import ExecutorId
 from streams.core.inputs import ClockAdvanced, ExecutorReported, HeartbeatHeard, Input
-from streams.core.pace import take_slot
+from streams.core.runs.pace import take_slot
 from streams.core.step import step
 from streams.owner.commit import transaction
 from tests.driven import Driven

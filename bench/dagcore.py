@@ -16,7 +16,7 @@ from schemas.event import Event, EventBatch
 from schemas.ids import ExecutorId
 from streams.core.effects import Effect, PutRun, SendDispatch
 from streams.core.inputs import ExecutorReported, HeartbeatHeard
-from streams.core.run import Run
+from streams.core.runs.run import Run
 from streams.core.step import step
 from tests.driven import Driven
 from tests.simulated import Log, ended, started

@@ -8,7 +8,7 @@ from datetime import timedelta
 from bench.figure import Bench, Figure, Line, percentile
 from bench.stacks import Shape, jobs
 from schemas.ids import RunId
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 from tests.stack_client import StackClient
 from tests.waiting import eventually
 

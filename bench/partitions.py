@@ -14,7 +14,7 @@ from schemas.job import JobSpec
 from schemas.partition import partition_of
 from schemas.settings import Connections
 from schemas.topics import EXECUTORS, STATE
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 from streams.core.state import OwnerState
 from streams.core.stored import StoredJob
 from streams.owner.commit import JOB_PREFIX

@@ -21,7 +21,7 @@ from schemas.settings import Connections, read
 from schemas.topics import STREAM_TOPICS
 from schemas.variables import check_variables
 from streams.app import Delivery, make_app
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 from streams.groups import Groups
 from streams.no_new_topics import forbid_new_topics
 from streams.other_workers import settle_name

@@ -16,7 +16,7 @@ from schemas.cluster_clock import AGREE_SECONDS
 from schemas.kept_clock import KeptClock
 from streams.clock import boot_seconds
 from streams.core.inputs import Input
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 from streams.groups import Groups, LogUnreachableError
 from streams.log import OwnerLog
 from streams.owner import calls as c

@@ -10,7 +10,7 @@ from pydantic import PositiveInt
 from schemas.classes import parse_classes
 from schemas.cluster import Cluster, agreed
 from schemas.settings import AgreedSettings
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 
 
 class StreamSettings(AgreedSettings):

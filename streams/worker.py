@@ -17,7 +17,7 @@ from schemas.settings import Connections
 from schemas.topics import check_partitions
 from streams.clock import cluster_clock
 from streams.core.inputs import HeartbeatHeard
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 from streams.forward import Forwarder
 from streams.groups import Groups, LogUnreachableError
 from streams.heartbeats import Heartbeats

@@ -10,8 +10,8 @@ from schemas.dag import NodeSpec
 from schemas.dispatch import Dispatch
 from schemas.heartbeat import AttemptInHand, Window
 from streams.core.inputs import HeartbeatHeard
+from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
-from streams.core.rules import Rules
 from tests.beats import heartbeat as plain_heartbeat
 
 BOUNDS = Bounds(effects=60, bytes=300_000, work_us=8_000, nodes=20)

@@ -10,7 +10,7 @@ from schemas.dispatch import Dispatch
 from schemas.status import RunStatus, Transition
 from schemas.times import epoch_ms
 from schemas.words import OPEN_STATES, AttemptEnd, RunState
-from streams.core.run import LEGAL
+from streams.core.runs.run import LEGAL
 
 
 def materialized_once(history: Iterable[RunStatus]) -> list[str]:

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from streams.core.inputs import Input
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 from streams.core.state import OwnerState
 from streams.owner.calls import (
     Answer,

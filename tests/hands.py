@@ -21,7 +21,7 @@ from schemas.dispatch import Dispatch
 from schemas.event import EventBatch
 from schemas.settings import Connections
 from schemas.times import EPOCH
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 
 RULES = Rules()
 MARGIN = timedelta(seconds=5)

@@ -19,8 +19,8 @@ from schemas.job import JobSpec
 from schemas.status import RunStatus
 from schemas.topics import CDC, CONTROL, EVENTS, REQUESTS, STATE, STATUS
 from streams.core.inputs import DispatchesCommitted, HeartbeatHeard
+from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
-from streams.core.rules import Rules
 from streams.owner.calls import Chunk, Read
 from streams.owner.intake import INPUT_TOPICS
 from streams.owner.limits import Limits

@@ -16,7 +16,7 @@ from schemas.heartbeat import Heartbeat, Window
 from schemas.status import RunStatus
 from schemas.words import NEVER_RAN, RunKind, RunState
 from streams.core.inputs import HeartbeatHeard
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 from streams.owner.records import InRecord
 from tests.beats import heartbeat as plain_heartbeat
 

@@ -15,8 +15,8 @@ from schemas.dag import DagSpec
 from schemas.ids import OwnerId, RequestId, request_run_id
 from schemas.job import JobSpec
 from schemas.words import DefinitionKind, Reprocess, RunState
-from streams.core.backfill import attempts_had, occurrences
 from streams.core.dag.graph import clock_of
+from streams.core.requests.backfill import attempts_had, occurrences
 from tidemill.complete import owner_names
 from tidemill.instants import meant, say_what_is_meant
 from tidemill.names import check_owner, names_of, owner_row

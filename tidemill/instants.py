@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from schemas.times import EPOCH, LATEST, rfc3339
-from streams.core import zone as zones
+from streams.core.schedule import zone as zones
 from tidemill.output import complain
 from tidemill.place import UsageError
 

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import typer
 
 from schemas.errors import TidemillError
-from streams.core import zone as zones
-from streams.core.schedule import DstRules, Schedule, local_note, next_after, parse_schedule
+from streams.core.schedule import zone as zones
+from streams.core.schedule.occurrences import DstRules, Schedule, local_note, next_after, parse_schedule
 from tidemill.complete import owner_names
 from tidemill.instants import meant
 from tidemill.names import owner_kind

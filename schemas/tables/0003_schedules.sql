@@ -1,4 +1,4 @@
--- The grammar of schedules. `streams.core.cron.parse` is the same grammar in Python, with the same sentences; a
+-- The grammar of schedules. `streams.core.schedule.cron.parse` is the same grammar in Python, with the same sentences; a
 -- property test feeds both the same expressions.
 
 create function tidemill.normal_white_space(value text) returns text
@@ -264,7 +264,7 @@ return schedule ~ (
     ' (?:\*|[0-7])$');
 
 -- What people bring from other schedulers in place of a schedule, and what they write here instead; null: there is no
--- better sentence than that of the grammar. `streams.core.habits` is the same in Python.
+-- better sentence than that of the grammar. `streams.core.schedule.habits` is the same in Python.
 create function tidemill.schedule_habit(words text[]) returns text
 language plpgsql immutable as $$
 declare

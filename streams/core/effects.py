@@ -9,7 +9,7 @@ from schemas.dag import DagSpec
 from schemas.dispatch import Dispatch
 from schemas.ids import OwnerId, RunId
 from schemas.status import RunStatus
-from streams.core.run import Run
+from streams.core.runs.run import Run
 from streams.core.stored import (
     StoredBackfill,
     StoredEpoch,

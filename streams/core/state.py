@@ -12,16 +12,16 @@ from schemas.words import RunKind
 from streams.core.agenda import Agenda
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.open_epochs import OpenEpochs
-from streams.core.fleet import Fleet, InFlight
-from streams.core.occupancy import Occupancy, entry_of
-from streams.core.open_backfills import OpenBackfills
-from streams.core.park import Park
+from streams.core.definitions.sharing import Shared
+from streams.core.policy.rules import Rules
+from streams.core.requests.open_backfills import OpenBackfills
+from streams.core.requests.park import Park
 from streams.core.room import TransactionRoom
-from streams.core.rules import Rules
-from streams.core.run import Run, Turn
-from streams.core.sharing import Shared
+from streams.core.runs.fleet import Fleet, InFlight
+from streams.core.runs.occupancy import Occupancy, entry_of
+from streams.core.runs.run import Run, Turn
+from streams.core.schedule.timers import Timers
 from streams.core.stored import Applied, Cursor, Forgotten, StoredJob, StoredQuarantine, StoredRequest, Tally
-from streams.core.timers import Timers
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,14 +10,18 @@ import msgspec
 
 from schemas.event import EventBatch
 from streams.core import inputs as i
-from streams.core.attempts import apply_event
-from streams.core.backfill import go_on, settle
 from streams.core.dag.advance import advance_epochs, count_ended, open_epochs
-from streams.core.deadline import miss_overdue
-from streams.core.definitions import apply_definition
-from streams.core.deletions import forget_deletions
+from streams.core.definitions.apply import apply_definition
+from streams.core.definitions.deletions import forget_deletions
+from streams.core.definitions.quarantine import put_aside, take_over
 from streams.core.effects import DeadLetter, Effect, Forward, Origin
-from streams.core.leases import (
+from streams.core.policy.overlap import let_go
+from streams.core.requests.backfill import go_on, settle
+from streams.core.requests.once import apply_request, forget_old, refuse_overdue, release_parked
+from streams.core.room import MICROSECONDS_OF_A_LOOK
+from streams.core.runs.attempts import apply_event
+from streams.core.runs.deadline import miss_overdue
+from streams.core.runs.leases import (
     forget_silent_executors,
     hear_heartbeat,
     judge,
@@ -26,12 +30,8 @@ from streams.core.leases import (
     note_dispatched,
     note_found,
 )
-from streams.core.life import fill_windows, release_due
-from streams.core.overlap import let_go
-from streams.core.pace import forget_slots
-from streams.core.quarantine import put_aside, take_over
-from streams.core.requests import apply_request, forget_old, refuse_overdue, release_parked
-from streams.core.room import MICROSECONDS_OF_A_LOOK
+from streams.core.runs.life import fill_windows, release_due
+from streams.core.runs.pace import forget_slots
 from streams.core.state import OwnerState
 from streams.core.tick import advance_clock
 

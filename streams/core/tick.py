@@ -11,17 +11,27 @@ import msgspec
 from schemas.ids import OwnerId, missed_range_id, occurrence_run_id
 from schemas.job import JobSpec
 from schemas.words import RunKind, RunState
-from streams.core.catchup import TICK, Change, Decision, OfNew, OfOld, RecordRange, RunOccurrence, decide, decide_change
 from streams.core.effects import DeadLetter, Effect, PublishStatus
-from streams.core.jitter import scheduled_time
-from streams.core.life import NewRun, blank_status, materialize
-from streams.core.overlap import Hold, Replace, Skip, Start, on_overlap, stop_others
+from streams.core.policy.catchup import (
+    TICK,
+    Change,
+    Decision,
+    OfNew,
+    OfOld,
+    RecordRange,
+    RunOccurrence,
+    decide,
+    decide_change,
+)
+from streams.core.policy.overlap import Hold, Replace, Skip, Start, on_overlap, stop_others
 from streams.core.room import MICROSECONDS_OF_A_LOOK
-from streams.core.run import Lane, move
+from streams.core.runs.life import NewRun, blank_status, materialize
+from streams.core.runs.run import Lane, move
+from streams.core.runs.tally import count_made, finish, reason_to_refuse, tally_of
+from streams.core.schedule.jitter import scheduled_time
+from streams.core.schedule.timers import Timer, timer_of
 from streams.core.state import OwnerState
 from streams.core.stored import Cursor
-from streams.core.tally import count_made, finish, reason_to_refuse, tally_of
-from streams.core.timers import Timer, timer_of
 
 EFFECTS_OF_AN_OCCURRENCE = 4
 """Its run, the count of those that its job has made, and the end of one that it replaces."""

@@ -28,7 +28,7 @@ from streams.core.effects import (
     SendDispatch,
     SendKill,
 )
-from streams.core.run import Run
+from streams.core.runs.run import Run
 from streams.core.state import OwnerState
 from streams.core.stored import StoredBackfill, StoredClock
 from streams.owner.records import Forwarding, OutRecord, Transaction

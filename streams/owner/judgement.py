@@ -10,7 +10,7 @@ from typing import assert_never
 from schemas.times import EPOCH
 from schemas.topics import EVENTS
 from streams.core.inputs import ClaimsSeen
-from streams.core.leases import wants_claims, wants_judgement
+from streams.core.runs.leases import wants_claims, wants_judgement
 from streams.owner.calls import HeartbeatsRead, LogFailedError, ReadClaims, ReadExecutorEnds, Steps, Taken, ask
 from streams.owner.limits import Limits
 from streams.owner.owner import Owner

@@ -8,13 +8,13 @@ from datetime import datetime
 from schemas.codec import decode
 from schemas.ids import OwnerId, RunId, owner_of_run
 from schemas.words import RunKind
-from streams.core.definitions import install
-from streams.core.fleet import InFlight
-from streams.core.open_backfills import OpenBackfill
-from streams.core.pace import restore_slot
-from streams.core.requests import remember
-from streams.core.rules import Rules
-from streams.core.run import Run
+from streams.core.definitions.apply import install
+from streams.core.policy.rules import Rules
+from streams.core.requests.once import remember
+from streams.core.requests.open_backfills import OpenBackfill
+from streams.core.runs.fleet import InFlight
+from streams.core.runs.pace import restore_slot
+from streams.core.runs.run import Run
 from streams.core.state import OwnerState, Seen
 from streams.core.stored import Applied, StoredBackfill, StoredClock, StoredJob, StoredQuarantine, StoredRequest, Tally
 from streams.owner.commit import (

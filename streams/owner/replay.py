@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from schemas.codec import decode
 from schemas.ids import OwnerId
-from streams.core.sharing import Shared
+from streams.core.definitions.sharing import Shared
 from streams.core.stored import StoredJob
 from streams.owner.commit import JOB_PREFIX
 from streams.owner.failures import WorkingOn

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from streams.core.inputs import DispatchesCommitted, DispatchesFound, WasAway
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 from streams.owner.calls import (
     Ask,
     Commit,

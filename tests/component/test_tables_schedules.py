@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.times import rfc3339
-from streams.core.cron import At, InvalidScheduleError, parse
-from streams.core.zone import known_names
+from streams.core.schedule.cron import At, InvalidScheduleError, parse
+from streams.core.schedule.zone import known_names
 
 HAND_MADE = """
 @daily;@DAILY ;@daily x;@reboot;@;@every 90s;@every 1h30m;@every 1.5s;@every 1.0005s;@every 0s;@every 366d;@every

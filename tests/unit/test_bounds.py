@@ -14,7 +14,7 @@ from simulated import START
 
 from schemas.topics import DEADLETTER
 from schemas.words import RunState
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 
 MANY = 300
 TOMORROW = timedelta(days=1)

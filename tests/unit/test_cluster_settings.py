@@ -11,7 +11,7 @@ from schemas.cluster import Cluster, DisagreementError, Margins, agreed, check_m
 from schemas.cluster_record import Found, of_deployment, settled
 from schemas.settings import AgreedSettings, Connections
 from schemas.topics import EXECUTOR_TOPICS, STREAM_TOPICS, runs_topic
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 from streams.settings import StreamSettings
 from tidemill.cluster import parse
 from tidemill.place import UsageError

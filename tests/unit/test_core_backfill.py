@@ -11,7 +11,7 @@ from simulated import START, Log
 
 from schemas.event import EndCause
 from schemas.words import RunKind, RunState
-from streams.core import backfill as core
+from streams.core.requests import backfill as core
 
 
 def test_each_occurrence_from_the_first_up_to_and_without_the_end_runs_once_and_one_by_one() -> None:

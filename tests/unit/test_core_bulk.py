@@ -10,7 +10,7 @@ from simulated import START, Log
 from schemas.job import JobSpec
 from schemas.words import RunState
 from streams.core.room import MICROSECONDS_OF_A_DEFINITION, Bounds
-from streams.core.timers import SEARCHES_OF_A_QUESTION, Timers, timer_of
+from streams.core.schedule.timers import SEARCHES_OF_A_QUESTION, Timers, timer_of
 
 SCHEDULES = ("0 3 * * *", "*/5 * * * *", "@every 90s", "30 0 1 1 *", "@at 2026-03-01T12:00:30Z")
 MANY = 500

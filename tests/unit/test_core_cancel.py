@@ -11,10 +11,10 @@ from schemas.event import EndCause, Expired
 from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat
 from schemas.topics import DEADLETTER
 from schemas.words import AttemptEnd, RunState
-from streams.core.cancel import STRAY_PATIENCE
 from streams.core.inputs import ClaimsSeen, HeartbeatHeard
-from streams.core.leases import wants_judgement
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
+from streams.core.runs.cancel import STRAY_PATIENCE
+from streams.core.runs.leases import wants_judgement
 from streams.owner.owner import Owner
 from tests.raw_json import plain
 

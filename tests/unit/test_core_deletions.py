@@ -9,8 +9,8 @@ from simulated import START, Driven, Log, ended, started
 
 from schemas.dag import NodeSpec
 from schemas.topics import DEADLETTER
+from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
-from streams.core.rules import Rules
 from streams.owner.records import InRecord
 
 TTL = Rules().request_ttl

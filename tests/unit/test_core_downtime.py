@@ -13,8 +13,8 @@ from simulated import START, Log
 from schemas.ids import occurrence_run_id
 from schemas.topics import STATUS
 from schemas.words import RunState
+from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
-from streams.core.rules import Rules
 from streams.owner.owner import Owner
 
 EVERY_SECOND = {"schedule": "* * * * * *", "catchup_policy": "all", "overlap_policy": "allow_all"}

@@ -9,7 +9,7 @@ from simulated import Driven, Log, ended, started
 from schemas.event import Expired
 from schemas.status import MAX_ATTEMPTS, MAX_TRANSITIONS, RunStatus
 from schemas.words import AttemptEnd, RunState
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 
 S = timedelta(seconds=1)
 VALID_FOR = Rules().dispatch_valid_for

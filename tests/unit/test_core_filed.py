@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from schemas.ids import OwnerId, RunId
 from schemas.job import JobSpec
 from schemas.words import RunKind, RunState
-from streams.core.life import NewRun, blank_status
-from streams.core.run import move
+from streams.core.runs.life import NewRun, blank_status
+from streams.core.runs.run import move
 
 NOW = datetime(2026, 11, 29, 23, 59, 59, tzinfo=UTC)
 JOB = JobSpec(job_id=OwnerId("j"), tenant="default", binary="s3://bucket/key")

@@ -9,9 +9,9 @@ from simulated import Driven, Log, ended, started
 from schemas.dispatch import Dispatch
 from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
 from streams.core.agenda import Agenda
-from streams.core.fleet import Fleet
 from streams.core.inputs import HeartbeatHeard
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
+from streams.core.runs.fleet import Fleet
 
 S = timedelta(seconds=1)
 BUSY, WINDOW = 30, 8

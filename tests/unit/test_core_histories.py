@@ -13,8 +13,8 @@ from schemas.event import EndCause, Expired
 from schemas.heartbeat import AttemptInHand, Window
 from schemas.words import AttemptEnd, RunState
 from streams.core.inputs import ClaimsSeen, HeartbeatHeard
-from streams.core.leases import wants_judgement
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
+from streams.core.runs.leases import wants_judgement
 from streams.owner.owner import Owner
 from tests.beats import heartbeat as plain_heartbeat
 

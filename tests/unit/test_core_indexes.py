@@ -16,7 +16,7 @@ from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
 from schemas.ids import occurrence_run_id
 from schemas.words import RunKind, RunState
 from streams.core.inputs import HeartbeatHeard
-from streams.core.run import Lane, Run
+from streams.core.runs.run import Lane, Run
 from streams.core.state import OwnerState
 
 S = timedelta(seconds=1)

@@ -9,8 +9,8 @@ from simulated import COMPANY_WAIT, Log, ended, started
 from story import Story
 
 from streams.core.inputs import HeartbeatHeard
-from streams.core.pace import BURST
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
+from streams.core.runs.pace import BURST
 from streams.owner.owner import Owner
 
 DOWN = 3_600

@@ -6,7 +6,7 @@ import pytest
 from simulated import Driven, Log
 
 from schemas.topics import DEADLETTER
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 
 LARGE = '"' + "x" * 1_000 + '"'
 

@@ -18,10 +18,10 @@ from schemas.ids import dag_run_of
 from schemas.status import RunStatus
 from schemas.times import run_id_time
 from schemas.words import OPEN_STATES, RunKind, RunState
-from streams.core import backfill as core
-from streams.core import covered
+from streams.core.definitions import covered
+from streams.core.policy.rules import Rules
+from streams.core.requests import backfill as core
 from streams.core.room import Bounds
-from streams.core.rules import Rules
 
 ALL = {"catchup_after_pause": "all", "overlap_policy": "allow_all"}
 

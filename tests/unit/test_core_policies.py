@@ -11,14 +11,14 @@ from schemas.classes import parse_classes
 from schemas.job import JobSpec
 from schemas.status import Attempt
 from schemas.words import AttemptEnd, CatchupPolicy, RunKind, RunState
-from streams.core.catchup import RecordRange, RunOccurrence, decide
-from streams.core.jitter import scheduled_time, share
-from streams.core.life import NewRun, blank_status
-from streams.core.promotion import first_class, limit_in, next_class
-from streams.core.retry import Again, Over, after_attempt, backoff
-from streams.core.rules import Rules
-from streams.core.run import Run, with_attempt
-from streams.core.timers import timer_of
+from streams.core.policy.catchup import RecordRange, RunOccurrence, decide
+from streams.core.policy.promotion import first_class, limit_in, next_class
+from streams.core.policy.retry import Again, Over, after_attempt, backoff
+from streams.core.policy.rules import Rules
+from streams.core.runs.life import NewRun, blank_status
+from streams.core.runs.run import Run, with_attempt
+from streams.core.schedule.jitter import scheduled_time, share
+from streams.core.schedule.timers import timer_of
 
 RULES = Rules(classes=parse_classes("10s,1m,1h"))
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)

@@ -13,7 +13,7 @@ from schemas.dag import NodeSpec
 from schemas.dispatch import Dispatch
 from schemas.event import EndCause, Rejected
 from schemas.words import AttemptEnd, RunState
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 
 FEWER = Rules(classes=parse_classes("10s,1h"))
 """Without 1m."""

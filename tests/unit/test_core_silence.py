@@ -10,8 +10,8 @@ from schemas.codec import encode
 from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
 from schemas.words import AttemptEnd
 from streams.core.inputs import ClaimsSeen, DispatchesFound, HeartbeatHeard, WasAway
-from streams.core.leases import CLAIM_INTERVAL, CLAIM_PATIENCE, wants_claims, wants_judgement
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
+from streams.core.runs.leases import CLAIM_INTERVAL, CLAIM_PATIENCE, wants_claims, wants_judgement
 from streams.owner.owner import Owner
 
 RULES = Rules()

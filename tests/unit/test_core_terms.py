@@ -15,7 +15,7 @@ from schemas.dispatch import Dispatch
 from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat
 from schemas.topics import STATE
 from streams.core.inputs import ClaimsSeen, HeartbeatHeard
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 from streams.owner.records import OutRecord
 
 S = timedelta(seconds=1)

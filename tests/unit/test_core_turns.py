@@ -12,7 +12,7 @@ from schemas.dag import NodeSpec
 from schemas.event import EndCause
 from schemas.ids import occurrence_run_id
 from streams.core.inputs import HeartbeatHeard
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 
 S = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streams.core.cron import LAST_DAY, LAST_WEEKDAY, At, Cron, Every, InvalidScheduleError, parse
+from streams.core.schedule.cron import LAST_DAY, LAST_WEEKDAY, At, Cron, Every, InvalidScheduleError, parse
 
 REFUSED = {
     "": "not empty",

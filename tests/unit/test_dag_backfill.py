@@ -19,7 +19,7 @@ from schemas.event import EndCause
 from schemas.ids import RunId, dag_run_of, occurrence_run_id
 from schemas.status import RunStatus
 from schemas.words import OPEN_STATES, RunKind, RunState, TriggerRule
-from streams.core import backfill as core
+from streams.core.requests import backfill as core
 from streams.core.room import Bounds
 
 PARENT = "dag#bf"

@@ -12,8 +12,8 @@ from schemas.event import EndCause
 from schemas.partition import partition_of
 from schemas.topics import DEADLETTER, MAX_REQUEST_BYTES, REQUESTS
 from schemas.words import RunState
+from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
-from streams.core.rules import Rules
 from streams.owner.commit import MAX_DEAD_BYTES
 from streams.owner.owner import Owner
 from tests.raw_json import plain

@@ -15,8 +15,8 @@ from schemas.topics import DEADLETTER
 from schemas.words import OnDelete, RunState
 from streams.core.dag.epoch import Epoch
 from streams.core.inputs import HeartbeatHeard
-from streams.core.open_backfills import OpenBackfill
-from streams.core.run import Run
+from streams.core.requests.open_backfills import OpenBackfill
+from streams.core.runs.run import Run
 from streams.owner.calls import Fence
 from streams.owner.failures import MOST_JOBS_AT_ONCE, JobFailedError
 from tests.beats import heartbeat as plain_heartbeat
@@ -176,13 +176,13 @@ def dag_asked(log):
 
 
 HISTORIES = [
-    ("streams.core.deadline.move", missed, "bad"),
-    ("streams.core.overlap._release", held, "bad"),
+    ("streams.core.runs.deadline.move", missed, "bad"),
+    ("streams.core.policy.overlap._release", held, "bad"),
     ("streams.core.state.OwnerState.make_ready", asked, "bad"),
-    ("streams.core.life._dispatch", asked, "bad"),
-    ("streams.core.leases.end_attempt", silent, "bad"),
-    ("streams.core.backfill._plan", filled, "bad"),
-    ("streams.core.backfill._let_go", filled, "bad"),
+    ("streams.core.runs.life._dispatch", asked, "bad"),
+    ("streams.core.runs.leases.end_attempt", silent, "bad"),
+    ("streams.core.requests.backfill._plan", filled, "bad"),
+    ("streams.core.requests.backfill._let_go", filled, "bad"),
     ("streams.core.dag.advance._decide", dag_asked, "dag"),
     ("streams.core.dag.advance._open_or_hold", dag_asked, "dag"),
     ("streams.core.dag.advance._tell", dag_asked, "dag"),
@@ -358,7 +358,7 @@ def test_where_many_jobs_fail_the_worker_ends(monkeypatch):
     for number, name in enumerate(names, 1):
         log.define(number, job_id=name)
         log.request(name, owner=name, job_id=name)
-    fail_for(monkeypatch, "streams.core.life._dispatch", *names)
+    fail_for(monkeypatch, "streams.core.runs.life._dispatch", *names)
     worker = Worker(log)
     with pytest.raises(JobFailedError):
         worker.turn()

@@ -17,7 +17,7 @@ from schemas.ids import RunId, occurrence_run_id
 from schemas.status import RunStatus
 from schemas.topics import STATE
 from schemas.words import NEVER_RAN, RunKind, RunState
-from streams.core.run import Lane, Run
+from streams.core.runs.run import Lane, Run
 from streams.owner.commit import RUN_PREFIX
 from streams.owner.records import InRecord
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streams.core.schedule import (
+from streams.core.schedule.occurrences import (
     HORIZON,
     DstRules,
     count_between,
@@ -16,7 +16,7 @@ from streams.core.schedule import (
     occurrences,
     parse_schedule,
 )
-from streams.core.zone import UnknownZoneError, load
+from streams.core.schedule.zone import UnknownZoneError, load
 
 DEFAULT = DstRules()
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

@@ -11,8 +11,8 @@ from cronsim import CronSim
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from streams.core.cron import LAST_DAY, LAST_WEEKDAY
-from streams.core.schedule import (
+from streams.core.schedule.cron import LAST_DAY, LAST_WEEKDAY
+from streams.core.schedule.occurrences import (
     HORIZON,
     DstRules,
     InvalidScheduleError,
@@ -21,7 +21,7 @@ from streams.core.schedule import (
     occurrences,
     parse_schedule,
 )
-from streams.core.zone import stretches
+from streams.core.schedule.zone import stretches
 
 ODD_CHANGES = [
     *["America/Sao_Paulo", "America/Havana", "Africa/Casablanca", "Asia/Tehran", "Asia/Gaza"],

@@ -14,8 +14,8 @@ from simulated import PATIENT, START, Log, started
 from schemas.ids import occurrence_run_id
 from schemas.topics import CDC, DEADLETTER, REQUESTS
 from schemas.words import RunState
+from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
-from streams.core.rules import Rules
 from streams.owner.calls import (
     Ask,
     Commit,

@@ -13,7 +13,7 @@ from simulated import PATIENT, START, Log
 
 from schemas.ids import occurrence_run_id, request_run_id
 from schemas.words import OverlapPolicy
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 from streams.owner.calls import Ask, Call, Commit, Fence, LogFailedError, Pause, Prepare, ReadState, Undelivered
 from tests.driven import Driven
 

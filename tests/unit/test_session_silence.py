@@ -6,7 +6,7 @@ from simulated import PATIENT, START, Log, ended, started
 
 from schemas.topics import EVENTS
 from schemas.words import AttemptEnd, RunState
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 from streams.owner.calls import Commit, HeartbeatsRead, Read, ReadClaims, ReadExecutorEnds
 from streams.owner.limits import Limits
 from tests.driven import Driven

@@ -10,7 +10,7 @@ from itertools import pairwise, product
 
 from schemas.times import rfc3339
 from schemas.words import AttemptEnd, RunKind, RunState
-from streams.core.schedule import DstRules, occurrences, parse_schedule
+from streams.core.schedule.occurrences import DstRules, occurrences, parse_schedule
 from tidemill.output import seconds
 from tidemill.place import Row
 

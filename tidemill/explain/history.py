@@ -11,10 +11,10 @@ from schemas.codec import decode
 from schemas.dag import DagSpec
 from schemas.job import JobSpec
 from schemas.times import EPOCH, LATEST
-from streams.core import zone as zones
 from streams.core.dag.graph import clock_of
-from streams.core.dst import gap_before
-from streams.core.schedule import DstRules, latest, parse_schedule
+from streams.core.schedule import zone as zones
+from streams.core.schedule.dst import gap_before
+from streams.core.schedule.occurrences import DstRules, latest, parse_schedule
 from tidemill.instants import FORMS, on_its_day, readings, relative
 from tidemill.place import Row, UsageError
 from tidemill.time import TICK, Plan, upcoming

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from streams.core import zone as zones
+from streams.core.schedule import zone as zones
 from tidemill.output import seconds
 
 NOTICEABLE = timedelta(seconds=1)

@@ -8,7 +8,7 @@ import psycopg
 
 from schemas.ids import dag_run_of, owner_of_run
 from schemas.words import RunState
-from streams.core.rules import Rules
+from streams.core.policy.rules import Rules
 from tidemill.explain.history import History, newest_spec
 from tidemill.explain.nodes import waits_for
 from tidemill.explain.telling import Explanation, Fact, lasted, newest_first

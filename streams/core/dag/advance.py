@@ -11,7 +11,6 @@ from schemas.ids import OwnerId, node_run_id, owner_of_run
 from schemas.result import Result
 from schemas.status import RunStatus
 from schemas.words import RunKind, RunState
-from streams.core.cancel import AT_ONCE, cancel_run
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.hand_on import passed_on
 from streams.core.dag.result import result_of, why_not
@@ -19,11 +18,12 @@ from streams.core.dag.stop import stop_overdue, stored_epoch
 from streams.core.dag.trigger import Verdict
 from streams.core.dag.versions import drop_version, newest_graph
 from streams.core.effects import Effect, PublishStatus, PutEpoch, PutNode, PutRun
-from streams.core.life import NewRun, blank_status, materialize, put
-from streams.core.run import Run, move
+from streams.core.runs.cancel import AT_ONCE, cancel_run
+from streams.core.runs.life import NewRun, blank_status, materialize, put
+from streams.core.runs.run import Run, move
+from streams.core.runs.tally import count_end
 from streams.core.state import OwnerState
 from streams.core.stored import StoredNode
-from streams.core.tally import count_end
 
 
 def advance_epochs(state: OwnerState, now: datetime) -> list[Effect]:

@@ -12,8 +12,6 @@ from schemas.errors import TidemillError
 from schemas.ids import OwnerId, RunId, dag_run_of, node_run_id, request_of_run
 from schemas.request import NodeEnd, Request
 from schemas.words import MarkAs, RunKind, RunState
-from streams.core.cancel import cancel_run
-from streams.core.covered import cover_one, why_full
 from streams.core.dag.advance import count_ended, ended_node, publish_node
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.graph import Graph
@@ -21,10 +19,12 @@ from streams.core.dag.hand_on import passed_on
 from streams.core.dag.stop import stored_epoch
 from streams.core.dag.trigger import OUTCOME, Outcome
 from streams.core.dag.versions import newest_graph
+from streams.core.definitions.covered import cover_one, why_full
 from streams.core.effects import Effect, Origin, PutEpoch, PutNode, PutRequest
-from streams.core.life import NewRun, blank_status, materialize, put
-from streams.core.refusal import refuse
-from streams.core.run import move
+from streams.core.requests.refusal import refuse
+from streams.core.runs.cancel import cancel_run
+from streams.core.runs.life import NewRun, blank_status, materialize, put
+from streams.core.runs.run import move
 from streams.core.state import OwnerState
 from streams.core.stored import EpochBase, NodeAgain, StoredEpoch, StoredNode
 

@@ -10,7 +10,7 @@ from schemas.ids import RunId
 from streams.core.agenda import Agenda
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.graph import Graph
-from streams.core.run import Run
+from streams.core.runs.run import Run
 from streams.core.stored import EpochBase
 
 

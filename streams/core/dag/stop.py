@@ -10,10 +10,10 @@ from schemas.ids import RunId, owner_of_run
 from schemas.words import RunState
 from streams.core.dag.epoch import Epoch
 from streams.core.effects import Effect, PutEpoch, PutRun
-from streams.core.run import move
+from streams.core.runs.run import move
+from streams.core.runs.weight import bytes_of
 from streams.core.state import OwnerState
 from streams.core.stored import StoredEpoch
-from streams.core.weight import bytes_of
 
 
 def stop_epoch(state: OwnerState, run_id: RunId, ends_as: RunState) -> list[Effect]:

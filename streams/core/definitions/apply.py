@@ -1,0 +1,227 @@
+"""A new version of a definition: what was open is decided under the old one, and the new one counts from there."""
+
+from __future__ import annotations
+
+import heapq
+from datetime import datetime
+from typing import assert_never
+
+import msgspec
+
+from schemas.dag import DagSpec
+from schemas.ids import OwnerId
+from schemas.job import Definition, JobSpec
+from schemas.words import CatchupPolicy, OnDelete
+from streams.core.dag.graph import clock_of
+from streams.core.dag.versions import keep_version
+from streams.core.definitions.deletions import may_be_deleted, note_applied, set_aside
+from streams.core.definitions.edit import Edit, compare
+from streams.core.definitions.past_instant import decide_past
+from streams.core.definitions.restored import of_restored_database
+from streams.core.effects import DeadLetter, Effect, Origin, PutJob
+from streams.core.policy.catchup import Change, OfNew, OfOld, OfPause, last_occurrence, within_life
+from streams.core.policy.overlap import Hold, Replace, Skip, Start, on_overlap, stop_others
+from streams.core.room import MICROSECONDS_OF_A_DEFINITION
+from streams.core.runs.cancel import cancel_all, stop_backfills
+from streams.core.runs.tally import renew, tally_of
+from streams.core.schedule.occurrences import InvalidScheduleError
+from streams.core.schedule.timers import timer_of
+from streams.core.state import OwnerState
+from streams.core.stored import StoredJob
+from streams.core.tick import EFFECTS_OF_AN_OCCURRENCE, decide_job, record_range
+
+
+def apply_definition(state: OwnerState, definition: Definition, origin: Origin, now: datetime) -> list[Effect]:
+    """An event whose version is not newer than the one applied changes nothing (protocol I2).
+
+    With `state.step.is_cut` it is not applied yet: more follows from the end of the old version than the transaction
+    holds. `since` of the old version says how far that is decided, and the record comes again.
+    """
+    known = state.durable.jobs.get(definition.owner)
+    if known and definition.version <= known.version:
+        return of_restored_database(known, definition, origin)
+    if known is None and may_be_deleted(state, definition):
+        return set_aside(definition, origin)
+    state.transaction.take(work_us=MICROSECONDS_OF_A_DEFINITION)
+    new = _new_version(definition, known, now)
+    edit = compare(known, new)
+    effects: list[Effect] = []
+    since = new.since
+    if known:
+        effects, since = _decide_old(state, known, new, edit, now)
+        effects += _stop_old(state, known, new, edit, definition.kind.value, now)
+    is_late = edit.begins_ticking and not _is_quiet(state, new.spec, since)
+    if is_late and not state.step.is_cut:
+        effects += _make_way(state, new, since, now)
+    if known and state.step.is_cut:
+        state.durable.jobs[definition.owner] = msgspec.structs.replace(known, since=since)
+        return [*effects, PutJob(owner=definition.owner, job=state.durable.jobs[definition.owner])]
+    if state.step.is_cut:
+        return effects
+    covered = tuple(each for each in known.covered if each[1] > since) if known else ()
+    since, missed = decide_past(known, new, since, state.rules)
+    stored = msgspec.structs.replace(new, since=since, covered=covered)
+    effects += keep_version(state, definition.owner, known) if known else []
+    note_applied(state, definition, now)
+    effects += renew(state, definition.owner, deleted=definition.deleted)
+    is_late |= edit.begins_ticking and since < new.since
+    effects += _begin(state, definition, state.derived.shared.job(stored), origin, now, is_late=is_late)
+    return [*effects, record_range(state, new.spec, missed, now)] if missed else effects
+
+
+def _new_version(definition: Definition, known: StoredJob | None, now: datetime) -> StoredJob:
+    spec, dag = _specs(definition, known)
+    return StoredJob(
+        version=definition.version,
+        valid_from=definition.valid_from,
+        since=min(definition.valid_from, now),
+        deleted=definition.deleted,
+        spec=spec,
+        dag=dag,
+    )
+
+
+def _decide_old(
+    state: OwnerState, known: StoredJob, new: StoredJob, edit: Edit, now: datetime
+) -> tuple[list[Effect], datetime]:
+    """Decide what the old version has left, up to the change. Returns also up to when that is done."""
+    if edit.goes_on_pausing:
+        return [], known.since
+    decided_until = max(known.since, state.durable.watermark) if edit.ends_ticking else known.since
+    if decided_until >= new.since:
+        return [], decided_until
+    change: Change
+    if edit.ends_pause:
+        change = OfPause(policy=new.spec.catchup_after_pause)
+        if change.policy is CatchupPolicy.ALL and not _fits(state, known.spec, decided_until, new.since):
+            state.step.is_cut = True
+            return [], decided_until
+    else:
+        change = OfOld(is_followed=edit.begins_ticking and last_occurrence(new.spec, new.since, now) is not None)
+    effects, cut_at = decide_job(state, OwnerId(known.spec.job_id), decided_until, new.since, now, change)
+    if cut_at is None:
+        return effects, new.since
+    state.step.is_cut = True
+    return effects, cut_at
+
+
+def _stop_old(
+    state: OwnerState, known: StoredJob, new: StoredJob, edit: Edit, kind: str, now: datetime
+) -> list[Effect]:
+    """The open runs that do not go on under the new version."""
+    owner, grace = OwnerId(known.spec.job_id), known.spec.cancel_grace
+    effects: list[Effect] = []
+    if edit.ends_kind and not state.step.is_cut:
+        effects += cancel_all(state, owner, grace, f"cancelled: {owner} is now a {kind}", now)
+    if new.deleted and known.spec.on_delete is OnDelete.CANCEL and not state.step.is_cut:
+        effects += cancel_all(state, owner, grace, "cancelled: its job was deleted", now)
+    if new.deleted and not state.step.is_cut:
+        effects += stop_backfills(state, owner, "stopped: its job was deleted", now)
+    return effects
+
+
+def _is_quiet(state: OwnerState, spec: JobSpec, since: datetime) -> bool:
+    """Whether nothing was due since then, up to what the clock has passed: so it is with most definitions."""
+    try:
+        return state.derived.timers.is_quiet(spec, since, state.durable.watermark)
+    except InvalidScheduleError:
+        return True  # `install` says so
+
+
+def _make_way(state: OwnerState, new: StoredJob, since: datetime, now: datetime) -> list[Effect]:
+    """For the occurrences that the new version would have decided by now, if it had arrived when it was written."""
+    last = last_occurrence(new.spec, since, state.durable.watermark)
+    if last is None:
+        return []
+    effects: list[Effect] = []
+    match on_overlap(state, new.spec, last, now):
+        case Replace(grace=grace):
+            effects += stop_others(state, new.spec, last, grace, "overlap: an occurrence takes its place", now)
+        case Start() | Skip() | Hold():
+            pass
+    state.step.is_cut |= not _fits(state, new.spec, since, state.durable.watermark)
+    return effects
+
+
+def _fits(state: OwnerState, spec: JobSpec, after: datetime, until: datetime) -> bool:
+    return state.transaction.fits(EFFECTS_OF_AN_OCCURRENCE * _count(state, spec, after, until))
+
+
+def _count(state: OwnerState, spec: JobSpec, after: datetime, until: datetime) -> int:
+    """Occurrences in (after, until], up to those that one change may have run."""
+    after, until = within_life(spec, after, until)
+    if spec.schedule is None or after >= until:
+        return 0
+    try:
+        return timer_of(spec).count(after, until, state.rules.resume_limit)
+    except InvalidScheduleError:
+        return 0  # the job is quarantined, or the new version says so itself
+
+
+def _begin(
+    state: OwnerState, definition: Definition, stored: StoredJob, origin: Origin, now: datetime, *, is_late: bool
+) -> list[Effect]:
+    """`is_late`: something was due between the time from which it counts and the watermark."""
+    owner = definition.owner
+    effects: list[Effect] = [PutJob(owner=owner, job=stored)]
+    problems = [_unknown_class(definition, state), install(state, owner, stored)]
+    effects += [DeadLetter(reason=problem, owner=owner, origin=origin) for problem in problems if problem]
+    # A job that was just written counts from then, though the watermark may have gone past that (protocol O7).
+    if is_late:
+        effects += decide_job(state, owner, stored.since, state.durable.watermark, now, OfNew())[0]
+    state.step.freed.add(owner)  # the new version may let more runs be open
+    if owner in state.derived.parked:
+        state.derived.arrived[owner] = None
+    return effects
+
+
+def install(state: OwnerState, owner: OwnerId, stored: StoredJob) -> str | None:
+    """Make `stored` what the owner goes by; recovery does so too. Returns why its schedule cannot be followed."""
+    state.durable.jobs[owner] = stored
+    state.derived.quarantined.discard(owner)
+    state.derived.timers.remove(owner)
+    if stored.deleted:
+        heapq.heappush(state.derived.deletions, (stored.valid_from, owner))
+    elif stored.spec.schedule is not None and not stored.spec.paused and not tally_of(state, owner).is_finished:
+        try:
+            state.derived.timers.add(stored.spec, max(stored.since, state.durable.watermark))
+        except InvalidScheduleError as error:
+            state.derived.quarantined.add(owner)
+            return f"job {owner!r}: {error}"
+    return None
+
+
+def _specs(definition: Definition, known: StoredJob | None) -> tuple[JobSpec, DagSpec | None]:
+    """A deleted job's open runs go on under its last definition; a deletion of what was never known has none."""
+    match definition.spec:
+        case JobSpec() as job:
+            return job, None
+        case DagSpec() as dag:
+            return clock_of(dag), dag
+        case None if known is not None:
+            return known.spec, known.dag
+        case None:
+            return JobSpec(job_id=definition.owner, binary=""), None
+        case _:
+            assert_never(definition.spec)
+
+
+def _unknown_class(definition: Definition, state: OwnerState) -> str | None:
+    found = [(who, name) for who, name in _classes(definition) if name and not state.rules.class_named(name)]
+    if not found:
+        return None
+    (who, name), allowed = found[0], ", ".join(each.name for each in state.rules.classes)
+    return f"{who}: timeout_class {name!r} is not configured; allowed are {allowed}; it counts as unset"
+
+
+def _classes(definition: Definition) -> list[tuple[str, str | None]]:
+    """Who asks for which."""
+    match definition.spec:
+        case JobSpec(timeout_class=name):
+            return [(f"job {definition.owner!r}", name)]
+        case DagSpec(nodes=nodes):
+            return [(f"DAG {definition.owner!r}, node {each.node_id!r}", each.timeout_class) for each in nodes]
+        case None:
+            return []
+        case _:
+            assert_never(definition.spec)

@@ -1,0 +1,65 @@
+"""A job for one instant, `@at`, that was over when its row was written: it runs late, or one record says why not.
+
+A version counts from its commit: what its clock says before that is not its own. An instant has nothing else.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from schemas.job import JobSpec
+from schemas.status import Missed
+from schemas.words import RunState
+from streams.core.definitions.edit import has_same_clock
+from streams.core.policy.catchup import TICK, RecordRange, last_occurrence
+from streams.core.policy.rules import Rules
+from streams.core.schedule.cron import At
+from streams.core.schedule.occurrences import InvalidScheduleError, parse_schedule
+from streams.core.stored import StoredJob
+
+
+def decide_past(
+    known: StoredJob | None, new: StoredJob, since: datetime, rules: Rules
+) -> tuple[datetime, RecordRange | None]:
+    """From when on `new` counts: `since`, or just before its instant. And what is recorded if that does not run."""
+    at = _past_instant(known, new)
+    if at is None:
+        return since, None
+    late = timedelta(seconds=(new.since - at) // timedelta(seconds=1))
+    grace = new.spec.misfire_grace
+    if late > min(grace, rules.request_ttl):
+        return since, _missed(at, f"over by {late} when it was written, more than misfire_grace, {grace}")
+    if known is not None and at <= known.since:
+        return since, _missed(at, f"over by {late} when it was written, and a version before may have run it")
+    return at - TICK, None
+
+
+def _past_instant(known: StoredJob | None, new: StoredJob) -> datetime | None:
+    """The instant of `new`, if it was over when that was written, and the version before has no answer for it."""
+    spec = new.spec
+    at = None if new.deleted else _instant(spec)
+    if at is None or at > new.since or last_occurrence(spec, at - TICK, at) is None:
+        return None
+    if known is None or known.deleted:
+        return at
+    return None if has_same_clock(known.spec, spec) or _has_answer(known, at) else at
+
+
+def _missed(at: datetime, why: str) -> RecordRange:
+    missed = Missed(first=at, last=at, count=1, at_least=False)
+    return RecordRange(missed=missed, state=RunState.MISSED, reason=f"past: {why}")
+
+
+def _has_answer(known: StoredJob, at: datetime) -> bool:
+    """It was due under the version before, too, and that is decided."""
+    return known.since < at and last_occurrence(known.spec, at - TICK, at) is not None
+
+
+def _instant(spec: JobSpec) -> datetime | None:
+    if not (spec.schedule or "").lstrip().lower().startswith("@at"):
+        return None
+    try:
+        schedule = parse_schedule(spec.schedule or "")
+    except InvalidScheduleError:
+        return None  # the version says so itself
+    return schedule.instant if isinstance(schedule, At) else None

@@ -1,0 +1,243 @@
+"""Which occurrences of a stretch of time run, and which are only recorded: lateness, catch-up policy, pauses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import assert_never
+
+import msgspec
+
+from schemas.job import JobSpec
+from schemas.status import Missed
+from schemas.words import CatchupPolicy, RunState
+from streams.core.definitions.covered import is_covered, outside
+from streams.core.policy.rules import Rules
+from streams.core.schedule.occurrences import InvalidScheduleError
+from streams.core.schedule.timers import Timer, timer_of
+from streams.core.stored import StoredJob, Stretch
+
+TICK = timedelta(microseconds=1)
+_CHUNK = 256
+"""Occurrences that are computed at a time."""
+
+
+class RunOccurrence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    nominal_time: datetime
+    is_late: bool = False
+    """By more than `misfire_grace`: it catches up."""
+
+
+class RecordRange(msgspec.Struct, frozen=True, kw_only=True):
+    """These occurrences do not run: one record says so, and why."""
+
+    missed: Missed
+    state: RunState
+    reason: str
+
+
+Decision = RunOccurrence | RecordRange
+
+
+class OfOld(msgspec.Struct, frozen=True, kw_only=True):
+    """What the version that is replaced has not decided yet."""
+
+    is_followed: bool
+    """Its replacement has occurrences up to now, so that its own newest one is not the newest."""
+
+
+class OfPause(msgspec.Struct, frozen=True, kw_only=True):
+    """What was due in a pause that is over."""
+
+    policy: CatchupPolicy
+
+
+class OfNew(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version would have decided by now if it had arrived when it was written."""
+
+
+Change = OfOld | OfPause | OfNew
+
+
+def decide_change(
+    stored: StoredJob, timer: Timer, after: datetime, until: datetime, now: datetime, rules: Rules, change: Change
+) -> Iterator[Decision]:
+    """What becomes of the occurrences in (after, until] of one job, ahead of the tick: its definition changes.
+
+    What has become a run already, during a pause, is decided by that.
+    """
+    job, covered = stored.spec, stored.covered
+    match change:
+        case OfOld(is_followed=is_followed):
+            decisions = decide(job, timer, after, until, now, rules, is_followed=is_followed)
+            return _undecided(decisions, covered, timer, rules)
+        case OfPause(policy=policy):
+            decisions = _undecided(_decide_pause(job, timer, after, until, rules, policy), covered, timer, rules)
+            return _at_most(decisions, covered, timer, until, rules, "of a pause")
+        case OfNew():
+            decisions = _undecided(decide(job, timer, after, until, now, rules), covered, timer, rules)
+            return _at_most(decisions, covered, timer, until, rules, "before its definition arrived")
+        case _:
+            assert_never(change)
+
+
+def decide(
+    job: JobSpec,
+    timer: Timer,
+    after: datetime,
+    until: datetime,
+    now: datetime,
+    rules: Rules,
+    *,
+    is_followed: bool = False,
+) -> Iterator[Decision]:
+    """What becomes of the occurrences in (after, until], in the order of their nominal times.
+
+    `now` is when that is decided: up to `misfire_grace` late, an occurrence merely runs late. The decisions about
+    the rest of a stretch do not depend on where an earlier call stopped, so that a cut tick can be resumed.
+    `is_followed`: there is a later occurrence, of another version.
+    """
+    start, end = within_life(job, after, until)
+    if start >= end:
+        return
+    if job.paused:
+        yield from _record(timer, start, end, RunState.SKIPPED, _paused(job), rules)
+        return
+    if job.start_deadline is not None:
+        too_late = min(max(start, now - job.start_deadline - job.jitter), end)
+        reason = f"start_deadline: more than {job.start_deadline} late"
+        yield from _record(timer, start, too_late, RunState.MISSED, reason, rules)
+        start = too_late
+    # Occurrences at `on_time_from` itself are still on time, hence the open lower bound just before it.
+    grace_start = min(max(start, now - job.misfire_grace - TICK), end)
+    newer = is_followed or timer.latest(grace_start, end) is not None
+    yield from _catch_up(job, timer, start, grace_start, now, rules, has_newer=newer)
+    yield from _run_all(timer, grace_start, end)
+
+
+def _decide_pause(
+    job: JobSpec, timer: Timer, after: datetime, until: datetime, rules: Rules, policy: CatchupPolicy
+) -> Iterator[Decision]:
+    """`job` was paused in (after, until], and goes on at `until`."""
+    if policy is CatchupPolicy.SKIP:
+        return decide(job, timer, after, until, until, rules)
+    awake = msgspec.structs.replace(job, paused=False, catchup_policy=policy, misfire_grace=timedelta(0))
+    return decide(awake, timer, after, until, until, rules)
+
+
+def _undecided(
+    decisions: Iterator[Decision], covered: tuple[Stretch, ...], timer: Timer, rules: Rules
+) -> Iterator[Decision]:
+    for decision in decisions:
+        match decision:
+            case RunOccurrence(nominal_time=nominal_time) if is_covered(covered, nominal_time):
+                continue
+            case RecordRange(missed=missed, state=state, reason=reason) if covered:
+                for after, until in outside(covered, missed.first, missed.last):
+                    yield from _record(timer, after, until, state, reason, rules)
+            case _:
+                yield decision
+
+
+def _at_most(
+    decisions: Iterator[Decision],
+    covered: tuple[Stretch, ...],
+    timer: Timer,
+    until: datetime,
+    rules: Rules,
+    which: str,
+) -> Iterator[Decision]:
+    """They are one transaction, so that not more than `resume_limit` of them run (protocol O6)."""
+    runs = 0
+    for decision in decisions:
+        match decision:
+            case RunOccurrence(nominal_time=nominal_time) if runs == rules.resume_limit:
+                reason = f"resume_limit: more than {runs} occurrences {which}; a backfill runs the rest"
+                rest = _record(timer, nominal_time - TICK, until, RunState.MISSED, reason, rules)
+                yield from _undecided(rest, covered, timer, rules)
+                return
+            case RunOccurrence():
+                runs += 1
+                yield decision
+            case RecordRange():
+                yield decision
+            case _:
+                assert_never(decision)
+
+
+def within_life(job: JobSpec, after: datetime, until: datetime) -> tuple[datetime, datetime]:
+    """(after, until] as far as the job lives: an occurrence belongs to it if starts_at <= nominal < ends_at."""
+    start = after if job.starts_at is None else max(after, job.starts_at - TICK)
+    end = until if job.ends_at is None else min(until, job.ends_at - TICK)
+    return start, end
+
+
+def last_occurrence(spec: JobSpec, after: datetime, until: datetime) -> datetime | None:
+    """The newest one in (after, until]."""
+    after, until = within_life(spec, after, until)
+    if spec.schedule is None or after >= until:
+        return None
+    try:
+        return timer_of(spec).latest(after, until)
+    except InvalidScheduleError:
+        return None  # the job is quarantined, or the new version says so itself
+
+
+def _catch_up(
+    job: JobSpec, timer: Timer, start: datetime, grace_start: datetime, now: datetime, rules: Rules, *, has_newer: bool
+) -> Iterator[Decision]:
+    """The occurrences in (start, grace_start]: too late to be merely late."""
+    if start >= grace_start:
+        return
+    window_start = min(max(start, now - job.catchup_window - TICK), grace_start)
+    match job.catchup_policy:
+        case CatchupPolicy.SKIP:
+            reason = f"catchup_skip: more than {job.misfire_grace} late"
+            yield from _record(timer, start, grace_start, RunState.MISSED, reason, rules)
+        case CatchupPolicy.ALL:
+            reason = f"catchup_window: more than {job.catchup_window} late"
+            yield from _record(timer, start, window_start, RunState.MISSED, reason, rules)
+            yield from _run_all(timer, window_start, grace_start, is_late=True)
+        case CatchupPolicy.LATEST:
+            yield from _latest_only(timer, start, window_start, grace_start, rules, has_newer=has_newer)
+
+
+def _latest_only(
+    timer: Timer, start: datetime, window_start: datetime, grace_start: datetime, rules: Rules, *, has_newer: bool
+) -> Iterator[Decision]:
+    """The newest occurrence runs; if one that is merely late follows, that is the newest."""
+    last = None if has_newer else timer.latest(window_start, grace_start)
+    reason = (
+        "catchup_latest: a later occurrence ran instead" if has_newer or last else "catchup_window: too late to run"
+    )
+    before_last = last - TICK if last else grace_start
+    yield from _record(timer, start, before_last, RunState.MISSED, reason, rules)
+    if last:
+        yield RunOccurrence(nominal_time=last, is_late=True)
+
+
+def _run_all(timer: Timer, after: datetime, until: datetime, *, is_late: bool = False) -> Iterator[Decision]:
+    while after < until:
+        chunk = timer.between(after, until, _CHUNK)
+        for nominal_time in chunk:
+            yield RunOccurrence(nominal_time=nominal_time, is_late=is_late)
+        if len(chunk) < _CHUNK:
+            return
+        after = chunk[-1]
+
+
+def _record(
+    timer: Timer, after: datetime, until: datetime, state: RunState, reason: str, rules: Rules
+) -> Iterator[Decision]:
+    """The occurrences in (after, until] as one record, if there are any."""
+    first = timer.next_after(after)
+    if first is None or first > until:
+        return
+    last = timer.latest(after, until) or first
+    count = timer.count(after, until, rules.count_limit)
+    missed = Missed(first=first, last=last, count=count, at_least=count >= rules.count_limit)
+    yield RecordRange(missed=missed, state=state, reason=reason)
+
+
+def _paused(job: JobSpec) -> str:
+    return f"paused: {job.paused_note}" if job.paused_note else "paused"

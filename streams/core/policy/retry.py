@@ -1,0 +1,110 @@
+"""What follows an attempt that did not succeed: another one, and when, or the end of its run."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import assert_never
+
+import msgspec
+
+from schemas.exit_codes import exit_code_in_words
+from schemas.job import JobSpec
+from schemas.words import AttemptEnd, RunState
+from streams.core.runs.run import Run
+from streams.core.schedule.jitter import share
+
+
+class Again(msgspec.Struct, frozen=True, kw_only=True):
+    """One more attempt, after `wait`; zero: at once."""
+
+    wait: timedelta
+    failures: int
+    infra_failures: int
+
+
+class Over(msgspec.Struct, frozen=True, kw_only=True):
+    state: RunState
+    reason: str
+
+
+Verdict = Again | Over
+
+_SUCCEEDED = Over(state=RunState.SUCCEEDED, reason="")
+_AT_ONCE = timedelta(0)
+_UNCHARGED = frozenset({AttemptEnd.PROMOTED, AttemptEnd.EXPIRED})
+"""What follows them is no retry."""
+
+
+def after_attempt(
+    run: Run, job: JobSpec, end: AttemptEnd, exit_code: int | None, reason: str | None, now: datetime
+) -> Verdict:
+    """Pure: the same run, job and end give the same verdict, jitter included."""
+    verdict = _by_number(run, job, end, exit_code, reason)
+    match verdict:
+        case Again(wait=wait) if end not in _UNCHARGED and _is_too_late(run, job, now + wait):
+            what = reason or (exit_code_in_words(exit_code) if exit_code is not None else end.value)
+            return Over(
+                state=RunState.DEAD,
+                reason=f"{what}; no attempt begins later than {job.max_retry_duration} after the first",
+            )
+        case _:
+            return verdict
+
+
+def _is_too_late(run: Run, job: JobSpec, begins_at: datetime) -> bool:
+    if job.max_retry_duration is None or run.tried_since is None:
+        return False
+    return begins_at > run.tried_since + job.max_retry_duration
+
+
+def _by_number(run: Run, job: JobSpec, end: AttemptEnd, exit_code: int | None, reason: str | None) -> Verdict:
+    if run.marked or (run.state is RunState.CANCELLING and end is not AttemptEnd.SUCCEEDED):
+        return Over(state=run.marked or RunState.CANCELLED, reason=run.status.reason or "cancelled")
+    match end:
+        case AttemptEnd.SUCCEEDED:
+            return _SUCCEEDED
+        case AttemptEnd.PROMOTED | AttemptEnd.EXPIRED:
+            return Again(wait=_AT_ONCE, failures=run.failures, infra_failures=run.infra_failures)
+        case AttemptEnd.FAILED | AttemptEnd.TIMED_OUT:
+            return _after_failure(run, job, end, exit_code, reason)
+        case AttemptEnd.CANCELLED:
+            return Over(state=RunState.CANCELLED, reason=reason or "cancelled")
+        case AttemptEnd.LOST | AttemptEnd.REJECTED:
+            return _after_infra_failure(run, job, end, reason)
+        case _:
+            assert_never(end)
+
+
+def _after_failure(run: Run, job: JobSpec, end: AttemptEnd, exit_code: int | None, reason: str | None) -> Verdict:
+    failures = run.failures + 1
+    what = reason or (exit_code_in_words(exit_code) if end is AttemptEnd.FAILED else end.value)
+    if end is AttemptEnd.FAILED and exit_code in job.non_retryable_exit_codes:
+        return Over(state=RunState.FAILED, reason=f"{what}, which is not retried")
+    if failures < job.max_attempts:
+        return Again(wait=backoff(run, job, failures), failures=failures, infra_failures=run.infra_failures)
+    if end is AttemptEnd.TIMED_OUT:
+        return Over(state=RunState.TIMED_OUT, reason=what)
+    if job.max_attempts == 1:
+        return Over(state=RunState.FAILED, reason=what)
+    return Over(state=RunState.DEAD, reason=f"{what}; all {job.max_attempts} attempts are used up")
+
+
+def _after_infra_failure(run: Run, job: JobSpec, end: AttemptEnd, reason: str | None) -> Verdict:
+    failures = run.infra_failures + 1
+    if failures > job.max_infra_retries:
+        return Over(
+            state=RunState.DEAD, reason=f"{end.value}: {reason}; all {job.max_infra_retries} infra retries are used up"
+        )
+    # A lost attempt was nobody's fault and may be anywhere else at once; what was rejected needs time to mend.
+    wait = _AT_ONCE if end is AttemptEnd.LOST else backoff(run, job, failures)
+    return Again(wait=wait, failures=run.failures, infra_failures=failures)
+
+
+def backoff(run: Run, job: JobSpec, failures: int) -> timedelta:
+    """Exponential up to `max_interval`; the jitter makes it up to `retry_jitter` longer."""
+    limit = max(job.max_interval, job.initial_interval)
+    seconds = min(
+        job.initial_interval.total_seconds() * job.backoff_coefficient ** min(failures - 1, 64), limit.total_seconds()
+    )
+    longer = 1 + job.retry_jitter * share(run.run_id, str(run.status.attempt))
+    return timedelta(seconds=seconds * longer)

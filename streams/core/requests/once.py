@@ -1,0 +1,169 @@
+"""Requests: each is carried out once, however often it arrives (protocol I4, I5)."""
+
+from __future__ import annotations
+
+import heapq
+from datetime import datetime
+
+import msgspec
+
+from schemas.ids import OwnerId, RunId
+from schemas.request import Request
+from streams.core.effects import DeadLetter, Effect, Origin, PutRequest
+from streams.core.requests.orders import carry_out
+from streams.core.requests.refusal import refuse
+from streams.core.room import MICROSECONDS_OF_A_LOOK
+from streams.core.state import OwnerState
+from streams.core.stored import StoredRequest
+
+MAX_FORGOTTEN = 1_000
+"""Ids that one step forgets."""
+
+
+def apply_request(
+    state: OwnerState, request: Request, origin: Origin, now: datetime, appended_at: datetime
+) -> list[Effect]:
+    """A request whose id is known changes nothing; one that is too old or cannot wait is refused with the reason."""
+    if request.key in state.durable.requests or request.key in state.durable.runs:
+        return []
+    # A creation time in the future would move the refusal horizon for everybody.
+    created_at, source = min(request.created_at, appended_at), origin.topic
+    request = msgspec.structs.replace(request, created_at=created_at)
+    if created_at < _horizon(state, source):
+        reason = (
+            f"request {request.request_id!r} is older than the request TTL of {state.rules.request_ttl}; it is refused"
+        )
+        return [DeadLetter(reason=reason, owner=request.owner, origin=origin)]
+    state.durable.newest_requests[source] = max(created_at, state.durable.newest_requests.get(source, created_at))
+    job = state.durable.jobs.get(request.owner)
+    full = state.derived.park.why_full(request, state.rules) if job is None else None
+    if (job is None and full is None) or _waits(state, request.owner):
+        return _park(state, request, origin, now)
+    stored = StoredRequest(created_at=created_at, source=source)
+    remember(state, request.key, stored)
+    if full:
+        reason = f"{request.owner!r} is not defined yet, and {full}; define it, then ask again under another id"
+        effects = refuse(request, reason, origin)
+    else:
+        effects = carry_out(state, request, job, now, origin)
+    if state.step.is_cut:  # it comes again, and is not known until all of it is carried out
+        del state.durable.requests[request.key]
+        return effects
+    return [PutRequest(key=request.key, request=state.durable.requests[request.key]), *effects]
+
+
+def release_parked(state: OwnerState, now: datetime) -> list[Effect]:
+    """The definition that these requests waited for is there: they are carried out in their order."""
+    effects: list[Effect] = []
+    while state.derived.arrived and not state.transaction.is_full:
+        owner = next(iter(state.derived.arrived))
+        if owner not in state.derived.parked:
+            del state.derived.arrived[owner]
+        else:
+            effects += _settle(state, state.derived.parked[owner][0], now)
+    return effects
+
+
+def _waits(state: OwnerState, owner: OwnerId) -> bool:
+    """Requests that came earlier are carried out first."""
+    return owner in state.derived.arrived and owner in state.derived.parked
+
+
+def refuse_overdue(state: OwnerState, now: datetime) -> list[Effect]:
+    """Requests that have waited for their definition long enough."""
+    effects: list[Effect] = []
+    deadlines, room = state.derived.parked_deadlines, state.transaction
+    while deadlines and deadlines[0][0] <= now and not room.is_full:
+        key = deadlines[0][1]
+        if _is_parked(state, key):
+            effects += _settle(state, key, now)
+        if _is_parked(state, key):
+            break  # more follows from it than the transaction holds
+        heapq.heappop(deadlines)
+        room.take(work_us=MICROSECONDS_OF_A_LOOK)
+    return effects
+
+
+def _is_parked(state: OwnerState, key: RunId) -> bool:
+    stored = state.durable.requests.get(key)
+    return stored is not None and stored.parked is not None
+
+
+def forget_old(state: OwnerState) -> list[Effect]:
+    """Ids that are so old that a copy would be refused for its age need not be remembered. It is not urgent."""
+    effects: list[Effect] = []
+    for source, ages in state.derived.request_ages.items():
+        horizon = _horizon(state, source)
+        while ages and ages[0][0] < horizon and len(effects) < MAX_FORGOTTEN and not state.transaction.is_half_full:
+            _, key = heapq.heappop(ages)
+            stored = state.durable.requests.get(key)
+            if stored is None or stored.parked:
+                continue  # what still waits for its definition gets its place back when it is carried out
+            del state.durable.requests[key]
+            if stored.reopened and state.derived.epochs.orders.get(stored.reopened) == stored.as_of:
+                del state.derived.epochs.orders[stored.reopened]
+            state.transaction.take(effects=1)
+            effects.append(PutRequest(key=key, request=None))
+    return effects
+
+
+def remember(state: OwnerState, key: RunId, stored: StoredRequest) -> None:
+    """Also how recovery rebuilds the memory."""
+    if key not in state.durable.requests:
+        heapq.heappush(state.derived.request_ages[stored.source], (stored.created_at, key))
+    state.durable.requests[key] = stored
+    if stored.reopened:
+        orders = state.derived.epochs.orders
+        orders[stored.reopened] = max(stored.as_of, orders.get(stored.reopened, 0))
+    if stored.parked and stored.parked_until:
+        state.derived.park.enter(key, stored.parked)
+        state.derived.parked.setdefault(stored.parked.owner, []).append(key)
+        heapq.heappush(state.derived.parked_deadlines, (stored.parked_until, key))
+        if stored.parked.owner in state.durable.jobs:  # an earlier owner had begun to carry them out
+            state.derived.arrived[stored.parked.owner] = None
+
+
+def _park(state: OwnerState, request: Request, origin: Origin, now: datetime) -> list[Effect]:
+    stored = StoredRequest(
+        created_at=request.created_at,
+        source=origin.topic,
+        parked=request,
+        parked_until=now + state.rules.park_limit,
+        parked_offset=origin.offset,
+    )
+    remember(state, request.key, stored)
+    return [PutRequest(key=request.key, request=stored)]
+
+
+def _leave_park(state: OwnerState, owner: OwnerId, key: RunId) -> None:
+    state.derived.parked[owner].remove(key)
+    if not state.derived.parked[owner]:
+        del state.derived.parked[owner]
+
+
+def _settle(state: OwnerState, key: RunId, now: datetime) -> list[Effect]:
+    stored = state.durable.requests[key]
+    request = stored.parked
+    assert request is not None
+    state.at_work = request.owner
+    settled = StoredRequest(created_at=stored.created_at, source=stored.source)
+    state.durable.requests[key] = settled
+    job = state.durable.jobs.get(request.owner)
+    origin = Origin(topic=stored.source, offset=stored.parked_offset or 0, key=None, value=None)
+    effects = carry_out(state, request, job, now, origin)
+    state.transaction.take(effects=1 + len(effects))
+    if state.step.is_cut:  # it stays where it is, and goes on from there
+        state.step.is_cut = False
+        state.durable.requests[key] = stored
+        return effects
+    state.derived.park.leave(key)
+    _leave_park(state, request.owner, key)
+    if settled.created_at < _horizon(state, settled.source):
+        heapq.heappush(state.derived.request_ages[settled.source], (settled.created_at, key))
+    return [PutRequest(key=key, request=state.durable.requests[key]), *effects]
+
+
+def _horizon(state: OwnerState, source: str) -> datetime:
+    """It follows the requests that were applied, never the wall clock: a long outage refuses nothing."""
+    newest = state.durable.newest_requests.get(source)
+    return newest - state.rules.request_ttl if newest else datetime.min.replace(tzinfo=state.durable.watermark.tzinfo)

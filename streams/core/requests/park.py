@@ -1,0 +1,38 @@
+"""How much the requests that wait for their definition take: they are held in memory, and each recovery reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from schemas.codec import encode
+from schemas.ids import RunId
+from schemas.request import Request
+from streams.core.policy.rules import Rules
+
+
+@dataclass(slots=True, kw_only=True)
+class Park:
+    bytes_taken: int = 0
+    _sizes: dict[RunId, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def enter(self, key: RunId, request: Request) -> None:
+        size = self._sizes[key] = len(encode(request))
+        self.bytes_taken += size
+
+    def leave(self, key: RunId) -> None:
+        self.bytes_taken -= self._sizes.pop(key)
+
+    def why_full(self, request: Request, rules: Rules) -> str | None:
+        """Why `request` cannot wait as well, as a sentence."""
+        if len(self) >= rules.max_parked:
+            return f"{len(self)} requests wait for their definitions already; at most {rules.max_parked} may"
+        size = len(encode(request))
+        if self.bytes_taken + size > rules.max_parked_bytes:
+            return (
+                f"the requests that wait for their definitions have {self.bytes_taken} bytes, it has {size}; "
+                f"at most {rules.max_parked_bytes} may wait"
+            )
+        return None

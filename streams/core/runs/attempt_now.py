@@ -1,0 +1,29 @@
+"""A run that waits for its next attempt has it now: somebody has repaired what failed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from schemas.request import Request
+from schemas.words import RunState
+from streams.core.effects import Effect
+from streams.core.runs.life import put
+from streams.core.runs.run import Run, move
+from streams.core.state import OwnerState
+
+
+def waiting_run(state: OwnerState, request: Request) -> Run | None:
+    """The run that `request` names, if it waits for its next attempt; with `downstream` more than a run is meant."""
+    run = None if request.run_id is None or request.downstream else state.durable.runs.get(request.run_id)
+    return run if run is not None and run.state is RunState.RETRY_WAIT else None
+
+
+def attempt_now(state: OwnerState, run: Run, request: Request, now: datetime) -> list[Effect]:
+    """It is the same run: its attempts and failures are counted on, and its payload stays unless another is given."""
+    reason = f"attempted now: {request.note}" if request.note else f"attempted now by request {request.request_id}"
+    status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
+    payload = run.payload if request.payload is None else request.payload
+    state.wait_until(now, run.run_id)
+    return put(state, msgspec.structs.replace(run, status=status, payload=payload, due_at=now))

@@ -1,0 +1,198 @@
+"""Stopping runs: at once where nothing was dispatched; else its executor is told, and its word awaited (L4, L6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import msgspec
+
+from schemas.control import Kill
+from schemas.heartbeat import AttemptInHand
+from schemas.ids import ExecutorId, RunId, owner_of_run
+from schemas.words import AttemptEnd, RunKind, RunState
+from streams.core.dag.stop import stop_epoch
+from streams.core.effects import Effect, SendKill
+from streams.core.policy.rules import Terms
+from streams.core.runs.fleet import InFlight
+from streams.core.runs.life import end_attempt, put
+from streams.core.runs.run import Run, move
+from streams.core.state import OwnerState
+
+AT_ONCE = timedelta(0)
+STRAY_PATIENCE = timedelta(seconds=5)
+"""An attempt that has just ended may still be listed by a heartbeat that was under way."""
+
+
+def cancel_run(state: OwnerState, run: Run, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
+    """An open run is told to stop. A second order may shorten the grace of the first."""
+    if run.status.kind is RunKind.BACKFILL:
+        return _cancel_backfill(state, run, grace, reason, now)
+    if run.run_id in state.derived.epochs.by_run:
+        return _cancel_epoch(state, run, grace, reason, now)
+    if run.open_attempt is None:
+        ends_as = run.marked or RunState.CANCELLED
+        status = move(run.status, ends_as, version=state.next_token(), at=now, reason=reason)
+        return put(state, msgspec.structs.replace(run, status=status))
+    if run.state is RunState.CANCELLING:
+        return _hurry(state, run, grace)
+    status = move(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
+    run = msgspec.structs.replace(run, status=status, kill_grace=grace)
+    return [*put(state, run), *_kill(state, run)]
+
+
+def stop_backfill(state: OwnerState, run: Run, reason: str, now: datetime) -> list[Effect]:
+    """Nothing more of it starts; what has started goes on. What waits is cancelled little by little."""
+    backfill = state.derived.backfills.by_run[run.run_id]
+    state.step.touched_backfills.add(run.run_id)
+    if run.state is RunState.CANCELLING:
+        return []
+    asked = msgspec.structs.replace(backfill.stored.asked, ran={})
+    backfill.stored = msgspec.structs.replace(backfill.stored, asked=asked, is_planned=True)
+    status = move(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
+    return put(state, msgspec.structs.replace(run, status=status))
+
+
+def _cancel_backfill(state: OwnerState, run: Run, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
+    effects = stop_backfill(state, run, reason, now)
+    active = sorted(state.derived.backfills.by_run[run.run_id].active)
+    runs = [state.durable.runs[run_id] for run_id in active if run_id in state.durable.runs]
+    return effects + cancel_each(state, runs, grace, reason, now)
+
+
+def _cancel_epoch(state: OwnerState, run: Run, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
+    """Its nodes are told in the steps that follow, so many at a time."""
+    if run.state is RunState.CANCELLING:
+        if run.kill_grace is not None and grace >= run.kill_grace:
+            return []
+        status = msgspec.structs.replace(run.status, version=state.next_token())
+    else:
+        status = move(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
+    run = msgspec.structs.replace(run, status=status, kill_grace=grace)
+    return [*put(state, run), *stop_epoch(state, run.run_id, RunState.CANCELLED)]
+
+
+def _hurry(state: OwnerState, run: Run, grace: timedelta) -> list[Effect]:
+    if run.kill_grace is None or grace >= run.kill_grace:
+        return []
+    status = msgspec.structs.replace(run.status, version=state.next_token())
+    run = msgspec.structs.replace(run, status=status, kill_grace=grace)
+    return [*put(state, run), *_kill(state, run)]
+
+
+def cancel_all(state: OwnerState, job_id: str, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
+    """All open runs of a job; its backfills see to their own."""
+    runs = [state.durable.runs[run_id] for run_id in sorted(state.derived.open_runs.get(job_id, ()))]
+    return cancel_each(state, [run for run in runs if run.backfill_id is None], grace, reason, now)
+
+
+def cancel_each(state: OwnerState, runs: Iterable[Run], grace: timedelta, reason: str, now: datetime) -> list[Effect]:
+    """As far as the transaction has room; if some are left, `step.is_cut` says so."""
+    effects: list[Effect] = []
+    for run in runs:
+        if _is_told(run, grace):
+            continue
+        if state.transaction.is_full:
+            state.step.is_cut = True
+            break
+        told = cancel_run(state, run, grace, reason, now)
+        state.transaction.take(effects=len(told))
+        effects += told
+    return effects
+
+
+def _is_told(run: Run, grace: timedelta) -> bool:
+    return run.state is RunState.CANCELLING and run.kill_grace is not None and grace >= run.kill_grace
+
+
+def stop_backfills(state: OwnerState, job_id: str, reason: str, now: datetime) -> list[Effect]:
+    """As `cancel_each`."""
+    effects: list[Effect] = []
+    for run_id in sorted(state.derived.open_runs.get(job_id, ())):
+        run = state.durable.runs[run_id]
+        if run.status.kind is not RunKind.BACKFILL or run.state is RunState.CANCELLING:
+            continue
+        if state.transaction.is_full:
+            state.step.is_cut = True
+            break
+        told = stop_backfill(state, run, reason, now)
+        state.transaction.take(effects=len(told) + 1)  # what it has stored follows
+        effects += told
+    return effects
+
+
+def kill_what_is_over(
+    state: OwnerState, executor_id: ExecutorId, attempts: Iterable[AttemptInHand], appended_at: datetime
+) -> list[Effect]:
+    """What a heartbeat still lists although it must stop: told again, for as long as it is listed (protocol L4)."""
+    effects: list[Effect] = []
+    before = state.seen.strays.pop(executor_id, {})
+    strays: dict[tuple[RunId, int], datetime] = {}
+    for attempt in attempts:
+        if attempt.partition != state.partition or state.leaves_alone(attempt.run_id):
+            continue
+        state.at_work = owner_of_run(attempt.run_id)
+        flight = state.seen.in_flight.get(attempt.run_id)
+        if flight and flight.token == attempt.token:
+            for kill in _kill(state, state.durable.runs[attempt.run_id]):
+                effects += _again(state, kill)
+            continue
+        key = attempt.run_id, attempt.token
+        strays[key] = before.get(key, appended_at)
+        if appended_at - strays[key] >= STRAY_PATIENCE:
+            effects += _again(state, _order(*key, AT_ONCE, state.rules.terms))
+    if strays:
+        state.seen.strays[executor_id] = strays
+    return effects
+
+
+def _again(state: OwnerState, kill: SendKill) -> list[Effect]:
+    """If the transaction has no room for it, the next heartbeat asks for it again."""
+    if state.transaction.is_full:
+        return []
+    state.transaction.take(effects=1)
+    return [kill]
+
+
+def give_up_unclaimed(state: OwnerState, now: datetime) -> list[Effect]:
+    """Dispatches that nobody took: their runs are cancelled (protocol L6), or have missed their deadline."""
+    effects: list[Effect] = []
+    for run_id, flight in list(state.seen.in_flight.items()):
+        if state.transaction.is_full:
+            break  # the next judgement finds the rest
+        state.at_work = owner_of_run(run_id)
+        if is_in_vain(state, run_id, flight, now):
+            reason = "expired: nobody took it"
+            ended = end_attempt(state, state.durable.runs[run_id], AttemptEnd.EXPIRED, now, reason=reason)
+            state.transaction.take(effects=len(ended))
+            effects += ended
+    return effects
+
+
+def is_in_vain(state: OwnerState, run_id: RunId, flight: InFlight, now: datetime) -> bool:
+    """Nobody may run it any more, and nobody shall. Any other one is worth waiting for: an executor reports it."""
+    if not _is_void(flight):
+        return False
+    run = state.durable.runs[run_id]
+    is_too_late = run.start_by is not None and run.start_by <= now and run.status.started_at is None
+    return is_too_late or run.state is RunState.CANCELLING
+
+
+def _is_void(flight: InFlight) -> bool:
+    """It was seen unclaimed at a time at which a reader would have refused it for its age (protocol D2)."""
+    void_from = flight.dispatched_at + flight.terms.valid_for + flight.terms.claim_grace
+    is_unclaimed = flight.claim_seen_at is None and flight.heard_at is None
+    return is_unclaimed and flight.unclaimed_at is not None and flight.unclaimed_at >= void_from
+
+
+def _kill(state: OwnerState, run: Run) -> list[SendKill]:
+    if run.kill_grace is None:
+        return []
+    flight = state.seen.in_flight[run.run_id]
+    return [_order(run.run_id, flight.token, run.kill_grace, flight.terms)]
+
+
+def _order(run_id: RunId, token: int, grace: timedelta, terms: Terms) -> SendKill:
+    """Remembered until no executor may begin the attempt, by what its dispatch says."""
+    valid_for = terms.valid_for + terms.claim_grace
+    return SendKill(kill=Kill(run_id=run_id, token=token, grace=grace, valid_for=valid_for))

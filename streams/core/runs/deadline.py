@@ -1,0 +1,31 @@
+"""Occurrences that have not started by their deadline, `start_deadline` after their time: they are missed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from schemas.words import RunState
+from streams.core.effects import Effect
+from streams.core.room import MICROSECONDS_OF_A_LOOK
+from streams.core.runs.life import put
+from streams.core.runs.run import move
+from streams.core.state import OwnerState
+
+
+def miss_overdue(state: OwnerState, now: datetime) -> list[Effect]:
+    """An attempt that is under way at that moment goes on; if it never starts, its run is missed then."""
+    effects: list[Effect] = []
+    deadlines, room = state.derived.start_deadlines, state.transaction
+    while not room.is_full and (run_id := deadlines.pop_due(now)) is not None:
+        room.take(work_us=MICROSECONDS_OF_A_LOOK)
+        run = state.durable.runs[run_id]
+        if run.start_by is None or run.open_attempt or run.status.started_at:
+            continue
+        state.at_work = run.status.job_id
+        reason = f"start_deadline: not started within {run.start_by - run.status.scheduled_time} of its time"
+        status = move(run.status, RunState.MISSED, version=state.next_token(), at=now, reason=reason)
+        effects += put(state, msgspec.structs.replace(run, status=status))
+        room.take(effects=1)
+    return effects

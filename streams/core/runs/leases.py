@@ -1,0 +1,158 @@
+"""Silence: when an attempt of which nothing is heard counts as lost (protocol D5, L1, L3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from schemas.heartbeat import ExecutorState, Heartbeat
+from schemas.ids import ExecutorId, RunId, owner_of_run
+from schemas.words import AttemptEnd
+from streams.core.effects import Effect
+from streams.core.runs.cancel import give_up_unclaimed, is_in_vain, kill_what_is_over
+from streams.core.runs.fleet import InFlight
+from streams.core.runs.life import end_attempt
+from streams.core.state import OwnerState
+
+CLAIM_PATIENCE = timedelta(seconds=2)
+"""A dispatch is usually claimed within milliseconds; only one that was not makes the owner look."""
+
+SILENT_SHARE = 0.1
+"""Of an absence of the owner. So a lost attempt is called lost within ten leases, however slow the owner is."""
+CLAIM_INTERVAL = timedelta(seconds=5)
+"""One that waits behind long runs is asked for so often; each answer costs a connection to the brokers."""
+
+
+def hear_heartbeat(state: OwnerState, heartbeat: Heartbeat, appended_at: datetime) -> list[Effect]:
+    """It renews the attempts that it lists, and says how much this partition may dispatch to its sender."""
+    if heartbeat.state is ExecutorState.GONE:
+        forget_executor(state, heartbeat.executor_id)
+        return []
+    windows = {each.timeout_class: each.size for each in heartbeat.windows if each.partition == state.partition}
+    state.seen.fleet.hear(heartbeat.executor_id, appended_at, windows)
+    for attempt in heartbeat.attempts:
+        flight = state.seen.in_flight.get(attempt.run_id)
+        if flight and flight.token == attempt.token:
+            state.seen.fleet.found_at(flight, heartbeat.executor_id, appended_at)
+    return kill_what_is_over(state, heartbeat.executor_id, heartbeat.attempts, appended_at)
+
+
+def forget_silent_executors(state: OwnerState, now: datetime) -> None:
+    """The window of an executor that has gone silent is no longer believed.
+
+    For how long it is, the owner's own lease says: a window promises nothing to any attempt.
+    """
+    while (executor_id := state.seen.fleet.silent_since(now - state.rules.lease)) is not None:
+        forget_executor(state, executor_id)
+
+
+def forget_executor(state: OwnerState, executor_id: ExecutorId) -> None:
+    state.seen.fleet.forget(executor_id)
+    state.seen.strays.pop(executor_id, None)
+
+
+def note_dispatched(state: OwnerState, offsets: Mapping[RunId, tuple[int, int]], now: datetime) -> None:
+    """Where the dispatches of a committed transaction stand: (token, offset) by run."""
+    for run_id, (token, offset) in offsets.items():
+        flight = state.seen.in_flight.get(run_id)
+        if flight and flight.token == token:
+            flight.offset, flight.dispatched_at = offset, now
+
+
+def note_found(state: OwnerState, found: Mapping[RunId, tuple[int, int]], now: datetime) -> None:
+    """After recovery: the dispatches that are still unclaimed in the log. The others count as claimed now (D5).
+
+    The topic of a class that was removed from the settings is not read: an executor that still reads it may claim such
+    a dispatch for as long as that is valid (D2).
+    """
+    note_dispatched(state, found, now)
+    for flight in state.seen.in_flight.values():
+        if flight.offset is not None:
+            continue
+        is_read = state.rules.class_named(flight.timeout_class) is not None
+        flight.claim_seen_at = now if is_read else now + state.rules.dispatch_valid_for
+
+
+def note_claims(state: OwnerState, claimed_below: Mapping[str, int], as_of: datetime, now: datetime) -> None:
+    """The executors' group had committed up to here, by timeout class: what lies below is claimed, or gone.
+
+    The answer is of some time between `as_of` and `now`; what it is used for takes the one that waits longer.
+    """
+    for flight in state.seen.in_flight.values():
+        if flight.offset is None or flight.claim_seen_at is not None:
+            continue
+        if flight.offset < claimed_below.get(flight.timeout_class, 0):
+            flight.claim_seen_at = now
+        else:
+            flight.unclaimed_at = as_of
+
+
+def note_absence(state: OwnerState, since: datetime | None, now: datetime) -> None:
+    """The owner could not commit or read until now, and perhaps no executor could either (protocol L3).
+
+    Silence before a takeover does not count. Of a later absence `SILENT_SHARE` does: else an owner each of whose turns
+    is slow would call nothing lost, ever.
+    """
+    seen = state.seen
+    if since is None:
+        seen.silence_from, seen.absences = max(seen.silence_from, now), []
+        return
+    signs = (each.heard_at or each.claim_seen_at for each in seen.in_flight.values())
+    oldest = min((each for each in signs if each), default=now)
+    seen.absences = [each for each in seen.absences if each[1] > oldest]
+    seen.absences.append((since + SILENT_SHARE * (now - since), now))
+
+
+def _silence(state: OwnerState, heard_at: datetime, as_of: datetime) -> timedelta:
+    """How long nothing was heard although the owner was there."""
+    since = max(heard_at, state.seen.silence_from)
+    away = (min(end, as_of) - max(begin, since) for begin, end in state.seen.absences if end > since)
+    return as_of - since - sum((each for each in away if each > timedelta(0)), timedelta(0))
+
+
+def wants_judgement(state: OwnerState, now: datetime) -> bool:
+    """Whether some attempt looks over, so that it is worth finding out whether everything was read."""
+    return any(
+        _lost_reason(state, flight, now) or is_in_vain(state, run_id, flight, now)
+        for run_id, flight in state.seen.in_flight.items()
+    )
+
+
+def wants_claims(state: OwnerState, now: datetime) -> bool:
+    """Whether a dispatch has waited so long that the group's offsets are worth reading, or reading again."""
+    waiting_since, asked_since = now - CLAIM_PATIENCE, now - CLAIM_INTERVAL
+    return any(
+        flight.heard_at is None
+        and flight.claim_seen_at is None
+        and flight.dispatched_at <= waiting_since
+        and (flight.unclaimed_at is None or flight.unclaimed_at <= asked_since)
+        for flight in state.seen.in_flight.values()
+    )
+
+
+def judge(state: OwnerState, as_of: datetime, now: datetime) -> list[Effect]:
+    """`events` and heartbeats are applied up to an end that was fetched at `as_of`: what was silent then is lost."""
+    effects: list[Effect] = []
+    lost = [(run_id, _lost_reason(state, flight, as_of)) for run_id, flight in state.seen.in_flight.items()]
+    for run_id, reason in lost:
+        if state.transaction.is_full:
+            break  # the next judgement finds the rest
+        if reason:
+            state.at_work = owner_of_run(run_id)
+            ended = end_attempt(state, state.durable.runs[run_id], AttemptEnd.LOST, now, reason=reason)
+            state.transaction.take(effects=len(ended))
+            effects += ended
+    return effects + give_up_unclaimed(state, now)
+
+
+def _lost_reason(state: OwnerState, flight: InFlight, as_of: datetime) -> str | None:
+    """By what the dispatch says: its executor and its supervisor go by that, whatever the settings are now."""
+    if flight.heard_at is not None:
+        lease = flight.terms.lease
+        is_silent = _silence(state, flight.heard_at, as_of) >= lease
+        return f"lost: its executor was silent for {lease}" if is_silent else None
+    if flight.claim_seen_at is not None:
+        grace = flight.terms.claim_grace
+        is_late = _silence(state, flight.claim_seen_at, as_of) >= grace
+        return f"lost: claimed, but not started within {grace}" if is_late else None
+    return None

@@ -1,0 +1,290 @@
+"""How a run is born, waits, gets an attempt and ends: the moves that inputs and policies lead to."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any, assert_never
+
+import msgspec
+
+from schemas.dispatch import Dispatch
+from schemas.ids import OwnerId, RunId, owner_of_run
+from schemas.job import JobSpec
+from schemas.raw import Json, size_of
+from schemas.result import Result
+from schemas.status import Attempt, RunStatus
+from schemas.words import AttemptEnd, RunKind, RunState
+from streams.core.dag.hand_on import record_bytes, why_too_much
+from streams.core.effects import DeadLetter, Effect, PutRun, SendDispatch
+from streams.core.policy.promotion import first_class, limit_in
+from streams.core.policy.retry import Again, Over, after_attempt
+from streams.core.policy.rules import Rules
+from streams.core.room import MICROSECONDS_OF_A_LOOK, TransactionRoom
+from streams.core.runs.fleet import InFlight
+from streams.core.runs.pace import may_go, note_gone, take_slot
+from streams.core.runs.run import Lane, Run, change_attempt, fold_expired, move, with_attempt
+from streams.core.runs.specs import handed_to, is_to_stop, spec_of
+from streams.core.runs.tally import count_end, starting_class
+from streams.core.runs.weight import bytes_of
+from streams.core.state import OwnerState
+
+_OF_DAGS = frozenset({RunKind.DAG, RunKind.NODE})
+
+
+class NewRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What makes a run the run it is."""
+
+    run_id: RunId
+    kind: RunKind
+    nominal_time: datetime
+    scheduled_time: datetime
+    node_id: str | None = None
+    request_id: str | None = None
+    payload: Json = None
+    rerun_id: str | None = None
+    attempts: int = 0
+    """That it has had before it was asked to run again."""
+    lane: Lane = Lane.LIVE
+    held: bool = False
+    """For others of its job to end."""
+    start_by: datetime | None = None
+    filed_on: date | None = None
+    """Of a node: that of its DAG run."""
+
+
+def materialize(state: OwnerState, job: JobSpec, new: NewRun, now: datetime, reason: str | None = None) -> list[Effect]:
+    """A run is queued; it is dispatched when its time has come and there is room for it."""
+    timeout_class, learned = first_class_of(state, job, new.kind)
+    status = blank_status(job, new, queued_at=now, timeout_class=timeout_class)
+    why = f"{reason}; {learned}" if reason and learned else reason or learned
+    status = move(status, RunState.QUEUED, version=state.next_token(), at=now, reason=why)
+    due_at = max(new.scheduled_time, now) if new.rerun_id else new.scheduled_time
+    if new.lane is Lane.CATCH_UP and new.node_id is None:
+        due_at = max(due_at, take_slot(state, job.job_id, now))
+    run = Run(status=status, payload=new.payload, due_at=due_at, lane=new.lane, held=new.held, start_by=new.start_by)
+    state.expect_start(run)
+    if not run.held:
+        state.wait_until(due_at, run.run_id)
+    return put(state, run)
+
+
+def first_class_of(state: OwnerState, job: JobSpec, kind: RunKind) -> tuple[str | None, str | None]:
+    """Where it begins, and why there. Only jobs have a history to learn from, and a DAG run has no attempts."""
+    if kind is RunKind.DAG:
+        return None, None
+    if kind is RunKind.NODE:
+        return first_class(job, state.rules).name, None
+    timeout_class, learned = starting_class(state, job)
+    return timeout_class.name, learned
+
+
+def blank_status(
+    job: JobSpec, new: NewRun, *, queued_at: datetime | None = None, timeout_class: str | None = None
+) -> RunStatus:
+    """A status before its first transition."""
+    return RunStatus(
+        run_id=new.run_id,
+        job_id=job.job_id,
+        tenant=job.tenant,
+        kind=new.kind,
+        nominal_time=new.nominal_time,
+        scheduled_time=new.scheduled_time,
+        state=RunState.QUEUED,
+        version=0,
+        dag_id=job.job_id if new.kind in _OF_DAGS else None,
+        node_id=new.node_id,
+        request_id=new.request_id,
+        rerun_id=new.rerun_id,
+        attempt=new.attempts,
+        queued_at=queued_at,
+        timeout_class=timeout_class,
+        filed_on=new.filed_on,
+    )
+
+
+def put(state: OwnerState, run: Run) -> list[Effect]:
+    state.keep(run)
+    state.transaction.take(bytes=bytes_of(run))
+    return [PutRun(run=run)]
+
+
+def release_due(state: OwnerState, now: datetime) -> list[Effect]:
+    """Runs whose time has come enter the ready queue of their class."""
+    effects: list[Effect] = []
+    waiting, room = state.derived.waiting, state.transaction
+    while not room.is_full and (run_id := waiting.pop_due(now)) is not None:
+        room.take(work_us=MICROSECONDS_OF_A_LOOK)
+        run = state.durable.runs[run_id]
+        state.at_work = run.status.job_id
+        if run.status.kind is RunKind.DAG:
+            state.derived.epochs.due.append(run_id)
+            continue
+        if run.state is RunState.RETRY_WAIT:
+            run = msgspec.structs.replace(
+                run, status=move(run.status, RunState.QUEUED, version=state.next_token(), at=now)
+            )
+            effects += put(state, run)
+            room.take(effects=1)
+        entered = enter_queue(state, run, now)
+        room.take(effects=len(entered))
+        effects += entered
+    return effects
+
+
+def enter_queue(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
+    """The only way into a ready queue: a dispatch goes to the topic of that class, so the class must be configured.
+
+    If the class of the run was removed from the settings, the run goes on where it would begin now, and says so.
+    """
+    if state.rules.class_named(run.status.timeout_class or ""):
+        state.make_ready(run)
+        return []
+    name, learned = first_class_of(state, spec_of(state, run), run.status.kind)
+    reason = f"class {run.status.timeout_class} is not configured any more, goes on in {name}"
+    reason = f"{reason}; {learned}" if learned else reason
+    status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
+    run = msgspec.structs.replace(run, status=msgspec.structs.replace(status, timeout_class=name))
+    state.make_ready(run)
+    return put(state, run)
+
+
+def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
+    """Dispatch from the ready queues while the windows of this partition have room (protocol D1)."""
+    effects: list[Effect] = []
+    room = state.transaction
+    state.step.may_dispatch_more = False
+    state.step.catchup_wake = None
+    for timeout_class, queue in state.derived.ready.items():
+        if not queue:
+            continue
+        window = state.seen.fleet.window(timeout_class)
+        window = state.rules.probe_window if window is None else window
+        free = window - state.seen.fleet.unfinished(timeout_class)
+        while (head := queue.head()) and free > 0 and _has_room(room):
+            (lane, *_), run_id = head
+            if not may_go(state, lane, now):
+                break
+            queue.pop()
+            state.at_work = owner_of_run(run_id)
+            run = state.durable.runs[run_id]
+            if is_to_stop(state, run):
+                continue
+            room.is_waited_for |= 2 * state.seen.fleet.unfinished(timeout_class) < window
+            sent = _dispatch(state, run, now)
+            room.take(effects=len(sent))
+            effects += sent
+            note_gone(state, lane, now)
+            free -= 1
+        state.step.may_dispatch_more |= bool(queue) and free > 0 and not _has_room(room)
+    return effects
+
+
+def _has_room(room: TransactionRoom) -> bool:
+    return room.handed_room > 0 and not room.is_full
+
+
+def end_attempt(
+    state: OwnerState, run: Run, end: AttemptEnd, now: datetime, *, next_class: str | None = None, **facts: Any
+) -> list[Effect]:
+    """The open attempt of `run` is over; its job's policy says what follows."""
+    state.land(run.run_id)
+    verdict = after_attempt(run, spec_of(state, run), end, facts.get("exit_code"), facts.get("reason"), now)
+    expired = run.expired + 1 if end is AttemptEnd.EXPIRED else 0
+    if expired > 1:
+        facts["reason"] = f"{facts['reason']}, {expired} times in a row"
+    status = change_attempt(run.status, version=state.next_token(), end=end, **facts)
+    status = fold_expired(status) if expired > 1 else status
+    run = msgspec.structs.replace(run, expired=expired)
+    match verdict:
+        case Over(state=to, reason=reason):
+            status = move(status, to, version=state.next_token(), at=now, reason=reason or None)
+            run = msgspec.structs.replace(run, status=status)
+            return put(state, run) + _dead_letter(run) + count_end(state, run)
+        case Again():
+            run = msgspec.structs.replace(run, status=status)
+            return _again(state, run, verdict, end, now, next_class or status.timeout_class)
+        case _:
+            assert_never(verdict)
+
+
+def _dead_letter(run: Run) -> list[Effect]:
+    """A run that is given up goes to people as well."""
+    if run.state is not RunState.DEAD:
+        return []
+    status = run.status
+    reason = f"run {run.run_id!r} is dead: {status.reason}"
+    return [DeadLetter(reason=reason, owner=status.job_id, origin=None, run=status)]
+
+
+def _again(
+    state: OwnerState, run: Run, verdict: Again, end: AttemptEnd, now: datetime, timeout_class: str | None
+) -> list[Effect]:
+    to = RunState.RETRY_WAIT if verdict.wait else RunState.QUEUED
+    reason, before = run.status.attempts[-1].reason or end.value, run.due_at
+    status = move(run.status, to, version=state.next_token(), at=now, reason=reason)
+    run = msgspec.structs.replace(
+        run,
+        status=msgspec.structs.replace(status, timeout_class=timeout_class),
+        failures=verdict.failures,
+        infra_failures=verdict.infra_failures,
+        due_at=now + verdict.wait,
+    )
+    run = _as_if_never_dispatched(run, before) if end is AttemptEnd.EXPIRED else run
+    state.expect_start(run)
+    state.wait_until(run.due_at, run.run_id)
+    return put(state, run)
+
+
+def _as_if_never_dispatched(run: Run, due_at: datetime) -> Run:
+    """A dispatch that no executor took costs no turn in the queue, and no retry is counted from it."""
+    is_first = run.tried_since == run.status.attempts[-1].dispatched_at
+    return msgspec.structs.replace(run, due_at=due_at, tried_since=None if is_first else run.tried_since)
+
+
+def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
+    job, payload, results = handed_to(state, run)
+    name = run.status.timeout_class or ""
+    size = record_bytes(results)
+    refusal = why_too_much(results, size)
+    if refusal:
+        status = move(run.status, RunState.FAILED, version=state.next_token(), at=now, reason=refusal)
+        return put(state, msgspec.structs.replace(run, status=status))
+    state.transaction.handed_room -= size + size_of(payload)
+    token = state.next_token()
+    attempt = Attempt(attempt=run.status.attempt + 1, token=token, timeout_class=name, dispatched_at=now)
+    status = with_attempt(run.status, attempt, version=state.next_token())
+    terms = state.rules.terms
+    run = msgspec.structs.replace(run, status=status, tried_since=run.tried_since or now, terms=terms)
+    state.take_off(run.run_id, InFlight(token=token, timeout_class=name, dispatched_at=now, terms=terms))
+    dispatch = _dispatch_of(state.rules, run, job, payload, results)
+    return [*put(state, run), SendDispatch(dispatch=dispatch)]
+
+
+def _dispatch_of(
+    rules: Rules, run: Run, job: JobSpec, payload: Json, results: dict[str, Result | None] | None
+) -> Dispatch:
+    """Of its newest attempt."""
+    attempt, terms = run.status.attempts[-1], rules.terms
+    timeout_class = rules.class_named(attempt.timeout_class)
+    assert timeout_class, f"{run.run_id}: a dispatch into class {attempt.timeout_class!r}, which is not configured"
+    return Dispatch(
+        run_id=run.run_id,
+        owner=OwnerId(job.job_id),
+        job_id=job.job_id,
+        attempt=attempt.attempt,
+        token=attempt.token,
+        timeout_class=attempt.timeout_class,
+        nominal_time=run.status.nominal_time,
+        scheduled_time=run.status.scheduled_time,
+        binary=job.binary,
+        sha256=job.sha256,
+        args=job.args,
+        env=job.env,
+        payload=payload,
+        limit=limit_in(timeout_class, job),
+        valid_for=terms.valid_for,
+        claim_grace=terms.claim_grace,
+        lease=terms.lease,
+        checkpoint=run.checkpoint,
+        results=results,
+    )

@@ -1,0 +1,49 @@
+"""What a run goes by: its job's newest definition, or its node in the version that its epoch began with."""
+
+from __future__ import annotations
+
+from schemas.ids import OwnerId, dag_run_of
+from schemas.job import JobSpec
+from schemas.raw import Json
+from schemas.result import Result
+from streams.core.dag.epoch import Epoch
+from streams.core.dag.hand_on import results_for
+from streams.core.runs.run import Run
+from streams.core.state import OwnerState
+
+
+def spec_of(state: OwnerState, run: Run) -> JobSpec:
+    epoch = epoch_of(state, run)
+    if epoch is None or run.status.node_id is None:
+        return state.durable.jobs[OwnerId(run.status.job_id)].spec
+    return epoch.graph.job(run.status.node_id)
+
+
+def epoch_of(state: OwnerState, run: Run) -> Epoch | None:
+    """Of a node's run the one that it belongs to."""
+    return None if run.status.node_id is None else state.derived.epochs.by_run[dag_run_of(run.run_id)]
+
+
+def is_to_stop(state: OwnerState, run: Run) -> bool:
+    """Whether it is a node of a DAG run that was told to stop, though it may not have been its turn yet."""
+    epoch = epoch_of(state, run)
+    return epoch is not None and epoch.ends_as is not None
+
+
+def handed_to(state: OwnerState, run: Run) -> tuple[JobSpec, Json, dict[str, Result | None] | None]:
+    """What its next attempt goes by and is given: spec, payload, and the results of what it depends on, if on anything.
+
+    The payload is what the request said for the run, or for the whole DAG run; else what the definition says.
+    """
+    node_id = run.status.node_id
+    if node_id is None:
+        spec, results, asked_for = state.durable.jobs[OwnerId(run.status.job_id)].spec, None, run.payload
+    else:
+        dag_run = dag_run_of(run.status.run_id)
+        epoch = state.derived.epochs.by_run[dag_run]
+        spec, results, asked_for = (
+            epoch.graph.job(node_id),
+            results_for(epoch, node_id),
+            state.durable.runs[dag_run].payload,
+        )
+    return spec, spec.payload if asked_for is None else asked_for, results

@@ -1,0 +1,140 @@
+"""What policies count over the runs of a job: failures in a row, runs made, and the classes that they needed."""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.classes import TimeoutClass
+from schemas.ids import OwnerId
+from schemas.job import JobSpec
+from schemas.words import AttemptEnd, RunKind, RunState
+from streams.core.effects import DeadLetter, Effect, PutTally
+from streams.core.policy.promotion import class_that_holds, first_class, may_be_promoted
+from streams.core.policy.rules import Rules
+from streams.core.runs.run import Lane, Run
+from streams.core.state import OwnerState
+from streams.core.stored import Tally
+
+BAD_ENDS = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.DEAD})
+BY_ITSELF = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT})
+REMEMBERED = 5
+"""So many of the latest runs say which class the next one needs."""
+MOST = 3
+"""So many of them must have needed a longer class than the job's."""
+_NOTHING = Tally()
+
+
+def tally_of(state: OwnerState, job_id: str) -> Tally:
+    return state.durable.tallies.get(job_id, _NOTHING)
+
+
+def reason_to_refuse(state: OwnerState, job: JobSpec) -> str | None:
+    """Why no occurrence of the job is to run, if that is so."""
+    tally = tally_of(state, job.job_id)
+    if job.max_runs is not None and tally.made >= job.max_runs:
+        return f"max_runs: all {job.max_runs} runs are made; nothing more is due"
+    return tally.stopped
+
+
+def count_made(state: OwnerState, job: JobSpec) -> list[Effect]:
+    """An occurrence has become a run."""
+    if job.max_runs is None:
+        return []
+    tally = tally_of(state, job.job_id)
+    return _put(state, job.job_id, msgspec.structs.replace(tally, made=tally.made + 1))
+
+
+def finish(state: OwnerState, job: JobSpec) -> list[Effect]:
+    """All runs are made, and an occurrence has said so: the job is not looked at any more until it changes."""
+    tally = tally_of(state, job.job_id)
+    if job.max_runs is None or tally.made < job.max_runs:
+        return []
+    state.derived.timers.remove(job.job_id)
+    return _put(state, job.job_id, msgspec.structs.replace(tally, is_finished=True))
+
+
+def renew(state: OwnerState, job_id: str, *, deleted: bool) -> list[Effect]:
+    """The definition has changed: failures are forgotten, and `max_runs` may be another. A deletion forgets all."""
+    tally = state.durable.tallies.get(job_id)
+    if tally is None:
+        return []
+    kept = msgspec.structs.replace(tally, is_finished=False, bad_in_a_row=0, stopped=None)
+    return _put(state, job_id, _NOTHING if deleted else kept)
+
+
+def count_end(state: OwnerState, run: Run) -> list[Effect]:
+    """A run has ended. The nodes of a DAG have nothing in common."""
+    if run.status.node_id is not None:
+        return []
+    is_a = "job" if run.status.kind is not RunKind.DAG else "dag"
+    stored = state.durable.jobs[OwnerId(run.status.job_id)]
+    if stored.deleted or run.lane is Lane.BACKFILL:
+        return []
+    before = tally_of(state, run.status.job_id)
+    after = _with_class(_with_end(before, stored.spec, run, is_a), stored.spec, run, state.rules)
+    if after == before:
+        return []
+    effects = _put(state, run.status.job_id, after)
+    if after.stopped and not before.stopped:
+        reason = f"{is_a} {run.status.job_id!r} is {after.stopped}; the last is {run.run_id!r}: {run.status.reason}"
+        effects.append(DeadLetter(reason=reason, owner=run.status.job_id, origin=None, run=run.status))
+    return effects
+
+
+def starting_class(state: OwnerState, job: JobSpec) -> tuple[TimeoutClass, str | None]:
+    """Where a run begins, and why there, if the job's own history says so."""
+    first = first_class(job, state.rules)
+    recent = tally_of(state, job.job_id).needed
+    if not recent or not may_be_promoted(job):
+        return first, None
+    known = [state.rules.class_named(name) for name in recent]
+    longer = sorted((each for each in known if each and each.limit > first.limit), key=lambda each: each.limit)
+    if len(longer) < MOST:
+        return first, None
+    return longer[len(longer) // 2], f"learned: {len(longer)} of the last {len(recent)} runs outlived {first.name}"
+
+
+def _with_end(tally: Tally, job: JobSpec, run: Run, is_a: str) -> Tally:
+    if job.pause_on_failure is None:
+        return tally
+    if run.state is RunState.SUCCEEDED:
+        return msgspec.structs.replace(tally, bad_in_a_row=0)
+    if run.state not in BAD_ENDS:
+        return tally
+    bad = tally.bad_in_a_row + 1
+    if bad < job.pause_on_failure or tally.stopped:
+        return msgspec.structs.replace(tally, bad_in_a_row=bad)
+    what = f"`tidemill {is_a} resume`, or any change, lets it go on"
+    stopped = f"paused_on_failure: {bad} runs in a row ended badly; {what}"
+    return msgspec.structs.replace(tally, bad_in_a_row=bad, stopped=stopped)
+
+
+def _with_class(tally: Tally, job: JobSpec, run: Run, rules: Rules) -> Tally:
+    """A history in which every run was content with the job's own class is none."""
+    if run.status.kind is RunKind.DAG or run.state not in BY_ITSELF or not may_be_promoted(job):
+        return tally
+    first = first_class(job, rules)
+    needed = _needed(run, first, rules)
+    if not tally.needed and needed == first.name:
+        return tally
+    recent = (*tally.needed, needed)[-REMEMBERED:]
+    return msgspec.structs.replace(tally, needed=() if set(recent) == {first.name} else recent)
+
+
+def _needed(run: Run, first: TimeoutClass, rules: Rules) -> str:
+    """The class in which the run would have ended at its first attempt; what was promoted needed where it ended."""
+    last = run.status.attempts[-1]
+    was_cut = run.state is RunState.TIMED_OUT or any(each.end is AttemptEnd.PROMOTED for each in run.status.attempts)
+    if was_cut or last.started_at is None or last.finished_at is None:
+        needed = rules.class_named(last.timeout_class) or first
+    else:
+        needed = class_that_holds(last.finished_at - last.started_at, rules)
+    return needed.name if needed.limit > first.limit else first.name
+
+
+def _put(state: OwnerState, job_id: str, tally: Tally) -> list[Effect]:
+    if tally == _NOTHING:
+        state.durable.tallies.pop(job_id, None)
+        return [PutTally(job_id=job_id, tally=None)]
+    state.durable.tallies[job_id] = tally
+    return [PutTally(job_id=job_id, tally=tally)]

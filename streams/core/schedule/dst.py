@@ -1,0 +1,60 @@
+"""What a change of the clock does to wall-clock schedules: gaps and folds, by the job's rules or by Debian's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from schemas.words import DstFold, DstGap
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from streams.core.schedule.cron import Cron
+    from streams.core.schedule.zone import Stretch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DstRules:
+    """As the columns `dst_gap` and `dst_fold` of a job say."""
+
+    gap: str = DstGap.SHIFT.value
+    fold: str | None = None
+    """None: `first` for fixed hours, `both` for wildcard hours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Wall-clock times (naive) from `low` to before `high`."""
+
+    low: datetime
+    high: datetime
+
+
+def rules_for(cron: Cron, dst: DstRules) -> DstRules:
+    """Debian's defaults: fixed hours run once, a wildcard follows real time, so nothing of it is missing in a gap."""
+    by_schedule = DstFold.BOTH.value if cron.real_time else DstFold.FIRST.value
+    return DstRules(gap=DstGap.SKIP.value if cron.real_time else dst.gap, fold=dst.fold or by_schedule)
+
+
+def readings(stretch: Stretch, rules: DstRules) -> Span:
+    """The wall-clock times of a stretch that count: of a fold, by the rule, its first showing, its second, or both."""
+    start, end = stretch.start.replace(tzinfo=None), stretch.end.replace(tzinfo=None)
+    low, high = start + stretch.offset, end + stretch.offset
+    if rules.fold == DstFold.FIRST.value:
+        low = max(low, start + stretch.offset_before)
+    if rules.fold == DstFold.SECOND.value:
+        high = min(high, end + stretch.offset_after)
+    return Span(low=low, high=high)
+
+
+def gap_before(stretch: Stretch) -> Span | None:
+    """The wall-clock times that the change at the start of this stretch left out."""
+    start = stretch.start.replace(tzinfo=None)
+    low, high = start + stretch.offset_before, start + stretch.offset
+    return Span(low=low, high=high) if low < high else None
+
+
+def shifted_gap(stretch: Stretch, rules: DstRules) -> Span | None:
+    """The gap whose occurrences run at the start of this stretch instead, all of them as one."""
+    return gap_before(stretch) if rules.gap == DstGap.SHIFT.value else None

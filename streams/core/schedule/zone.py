@@ -1,0 +1,93 @@
+"""Time zones: which names are accepted, and the stretches of constant offset that a zone consists of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise
+from zoneinfo import ZoneInfo, available_timezones
+
+from streams.core.schedule.cron import InvalidScheduleError
+
+_NOT_IN_THE_DATABASE = frozenset({"localtime", "Factory", "posixrules"})
+"""They depend on the machine, or say that there is no zone. `posix/...` and `right/...` are not among the available."""
+_PROBE = timedelta(hours=6)
+"""No zone changes its offset twice in so short a time, so that no change is overlooked."""
+_RESOLUTION = timedelta(seconds=1)
+
+
+class UnknownZoneError(InvalidScheduleError):
+    """A time zone is not known by exactly this name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """From `start` to before `end` (aware UTC) the zone has one offset; outside are the offsets beside it."""
+
+    start: datetime
+    end: datetime
+    offset: timedelta
+    offset_before: timedelta
+    offset_after: timedelta
+
+
+@lru_cache(maxsize=1)
+def known_names() -> frozenset[str]:
+    """The names of the IANA database, canonical ones and links."""
+    return frozenset(available_timezones()) - _NOT_IN_THE_DATABASE
+
+
+@lru_cache(maxsize=1024)
+def load(name: str) -> ZoneInfo:
+    """Raises `UnknownZoneError` with a sentence. The spelling is exact, whatever the file system thinks."""
+    if name not in known_names():
+        near = next((f'; did you mean "{each}"?' for each in known_names() if each.lower() == name.lower()), "")
+        raise UnknownZoneError(
+            f'timezone is "{name}": a time zone is a name of the IANA database in its exact spelling, '
+            f"such as Europe/Berlin or UTC{near}"
+        )
+    return ZoneInfo(name)
+
+
+@lru_cache(maxsize=16384)
+def stretches(name: str, year: int) -> tuple[Stretch, ...]:
+    """They cover the year (UTC) without a hole; at its borders a stretch is cut, with the same offset beside it."""
+    zone = load(name)
+    begin, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+    edges = [begin, *_changes(zone, begin, end), end]
+    return tuple(
+        Stretch(
+            start=first,
+            end=last,
+            offset=_offset(zone, first),
+            offset_before=_offset(zone, first - _RESOLUTION),
+            offset_after=_offset(zone, last),
+        )
+        for first, last in pairwise(edges)
+    )
+
+
+def _changes(zone: ZoneInfo, begin: datetime, end: datetime) -> list[datetime]:
+    """The instants strictly inside at which another offset begins."""
+    found = []
+    low = begin
+    while low < end:
+        high = min(low + _PROBE, end)
+        if _offset(zone, low) != _offset(zone, high):
+            change = _change(zone, low, high)
+            found += [change] if change < end else []
+        low = high
+    return found
+
+
+def _change(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
+    before = _offset(zone, low)
+    while high - low > _RESOLUTION:
+        middle = low + (high - low) // (2 * _RESOLUTION) * _RESOLUTION
+        low, high = (middle, high) if _offset(zone, middle) == before else (low, middle)
+    return high
+
+
+def _offset(zone: ZoneInfo, instant: datetime) -> timedelta:
+    return instant.astimezone(zone).utcoffset() or timedelta(0)
