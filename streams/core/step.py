@@ -15,7 +15,6 @@ from streams.core.definitions.apply import apply_definition
 from streams.core.definitions.deletions import forget_deletions
 from streams.core.definitions.quarantine import put_aside, take_over
 from streams.core.effects import DeadLetter, Effect, Forward, Origin
-from streams.core.policy.overlap import let_go
 from streams.core.requests.backfill import go_on, settle
 from streams.core.requests.once import apply_request, forget_old, refuse_overdue, release_parked
 from streams.core.room import MICROSECONDS_OF_A_LOOK
@@ -31,6 +30,7 @@ from streams.core.runs.leases import (
     note_found,
 )
 from streams.core.runs.life import fill_windows, release_due
+from streams.core.runs.overlapping import release_held
 from streams.core.runs.pace import forget_slots
 from streams.core.state import OwnerState
 from streams.core.tick import advance_clock
@@ -74,7 +74,7 @@ PASSES = (
     Pass(release_parked, "Requests that came before this input are carried out before what follows from it."),
     Pass(miss_overdue, "What is too late is not started below, and an epoch counts its missed nodes in this step."),
     Pass(advance_epochs, "All ends are known now: what depends on them starts, and a DAG run may end itself."),
-    Pass(let_go, "Runs and DAG runs have ended: those of their jobs that are held become due."),
+    Pass(release_held, "Runs and DAG runs have ended: those of their jobs that are held become due."),
     Pass(release_due, "All that is due by now is queued: new runs, retries, nodes, and runs that were held."),
     Pass(settle, "Ends are counted in their own step, else the next owner does not know them; others of theirs go."),
     Pass(_open_due, "DAG runs became due in the two passes before: they open, and their first nodes are queued."),

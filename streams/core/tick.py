@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import assert_never
 
 import msgspec
@@ -23,9 +23,10 @@ from streams.core.policy.catchup import (
     decide,
     decide_change,
 )
-from streams.core.policy.overlap import Hold, Replace, Skip, Start, on_overlap, stop_others
+from streams.core.policy.overlap import Hold, Replace, Skip, Start
 from streams.core.room import MICROSECONDS_OF_A_LOOK
 from streams.core.runs.life import NewRun, blank_status, materialize
+from streams.core.runs.overlapping import grace_of, on_overlap, stop_others
 from streams.core.runs.run import Lane, move
 from streams.core.runs.tally import count_made, finish, reason_to_refuse, tally_of
 from streams.core.schedule.jitter import scheduled_time
@@ -155,8 +156,8 @@ def _run_or_skip(state: OwnerState, job: JobSpec, timer: Timer, due: RunOccurren
     if tally_of(state, job.job_id).is_finished or new.run_id in state.durable.runs:
         return []
     refusal = reason_to_refuse(state, job)
-    verdict = Skip(reason=refusal) if refusal else on_overlap(state, job, new.nominal_time, now)
-    match verdict:
+    decision = Skip(reason=refusal) if refusal else on_overlap(state, job, new.nominal_time, now)
+    match decision:
         case Start():
             return count_made(state, job) + materialize(state, job, new, now)
         case Skip(reason=reason):
@@ -164,21 +165,20 @@ def _run_or_skip(state: OwnerState, job: JobSpec, timer: Timer, due: RunOccurren
             return [PublishStatus(status=skipped), *finish(state, job)]
         case Hold(reason=reason, catches_up=catches_up):
             return _hold(state, job, new, reason, now, catches_up=catches_up)
-        case Replace(grace=grace, catches_up=catches_up):
-            return _replace(state, job, new, grace, now, catches_up=catches_up)
+        case Replace():
+            return _replace(state, job, new, decision, now)
         case _:
-            assert_never(verdict)
+            assert_never(decision)
 
 
-def _replace(
-    state: OwnerState, job: JobSpec, new: NewRun, grace: timedelta, now: datetime, *, catches_up: bool
-) -> list[Effect]:
+def _replace(state: OwnerState, job: JobSpec, new: NewRun, decision: Replace, now: datetime) -> list[Effect]:
     """If the transaction does not hold all orders to stop, the occurrence is decided again after those."""
-    stopped = stop_others(state, job, new.nominal_time, grace, f"overlap: {new.run_id} takes its place", now)
+    grace, why = grace_of(job, decision), f"overlap: {new.run_id} takes its place"
+    stopped = stop_others(state, job, new.nominal_time, grace, why, now)
     if state.step.is_cut:
         return stopped
     reason = "overlap: waits until the runs before it are gone"
-    return stopped + _hold(state, job, new, reason, now, catches_up=catches_up)
+    return stopped + _hold(state, job, new, reason, now, catches_up=decision.catches_up)
 
 
 def _hold(

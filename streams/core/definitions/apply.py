@@ -20,9 +20,10 @@ from streams.core.definitions.past_instant import decide_past
 from streams.core.definitions.restored import of_restored_database
 from streams.core.effects import DeadLetter, Effect, Origin, PutJob
 from streams.core.policy.catchup import Change, OfNew, OfOld, OfPause, last_occurrence, within_life
-from streams.core.policy.overlap import Hold, Replace, Skip, Start, on_overlap, stop_others
+from streams.core.policy.overlap import Hold, Replace, Skip, Start
 from streams.core.room import MICROSECONDS_OF_A_DEFINITION
 from streams.core.runs.cancel import cancel_all, stop_backfills
+from streams.core.runs.overlapping import grace_of, on_overlap, stop_others
 from streams.core.runs.tally import renew, tally_of
 from streams.core.schedule.occurrences import InvalidScheduleError
 from streams.core.schedule.timers import timer_of
@@ -135,8 +136,9 @@ def _make_way(state: OwnerState, new: StoredJob, since: datetime, now: datetime)
         return []
     effects: list[Effect] = []
     match on_overlap(state, new.spec, last, now):
-        case Replace(grace=grace):
-            effects += stop_others(state, new.spec, last, grace, "overlap: an occurrence takes its place", now)
+        case Replace() as decision:
+            grace, why = grace_of(new.spec, decision), "overlap: an occurrence takes its place"
+            effects += stop_others(state, new.spec, last, grace, why, now)
         case Start() | Skip() | Hold():
             pass
     state.step.is_cut |= not _fits(state, new.spec, since, state.durable.watermark)

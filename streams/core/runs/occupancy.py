@@ -88,6 +88,10 @@ class Occupancy:
         """How many were open at `instant` already; what catches up does not count."""
         return sum(self._before(place, instant) for place in _IN_THEIR_TIME)
 
+    def catching_up_before(self, instant: datetime) -> int:
+        """How many that catch up were open at `instant` already and are not held."""
+        return self._before(Place.CATCHING_UP, instant)
+
     def first_open_before(self, instant: datetime) -> RunId | None:
         """Of these one, at work rather than held."""
         return next((self._since[place][0][1] for place in _IN_THEIR_TIME if self._before(place, instant)), None)

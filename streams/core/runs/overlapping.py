@@ -1,0 +1,88 @@
+"""Carries out the overlap policy: counts the open runs of a job, stops those that are replaced, releases held ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import msgspec
+
+from schemas.ids import OwnerId
+from schemas.job import JobSpec
+from schemas.words import RunState
+from streams.core.effects import Effect
+from streams.core.policy.overlap import IN_ORDER, START, OpenRuns, OverlapDecision, Replace, decide_overlap, free_places
+from streams.core.runs.cancel import AT_ONCE, cancel_each
+from streams.core.runs.life import put
+from streams.core.runs.occupancy import Occupancy, Place, entry_of
+from streams.core.runs.run import Run, move
+from streams.core.state import OwnerState
+
+
+def on_overlap(state: OwnerState, job: JobSpec, nominal_time: datetime, now: datetime) -> OverlapDecision:
+    """What becomes of an occurrence of `job` that is due."""
+    occupancy = state.derived.occupancy.get(job.job_id)
+    return START if occupancy is None else decide_overlap(job, _count(state, occupancy, nominal_time, now))
+
+
+def grace_of(job: JobSpec, decision: Replace) -> timedelta:
+    """How long the runs that are replaced have between TERM and KILL."""
+    return job.cancel_grace if decision.gently else AT_ONCE
+
+
+def stop_others(
+    state: OwnerState, job: JobSpec, nominal_time: datetime, grace: timedelta, reason: str, now: datetime
+) -> list[Effect]:
+    """Stop the runs of `job` that an occurrence replaces, as `cancel_each`; runs that wait are cancelled at once."""
+    runs = sorted(_replaced(state, job.job_id, nominal_time, now), key=lambda each: each.run_id)
+    return cancel_each(state, runs, grace, reason, now)
+
+
+def release_held(state: OwnerState, now: datetime) -> list[Effect]:
+    """Held runs become due, in the order of their times, as far as others have made room.
+
+    Runs that were asked to run again go behind them. Runs that catch up go last, unless the job keeps the order.
+    """
+    effects: list[Effect] = []
+    freed, state.step.freed = state.step.freed, set()
+    for job_id in sorted(freed & state.derived.occupancy.keys()):
+        state.at_work = job_id
+        job = state.durable.jobs[OwnerId(job_id)].spec
+        occupancy = state.derived.occupancy[job_id]
+        places = free_places(job, at_work=occupancy.at_work(now), held=occupancy.held_count)
+        for run_id in occupancy.first_held(places, in_order=job.overlap_policy in IN_ORDER):
+            if state.transaction.is_full:
+                state.step.freed.add(job_id)
+                break
+            effects += _release(state, state.durable.runs[run_id], now)
+            state.transaction.take(effects=1)
+    return effects
+
+
+def _count(state: OwnerState, occupancy: Occupancy, nominal_time: datetime, now: datetime) -> OpenRuns:
+    first = occupancy.first_open_before(nominal_time)
+    return OpenRuns(
+        at_work=occupancy.at_work(now),
+        held=occupancy.held_count,
+        open_then=occupancy.open_before(nominal_time),
+        held_then=occupancy.held_before(nominal_time),
+        catching_up_then=occupancy.catching_up_before(nominal_time),
+        any_since=occupancy.has_come_since(nominal_time, now),
+        first_open_then=(first, state.durable.runs[first].state) if first else None,
+    )
+
+
+def _replaced(state: OwnerState, job_id: str, nominal_time: datetime, now: datetime) -> Iterator[Run]:
+    """The runs that were open at that time, but no held run that catches up: its turn comes when all others ended."""
+    occupancy = state.derived.occupancy.get(job_id)
+    for run_id in occupancy.runs(now) if occupancy else ():
+        run = state.durable.runs[run_id]
+        entry = entry_of(run)
+        if entry and entry.since <= nominal_time and entry.place is not Place.HELD_BEHIND:
+            yield run
+
+
+def _release(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
+    status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now)
+    state.wait_until(run.due_at, run.run_id)
+    return put(state, msgspec.structs.replace(run, status=status, held=False))
