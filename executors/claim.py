@@ -24,7 +24,7 @@ class Polled:
     """When its commit was first sent (CLOCK_BOOTTIME): a commit of unknown outcome may have succeeded."""
 
 
-class Verdict(Enum):
+class ClaimDecision(Enum):
     RUN = "run"
     EXPIRED = "expired"
     UNREADABLE = "unreadable"
@@ -33,13 +33,13 @@ class Verdict(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
     polled: Polled
-    verdict: Verdict
+    decision: ClaimDecision
 
 
-def judge(polled: Polled, now: datetime) -> Verdict:
+def judge(polled: Polled, now: datetime) -> ClaimDecision:
     if polled.dispatch is None:
-        return Verdict.UNREADABLE
-    return Verdict.EXPIRED if polled.appended_at + polled.dispatch.valid_for < now else Verdict.RUN
+        return ClaimDecision.UNREADABLE
+    return ClaimDecision.EXPIRED if polled.appended_at + polled.dispatch.valid_for < now else ClaimDecision.RUN
 
 
 class Hand:
@@ -62,12 +62,12 @@ class Hand:
         """The next records to claim: no more to run than there are slots. They stay in hand until `settle`."""
         chosen: list[Chosen] = []
         for polled in self._records:
-            verdict = judge(polled, now)
-            if verdict is Verdict.RUN:
+            decision = judge(polled, now)
+            if decision is ClaimDecision.RUN:
                 if free_slots == 0:
                     break
                 free_slots -= 1
-            chosen.append(Chosen(polled=polled, verdict=verdict))
+            chosen.append(Chosen(polled=polled, decision=decision))
         return chosen
 
     def settle(self, chosen: Collection[Chosen], committed: Collection[int], sent: float) -> list[Chosen]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from executors.claim import Chosen, Hand, Polled, Verdict, offsets_after
+from executors.claim import Chosen, ClaimDecision, Hand, Polled, offsets_after
 from executors.clock import boot_seconds
 from executors.events import rest_after
 from executors.passing import Passing, SetAside
@@ -218,7 +218,7 @@ _OPTIONS = {
 
 
 def _to_run(chosen: Collection[Chosen]) -> int:
-    return sum(each.verdict is Verdict.RUN for each in chosen)
+    return sum(each.decision is ClaimDecision.RUN for each in chosen)
 
 
 def _passed_by(message: Message, last: int) -> Polled:

@@ -15,7 +15,7 @@ import structlog
 from executors.attempt import Act, Fact, Phase, advance
 from executors.binaries import Binaries, Binary
 from executors.checkpoints import Checkpoints, is_left
-from executors.claim import Chosen, Verdict
+from executors.claim import Chosen, ClaimDecision
 from executors.clock import boot_seconds
 from executors.control import Order
 from executors.deadlines import Terms
@@ -99,7 +99,7 @@ class Runner:
                 read=polled.read,
                 committed=polled.commit_sent,
             )
-            if chosen.verdict is Verdict.RUN:
+            if chosen.decision is ClaimDecision.RUN:
                 self.attempts[attempt.number] = attempt
                 self._begin(attempt)
             else:

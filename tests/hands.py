@@ -7,7 +7,7 @@ from datetime import timedelta
 from executors.binaries import Binaries
 from executors.cache import Cache
 from executors.checkpoints import Checkpoints
-from executors.claim import Chosen, Polled, Verdict
+from executors.claim import Chosen, ClaimDecision, Polled
 from executors.clock import boot_seconds, cluster_clock
 from executors.events import EventLog
 from executors.logs import LogStore
@@ -76,7 +76,7 @@ def make_runner(wire, store, folder, tasks, renewed=boot_seconds):
     return runner
 
 
-def claim(token=7, verdict=Verdict.RUN, **changes):
+def claim(token=7, decision=ClaimDecision.RUN, **changes):
     plain = {
         "run_id": "job#r",
         "owner": "job",
@@ -104,4 +104,4 @@ def claim(token=7, verdict=Verdict.RUN, **changes):
         read=0.0,
         commit_sent=boot_seconds(),
     )
-    return Chosen(polled=polled, verdict=verdict)
+    return Chosen(polled=polled, decision=decision)

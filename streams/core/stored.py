@@ -14,9 +14,7 @@ from schemas.request import Request
 from schemas.result import Result
 from schemas.times import EPOCH
 from schemas.words import DefinitionKind, RunState
-
-Stretch = tuple[datetime, datetime]
-"""[from, to)"""
+from streams.core.policy.intervals import Interval
 
 
 class StoredJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -31,7 +29,7 @@ class StoredJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Of a deleted job the last one: its open runs may still need it. Of a DAG what its clock goes by."""
     dag: DagSpec | None = None
     """None: it is a job."""
-    covered: tuple[Stretch, ...] = ()
+    covered: tuple[Interval, ...] = ()
     """Of a pause, what backfills and reruns have made runs of meanwhile; in order, and none touches another."""
 
 

@@ -14,8 +14,8 @@ from schemas.words import RunKind, RunState
 from streams.core.effects import DeadLetter, Effect, PublishStatus
 from streams.core.policy.catchup import (
     TICK,
+    CatchupDecision,
     Change,
-    Decision,
     OfNew,
     OfOld,
     RecordRange,
@@ -126,7 +126,7 @@ def _decide_member(
         yield _last_time(decision)
 
 
-def _carry_out(state: OwnerState, job: JobSpec, timer: Timer, decision: Decision, now: datetime) -> list[Effect]:
+def _carry_out(state: OwnerState, job: JobSpec, timer: Timer, decision: CatchupDecision, now: datetime) -> list[Effect]:
     match decision:
         case RunOccurrence():
             return _run_or_skip(state, job, timer, decision, now)
@@ -209,7 +209,7 @@ def _quarantine(state: OwnerState, job_id: str, error: Exception) -> list[Effect
     return [DeadLetter(reason=reason, owner=job_id, origin=None)]
 
 
-def _first_time(decision: Decision) -> datetime:
+def _first_time(decision: CatchupDecision) -> datetime:
     match decision:
         case RunOccurrence(nominal_time=nominal):
             return nominal
@@ -219,7 +219,7 @@ def _first_time(decision: Decision) -> datetime:
             assert_never(decision)
 
 
-def _last_time(decision: Decision) -> datetime:
+def _last_time(decision: CatchupDecision) -> datetime:
     match decision:
         case RunOccurrence(nominal_time=nominal):
             return nominal

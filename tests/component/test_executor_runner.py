@@ -7,7 +7,7 @@ import hashlib
 
 import pytest
 
-from executors.claim import Verdict
+from executors.claim import ClaimDecision
 from executors.s3 import Download
 from schemas.event import Ended, Rejected
 from schemas.result import Result
@@ -142,7 +142,7 @@ def test_a_runner_is_idle_once_also_the_expired_are_heard_of(tmp_path):
         wire = Wire()
         async with asyncio.TaskGroup() as tasks:
             runner = make_runner(wire, Storage(), tmp_path, tasks)
-            runner.take("10s", [claim(verdict=Verdict.EXPIRED)])
+            runner.take("10s", [claim(decision=ClaimDecision.EXPIRED)])
             before = runner.is_idle
             wire.acknowledge_all()
             after = runner.is_idle

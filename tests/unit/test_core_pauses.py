@@ -173,7 +173,7 @@ def test_more_than_so_many_separate_parts_of_a_pause_are_refused(monkeypatch) ->
     world.ask(-9, -8, "more")
     (letter,) = [each for each in world.log.written if each.topic == "deadletter"]
     sentence = (
-        "'job' is paused, and 2 stretches of its pause were run separately, at most 2 may be; "
+        "'job' is paused, and 2 parts of its pause were run separately, at most 2 may be; "
         "resume it, or ask for one backfill of the whole pause"
     )
     assert dict(letter.headers)["reason"].decode() == f"request 'third' is refused: {sentence}"

@@ -10,10 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.words import RunState, TriggerRule
-from streams.core.dag.trigger import OUTCOME, Ends, Verdict, judge
+from streams.core.dag.trigger import OUTCOME, Ends, NodeDecision, judge
 
 FIELDS = {"s": "succeeded", "f": "failed", "k": "skipped", "u": "upstream_failed"}
-SAID = {Verdict.START: "run", Verdict.SKIP: "skip", Verdict.UPSTREAM_FAILED: "uf", Verdict.WAIT: "wait"}
+SAID = {
+    NodeDecision.START: "run",
+    NodeDecision.SKIP: "skip",
+    NodeDecision.UPSTREAM_FAILED: "uf",
+    NodeDecision.WAIT: "wait",
+}
 COLUMNS = ["".join(each) for size in range(1, 5) for each in itertools.combinations("sfku", size)]
 CASES = [(rule, column) for rule in TriggerRule for column in COLUMNS]
 

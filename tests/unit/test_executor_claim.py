@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from executors.claim import Hand, Polled, Verdict, offsets_after
+from executors.claim import ClaimDecision, Hand, Polled, offsets_after
 from schemas.dispatch import Dispatch
 
 NOW = datetime(2026, 11, 21, 3, tzinfo=UTC)
@@ -46,12 +46,12 @@ def test_an_expired_record_needs_no_slot_but_none_is_skipped_over(hand):
     hand.add(polled(0, 1))
     hand.add(polled(0, 2, age=VALID + timedelta(seconds=1)))
     chosen = hand.choose(0, NOW)
-    assert [(each.polled.offset, each.verdict) for each in chosen] == [(0, Verdict.EXPIRED)]
+    assert [(each.polled.offset, each.decision) for each in chosen] == [(0, ClaimDecision.EXPIRED)]
 
 
 def test_a_record_is_valid_up_to_its_age_limit(hand):
     hand.add(polled(0, 0, age=VALID))
-    assert hand.choose(1, NOW)[0].verdict is Verdict.RUN
+    assert hand.choose(1, NOW)[0].decision is ClaimDecision.RUN
 
 
 def test_the_committed_offset_is_the_one_after_the_last_record_of_each_partition(hand):
@@ -92,4 +92,4 @@ def test_records_of_a_revoked_partition_are_dropped(hand):
 
 def test_an_unreadable_record_is_passed_over_without_a_slot(hand):
     hand.add(Polled(partition=0, offset=0, appended_at=NOW, dispatch=None, read=0.0))
-    assert hand.choose(0, NOW)[0].verdict is Verdict.UNREADABLE
+    assert hand.choose(0, NOW)[0].decision is ClaimDecision.UNREADABLE

@@ -15,7 +15,7 @@ from streams.core.dag.epoch import Epoch
 from streams.core.dag.hand_on import passed_on
 from streams.core.dag.result import result_of, why_not
 from streams.core.dag.stop import stop_overdue, stored_epoch
-from streams.core.dag.trigger import Verdict
+from streams.core.dag.trigger import NodeDecision
 from streams.core.dag.versions import drop_version, newest_graph
 from streams.core.effects import Effect, PublishStatus, PutEpoch, PutNode, PutRun
 from streams.core.runs.cancel import AT_ONCE, cancel_run
@@ -132,18 +132,18 @@ def _stop_node(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, now: da
 def _decide(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, now: datetime) -> list[Effect]:
     if epoch.ends_as:
         return _pass_over(state, epoch, dag_run, node, RunState.CANCELLED, now)
-    match epoch.verdict(node):
-        case Verdict.START:
+    match epoch.decision(node):
+        case NodeDecision.START:
             new = _new_run(epoch, dag_run, node)
             return materialize(state, epoch.graph.jobs[node], new, now, epoch.why_again(node))
-        case Verdict.SKIP:
+        case NodeDecision.SKIP:
             return _pass_over(state, epoch, dag_run, node, RunState.SKIPPED, now)
-        case Verdict.UPSTREAM_FAILED:
+        case NodeDecision.UPSTREAM_FAILED:
             return _pass_over(state, epoch, dag_run, node, RunState.UPSTREAM_FAILED, now)
-        case Verdict.WAIT:
+        case NodeDecision.WAIT:
             raise AssertionError(f"{epoch.run_id}: node {node} was to be decided, and has to wait")
-        case verdict:
-            assert_never(verdict)
+        case decision:
+            assert_never(decision)
 
 
 def _new_run(epoch: Epoch, dag_run: Run, node: int) -> NewRun:

@@ -9,7 +9,7 @@ from schemas.ids import RunId
 from schemas.result import Result
 from schemas.words import RunState, TriggerRule
 from streams.core.dag.graph import Graph
-from streams.core.dag.trigger import OUTCOME, START_OF_SUCCESSES, Ends, Outcome, Verdict, can_be_early, judge
+from streams.core.dag.trigger import OUTCOME, START_OF_SUCCESSES, Ends, NodeDecision, Outcome, can_be_early, judge
 from streams.core.stored import EpochBase, NodeAgain, StoredNode
 
 _FIRST_TIME = NodeAgain()
@@ -109,11 +109,11 @@ class Epoch:
         rerun_id = self.again(node).rerun_id
         return self.base.reasons.get(rerun_id) if self.base and rerun_id else None
 
-    def verdict(self, node: int) -> Verdict:
+    def decision(self, node: int) -> NodeDecision:
         counts, rule, needed = self._counts, self.graph.rules[node], self.graph.needed[node]
         succeeded = counts[Outcome.SUCCEEDED][node]
         if succeeded == needed and rule in START_OF_SUCCESSES:
-            return Verdict.START
+            return NodeDecision.START
         ends = Ends(
             needed=needed,
             succeeded=succeeded,
@@ -152,7 +152,7 @@ class Epoch:
             else:
                 skips[child] += 1
             done[child] += 1
-            if done[child] == needed[child] or (self._early[child] and self.verdict(child) is not Verdict.WAIT):
+            if done[child] == needed[child] or (self._early[child] and self.decision(child) is not NodeDecision.WAIT):
                 self._announce(child)
 
     def pass_over(self, node: int, stored: StoredNode) -> None:

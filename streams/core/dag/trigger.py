@@ -11,7 +11,7 @@ import msgspec
 from schemas.words import RunState, TriggerRule
 
 
-class Verdict(Enum):
+class NodeDecision(Enum):
     WAIT = "wait"
     START = "start"
     SKIP = "skipped"
@@ -62,15 +62,15 @@ class Ends(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.succeeded + self.failed + self.skipped + self.upstream_failed == self.needed
 
 
-def judge(rule: TriggerRule, ends: Ends) -> Verdict:
-    """A verdict other than WAIT stands, whatever ends later, and does not depend on the order of the ends.
+def judge(rule: TriggerRule, ends: Ends) -> NodeDecision:
+    """A decision other than WAIT stands, whatever ends later, and does not depend on the order of the ends.
 
-    Three rules start a node early. All others, and every verdict that a node does not run, wait until all its
+    Three rules start a node early. All others, and every decision that a node does not run, wait until all its
     dependencies have ended: else a skip that is heard of before a failure would count for more than it.
     """
     if ends.needed == 0 or rule is TriggerRule.ALWAYS or _starts_early(rule, ends):
-        return Verdict.START
-    return _when_done(rule, ends) if ends.is_done else Verdict.WAIT
+        return NodeDecision.START
+    return _when_done(rule, ends) if ends.is_done else NodeDecision.WAIT
 
 
 def can_be_early(rule: TriggerRule) -> bool:
@@ -93,7 +93,7 @@ def _starts_early(rule: TriggerRule, ends: Ends) -> bool:
             return False
 
 
-def _when_done(rule: TriggerRule, ends: Ends) -> Verdict:  # noqa: C901, PLR0911 - a table
+def _when_done(rule: TriggerRule, ends: Ends) -> NodeDecision:  # noqa: C901, PLR0911 - a table
     """All dependencies have ended, and nothing has started the node early."""
     match rule:
         case TriggerRule.ALL_SUCCESS:
@@ -101,11 +101,11 @@ def _when_done(rule: TriggerRule, ends: Ends) -> Verdict:  # noqa: C901, PLR0911
         case TriggerRule.ALL_FAILED:
             return _or_skip(ends.broken == ends.needed)
         case TriggerRule.ALL_DONE | TriggerRule.ALWAYS:
-            return Verdict.START
+            return NodeDecision.START
         case TriggerRule.ONE_SUCCESS:
             return _unless_broken(ends, or_skip=True)
         case TriggerRule.ONE_FAILED | TriggerRule.ONE_DONE:
-            return Verdict.SKIP
+            return NodeDecision.SKIP
         case TriggerRule.NONE_FAILED:
             return _unless_broken(ends, or_skip=False)
         case TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS:
@@ -115,23 +115,23 @@ def _when_done(rule: TriggerRule, ends: Ends) -> Verdict:  # noqa: C901, PLR0911
         case TriggerRule.ALL_SKIPPED:
             return _or_skip(ends.skipped == ends.needed)
         case TriggerRule.ALL_DONE_MIN_ONE_SUCCESS:
-            return Verdict.START if ends.succeeded else _unless_broken(ends, or_skip=True)
+            return NodeDecision.START if ends.succeeded else _unless_broken(ends, or_skip=True)
         case _:
             assert_never(rule)
 
 
 def _starts_of_successes() -> Iterator[TriggerRule]:
-    return (rule for rule in TriggerRule if judge(rule, Ends(needed=1, succeeded=1)) is Verdict.START)
+    return (rule for rule in TriggerRule if judge(rule, Ends(needed=1, succeeded=1)) is NodeDecision.START)
 
 
-def _or_skip(holds: bool) -> Verdict:  # noqa: FBT001 - the condition itself
-    return Verdict.START if holds else Verdict.SKIP
+def _or_skip(holds: bool) -> NodeDecision:  # noqa: FBT001 - the condition itself
+    return NodeDecision.START if holds else NodeDecision.SKIP
 
 
-def _unless_broken(ends: Ends, *, or_skip: bool) -> Verdict:
+def _unless_broken(ends: Ends, *, or_skip: bool) -> NodeDecision:
     if ends.broken:
-        return Verdict.UPSTREAM_FAILED
-    return Verdict.SKIP if or_skip else Verdict.START
+        return NodeDecision.UPSTREAM_FAILED
+    return NodeDecision.SKIP if or_skip else NodeDecision.START
 
 
 START_OF_SUCCESSES = frozenset(_starts_of_successes())

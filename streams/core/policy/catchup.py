@@ -11,11 +11,11 @@ import msgspec
 from schemas.job import JobSpec
 from schemas.status import Missed
 from schemas.words import CatchupPolicy, RunState
-from streams.core.definitions.covered import is_covered, outside
+from streams.core.policy.intervals import Interval, contains, outside
 from streams.core.policy.rules import Rules
 from streams.core.schedule.occurrences import InvalidScheduleError
 from streams.core.schedule.timers import Timer, timer_of
-from streams.core.stored import StoredJob, Stretch
+from streams.core.stored import StoredJob
 
 TICK = timedelta(microseconds=1)
 _CHUNK = 256
@@ -36,7 +36,7 @@ class RecordRange(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-Decision = RunOccurrence | RecordRange
+CatchupDecision = RunOccurrence | RecordRange
 
 
 class OfOld(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +61,7 @@ Change = OfOld | OfPause | OfNew
 
 def decide_change(
     stored: StoredJob, timer: Timer, after: datetime, until: datetime, now: datetime, rules: Rules, change: Change
-) -> Iterator[Decision]:
+) -> Iterator[CatchupDecision]:
     """What becomes of the occurrences in (after, until] of one job, ahead of the tick: its definition changes.
 
     What has become a run already, during a pause, is decided by that.
@@ -90,7 +90,7 @@ def decide(
     rules: Rules,
     *,
     is_followed: bool = False,
-) -> Iterator[Decision]:
+) -> Iterator[CatchupDecision]:
     """What becomes of the occurrences in (after, until], in the order of their nominal times.
 
     `now` is when that is decided: up to `misfire_grace` late, an occurrence merely runs late. The decisions about
@@ -117,7 +117,7 @@ def decide(
 
 def _decide_pause(
     job: JobSpec, timer: Timer, after: datetime, until: datetime, rules: Rules, policy: CatchupPolicy
-) -> Iterator[Decision]:
+) -> Iterator[CatchupDecision]:
     """`job` was paused in (after, until], and goes on at `until`."""
     if policy is CatchupPolicy.SKIP:
         return decide(job, timer, after, until, until, rules)
@@ -126,11 +126,11 @@ def _decide_pause(
 
 
 def _undecided(
-    decisions: Iterator[Decision], covered: tuple[Stretch, ...], timer: Timer, rules: Rules
-) -> Iterator[Decision]:
+    decisions: Iterator[CatchupDecision], covered: tuple[Interval, ...], timer: Timer, rules: Rules
+) -> Iterator[CatchupDecision]:
     for decision in decisions:
         match decision:
-            case RunOccurrence(nominal_time=nominal_time) if is_covered(covered, nominal_time):
+            case RunOccurrence(nominal_time=nominal_time) if contains(covered, nominal_time):
                 continue
             case RecordRange(missed=missed, state=state, reason=reason) if covered:
                 for after, until in outside(covered, missed.first, missed.last):
@@ -140,13 +140,13 @@ def _undecided(
 
 
 def _at_most(
-    decisions: Iterator[Decision],
-    covered: tuple[Stretch, ...],
+    decisions: Iterator[CatchupDecision],
+    covered: tuple[Interval, ...],
     timer: Timer,
     until: datetime,
     rules: Rules,
     which: str,
-) -> Iterator[Decision]:
+) -> Iterator[CatchupDecision]:
     """They are one transaction, so that not more than `resume_limit` of them run (protocol O6)."""
     runs = 0
     for decision in decisions:
@@ -185,7 +185,7 @@ def last_occurrence(spec: JobSpec, after: datetime, until: datetime) -> datetime
 
 def _catch_up(
     job: JobSpec, timer: Timer, start: datetime, grace_start: datetime, now: datetime, rules: Rules, *, has_newer: bool
-) -> Iterator[Decision]:
+) -> Iterator[CatchupDecision]:
     """The occurrences in (start, grace_start]: too late to be merely late."""
     if start >= grace_start:
         return
@@ -204,7 +204,7 @@ def _catch_up(
 
 def _latest_only(
     timer: Timer, start: datetime, window_start: datetime, grace_start: datetime, rules: Rules, *, has_newer: bool
-) -> Iterator[Decision]:
+) -> Iterator[CatchupDecision]:
     """The newest occurrence runs; if one that is merely late follows, that is the newest."""
     last = None if has_newer else timer.latest(window_start, grace_start)
     reason = (
@@ -216,7 +216,7 @@ def _latest_only(
         yield RunOccurrence(nominal_time=last, is_late=True)
 
 
-def _run_all(timer: Timer, after: datetime, until: datetime, *, is_late: bool = False) -> Iterator[Decision]:
+def _run_all(timer: Timer, after: datetime, until: datetime, *, is_late: bool = False) -> Iterator[CatchupDecision]:
     while after < until:
         chunk = timer.between(after, until, _CHUNK)
         for nominal_time in chunk:
@@ -228,7 +228,7 @@ def _run_all(timer: Timer, after: datetime, until: datetime, *, is_late: bool = 
 
 def _record(
     timer: Timer, after: datetime, until: datetime, state: RunState, reason: str, rules: Rules
-) -> Iterator[Decision]:
+) -> Iterator[CatchupDecision]:
     """The occurrences in (after, until] as one record, if there are any."""
     first = timer.next_after(after)
     if first is None or first > until:

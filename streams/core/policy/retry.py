@@ -27,7 +27,7 @@ class Over(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-Verdict = Again | Over
+RetryDecision = Again | Over
 
 _SUCCEEDED = Over(state=RunState.SUCCEEDED, reason="")
 _AT_ONCE = timedelta(0)
@@ -37,10 +37,10 @@ _UNCHARGED = frozenset({AttemptEnd.PROMOTED, AttemptEnd.EXPIRED})
 
 def after_attempt(
     run: Run, job: JobSpec, end: AttemptEnd, exit_code: int | None, reason: str | None, now: datetime
-) -> Verdict:
-    """Pure: the same run, job and end give the same verdict, jitter included."""
-    verdict = _by_number(run, job, end, exit_code, reason)
-    match verdict:
+) -> RetryDecision:
+    """Pure: the same run, job and end give the same decision, jitter included."""
+    decision = _by_number(run, job, end, exit_code, reason)
+    match decision:
         case Again(wait=wait) if end not in _UNCHARGED and _is_too_late(run, job, now + wait):
             what = reason or (exit_code_in_words(exit_code) if exit_code is not None else end.value)
             return Over(
@@ -48,7 +48,7 @@ def after_attempt(
                 reason=f"{what}; no attempt begins later than {job.max_retry_duration} after the first",
             )
         case _:
-            return verdict
+            return decision
 
 
 def _is_too_late(run: Run, job: JobSpec, begins_at: datetime) -> bool:
@@ -57,7 +57,7 @@ def _is_too_late(run: Run, job: JobSpec, begins_at: datetime) -> bool:
     return begins_at > run.tried_since + job.max_retry_duration
 
 
-def _by_number(run: Run, job: JobSpec, end: AttemptEnd, exit_code: int | None, reason: str | None) -> Verdict:
+def _by_number(run: Run, job: JobSpec, end: AttemptEnd, exit_code: int | None, reason: str | None) -> RetryDecision:
     if run.marked or (run.state is RunState.CANCELLING and end is not AttemptEnd.SUCCEEDED):
         return Over(state=run.marked or RunState.CANCELLED, reason=run.status.reason or "cancelled")
     match end:
@@ -75,7 +75,7 @@ def _by_number(run: Run, job: JobSpec, end: AttemptEnd, exit_code: int | None, r
             assert_never(end)
 
 
-def _after_failure(run: Run, job: JobSpec, end: AttemptEnd, exit_code: int | None, reason: str | None) -> Verdict:
+def _after_failure(run: Run, job: JobSpec, end: AttemptEnd, exit_code: int | None, reason: str | None) -> RetryDecision:
     failures = run.failures + 1
     what = reason or (exit_code_in_words(exit_code) if end is AttemptEnd.FAILED else end.value)
     if end is AttemptEnd.FAILED and exit_code in job.non_retryable_exit_codes:
@@ -89,7 +89,7 @@ def _after_failure(run: Run, job: JobSpec, end: AttemptEnd, exit_code: int | Non
     return Over(state=RunState.DEAD, reason=f"{what}; all {job.max_attempts} attempts are used up")
 
 
-def _after_infra_failure(run: Run, job: JobSpec, end: AttemptEnd, reason: str | None) -> Verdict:
+def _after_infra_failure(run: Run, job: JobSpec, end: AttemptEnd, reason: str | None) -> RetryDecision:
     failures = run.infra_failures + 1
     if failures > job.max_infra_retries:
         return Over(

@@ -15,6 +15,7 @@ from schemas.words import RunKind, RunState
 from streams.core.definitions.covered import cover, why_full
 from streams.core.effects import Effect, PublishStatus, PutBackfill
 from streams.core.policy.catchup import TICK, within_life
+from streams.core.policy.intervals import Interval
 from streams.core.requests.open_backfills import OpenBackfill
 from streams.core.runs.cancel import AT_ONCE, cancel_run, stop_backfill
 from streams.core.runs.life import NewRun, blank_status, enter_queue, first_class_of, put
@@ -22,7 +23,7 @@ from streams.core.runs.run import Lane, Run, move
 from streams.core.schedule.occurrences import count_between, latest
 from streams.core.schedule.timers import timer_of
 from streams.core.state import OwnerState
-from streams.core.stored import StoredBackfill, StoredJob, Stretch
+from streams.core.stored import StoredBackfill, StoredJob
 
 MAX_OPEN = 100_000
 """Occurrences of all open backfills of one owner, and nodes of a DAG's backfill: their runs are held in memory."""
@@ -221,7 +222,7 @@ def _plan(state: OwnerState, backfill: OpenBackfill, room: int, now: datetime) -
     return effects + _begin(state, backfill, now) if is_planned else effects
 
 
-def _laid_out(stored: StoredBackfill, last: datetime | None, *, is_planned: bool) -> Stretch:
+def _laid_out(stored: StoredBackfill, last: datetime | None, *, is_planned: bool) -> Interval:
     """What is laid out since `stored`, up to the occurrence `last`."""
     asked, before = stored.asked, stored.planned_through
     if asked.run_backwards:

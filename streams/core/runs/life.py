@@ -188,23 +188,23 @@ def end_attempt(
 ) -> list[Effect]:
     """The open attempt of `run` is over; its job's policy says what follows."""
     state.land(run.run_id)
-    verdict = after_attempt(run, spec_of(state, run), end, facts.get("exit_code"), facts.get("reason"), now)
+    decision = after_attempt(run, spec_of(state, run), end, facts.get("exit_code"), facts.get("reason"), now)
     expired = run.expired + 1 if end is AttemptEnd.EXPIRED else 0
     if expired > 1:
         facts["reason"] = f"{facts['reason']}, {expired} times in a row"
     status = change_attempt(run.status, version=state.next_token(), end=end, **facts)
     status = fold_expired(status) if expired > 1 else status
     run = msgspec.structs.replace(run, expired=expired)
-    match verdict:
+    match decision:
         case Over(state=to, reason=reason):
             status = move(status, to, version=state.next_token(), at=now, reason=reason or None)
             run = msgspec.structs.replace(run, status=status)
             return put(state, run) + _dead_letter(run) + count_end(state, run)
         case Again():
             run = msgspec.structs.replace(run, status=status)
-            return _again(state, run, verdict, end, now, next_class or status.timeout_class)
+            return _again(state, run, decision, end, now, next_class or status.timeout_class)
         case _:
-            assert_never(verdict)
+            assert_never(decision)
 
 
 def _dead_letter(run: Run) -> list[Effect]:
@@ -217,17 +217,17 @@ def _dead_letter(run: Run) -> list[Effect]:
 
 
 def _again(
-    state: OwnerState, run: Run, verdict: Again, end: AttemptEnd, now: datetime, timeout_class: str | None
+    state: OwnerState, run: Run, decision: Again, end: AttemptEnd, now: datetime, timeout_class: str | None
 ) -> list[Effect]:
-    to = RunState.RETRY_WAIT if verdict.wait else RunState.QUEUED
+    to = RunState.RETRY_WAIT if decision.wait else RunState.QUEUED
     reason, before = run.status.attempts[-1].reason or end.value, run.due_at
     status = move(run.status, to, version=state.next_token(), at=now, reason=reason)
     run = msgspec.structs.replace(
         run,
         status=msgspec.structs.replace(status, timeout_class=timeout_class),
-        failures=verdict.failures,
-        infra_failures=verdict.infra_failures,
-        due_at=now + verdict.wait,
+        failures=decision.failures,
+        infra_failures=decision.infra_failures,
+        due_at=now + decision.wait,
     )
     run = _as_if_never_dispatched(run, before) if end is AttemptEnd.EXPIRED else run
     state.expect_start(run)
