@@ -239,8 +239,8 @@ MANY = 5_000
 def test_five_thousand_nodes_between_two_are_looked_at_once_each(monkeypatch) -> None:
     """Fan-out and fan-in, in as many transactions as their limit asks for, and none more."""
     looks: list[int] = []
-    verdict = Epoch.verdict
-    monkeypatch.setattr(Epoch, "verdict", lambda epoch, node: looks.append(node) or verdict(epoch, node))
+    decision = Epoch.decision
+    monkeypatch.setattr(Epoch, "decision", lambda epoch, node: looks.append(node) or decision(epoch, node))
     wide = [node(f"n{number}", "first") for number in range(MANY)]
     play = asked(node("first"), *wide, node("last", *(each.node_id for each in wide)))
     before, largest, dispatched = 0, 0, [0]
