@@ -13,15 +13,12 @@ from functools import lru_cache
 from schemas.errors import TidemillError
 from schemas.times import EPOCH, LATEST, rfc3339
 from streams.core.schedule.habits import habit
+from streams.core.schedule.month import LAST_DAY, LAST_WEEKDAY, matching_days
 
 MAX_CHARACTERS = 500
 """A list of all minutes has 169; beyond this it is no schedule."""
 MAX_INTERVAL = timedelta(days=366)
 MIN_INTERVAL = timedelta(seconds=1)
-LAST_DAY = 32
-"""Among the days of a month: the last one, whichever it is."""
-LAST_WEEKDAY = 60
-"""Among the days of a week: 60 + d is the last d of the month; 10 n + d is the n-th; 0 to 6 are all of them."""
 
 NICKNAMES = {
     "@hourly": "0 * * * *",
@@ -308,24 +305,13 @@ def _value(field: _Field, item: str, text: str) -> int:
 
 
 def _ever_fires(cron: Cron) -> bool:
-    """In 400 years every date falls on every day of the week, so a date and a weekday each need only be possible."""
-    if cron.either_day:
-        return True
-    return any(
-        _day_fits(cron.days, day, length) and _weekday_fits(cron.weekdays, day, length)
+    """Every month begins on every weekday sooner or later, so one match in any of them is enough."""
+    return cron.either_day or any(
+        matching_days(cron.days, cron.weekdays, first, length, False)
         for month in cron.months
         for length in _LENGTHS[month]
-        for day in range(1, length + 1)
+        for first in range(7)
     )
-
-
-def _day_fits(days: tuple[int, ...], day: int, length: int) -> bool:
-    return day in days or (LAST_DAY in days and day == length)
-
-
-def _weekday_fits(weekdays: tuple[int, ...], day: int, length: int) -> bool:
-    nth = (day + 6) // 7
-    return any(value < 7 or value // 10 == nth or (value >= LAST_WEEKDAY and day + 7 > length) for value in weekdays)
 
 
 _LENGTHS = {month: (30,) if month in {4, 6, 9, 11} else (28, 29) if month == 2 else (31,) for month in range(1, 13)}

@@ -1,4 +1,7 @@
-"""The wall-clock times of a cron schedule, without a zone: croniter walks the calendar, on naive local dates."""
+"""The wall-clock times of a cron schedule, without a zone: croniter finds the days, two searches find the time.
+
+What croniter decides, what it does not, and why: docs/decisions/0039.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from croniter import CroniterBadDateError, croniter
 
-from streams.core.schedule.cron import LAST_DAY, LAST_WEEKDAY
+from streams.core.schedule.month import LAST_DAY, LAST_WEEKDAY
 
 if TYPE_CHECKING:
     from streams.core.schedule.cron import Cron
@@ -107,9 +110,9 @@ def _engine(rule: str) -> Any:
 def _rules(cron: Cron) -> tuple[str, ...]:
     """The days as a union of expressions that croniter 5.0.1 gets right, each at midnight.
 
-    As a whole it gets some wrong: `0 0 1,30 * *` loses March 1st (it jumps from February by the 30 days to "the 30th"),
-    `get_prev` of `0 0 27,29 2 *` loses February 29th, numbers and `#n` in one field are refused, and whether
-    `*/2` counts as a star depends on an option. So days that some months lack go apart, as does each kind of weekday.
+    Of the whole expression croniter gets some days wrong (tests/unit/test_croniter_limits.py): going forwards it loses
+    a day after a short month, going backwards February 29th; a weekday and an nth weekday in one field it refuses. So
+    each day that some months lack becomes an expression of its own, and so does each kind of weekday.
     """
     months = _listed(cron.months, 12)
     days, weekdays = _day_groups(cron.days), _weekday_groups(cron.weekdays)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from calendar import monthrange
 from datetime import date, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from streams.core.schedule.cron import LAST_DAY, LAST_WEEKDAY
+from streams.core.schedule.month import matching_days
 
 if TYPE_CHECKING:
     from streams.core.schedule.cron import Cron
@@ -55,24 +54,4 @@ def days_of(cron: Cron, year: int, month: int) -> tuple[int, ...]:
     if month not in cron.months:
         return ()
     first_weekday, length = monthrange(year, month)
-    return _days(cron.days, cron.weekdays, (first_weekday + 1) % 7, length, cron.either_day)
-
-
-@lru_cache(maxsize=65536)
-def _days(
-    days: tuple[int, ...],
-    weekdays: tuple[int, ...],
-    first: int,
-    length: int,
-    either: bool,  # noqa: FBT001 - a part of the schedule
-) -> tuple[int, ...]:
-    """`first` is the day of the week of the first day of the month; Sunday is 0."""
-    by_day = {day for day in days if day <= length} | ({length} if LAST_DAY in days else set())
-    by_weekday = {day for day in range(1, length + 1) if _is_among(weekdays, (first + day - 1) % 7, day, length)}
-    return tuple(sorted(by_day | by_weekday if either else by_day & by_weekday))
-
-
-def _is_among(weekdays: tuple[int, ...], weekday: int, day: int, length: int) -> bool:
-    nth = (day + 6) // 7
-    is_last = day + 7 > length
-    return weekday in weekdays or 10 * nth + weekday in weekdays or (is_last and LAST_WEEKDAY + weekday in weekdays)
+    return matching_days(cron.days, cron.weekdays, (first_weekday + 1) % 7, length, cron.either_day)
