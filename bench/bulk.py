@@ -152,10 +152,10 @@ def _applied_at(connections: Connections, count: int, since: datetime) -> int:
 
 def _through_the_stack(bench: Bench, client: StackClient, size: int) -> Iterator[Line]:
     """One COPY and one DELETE, a request right behind each, and beside them a job that is due every second."""
-    binary = client.put_object("bench/true", Path(TRUE).read_bytes())
+    executable = client.put_object("bench/true", Path(TRUE).read_bytes())
     beside: list[dict[str, Any]] = [
-        {"job_id": ASKED, "binary": binary, "schedule": None, "overlap_policy": "skip"},
-        {"job_id": TICKING, "binary": binary, "schedule": "* * * * * *", "overlap_policy": "allow_all"},
+        {"job_id": ASKED, "executable": executable, "schedule": None, "overlap_policy": "skip"},
+        {"job_id": TICKING, "executable": executable, "schedule": "* * * * * *", "overlap_policy": "allow_all"},
     ]
     with jobs(client, beside):
         eventually(lambda: client.runs_of(TICKING), READY_SECONDS, "the first run beside it")
@@ -170,7 +170,7 @@ def _through_the_stack(bench: Bench, client: StackClient, size: int) -> Iterator
 
 
 def _copy(client: StackClient, size: int) -> None:
-    into = 'copy tidemill.jobs (job_id, schedule, "binary") from stdin'
+    into = "copy tidemill.jobs (job_id, schedule, executable) from stdin"
     with client.database.cursor() as cursor, cursor.copy(into) as rows:
         for number in range(size):
             schedule = f"{number % 60} {number // 60 % 24} 1 1 *"

@@ -36,10 +36,10 @@ def measure(bench: Bench) -> Iterator[Line]:
 
 
 def _burst(client: StackClient, name: str) -> float:
-    binary = client.put_object("bench/true", Path(TRUE).read_bytes())
+    executable = client.put_object("bench/true", Path(TRUE).read_bytes())
     at = (client.now() + LEAD).replace(microsecond=0)
     schedule = f"@at {at:%Y-%m-%dT%H:%M:%SZ}"
-    rows = [{"job_id": f"{name}{number}", "binary": binary, "schedule": schedule} for number in range(JOBS)]
+    rows = [{"job_id": f"{name}{number}", "executable": executable, "schedule": schedule} for number in range(JOBS)]
     with jobs(client, rows):
         eventually(lambda: len(client.rows(STARTED, [name])) == JOBS, 60, f"the start of {JOBS} jobs")
         return float(max(row["seconds"] for row in client.rows(STARTED, [name])))

@@ -106,7 +106,7 @@ def _occurrence(size: int) -> float:
 def _end_of_a_dag_run(size: int) -> float:
     """One ends, and the next one begins."""
     log = Log()
-    log.define_dag(NodeSpec(node_id="a", binary="s3://tidemill/x"), max_active_epochs=1)
+    log.define_dag(NodeSpec(node_id="a", executable="s3://tidemill/x"), max_active_epochs=1)
     for number in range(size + TURNS):
         log.request_dag(f"r-{number:06}")
     owner = _settled(log)

@@ -66,7 +66,7 @@ def _nodes(size: int) -> Iterator[NodeSpec]:
         before = [f"node-{(layer - 1) * WIDTH + (place + step) % WIDTH}" for step in range(NEEDED)]
         yield NodeSpec(
             node_id=f"node-{number}",
-            binary="s3://tidemill/x",
+            executable="s3://tidemill/x",
             depends_on=tuple(before) if layer else (),
             sha256="0" * 64,
         )

@@ -89,12 +89,12 @@ def _dag(
 ) -> Iterator[None]:
     """Until the end of the block, with that program at each node; its hash is given, as `dag put` does."""
     content = Path(program).read_bytes()
-    binary, sha256 = client.put_object(f"bench/{Path(program).name}", content), hashlib.sha256(content).hexdigest()
-    rows = [(name, node_id, list(needed), binary, sha256, list(args)) for node_id, needed in nodes.items()]
+    executable, sha256 = client.put_object(f"bench/{Path(program).name}", content), hashlib.sha256(content).hexdigest()
+    rows = [(name, node_id, list(needed), executable, sha256, list(args)) for node_id, needed in nodes.items()]
     with client.database.transaction(), client.database.cursor() as cursor:
         client.insert("dags", dag_id=name)
         cursor.executemany(
-            """insert into dag_nodes (dag_id, node_id, depends_on, "binary", sha256, args)
+            """insert into dag_nodes (dag_id, node_id, depends_on, executable, sha256, args)
                values (%s, %s, %s, %s, %s, array_to_json(%s::text[])::jsonb)""",
             rows,
         )

@@ -13,7 +13,7 @@ from bench.stacks import Shape, jobs
 from tests.stack_client import StackClient
 
 LEAD = timedelta(seconds=10)
-"""From the rows to the first occurrence: captured, the binary fetched, everything warm."""
+"""From the rows to the first occurrence: captured, the executable fetched, everything warm."""
 DRAIN_SECONDS = 30
 DELAYS = """
 select extract(epoch from started_at - scheduled_time)::float8 * 1000 as ms, state, attempt
@@ -27,11 +27,11 @@ def measure(bench: Bench, rate: int, seconds: int, limits: dict[str, dict[str, f
     name = f"due{rate}-"
     warm(client)
     begin = (client.now() + LEAD).replace(microsecond=0)
-    binary = client.put_object("bench/true", Path(TRUE).read_bytes())
+    executable = client.put_object("bench/true", Path(TRUE).read_bytes())
     rows = [
         {
             "job_id": f"{name}{number}",
-            "binary": binary,
+            "executable": executable,
             "schedule": "@every 1s",
             "overlap_policy": "allow_all",
             "starts_at": begin + timedelta(seconds=number / rate),
@@ -56,10 +56,10 @@ def measure(bench: Bench, rate: int, seconds: int, limits: dict[str, dict[str, f
 
 
 def warm(client: StackClient) -> None:
-    """The first run of a binary fetches it."""
-    binary = client.put_object("bench/true", Path(TRUE).read_bytes())
+    """The first run of an executable fetches it."""
+    executable = client.put_object("bench/true", Path(TRUE).read_bytes())
     name = f"warm-{time.monotonic_ns()}"
-    with jobs(client, [{"job_id": name, "binary": binary}]):
+    with jobs(client, [{"job_id": name, "executable": executable}]):
         client.ended(client.request(name, name))
 
 

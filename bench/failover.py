@@ -58,11 +58,11 @@ def measure(bench: Bench) -> Iterator[Line]:
 
 
 def _rows(client: StackClient, name: str, count: int) -> list[dict[str, str]]:
-    binary = client.put_object("bench/true", Path(TRUE).read_bytes())
+    executable = client.put_object("bench/true", Path(TRUE).read_bytes())
     return [
         {
             "job_id": f"{name}{number}",
-            "binary": binary,
+            "executable": executable,
             "schedule": "* * * * * *" if number < CLOCKS else "0 0 29 2 *",
             "overlap_policy": "allow_all",
         }

@@ -16,7 +16,7 @@ ROWS = Path(__file__).with_name("history_rows.sql").read_text(encoding="utf-8")
 SESSION = "-c TimeZone=UTC -c synchronous_commit=off -c tidemill.sink=on -c session_replication_role=replica"
 """`session_replication_role=replica` writes jobs without their triggers: no connector captures them here."""
 JOB_ROWS = """
-insert into tidemill.jobs (job_id, schedule, "binary", version, updated_at)
+insert into tidemill.jobs (job_id, schedule, executable, version, updated_at)
 select 'job-' || lpad(number::text, 6, '0'), '0 * * * *', 's3://tidemill/hello.sh', number, now()
 from generate_series(0, %s - 1) as number
 """

@@ -38,8 +38,8 @@ def measure(bench: Bench) -> Iterator[Line]:
 
 
 def _killed(client: StackClient, name: str, lease: timedelta) -> list[float]:
-    binary = client.put_object(f"bench/{name}", LASTING.encode())
-    columns = {"binary": binary, "timeout": "10 min", "timeout_class": "1h"}
+    executable = client.put_object(f"bench/{name}", LASTING.encode())
+    columns = {"executable": executable, "timeout": "10 min", "timeout_class": "1h"}
     rows = [{"job_id": f"{name}{number}", **columns} for number in range(RUNS)]
     with jobs(client, rows):
         runs: list[RunId] = [client.request(row["job_id"], row["job_id"]) for row in rows]

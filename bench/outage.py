@@ -52,7 +52,7 @@ def measure(bench: Bench) -> Iterator[Line]:
 def _row(client: StackClient, begin: datetime, end: datetime, policy: str, grace: str) -> dict[str, Any]:
     return {
         "job_id": f"out-{policy}-{grace}",
-        "binary": client.put_object("bench/true", Path(TRUE).read_bytes()),
+        "executable": client.put_object("bench/true", Path(TRUE).read_bytes()),
         "schedule": "* * * * * *",
         "overlap_policy": "allow_all",
         "catchup_policy": policy,

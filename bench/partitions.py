@@ -33,10 +33,10 @@ Schedule = Callable[[int], str]
 
 
 def job(number: int, schedule: str) -> JobSpec:
-    """One of a hundred binaries, arguments of its own, the rest as it is by default."""
+    """One of a hundred executables, arguments of its own, the rest as it is by default."""
     return JobSpec(
         job_id=f"customer-{number:07d}",
-        binary=f"s3://tidemill/reports/daily-{number % 100}",
+        executable=f"s3://tidemill/reports/daily-{number % 100}",
         sha256=f"{number % 100:02x}" * 32,
         schedule=schedule,
         timezone="Europe/Berlin",

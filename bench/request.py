@@ -28,7 +28,7 @@ def measure(bench: Bench) -> Iterator[Line]:
     client = bench.stacks.get(Shape())
     count = bench.pick(600, 30)
     warm(client)
-    with jobs(client, [{"job_id": NAME, "binary": client.put_object("bench/true", Path(TRUE).read_bytes())}]):
+    with jobs(client, [{"job_id": NAME, "executable": client.put_object("bench/true", Path(TRUE).read_bytes())}]):
         bench.say(f"{count} requests, one every {PAUSE_SECONDS} s")
         committed: dict[str, int] = {}
         for number in range(count):

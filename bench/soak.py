@@ -35,10 +35,10 @@ def measure(bench: Bench) -> Iterator[Line]:
     client = bench.stacks.get(Shape())
     seconds = bench.pick(1200, 30)
     warm(client)
-    binary = client.put_object("bench/true", Path(TRUE).read_bytes())
+    executable = client.put_object("bench/true", Path(TRUE).read_bytes())
     begin = (client.now() + LEAD).replace(microsecond=0)
     asked = [f"soak-asked{number}." for number in range(REQUESTED)]
-    common = {"binary": binary, "overlap_policy": "allow_all", "starts_at": begin}
+    common = {"executable": executable, "overlap_policy": "allow_all", "starts_at": begin}
     common |= {"ends_at": begin + timedelta(seconds=seconds)}
     rows = [
         {"job_id": f"soak{number}", "schedule": "@every 1s", **common, "starts_at": begin + _phase(number)}

@@ -36,8 +36,8 @@ def measure(bench: Bench) -> Iterator[Line]:
     serial, parallel = spawn_rate(bench.pick(10, 1)), spawn_rate(bench.pick(10, 1), cores)
     bench.say(f"raw spawn rate: {serial:.0f}/s in one process, {parallel:.0f}/s in {cores}; {count} requests")
     warm(client)
-    binary = client.put_object("bench/true", Path(TRUE).read_bytes())
-    with jobs(client, [{"job_id": f"true{number}", "binary": binary} for number in range(JOBS)]):
+    executable = client.put_object("bench/true", Path(TRUE).read_bytes())
+    with jobs(client, [{"job_id": f"true{number}", "executable": executable} for number in range(JOBS)]):
         client.database.execute(REQUESTS, [JOBS, count])
         eventually(lambda: client.rows(ENDED)[0]["n"] == count, 60 + count / 20, f"the end of {count} runs")
         first, second, last = client.rows(THIRDS)

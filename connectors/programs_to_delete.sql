@@ -1,13 +1,13 @@
 -- Parameters: rows, as JSON: programs in S3, whose names end in their hash; program_ttl. Those that are old enough and that no
 -- job, no node and no kept version of one names, in whatever spelling.
 with named as materialized (
-    select "binary" from tidemill.jobs
+    select executable from tidemill.jobs
     union all
-    select "binary" from tidemill.dag_nodes
+    select executable from tidemill.dag_nodes
     union all
-    select spec ->> 'binary' from tidemill.definitions where kind = 'job' and spec is not null
+    select spec ->> 'executable' from tidemill.definitions where kind = 'job' and spec is not null
     union all
-    select node ->> 'binary'
+    select node ->> 'executable'
     from tidemill.definitions as dag
     cross join lateral json_array_elements(dag.spec -> 'nodes') as node
     where dag.kind = 'dag' and dag.spec is not null
@@ -16,4 +16,4 @@ select program.uri
 from json_to_recordset(%(rows)s) as program (uri text, stored_at timestamptz)
 where
     program.stored_at <= clock_timestamp() - %(program_ttl)s
-    and not exists (select from named where right(named."binary", 64) = right(program.uri, 64))
+    and not exists (select from named where right(named.executable, 64) = right(program.uri, 64))

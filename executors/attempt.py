@@ -7,9 +7,9 @@ from enum import Enum
 
 class Phase(Enum):
     CLAIMED = "claimed"
-    """Its offset is committed; whether its binary is cached is being looked up."""
+    """Its offset is committed; whether its executable is cached is being looked up."""
     ANNOUNCED = "announced"
-    """CLAIMED is sent, because the binary must be fetched."""
+    """CLAIMED is sent, because the executable must be fetched."""
     FETCHING = "fetching"
     STARTED = "started"
     """STARTED is sent."""
@@ -23,9 +23,9 @@ class Fact(Enum):
     """What happens to an attempt."""
 
     CACHED = "cached"
-    """The binary is at hand."""
+    """The executable is at hand."""
     ABSENT = "absent"
-    """The binary must be fetched, or S3 did not say in time whether it must be."""
+    """The executable must be fetched, or S3 did not say in time whether it must be."""
     ACKNOWLEDGED = "acknowledged"
     """The event that was sent last is in the log."""
     LATE = "late"

@@ -1,4 +1,4 @@
-"""The files of cached binaries: named by their SHA-256, bounded in size, the least recently used go first."""
+"""The files of cached executables: named by their SHA-256, bounded in size, the least recently used go first."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Cache:
         return right
 
     def scratch(self, number: int) -> Path:
-        """A file to download into; its name cannot be taken for a binary's."""
+        """A file to download into; its name cannot be taken for an executable's."""
         return self._directory / f"{self._scratch_prefix}.{number}"
 
     def adopt(self, file: Path, sha256: str) -> None:
@@ -92,7 +92,7 @@ class Cache:
         return victims
 
     def _in_use(self, sha256: str) -> bool:
-        """Somebody waits for it, or has it: each attempt has a link of its own to its binary."""
+        """Somebody waits for it, or has it: each attempt has a link of its own to its executable."""
         if self._pinned[sha256]:
             return True
         try:

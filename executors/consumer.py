@@ -163,7 +163,7 @@ class Claimer:
             polled = _polled(message)
             self._hand.add(polled)
             if polled.dispatch and polled.dispatch.sha256 is None:
-                self._unknown.add(polled.dispatch.binary)
+                self._unknown.add(polled.dispatch.executable)
         elif error.fatal():
             raise KafkaException(error)
         elif (last := self._passing.passes(self._consumer, message)) is not None:

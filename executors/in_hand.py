@@ -10,9 +10,9 @@ from typing import Any, assert_never
 import structlog
 
 from executors.attempt import Phase
-from executors.binaries import Binary
 from executors.checkpoints import NOTHING_KEPT, Kept, not_kept
 from executors.clock import boot_seconds
+from executors.executables import Executable
 from executors.logs import Output
 from executors.places import Place
 from executors.process import Exited, Spec
@@ -35,11 +35,11 @@ class Attempt:
     timeout_class: str
     partition: int
     read: float
-    """When its dispatch was read (CLOCK_BOOTTIME): what S3 says of its binary counts if it was asked since then."""
+    """When its dispatch was read (CLOCK_BOOTTIME): what S3 says of its executable counts if it was asked since then."""
     committed: float
     """When the commit that claimed it was sent (CLOCK_BOOTTIME)."""
     phase: Phase = Phase.CLAIMED
-    binary: Binary | None = None
+    executable: Executable | None = None
     place: Place | None = None
     spec: Spec | None = None
     output: Output | None = None

@@ -27,7 +27,7 @@ _SURVIVORS_SECONDS = 2.0
 """The supervisor has found and killed by then what outlived its attempt: what that wrote is removed once, after it."""
 _BIN, _WORK, _CHECKPOINT, _RESULT = _PARTS = ("bin", "work", "checkpoint", "result")
 _ELSEWHERE = (errno.EXDEV, errno.EPERM, errno.EMLINK)
-"""A hard link to the binary is not possible."""
+"""A hard link to the executable is not possible."""
 
 _Look = tuple[int, ...]
 
@@ -37,7 +37,7 @@ class Place:
     """Where one attempt runs."""
 
     directory: Path
-    binary: Path
+    executable: Path
 
     @property
     def cwd(self) -> Path:
@@ -89,18 +89,18 @@ class Places:
         self._free: list[_Seat] = []
         self._taken: dict[Path, _Seat] = {}
 
-    def take(self, binary: Path, name: str) -> Place:
-        """The link keeps the binary from being evicted, and gives the process a name that people know."""
+    def take(self, executable: Path, name: str) -> Place:
+        """The link keeps the executable from being evicted, and gives the process a name that people know."""
         if self._free:
             with suppress(OSError):  # something removed or changed it while it was free: a new one serves
-                return self._furnish(self._free.pop(), binary, name)
-        return self._furnish(self._make(), binary, name)
+                return self._furnish(self._free.pop(), executable, name)
+        return self._furnish(self._make(), executable, name)
 
     def give_back(self, place: Place) -> None:
         """No process of its attempt is left. What the attempt touched is replaced."""
         seat = self._taken.pop(place.directory)
         try:
-            place.binary.unlink(missing_ok=True)
+            place.executable.unlink(missing_ok=True)
             is_whole = _look(seat.directory) == seat.look
             moved = self._move(seat)
             is_whole = is_whole and set(os.listdir(moved)) == set(_PARTS)  # noqa: PTH208 - names are enough
@@ -126,10 +126,10 @@ class Places:
         """After this nothing is made or removed any more."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _furnish(self, seat: _Seat, binary: Path, name: str) -> Place:
-        place = Place(directory=Path(seat.directory), binary=Path(seat.directory, _BIN, name))
+    def _furnish(self, seat: _Seat, executable: Path, name: str) -> Place:
+        place = Place(directory=Path(seat.directory), executable=Path(seat.directory, _BIN, name))
         try:
-            _link(place.binary, binary)
+            _link(place.executable, executable)
         except OSError:
             self._in_thread(remove_tree, place.directory)
             raise
@@ -194,14 +194,14 @@ def _is_touched(directory: str, name: str, before: _Look) -> bool:
     """An entry counts also where the clock of the file system is too coarse to show it."""
     path = f"{directory}/{name}"
     now = _look(path)
-    is_same = now[:-1] == before[:-1] if name == _BIN else now == before  # the link to the binary came, and went
+    is_same = now[:-1] == before[:-1] if name == _BIN else now == before  # the link to the executable came, and went
     return not is_same or bool(os.listdir(path))  # noqa: PTH208 - names are enough
 
 
-def _link(link: Path, binary: Path) -> None:
+def _link(link: Path, executable: Path) -> None:
     try:
-        link.hardlink_to(binary)
+        link.hardlink_to(executable)
     except OSError as error:
         if error.errno not in _ELSEWHERE:
             raise
-        link.symlink_to(binary)
+        link.symlink_to(executable)

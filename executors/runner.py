@@ -13,7 +13,6 @@ from typing import Any, assert_never
 import structlog
 
 from executors.attempt import Act, Fact, Phase, advance
-from executors.binaries import Binaries, Binary
 from executors.checkpoints import Checkpoints, is_left
 from executors.claim import Chosen, ClaimDecision
 from executors.clock import boot_seconds
@@ -21,6 +20,7 @@ from executors.control import Order
 from executors.deadlines import Terms
 from executors.environment import environment
 from executors.events import EventLog, Report
+from executors.executables import Executable, Executables
 from executors.in_hand import Attempt, contained, ended, log_end, lose, rejected
 from executors.kills import Kills
 from executors.logs import LogStore, LogStream, Output
@@ -64,7 +64,7 @@ class Runner:
     clock: KeptClock
     slots: Slots
     events: EventLog
-    binaries: Binaries
+    executables: Executables
     logs: LogStore
     checkpoints: Checkpoints
     results: Results
@@ -172,7 +172,7 @@ class Runner:
         """The end of the executor: what still waits for S3 is given up."""
         for task in self._work:
             task.cancel()
-        self.binaries.close()
+        self.executables.close()
         self.logs.close()
         self.checkpoints.close()
         self.results.close()
@@ -229,10 +229,11 @@ class Runner:
             return
         has_to_fetch = attempt.dispatch.checkpoint or is_far(attempt.dispatch)
         with contained(attempt, self._fail):
-            attempt.binary = self.binaries.cached(attempt.dispatch.binary, attempt.dispatch.sha256, attempt.read)
-            if attempt.binary and has_to_fetch:
-                self._make_place(attempt, attempt.binary)
-        if attempt.binary and not has_to_fetch:
+            wanted = attempt.dispatch
+            attempt.executable = self.executables.cached(wanted.executable, wanted.sha256, attempt.read)
+            if attempt.executable and has_to_fetch:
+                self._make_place(attempt, attempt.executable)
+        if attempt.executable and not has_to_fetch:
             self._happen(attempt, Fact.CACHED)
         elif attempt.dispatch.sha256 or has_to_fetch:
             self._happen(attempt, Fact.ABSENT)
@@ -241,29 +242,29 @@ class Runner:
 
     async def _ask(self, attempt: Attempt) -> None:
         with contained(attempt, self._fail):
-            attempt.binary = await self.binaries.look_up(attempt.dispatch.binary, attempt.read)
+            attempt.executable = await self.executables.look_up(attempt.dispatch.executable, attempt.read)
         if self._is_void(attempt):
             self._happen(attempt, Fact.LATE)
         else:
-            self._happen(attempt, Fact.CACHED if attempt.binary else Fact.ABSENT)
+            self._happen(attempt, Fact.CACHED if attempt.executable else Fact.ABSENT)
 
     async def _fetch(self, attempt: Attempt) -> None:
         with contained(attempt, self._fail):
             dispatch = attempt.dispatch
             if not attempt.place:
-                attempt.binary = await self.binaries.fetch(dispatch.binary, dispatch.sha256)
+                attempt.executable = await self.executables.fetch(dispatch.executable, dispatch.sha256)
                 if attempt.phase is not Phase.FETCHING:  # given up meanwhile
                     return
-                self._make_place(attempt, attempt.binary)
+                self._make_place(attempt, attempt.executable)
             if dispatch.checkpoint:
                 await self._restore(attempt, dispatch.checkpoint)
             if is_far(dispatch):
                 attempt.given = await self.results.fetch(dispatch)
         self._happen(attempt, Fact.CACHED)
 
-    def _make_place(self, attempt: Attempt, binary: Binary) -> Place:
-        """As soon as its binary is at hand, which may be evicted otherwise."""
-        attempt.place = self.workspace.places.take(binary.path, binary.name)
+    def _make_place(self, attempt: Attempt, executable: Executable) -> Place:
+        """As soon as its executable is at hand, which may be evicted otherwise."""
+        attempt.place = self.workspace.places.take(executable.path, executable.name)
         return attempt.place
 
     async def _restore(self, attempt: Attempt, checkpoint: str) -> None:
@@ -274,15 +275,15 @@ class Runner:
 
     def _start(self, attempt: Attempt) -> None:
         """Everything that can fail is prepared first; the acknowledgement takes long enough for it anyway."""
-        assert attempt.binary is not None
+        assert attempt.executable is not None
         with contained(attempt, self._fail):
-            attempt.spec = self._prepare(attempt, attempt.binary)
+            attempt.spec = self._prepare(attempt, attempt.executable)
         if attempt.spec:
-            started = Started(**attempt.identity, at=self.clock.now(), sha256=attempt.binary.sha256)
+            started = Started(**attempt.identity, at=self.clock.now(), sha256=attempt.executable.sha256)
             self._say(attempt, started, self._acknowledged)
 
-    def _prepare(self, attempt: Attempt, binary: Binary) -> Spec:
-        place = attempt.place or self._make_place(attempt, binary)
+    def _prepare(self, attempt: Attempt, executable: Executable) -> Spec:
+        place = attempt.place or self._make_place(attempt, executable)
         variables = environment(
             attempt.dispatch,
             path=self.policy.path,
@@ -291,7 +292,7 @@ class Runner:
             result=place.result,
             secret=self.policy.secret,
         )
-        return Spec(argv=(str(place.binary), *attempt.dispatch.args), env=variables, cwd=place.cwd)
+        return Spec(argv=(str(place.executable), *attempt.dispatch.args), env=variables, cwd=place.cwd)
 
     def _acknowledged(self, attempt: Attempt) -> None:
         self._happen(attempt, Fact.LATE if self._is_void(attempt) else Fact.ACKNOWLEDGED)

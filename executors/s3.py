@@ -53,7 +53,7 @@ class Download:
 
 def parse_address(uri: str) -> Address:
     """Raises `ObjectError`."""
-    refusal = ObjectError(f"binary {uri!r} is no address of the form s3://bucket/key")
+    refusal = ObjectError(f"executable {uri!r} is no address of the form s3://bucket/key")
     try:
         parts = urlsplit(uri)
     except ValueError as error:

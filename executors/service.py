@@ -15,7 +15,6 @@ from typing import Any
 
 import structlog
 
-from executors.binaries import Binaries
 from executors.cache import Cache
 from executors.checkpoints import Checkpoints
 from executors.claim import Chosen
@@ -24,6 +23,7 @@ from executors.consumer import Claimer, Place
 from executors.control import Control
 from executors.environment import read_secret
 from executors.events import EventLog
+from executors.executables import Executables
 from executors.heart import Heart
 from executors.logs import LogStore
 from executors.orphans import kill_children
@@ -152,7 +152,7 @@ class Service:
             events=EventLog(
                 self._outbox, self._loop.call_later, topic=connections.topic(EVENTS), executor_id=self.executor_id
             ),
-            binaries=Binaries(store=store, cache=cache, fetch_timeout=settings.fetch_timeout),
+            executables=Executables(store=store, cache=cache, fetch_timeout=settings.fetch_timeout),
             logs=LogStore(store, connections.s3_bucket),
             checkpoints=Checkpoints(
                 store,
@@ -189,7 +189,7 @@ class Service:
             slots=self._slots,
             clock=self._clock,
             may_claim=lambda: self._heart.is_recent and self._clock.is_steady,
-            on_polled=self._from_thread(self._runner.binaries.expect),
+            on_polled=self._from_thread(self._runner.executables.expect),
             on_claimed=self._from_thread(self._take),
             on_held=self._from_thread(self._hold),
             on_unreadable=self._from_thread(partial(self._set_aside, connections)),

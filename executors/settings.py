@@ -37,7 +37,7 @@ class ExecutorSettings(BaseSettings):
     drain_timeout: timedelta = timedelta(seconds=30)
     """After SIGTERM, running attempts may take so long to finish."""
     fetch_timeout: timedelta = timedelta(seconds=60)
-    """For a binary, a checkpoint, or results of others, retries included; not counted in the limit of the class."""
+    """For an executable, a checkpoint or results of others, retries included; not counted in the limit of the class."""
     checkpoint_timeout: timedelta = timedelta(seconds=10)
     """For storing the checkpoint of an attempt that did not succeed, or the result of one that did; the news of its end
     waits for it.

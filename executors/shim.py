@@ -1,6 +1,6 @@
 """The exec shim for hosts without setpriv: the process dies with the supervisor that spawned it.
 
-Started as `python -I -S shim.py <pid of the supervisor> -- <binary> <args…>`.
+Started as `python -I -S shim.py <pid of the supervisor> -- <executable> <args…>`.
 """
 
 import ctypes

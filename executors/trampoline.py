@@ -2,7 +2,7 @@
 
 It asks for its own death with the supervisor's (PDEATHSIG), ends if the supervisor is gone already, and becomes the
 process. What cannot be executed it leaves to the shim behind it, which says why, or knows a shell for it. Called as
-`<trampoline> <command of the other shim…> <binary> <args…>`.
+`<trampoline> <command of the other shim…> <executable> <args…>`.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def _stream(name: str, options: StackOptions, environment: Mapping[str, str]) ->
 
 
 def _executor(name: str, options: StackOptions, environment: Mapping[str, str]) -> Part:
-    """All executors of a stack share one cache of binaries."""
+    """All executors of a stack share one cache of executables."""
     own = {
         "TIDEMILL_EXECUTOR_NAME": name,
         "TIDEMILL_WORK_DIR": str(options.data / "executors"),

@@ -27,7 +27,7 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
     """
 
     node_id: str
-    binary: str
+    executable: str
     depends_on: tuple[str, ...] = ()
     trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS
     sha256: str | None = None

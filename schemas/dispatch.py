@@ -22,7 +22,7 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     timeout_class: str
     nominal_time: datetime
     scheduled_time: datetime
-    binary: str
+    executable: str
     sha256: str | None
     args: tuple[str, ...]
     env: dict[str, str]

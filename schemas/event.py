@@ -30,7 +30,7 @@ class EndCause(Enum):
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="claimed"):
-    """The attempt is claimed and its binary must be fetched first."""
+    """The attempt is claimed and its executable must be fetched first."""
 
     run_id: RunId
     attempt: int

@@ -16,7 +16,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The columns of `tidemill.jobs`, under the same names. Durations are ISO 8601 on the wire, instants RFC 3339."""
 
     job_id: str
-    binary: str
+    executable: str
     tenant: str = "default"
     schedule: str | None = None
     """None: runs only on request."""

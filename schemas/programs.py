@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-BINARIES, COMMANDS = "binaries", "commands"
-PROGRAMS = (BINARIES, COMMANDS)
+EXECUTABLES, COMMANDS = "executables", "commands"
+PROGRAMS = (EXECUTABLES, COMMANDS)
 DEPLOYMENTS = "deployments"
 """Each deployment marks the bucket with an object of this folder: programs of several lie side by side."""
 PROGRAMS_LOCK = 0x71DE_0223
 """Of the advisory lock: shared from when a program is stored until a row names it. Meanwhile none is collected."""
-_PROGRAM = re.compile(r"s3://[^/]+/(binaries|commands)/[0-9a-f]{64}")
+_PROGRAM = re.compile(r"s3://[^/]+/(executables|commands)/[0-9a-f]{64}")
 
 
 def program_key(folder: str, sha256: str) -> str:

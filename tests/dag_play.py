@@ -17,7 +17,7 @@ from tests.beats import heartbeat as plain_heartbeat
 
 
 def node(node_id: str, *depends_on: str, **fields: object) -> NodeSpec:
-    return NodeSpec(node_id=node_id, binary="s3://tidemill/x", depends_on=depends_on, **fields)
+    return NodeSpec(node_id=node_id, executable="s3://tidemill/x", depends_on=depends_on, **fields)
 
 
 DIAMOND = (node("a"), node("b", "a"), node("c", "a"), node("d", "b", "c"))

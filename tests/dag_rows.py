@@ -7,7 +7,7 @@ import json
 from schemas.codec import decode
 from schemas.dag import DagSpec, check_order
 
-BINARY = "s3://tidemill/x"
+EXECUTABLE = "s3://tidemill/x"
 
 
 def put(connection, nodes, dag_id="d", **columns):
@@ -23,9 +23,9 @@ def put(connection, nodes, dag_id="d", **columns):
 def put_nodes(connection, nodes, dag_id="d"):
     rows = [{"node_id": name, "depends_on": needed} for name, needed in nodes.items()]
     connection.execute(
-        """insert into tidemill.dag_nodes (dag_id, node_id, depends_on, "binary")
+        """insert into tidemill.dag_nodes (dag_id, node_id, depends_on, executable)
            select %s, node_id, depends_on, %s from jsonb_to_recordset(%s) as node (node_id text, depends_on text[])""",
-        (dag_id, BINARY, json.dumps(rows)),
+        (dag_id, EXECUTABLE, json.dumps(rows)),
     )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from executors.binaries import Binaries
 from executors.cache import Cache
 from executors.checkpoints import Checkpoints
 from executors.claim import Chosen, ClaimDecision, Polled
 from executors.clock import boot_seconds, cluster_clock
 from executors.events import EventLog
+from executors.executables import Executables
 from executors.logs import LogStore
 from executors.process import SupervisorLink, find_shim
 from executors.results import Results
@@ -63,7 +63,7 @@ def make_runner(wire, store, folder, tasks, renewed=boot_seconds):
         clock=cluster_clock(Connections()),
         slots=slots,
         events=EventLog(wire, lambda _, function: function(), topic="events", executor_id="x.1"),
-        binaries=Binaries(store=store, cache=cache, fetch_timeout=timedelta(minutes=1)),
+        executables=Executables(store=store, cache=cache, fetch_timeout=timedelta(minutes=1)),
         logs=LogStore(store, "logs"),
         checkpoints=Checkpoints(store, "kept", keep_timeout=MARGIN, fetch_timeout=MARGIN),
         results=Results(store, "kept", keep_timeout=MARGIN, fetch_timeout=MARGIN),
@@ -86,7 +86,7 @@ def claim(token=7, decision=ClaimDecision.RUN, **changes):
         "timeout_class": "10s",
         "nominal_time": EPOCH,
         "scheduled_time": EPOCH,
-        "binary": "s3://tidemill/x",
+        "executable": "s3://tidemill/x",
         "sha256": "0" * 64,
         "args": (),
         "env": {},

@@ -90,7 +90,7 @@ class Log:
     def define(self, version: int = 1, *, deleted: bool = False, job_id: str = "job", **fields: object) -> InRecord:
         if isinstance(fields.get("payload"), str):
             fields["payload"] = raw(fields["payload"])
-        spec = JobSpec(job_id=job_id, binary="s3://tidemill/x", **fields)
+        spec = JobSpec(job_id=job_id, executable="s3://tidemill/x", **fields)
         row = {
             "__table": "definitions",
             "owner": job_id,

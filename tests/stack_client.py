@@ -67,8 +67,8 @@ class StackClient:
     def now(self) -> datetime:
         return self.rows("select clock_timestamp() as now")[0]["now"]
 
-    def put_job(self, job_id: str, binary: str, **columns: Any) -> None:
-        self.insert("jobs", job_id=job_id, binary=binary, **columns)
+    def put_job(self, job_id: str, executable: str, **columns: Any) -> None:
+        self.insert("jobs", job_id=job_id, executable=executable, **columns)
 
     def edit_job(self, job_id: str, **columns: Any) -> None:
         changes = ", ".join(f'"{name}" = %({name})s' for name in columns)

@@ -37,7 +37,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
-    help="Tidemill: jobs are rows, and binaries run on time.",
+    help="Tidemill: jobs are rows, and executables run on time.",
 )
 
 

@@ -34,7 +34,7 @@ TEXT = frozenset(
         "trigger_rule",
         "timeout_class",
         "sha256",
-        "binary",
+        "executable",
         "command",
     }
 )
@@ -91,17 +91,17 @@ def dag_of(said: Any) -> DagFile:
 
 def _node(name: str, defaults: Columns, said: Any) -> Columns:
     node = _table(f"node {name!r}", {} if said is None else said, NODE_WORDS)
-    if "command" in node and "binary" in node:
-        raise UsageError(f"node {name!r} has both binary and command; they exclude each other")
-    if "command" in node or "binary" in node:
-        defaults = {key: value for key, value in defaults.items() if key not in {"command", "binary", "sha256"}}
+    if "command" in node and "executable" in node:
+        raise UsageError(f"node {name!r} has both executable and command; they exclude each other")
+    if "command" in node or "executable" in node:
+        defaults = {key: value for key, value in defaults.items() if key not in {"command", "executable", "sha256"}}
     columns = defaults | node
     _check_values(f"node {name!r}: ", columns)
     needed = columns.get("depends_on", [])
     if not isinstance(needed, list) or not all(isinstance(each, str) for each in needed):
         raise UsageError(f"node {name!r}: depends_on is {needed!r}: it must be a list of node ids")
-    if not columns.keys() & {"command", "binary"}:
-        raise UsageError(f"node {name!r} has no program: it needs binary (a file, or s3://bucket/key) or command")
+    if not columns.keys() & {"command", "executable"}:
+        raise UsageError(f"node {name!r} has no program: it needs executable (a file, or s3://bucket/key) or command")
     return columns
 
 

@@ -21,7 +21,7 @@ from tidemill.dag_file import DAG_COLUMNS, Columns, DagFile, json_of, read_dag
 from tidemill.dag_graph import dot
 from tidemill.dag_lines import show_drawing
 from tidemill.mark import mark
-from tidemill.objects import store_binary, store_command, storing
+from tidemill.objects import store_command, store_executable, storing
 from tidemill.output import show_fields, show_json, show_rows
 from tidemill.place import DEFAULT_DATA, AsJson, Data, Row, connect, connections, reading
 from tidemill.queries import one, rows
@@ -32,8 +32,8 @@ app.command("mark")(mark)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The DAG's id.", autocompletion=dag_names)]
 LIST_COLUMNS = ("dag_id", "schedule", "timezone", "paused", "nodes", "max_active_epochs", "version")
-NODE_COLUMNS = ("node_id", "depends_on", "trigger_rule", "timeout", "max_attempts", "binary")
-DRAWN_COLUMNS = ("trigger_rule", "timeout", "max_attempts", "args", "binary")
+NODE_COLUMNS = ("node_id", "depends_on", "trigger_rule", "timeout", "max_attempts", "executable")
+DRAWN_COLUMNS = ("trigger_rule", "timeout", "max_attempts", "args", "executable")
 KEPT = frozenset({"dag_id", "paused", "paused_note", "resumed_at"})
 """What a file that does not say it leaves as it is; every other column is then as its default."""
 
@@ -172,7 +172,7 @@ def _listed(names: Iterable[str]) -> Composed:
 
 
 def _with_program(columns: Columns, program: Callable[[str, str], Columns]) -> Columns:
-    key = "command" if "command" in columns else "binary"
+    key = "command" if "command" in columns else "executable"
     others = {name: value for name, value in columns.items() if name != key}
     return others | program(key, str(columns[key]))
 
@@ -181,4 +181,4 @@ def _program(objects: Objects, folder: Path, key: str, said: str) -> Columns:
     """The columns that name it. A file is looked for beside the DAG's own; it or a command is stored under its hash."""
     if key == "command":
         return store_command(objects, said)
-    return {"binary": said} if said.startswith("s3://") else store_binary(objects, folder / said)
+    return {"executable": said} if said.startswith("s3://") else store_executable(objects, folder / said)

@@ -44,7 +44,7 @@ EXAMPLES = {
     "problems": ("tidemill problems --since 1h",),
     "next": ("tidemill next nightly -n 3", "tidemill next --schedule '0 3 * * *' --timezone Europe/Berlin"),
     "job put": (
-        "tidemill job put nightly --schedule '0 3 * * *' --timezone Europe/Berlin --binary ./nightly",
+        "tidemill job put nightly --schedule '0 3 * * *' --timezone Europe/Berlin --executable ./nightly",
         "tidemill job put hello --schedule '@every 90s' --command 'echo hello' --timeout 30s --max-attempts 3",
         "tidemill job put nightly --set misfire_grace='5 minutes'",
     ),

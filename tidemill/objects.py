@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from connectors.objects import Objects
-from schemas.programs import BINARIES, COMMANDS, PROGRAMS_LOCK, program_key
+from schemas.programs import COMMANDS, EXECUTABLES, PROGRAMS_LOCK, program_key
 from schemas.settings import Connections
 from tidemill.place import UsageError, connect
 
@@ -23,13 +23,13 @@ def storing(place: Connections) -> Iterator[None]:
         yield
 
 
-def store_binary(objects: Objects, path: Path) -> dict[str, str | None]:
-    """Store a local program as `binaries/<sha256>`; the columns that name it."""
+def store_executable(objects: Objects, path: Path) -> dict[str, str | None]:
+    """Store a local program as `executables/<sha256>`; the columns that name it."""
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"--binary {str(path)!r} cannot be read: {error.strerror}") from error
-    return _store(objects, BINARIES, content)
+        raise UsageError(f"--executable {str(path)!r} cannot be read: {error.strerror}") from error
+    return _store(objects, EXECUTABLES, content)
 
 
 def store_command(objects: Objects, command: str) -> dict[str, str | None]:
@@ -39,4 +39,4 @@ def store_command(objects: Objects, command: str) -> dict[str, str | None]:
 
 def _store(objects: Objects, folder: str, content: bytes) -> dict[str, str | None]:
     sha256 = hashlib.sha256(content).hexdigest()
-    return {"binary": objects.put(program_key(folder, sha256), content), "sha256": sha256}
+    return {"executable": objects.put(program_key(folder, sha256), content), "sha256": sha256}

@@ -17,7 +17,7 @@ from schemas.settings import Connections
 from tidemill.complete import job_names
 from tidemill.given import check_json
 from tidemill.names import nearest, no_owner
-from tidemill.objects import store_binary, store_command, storing
+from tidemill.objects import store_command, store_executable, storing
 from tidemill.output import say
 from tidemill.owners import JOB
 from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, UsageError, connect, connections
@@ -32,9 +32,9 @@ def put(  # noqa: PLR0917 - an option of a command is an argument of its functio
     name: Annotated[str, typer.Argument(metavar="NAME", help="The job's id.", autocompletion=job_names)],
     data: Data = DEFAULT_DATA,
     schedule: Annotated[str | None, typer.Option(help="Cron, @daily, '@every 90s', '@at …'; '' = on request.")] = None,
-    binary: Annotated[str | None, typer.Option(help="A file to store, or s3://bucket/key.")] = None,
+    executable: Annotated[str | None, typer.Option(help="A file to store, or s3://bucket/key.")] = None,
     command: Annotated[str | None, typer.Option(help="A command line for /bin/sh.")] = None,
-    sha256: Annotated[str | None, typer.Option(help="Of an s3:// binary; files and commands bring theirs.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="Of an s3:// executable; files and commands bring theirs.")] = None,
     timezone: Text = None,
     timeout: Annotated[str | None, typer.Option(help="Such as 90s, 1h30m.")] = None,
     timeout_class: Annotated[str | None, typer.Option(help="Such as 10s, 1m, 1h.")] = None,
@@ -57,7 +57,7 @@ def put(  # noqa: PLR0917 - an option of a command is an argument of its functio
     place = connections(data)
     others = given(when | how | what, column or [])
     with storing(place):
-        columns = program(place, binary, command, sha256) | others
+        columns = program(place, executable, command, sha256) | others
         version = put_row(name, columns, place, show_sql=show_sql)
     JOB.say(name, f"is version {version}", as_json=as_json, version=version)
 
@@ -75,19 +75,19 @@ def given(options: Mapping[str, Any], pairs: list[str]) -> Columns:
     return {name: None if value == "" else value for name, value in columns.items()}
 
 
-def program(place: Connections, binary: str | None, command: str | None, sha256: str | None) -> Columns:
-    """The columns `binary` and `sha256`; a file or a command is stored first."""
-    if binary is not None and command is not None:
-        raise UsageError("--binary and --command exclude each other")
-    if sha256 is not None and (command is not None or not (binary or "s3://").startswith("s3://")):
-        raise UsageError("--sha256 is for an s3:// binary: a file or a command brings its own")
+def program(place: Connections, executable: str | None, command: str | None, sha256: str | None) -> Columns:
+    """The columns `executable` and `sha256`; a file or a command is stored first."""
+    if executable is not None and command is not None:
+        raise UsageError("--executable and --command exclude each other")
+    if sha256 is not None and (command is not None or not (executable or "s3://").startswith("s3://")):
+        raise UsageError("--sha256 is for an s3:// executable: a file or a command brings its own")
     if command is not None:
         return store_command(Objects(place), command)
-    if binary is None:
+    if executable is None:
         return {} if sha256 is None else {"sha256": sha256}
-    if binary.startswith("s3://"):
-        return {"binary": binary, "sha256": sha256}
-    return store_binary(Objects(place), Path(binary))
+    if executable.startswith("s3://"):
+        return {"executable": executable, "sha256": sha256}
+    return store_executable(Objects(place), Path(executable))
 
 
 def statement(name: str, columns: Mapping[str, Any]) -> Composed:
@@ -95,7 +95,7 @@ def statement(name: str, columns: Mapping[str, Any]) -> Composed:
     assignments = SQL(",\n    ").join(
         SQL("{} = {}").format(Identifier(each), Literal(value)) for each, value in columns.items()
     )
-    if "binary" not in columns:
+    if "executable" not in columns:
         return SQL("update tidemill.jobs set\n    {}\nwhere job_id = {}\nreturning job_id, version").format(
             assignments, Literal(name)
         )
@@ -121,7 +121,7 @@ def put_row(name: str, columns: Columns, place: Connections, *, show_sql: bool) 
             raise UsageError(_with_column(error, columns)) from error
         if row is None:
             meant = no_owner(postgres, "job", name)
-            raise NotFoundError(f"{meant}; a new one needs --binary or --command")
+            raise NotFoundError(f"{meant}; a new one needs --executable or --command")
     return int(row["version"])
 
 

@@ -305,7 +305,7 @@ begin
     end if;
     return format(
         '"%s" stands behind the fields: a schedule has neither a user nor a command; '
-        'the program goes into the column "binary", and tidemill job put --command stores one', behind);
+        'the program goes into the column executable, and tidemill job put --command stores one', behind);
 end
 $$;
 

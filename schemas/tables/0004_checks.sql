@@ -103,7 +103,7 @@ begin
 end
 $$;
 
-create function tidemill.check_binary(column_name text, value text) returns void
+create function tidemill.check_executable(column_name text, value text) returns void
 language plpgsql immutable as $$
 begin
     if value is null

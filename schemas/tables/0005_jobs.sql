@@ -5,7 +5,7 @@ create table tidemill.jobs (
     tenant text not null default 'default',
     schedule text,
     timezone text not null default 'UTC',
-    "binary" text not null,
+    executable text not null,
     sha256 text,
     args jsonb not null default '[]',
     env jsonb not null default '{}',
@@ -49,10 +49,10 @@ comment on table tidemill.jobs is
     'What runs, when and how. Insert, update and delete rows; each change takes effect live.';
 comment on column tidemill.jobs.schedule is
     '5 fields, 6 with seconds first, @daily and its like, @every 90s, @at <RFC 3339>; null: only on request.';
-comment on column tidemill.jobs."binary" is
-    's3://bucket/key of the program. (BINARY is a word of SQL: quote the name of this column.)';
+comment on column tidemill.jobs.executable is
+    's3://bucket/key of the program that a run starts.';
 comment on column tidemill.jobs.sha256 is
-    'Null: whatever the object is when it is fetched. A statement that sets another "binary" names it too.';
+    'Null: whatever the object is when it is fetched. A statement that sets another executable names it too.';
 comment on column tidemill.jobs.promote is
     'False: a run that reaches the limit of its class has timed out, instead of beginning again in the next class.';
 comment on column tidemill.jobs.max_retry_duration is
@@ -139,7 +139,7 @@ return tidemill.spec_with(jsonb_strip_nulls(jsonb_build_object(
         'tenant', job.tenant,
         'schedule', job.schedule,
         'timezone', job.timezone,
-        'binary', job."binary",
+        'executable', job.executable,
         'sha256', job.sha256,
         'timeout', tidemill.wire_duration(job.timeout),
         'timeout_class', job.timeout_class,
@@ -231,7 +231,7 @@ create function tidemill.check_process_columns(process anyelement) returns void
 language plpgsql stable as $$
 begin
     perform
-        tidemill.check_binary('binary', process."binary"),
+        tidemill.check_executable('executable', process.executable),
         tidemill.check_sha256('sha256', process.sha256),
         tidemill.check_args('args', process.args),
         tidemill.check_env('env', process.env),
@@ -273,15 +273,15 @@ begin
 end
 $$;
 
-create function tidemill.check_pinned(old_binary text, new_binary text, old_sha256 text, new_sha256 text) returns void
+create function tidemill.check_pinned(old_executable text, new_executable text, old_sha256 text, new_sha256 text) returns void
 language plpgsql stable as $$
 begin
-    if old_binary <> new_binary and old_sha256 = new_sha256
+    if old_executable <> new_executable and old_sha256 = new_sha256
         and current_setting('tidemill.sha256_named', true) is distinct from 'on'
     then
         perform tidemill.refuse(
             'sha256', new_sha256,
-            'it is that of the former "binary"; set sha256 too: to that of the new program, or to null for whatever is fetched');
+            'it is that of the former executable; set sha256 too: to that of the new one, or to null for whatever is fetched');
     end if;
 end
 $$;
@@ -340,7 +340,7 @@ begin
     begin
         perform tidemill.check_job(new);
         if tg_op = 'UPDATE' then
-            perform tidemill.check_pinned(old."binary", new."binary", old.sha256, new.sha256);
+            perform tidemill.check_pinned(old.executable, new.executable, old.sha256, new.sha256);
         end if;
     exception when check_violation then
         get stacked diagnostics said = message_text, named = column_name;

@@ -157,7 +157,7 @@ cross join lateral unnest(story.attempts) as each;
 
 comment on column tidemill.attempts.ended_as is
     'How it ended: succeeded, failed, timed_out, promoted, lost, cancelled, rejected, expired; null: it has not.';
-comment on column tidemill.attempts.sha256 is 'Of the binary that ran.';
+comment on column tidemill.attempts.sha256 is 'Of the executable that ran.';
 comment on column tidemill.attempts.log_deleted_at is
     'Its log was too old to keep; what is in output stays as long as the row.';
 

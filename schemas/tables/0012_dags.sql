@@ -54,7 +54,7 @@ create table tidemill.dag_nodes (
     node_id text not null,
     depends_on text[] not null default '{}',
     trigger_rule text not null default 'all_success',
-    "binary" text not null,
+    executable text not null,
     sha256 text,
     args jsonb not null default '[]',
     env jsonb not null default '{}',
@@ -170,7 +170,7 @@ return tidemill.spec_with(jsonb_strip_nulls(jsonb_build_object(
         'node_id', node.node_id,
         'depends_on', to_jsonb(nullif(node.depends_on, '{}')),
         'trigger_rule', nullif(node.trigger_rule, 'all_success'),
-        'binary', node."binary",
+        'executable', node.executable,
         'sha256', node.sha256,
         'args', nullif(node.args, '[]'),
         'env', nullif(node.env, '{}'),
@@ -520,7 +520,7 @@ begin
         new.payload := tidemill.normal_json(new.payload);
         perform tidemill.check_node(new);
         if tg_op = 'UPDATE' then
-            perform tidemill.check_pinned(old."binary", new."binary", old.sha256, new.sha256);
+            perform tidemill.check_pinned(old.executable, new.executable, old.sha256, new.sha256);
         end if;
     exception when check_violation then
         get stacked diagnostics said = message_text, named = column_name;

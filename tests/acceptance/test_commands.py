@@ -83,13 +83,13 @@ def test_a_command_becomes_a_job_and_a_run_that_is_waited_for(tidemill, shown):
 def test_a_file_becomes_a_job(tidemill, tmp_path):
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\necho from a file\n")
-    tidemill("job", "put", "filed", "--binary", str(program))
+    tidemill("job", "put", "filed", "--executable", str(program))
     tidemill("run", "filed", "--request-id", "f1", "--wait")
     assert tidemill("logs", "filed#f1") == "from a file\n"
 
 
 def test_the_example_is_one_statement_away(tidemill):
-    insert = """insert into jobs (job_id, "binary") values ('example', 's3://tidemill/examples/hello.sh')"""
+    insert = """insert into jobs (job_id, executable) values ('example', 's3://tidemill/examples/hello.sh')"""
     assert tidemill("sql", "-c", insert) == "INSERT 0 1\n"
     tidemill("run", "example", "--request-id", "e1", "--wait")
     assert "Hello from example#e1" in tidemill("logs", "example#e1")

@@ -75,7 +75,7 @@ def put_dag(client, node):
             "insert into dags (dag_id, schedule) values ('etl', %s) on conflict do nothing", [EVERY_SECOND]
         )
         client.database.execute("delete from dag_nodes where dag_id = 'etl'")
-        client.insert("dag_nodes", dag_id="etl", node_id=node, depends_on=[], binary=program(client, node))
+        client.insert("dag_nodes", dag_id="etl", node_id=node, depends_on=[], executable=program(client, node))
 
 
 def newest_run(client, job_id) -> datetime | None:

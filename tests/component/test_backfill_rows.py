@@ -125,7 +125,7 @@ def test_the_row_decodes_as_the_streams_read_it(tables, history):
     ],
 )
 def test_a_bad_backfill_is_refused(tables, change, sentence):
-    tables.execute("""insert into tidemill.jobs (job_id, "binary") values ('on-request', 's3://tidemill/x')""")
+    tables.execute("""insert into tidemill.jobs (job_id, executable) values ('on-request', 's3://tidemill/x')""")
     with refused(sentence):
         write(tables, "requests", GOOD | change)
 

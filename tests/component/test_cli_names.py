@@ -9,7 +9,7 @@ import pytest
 from tests.read_model import open_weeks
 from tidemill.cli import run
 
-JOBS = """insert into tidemill.jobs (job_id, "binary", schedule, timezone)
+JOBS = """insert into tidemill.jobs (job_id, executable, schedule, timezone)
           values ('nightly', 's3://bucket/key', '0 3 * * *', 'Europe/Berlin'),
                  ('new', 's3://bucket/key', null, 'UTC')"""
 RUN = """insert into tidemill.runs (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt,
@@ -30,7 +30,7 @@ def database(tables_dsn):
         connection.execute("""
             begin;
             insert into tidemill.dags (dag_id) values ('etl');
-            insert into tidemill.dag_nodes (dag_id, node_id, "binary") values ('etl', 'load', 's3://bucket/key');
+            insert into tidemill.dag_nodes (dag_id, node_id, executable) values ('etl', 'load', 's3://bucket/key');
             commit""")
         connection.execute("set tidemill.sink = 'on'")
         for row in RUNS:
@@ -58,7 +58,7 @@ def tidemill(database, tables_dsn, monkeypatch, capsys, tmp_path):
         (("job", "pause", "etl"), "there is no job 'etl': it is a DAG, see `tidemill dag --help`"),
         (
             ("job", "put", "nihgtly", "--timeout", "9s"),
-            "did you mean 'nightly'?; a new one needs --binary or --command",
+            "did you mean 'nightly'?; a new one needs --executable or --command",
         ),
         (("dag", "show", "nightly"), "there is no DAG 'nightly': it is a job, see `tidemill job --help`"),
         (("dag", "show", "etl#zz"), "there is no run 'etl#zz': 'etl' has no run"),
@@ -120,7 +120,7 @@ def test_a_column_or_a_value_that_is_none_is_named(tidemill, pair, said):
 
 def test_a_hash_of_what_is_stored_here_is_not_believed(tidemill):
     said = tidemill("job", "put", "nightly", "--command", "true", "--sha256", "0" * 64, code=2).err
-    assert "--sha256 is for an s3:// binary" in said
+    assert "--sha256 is for an s3:// executable" in said
 
 
 def test_what_is_written_is_said_as_json_too(tidemill):

@@ -23,7 +23,7 @@ from tests.kafka_node import running_kafka
 from tidemill.place import wall_clock
 
 SECONDS = 30
-JOB = """insert into tidemill.jobs (job_id, "binary", timeout_class) values (%s, 's3://bucket/key', %s)"""
+JOB = """insert into tidemill.jobs (job_id, executable, timeout_class) values (%s, 's3://bucket/key', %s)"""
 _numbers = itertools.count()
 
 

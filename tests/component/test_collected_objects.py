@@ -31,7 +31,7 @@ def objects(store, place, prefix):
 
 
 def program(store, content):
-    key = program_key("binaries", hashlib.sha256(content.encode()).hexdigest())
+    key = program_key("executables", hashlib.sha256(content.encode()).hexdigest())
     return store.put(key, content.encode())
 
 
@@ -45,29 +45,29 @@ def age(monkeypatch, by):
 
 def test_programs_that_nothing_names_any_more_go_once_they_are_old(place, postgres, store, monkeypatch):
     uris = {each: program(store, each) for each in ("job", "before", "node", "deleted", "nothing")}
-    others = [store.put("binaries/of-somebody", b"x"), store.put("commands/" + "0" * 63, b"x")]
-    put = 'insert into tidemill.jobs (job_id, "binary") values (%s, %s)'
+    others = [store.put("executables/of-somebody", b"x"), store.put("commands/" + "0" * 63, b"x")]
+    put = "insert into tidemill.jobs (job_id, executable) values (%s, %s)"
     postgres.execute(put, ("j", uris["before"]))
-    postgres.execute('update tidemill.jobs set "binary" = %s', (uris["job"],))
+    postgres.execute("update tidemill.jobs set executable = %s", (uris["job"],))
     postgres.execute(put, ("gone", uris["deleted"]))
     postgres.execute("delete from tidemill.jobs where job_id = 'gone'")
     with postgres.transaction():
         postgres.execute("insert into tidemill.dags (dag_id) values ('d')")
-        node = 'insert into tidemill.dag_nodes (dag_id, node_id, "binary") values (%s, %s, %s)'
+        node = "insert into tidemill.dag_nodes (dag_id, node_id, executable) values (%s, %s, %s)"
         postgres.execute(node, ("d", "n", uris["node"]))
     assert prune(place, SETTINGS, Stop()).programs == 0
     age(monkeypatch, timedelta(days=8))
     done = prune(place, SETTINGS, Stop())
     assert (done.programs, done.left) == (1, [])
     kept = {*uris.values(), *others} - {uris["nothing"]}
-    assert {*objects(store, place, "binaries"), *objects(store, place, "commands")} == kept
+    assert {*objects(store, place, "executables"), *objects(store, place, "commands")} == kept
     postgres.execute("update tidemill.heartbeat set at = clock_timestamp() + interval '200 d'")
     postgres.execute("select set_config('tidemill.pruning', 'on', false)")
     postgres.execute(
         "delete from tidemill.definitions where owner = 'gone' or version < (select version from tidemill.jobs)"
     )
     assert prune(place, SETTINGS, Stop()).programs == 2
-    assert set(objects(store, place, "binaries")) == {uris["job"], uris["node"], others[0]}
+    assert set(objects(store, place, "executables")) == {uris["job"], uris["node"], others[0]}
 
 
 def test_no_program_goes_while_one_is_stored_or_a_run_is_open_whose_definition_is_gone(
@@ -86,9 +86,9 @@ def test_no_program_goes_while_one_is_stored_or_a_run_is_open_whose_definition_i
     done = prune(place, SETTINGS, Stop())
     assert done.programs == 0
     assert done.left == ["no program goes: run j@1 is open, and its definition is not kept any more"]
-    postgres.execute('insert into tidemill.jobs (job_id, "binary") values (%s, %s)', ("j", "s3://tidemill/x"))
+    postgres.execute("insert into tidemill.jobs (job_id, executable) values (%s, %s)", ("j", "s3://tidemill/x"))
     assert prune(place, SETTINGS, Stop()).programs == 1
-    assert objects(store, place, "binaries") == []
+    assert objects(store, place, "executables") == []
     assert uri.startswith("s3://")
 
 

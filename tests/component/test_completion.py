@@ -13,7 +13,7 @@ def test_jobs_and_runs_are_offered_by_how_they_begin(tables_dsn, capsys, monkeyp
     monkeypatch.setenv("TIDEMILL_POSTGRES_DSN", tables_dsn)
     with psycopg.connect(tables_dsn, autocommit=True) as connection:
         for job in ("nightly", "night-shift", "daily"):
-            connection.execute("insert into tidemill.jobs (job_id, \"binary\") values (%s, 's3://bucket/key')", (job,))
+            connection.execute("insert into tidemill.jobs (job_id, executable) values (%s, 's3://bucket/key')", (job,))
         open_weeks(connection)
         connection.execute(
             """insert into tidemill.runs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.dag_rows import BINARY, settle, spec
+from tests.dag_rows import EXECUTABLE, settle, spec
 from tidemill.dag_file import dag_of
 from tidemill.dags import write
 from tidemill.owners import DAG, change, resume_once
@@ -16,8 +16,8 @@ FILE = {
     "schedule": "@daily",
     "starts_at": "2026-01-01T00:00:00Z",
     "nodes": {
-        "b": {"binary": BINARY, "depends_on": ["a"], "timeout": "90s", "non_retryable_exit_codes": [3]},
-        "a": {"binary": BINARY, "args": ["x"], "payload": {"n": [1]}, "retry_jitter": 0.5},
+        "b": {"executable": EXECUTABLE, "depends_on": ["a"], "timeout": "90s", "non_retryable_exit_codes": [3]},
+        "a": {"executable": EXECUTABLE, "args": ["x"], "payload": {"n": [1]}, "retry_jitter": 0.5},
     },
 }
 
@@ -45,7 +45,7 @@ def test_a_file_becomes_rows_and_again_changes_nothing(database):
 def test_what_the_file_does_not_say_any_more_is_gone_but_a_pause_stays(database):
     put(database, FILE)
     change(database, DAG, "pause", "d", note="wait")
-    put(database, {"dag_id": "d", "nodes": {"a": {"binary": BINARY}}})
+    put(database, {"dag_id": "d", "nodes": {"a": {"executable": EXECUTABLE}}})
     dag = database.execute("select schedule, starts_at, paused, paused_note from tidemill.dags").fetchone()
     assert dag == {"schedule": None, "starts_at": None, "paused": True, "paused_note": "wait"}
     resume_once(database, DAG, "d", None)

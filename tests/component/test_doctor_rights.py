@@ -23,7 +23,7 @@ OLD = datetime.now(UTC) - timedelta(days=200)  # noqa: TID251 - times to live go
 DAG = """
 dag_id: etl
 schedule: "@daily"
-defaults: {binary: s3://bucket/key}
+defaults: {executable: s3://bucket/key}
 nodes: {a: {}, b: {depends_on: [a]}}
 """
 RUNS = (
@@ -33,7 +33,7 @@ RUNS = (
     " ('etl#1/a', 'etl', 'etl', 'a', 'default', 'node', now(), now(), 'failed', 1, 1)"
 )
 COMMANDS = (
-    ("job", "put", "j", "--binary", "s3://bucket/key", "--schedule", "@daily", "--timezone", "Europe/Berlin"),
+    ("job", "put", "j", "--executable", "s3://bucket/key", "--schedule", "@daily", "--timezone", "Europe/Berlin"),
     ("job", "put", "j", "--timeout", "90s"),
     ("job", "pause", "j"),
     ("job", "resume", "j", "--catchup", "all"),

@@ -1,4 +1,4 @@
-"""The cache of binaries on a real file system."""
+"""The cache of executables on a real file system."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def test_the_least_recently_used_goes_first(cache):
     assert [cache.holds(each) for each in (first, second, third)] == [True, False, True]
 
 
-def test_a_binary_in_use_is_never_evicted(cache, tmp_path):
+def test_an_executable_in_use_is_never_evicted(cache, tmp_path):
     workspace = Workspace(tmp_path / "work", "x.1", cache_dir=tmp_path / "cache", places=1)
     first = adopt(cache, b"1" * 40)
     place = workspace.places.take(cache.use(first), "job.sh")
     adopt(cache, b"2" * 40)
     adopt(cache, b"3" * 40)
     assert cache.holds(first)
-    assert place.binary.read_bytes() == b"1" * 40
+    assert place.executable.read_bytes() == b"1" * 40
     workspace.places.give_back(place)
     adopt(cache, b"4" * 40)
     assert not cache.holds(first)

@@ -22,7 +22,7 @@ def threads():
 
 @pytest.fixture
 def places(tmp_path, threads):
-    (tmp_path / "binary").write_text("#!/bin/sh\n")
+    (tmp_path / "executable").write_text("#!/bin/sh\n")
     (tmp_path / "own").mkdir()
     made = Places(tmp_path / "own", threads, spare=SPARE)
     yield made
@@ -31,7 +31,7 @@ def places(tmp_path, threads):
 
 @pytest.fixture
 def take(places, tmp_path):
-    return lambda: places.take(tmp_path / "binary", "job.sh")
+    return lambda: places.take(tmp_path / "executable", "job.sh")
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_an_attempt_may_leave_directories_of_any_depth(take, give_back, tmp_path
     assert [list((each / "work").iterdir()) for each in (tmp_path / "own").iterdir()] == [[]]
 
 
-def test_a_place_whose_binary_is_gone_is_refused_and_leaves_nothing(places, threads, tmp_path):
+def test_a_place_whose_executable_is_gone_is_refused_and_leaves_nothing(places, threads, tmp_path):
     with pytest.raises(FileNotFoundError):
         places.take(tmp_path / "no such", "job.sh")
     threads.submit(int).result()

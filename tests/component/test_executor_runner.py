@@ -32,7 +32,7 @@ def script(text):
 
 
 class Storage:
-    """Has binaries, and a fault that nobody has foreseen wherever else it is asked."""
+    """Has executables, and a fault that nobody has foreseen wherever else it is asked."""
 
     def download(self, address, target, *, max_bytes, until):
         data = script(SCRIPTS[address.key])
@@ -50,7 +50,7 @@ class Storage:
 
 def attempt(token, name, **changes):
     known = {"sha256": hashlib.sha256(script(SCRIPTS.get(name, ""))).hexdigest(), **changes}
-    return claim(token, binary=f"s3://bucket/{name}", run_id=f"dag#r/{name}", **known)
+    return claim(token, executable=f"s3://bucket/{name}", run_id=f"dag#r/{name}", **known)
 
 
 @pytest.fixture

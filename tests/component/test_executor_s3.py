@@ -12,10 +12,10 @@ from datetime import timedelta
 
 import pytest
 
-from executors.binaries import Binaries
 from executors.cache import Cache
 from executors.checkpoints import Checkpoints
 from executors.clock import boot_seconds
+from executors.executables import Executables
 from executors.places import Place
 from executors.results import Results
 from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError, parse_address
@@ -31,7 +31,7 @@ SLOW_SECONDS = 0.1
 """Between two bytes."""
 DOWNLOADS = 8
 """So many are under way at once."""
-BINARIES = 40
+EXECUTABLES = 40
 WAIT_SECONDS = 5.0
 
 
@@ -89,9 +89,9 @@ def store(server):
 
 
 @pytest.fixture
-def binaries(store, tmp_path):
+def executables(store, tmp_path):
     cache = Cache(tmp_path / "cache", max_bytes=10**9, scratch_prefix="x.1")
-    with closing(Binaries(store=store, cache=cache, fetch_timeout=LIMIT)) as made:
+    with closing(Executables(store=store, cache=cache, fetch_timeout=LIMIT)) as made:
         yield made
 
 
@@ -137,9 +137,9 @@ def test_a_download_ends_in_time_however_slowly_it_comes(server, store, tmp_path
     assert time.monotonic() - began < WAIT_SECONDS
 
 
-def test_nothing_is_waited_for_beyond_the_fetch_timeout(server, store, binaries, tmp_path):
+def test_nothing_is_waited_for_beyond_the_fetch_timeout(server, store, executables, tmp_path):
     server.answer = server.never_whole
-    place = Place(directory=tmp_path, binary=tmp_path / "binary")
+    place = Place(directory=tmp_path, executable=tmp_path / "executable")
     limits = {"keep_timeout": LIMIT, "fetch_timeout": LIMIT}
     far = {"a": Result(bytes=1_000_000, uri=URI, sha256="0" * 64)}
 
@@ -149,7 +149,7 @@ def test_nothing_is_waited_for_beyond_the_fetch_timeout(server, store, binaries,
             closing(Results(store, "bucket", **limits)) as results,
         ):
             return await asyncio.gather(
-                binaries.fetch(URI, "0" * 64),
+                executables.fetch(URI, "0" * 64),
                 checkpoints.restore(URI, place),
                 results.fetch(claim(results=far).polled.dispatch),
                 return_exceptions=True,
@@ -160,7 +160,7 @@ def test_nothing_is_waited_for_beyond_the_fetch_timeout(server, store, binaries,
     assert time.monotonic() - began < WAIT_SECONDS
 
 
-def test_slow_downloads_hold_no_cached_binary_up(server, binaries):
+def test_slow_downloads_hold_no_cached_executable_up(server, executables):
     content, begun = b"#!/bin/sh\n", []
 
     def answer(path):
@@ -172,29 +172,29 @@ def test_slow_downloads_hold_no_cached_binary_up(server, binaries):
     server.answer = answer
 
     async def body():
-        await binaries.fetch(URI, None)
-        slow = [binaries.fetch(f"s3://bucket/slow{number}", "0" * 64) for number in range(DOWNLOADS)]
+        await executables.fetch(URI, None)
+        slow = [executables.fetch(f"s3://bucket/slow{number}", "0" * 64) for number in range(DOWNLOADS)]
         downloads = asyncio.gather(*slow, return_exceptions=True)
         while len(begun) < DOWNLOADS:  # noqa: ASYNC110 - they are under way when a thread of the server says so
             await asyncio.sleep(0.01)
-        found = await binaries.look_up(URI, boot_seconds())
+        found = await executables.look_up(URI, boot_seconds())
         await downloads
         return found
 
     assert asyncio.run(body()).sha256 == hashlib.sha256(content).hexdigest()
 
 
-def test_a_binary_that_somebody_waits_for_is_not_evicted_before_he_has_it(server, store, tmp_path):
+def test_an_executable_that_somebody_waits_for_is_not_evicted_before_he_has_it(server, store, tmp_path):
     server.answer = lambda path: whole(path.encode() * 10)
     cache = Cache(tmp_path / "cache", max_bytes=150, scratch_prefix="x.1")
 
-    async def links_it(binaries, name):
-        binary = await binaries.fetch(f"s3://bucket/{name}", None)
-        (tmp_path / name).hardlink_to(binary.path)
+    async def links_it(executables, name):
+        executable = await executables.fetch(f"s3://bucket/{name}", None)
+        (tmp_path / name).hardlink_to(executable.path)
 
     async def body():
-        with closing(Binaries(store=store, cache=cache, fetch_timeout=LIMIT)) as binaries:
-            await asyncio.gather(*(links_it(binaries, f"{number:03}") for number in range(BINARIES)))
+        with closing(Executables(store=store, cache=cache, fetch_timeout=LIMIT)) as executables:
+            await asyncio.gather(*(links_it(executables, f"{number:03}") for number in range(EXECUTABLES)))
 
     asyncio.run(body())
     assert not cache._pinned

@@ -18,7 +18,7 @@ from tidemill.place import NotFoundError
 from tidemill.queries import now_of
 
 DUE = datetime(2026, 11, 21, 2, tzinfo=UTC)
-JOB = """insert into tidemill.jobs (job_id, "binary", schedule, timezone, max_runs)
+JOB = """insert into tidemill.jobs (job_id, executable, schedule, timezone, max_runs)
          values ('j', 's3://bucket/k', '0 3 * * *', 'Europe/Berlin', 2)"""
 RUN = """insert into tidemill.runs (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, reason, attempt,
                                     missed_from, missed_to, missed_count, missed_at_least, version)

@@ -11,7 +11,7 @@ from tests.read_model import add_story, open_weeks
 from tidemill.cli import run
 from tidemill.place import connect_to_read
 
-JOB = """insert into tidemill.jobs (job_id, "binary", schedule) values (%s, 's3://bucket/key', '@daily')"""
+JOB = """insert into tidemill.jobs (job_id, executable, schedule) values (%s, 's3://bucket/key', '@daily')"""
 RUN = """insert into tidemill.runs
              (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, version)
          values ('shown@1', 'shown', 'default', 'scheduled', now(), now(), 'succeeded', 1, 1)"""

@@ -9,7 +9,7 @@ import pytest
 from tests.read_model import open_weeks
 from tidemill.cli import run
 
-JOB = """insert into tidemill.jobs (job_id, "binary") values ('j', 's3://bucket/key')"""
+JOB = """insert into tidemill.jobs (job_id, executable) values ('j', 's3://bucket/key')"""
 REQUEST = "insert into tidemill.requests (request_id, job_id, payload) values ('known', 'j', '[1]')"
 RUN = """insert into tidemill.runs
              (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, request_id, version)

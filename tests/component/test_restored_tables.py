@@ -8,7 +8,7 @@ from dag_rows import put
 
 APPLIED = 1_000
 """The streams know versions up to here; the database has given fewer."""
-JOB = """insert into tidemill.jobs (job_id, "binary") values (%s, 's3://bucket/key')"""
+JOB = """insert into tidemill.jobs (job_id, executable) values (%s, 's3://bucket/key')"""
 
 
 @pytest.fixture

@@ -318,8 +318,8 @@ def test_without_s3_the_rest_is_done_nothing_is_lost_and_the_reason_is_noted(pla
 def test_an_odd_place_of_a_log_is_not_believed_and_keeps_nothing_from_being_pruned(place, postgres, store, add):
     add(OLD, "job@1", logs=1)
     add(OLD, "job@2", logs=1)
-    store.put("binaries/precious", b"a program")
-    odd = f"s3://{place.s3_bucket}/binaries"
+    store.put("executables/precious", b"a program")
+    odd = f"s3://{place.s3_bucket}/executables"
     for name, uri in (("job@1", "nonsense:"), ("job@2", odd)):
         postgres.execute(
             """update tidemill.stories set attempts = array(
@@ -330,7 +330,7 @@ def test_an_odd_place_of_a_log_is_not_believed_and_keeps_nothing_from_being_prun
         )
     done = prune(place, WITHOUT_ARCHIVE, Stop())
     assert (done.logs, done.weeks, done.left) == (2, [str(OLD)], [])
-    assert objects(store, place, "binaries") == [f"{odd}/precious"]
+    assert objects(store, place, "executables") == [f"{odd}/precious"]
     assert objects(store, place, "logs") == []
 
 

@@ -67,7 +67,7 @@ def write(place, topic, value):
 
 
 def define(place):
-    spec = JobSpec(job_id="job", binary=Objects(place).put("bin/hello", b"#!/bin/sh\necho hello\n"))
+    spec = JobSpec(job_id="job", executable=Objects(place).put("bin/hello", b"#!/bin/sh\necho hello\n"))
     row = {"__table": "definitions", "owner": "job", "kind": "job", "version": 1, "deleted": False}
     write(place, CDC, {**row, "valid_from": "2026-11-26T00:00:00Z", "spec": encode(spec).decode()})
 

@@ -124,7 +124,7 @@ def payload_of(tables, statement):
 
 @pytest.fixture
 def defined(tables):
-    tables.execute("""insert into tidemill.jobs (job_id, "binary", payload) values ('job', 's3://tidemill/x', '0')""")
+    tables.execute("""insert into tidemill.jobs (job_id, executable, payload) values ('job', 's3://tidemill/x', '0')""")
     put(tables, {"a": []}, "dag")
     tables.execute("update tidemill.dag_nodes set payload = '0'")
     settle(tables)

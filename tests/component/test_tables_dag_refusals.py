@@ -73,7 +73,7 @@ def test_a_node_that_is_wrong_by_itself_is_refused_at_once(tables, nodes, senten
     ("change", "sentence"),
     [
         ("trigger_rule = 'some'", 'trigger_rule is "some": allowed are all_success, all_failed, all_done, one_success'),
-        ("\"binary\" = 'x'", 'binary is "x": it must be s3://bucket/key'),
+        ("executable = 'x'", 'executable is "x": it must be s3://bucket/key'),
         ("payload = (repeat('[', 201) || repeat(']', 201))::json", "JSON is nested at most 200 levels deep"),
         ("payload = '[\"\\u0000\"]'", "which Postgres cannot read in JSON"),
         ("max_attempts = 0", 'max_attempts is "0": allowed are numbers from 1 to 1000'),
@@ -113,7 +113,7 @@ def test_truncate_is_refused(tables, table):
         tables.execute(f"truncate tidemill.{table}")
 
 
-JOB = "insert into tidemill.jobs (job_id, \"binary\") values ('d', 's3://tidemill/x')"
+JOB = "insert into tidemill.jobs (job_id, executable) values ('d', 's3://tidemill/x')"
 
 
 def test_a_job_cannot_have_the_id_of_a_dag(tables):
@@ -246,7 +246,7 @@ REQUESTS = [
 @pytest.mark.parametrize(("columns", "sentence"), REQUESTS)
 def test_a_request_that_takes_a_dag_for_a_job_or_a_job_for_a_dag_is_refused(tables, columns, sentence):
     put(tables, {"a": []})
-    tables.execute("""insert into tidemill.jobs (job_id, "binary") values ('j', 's3://tidemill/x')""")
+    tables.execute("""insert into tidemill.jobs (job_id, executable) values ('j', 's3://tidemill/x')""")
     open_weeks(tables)
     tables.execute(
         """insert into tidemill.runs

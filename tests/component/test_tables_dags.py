@@ -11,7 +11,7 @@ import msgspec
 
 from schemas.dag import DagSpec, NodeSpec
 from schemas.words import CatchupPolicy, DstFold, DstGap, OnDelete, OverlapPolicy, TriggerRule
-from tests.dag_rows import BINARY, put, put_nodes, settle, spec
+from tests.dag_rows import EXECUTABLE, put, put_nodes, settle, spec
 
 CPU_LIMIT_SECONDS = 2.0
 """In which 10,000 nodes are checked and compiled."""
@@ -39,7 +39,7 @@ def test_rows_of_one_transaction_are_one_version_in_an_order_that_can_be_walked(
 def test_the_defaults_of_the_tables_are_those_of_the_core(tables):
     put(tables, {"a": []})
     settle(tables)
-    assert spec(tables) == DagSpec(dag_id="d", nodes=(NodeSpec(node_id="a", binary=BINARY),))
+    assert spec(tables) == DagSpec(dag_id="d", nodes=(NodeSpec(node_id="a", executable=EXECUTABLE),))
 
 
 EVERY_COLUMN = {
@@ -71,7 +71,7 @@ EVERY_COLUMN_OF_A_NODE = {
     "node_id": "b",
     "depends_on": ["a"],
     "trigger_rule": "none_failed_min_one_success",
-    "binary": "s3://tidemill/b",
+    "executable": "s3://tidemill/b",
     "sha256": "ab" * 32,
     "args": json.dumps(["a", ""]),
     "env": json.dumps({"A": "b"}),
@@ -116,12 +116,12 @@ EVERY_FIELD = DagSpec(
     starts_at=datetime(2025, 12, 31, 18, 15, 0, 1000, tzinfo=UTC),
     ends_at=datetime(2027, 1, 1, tzinfo=UTC),
     nodes=(
-        NodeSpec(node_id="a", binary=BINARY),
+        NodeSpec(node_id="a", executable=EXECUTABLE),
         NodeSpec(
             node_id="b",
             depends_on=("a",),
             trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
-            binary="s3://tidemill/b",
+            executable="s3://tidemill/b",
             sha256="ab" * 32,
             args=("a", ""),
             env={"A": "b"},
@@ -230,7 +230,7 @@ def test_a_new_id_takes_the_nodes_along(tables):
 
 
 def test_what_was_a_job_may_become_a_dag(tables):
-    tables.execute("""insert into tidemill.jobs (job_id, "binary") values ('d', 's3://tidemill/x')""")
+    tables.execute("""insert into tidemill.jobs (job_id, executable) values ('d', 's3://tidemill/x')""")
     tables.execute("delete from tidemill.jobs")
     put(tables, {"a": []})
     settle(tables)

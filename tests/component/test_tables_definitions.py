@@ -15,8 +15,8 @@ from schemas.codec import decode
 from schemas.job import JobSpec
 from schemas.words import CatchupPolicy, DstFold, DstGap, OnDelete, OverlapPolicy
 
-INSERT = """insert into tidemill.jobs (job_id, "binary") values (%s, 's3://tidemill/x')"""
-UPSERT = INSERT + ' on conflict (job_id) do update set "binary" = excluded."binary", paused = not jobs.paused'
+INSERT = """insert into tidemill.jobs (job_id, executable) values (%s, 's3://tidemill/x')"""
+UPSERT = INSERT + " on conflict (job_id) do update set executable = excluded.executable, paused = not jobs.paused"
 
 
 def versions(tables, owner="j"):
@@ -56,7 +56,7 @@ def test_an_update_that_changes_nothing_appends_nothing(tables):
     tables.execute(
         "update tidemill.jobs set schedule = ' 0 3  * * * ', timeout = '1 min 30 s', version = 7, updated_at = now()"
     )
-    tables.execute(INSERT + ' on conflict (job_id) do update set "binary" = excluded."binary"', ("j",))
+    tables.execute(INSERT + " on conflict (job_id) do update set executable = excluded.executable", ("j",))
     tables.execute(INSERT + " on conflict do nothing", ("j",))
     assert tables.execute("select version, updated_at from tidemill.jobs").fetchone() == before
     assert len(versions(tables)) == 2
@@ -78,12 +78,12 @@ def test_a_version_is_valid_from_its_change_and_not_from_the_beginning_of_its_tr
 
 def test_the_defaults_of_the_table_are_those_of_the_core(tables):
     tables.execute(INSERT, ("j",))
-    assert spec(tables) == JobSpec(job_id="j", binary="s3://tidemill/x")
+    assert spec(tables) == JobSpec(job_id="j", executable="s3://tidemill/x")
 
 
 EVERY_COLUMN = {
     "job_id": "j",
-    "binary": "s3://tidemill/x",
+    "executable": "s3://tidemill/x",
     "tenant": "t",
     "schedule": "@every 90s",
     "timezone": "Asia/Kathmandu",
@@ -125,7 +125,7 @@ EVERY_COLUMN = {
 }
 EVERY_FIELD = JobSpec(
     job_id="j",
-    binary="s3://tidemill/x",
+    executable="s3://tidemill/x",
     tenant="t",
     schedule="@every 90s",
     timezone="Asia/Kathmandu",

@@ -12,10 +12,10 @@ from psycopg import conninfo, sql
 from connectors.migrate import migrate, migrations
 
 _numbers = count()
-JOB = "insert into tidemill.jobs (job_id, schedule, \"binary\") values (%s, '@daily', 's3://bucket/key')"
+JOB = "insert into tidemill.jobs (job_id, schedule, executable) values (%s, '@daily', 's3://bucket/key')"
 DAG = (
     "insert into tidemill.dags (dag_id, schedule) values ('etl', '@daily')",
-    "insert into tidemill.dag_nodes (dag_id, node_id, \"binary\") values ('etl', 'a', 's3://bucket/key')",
+    "insert into tidemill.dag_nodes (dag_id, node_id, executable) values ('etl', 'a', 's3://bucket/key')",
 )
 
 

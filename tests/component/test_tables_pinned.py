@@ -9,7 +9,7 @@ from tests.dag_rows import put, settle
 from tidemill.put import statement
 
 OLD, NEW = "ab" * 32, "cd" * 32
-SENTENCE = 'it is that of the former "binary"; set sha256 too'
+SENTENCE = "it is that of the former executable; set sha256 too"
 TABLES = ["jobs", "dag_nodes"]
 every_table = pytest.mark.parametrize("table", TABLES)
 
@@ -17,22 +17,22 @@ every_table = pytest.mark.parametrize("table", TABLES)
 @pytest.fixture
 def pinned(tables):
     tables.execute(
-        """insert into tidemill.jobs (job_id, "binary", sha256) values ('j', 's3://tidemill/old', %s)""", (OLD,)
+        """insert into tidemill.jobs (job_id, executable, sha256) values ('j', 's3://tidemill/old', %s)""", (OLD,)
     )
     put(tables, {"a": []})
-    tables.execute("""update tidemill.dag_nodes set "binary" = 's3://tidemill/old', sha256 = %s""", (OLD,))
+    tables.execute("""update tidemill.dag_nodes set executable = 's3://tidemill/old', sha256 = %s""", (OLD,))
     settle(tables)
     return tables
 
 
 def program(tables, table):
-    return tables.execute(f'select "binary", sha256 from tidemill.{table}').fetchone()
+    return tables.execute(f"select executable, sha256 from tidemill.{table}").fetchone()
 
 
 @every_table
 def test_a_program_that_is_changed_without_its_checksum_is_refused_with_what_to_write(pinned, table):
     with pytest.raises(psycopg.errors.CheckViolation) as error, pinned.transaction():
-        pinned.execute(f"""update tidemill.{table} set "binary" = 's3://tidemill/new'""")
+        pinned.execute(f"""update tidemill.{table} set executable = 's3://tidemill/new'""")
     assert SENTENCE in str(error.value)
     assert program(pinned, table) == ("s3://tidemill/old", OLD)
 
@@ -40,7 +40,7 @@ def test_a_program_that_is_changed_without_its_checksum_is_refused_with_what_to_
 @every_table
 @pytest.mark.parametrize("sha256", [NEW, None, OLD], ids=["its own", "none", "the same program elsewhere"])
 def test_a_statement_that_names_the_checksum_says_what_it_means(pinned, table, sha256):
-    pinned.execute(f"""update tidemill.{table} set "binary" = 's3://tidemill/new', sha256 = %s""", (sha256,))
+    pinned.execute(f"""update tidemill.{table} set executable = 's3://tidemill/new', sha256 = %s""", (sha256,))
     assert program(pinned, table) == ("s3://tidemill/new", sha256)
 
 
@@ -48,20 +48,20 @@ def test_a_statement_that_names_the_checksum_says_what_it_means(pinned, table, s
 def test_each_statement_speaks_for_itself(pinned, table):
     pinned.execute(f"update tidemill.{table} set sha256 = sha256")
     with pytest.raises(psycopg.errors.CheckViolation, match="former"), pinned.transaction():
-        pinned.execute(f"""update tidemill.{table} set "binary" = 's3://tidemill/new'""")
+        pinned.execute(f"""update tidemill.{table} set executable = 's3://tidemill/new'""")
     pinned.execute(f"update tidemill.{table} set max_attempts = 2")
 
 
 @every_table
 def test_what_has_no_checksum_gets_another_program_at_once(pinned, table):
     pinned.execute(f"update tidemill.{table} set sha256 = null")
-    pinned.execute(f"""update tidemill.{table} set "binary" = 's3://tidemill/new'""")
+    pinned.execute(f"""update tidemill.{table} set executable = 's3://tidemill/new'""")
     assert program(pinned, table) == ("s3://tidemill/new", None)
 
 
 def test_an_upsert_counts_as_the_update_that_it_is(pinned):
-    write = """insert into tidemill.jobs (job_id, "binary", sha256) values ('j', 's3://tidemill/new', %s)
-        on conflict (job_id) do update set "binary" = excluded."binary\""""
+    write = """insert into tidemill.jobs (job_id, executable, sha256) values ('j', 's3://tidemill/new', %s)
+        on conflict (job_id) do update set executable = excluded.executable"""
     with pytest.raises(psycopg.errors.CheckViolation, match="former"), pinned.transaction():
         pinned.execute(write, (OLD,))
     pinned.execute(write + ", sha256 = excluded.sha256", (OLD,))
@@ -70,6 +70,6 @@ def test_an_upsert_counts_as_the_update_that_it_is(pinned):
 
 def test_job_put_says_the_checksum_with_the_program_and_is_refused_where_only_the_program_is_set(pinned):
     with pytest.raises(psycopg.errors.CheckViolation, match="former"), pinned.transaction():
-        pinned.execute(statement("j", {"binary": "s3://tidemill/new"}))
-    pinned.execute(statement("j", {"binary": "s3://tidemill/new", "sha256": None}))
+        pinned.execute(statement("j", {"executable": "s3://tidemill/new"}))
+    pinned.execute(statement("j", {"executable": "s3://tidemill/new", "sha256": None}))
     assert program(pinned, "jobs") == ("s3://tidemill/new", None)

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from tests.read_model import open_weeks
 
-GOOD = {"job_id": "nightly", "binary": "s3://tidemill/examples/hello.sh"}
+GOOD = {"job_id": "nightly", "executable": "s3://tidemill/examples/hello.sh"}
 BIG = "x" * 40_000
 
 
@@ -43,12 +43,12 @@ JOBS = [
     ({"timezone": "posix/UTC"}, 'timezone is "posix/UTC"'),
     ({"timezone": "UTC+1"}, 'timezone is "UTC+1"'),
     ({"timezone": None}, "timezone is null"),
-    ({"binary": None}, "binary is null: it must be s3://bucket/key"),
-    ({"binary": "/bin/true"}, 'binary is "/bin/true": it must be s3://bucket/key'),
-    ({"binary": "s3://ab/key"}, "a bucket has 3 to 63"),
-    ({"binary": "s3://bucket/"}, "it must be s3://bucket/key"),
-    ({"binary": "s3://Bucket/key"}, "it must be s3://bucket/key"),
-    ({"binary": f"s3://{'b' * 64}/key"}, "it must be s3://bucket/key"),
+    ({"executable": None}, "executable is null: it must be s3://bucket/key"),
+    ({"executable": "/bin/true"}, 'executable is "/bin/true": it must be s3://bucket/key'),
+    ({"executable": "s3://ab/key"}, "a bucket has 3 to 63"),
+    ({"executable": "s3://bucket/"}, "it must be s3://bucket/key"),
+    ({"executable": "s3://Bucket/key"}, "it must be s3://bucket/key"),
+    ({"executable": f"s3://{'b' * 64}/key"}, "it must be s3://bucket/key"),
     ({"sha256": "ABC"}, 'sha256 is "ABC": it must be 64 lower-case hexadecimal digits'),
     ({"sha256": "A" * 64}, "64 lower-case"),
     ({"args": {}}, "args is"),

@@ -11,7 +11,7 @@ from tests.read_model import open_weeks
 from tests.waiting import eventually
 from tidemill.cli import run
 
-JOB = """insert into tidemill.jobs (job_id, "binary", schedule) values ('j', 's3://bucket/key', '@daily')"""
+JOB = """insert into tidemill.jobs (job_id, executable, schedule) values ('j', 's3://bucket/key', '@daily')"""
 RUN = """insert into tidemill.runs
              (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, version)
          values ('j#r', 'j', 'default', 'requested', now(), now(), %s, 1, 1)"""

@@ -53,7 +53,7 @@ def test_of_2000_runs_that_are_cancelled_while_they_are_claimed_none_runs_after_
     stack, name, jobs, journal, all_ended
 ):
     for job in jobs:
-        stack.edit_job(job, binary=stack.put_script(name, tick_script(journal, 2)), cancel_grace="1 s")
+        stack.edit_job(job, executable=stack.put_script(name, tick_script(journal, 2)), cancel_grace="1 s")
     batches = []
     for first in range(0, RACES, BATCH):
         batches.append(asked_for(stack, jobs, first))

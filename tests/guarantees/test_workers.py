@@ -123,7 +123,7 @@ def test_what_no_owner_could_judge_for_a_minute_is_not_lost(stack, name, jobs, j
     """Events and heartbeats pile up while the executors work: that silence is the owners' own (protocol L3)."""
     lasting = stack.put_script(f"{name}lasting", f"{note_script(journal)}; sleep {FREEZE.total_seconds()}")
     for job in jobs:
-        stack.edit_job(job, binary=lasting, timeout="50 s")
+        stack.edit_job(job, executable=lasting, timeout="50 s")
     run_ids = [stack.request(job, f"{job}lasting") for job in jobs]
     eventually(lambda: len(executions(journal)) >= MANY, 60, "runs that run")
     for worker in WORKERS:

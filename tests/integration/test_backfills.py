@@ -25,8 +25,8 @@ def job(stack, name, journal):
         f'echo "$TIDEMILL_NOMINAL_TIME $TIDEMILL_ATTEMPT" >> {journal}\n'
         '[ "$TIDEMILL_NOMINAL_TIME$TIDEMILL_ATTEMPT" != 2026-03-29T02:30:00.000Z1 ]'
     )
-    binary = stack.put_script(name, script)
-    stack.put_job(name, binary, schedule="30 * * * *", timezone="Europe/Berlin", paused=True)
+    executable = stack.put_script(name, script)
+    stack.put_job(name, executable, schedule="30 * * * *", timezone="Europe/Berlin", paused=True)
     return name
 
 
@@ -79,8 +79,8 @@ def test_a_dag_is_backfilled_by_dag_runs_of_that_time_and_one_that_failed_runs_a
         stack.insert("dags", dag_id=name, schedule="30 * * * *", timezone="Europe/Berlin", paused=True)
         for node_id, script in scripts.items():
             needed = [] if node_id == "a" else ["a"]
-            binary = stack.put_script(f"{name}{node_id}", script)
-            stack.insert("dag_nodes", dag_id=name, node_id=node_id, depends_on=needed, binary=binary)
+            executable = stack.put_script(f"{name}{node_id}", script)
+            stack.insert("dag_nodes", dag_id=name, node_id=node_id, depends_on=needed, executable=executable)
     code, planned = ask(stack, capfd, name, "--dry-run")
     assert (code, [each["runs"] for each in planned]) == (0, ["yes"] * 4)
     code, ended = ask(stack, capfd, name, "--backwards", "--wait")

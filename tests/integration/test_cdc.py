@@ -69,7 +69,7 @@ def test_a_row_becomes_a_record_in_its_owners_partition_soon(bench, reader, name
 def test_each_change_of_a_job_is_a_definition_in_order(bench, reader, name):
     with bench.database() as connection:
         connection.execute(
-            'insert into tidemill.jobs (job_id, "binary", schedule, timeout) '
+            "insert into tidemill.jobs (job_id, executable, schedule, timeout) "
             "values (%s, 's3://tidemill/examples/hello.sh', '*/5 * * * * *', '90 s')",
             [name],
         )
@@ -88,7 +88,7 @@ def test_rows_of_one_transaction_and_owner_arrive_in_their_order(bench, reader, 
     with bench.database() as connection, connection.transaction():
         connection.execute("insert into tidemill.requests (request_id, job_id) values (%s, %s)", [f"{name}-1", name])
         connection.execute(
-            "insert into tidemill.jobs (job_id, \"binary\") values (%s, 's3://tidemill/examples/hello.sh')", [name]
+            "insert into tidemill.jobs (job_id, executable) values (%s, 's3://tidemill/examples/hello.sh')", [name]
         )
         connection.execute("insert into tidemill.requests (request_id, job_id) values (%s, %s)", [f"{name}-2", name])
     reader.wait_for_request(f"{name}-2")
@@ -99,7 +99,7 @@ def test_rows_of_one_transaction_and_owner_arrive_in_their_order(bench, reader, 
 def test_a_job_of_a_transaction_that_stays_open_counts_from_its_commit(bench, reader, name):
     with bench.database() as connection, connection.transaction():
         connection.execute(
-            """insert into tidemill.jobs (job_id, "binary") values (%s, 's3://tidemill/x')""",
+            """insert into tidemill.jobs (job_id, executable) values (%s, 's3://tidemill/x')""",
             [name],
         )
         bench.insert_request(f"r-{name}", "another")

@@ -22,8 +22,10 @@ def put_dag(stack, name):
         with stack.database.transaction():
             stack.insert("dags", dag_id=name)
             for node_id, needed in nodes.items():
-                binary = stack.put_script(f"{name}{node_id}", scripts.get(node_id, "echo from $TIDEMILL_RUN_ID"))
-                stack.insert("dag_nodes", dag_id=name, node_id=node_id, depends_on=needed, binary=binary, **columns)
+                executable = stack.put_script(f"{name}{node_id}", scripts.get(node_id, "echo from $TIDEMILL_RUN_ID"))
+                stack.insert(
+                    "dag_nodes", dag_id=name, node_id=node_id, depends_on=needed, executable=executable, **columns
+                )
 
     return put
 

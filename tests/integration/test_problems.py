@@ -74,13 +74,13 @@ def test_a_record_in_a_foreign_partition_is_a_problem_and_changes_nothing(stack,
         ({"overlap_policy": "sometimes"}, "allowed are skip, buffer_one"),
         ({"timeout_class": "7h"}, "the timeout classes of this deployment are 2s, 10s, 1m, 1h, 24h"),
         ({"timeout": "-1 s"}, "it must be positive"),
-        ({"binary": "file.sh"}, "it must be s3://bucket/key"),
+        ({"executable": "file.sh"}, "it must be s3://bucket/key"),
         ({"job_id": "a#b"}, "none of @ # / ~"),
     ],
 )
 def test_a_bad_row_is_refused_with_a_sentence_in_the_writers_transaction(stack, name, columns, said):
     with pytest.raises(psycopg.errors.CheckViolation) as refused:
-        stack.insert("jobs", **{"job_id": name, "binary": "s3://tidemill/x", **columns})
+        stack.insert("jobs", **{"job_id": name, "executable": "s3://tidemill/x", **columns})
     assert next(iter(columns)) in str(refused.value)
     assert said in str(refused.value)
 

@@ -26,7 +26,7 @@ def journal(tmp_path):
 
 
 @pytest.fixture
-def binary(stack, name, journal):
+def executable(stack, name, journal):
     """Writes its run's id into the journal."""
     return stack.put_script(name, f'echo "$TIDEMILL_RUN_ID" >> {journal}')
 
@@ -39,8 +39,8 @@ def record_of(stack, request_id):
     return record
 
 
-def test_a_run_at_a_time_starts_then_and_not_before(stack, name, binary):
-    stack.put_job(name, binary)
+def test_a_run_at_a_time_starts_then_and_not_before(stack, name, executable):
+    stack.put_job(name, executable)
     at = stack.now() + LATER
     run = stack.ended(stack.request(name, f"{name}r", run_at=at))
     assert timedelta(0) <= run["nominal_time"] - at < timedelta(milliseconds=1)
@@ -48,15 +48,15 @@ def test_a_run_at_a_time_starts_then_and_not_before(stack, name, binary):
     assert run["queued_at"] < at
 
 
-def test_the_same_request_twice_is_refused_by_its_primary_key(stack, name, binary):
-    stack.put_job(name, binary)
+def test_the_same_request_twice_is_refused_by_its_primary_key(stack, name, executable):
+    stack.put_job(name, executable)
     stack.request(name, f"{name}r")
     with pytest.raises(psycopg.errors.UniqueViolation):
         stack.request(name, f"{name}r")
 
 
-def test_a_request_whose_record_arrives_again_and_again_runs_once(stack, name, binary, journal):
-    stack.put_job(name, binary)
+def test_a_request_whose_record_arrives_again_and_again_runs_once(stack, name, executable, journal):
+    stack.put_job(name, executable)
     run_id = stack.request(name, f"{name}r")
     record = record_of(stack, f"{name}r")
     for _ in range(COPIES):
@@ -70,17 +70,17 @@ def test_a_request_whose_record_arrives_again_and_again_runs_once(stack, name, b
     assert checkers.dispatched_in_order(stack.dispatches(name)) == []
 
 
-def test_a_request_before_its_definition_in_one_transaction_runs(stack, name, binary):
+def test_a_request_before_its_definition_in_one_transaction_runs(stack, name, executable):
     with stack.database.transaction():
         run_id = stack.request(name, f"{name}r")
-        stack.put_job(name, binary)
+        stack.put_job(name, executable)
     assert stack.ended(run_id)["state"] == "succeeded"
 
 
-def test_a_request_that_arrives_before_its_definition_waits_for_it(stack, name, binary):
+def test_a_request_that_arrives_before_its_definition_waits_for_it(stack, name, executable):
     run_id = stack.request(name, f"{name}r")
     record_of(stack, f"{name}r")
-    stack.put_job(name, binary)
+    stack.put_job(name, executable)
     assert stack.ended(run_id)["state"] == "succeeded"
 
 
@@ -95,8 +95,8 @@ def test_a_request_for_a_job_that_nobody_defines_is_refused_with_the_reason(stac
     assert stack.run(request_run_id(name, f"{name}r")) is None
 
 
-def test_a_request_for_a_deleted_job_is_refused_with_the_reason(stack, name, binary):
-    stack.put_job(name, binary)
+def test_a_request_for_a_deleted_job_is_refused_with_the_reason(stack, name, executable):
+    stack.put_job(name, executable)
     stack.delete_job(name)
     stack.request(name, f"{name}r")
     (found,) = eventually(lambda: stack.rows("select * from problems where owner = %s", [name]), 30, "the refusal")

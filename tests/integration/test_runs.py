@@ -85,8 +85,8 @@ def test_the_process_gets_args_environment_and_payload(stack, name):
         'printf "%s|" "$1" "$2" "$COLOUR" "$TIDEMILL_RUN_ID" "$TIDEMILL_ATTEMPT" "$TIDEMILL_TIMEOUT_SECONDS"\n'
         'printf "%s|" "$TIDEMILL_FENCING_TOKEN" "$TIDEMILL_NOMINAL_TIME" "${TIDEMILL_POSTGRES_DSN:-none}"; cat'
     )
-    binary = stack.put_script(name, script)
-    stack.put_job(name, binary, args=["a b", "ü"], env={"COLOUR": "blue"}, payload={"n": 1}, timeout="9 s")
+    executable = stack.put_script(name, script)
+    stack.put_job(name, executable, args=["a b", "ü"], env={"COLOUR": "blue"}, payload={"n": 1}, timeout="9 s")
     first, second = stack.request(name, f"{name}1"), stack.request(name, f"{name}2", payload=["other"])
     for run_id, payload in ((first, {"n": 1}), (second, ["other"])):
         run = stack.ended(run_id)
@@ -194,7 +194,7 @@ def test_a_process_that_a_signal_ends_says_which(stack, ask):
     assert run["reason"] == "exit code 139 (SIGSEGV)"
 
 
-def test_a_missing_binary_is_rejected_until_it_is_there(stack, name):
+def test_a_missing_executable_is_rejected_until_it_is_there(stack, name):
     key = f"tests/{name}late"
     stack.put_job(name, f"s3://tidemill/{key}", initial_interval="500 ms", max_interval="500 ms")
     run_id = stack.request(name, f"{name}r")
@@ -208,14 +208,14 @@ def test_a_missing_binary_is_rejected_until_it_is_there(stack, name):
     assert last == "succeeded"
 
 
-def test_a_binary_that_stays_away_uses_the_infra_budget_up(stack, name):
+def test_an_executable_that_stays_away_uses_the_infra_budget_up(stack, name):
     stack.put_job(name, f"s3://tidemill/tests/{name}never", initial_interval="50 ms", max_infra_retries=1)
     run = stack.ended(stack.request(name, f"{name}r"))
     assert (run["state"], run["attempt"], run["started_at"]) == ("dead", 2, None)
     assert ends(stack, run["run_id"]) == ["rejected", "rejected"]
 
 
-def test_a_binary_with_another_checksum_never_runs(stack, ask, name):
+def test_an_executable_with_another_checksum_never_runs(stack, ask, name):
     run = stack.ended(ask("true", sha256="0" * 64, max_infra_retries=0))
     assert (run["state"], run["started_at"]) == ("dead", None)
     assert "checksum" in run["reason"]

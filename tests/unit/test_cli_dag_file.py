@@ -12,7 +12,7 @@ from tidemill.place import UsageError
 YAML = """
 dag_id: etl
 schedule: "@daily"
-defaults: {timeout: 90s, binary: s3://programs/each}
+defaults: {timeout: 90s, executable: s3://programs/each}
 nodes:
   extract:
   load: {command: "cat", depends_on: [extract], timeout: 1h}
@@ -22,7 +22,7 @@ dag_id = "etl"
 schedule = "@daily"
 [defaults]
 timeout = "90s"
-binary = "s3://programs/each"
+executable = "s3://programs/each"
 [nodes.extract]
 [nodes.load]
 command = "cat"
@@ -46,7 +46,7 @@ def test_both_formats_say_the_same_and_defaults_are_said_of_each_node(read, text
     assert read(text, name) == DagFile(
         dag={"dag_id": "etl", "schedule": "@daily"},
         nodes={
-            "extract": {"timeout": "90s", "binary": "s3://programs/each"},
+            "extract": {"timeout": "90s", "executable": "s3://programs/each"},
             "load": {"timeout": "1h", "command": "cat", "depends_on": ["extract"]},
         },
     )
@@ -60,10 +60,10 @@ def test_both_formats_say_the_same_and_defaults_are_said_of_each_node(read, text
         ("dag_id: d\nschedul: x\nnodes: {}", "the file has 'schedul': allowed are dag_id, tenant, schedule"),
         (
             "dag_id: d\nnodes: {a: {command: x, depend_on: [b]}}",
-            "node 'a' has 'depend_on': allowed are binary, depends_on",
+            "node 'a' has 'depend_on': allowed are executable, depends_on",
         ),
-        ("dag_id: d\nnodes: {a: {}}", "node 'a' has no program: it needs binary"),
-        ("dag_id: d\nnodes: {a: {command: x, binary: y}}", "node 'a' has both binary and command"),
+        ("dag_id: d\nnodes: {a: {}}", "node 'a' has no program: it needs executable"),
+        ("dag_id: d\nnodes: {a: {command: x, executable: y}}", "node 'a' has both executable and command"),
         ("dag_id: d\nnodes: {a: {command: x, depends_on: b}}", "depends_on is 'b': it must be a list of node ids"),
         ("dag_id: d\nnodes: {a: {command: x, depends_on: [no]}}", "depends_on is [False]: it must be a list"),
         ("dag_id: d\nnodes: {no: {command: x}}", "nodes has the name False: a name is text; put it into quotes"),
@@ -77,7 +77,7 @@ def test_both_formats_say_the_same_and_defaults_are_said_of_each_node(read, text
         ("dag_id: d\njitter: [1]\nnodes: {a: {command: x}}", "jitter is [1]: it must be one value"),
         ("dag_id: d\nmax_runs: 99999999999999999999\nnodes: {a: {command: x}}", "an integer has at most 64 bit"),
         ("dag_id: d\nnodes: {a: {command: [x]}}", "node 'a': command is ['x']: it must be text"),
-        ("dag_id: d\nnodes: {a: {binary: s3://b/k, sha256: 12}}", "node 'a': sha256 is 12: it must be text"),
+        ("dag_id: d\nnodes: {a: {executable: s3://b/k, sha256: 12}}", "node 'a': sha256 is 12: it must be text"),
         ("dag_id: d\nnodes: {a: {command: x, timeout: {s: 9}}}", "node 'a': timeout is {'s': 9}: it must be one value"),
         ("dag_id: d\nnodes: {a: {command: x, env: {1: x}}}", "node 'a': env has the name 1: a name is text"),
         ("dag_id: d\nnodes: {a: {command: x, payload: {b: {yes: 1}}}}", "payload.b has the name True: a name is text"),
@@ -111,9 +111,12 @@ def test_other_files_are_refused(read, tmp_path):
     [
         (
             ".yaml",
-            "dag_id: d\nnodes: {a: {binary: s3://b/k, payload: [12345678901234567.890, 1.50, -0.0, 1.5e+3, .5]}}",
+            "dag_id: d\nnodes: {a: {executable: s3://b/k, payload: [12345678901234567.890, 1.50, -0.0, 1.5e+3, .5]}}",
         ),
-        (".toml", 'dag_id="d"\n[nodes.a]\nbinary="s3://b/k"\npayload=[12345678901234567.890, 1.50, -0.0, 1.5e+3, 0.5]'),
+        (
+            ".toml",
+            'dag_id="d"\n[nodes.a]\nexecutable="s3://b/k"\npayload=[12345678901234567.890, 1.50, -0.0, 1.5e+3, 0.5]',
+        ),
     ],
 )
 def test_a_number_in_a_payload_is_written_as_it_stands_in_the_file(tmp_path: Path, suffix: str, text: str) -> None:

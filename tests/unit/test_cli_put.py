@@ -14,9 +14,9 @@ def sql(columns):
 
 
 def test_a_program_makes_the_row_or_changes_only_what_is_given():
-    text = sql({"binary": "s3://b/k", "schedule": "@daily"})
+    text = sql({"executable": "s3://b/k", "schedule": "@daily"})
     assert text.startswith(
-        'insert into tidemill.jobs ("job_id", "binary", "schedule")\nvalues (\'nightly\', \'s3://b/k\''
+        'insert into tidemill.jobs ("job_id", "executable", "schedule")\nvalues (\'nightly\', \'s3://b/k\''
     )
     assert text.count("@daily") == 2
     assert "on conflict (job_id) do update" in text
@@ -53,7 +53,7 @@ def test_a_column_that_the_table_sets_itself_is_refused(column):
 
 
 def test_an_object_in_s3_keeps_no_checksum_of_the_object_before_it():
-    assert program(Connections(), "s3://b/k", None, None) == {"binary": "s3://b/k", "sha256": None}
+    assert program(Connections(), "s3://b/k", None, None) == {"executable": "s3://b/k", "sha256": None}
 
 
 def test_two_programs_are_refused():

@@ -13,7 +13,7 @@ from streams.core.stored import StoredJob
 def meet():
     barrier.wait()
     try:
-        decode(b'{"spec": {"job_id": "a", "binary": "s3://x/y"}, "version": 1}', StoredJob)
+        decode(b'{"spec": {"job_id": "a", "executable": "s3://x/y"}, "version": 1}', StoredJob)
     except Exception as error:
         said.append(str(error))
 

@@ -18,7 +18,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def job(number: int, schedule: str, **fields: object) -> JobSpec:
-    return JobSpec(job_id=f"j{number}", binary="s3://tidemill/x", schedule=schedule, **fields)
+    return JobSpec(job_id=f"j{number}", executable="s3://tidemill/x", schedule=schedule, **fields)
 
 
 def test_definitions_that_share_a_schedule_search_it_once() -> None:

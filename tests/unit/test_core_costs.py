@@ -11,7 +11,7 @@ from schemas.dag import NodeSpec
 from streams.core.agenda import Agenda
 
 S = timedelta(seconds=1)
-NODE = NodeSpec(node_id="a", binary="s3://tidemill/x")
+NODE = NodeSpec(node_id="a", executable="s3://tidemill/x")
 
 
 class Looks(dict):

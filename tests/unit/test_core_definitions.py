@@ -87,7 +87,7 @@ def test_a_deleted_job_ticks_no_more_and_its_open_run_may_end() -> None:
     log.turn(owner, 0.1)
     log.turn(owner, 60)
     assert seconds_run(log) == [10]
-    assert [dispatch.binary for dispatch in log.dispatches()] == ["s3://tidemill/x"]
+    assert [dispatch.executable for dispatch in log.dispatches()] == ["s3://tidemill/x"]
 
 
 def test_an_older_version_changes_nothing() -> None:

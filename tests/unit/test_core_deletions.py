@@ -14,7 +14,7 @@ from streams.core.room import Bounds
 from streams.owner.records import InRecord
 
 TTL = Rules().request_ttl
-NODE = NodeSpec(node_id="a", binary="s3://tidemill/x")
+NODE = NodeSpec(node_id="a", executable="s3://tidemill/x")
 
 
 class World:

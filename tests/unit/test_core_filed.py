@@ -11,7 +11,7 @@ from streams.core.runs.life import NewRun, blank_status
 from streams.core.runs.run import move
 
 NOW = datetime(2026, 11, 29, 23, 59, 59, tzinfo=UTC)
-JOB = JobSpec(job_id=OwnerId("j"), tenant="default", binary="s3://bucket/key")
+JOB = JobSpec(job_id=OwnerId("j"), tenant="default", executable="s3://bucket/key")
 
 
 def new(**fields):

@@ -20,7 +20,7 @@ from streams.core.runs.run import Lane, Run
 from streams.core.state import OwnerState
 
 S = timedelta(seconds=1)
-CHAIN = (NodeSpec(node_id="a", binary="s3://tidemill/x"), NodeSpec(node_id="b", binary="s3://tidemill/x"))
+CHAIN = (NodeSpec(node_id="a", executable="s3://tidemill/x"), NodeSpec(node_id="b", executable="s3://tidemill/x"))
 JOBS = {
     "job": {"overlap_policy": "buffer_all", "buffer_limit": 5, "start_deadline": 40 * S, "max_attempts": 2},
     "other": {"overlap_policy": "allow_all", "concurrency_limit": 2, "catchup_policy": "all"},

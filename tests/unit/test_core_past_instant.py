@@ -106,7 +106,7 @@ def captured(**extra: object) -> datetime:
         "version": 1,
         "valid_from": "2026-03-01T12:00:00.5Z",
         "deleted": False,
-        "spec": orjson.dumps({"job_id": "job", "binary": "s3://tidemill/x"}).decode(),
+        "spec": orjson.dumps({"job_id": "job", "executable": "s3://tidemill/x"}).decode(),
     }
     definition = decode_captured(orjson.dumps(row | extra))
     assert isinstance(definition, Definition)

@@ -182,7 +182,10 @@ def test_more_than_so_many_separate_parts_of_a_pause_are_refused(monkeypatch) ->
 
 def test_a_dag_run_of_a_pause_is_opened_once() -> None:
     log = Log()
-    nodes = (NodeSpec(node_id="a", binary="s3://tidemill/x"), NodeSpec(node_id="b", binary="x", depends_on=("a",)))
+    nodes = (
+        NodeSpec(node_id="a", executable="s3://tidemill/x"),
+        NodeSpec(node_id="b", executable="x", depends_on=("a",)),
+    )
     fields = {"schedule": "* * * * *", "catchup_after_pause": "all", "overlap_policy": "buffer_all"}
     log.define_dag(*nodes, **fields, paused=True)
     owner, done = log.recover(), 0

@@ -29,7 +29,7 @@ def seconds(number: float) -> timedelta:
 
 
 def job(**fields: object) -> JobSpec:
-    return JobSpec(job_id="job", binary="s3://tidemill/x", **fields)
+    return JobSpec(job_id="job", executable="s3://tidemill/x", **fields)
 
 
 def run(*, failures: int = 0, infra_failures: int = 0) -> Run:

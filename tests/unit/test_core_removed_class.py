@@ -109,7 +109,7 @@ def test_a_retry_goes_on_where_the_job_has_learned_to_begin() -> None:
 def test_nodes_of_an_open_dag_run_go_on_and_new_ones_begin_elsewhere() -> None:
     log = Log()
     nodes = tuple(
-        NodeSpec(node_id=name, binary="s3://tidemill/x", depends_on=needs, timeout_class="1m")
+        NodeSpec(node_id=name, executable="s3://tidemill/x", depends_on=needs, timeout_class="1m")
         for name, needs in (("a", ()), ("b", ()), ("c", ()), ("d", ("a", "b", "c")))
     )
     log.define_dag(*nodes)
@@ -159,7 +159,7 @@ def test_an_attempt_that_is_rejected_in_the_removed_class_goes_on_in_another_one
     owner, before = restarted(log)
     (dispatch,) = log.dispatches()
     fields = {"run_id": dispatch.run_id, "attempt": 1, "token": dispatch.token, "at": log.now}
-    owner.offer(log.report(Rejected(**fields, reason="binary missing")))
+    owner.offer(log.report(Rejected(**fields, reason="executable missing")))
     log.turn(owner)
     log.turn(owner, 5)
     log.turn(owner, 1)

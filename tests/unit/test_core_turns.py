@@ -18,7 +18,7 @@ S = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 LONG_AGO = START - timedelta(days=30)
 NO_PROBES = Rules(probe_window=0)
-NODE = NodeSpec(node_id="a", binary="s3://tidemill/x")
+NODE = NodeSpec(node_id="a", executable="s3://tidemill/x")
 
 
 def room(log: Log, owner: Driven, size: int) -> None:

@@ -26,7 +26,7 @@ PARENT = "dag#bf"
 
 
 def node(node_id: str, *depends_on: str, **fields: object) -> NodeSpec:
-    return NodeSpec(node_id=node_id, binary="s3://tidemill/x", depends_on=depends_on, **fields)
+    return NodeSpec(node_id=node_id, executable="s3://tidemill/x", depends_on=depends_on, **fields)
 
 
 CHAIN = (node("a"), node("b", "a"))

@@ -55,7 +55,7 @@ def dags(draw, most: int = 12) -> tuple[tuple[NodeSpec, ...], dict[str, bool], d
     nodes = tuple(
         NodeSpec(
             node_id=name,
-            binary="s3://tidemill/x",
+            executable="s3://tidemill/x",
             depends_on=tuple(draw(st.lists(st.sampled_from(names[:number]), unique=True, max_size=4)))
             if number
             else (),
@@ -83,7 +83,7 @@ def large_dag(dice: Random) -> tuple[tuple[NodeSpec, ...], dict[str, bool], dict
     nodes = tuple(
         NodeSpec(
             node_id=name,
-            binary="s3://tidemill/x",
+            executable="s3://tidemill/x",
             depends_on=tuple(dice.sample(names[max(0, number - 20) : number], k=min(number, dice.randint(0, 4)))),
             trigger_rule=dice.choice((rules[number], TriggerRule.ALL_SUCCESS, TriggerRule.ALL_DONE)),
             max_attempts=dice.choice((1, 1, 2)),
@@ -269,7 +269,9 @@ def fifty_nodes() -> tuple[NodeSpec, ...]:
     def node(layer: int, place: int) -> NodeSpec:
         depends_on = tuple(f"n{layer - 1}.{(place + step) % 5}" for step in range(3)) if layer else ()
         rule = TriggerRule.ALL_DONE if layer == 5 else TriggerRule.ALL_SUCCESS
-        return NodeSpec(node_id=f"n{layer}.{place}", binary="s3://tidemill/x", depends_on=depends_on, trigger_rule=rule)
+        return NodeSpec(
+            node_id=f"n{layer}.{place}", executable="s3://tidemill/x", depends_on=depends_on, trigger_rule=rule
+        )
 
     return tuple(node(layer, place) for layer in range(10) for place in range(5))
 

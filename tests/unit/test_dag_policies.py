@@ -12,7 +12,7 @@ from schemas.status import RunStatus
 from schemas.topics import DEADLETTER
 from schemas.words import OverlapPolicy, RunState
 
-CHAIN = (NodeSpec(node_id="a", binary="s3://tidemill/x"), NodeSpec(node_id="b", binary="s3://tidemill/x"))
+CHAIN = (NodeSpec(node_id="a", executable="s3://tidemill/x"), NodeSpec(node_id="b", executable="s3://tidemill/x"))
 
 
 class Minutes(World):

@@ -23,7 +23,7 @@ HUGE = Result(bytes=MAX_GIVEN_BYTES // 2 + 1, uri="s3://tidemill/results/a/8.jso
 
 
 def node(node_id: str, *depends_on: str, **fields: object) -> NodeSpec:
-    return NodeSpec(node_id=node_id, binary="s3://tidemill/x", depends_on=depends_on, **fields)
+    return NodeSpec(node_id=node_id, executable="s3://tidemill/x", depends_on=depends_on, **fields)
 
 
 class Play:

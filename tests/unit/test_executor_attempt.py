@@ -18,13 +18,13 @@ def walk(*facts):
     return phase, acts
 
 
-def test_a_cached_binary_is_started_and_run_without_an_announcement():
+def test_a_cached_executable_is_started_and_run_without_an_announcement():
     phase, acts = walk(Fact.CACHED, Fact.ACKNOWLEDGED, Fact.SPAWNED, Fact.EXITED)
     assert phase is Phase.ENDED
     assert acts == [Act.START, Act.SPAWN, Act.NOTE, Act.REPORT]
 
 
-def test_a_binary_is_fetched_only_after_the_claim_was_announced():
+def test_an_executable_is_fetched_only_after_the_claim_was_announced():
     _, acts = walk(Fact.ABSENT, Fact.ACKNOWLEDGED, Fact.CACHED, Fact.ACKNOWLEDGED)
     assert acts == [Act.ANNOUNCE, Act.FETCH, Act.START, Act.SPAWN]
 

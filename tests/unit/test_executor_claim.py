@@ -16,7 +16,7 @@ VALID = timedelta(seconds=60)
 def dispatch(token=1):
     return Dispatch(
         run_id=f"a@{token}", owner="a", job_id="a", attempt=1, token=token, timeout_class="10s", nominal_time=NOW,
-        scheduled_time=NOW, binary="s3://b/k", sha256=None, args=(), env={}, payload=None, limit=VALID,
+        scheduled_time=NOW, executable="s3://b/k", sha256=None, args=(), env={}, payload=None, limit=VALID,
         valid_for=VALID, claim_grace=VALID, lease=VALID,
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ LIMIT = timedelta(seconds=90)
 def made(**env):
     dispatch = Dispatch(
         run_id="a@1", owner="a", job_id="a", attempt=2, token=7, timeout_class="10s", nominal_time=NOW,
-        scheduled_time=NOW, binary="s3://b/k", sha256=None, args=(), env=env, payload=None, limit=LIMIT,
+        scheduled_time=NOW, executable="s3://b/k", sha256=None, args=(), env=env, payload=None, limit=LIMIT,
         valid_for=LIMIT, claim_grace=LIMIT, lease=LIMIT,
     )  # fmt: skip
     places = {"home": Path("/w"), "checkpoint": Path("/c"), "result": Path("/r")}

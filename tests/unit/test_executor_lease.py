@@ -18,7 +18,7 @@ NOWHERE = ObjectStore(Connections(s3_endpoint="http://127.0.0.1:9"))
 
 
 async def fetching(folder, renewed):
-    """The events of an attempt whose binary is on its way while a heartbeat is acknowledged."""
+    """The events of an attempt whose executable is on its way while a heartbeat is acknowledged."""
     wire = Wire()
     async with asyncio.TaskGroup() as tasks:
         hands = make_runner(wire, NOWHERE, folder, tasks, lambda: renewed)
@@ -30,7 +30,7 @@ async def fetching(folder, renewed):
     return wire.events()
 
 
-def test_an_attempt_whose_lease_ran_out_while_its_binary_was_fetched_is_given_up(tmp_path):
+def test_an_attempt_whose_lease_ran_out_while_its_executable_was_fetched_is_given_up(tmp_path):
     lapsed = boot_seconds() - (RULES.lease - MARGIN).total_seconds()
     claimed, ended = asyncio.run(fetching(tmp_path, lapsed))
     assert isinstance(claimed, Claimed)

@@ -32,7 +32,7 @@ ALLOWED = f"allowed is one JSON value of at most {MAX_RESULT_BYTES} bytes"
 def dispatch(run_id="dag#r/a", **fields) -> Dispatch:
     plain = {
         "run_id": run_id, "owner": "dag", "job_id": "dag", "attempt": 1, "token": 7, "timeout_class": "10s",
-        "nominal_time": NOW, "scheduled_time": NOW, "binary": "s3://b/k", "sha256": None, "args": (), "env": {},
+        "nominal_time": NOW, "scheduled_time": NOW, "executable": "s3://b/k", "sha256": None, "args": (), "env": {},
         "payload": None, "limit": SECOND, "valid_for": SECOND, "claim_grace": SECOND, "lease": SECOND,
     }  # fmt: skip
     return Dispatch(**plain | fields)
@@ -40,7 +40,7 @@ def dispatch(run_id="dag#r/a", **fields) -> Dispatch:
 
 @pytest.fixture
 def place(tmp_path):
-    made = Place(directory=tmp_path, binary=tmp_path / "binary")
+    made = Place(directory=tmp_path, executable=tmp_path / "executable")
     made.result.parent.mkdir()
     return made
 

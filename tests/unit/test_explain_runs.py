@@ -18,7 +18,7 @@ BERLIN = "Europe/Berlin"
 DUE = datetime(2026, 11, 21, 2, tzinfo=UTC)
 """Three in the morning in Berlin."""
 NOW = DUE + timedelta(hours=6)
-NIGHTLY = JobSpec(job_id="nightly", binary="s3://b/k", schedule="0 3 * * *", timezone=BERLIN)
+NIGHTLY = JobSpec(job_id="nightly", executable="s3://b/k", schedule="0 3 * * *", timezone=BERLIN)
 
 
 def after(seconds: float) -> datetime:
@@ -108,7 +108,10 @@ RUNS = {
         ["dispatched after 11 min in the queue: no executor of the class 10s had room"],
     ),
     "no slot after it was dispatched": (seen(row(), attempt(started=30)), ["it had waited 29.990 s for a slot"]),
-    "a slow binary": (seen(row(), attempt(claimed=1, started=9)), ["waited 8 s for its binary", "fetched its binary"]),
+    "a slow executable": (
+        seen(row(), attempt(claimed=1, started=9)),
+        ["waited 8 s for its executable", "fetched its executable"],
+    ),
     "held": (
         seen(row(), attempt(dispatched=60, started=61), changes=[change(0, "queued", HELD), change(60, "queued")]),
         ["It waits for the run before it (overlap)", "What it waited for was over, after 60 s"],
@@ -168,9 +171,9 @@ RUNS = {
         seen(row("queued", **UNSTARTED), attempt(started=None, ended_as=None, finished=None), now=after(20.01)),
         ["dispatched to the class 10s 20 s ago", "tidemill status"],
     ),
-    "waiting for its binary": (
+    "waiting for its executable": (
         seen(row("queued", **UNSTARTED), attempt(claimed=1, started=None, ended_as=None, finished=None)),
-        ["executor-0.x has taken it and fetches its binary, since 2026-11-21 03:00:01"],
+        ["executor-0.x has taken it and fetches its executable, since 2026-11-21 03:00:01"],
     ),
     "waiting in the queue": (seen(row("queued", **NEVER), changes=[change(0, "queued")]), ["it waits for room"]),
     "not due yet": (seen(row("queued", **NEVER), now=after(-60)), ["its time is 2026-11-21 03:00:00 +01:00, in 60 s"]),

@@ -20,7 +20,7 @@ DUE = datetime(2026, 11, 21, 2, tzinfo=UTC)
 """Three in the morning in Berlin."""
 NOW = DUE + timedelta(hours=6)
 WRITTEN = DUE - timedelta(days=10)
-NIGHTLY = JobSpec(job_id="nightly", binary="s3://b/k", schedule="0 3 * * *", timezone=BERLIN)
+NIGHTLY = JobSpec(job_id="nightly", executable="s3://b/k", schedule="0 3 * * *", timezone=BERLIN)
 
 
 def after(seconds: float) -> datetime:

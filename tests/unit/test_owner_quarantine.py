@@ -167,7 +167,7 @@ def filled(log):
 
 
 def dag_asked(log):
-    log.define_dag(NodeSpec(node_id="a", binary="s3://b/a"), NodeSpec(node_id="b", binary="s3://b/b"))
+    log.define_dag(NodeSpec(node_id="a", executable="s3://b/a"), NodeSpec(node_id="b", executable="s3://b/b"))
     log.define(2)
     log.request_dag("r")
     log.request("s")
@@ -268,7 +268,7 @@ def test_after_a_change_and_with_the_fault_mended_its_work_goes_on(failed):
 def edit(log, owner):
     if owner == "dag":
         return log.define_dag(
-            NodeSpec(node_id="a", binary="s3://b/a"), NodeSpec(node_id="b", binary="s3://b/c"), version=LATER
+            NodeSpec(node_id="a", executable="s3://b/a"), NodeSpec(node_id="b", executable="s3://b/c"), version=LATER
         )
     return log.define(LATER, job_id=owner, max_attempts=2)
 

@@ -99,7 +99,7 @@ class OfDag(Story):
     def _define(self, version: int, fields: dict[str, object]) -> InRecord:
         of_node = {name: fields[name] for name in self.OF_NODE if name in fields}
         of_dag = {name: value for name, value in fields.items() if name not in self.OF_NODE}
-        node = NodeSpec(node_id="a", binary="s3://tidemill/x", **of_node)
+        node = NodeSpec(node_id="a", executable="s3://tidemill/x", **of_node)
         return self.log.define_dag(node, version=version, **of_dag)
 
 

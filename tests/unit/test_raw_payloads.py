@@ -86,14 +86,14 @@ def test_a_node_hands_on_its_payload_and_a_result_as_they_were_written(text: str
 
 
 def test_a_payload_has_memory_of_its_own_and_null_is_none() -> None:
-    record = b'{"job_id": "j", "binary": "x", "payload": [1], "more": "%s"}' % (b"x" * 1_000)
+    record = b'{"job_id": "j", "executable": "x", "payload": [1], "more": "%s"}' % (b"x" * 1_000)
     payload = decode(record, JobSpec).payload
     assert payload is not None
     assert payload.copy() is payload, "it is a view of the record"
-    assert decode(b'{"job_id": "j", "binary": "x", "payload": null}', JobSpec).payload is None
+    assert decode(b'{"job_id": "j", "executable": "x", "payload": null}', JobSpec).payload is None
 
 
 def test_a_record_of_the_version_before_has_its_payload_as_plain_json() -> None:
-    spec = JobSpec(job_id="j", binary="x", payload=msgspec.Raw(b'{"a": 1.50}'))
+    spec = JobSpec(job_id="j", executable="x", payload=msgspec.Raw(b'{"a": 1.50}'))
     assert orjson.loads(encode(spec))["payload"] == {"a": 1.5}
     assert decode(encode(spec), JobSpec) == spec

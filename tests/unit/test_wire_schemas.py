@@ -50,7 +50,7 @@ RECORDS: list[msgspec.Struct] = [
         timeout_class="10s",
         nominal_time=AT,
         scheduled_time=AT,
-        binary="s3://tidemill/examples/hello.sh",
+        executable="s3://tidemill/examples/hello.sh",
         sha256=None,
         args=(),
         env={},
@@ -80,11 +80,11 @@ RECORDS: list[msgspec.Struct] = [
         dag_id="etl",
         schedule="@daily",
         nodes=(
-            NodeSpec(node_id="a", binary="s3://tidemill/a", payload=raw({"a": None})),
-            NodeSpec(node_id="b", binary="s3://tidemill/b", depends_on=("a",), trigger_rule=TriggerRule.ALL_DONE),
+            NodeSpec(node_id="a", executable="s3://tidemill/a", payload=raw({"a": None})),
+            NodeSpec(node_id="b", executable="s3://tidemill/b", depends_on=("a",), trigger_rule=TriggerRule.ALL_DONE),
         ),
     ),
-    JobSpec(job_id="nightly", binary="s3://tidemill/examples/hello.sh", timeout=timedelta(seconds=30)),
+    JobSpec(job_id="nightly", executable="s3://tidemill/examples/hello.sh", timeout=timedelta(seconds=30)),
 ]
 
 
@@ -149,14 +149,14 @@ def test_a_captured_definition_of_a_dag_decodes_to_its_nodes() -> None:
     ],
 )
 def test_a_captured_dag_that_cannot_be_walked_is_refused(nodes: dict[str, list[str]], sentence: str) -> None:
-    listed = [{"node_id": name, "binary": "s3://t/x", "depends_on": needed} for name, needed in nodes.items()]
+    listed = [{"node_id": name, "executable": "s3://t/x", "depends_on": needed} for name, needed in nodes.items()]
     with pytest.raises(UndecodableError, match=sentence):
         decode_captured(_definition("dag", {"dag_id": "etl", "nodes": listed}))
 
 
 def test_what_is_as_the_default_says_is_left_out_of_a_node() -> None:
-    node = NodeSpec(node_id="a", binary="s3://tidemill/a", max_attempts=1)
-    assert orjson.loads(encode(node)) == {"node_id": "a", "binary": "s3://tidemill/a"}
+    node = NodeSpec(node_id="a", executable="s3://tidemill/a", max_attempts=1)
+    assert orjson.loads(encode(node)) == {"node_id": "a", "executable": "s3://tidemill/a"}
 
 
 def _definition(kind: str, spec: object) -> bytes:

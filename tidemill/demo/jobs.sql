@@ -1,5 +1,5 @@
 insert into tidemill.jobs (
-    job_id, schedule, "binary", max_attempts, overlap_policy, starts_at, ends_at
+    job_id, schedule, executable, max_attempts, overlap_policy, starts_at, ends_at
 ) values
     -- every 5 seconds, and every minute
     ('every-5s', '*/5 * * * * *', 's3://tidemill/examples/hello.sh', 1, 'allow_all', %(starts_at)s, %(ends_at)s),

@@ -128,7 +128,7 @@ def timed(journey: Journey) -> list[Timed]:
 
 
 def _seen(marks: Mapping[Mark, datetime]) -> dict[Mark, datetime]:
-    """With the marks that were not left behind: CLAIMED is said only if the binary must be fetched."""
+    """With the marks that were not left behind: CLAIMED is said only if the executable must be fetched."""
     seen: dict[Mark, datetime] = {}
     later: datetime | None = None
     for mark in reversed(Mark):

@@ -69,7 +69,7 @@ def clock_difference(kafka: Offset | None, postgres: Offset) -> timedelta:
 def _ask(postgres: psycopg.Connection[Row], program: str, request_id: str) -> datetime:
     """When the row was written, by Postgres' clock."""
     with postgres.transaction():
-        postgres.execute(text("doctor_job"), {"job_id": JOB, "binary": program})
+        postgres.execute(text("doctor_job"), {"job_id": JOB, "executable": program})
         row = one(postgres, "doctor_request", {"job_id": JOB, "request_id": request_id})
     assert row is not None
     found: datetime = row["at"]

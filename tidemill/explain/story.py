@@ -237,7 +237,7 @@ def _attempt(seen: Seen, attempt: Row) -> list[Fact]:
     number, name = attempt["attempt"], attempt["timeout_class"]
     facts = [*_dispatched(seen, attempt)]
     if attempt["claimed_at"]:
-        sentence = f"{attempt['executor_id']} took attempt {number}, and fetched its binary."
+        sentence = f"{attempt['executor_id']} took attempt {number}, and fetched its executable."
         facts.append(Fact(name="claimed", at=attempt["claimed_at"], sentence=sentence))
     if attempt["started_at"]:
         why = f" ({_why_class(seen.spec, name)})" if attempt is seen.attempts[0] and not _learned(seen) else ""
@@ -265,9 +265,9 @@ def _dispatched(seen: Seen, attempt: Row) -> list[Fact]:
 
 
 def _waits(attempt: Row) -> str:
-    """Between its dispatch and its start: for a slot, for the binary."""
+    """Between its dispatch and its start: for a slot, for the executable."""
     taken = attempt["claimed_at"] or attempt["started_at"]
-    parts = [(taken - attempt["dispatched_at"], "for a slot"), (attempt["started_at"] - taken, "for its binary")]
+    parts = [(taken - attempt["dispatched_at"], "for a slot"), (attempt["started_at"] - taken, "for its executable")]
     noticed = [f"{lasted(waited)} {what}" for waited, what in parts if waited >= NOTICEABLE]
     return f"; it had waited {' and '.join(noticed)}" if noticed else ""
 
@@ -356,7 +356,8 @@ def _for_room(seen: Seen) -> str:
 def _unstarted(seen: Seen, attempt: Row) -> str:
     name = attempt["timeout_class"]
     if attempt["claimed_at"]:
-        return f"{attempt['executor_id']} has taken it and fetches its binary, since {seen.said(attempt['claimed_at'])}"
+        since = seen.said(attempt["claimed_at"])
+        return f"{attempt['executor_id']} has taken it and fetches its executable, since {since}"
     waited = lasted(seen.now - attempt["dispatched_at"])
     why = "none has a free slot, or none answers"
     return f"it was dispatched to the class {name} {waited} ago, and no executor has started it: {why}"

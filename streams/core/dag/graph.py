@@ -49,9 +49,9 @@ _NODE_FIELDS = tuple(name for name in NodeSpec.__struct_fields__ if name in JobS
 
 
 def clock_of(dag: DagSpec) -> JobSpec:
-    """What the schedule, the policies and the clock see of a DAG: a job that has no binary."""
+    """What the schedule, the policies and the clock see of a DAG: a job that has no executable."""
     shared = {name: getattr(dag, name) for name in _CLOCK_FIELDS}
-    return JobSpec(job_id=dag.dag_id, binary="", concurrency_limit=dag.max_active_epochs, **shared)
+    return JobSpec(job_id=dag.dag_id, executable="", concurrency_limit=dag.max_active_epochs, **shared)
 
 
 def job_of_node(dag: DagSpec, node: NodeSpec) -> JobSpec:

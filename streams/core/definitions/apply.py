@@ -203,7 +203,7 @@ def _specs(definition: Definition, known: StoredJob | None) -> tuple[JobSpec, Da
         case None if known is not None:
             return known.spec, known.dag
         case None:
-            return JobSpec(job_id=definition.owner, binary=""), None
+            return JobSpec(job_id=definition.owner, executable=""), None
         case _:
             assert_never(definition.spec)
 

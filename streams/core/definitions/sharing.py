@@ -33,7 +33,7 @@ class Shared:
         one: Callable[..., Any] = self._values.setdefault if len(self._values) < MAX_SHARED else self._values.get
         return msgspec.structs.replace(
             spec,
-            binary=one(spec.binary, spec.binary),
+            executable=one(spec.executable, spec.executable),
             tenant=one(spec.tenant, spec.tenant),
             schedule=one(spec.schedule, spec.schedule),
             timezone=one(spec.timezone, spec.timezone),

@@ -276,7 +276,7 @@ def _dispatch_of(
         timeout_class=attempt.timeout_class,
         nominal_time=run.status.nominal_time,
         scheduled_time=run.status.scheduled_time,
-        binary=job.binary,
+        executable=job.executable,
         sha256=job.sha256,
         args=job.args,
         env=job.env,

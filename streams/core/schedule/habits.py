@@ -61,5 +61,5 @@ def _behind(words: list[str]) -> str | None:
         return f'"{foreign}" stands behind the fields: the zone has a column of its own, timezone'
     return (
         f'"{foreign}" stands behind the fields: a schedule has neither a user nor a command; '
-        'the program goes into the column "binary", and tidemill job put --command stores one'
+        "the program goes into the column executable, and tidemill job put --command stores one"
     )

@@ -180,7 +180,7 @@ class Owner:
             self._producer.produce(self._connections.topic(CONTROL), value=value, key="any", partition=0)
         self._producer.commit_transaction()
 
-    def order(self, binary: tuple[str, str | None], **changes) -> Dispatch:
+    def order(self, executable: tuple[str, str | None], **changes) -> Dispatch:
         token = next(self._tokens)
         now = datetime(2026, 11, 21, 3, tzinfo=UTC)
         plain = {
@@ -192,8 +192,8 @@ class Owner:
             "timeout_class": "10s",
             "nominal_time": now,
             "scheduled_time": now,
-            "binary": binary[0],
-            "sha256": binary[1],
+            "executable": executable[0],
+            "sha256": executable[1],
             "args": (),
             "env": {},
             "payload": None,
@@ -204,9 +204,9 @@ class Owner:
         }
         return Dispatch(**{**plain, **changes})
 
-    def run(self, binary, **changes):
+    def run(self, executable, **changes):
         """Dispatch one run and wait for its last event."""
-        order = self.order(binary, **changes)
+        order = self.order(executable, **changes)
         self.dispatch(order)
         return self.end_of(order)
 

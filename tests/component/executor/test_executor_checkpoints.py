@@ -28,8 +28,8 @@ def owner(shared_executor):
 def again(owner):
     """One more attempt of the run of that dispatch, which finds what that attempt left; its end."""
 
-    def run(order, binary, checkpoint):
-        return owner.run(binary, run_id=order.run_id, attempt=order.attempt + 1, checkpoint=checkpoint)
+    def run(order, executable, checkpoint):
+        return owner.run(executable, run_id=order.run_id, attempt=order.attempt + 1, checkpoint=checkpoint)
 
     return run
 
@@ -115,7 +115,7 @@ def test_without_a_checkpoint_that_is_of_use_an_attempt_begins_with_nothing(owne
 
 @pytest.fixture
 def place(tmp_path):
-    made = Place(directory=tmp_path, binary=tmp_path / "binary")
+    made = Place(directory=tmp_path, executable=tmp_path / "executable")
     made.checkpoint.mkdir()
     (made.checkpoint / "x").touch()
     return made

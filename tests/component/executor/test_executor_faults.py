@@ -38,8 +38,8 @@ def sleeper(objects, marks):
     return make
 
 
-def _start(owner, binary, **changes):
-    order = owner.order(binary, limit=timedelta(seconds=100), **changes)
+def _start(owner, executable, **changes):
+    order = owner.order(executable, limit=timedelta(seconds=100), **changes)
     owner.dispatch(order)
     owner.first(order, Started)
     return order
@@ -47,8 +47,8 @@ def _start(owner, binary, **changes):
 
 def test_the_processes_of_a_killed_executor_are_gone_at_once(owner, executors, sleeper, alive, until):
     executor = executors.start()
-    binary, mark = sleeper()
-    _start(owner, binary)
+    executable, mark = sleeper()
+    _start(owner, executable)
     until(lambda: len(alive(mark)) >= 2)
     supervisor = executor.supervisor
     executor.signal(signal.SIGKILL)
@@ -58,8 +58,8 @@ def test_the_processes_of_a_killed_executor_are_gone_at_once(owner, executors, s
 
 def test_without_its_supervisor_an_executor_ends_and_leaves_nothing(owner, executors, sleeper, alive, until):
     executor = executors.start()
-    binary, mark = sleeper()
-    _start(owner, binary)
+    executable, mark = sleeper()
+    _start(owner, executable)
     until(lambda: len(alive(mark)) >= 2)
     os.kill(executor.supervisor, signal.SIGKILL)
     assert executor.process.wait(timeout=10) == 70
@@ -68,8 +68,8 @@ def test_without_its_supervisor_an_executor_ends_and_leaves_nothing(owner, execu
 
 def test_a_supervisor_that_does_not_answer_is_ended(owner, executors, sleeper, alive, until):
     executor = executors.start()
-    binary, mark = sleeper()
-    _start(owner, binary)
+    executable, mark = sleeper()
+    _start(owner, executable)
     until(lambda: alive(mark))
     os.kill(executor.supervisor, signal.SIGSTOP)
     assert executor.process.wait(timeout=15) == 70
@@ -80,8 +80,8 @@ def test_what_outlives_executor_and_supervisor_together_ends_when_another_one_st
     owner, executors, sleeper, alive, until
 ):
     executor = executors.start()
-    binary, mark = sleeper()
-    _start(owner, binary)
+    executable, mark = sleeper()
+    _start(owner, executable)
     until(lambda: len(alive(mark)) >= 2)
     supervisor = executor.supervisor
     executor.signal(signal.SIGSTOP)
@@ -94,8 +94,8 @@ def test_what_outlives_executor_and_supervisor_together_ends_when_another_one_st
 
 def test_a_frozen_executor_loses_its_processes_before_the_lease_ends(owner, executors, sleeper, alive, until):
     executor = executors.start(lease_margin=MARGIN)
-    binary, mark = sleeper()
-    order = _start(owner, binary, lease=LEASE)
+    executable, mark = sleeper()
+    order = _start(owner, executable, lease=LEASE)
     until(lambda: alive(mark))
     executor.signal(signal.SIGSTOP)
     frozen = time.monotonic()
@@ -273,8 +273,8 @@ def test_a_drained_executor_leaves_its_partitions_to_the_others_at_once(owner, e
 
 def test_what_outlasts_the_drain_is_stopped(owner, executors, sleeper, alive, until):
     executor = executors.start(drain_timeout="PT0.5S")
-    binary, mark = sleeper()
-    order = _start(owner, binary)
+    executable, mark = sleeper()
+    order = _start(owner, executable)
     until(lambda: alive(mark))
     executor.signal(signal.SIGTERM)
     ended = owner.end_of(order)
@@ -285,8 +285,8 @@ def test_what_outlasts_the_drain_is_stopped(owner, executors, sleeper, alive, un
 
 def test_a_second_sigterm_stops_at_once(owner, executors, sleeper, alive, until):
     executor = executors.start()
-    binary, mark = sleeper()
-    order = _start(owner, binary)
+    executable, mark = sleeper()
+    order = _start(owner, executable)
     until(lambda: alive(mark))
     executor.signal(signal.SIGTERM)
     owner.wait(lambda: owner.last_heartbeat(ExecutorState.DRAINING))

@@ -24,8 +24,8 @@ def write(owner, objects):
     """Runs what writes a string of so many bytes as its result; its end."""
 
     def run(size, run_id):
-        binary = objects.script(WRITE.format(size - 2))
-        order = owner.order(binary)
+        executable = objects.script(WRITE.format(size - 2))
+        order = owner.order(executable)
         order = msgspec.structs.replace(order, run_id=run_id(order))
         owner.dispatch(order)
         return order, owner.end_of(order)

@@ -32,7 +32,7 @@ def test_a_dispatch_runs_and_its_output_comes_back(owner, executor, objects):
     assert ended.log_uri is None
 
 
-def test_a_cached_binary_starts_without_a_claimed_event(owner, executor, objects):
+def test_a_cached_executable_starts_without_a_claimed_event(owner, executor, objects):
     hello = objects.script("echo hello")
     owner.run(hello)
     second = owner.order(hello)
@@ -103,7 +103,7 @@ def test_a_null_payload_is_an_empty_input(owner, executor, objects):
     assert owner.run(objects.script("wc -c")).output.strip() == "0"
 
 
-def test_a_binary_that_is_no_script_runs(owner, executor, objects):
+def test_an_executable_that_is_no_script_runs(owner, executor, objects):
     assert owner.run(objects.put(Path("/bin/true").read_bytes())).exit_code == 0
 
 

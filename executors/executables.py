@@ -1,4 +1,4 @@
-"""Binaries of jobs: fetched from S3 once, verified, and kept in a bounded cache addressed by content."""
+"""Executables of jobs: fetched from S3 once, verified, and kept in a bounded cache addressed by content."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from executors.threads import in_time
 
 _THREADS = 8
 _QUESTIONS = 4
-"""What objects are now is asked in threads of their own: no slow download holds a cached binary up."""
+"""What objects are now is asked in threads of their own: no slow download holds a cached executable up."""
 _NAME_BYTES = 200
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -30,7 +30,7 @@ _LOOK_UP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Binary:
+class Executable:
     sha256: str
     path: Path
     name: str
@@ -44,12 +44,12 @@ class _Fetch:
     waiting: int = 0
 
 
-class Binaries:
+class Executables:
     """Used from the event loop; S3 and hashing happen in threads."""
 
     def __init__(self, *, store: ObjectStore, cache: Cache, fetch_timeout: timedelta) -> None:
         self._store, self._cache, self._fetch_timeout = store, cache, fetch_timeout
-        self._threads = ThreadPoolExecutor(_THREADS, "binaries")
+        self._threads = ThreadPoolExecutor(_THREADS, "executables")
         self._questions = ThreadPoolExecutor(_QUESTIONS, "etags")
         self._etags = Etags(store.etag, self._questions)
         self._hashes = Hashes()
@@ -62,8 +62,8 @@ class Binaries:
             with suppress(ObjectError):
                 self._etags.expect(parse_address(uri), since)
 
-    def cached(self, uri: str, sha256: str | None, since: float) -> Binary | None:
-        """At once: the binary whose hash is given, or that the object was found to be after `since`.
+    def cached(self, uri: str, sha256: str | None, since: float) -> Executable | None:
+        """At once: the executable whose hash is given, or that the object was found to be after `since`.
 
         Raises `ObjectError`.
         """
@@ -72,8 +72,8 @@ class Binaries:
             sha256 = self._hashes.get(address, etag)
         return self._held(address, sha256)
 
-    async def look_up(self, uri: str, since: float) -> Binary | None:
-        """The cached binary that the object is; None if it must be fetched or S3 does not say in time."""
+    async def look_up(self, uri: str, since: float) -> Executable | None:
+        """The cached executable that the object is; None if it must be fetched or S3 does not say in time."""
         address = parse_address(uri)
         try:
             async with asyncio.timeout(_LOOK_UP_SECONDS):
@@ -82,14 +82,14 @@ class Binaries:
             return None
         return self._held(address, self._hashes.get(address, etag))
 
-    async def fetch(self, uri: str, sha256: str | None) -> Binary:
+    async def fetch(self, uri: str, sha256: str | None) -> Executable:
         """One fetch per object at a time: others wait for it. Raises `ObjectError` or `UnreachableError`.
 
-        Who gets the binary links it at once, before anything else is awaited: from then on it may be evicted.
+        Who gets the executable links it at once, before anything else is awaited: from then on it may be evicted.
         """
         address = parse_address(uri)
         async with in_time(self._fetch_timeout, uri):
-            return self._binary(address, await self._fetch_often(address, sha256))
+            return self._executable(address, await self._fetch_often(address, sha256))
 
     def close(self) -> None:
         for each in (self._threads, self._questions):
@@ -146,16 +146,16 @@ class Binaries:
     async def _in_thread(self, function: Any, *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
-    def _held(self, address: Address, sha256: str | None) -> Binary | None:
-        return self._binary(address, sha256) if sha256 and self._cache.holds(sha256) else None
+    def _held(self, address: Address, sha256: str | None) -> Executable | None:
+        return self._executable(address, sha256) if sha256 and self._cache.holds(sha256) else None
 
-    def _binary(self, address: Address, sha256: str) -> Binary:
-        return Binary(sha256=sha256, path=self._cache.use(sha256), name=_file_name(address))
+    def _executable(self, address: Address, sha256: str) -> Executable:
+        return Executable(sha256=sha256, path=self._cache.use(sha256), name=_file_name(address))
 
 
 def _file_name(address: Address) -> str:
     name = address.key.rpartition("/")[2]
-    return name if name not in ("", ".", "..") and len(name.encode()) <= _NAME_BYTES else "binary"
+    return name if name not in ("", ".", "..") and len(name.encode()) <= _NAME_BYTES else "executable"
 
 
 def _shared(work: Coroutine[Any, Any, str]) -> asyncio.Task[str]:
