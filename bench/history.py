@@ -42,7 +42,7 @@ STATUS, IDS = "status", {"status": "id"}
 
 def measure(bench: Bench) -> Iterator[Line]:
     count, now = bench.pick(10_000_000, 50_000), wall_clock()
-    with running_postgres() as server:
+    with running_postgres(durable=True) as server:
         dsn = server("tidemill")
         make(dsn, count, DAYS, now, bench.say)
         yield from measure_in(dsn, now)

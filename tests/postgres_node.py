@@ -1,4 +1,4 @@
-"""A throwaway Postgres, the same as the local stack's."""
+"""A throwaway Postgres: the local stack's, but it does not wait for the disk unless a benchmark asks for that."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from infra import postgres as local
 from infra.credentials import credentials
 from infra.ports import Ports
 from infra.settings import InfraSettings
 from tests.servers import start
 
+_NO_WAIT = ("-c", "fsync=off", "-c", "full_page_writes=off")
+"""The data outlives no test. A shutdown that flushes hundreds of databases takes longer than the server may take."""
+
 
 @contextmanager
-def running_postgres() -> Iterator[Callable[[str], str]]:
-    """On a port of its own; its data is thrown away. What it gives makes a database's name its connection string."""
+def running_postgres(*, durable: bool = False) -> Iterator[Callable[[str], str]]:
+    """Run it on its own port and yield a function from the name of a database to its connection string."""
     settings = InfraSettings()
     with tempfile.TemporaryDirectory(prefix="tidemill-postgres-", ignore_cleanup_errors=True) as folder:
         data = Path(folder)
@@ -25,10 +30,11 @@ def running_postgres() -> Iterator[Callable[[str], str]]:
         ports = Ports(data, settings.cache.expanduser(), ["postgres"])
         place = local.prepare(data, settings.postgres_home, keys, print)
         server = local.part(data, ports.by_name["postgres"], place)
+        server = server if durable else msgspec.structs.replace(server, argv=(*server.argv, *_NO_WAIT))
         process = start(server)
         try:
             yield lambda name: local.dsn(ports.by_name["postgres"], keys).removesuffix(local.DATABASE) + name
         finally:
-            process.send_signal(server.stop_signal)
+            process.send_signal(server.death_signal)
             process.wait(timeout=server.stop_seconds)
             ports.close()
