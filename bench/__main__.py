@@ -14,7 +14,7 @@ from rich.console import Console
 from bench import (
     bulk,
     burst,
-    core,
+    corebulk,
     corecosts,
     dagcore,
     dags,
@@ -38,7 +38,7 @@ from tidemill.place import wall_clock
 
 FIGURES: tuple[Figure, ...] = (
     *tick.FIGURES,
-    *core.FIGURES,
+    *corebulk.FIGURES,
     *corecosts.FIGURES,
     *dagcore.FIGURES,
     *million.FIGURES,

@@ -54,4 +54,4 @@ def _define(log: Log, owner: Driven, size: int, schedule: Callable[[int], str], 
     return turns
 
 
-FIGURES = (Figure(name="core", claim="changes in bulk, in an owner's memory", measure=measure),)
+FIGURES = (Figure(name="corebulk", claim="changes in bulk, in an owner's memory", measure=measure),)
