@@ -86,6 +86,7 @@ class SinkBench:
         return {name: self.database.execute(query).fetchall() for name, query in TABLES.items()}
 
     def forget_offsets(self) -> None:
+        self.database.execute("select set_config('tidemill.sink', 'on', false)")
         self.database.execute("update tidemill.sink_offsets set next_offset = 0")
 
 

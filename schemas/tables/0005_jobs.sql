@@ -462,13 +462,6 @@ create table tidemill.definitions_pruned (
 
 insert into tidemill.definitions_pruned default values;
 
-create trigger owners_no_truncate before truncate on tidemill.owners
-for each statement execute function tidemill.refuse_statement(
-    'it keeps the order of versions, and nothing else knows it; prune_definitions(older_than) removes what is unused');
-
-create trigger definitions_pruned_no_truncate before truncate on tidemill.definitions_pruned
-for each statement execute function tidemill.refuse_statement('prune_definitions(older_than) keeps its place here');
-
 -- The newest version of an owner stays, unless it is a deletion: that is remembered for the time to live.
 create function tidemill.prune_definitions(older_than interval) returns bigint
 language plpgsql as $$
@@ -494,7 +487,7 @@ begin
         returning old.owner
     )
     select coalesce(array_agg(owner), '{}') into gone from pruned;
-    perform set_config('tidemill.pruning', 'off', true);
+    perform set_config('tidemill.pruning', 'off', true), set_config('tidemill.keeping', 'on', true);
     update tidemill.definitions_pruned set until = oldest_kept;
     -- Asked again under the lock: who held it may have appended a version.
     for unused in
@@ -507,6 +500,7 @@ begin
         where known.owner = unused
             and not exists (select from tidemill.definitions as each where each.owner = unused);
     end loop;
+    perform set_config('tidemill.keeping', 'off', true);
     return cardinality(gone);
 end
 $$;

@@ -273,10 +273,3 @@ begin
     end loop;
 end
 $$;
-
-create trigger sink_offsets_no_truncate before truncate on tidemill.sink_offsets
-for each statement execute function tidemill.refuse_statement('the sink keeps its place in the topics here');
-
-create trigger weeks_no_truncate before truncate on tidemill.weeks
-for each statement execute function tidemill.refuse_statement(
-    'the sink writes it; use tidemill.prune(older_than) to drop what is old');

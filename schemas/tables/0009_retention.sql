@@ -90,7 +90,9 @@ begin
         for child in select known.child from tidemill.week_partitions() as known where known.week = prune_week.week loop
             execute format('drop table tidemill.%I', child);
         end loop;
+        perform set_config('tidemill.keeping', 'on', true);
         delete from tidemill.weeks as known where known.week = prune_week.week;
+        perform set_config('tidemill.keeping', 'off', true);
         return null;
     end if;
     -- Said first in words that an index serves: most runs have succeeded.
@@ -102,7 +104,9 @@ begin
         'tidemill.runs as run cross join lateral (select * from tidemill.stories as story '
         'where story.run_id = run.run_id and story.filed_on = run.filed_on offset 0) as each '
         'where run.filed_on >= %L and run.filed_on < %L', week, week + 7));
+    perform set_config('tidemill.keeping', 'on', true);
     update tidemill.weeks as known set reduced = known.written where known.week = prune_week.week;
+    perform set_config('tidemill.keeping', 'off', true);
     return null;
 end
 $$;

@@ -58,8 +58,10 @@ language plpgsql as $$
 declare
     pruned bigint;
 begin
+    perform set_config('tidemill.keeping', 'on', true);
     delete from tidemill.fences where passed_at < clock_timestamp() - greatest(older_than, interval '7 days');
     get diagnostics pruned = row_count;
+    perform set_config('tidemill.keeping', 'off', true);
     return pruned;
 end
 $$;

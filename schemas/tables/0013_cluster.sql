@@ -50,8 +50,10 @@ begin
                 table = 'timeout_classes';
         end if;
     end if;
+    perform set_config('tidemill.keeping', 'on', true);
     delete from tidemill.timeout_classes where name <> all (names);
     insert into tidemill.timeout_classes (name) select unnest(names) on conflict do nothing;
+    perform set_config('tidemill.keeping', 'off', true);
 end
 $$;
 
@@ -110,7 +112,7 @@ begin
     perform setval('tidemill.definition_version', greatest(last_value, write_anew.applied))
     from tidemill.definition_version;
     perform set_config('tidemill.healing', 'on', true), set_config('tidemill.numbering', 'on', true),
-        set_config('tidemill.compiling', 'on', true);
+        set_config('tidemill.compiling', 'on', true), set_config('tidemill.keeping', 'on', true);
     update tidemill.jobs set version = nextval('tidemill.definition_version'), updated_at = clock_timestamp();
     get diagnostics jobs = row_count;
     insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
@@ -128,9 +130,9 @@ begin
     select job_id, version from tidemill.jobs
     union all select dag_id, version from tidemill.dags where version is not null
     on conflict (owner) do update set version = excluded.version;
-    perform set_config('tidemill.healing', 'off', true), set_config('tidemill.numbering', 'off', true),
-        set_config('tidemill.compiling', 'off', true);
     delete from tidemill.restored;
+    perform set_config('tidemill.healing', 'off', true), set_config('tidemill.numbering', 'off', true),
+        set_config('tidemill.compiling', 'off', true), set_config('tidemill.keeping', 'off', true);
     return next;
 end
 $$;
@@ -141,14 +143,14 @@ language plpgsql volatile as $$
 declare
     deleted_count bigint;
 begin
-    perform set_config('tidemill.healing', 'on', true);
+    perform set_config('tidemill.healing', 'on', true), set_config('tidemill.keeping', 'on', true);
     insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
     select known.owner, known.kind, tidemill.locked_version(known.owner), clock_timestamp(), true, null
     from unnest(known_owners, known_kinds) as known (owner, kind)
     where not exists (select from tidemill.jobs where job_id = known.owner)
         and not exists (select from tidemill.dags where dag_id = known.owner);
     get diagnostics deleted_count = row_count;
-    perform set_config('tidemill.healing', 'off', true);
+    perform set_config('tidemill.healing', 'off', true), set_config('tidemill.keeping', 'off', true);
     return deleted_count;
 end
 $$;

@@ -99,6 +99,7 @@ def test_no_program_goes_between_a_restore_of_the_tables_and_its_healing(place, 
     done = prune(place, SETTINGS, Stop())
     assert done.programs == 0
     assert done.left == ["no program goes: the tables were restored, and `tidemill restored` has not been run"]
+    postgres.execute("select set_config('tidemill.keeping', 'on', false)")
     postgres.execute("delete from tidemill.restored")
     assert prune(place, SETTINGS, Stop()).programs == 1
 

@@ -135,7 +135,7 @@ def test_the_sink_can_write_and_the_times_to_live_can_prune(role, tables_dsn):
     with psycopg.connect(tables_dsn) as admin:
         admin.execute("select tidemill.fence('j#1', 1)")
         admin.execute("update tidemill.fences set passed_at = %s", (OLD,))
-    with psycopg.connect(role, autocommit=True, options="-c TimeZone=UTC") as postgres:
+    with psycopg.connect(role, autocommit=True, options="-c TimeZone=UTC -c tidemill.sink=on") as postgres:
         postgres.execute(sql("retention_began"), {"interval": timedelta(hours=1)})
         for statement in ("prune_requests", "prune_definitions", "prune_fences"):
             postgres.execute(sql(statement), {"older_than": timedelta(days=7)})

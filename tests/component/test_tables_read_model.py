@@ -118,12 +118,6 @@ def test_only_the_sink_changes_what_it_has_written_and_others_hear_what_to_do(ta
         tables.execute(statement)
 
 
-@pytest.mark.parametrize("table", ["owners", "definitions_pruned", "sink_offsets", "weeks"])
-def test_what_the_processes_keep_for_themselves_is_not_truncated(tables, table):
-    with pytest.raises(psycopg.errors.CheckViolation, match=f"TRUNCATE of tidemill.{table} is refused: "):
-        tables.execute(f"truncate tidemill.{table}")
-
-
 def test_what_is_written_of_a_run_is_written_into_all_of_its_columns(tables):
     query = "select column_name from information_schema.columns where (table_schema, table_name) = ('tidemill', 'runs')"
     columns = {name for (name,) in tables.execute(query)}

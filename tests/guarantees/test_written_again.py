@@ -32,8 +32,8 @@ def test_from_offset_zero_the_same_tables_come_back(stack, name):
     ends = stack.rows("select topic, partition, next_offset from sink_offsets")
     before = contents(stack)
     with stack.database.transaction():
-        stack.database.execute("update sink_offsets set next_offset = 0")
         stack.database.execute("set local tidemill.sink = 'on'")
+        stack.database.execute("update sink_offsets set next_offset = 0")
         stack.database.execute("truncate runs, stories, problems")
     stack.restarted("sink", stack.kill("sink"))
     columns = [[each[column] for each in ends] for column in ("topic", "partition", "next_offset")]

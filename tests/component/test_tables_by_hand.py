@@ -1,0 +1,92 @@
+"""Every table of the schema, and what becomes of a statement that somebody writes by hand against it."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.read_model import open_weeks
+
+ANYTHING = "accepted"
+HISTORY = "it is the history; old versions go by tidemill.prune_definitions"
+ONCE = "a request is accepted once and for all; old ones go by tidemill.prune_requests"
+READ_MODEL = "insert a row into tidemill.requests to run, cancel or mark"
+DEFINED = {"delete": ANYTHING, "update": ANYTHING}
+KEPT = {
+    "jobs": DEFINED | {"truncate": "use delete from tidemill.jobs"},
+    "dags": DEFINED | {"truncate": "use delete from tidemill.dags"},
+    "dag_nodes": DEFINED | {"truncate": "a DAG has at least one node; use delete"},
+    "requests": ONCE,
+    "definitions": HISTORY,
+    "runs": READ_MODEL,
+    "stories": READ_MODEL,
+    "problems": READ_MODEL,
+    "owners": "it keeps the order of versions, and nothing else knows it; tidemill.prune_definitions",
+    "definitions_pruned": "tidemill.prune_definitions(older_than) keeps its place here",
+    "dag_changes": "write to tidemill.dags and tidemill.dag_nodes",
+    "sink_offsets": "the sink keeps its place in the topics here",
+    "weeks": "use tidemill.prune(older_than) to drop what is old",
+    "retention": "use tidemill.prune(older_than) to drop what is old",
+    "heartbeat": {
+        "update": ANYTHING,  # the connector does, with whatever role it has
+        "delete": "nothing is pruned without its one row",
+        "truncate": "nothing is pruned without its one row",
+    },
+    "fences": {
+        "update": ANYTHING,  # a fence is passed by one
+        "delete": "use tidemill.prune_fences(older_than)",
+        "truncate": "use tidemill.prune_fences(older_than)",
+    },
+    "zones": "new names come with `tidemill migrate`",
+    "timeout_classes": "`tidemill cluster set timeout_classes=...` changes them",
+    "deployment": "its name marks what this deployment keeps in the bucket",
+    "restored": "`tidemill restored` heals the database, and the row goes with it",
+    "migrations": "`tidemill migrate` writes it",
+}
+TABLES = """
+    select relname from pg_class
+    where relnamespace = 'tidemill'::regnamespace and relkind in ('r', 'p') and not relispartition order by 1
+"""
+FIRST_COLUMN = """
+    select attname from pg_attribute where attrelid = ('tidemill.' || %s)::regclass and attnum = 1
+"""
+STATEMENTS = {"delete": "delete from {}", "truncate": "truncate {}", "update": "update {} set {column} = {column}"}
+
+
+@pytest.fixture
+def used(tables):
+    """A row in the tables whose triggers look at rows, and nobody who is excepted."""
+    open_weeks(tables)
+    tables.execute("""insert into tidemill.jobs (job_id, "binary") values ('j', 's3://bucket/key')""")
+    tables.execute("insert into tidemill.requests (request_id, job_id) values ('r', 'j')")
+    tables.execute("select set_config('tidemill.sink', '', false)")
+    return tables
+
+
+def written_by_hand(tables, table, statement):
+    (column,) = tables.execute(FIRST_COLUMN, [table]).fetchone()
+    names = sql.Identifier("tidemill", table), sql.Identifier(column)
+    tables.execute(sql.SQL(STATEMENTS[statement]).format(names[0], column=names[1]))
+
+
+def test_every_table_is_in_the_list(tables):
+    assert sorted(KEPT) == [name for (name,) in tables.execute(TABLES)]
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+@pytest.mark.parametrize("table", KEPT)
+def test_what_is_kept_in_a_table_is_not_changed_by_hand_and_the_sentence_says_what_to_do(used, table, statement):
+    said = KEPT[table] if isinstance(KEPT[table], str) else KEPT[table][statement]
+    if said == ANYTHING:
+        written_by_hand(used, table, statement)
+        return
+    with pytest.raises(psycopg.errors.CheckViolation) as refused:
+        written_by_hand(used, table, statement)
+    assert str(refused.value).startswith(f"{statement.upper()} of tidemill.{table} is refused: ")
+    assert said in str(refused.value)
+
+
+def test_a_timeout_class_without_a_topic_is_not_added_by_hand(tables):
+    with pytest.raises(psycopg.errors.CheckViolation, match="`tidemill cluster set timeout_classes="):
+        tables.execute("insert into tidemill.timeout_classes values ('6h')")
