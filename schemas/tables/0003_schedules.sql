@@ -28,6 +28,22 @@ begin
 end
 $$;
 
+-- What to write for a range that goes on at the beginning of its field.
+create function tidemill.cron_forwards(
+    field text, low_word text, high_word text, low int, high int, first int, last int, names text[]
+) returns text
+language sql immutable parallel safe
+return case when field = 'day-of-week' and high = first then ', for SUN is 0' else '' end || ': write '
+    || case
+        when low > last then ''
+        when low = last then low_word || ','
+        else low_word || '-' || case when low_word = any (names) then names[cardinality(names)] else last::text end || ','
+    end
+    || case
+        when high = first then high_word
+        else case when high_word = any (names) then names[1] else first::text end || '-' || high_word
+    end;
+
 -- One item of a list: its values, or the problem. Days of the week: 10 n + d is the n-th d, 60 + d the last d of the
 -- month; day 32 of a month is its last day.
 create function tidemill.cron_item(
@@ -93,10 +109,9 @@ begin
     if problem is null and low > high then
         problem := format('%s "%s" runs backwards', field, item) || case
             when has_step then ': the smaller value of a range comes first'
-            when field = 'day-of-week' and split_part(span, '-', 2) in ('SUN', '0')
-                then format(', for SUN is 0: write %s-7', split_part(span, '-', 1))
-            else format(': write %s-%s,%s-%s', split_part(span, '-', 1),
-                case field when 'day-of-week' then 6 else highest end, lowest, split_part(span, '-', 2))
+            else tidemill.cron_forwards(
+                field, split_part(span, '-', 1), split_part(span, '-', 2), low, high, lowest,
+                case field when 'day-of-week' then 6 else highest end, names)
         end;
     elsif problem is null and has_step then
         if step_text !~ '^[0-9]{1,4}$' or step_text::int not between 1 and size then
@@ -342,7 +357,8 @@ begin
     elsif name <> all (nicknames) then
         return format(
             '"%s" is not known%s; allowed are %s @every @at', name,
-            case name when '@reboot' then ': no schedule follows the start of a machine' end,
+            case name when '@reboot' then ': no schedule follows the start of a machine; leave the schedule null, '
+                'and let the machine say `tidemill run <job_id>` when it starts' end,
             array_to_string(nicknames, ' '));
     elsif cardinality(words) > 1 then
         return name || ' takes nothing after it';

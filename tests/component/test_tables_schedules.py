@@ -29,7 +29,8 @@ CRON_TZ=Europe/Berlin 0 3 * * *;TZ=UTC 0 3 * * *;MAILTO=me;0 3 * * * Europe/Berl
 every 5 minutes;every minute;5m;90 s;every 1 month;every hour;daily;Midnight;day;2026-11-21T03:00:00Z;2026-11-21 03:00
 cron(0 3 * * ? *);rate(5 minutes);H 3 * * *;H/15 * * * *;H(0-29) * * * *;* * L-3 * *;* * * * FRIL;* * * * LL
 * * * * FRI-SUN;* * * * fri-0;* * * * FRI-MON;* 22-2 * * *;* 22-2/2 * * *;* * * NOV-FEB *;59-1 * * * *;* * 28-3 * *
-* * * * LFRI
+* * * * LFRI;* * * DEC-FEB *;* * * dec-2 *;* * * 11-JAN *;* * * 12-1 *;* * * * 6-5;* * * * 7-5;* * * * 7-SUN
+* * * * SAT-SUN;* * * * 0007-MON;* * * * 6-0;* * * * fri-tue,1;59-0 * * * *;* * 31-1 * *;@REBOOT;@reboot x
 """
 FIXED = ["", " ", *HAND_MADE.strip().replace("\n", ";").split(";")]
 

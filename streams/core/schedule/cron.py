@@ -29,6 +29,10 @@ NICKNAMES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
+_NO_REBOOT = (
+    "no schedule follows the start of a machine; leave the schedule null, "
+    "and let the machine say `tidemill run <job_id>` when it starts"
+)
 _MONTHS = dict(
     zip(["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"], range(1, 13), strict=True)
 )
@@ -147,7 +151,7 @@ def _nickname(name: str, rest: list[str]) -> Schedule:
         case _:
             if name in NICKNAMES:
                 raise InvalidScheduleError(f"{name} takes nothing after it")
-    why = ": no schedule follows the start of a machine" if name == "@reboot" else ""
+    why = f": {_NO_REBOOT}" if name == "@reboot" else ""
     raise InvalidScheduleError(f'"{name}" is not known{why}; allowed are {" ".join(NICKNAMES)} @every @at')
 
 
@@ -278,10 +282,13 @@ def _forwards(field: _Field, low: str, high: str, item: str) -> str:
     """What to write for a range that goes on at the beginning of its field."""
     if "/" in item:
         return ": the smaller value of a range comes first"
-    if field is _WEEKDAY and high in {"SUN", "0"}:
-        return f", for SUN is 0: write {low}-7"
-    last = 6 if field is _WEEKDAY else field.highest
-    return f": write {low}-{last},{field.lowest}-{high}"
+    first, last = field.lowest, 6 if field is _WEEKDAY else field.highest
+    names = list(field.names)
+    begins, ends = _value(field, item, low), _value(field, item, high)
+    to_last = low if begins == last else f"{low}-{names[-1] if low in names else last}"
+    from_first = high if ends == first else f"{names[0] if high in names else first}-{high}"
+    why = ", for SUN is 0" if field is _WEEKDAY and ends == first else ""
+    return f"{why}: write {from_first if begins > last else f'{to_last},{from_first}'}"
 
 
 def _step(field: _Field, item: str, text: str) -> int:
