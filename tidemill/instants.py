@@ -104,7 +104,9 @@ def on_its_day(text: str, now: datetime, timezone: str, *, ago: bool) -> str | N
 
 
 def _shown(option: str, text: str, timezone: str) -> datetime | None:
-    """A time on the clocks of a zone. Raises `UsageError` if they show it twice, or never."""
+    """A time on a zone's clocks, or the beginning of a day. Raises `UsageError` if they show it twice, or never."""
+    if (day := _day_in(text)) and EPOCH <= datetime.combine(day, time(0), UTC) <= LATEST:
+        return _midnight(day, zones.load(timezone))
     try:
         given = datetime.fromisoformat(text)
     except ValueError:
@@ -118,6 +120,13 @@ def _shown(option: str, text: str, timezone: str) -> datetime | None:
         raise UsageError(f"{option} {text!r} is left out by the clocks in {timezone}, which are put forward then")
     both = " or ".join(each.astimezone(zones.load(timezone)).isoformat() for each in found)
     raise UsageError(f"{option} {text!r} is shown twice by the clocks in {timezone}: write {both}")
+
+
+def _day_in(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def readings(given: datetime, timezone: str) -> list[datetime]:

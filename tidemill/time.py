@@ -12,6 +12,7 @@ import typer
 
 from schemas.errors import TidemillError
 from streams.core.schedule import zone as zones
+from streams.core.schedule.habits import habit
 from streams.core.schedule.occurrences import DstRules, Schedule, local_note, next_after, parse_schedule
 from tidemill.complete import owner_names
 from tidemill.instants import meant
@@ -54,7 +55,7 @@ def next_times(
         name, schedule = None, name
     if (name is None) == (schedule is None):
         raise UsageError("name either a job or DAG, or a --schedule")
-    plan = _of_owner(data, name) if name is not None else _of_expression(schedule or "", timezone)
+    plan = _of_name(data, name) if name is not None else _of_expression(schedule or "", timezone)
     start = meant("--after", after, wall_clock(), plan.timezone) if after else wall_clock()
     show_rows([_row(plan, each) for each in upcoming(plan, start, number)], COLUMNS, as_json=as_json)
 
@@ -109,6 +110,16 @@ def _of_expression(schedule: str, timezone: str) -> Plan:
         return Plan(schedule=parse_schedule(schedule), timezone=timezone)
     except TidemillError as error:
         raise UsageError(str(error)) from error
+
+
+def _of_name(data: Path, name: str) -> Plan:
+    """Of a name that is none, but nearly a schedule, the error says how that is written."""
+    try:
+        return _of_owner(data, name)
+    except TidemillError as error:
+        if written := habit([name]):
+            raise type(error)(f"{error}; as a schedule, {written}") from error
+        raise
 
 
 def _of_owner(data: Path, name: str) -> Plan:

@@ -88,6 +88,7 @@ $$;
 create function tidemill.check_timezone(column_name text, value text) returns void
 language plpgsql stable as $$
 declare
+    written constant text := '/' || replace(lower(value), ' ', '_');
     spelling text;
 begin
     if value = 'UTC' then
@@ -95,7 +96,9 @@ begin
     elsif exists (select from tidemill.zones where name = value) then
         return;
     end if;
-    select name into spelling from tidemill.zones where lower(name) = lower(value);
+    -- Another spelling, or the whole name of a city.
+    select name into spelling from tidemill.zones where right('/' || lower(name), length(written)) = written
+    order by length(name), name collate "C" limit 1;
     perform tidemill.refuse(
         column_name, value,
         coalesce('did you mean "' || spelling || '"? ', '')

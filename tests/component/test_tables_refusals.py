@@ -38,6 +38,8 @@ JOBS = [
     ({"schedule": "30 2 31 2 *"}, "it never fires"),
     ({"schedule": ""}, "null means only on request"),
     ({"timezone": "Europe/berlin"}, 'timezone is "Europe/berlin": did you mean "Europe/Berlin"?'),
+    ({"timezone": "Berlin"}, 'timezone is "Berlin": did you mean "Europe/Berlin"?'),
+    ({"timezone": "new york"}, 'timezone is "new york": did you mean "America/New_York"?'),
     ({"timezone": "CEST"}, 'timezone is "CEST": A time zone is a name of the IANA database'),
     ({"timezone": "localtime"}, 'timezone is "localtime"'),
     ({"timezone": "posix/UTC"}, 'timezone is "posix/UTC"'),

@@ -42,6 +42,11 @@ def said(refused):
         ("dag run e", "tidemill run"),
         ("dag rerun e", "tidemill rerun"),
         ("dag enable e", "tidemill dag resume"),
+        ("settings", "tidemill cluster show"),
+        ("config", "tidemill cluster show"),
+        ("executors", "tidemill status"),
+        ("executor", "tidemill status"),
+        ("workers", "tidemill status"),
     ],
 )
 def test_another_word_for_a_command(said, line, meant):
@@ -90,6 +95,28 @@ def test_next_takes_an_expression_in_the_place_of_a_name(capsys):
     assert '"nominal_time": "2026-03-06T03:00:00.000Z"' in capsys.readouterr().out
     assert run(["next", "@every 5x"]) == 2
     assert "write numbers with the units d h m s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "right"), [("daily", "@daily"), ("Hourly", "@hourly"), ("5m", "@every 5m"), ("90s", "@every 90s")]
+)
+def test_next_says_how_a_word_is_written_that_is_no_name_but_nearly_a_schedule(refused, name, right):
+    assert refused("next", name, code=1).endswith(right)
+    assert run(["next", right]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Berlin", "Europe/Berlin"),
+        ("europe/berlin", "Europe/Berlin"),
+        ("new york", "America/New_York"),
+        ("Buenos_Aires", "America/Buenos_Aires"),
+        ("gmt", "GMT"),
+    ],
+)
+def test_a_time_zone_without_its_continent_is_named_in_full(refused, name, meant):
+    assert refused("next", "@daily", "--timezone", name).endswith(f'did you mean "{meant}"?')
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,17 @@ def test_a_time_without_an_offset_is_one_of_the_zone(text, utc):
     assert meant("--at", text, NOW, "Europe/Berlin") == datetime.fromisoformat(utc).replace(tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("day", "timezone", "utc"),
+    [
+        ("2026-09-06", "America/Santiago", "2026-09-06T04:00:00"),  # which begins at 01:00
+        ("2026-11-01", "America/Havana", "2026-11-01T04:00:00"),  # on which 00:00 comes twice
+    ],
+)
+def test_a_day_is_its_beginning_whatever_the_clocks_do_then(day, timezone, utc):
+    assert meant("--at", day, NOW, timezone) == datetime.fromisoformat(utc).replace(tzinfo=UTC)
+
+
 def test_a_time_of_day_is_the_last_or_the_next_one():
     assert meant("--at", "03:00", NOW) == NOW + timedelta(days=1)
     assert meant("--at", "3:30", NOW) == NOW + timedelta(minutes=30)

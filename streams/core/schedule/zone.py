@@ -42,12 +42,19 @@ def known_names() -> frozenset[str]:
 def load(name: str) -> ZoneInfo:
     """Raises `UnknownZoneError` with a sentence. The spelling is exact, whatever the file system thinks."""
     if name not in known_names():
-        near = next((f'; did you mean "{each}"?' for each in known_names() if each.lower() == name.lower()), "")
+        near = f'; did you mean "{found}"?' if (found := _near(name)) else ""
         raise UnknownZoneError(
             f'timezone is "{name}": a time zone is a name of the IANA database in its exact spelling, '
             f"such as Europe/Berlin or UTC{near}"
         )
     return ZoneInfo(name)
+
+
+def _near(name: str) -> str | None:
+    """Another spelling, or the whole name of a city."""
+    written = name.lower().replace(" ", "_")
+    found = [each for each in known_names() if f"/{each.lower()}".endswith(f"/{written}")]
+    return min(found, key=lambda each: (len(each), each), default=None)
 
 
 @lru_cache(maxsize=16384)
