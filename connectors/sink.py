@@ -38,6 +38,9 @@ _REST_SHARE = 2
 over by then only the last is written."""
 _LONGEST_REST = timedelta(milliseconds=100)
 
+FAILED, REFUSED = 1, 2
+"""Refused: a variable cannot be used."""
+
 _LATER = (StaleOffsetsError, BatchUnknownError)
 
 log = structlog.get_logger()
@@ -53,7 +56,7 @@ def main() -> int:
         retention = agreed(retention, cluster)
     except (InvalidSettingsError, DisagreementError) as error:
         log.error("sink_failed", error=str(error))  # noqa: TRY400 - the sentence says it, a traceback would not
-        return 1
+        return REFUSED if isinstance(error, InvalidSettingsError) else FAILED
     _run_all(connections, settings, retention)
     return 0
 

@@ -21,6 +21,9 @@ from schemas.logging import log_to_stderr
 from schemas.settings import Connections, InvalidSettingsError, read
 from schemas.variables import check_variables
 
+REFUSED = 2
+"""A variable cannot be used."""
+
 _FIRST_WAIT = timedelta(seconds=1)
 _LONGEST_WAIT = timedelta(seconds=60)
 _PROVEN_ROUNDS = 30
@@ -37,7 +40,7 @@ def main() -> int:
         connections, settings = read(Connections), read(SourceSettings)
     except InvalidSettingsError as error:
         log.error("supervisor_failed", error=str(error))  # noqa: TRY400 - the sentence says it, a traceback would not
-        return 1
+        return REFUSED
     supervise(connections, settings, stop_on_signals())
     return 0
 

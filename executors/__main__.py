@@ -23,13 +23,16 @@ from schemas.settings import Connections, InvalidSettingsError, read
 from schemas.topics import EXECUTOR_TOPICS
 from schemas.variables import check_variables
 
+FAILED, REFUSED = 1, 2
+"""Refused: a variable cannot be used."""
+
 
 def main() -> None:
     log_to_stderr()
     _raise_file_limit()
     # If the supervisor is killed, what is left of its processes becomes ours, and is killed.
     adopt_orphans()
-    code = 1
+    code = FAILED
     try:
         for warning in check_variables(os.environ):
             structlog.get_logger().warning("unknown_variable", reason=warning)
@@ -40,6 +43,7 @@ def main() -> None:
             check_margins(cluster, [settings.margins(name)])
             code = asyncio.run(serve(connections, settings, cluster, name))
     except (InvalidSettingsError, DisagreementError) as error:
+        code = REFUSED if isinstance(error, InvalidSettingsError) else FAILED
         structlog.get_logger().error("executor failed", reason=str(error))
     except Exception as error:  # noqa: BLE001 - the last word of a process that ends
         structlog.get_logger().critical("executor crashed", reason=repr(error))

@@ -14,7 +14,7 @@ import structlog
 from schemas.cluster import RECORD_KEY, Cluster, DisagreementError, agreed, misshapen, overlaid, wrong_partitions
 from schemas.codec import decode
 from schemas.ends import reaches
-from schemas.settings import Connections
+from schemas.settings import Connections, InvalidSettingsError
 from schemas.topics import CLUSTER, EXECUTORS, runs_topic
 from schemas.unreadable import BatchUnknownError, extent, is_unreadable
 
@@ -64,8 +64,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(connections: Connections, client: Client) -> Found:
-    """Raises the client's `KafkaException` where no broker answers, and `BatchUnknownError` where one sends nothing."""
-    consumer = client.Consumer(connections.kafka(**_OPTIONS) | _QUIET)
+    """Raises the client's `KafkaException` where no broker answers, and `BatchUnknownError` where one sends nothing.
+
+    Raises `InvalidSettingsError`, as `settle` does.
+    """
+    consumer = _consumer(connections, client)
     try:
         for _ in range(_TRIES):
             try:
@@ -87,7 +90,7 @@ def settle(
     `topics` are those that the process uses; `with_runs`: and the runs topics of all classes. Raises
     `DisagreementError` if the environment, the record and these topics do not fit together.
     """
-    consumer, is_said = client.Consumer(connections.kafka(**_OPTIONS) | _QUIET), False
+    consumer, is_said = _consumer(connections, client), False
     try:
         while True:
             try:
@@ -124,6 +127,15 @@ def of_deployment(connections: Connections, found: Found) -> Connections:
     known = overlaid(connections, found.cluster) if found.cluster else connections
     partitions = found.partitions(connections)
     return known.model_copy(update={"partitions": partitions}) if partitions else known
+
+
+def _consumer(connections: Connections, client: Client) -> Any:
+    """The first client that a process makes: it says of all of them whether their options can be used."""
+    try:
+        return client.Consumer(connections.kafka(**_OPTIONS) | _QUIET)
+    except client.KafkaException as error:
+        said = error.args[0].str().removeprefix("Failed to create consumer: ")
+        raise InvalidSettingsError(f"TIDEMILL_KAFKA_OPTIONS cannot be used: {said}") from error
 
 
 def _find(connections: Connections, consumer: Any, client: Client) -> Found:

@@ -17,7 +17,7 @@ from schemas.errors import TidemillError
 from schemas.logging import log_to_stderr
 from schemas.own_name import OwnName, take_name
 from schemas.ready_file import only_while_this_runs
-from schemas.settings import Connections, read
+from schemas.settings import Connections, InvalidSettingsError, read
 from schemas.topics import STREAM_TOPICS
 from schemas.variables import check_variables
 from streams.app import Delivery, make_app
@@ -31,7 +31,8 @@ from streams.worker import Worker
 
 log = structlog.get_logger()
 
-STOPPED, FAILED = 0, 1
+STOPPED, FAILED, REFUSED = 0, 1, 2
+"""Refused: a variable cannot be used."""
 
 
 async def serve(connections: Connections, settings: StreamSettings, rules: Rules, own: OwnName, folder: str) -> int:
@@ -88,7 +89,7 @@ def main() -> int:
             return asyncio.run(serve(connections, settings, rules, own, folder))
     except TidemillError as error:
         log.error("worker_failed", error=str(error))  # noqa: TRY400 - the sentence says it, a traceback would not
-        return FAILED
+        return REFUSED if isinstance(error, InvalidSettingsError) else FAILED
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def test_a_folder_of_the_user_that_has_the_name_of_one_of_ours_is_not_imported(t
 @pytest.mark.parametrize("module", ["streams", "executors", "connectors.sink", "connectors.supervisor"])
 def test_a_variable_that_is_almost_a_setting_keeps_a_process_from_starting(tmp_path, module):
     ended = run("-m", module, cwd=tmp_path, TIDEMILL_TOPIC_PERFIX="x.")
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert "did you mean TIDEMILL_TOPIC_PREFIX?" in ended.stderr
 
 
