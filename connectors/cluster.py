@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import confluent_kafka
@@ -22,10 +23,17 @@ from schemas.topics import CLUSTER, TopicMismatchError
 from schemas.unreadable import BatchUnknownError
 
 WRITE_SECONDS = 10.0
+TURN_SECONDS = 60.0
+LOCK_KEY = 0x71DE_0133
+"""Of the advisory lock: of two changes at once, the second one reads what the first one has written."""
 
 
 class ClassInUseError(TidemillError):
     """Jobs name a timeout class that is to be removed."""
+
+
+class ChangedElsewhereError(TidemillError):
+    """Somebody else changes the record at this moment."""
 
 
 class Established(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,8 +88,30 @@ def change(
 ) -> tuple[Cluster, Cluster]:
     """The record before and after. What is removed is refused first where it is used; topics come before the record.
 
-    `check` raises where the other members cannot live with it. Raises `ClassInUseError`, `DisagreementError`.
+    `check` raises where the other members cannot live with it. Raises `ClassInUseError`, `DisagreementError`,
+    `ChangedElsewhereError`.
     """
+    with _in_turn(connections.postgres_dsn):
+        return _change(connections, values, check)
+
+
+@contextmanager
+def _in_turn(dsn: str) -> Iterator[None]:
+    """One after the other."""
+    waits = f"-c lock_timeout={int(TURN_SECONDS * 1000)}"
+    with psycopg.connect(dsn, autocommit=True, application_name="tidemill-cluster", options=waits) as postgres:
+        try:
+            postgres.execute("select pg_advisory_lock(%s)", (LOCK_KEY,))
+        except psycopg.errors.LockNotAvailable as error:
+            raise ChangedElsewhereError(
+                f"another `tidemill cluster set` has not ended within {TURN_SECONDS:g} s: nothing is changed; try again"
+            ) from error
+        yield
+
+
+def _change(
+    connections: Connections, values: Mapping[str, Any], check: Callable[[Cluster], None]
+) -> tuple[Cluster, Cluster]:
     before = look(connections).cluster
     if before is None:
         raise KafkaRefusedError("there is no record to change: run `tidemill migrate` first")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import confluent_kafka
 import psycopg
@@ -10,7 +11,15 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from connectors.cluster import ClassInUseError, allow_classes, change, establish, look
+from connectors.cluster import (
+    LOCK_KEY,
+    ChangedElsewhereError,
+    ClassInUseError,
+    allow_classes,
+    change,
+    establish,
+    look,
+)
 from connectors.owner_clocks import FIRST_LOOK_BACK, latest_clocks
 from schemas.cluster import Cluster, DisagreementError
 from schemas.cluster_record import settle
@@ -20,6 +29,7 @@ from schemas.topics import EXECUTOR_TOPICS, STATE, STREAM_TOPICS, TopicMismatchE
 from streams.core.stored import StoredClock
 from streams.owner.commit import CLOCK_KEY
 from tests.kafka_node import running_kafka
+from tests.waiting import eventually
 from tidemill.place import wall_clock
 
 SECONDS = 30
@@ -116,6 +126,38 @@ def test_a_change_that_members_cannot_live_with_changes_nothing(made):
 
     with pytest.raises(DisagreementError):
         change(made.model_copy(update={"partitions": 3}), {"lease": AgreedSettings(lease="PT4S").lease}, refuse)
+    assert look(made).cluster == Cluster()
+
+
+WAITS = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+
+
+def test_of_two_changes_at_once_both_survive(made):
+    here, seconds = made.model_copy(update={"partitions": 3}), AgreedSettings().lease * 2
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(made.postgres_dsn, autocommit=True) as postgres:
+        others: list[Future[object]] = []
+
+        def is_made_or_waits() -> bool:
+            return others[0].done() or postgres.execute(WAITS).fetchone() == (1,)
+
+        def meanwhile(_cluster: Cluster) -> None:
+            """Somebody else asks for another change after the record was read, and before it is written."""
+            others.append(pool.submit(change, here, {"lease": seconds}, anything))
+            eventually(is_made_or_waits, SECONDS, "the other change to be made, or to wait")
+
+        change(here, {"claim_grace": seconds}, meanwhile)
+        before, after = others[0].result(SECONDS)
+    found = look(made).cluster
+    assert (found.lease, found.claim_grace, found.version) == (seconds, seconds, 3)
+    assert (before.claim_grace, after) == (seconds, found)
+
+
+def test_a_change_that_waits_for_too_long_says_for_what(made, monkeypatch):
+    monkeypatch.setattr("connectors.cluster.TURN_SECONDS", 0.2)
+    with psycopg.connect(made.postgres_dsn, autocommit=True) as other:
+        other.execute("select pg_advisory_lock(%s)", [LOCK_KEY])
+        with pytest.raises(ChangedElsewhereError, match="another `tidemill cluster set` has not ended"):
+            change(made.model_copy(update={"partitions": 3}), {"lease": AgreedSettings().lease * 2}, anything)
     assert look(made).cluster == Cluster()
 
 
