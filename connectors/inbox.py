@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -11,8 +12,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from connectors.record import Record, from_message, standing_for
 from connectors.topics import KafkaRefusedError
+from schemas.ends import is_end_of_file
 from schemas.settings import Connections
-from schemas.unreadable import extent, is_unreadable
+from schemas.silent import SILENCE_SECONDS, silent_extent
+from schemas.unreadable import Unreadable, extent, is_unreadable
 
 POLL_SECONDS = 0.25
 """How long nothing may come before the sink looks whether it should stop."""
@@ -22,6 +25,9 @@ _PASSING = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, Kafka
 """The client reconnects by itself."""
 _QUIET = {"log_level": 2}
 """The client would say several times a second that it cannot connect; `Outage` says it once."""
+
+Place = tuple[str, int]
+"""(topic, partition)"""
 
 log = structlog.get_logger()
 
@@ -46,12 +52,16 @@ class Outage:
 
 
 class Inbox:
-    __slots__ = ("_consumer", "_open_reader", "_outage")
+    __slots__ = ("_asked", "_consumer", "_open_reader", "_outage", "_reached")
 
     def __init__(self, consumer: Consumer, outage: Outage, open_reader: Callable[[], Consumer]) -> None:
         self._consumer = consumer
         self._outage = outage
         self._open_reader = open_reader
+        self._reached: dict[Place, tuple[int, float]] = {}
+        """The next offset of each partition, and since when it is that."""
+        self._asked: dict[Place, tuple[int, int]] = {}
+        """Where a partition was found to be well: the next offset, and the last one at that time."""
 
     def partitions(self, topics: list[str]) -> list[tuple[str, int]]:
         """Every partition of the topics. Raises `KafkaRefusedError`: to read none of a topic is to wait for ever."""
@@ -65,30 +75,60 @@ class Inbox:
         return sorted(metadata.partitions)
 
     def read_from(self, offsets: dict[tuple[str, int], int]) -> None:
+        self._reached = {place: (offset, time.monotonic()) for place, offset in offsets.items()}
         self._consumer.assign([TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()])
 
     def take(self, most: int) -> list[Record]:
         """What is there, at most `most`; waits only for the first."""
         first = self._consumer.poll(POLL_SECONDS)
-        if first is None:
-            return []
-        rest = self._consumer.consume(most - 1, 0) if most > 1 else []
-        messages = (first, *rest)
+        rest = self._consumer.consume(most - 1, 0) if first and most > 1 else []
+        messages = [first, *rest] if first else []
+        self._note(messages)
         records = [from_message(each) for each in messages if not is_unreadable(each) and not _is_error(each)]
         # What comes in a list behind such an error is that error again.
         unreadable = {(each.topic(), each.partition()): each for each in messages if is_unreadable(each)}
         records += [self._passed_by(each) for each in unreadable.values()]
+        records = records or self._silent()
         if records:
             self._outage.is_over()
         return records
 
     def _passed_by(self, message: Message) -> Record:
         """It stands for the whole batch, and is a problem."""
-        at = partial(TopicPartition, message.topic() or "", message.partition() or 0)
+        place = message.topic() or "", message.partition() or 0
         with closing(self._open_reader()) as reader:
-            found = extent(reader, message, at)
-        self._consumer.seek(at(found.last + 1))
-        return standing_for(message, found)
+            found = extent(reader, message, partial(TopicPartition, *place))
+        return self._set_aside(place, found)
+
+    def _set_aside(self, place: Place, found: Unreadable) -> Record:
+        self._consumer.seek(TopicPartition(*place, found.last + 1))
+        self._reached[place] = found.last + 1, time.monotonic()
+        return standing_for(*place, found)
+
+    def _note(self, messages: list[Message]) -> None:
+        now = time.monotonic()
+        for each in messages:
+            if each.error() is None or is_end_of_file(each):
+                offset = (each.offset() or 0) + (each.error() is None)
+                self._reached[each.topic() or "", each.partition() or 0] = offset, now
+
+    def _silent(self) -> list[Record]:
+        """The first partition that holds more than has come for a while, if its next batch is one that never comes."""
+        before = time.monotonic() - SILENCE_SECONDS
+        for place, (offset, since) in self._reached.items():
+            if since < before and (end := self._end(place)) > offset and self._asked.get(place) != (offset, end):
+                at = partial(TopicPartition, *place)
+                with closing(self._open_reader()) as reader:
+                    found = silent_extent(reader, offset, at)
+                if found:
+                    return [self._set_aside(place, found)]
+                self._asked[place] = offset, end
+        return []
+
+    def _end(self, place: Place) -> int:
+        """As the last fetch has brought it."""
+        found = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+        return int(found[1]) if found else -1
 
 
 @contextmanager
@@ -100,13 +140,14 @@ def open_inbox(connections: Connections) -> Iterator[Inbox]:
         enable_auto_offset_store=False,
         isolation_level="read_committed",
         auto_offset_reset="earliest",
+        enable_partition_eof=True,
         fetch_queue_backoff_ms=10,
         queued_max_messages_kbytes=PREFETCH_KB,
         error_cb=outage.goes_on,
     )
     consumer = Consumer(options | _QUIET)
     try:
-        yield Inbox(consumer, outage, lambda: Consumer(options | _QUIET | {"enable.partition.eof": True}))
+        yield Inbox(consumer, outage, lambda: Consumer(options | _QUIET))
     finally:
         consumer.close()
 
@@ -115,6 +156,6 @@ def _is_error(message: Message) -> bool:
     error = message.error()
     if error is None:
         return False
-    if error.code() in _PASSING:
+    if error.code() in _PASSING or is_end_of_file(message):
         return True
     raise KafkaException(error)

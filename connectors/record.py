@@ -40,11 +40,10 @@ def from_message(message: Message) -> Record:
     )
 
 
-def standing_for(message: Message, unreadable: Unreadable) -> Record:
-    """`message` is the error that its client reported."""
+def standing_for(topic: str, partition: int, unreadable: Unreadable) -> Record:
     return Record(
-        topic=message.topic() or "",
-        partition=_number(message.partition()),
+        topic=topic,
+        partition=partition,
         offset=unreadable.last,
         at=datetime.now(UTC),  # noqa: TID251 - no client says when it was appended
         key=None,

@@ -65,7 +65,7 @@ def is_unreadable(message: Delivered) -> bool:
 def extent(reader: Reader, message: Delivered, at: Callable[[int], Any]) -> Unreadable:
     """The whole batch that `message` is the error of; `at` makes a place of an offset. Raises `BatchUnknownError`."""
     first, reason = message.offset() or 0, message.error().str()
-    last = last_of_batch(lambda offset: _is_in_batch(reader, first, at(offset)), first, _end(reader, at(first)))
+    last = last_of_batch(lambda offset: _is_in_batch(reader, first, at(offset)), first, end_of(reader, at(first)))
     return Unreadable(first=first, last=last, reason=reason)
 
 
@@ -82,7 +82,7 @@ def _is_in_batch(reader: Reader, first: int, place: Any) -> bool:
     return False
 
 
-def _end(reader: Reader, place: Any) -> int:
+def end_of(reader: Reader, place: Any) -> int:
     offsets = reader.get_watermark_offsets(place, timeout=ANSWER_SECONDS)
     if offsets is None:
         raise BatchUnknownError(f"no answer about the batch at offset {place.offset} within {ANSWER_SECONDS} s")

@@ -233,6 +233,19 @@ def test_the_sink_makes_one_problem_of_it(connections, spoiled):
     assert (bad.first, bad.last) == (first, last)
 
 
+def test_the_sink_makes_one_problem_of_a_batch_of_which_its_client_says_nothing(node, connections, write):
+    first = write(DEADLETTER, [b"before"], [b"x"] * 3, [b"behind"])
+    spoil(node.data, connections.topic(DEADLETTER), 0, first + 1, broken_body)  # so short that it has no error
+    with open_inbox(connections) as inbox:
+        inbox.read_from({(connections.topic(DEADLETTER), 0): first})
+        found = []
+        eventually(lambda: found.extend(inbox.take(100)) or (found and found[-1].offset == first + 4), 90, "the record")
+    (bad,) = [each for each in found if each.unreadable]
+    assert (bad.offset, bad.unreadable.last) == (first + 3, first + 3)
+    read = {each.offset for each in found if not each.unreadable}
+    assert read | set(range(bad.unreadable.first, first + 4)) == set(range(first, first + 5))
+
+
 def test_an_executor_claims_it_and_takes_what_comes_behind(connections, spoiled, log):
     spoiled(DISPATCHES)
     passed, crashes = [], []
