@@ -14,7 +14,7 @@ from connectors.record import Record, from_message, standing_for
 from connectors.topics import KafkaRefusedError
 from schemas.ends import is_end_of_file
 from schemas.settings import Connections
-from schemas.silent import SILENCE_SECONDS, silent_extent
+from schemas.silent import Place, Silence, fetched_end, silent_extent
 from schemas.unreadable import Unreadable, extent, is_unreadable
 
 POLL_SECONDS = 0.25
@@ -25,9 +25,6 @@ _PASSING = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, Kafka
 """The client reconnects by itself."""
 _QUIET = {"log_level": 2}
 """The client would say several times a second that it cannot connect; `Outage` says it once."""
-
-Place = tuple[str, int]
-"""(topic, partition)"""
 
 log = structlog.get_logger()
 
@@ -52,16 +49,13 @@ class Outage:
 
 
 class Inbox:
-    __slots__ = ("_asked", "_consumer", "_open_reader", "_outage", "_reached")
+    __slots__ = ("_consumer", "_open_reader", "_outage", "_silence")
 
     def __init__(self, consumer: Consumer, outage: Outage, open_reader: Callable[[], Consumer]) -> None:
         self._consumer = consumer
         self._outage = outage
         self._open_reader = open_reader
-        self._reached: dict[Place, tuple[int, float]] = {}
-        """The next offset of each partition, and since when it is that."""
-        self._asked: dict[Place, tuple[int, int]] = {}
-        """Where a partition was found to be well: the next offset, and the last one at that time."""
+        self._silence = Silence({}, 0.0)
 
     def partitions(self, topics: list[str]) -> list[tuple[str, int]]:
         """Every partition of the topics. Raises `KafkaRefusedError`: to read none of a topic is to wait for ever."""
@@ -75,7 +69,7 @@ class Inbox:
         return sorted(metadata.partitions)
 
     def read_from(self, offsets: dict[tuple[str, int], int]) -> None:
-        self._reached = {place: (offset, time.monotonic()) for place, offset in offsets.items()}
+        self._silence = Silence(offsets, time.monotonic())
         self._consumer.assign([TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()])
 
     def take(self, most: int) -> list[Record]:
@@ -83,7 +77,7 @@ class Inbox:
         first = self._consumer.poll(POLL_SECONDS)
         rest = self._consumer.consume(most - 1, 0) if first and most > 1 else []
         messages = [first, *rest] if first else []
-        self._note(messages)
+        self._silence.note(messages, time.monotonic())
         records = [from_message(each) for each in messages if not is_unreadable(each) and not _is_error(each)]
         # What comes in a list behind such an error is that error again.
         unreadable = {(each.topic(), each.partition()): each for each in messages if is_unreadable(each)}
@@ -102,33 +96,20 @@ class Inbox:
 
     def _set_aside(self, place: Place, found: Unreadable) -> Record:
         self._consumer.seek(TopicPartition(*place, found.last + 1))
-        self._reached[place] = found.last + 1, time.monotonic()
+        self._silence.reach(place, found.last + 1, time.monotonic())
         return standing_for(*place, found)
 
-    def _note(self, messages: list[Message]) -> None:
-        now = time.monotonic()
-        for each in messages:
-            if each.error() is None or is_end_of_file(each):
-                offset = (each.offset() or 0) + (each.error() is None)
-                self._reached[each.topic() or "", each.partition() or 0] = offset, now
-
     def _silent(self) -> list[Record]:
-        """The first partition that holds more than has come for a while, if its next batch is one that never comes."""
-        before = time.monotonic() - SILENCE_SECONDS
-        for place, (offset, since) in self._reached.items():
-            if since < before and (end := self._end(place)) > offset and self._asked.get(place) != (offset, end):
-                at = partial(TopicPartition, *place)
-                with closing(self._open_reader()) as reader:
-                    found = silent_extent(reader, offset, at)
-                if found:
-                    return [self._set_aside(place, found)]
-                self._asked[place] = offset, end
-        return []
+        """What will never come of partitions that hold more than has come for a while."""
+        records = []
+        for place, offset in self._silence.suspects(self._end, time.monotonic()):
+            with closing(self._open_reader()) as reader:
+                found = silent_extent(reader, offset, partial(TopicPartition, *place))
+            records += [self._set_aside(place, found)] if found else []
+        return records
 
     def _end(self, place: Place) -> int:
-        """As the last fetch has brought it."""
-        found = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
-        return int(found[1]) if found else -1
+        return fetched_end(self._consumer, TopicPartition(*place))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from datetime import datetime
 import structlog
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
 
+from executors.clock import boot_seconds
 from executors.passing import Passing, SetAside
 from executors.trouble import Trouble
 from schemas.codec import decode
@@ -18,6 +19,7 @@ from schemas.control import LOOK_BACK, Kill
 from schemas.ends import reaches
 from schemas.errors import UndecodableError
 from schemas.settings import Connections
+from schemas.silent import Place, Silence, fetched_end
 from schemas.times import epoch_ms, from_epoch_ms
 from schemas.topics import CONTROL, control_group
 
@@ -56,6 +58,7 @@ class Control:
         self._topic, self._numbers = connections.topic(CONTROL), range(connections.partitions)
         self._behind: dict[int | None, int] = {}
         """The partitions that were not read yet up to where they ended at the start, with these ends."""
+        self._silence = Silence({}, 0.0)
         self._stopping = threading.Event()
 
     def start(self, now: datetime) -> None:
@@ -84,6 +87,7 @@ class Control:
             return False
         # Where nothing is that young, there is no offset.
         starts = {number: min(found[number], end) if found[number] >= 0 else end for number, end in ends.items()}
+        self._silence = Silence({(self._topic, number): start for number, start in starts.items()}, boot_seconds())
         self._consumer.assign([TopicPartition(self._topic, number, start) for number, start in starts.items()])
         self._behind = {number: ends[number] for number, start in starts.items() if start < ends[number]}
         if not self._behind:
@@ -106,6 +110,14 @@ class Control:
         self._passing.begin()
         for message in messages:
             self._note(message)
+        self._silence.note(messages, boot_seconds())
+        for place, offset in self._silence.suspects(self._end, boot_seconds()):
+            last = self._passing.passes_silence(self._consumer, place, offset)
+            if last is not None and last + 1 >= self._behind.get(place[1], math.inf):
+                self._arrive(place[1])
+
+    def _end(self, place: Place) -> int:
+        return fetched_end(self._consumer, TopicPartition(*place))
 
     def _note(self, message: Message) -> None:
         error, end = message.error(), self._behind.get(message.partition(), math.inf)

@@ -12,13 +12,13 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from executors.outbox import Record
 from schemas.settings import Connections
+from schemas.silent import Place, silent_extent
 from schemas.topics import DEADLETTER
 from schemas.unreadable import BatchUnknownError, Unreadable, extent, is_unreadable
 
 _LOG = structlog.get_logger()
-Place = tuple[str, int]
-"""(topic, partition)"""
 SetAside = Callable[[Place, Unreadable], None]
+Look = Callable[[Consumer, Callable[[int], TopicPartition]], Unreadable | None]
 
 
 class Passing:
@@ -38,15 +38,26 @@ class Passing:
         place = message.topic() or "", message.partition() or 0
         if place in self._met or not is_unreadable(message):
             return None
+        last = self._pass(consumer, place, lambda reader, at: extent(reader, message, at))
+        if last is not None:
+            self._met.add(place)
+        return last
+
+    def passes_silence(self, consumer: Consumer, place: Place, offset: int) -> int | None:
+        """The last offset of the batch there of which the client says nothing; None: it is another silence."""
+        return self._pass(consumer, place, lambda reader, at: silent_extent(reader, offset, at))
+
+    def _pass(self, consumer: Consumer, place: Place, look: Look) -> int | None:
         at = partial(TopicPartition, *place)
         try:
             with closing(Consumer(self._options)) as reader:
-                found = extent(reader, message, at)
+                found = look(reader, at)
+            if found is None:
+                return None
             consumer.seek(at(found.last + 1))
         except (BatchUnknownError, KafkaException) as error:
             _LOG.warning("batch not passed by", topic=place[0], partition=place[1], reason=str(error))
             return None
-        self._met.add(place)
         _LOG.error("records unreadable", topic=place[0], partition=place[1], **_facts(found))
         self._set_aside(place, found)
         return found.last

@@ -6,8 +6,8 @@ A broker with a cold disk, a fetch quota or a leader that moved is silent about 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 from schemas.ends import is_end_of_file
 from schemas.unreadable import (
@@ -20,9 +20,53 @@ from schemas.unreadable import (
     last_of_batch,
 )
 
+Place = tuple[str, int]
+"""(topic, partition)"""
 SILENCE_SECONDS = 10.0
 """From when on a reader asks why nothing comes of a partition that holds more."""
 _REASON = "the client delivers neither a record nor an error of it, and delivers what stands behind it"
+
+
+class Message(Protocol):
+    """What a client's message says of itself."""
+
+    def error(self) -> Any: ...
+
+    def topic(self) -> str | None: ...
+
+    def partition(self) -> int | None: ...
+
+    def offset(self) -> int | None: ...
+
+
+class Silence:
+    """What a reader with `enable.partition.eof` knows of its partitions: up to where it has read, and since when."""
+
+    __slots__ = ("_reached",)
+
+    def __init__(self, offsets: Mapping[Place, int], now: float) -> None:
+        self._reached = {place: (offset, now) for place, offset in offsets.items()}
+
+    def note(self, messages: Iterable[Message], now: float) -> None:
+        for each in messages:
+            if each.error() is None or is_end_of_file(each):
+                self.reach((each.topic() or "", each.partition() or 0), (each.offset() or 0) + (not each.error()), now)
+
+    def reach(self, place: Place, offset: int, now: float) -> None:
+        self._reached[place] = offset, now
+
+    def suspects(self, end_of_place: Callable[[Place], int], now: float) -> list[tuple[Place, int]]:
+        """Partitions that hold more than has come for a while, with the next offset; each again after a while."""
+        quiet = [(place, offset) for place, (offset, since) in self._reached.items() if now - since > SILENCE_SECONDS]
+        for place, offset in quiet:
+            self.reach(place, offset, now)
+        return [(place, offset) for place, offset in quiet if end_of_place(place) > offset]
+
+
+def fetched_end(consumer: Any, place: Any) -> int:
+    """The end of a partition as the last fetch has brought it; -1: there was none."""
+    found = consumer.get_watermark_offsets(place, cached=True)
+    return int(found[1]) if found else -1
 
 
 def silent_extent(reader: Reader, first: int, at: Callable[[int], Any]) -> Unreadable | None:

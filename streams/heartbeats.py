@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from datetime import datetime
@@ -10,16 +11,17 @@ from functools import partial
 from typing import Any
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from schemas.codec import decode
 from schemas.ends import is_end_of_file
 from schemas.errors import UndecodableError
 from schemas.heartbeat import Heartbeat
 from schemas.settings import Connections
+from schemas.silent import Place, Silence, fetched_end, silent_extent
 from schemas.times import from_epoch_ms
 from schemas.topics import EXECUTORS
-from schemas.unreadable import BatchUnknownError, extent, is_unreadable
+from schemas.unreadable import BatchUnknownError, Unreadable, extent, is_unreadable
 from streams.core.inputs import HeartbeatHeard, RecordRefused
 from streams.owner.intake import refuse_unreadable
 
@@ -68,6 +70,7 @@ class Heartbeats(threading.Thread):
         topic = self._connections.topic(EXECUTORS)
         partitions = [TopicPartition(topic, p, OFFSET_BEGINNING) for p in range(self._connections.partitions)]
         consumer.assign(partitions)
+        silence = Silence({(topic, each.partition): 0 for each in partitions}, time.monotonic())
         while not self._stopping.is_set():
             messages = consumer.consume(1, POLL_SECONDS) + consumer.consume(_CHUNK, 0)
             for message in messages:
@@ -76,6 +79,9 @@ class Heartbeats(threading.Thread):
             # What comes in a list behind such an error is that error again.
             for message in {each.partition(): each for each in messages if is_unreadable(each)}.values():
                 self._pass_by(consumer, message)
+            silence.note(messages, time.monotonic())
+            for place, offset in silence.suspects(partial(_end, consumer), time.monotonic()):
+                self._ask(consumer, place, offset)
             if messages:
                 self._note(_positions([*_ends(messages), *consumer.position(partitions)]))
         consumer.close()
@@ -101,8 +107,22 @@ class Heartbeats(threading.Thread):
         except BatchUnknownError as error:
             log.warning("batch_not_passed_by", topic=EXECUTORS, partition=message.partition(), reason=str(error))
             return  # the client delivers the error again
-        consumer.seek(at(found.last + 1))
-        self._refuse(message.partition() or 0, refuse_unreadable(EXECUTORS, found))
+        self._set_aside(consumer, message.partition() or 0, found)
+
+    def _ask(self, consumer: Consumer, place: Place, offset: int) -> None:
+        """Why nothing comes from there. Meanwhile nobody is heard, and so nobody is called lost."""
+        try:
+            with closing(self._consumer()) as reader:
+                found = silent_extent(reader, offset, partial(TopicPartition, *place))
+        except (BatchUnknownError, KafkaException) as error:
+            log.warning("batch_not_passed_by", topic=EXECUTORS, partition=place[1], reason=str(error))
+            return
+        if found:
+            self._set_aside(consumer, place[1], found)
+
+    def _set_aside(self, consumer: Consumer, partition: int, found: Unreadable) -> None:
+        consumer.seek(TopicPartition(self._connections.topic(EXECUTORS), partition, found.last + 1))
+        self._refuse(partition, refuse_unreadable(EXECUTORS, found))
 
     def _hear(self, value: bytes | None, appended_at: datetime) -> None:
         if value is None:
@@ -113,6 +133,10 @@ class Heartbeats(threading.Thread):
             log.warning("heartbeat_refused", error=str(error))
             return
         self._deliver(HeartbeatHeard(heartbeat=heartbeat, appended_at=appended_at))
+
+
+def _end(consumer: Consumer, place: Place) -> int:
+    return fetched_end(consumer, TopicPartition(*place))
 
 
 def _positions(found: Collection[TopicPartition]) -> dict[int, int]:

@@ -202,24 +202,37 @@ def test_odd_keys_stop_no_owner(write, log, key):
     assert log.unclaimed() == {}
 
 
-def test_heartbeats_are_heard_behind_it(connections, spoiled):
+@pytest.fixture
+def silent(node, connections, write):
+    """The same, of a batch so short that what is left of it has no error: the client says nothing from there on."""
+
+    def silent(topic: str, value: bytes = b"x", **record) -> tuple[int, int]:
+        first = write(topic, [value], [b"x"] * 3, [value], **record)
+        return spoil(node.data, connections.topic(topic), 0, first + 1, broken_body)
+
+    return silent
+
+
+@pytest.mark.parametrize("kind", ["spoiled", "silent"])
+def test_heartbeats_are_heard_behind_it(connections, request, kind):
     at = datetime(2026, 3, 1, tzinfo=UTC)
     beat = Heartbeat(
         executor_id=ExecutorId("e.1"), name="e", host="h", version="1", state=ExecutorState.RUNNING, at=at,
         interval=timedelta(seconds=3), slots=(), windows=(), attempts=(),
     )  # fmt: skip
-    first, last = spoiled(EXECUTORS, encode(beat), key=b"e")
+    first, last = request.getfixturevalue(kind)(EXECUTORS, encode(beat), key=b"e")
     heard, positions, refused = [], {}, []
     reader = Heartbeats(
         connections, "worker", heard.append, positions.update, lambda *each: refused.append(each), lambda: None
     )
     reader.start()
     try:
-        eventually(lambda: positions.get(0, 0) >= last + 2 and len(heard) >= 2, 30, "the heartbeat behind it")
+        eventually(lambda: positions.get(0, 0) >= last + 2 and len(heard) >= 2, 90, "the heartbeat behind it")
     finally:
         reader.stop()
-    ((partition, said),) = refused
-    assert (partition, said.origin.offset) == (0, first)
+    partition, said = refused[-1]
+    assert partition == 0
+    assert first <= said.origin.offset <= last
 
 
 def test_the_sink_makes_one_problem_of_it(connections, spoiled):
@@ -233,9 +246,8 @@ def test_the_sink_makes_one_problem_of_it(connections, spoiled):
     assert (bad.first, bad.last) == (first, last)
 
 
-def test_the_sink_makes_one_problem_of_a_batch_of_which_its_client_says_nothing(node, connections, write):
-    first = write(DEADLETTER, [b"before"], [b"x"] * 3, [b"behind"])
-    spoil(node.data, connections.topic(DEADLETTER), 0, first + 1, broken_body)  # so short that it has no error
+def test_the_sink_makes_one_problem_of_a_batch_of_which_its_client_says_nothing(connections, silent):
+    first = silent(DEADLETTER)[0] - 1
     with open_inbox(connections) as inbox:
         inbox.read_from({(connections.topic(DEADLETTER), 0): first})
         found = []
@@ -267,9 +279,10 @@ def test_an_executor_claims_it_and_takes_what_comes_behind(connections, spoiled,
     assert dict(letter.headers)["source_offset"] == str(found.first).encode()
 
 
-def test_orders_are_obeyed_behind_it(connections, spoiled):
+@pytest.mark.parametrize("kind", ["spoiled", "silent"])
+def test_orders_are_obeyed_behind_it(connections, request, kind):
     kill = Kill(run_id="a@1", token=1, grace=timedelta(0), valid_for=timedelta(minutes=1))
-    spoiled(CONTROL, encode(kill))
+    first, last = request.getfixturevalue(kind)(CONTROL, encode(kill))
     orders, is_caught_up, passed = [], threading.Event(), []
     control = Control(
         connections, client_id="e", on_orders=orders.extend, on_caught_up=is_caught_up.set,
@@ -277,11 +290,12 @@ def test_orders_are_obeyed_behind_it(connections, spoiled):
     )  # fmt: skip
     control.start(wall_clock())
     try:
-        assert is_caught_up.wait(30)
-        eventually(lambda: len(orders) == 2, 30, "the order behind it")
+        assert is_caught_up.wait(90)
+        assert len(orders) >= 2, "the orders around it"
     finally:
         control.stop()
-    assert len(passed) == 1
+    _, found = passed[-1]
+    assert first <= found.first <= found.last == last
 
 
 def test_the_command_line_reads_on_behind_it(connections, spoiled):

@@ -1,0 +1,79 @@
+"""A batch of which a client says nothing is told from a broker that sends nothing."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from schemas.silent import SILENCE_SECONDS, Silence, silent_extent
+from schemas.unreadable import BatchUnknownError, Unreadable
+
+PLACE = ("t", 0)
+_PARTITION_EOF = SimpleNamespace(code=lambda: -191, str=lambda: "the end")
+
+
+def message(offset, error=None):
+    return SimpleNamespace(
+        topic=lambda: PLACE[0], partition=lambda: PLACE[1], offset=lambda: offset, error=lambda: error
+    )
+
+
+class Broker:
+    """A partition up to `end`, of which some offsets answer with silence; each answer is given by `answers`."""
+
+    def __init__(self, end, is_silent):
+        self.end, self.is_silent, self.fetches = end, is_silent, []
+
+    def assign(self, partitions):
+        (self.at,) = partitions
+
+    def poll(self, _seconds):
+        self.fetches.append(self.at.offset)
+        if self.is_silent(self.at.offset, len(self.fetches)):
+            return None
+        return message(self.at.offset, _PARTITION_EOF if self.at.offset >= self.end else None)
+
+    def get_watermark_offsets(self, _place, *, timeout):
+        assert timeout > 0
+        return 0, self.end
+
+
+def look(broker, first=10):
+    return silent_extent(broker, first, lambda offset: SimpleNamespace(offset=offset))
+
+
+@pytest.mark.parametrize("end", [15, 16, 1_000])
+def test_a_batch_that_is_silent_between_others_that_answer_is_found_to_its_end(end):
+    found = look(Broker(end, lambda offset, _: 10 <= offset < 15))
+    assert isinstance(found, Unreadable)
+    assert (found.first, found.last) == (10, 14)
+
+
+def test_brokers_that_send_nothing_at_all_prove_nothing():
+    with pytest.raises(BatchUnknownError):
+        look(Broker(100, lambda *_: True))
+
+
+def test_what_comes_after_all_is_no_batch_that_never_comes():
+    assert look(Broker(100, lambda *_: False)) is None
+    broker = Broker(100, lambda offset, fetch: offset == 10 and fetch < 3)
+    assert look(broker) is None
+    assert broker.fetches[-1] == 10, "it is asked again, after what stands behind it has answered"
+
+
+def test_a_partition_that_is_read_to_its_end_or_moves_on_is_not_suspected():
+    silence = Silence({PLACE: 5}, 0.0)
+    assert silence.suspects(lambda _: 9, SILENCE_SECONDS) == []
+    assert silence.suspects(lambda _: 5, SILENCE_SECONDS + 1) == []
+    silence.note([message(7)], 2 * SILENCE_SECONDS)
+    assert silence.suspects(lambda _: 9, 3 * SILENCE_SECONDS) == []
+    silence.note([message(9, _PARTITION_EOF)], 3 * SILENCE_SECONDS)
+    assert silence.suspects(lambda _: 9, 5 * SILENCE_SECONDS) == []
+
+
+def test_a_partition_that_holds_more_than_has_come_is_suspected_again_and_again():
+    silence = Silence({PLACE: 5}, 0.0)
+    assert silence.suspects(lambda _: 9, SILENCE_SECONDS + 1) == [(PLACE, 5)]
+    assert silence.suspects(lambda _: 9, SILENCE_SECONDS + 2) == []
+    assert silence.suspects(lambda _: 9, 3 * SILENCE_SECONDS) == [(PLACE, 5)]
