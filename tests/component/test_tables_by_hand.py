@@ -58,7 +58,7 @@ STATEMENTS = {"delete": "delete from {}", "truncate": "truncate {}", "update": "
 def used(tables):
     """A row in the tables whose triggers look at rows, and nobody who is excepted."""
     open_weeks(tables)
-    tables.execute("""insert into tidemill.jobs (job_id, "binary") values ('j', 's3://bucket/key')""")
+    tables.execute("""insert into tidemill.jobs (job_id, executable) values ('j', 's3://bucket/key')""")
     tables.execute("insert into tidemill.requests (request_id, job_id) values ('r', 'j')")
     tables.execute("select set_config('tidemill.sink', '', false)")
     return tables
