@@ -176,6 +176,7 @@ def test_requests_that_the_connector_held_back_are_not_refused_because_the_topic
 def test_a_copy_of_an_open_run_changes_nothing_even_when_its_id_is_forgotten() -> None:
     log = Log()
     owner = running(log)
+    asked_at = log.now.isoformat()
     owner.offer(log.foreign("r", run_at=(log.now + timedelta(days=60)).isoformat()))
     log.turn(owner)
     log.now += timedelta(days=30)
@@ -184,8 +185,10 @@ def test_a_copy_of_an_open_run_changes_nothing_even_when_its_id_is_forgotten() -
     assert "req/r" not in log.stored()
     before = log.statuses()["job#r"]
     owner.offer(log.foreign("r"))
+    owner.offer(log.foreign("r", created_at=asked_at))
     log.turn(owner)
     assert log.statuses()["job#r"] == before
+    assert dead(log) == []
 
 
 def test_a_run_is_stopped_and_run_again_by_the_topic_too() -> None:

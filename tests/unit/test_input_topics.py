@@ -1,0 +1,28 @@
+"""The topics that owners read: a topic that was made anew, and how long the brokers keep what was accepted."""
+
+from __future__ import annotations
+
+from schemas.settings import AgreedSettings
+from schemas.topics import REQUESTS, Cleanup, all_topics
+from streams.owner.intake import INPUT_TOPICS
+from tests.driven import TOPIC_IDS
+from tests.simulated import Log
+
+
+def test_an_input_topic_that_was_made_anew_is_read_from_its_start(monkeypatch) -> None:
+    log = Log()
+    log.define(overlap_policy="allow_all")
+    log.foreign("old")
+    log.turn(log.recover())
+    log.inputs[REQUESTS].clear()
+    monkeypatch.setitem(TOPIC_IDS, REQUESTS, "another-id")
+    log.foreign("new")
+    log.turn(log.recover())
+    assert log.statuses().keys() == {"job#old", "job#new"}
+
+
+def test_no_input_topic_is_compacted_and_each_is_kept_as_long_as_a_request_id() -> None:
+    topics = {each.name: each for each in all_topics(("10s",))}
+    for name in INPUT_TOPICS:
+        assert topics[name].cleanup is Cleanup.DELETE
+        assert (topics[name].retention or 0) >= AgreedSettings().request_ttl
