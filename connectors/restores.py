@@ -1,4 +1,4 @@
-"""Notices that Postgres was restored from a backup: it gives versions that the streams have applied before."""
+"""Notices that Postgres was restored from a backup: it gives versions that were applied before (protocol I10)."""
 
 from __future__ import annotations
 

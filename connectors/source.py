@@ -84,7 +84,7 @@ def _capture(settings: SourceSettings) -> Config:
         "publication.autocreate.mode": "disabled",
         "table.include.list": ",".join(_TABLES),
         "message.key.columns": ";".join(f"{table}:owner" for table in _TABLES),
-        # A lost slot, or offsets older than it, lead to a new snapshot; requests and versions are remembered (I2, I5).
+        # A lost slot, or offsets older than it, lead to a new snapshot; known ones change nothing (protocol I2, I5).
         "snapshot.mode": "when_needed",
         "snapshot.max.threads": "1",
         "tombstones.on.delete": "false",

@@ -1,4 +1,4 @@
-"""Checkpoints: what an attempt that did not succeed left behind goes to S3, and the next attempt finds it."""
+"""Checkpoints: what an attempt that did not succeed left behind goes to S3 for the next one (protocol D6)."""
 
 from __future__ import annotations
 

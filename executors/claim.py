@@ -1,4 +1,4 @@
-"""Records that are polled but not claimed yet, and which of them are claimed next (design, idea 5; protocol D2, D3)."""
+"""Records that are polled but not claimed yet, and which of them are claimed next (protocol D2, D3)."""
 
 from __future__ import annotations
 

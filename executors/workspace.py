@@ -43,7 +43,7 @@ class Workspace:
 
 
 def _clear_dead(directory: Path, cache_dir: Path) -> None:
-    """Remove what executors left that were killed: processes first, which had no supervisor any more."""
+    """Remove what executors left that were killed: first processes without a supervisor (protocol L9)."""
     for lock in directory.glob(f"*/{_LOCK}"):
         if _is_free(lock):
             _end_attempts(lock.parent)

@@ -1,4 +1,4 @@
-"""Where the checkpoint of an attempt lies in S3: one object for each attempt that left one, named by its token."""
+"""Where the checkpoint of an attempt lies in S3: an object for each that left one, named by its token (protocol D6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is the same in every process of a deployment: one record in the topic `cluster`, and how settings obey it."""
+"""What is the same in every process of a deployment: one record in the topic `cluster` (protocol O11)."""
 
 from __future__ import annotations
 

@@ -25,4 +25,4 @@ class Kill(msgspec.Struct, frozen=True, kw_only=True):
     grace: timedelta
     """Between TERM and KILL; zero: KILL at once."""
     valid_for: timedelta
-    """D: a dispatch that is older is not run anyway (protocol D2), so a kill need not be remembered for longer."""
+    """D and the claim grace of its dispatch: after that no executor begins the attempt (protocol D2, L6)."""

@@ -1,4 +1,4 @@
-"""What executors report, as facts; the owner judges them (design, idea 7)."""
+"""What executors report, as facts; the owner judges them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A name for a process: unique on this machine while the process lives, and the same again after a restart."""
+"""A name for a process: unique on this machine while it lives, and the same after a restart (protocol O12)."""
 
 from __future__ import annotations
 

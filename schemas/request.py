@@ -63,5 +63,5 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> RunId:
-        """By which it is known: an id is one of its job's or DAG's. If it asks for a run, it is that run's id."""
+        """An id is one of its job's or DAG's (protocol I8). If it asks for a run, this is that run's id."""
         return request_run_id(self.owner, self.request_id)

@@ -85,7 +85,7 @@ def runs_topic(timeout_class: str) -> str:
 
 
 def executor_group(prefix: str, timeout_class: str) -> str:
-    """The consumer group of the executors of a class; its committed offsets are the claims (design, idea 5)."""
+    """The consumer group of the executors of a class; its committed offsets are the claims (protocol D3)."""
     return f"{prefix}executors.{timeout_class}"
 
 

@@ -1,4 +1,4 @@
-"""A batch of records that a client cannot read: its codec is broken or unknown, its format is none. It is passed by.
+"""A batch of records that a client cannot read: its codec is broken or unknown. It is passed by (protocol I9).
 
 librdkafka delivers the error, fetches the same batch again, and so on for ever. It does not say where the batch ends.
 Fetches at other offsets find that out: in the batch they fail with the same first offset. A fetch that brings nothing

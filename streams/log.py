@@ -95,7 +95,7 @@ class OwnerLog:
         self._producer.init_transactions(TRANSACTION_TIMEOUT_SECONDS)
 
     def settle(self) -> None:
-        """One empty transaction over every partition that this owner writes, and its markers are waited for.
+        """One empty transaction over every partition that this owner writes; wait for its markers (protocol O9).
 
         A broker that is killed between a commit and its markers may take the commit for completed when it returns,
         and never write them: the records stay undecided, `state` reads as if they were not there, and the next
@@ -173,7 +173,7 @@ class OwnerLog:
         return {each: self._offsets(EXECUTORS, each)[1] for each in range(self._connections.partitions)}
 
     def commit(self, transaction: Transaction) -> dict[RunId, tuple[int, int]]:
-        """All or nothing; returns where the dispatches stand. After any exception the outcome is unknown (O3)."""
+        """All or nothing; returns where the dispatches stand. After an exception that is unknown (protocol O3)."""
         placed: dict[RunId, tuple[int, int]] = {}
         producer = self._begin()
         for record in transaction.records[:-1]:

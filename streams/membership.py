@@ -15,7 +15,8 @@ log = structlog.get_logger()
 
 class Membership:
     """A worker's name outlives its process, so that a restart takes over at once (static membership). The member id
-    does not: it tells a process that was frozen from the one that has taken its name meanwhile. The frozen one ends.
+    does not: it tells a process that was frozen from the one that has taken its name meanwhile. The frozen one ends
+    (protocol O12).
     """
 
     def __init__(self, groups: Groups, on_replaced: Callable[[], None]) -> None:

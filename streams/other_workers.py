@@ -1,4 +1,4 @@
-"""Two machines must not run a worker of one name: as static members they would throw each other out for ever."""
+"""Two machines must not run a worker of one name: as static members they throw each other out (protocol O12)."""
 
 from __future__ import annotations
 

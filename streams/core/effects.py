@@ -1,4 +1,4 @@
-"""What a step wants done, as values; a batch of them goes out in one transaction (protocol, 'Owner')."""
+"""What a step wants done, as values; a batch of them goes out in one transaction (protocol O6)."""
 
 from __future__ import annotations
 

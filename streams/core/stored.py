@@ -120,7 +120,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StoredRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """That a request id is known (protocol I5), and the request itself while it waits for its definition (I4)."""
+    """That a request id is known, and the request itself while it waits for its definition (protocol I4, I5)."""
 
     created_at: datetime
     source: str
@@ -196,9 +196,9 @@ class StoredClock(msgspec.Struct, frozen=True, kw_only=True):
     the TTL is refused (protocol I5). One source may be weeks behind another.
     """
     newest_definition: datetime = EPOCH
-    """The latest time of a definition that was applied: deletions that are older by the TTL are forgotten (I2)."""
+    """The latest time of a definition that was applied: deletions older by the TTL are forgotten (protocol I2)."""
     forgotten: Forgotten | None = None
     newest_version: int = 0
-    """The highest version of a definition that was applied: a database with lower ones was restored from a backup."""
+    """The highest version of a definition that was applied: a database with lower ones was restored (protocol I10)."""
     cluster_version: int = 0
     """Of the deployment's settings that the owner goes by."""

@@ -45,7 +45,7 @@ VERSION_PREFIX = "dagdef/"
 """`dagdef/<DAG>/<version>`: one that open epochs go by, and that is not the newest."""
 QUARANTINE_PREFIX = "quarantine/"
 MAX_DEAD_BYTES, MAX_REASON_CHARACTERS, MAX_KEY_CHARACTERS = 1_000_000, 2_000, 200
-"""So much of a foreign record goes with its reason: what filled its topic's limit would not fit with one (I7)."""
+"""So much of a foreign record goes with its reason: what fills its topic's limit leaves no room (protocol I7)."""
 
 
 Kept = PutJob | PutTally | PutDag | PutEpoch | PutNode | PutRequest | PutQuarantine

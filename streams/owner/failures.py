@@ -1,4 +1,4 @@
-"""Records on which an owner fails: a fresh one tries again, then they are set aside and stop nothing else (I7)."""
+"""Records on which an owner fails: a fresh one tries again, then it sets them aside (protocol I7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the holder of a partition does next: the whole of taking over, failing and giving up, as one table (O3-O5)."""
+"""What the holder of a partition does next: take over, fail, give up, as one table (protocol O3, O4, O5)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ class Phase(Enum):
     PREPARING = "preparing"
     """Read `state` ahead, while its owner may still decide: after the fencing only the rest of it is read."""
     ASKING = "asking"
-    """Is the partition still ours? Asked right before fencing, so that a thawed worker fences nobody (O4)."""
+    """Is the partition still ours? Asked right before fencing, so that a thawed worker fences none (protocol O4)."""
     RECOVERING = "recovering"
     """`init_transactions`, read `state` to its end."""
     RUNNING = "running"
-    """Steps and commits, through rebalances too: authority is the producer's epoch, not the group (O5)."""
+    """Steps and commits, through rebalances too: authority is the producer's epoch, not the group (protocol O5)."""
     BACKING_OFF = "backing_off"
     GONE = "gone"
 
@@ -26,7 +26,7 @@ class Happening(Enum):
     """The group is between two assignments."""
     RECOVERED = "recovered"
     FAILED = "failed"
-    """Any error of the log, a fencing and an unknown outcome included: memory is thrown away (O3)."""
+    """Any error of the log, a fencing and an unknown outcome included: memory is thrown away (protocol O3)."""
     WAITED = "waited"
     UNASSIGNED = "unassigned"
 

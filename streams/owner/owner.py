@@ -123,7 +123,7 @@ class Owner:
         return blamed([each for each in self._taken if (each.topic, each.offset) not in self._failures.refused], error)
 
     def too_large(self, prepared: Transaction, error: Exception) -> Exception:
-        """What to raise when the brokers take `prepared` never: it is a record's fault, or that of a job (I7)."""
+        """What to raise when the brokers take `prepared` never: it is a record's or a job's fault (protocol I7)."""
         found = self.blamed(error)
         largest = max(prepared.records, key=lambda each: len(each.value or b""))
         owner = owner_of(largest)

@@ -1,4 +1,5 @@
-"""Input topics that a session reads by itself, to an end that it asked for: after a takeover, an absence, a rebalance.
+"""Input topics that a session reads by itself, to an end that it asked for: after a takeover, an absence, a rebalance
+(protocol O10).
 
 While a topic is pulled, deliveries of it are dropped, because the pull reads them. So a gap of any length takes no more
 memory than one chunk, and no record is applied before those in front of it.

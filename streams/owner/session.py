@@ -1,7 +1,7 @@
 """The holder of a partition as a state machine without I/O: take over, read, decide, commit, judge, hand over.
 
 `Session.calls()` is a generator of `Call`s (streams/owner/calls.py). The driver carries out each call and sends the
-answer, or throws `LogFailedError`. The order of the calls is the protocol (O3, O4, O7, D5, L3).
+answer, or throws `LogFailedError`. Their order keeps protocol O3, O4, O5, O7, O9, D5 and L3.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class _Reign:
         return patience if self._is_delivered else min(patience, self._limits.undelivered_interval)
 
     def _notice_absence(self, now: datetime) -> None:
-        """After an absence, nothing is due before `cdc` is read to its end again (O7); silence counts in part (L3)."""
+        """After it nothing is due before `cdc` is read to its end again; silence counts in part (protocol O7, L3)."""
         if self._last_turn is not None and now - self._last_turn > self._limits.stall:
             self._owner.learn(WasAway(since=self._last_turn))
             self._owner.lose_sight()

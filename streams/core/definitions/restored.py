@@ -1,4 +1,4 @@
-"""Definitions of a database that was restored from a backup: its version numbers begin again below those applied."""
+"""Definitions of a database that was restored from a backup: its versions begin again (protocol I10)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ _AGREED = Cluster()
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What the dispatch of an attempt says. Its executor goes by it, so whoever judges the attempt does so, too."""
+    """What the dispatch of an attempt says. Its executor goes by it, and so does each owner (protocol L8)."""
 
     valid_for: timedelta
     claim_grace: timedelta

@@ -1,4 +1,4 @@
-"""Stopping runs: at once where nothing was dispatched; else its executor is told, and its word awaited (L4, L6)."""
+"""Stop runs: at once where nothing was dispatched; else tell the executor and await its word (protocol L4, L6)."""
 
 from __future__ import annotations
 

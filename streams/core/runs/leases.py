@@ -60,10 +60,11 @@ def note_dispatched(state: OwnerState, offsets: Mapping[RunId, tuple[int, int]],
 
 
 def note_found(state: OwnerState, found: Mapping[RunId, tuple[int, int]], now: datetime) -> None:
-    """After recovery: the dispatches that are still unclaimed in the log. The others count as claimed now (D5).
+    """After recovery: the dispatches that are still unclaimed in the log. The others count as claimed now
+    (protocol D5).
 
     The topic of a class that was removed from the settings is not read: an executor that still reads it may claim such
-    a dispatch for as long as that is valid (D2).
+    a dispatch for as long as that is valid (protocol D2).
     """
     note_dispatched(state, found, now)
     for flight in state.seen.in_flight.values():

@@ -121,7 +121,7 @@ def move(status: RunStatus, to: RunState, *, version: int, at: datetime, reason:
     left = status.state if before else None
     assert to in LEGAL.get(left, ()), f"{status.run_id}: {left} -> {to} is no legal transition"
     transition = Transition(version=version, at=at, state=to, attempt=status.attempt, reason=reason)
-    filed_on = status.filed_on or (at.date() if not before else None)
+    filed_on = status.filed_on or (at.date() if not before else None)  # once for all its life (protocol S4)
     return msgspec.structs.replace(
         status,
         state=to,
