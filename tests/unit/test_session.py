@@ -140,12 +140,13 @@ def test_a_read_that_fails_while_the_owner_decides_is_tried_again_by_the_same_ow
 
 
 def test_after_an_absence_nothing_is_due_before_the_changes_made_meanwhile_are_read() -> None:
-    """A worker is frozen for an hour, nobody takes over, and the pause lies in the log when it wakes up."""
+    """A worker is frozen for an hour, nobody takes over, and the pause lies behind more than one read of the log."""
     log = Log()
     log.define(schedule="* * * * *", overlap_policy="allow_all", catchup_policy="all")
-    session = log.recover(limits=AWAKE)
+    session = log.recover(limits=Limits(pull_at_once=1))
     log.turn(session)
     log.now = START + timedelta(minutes=5, seconds=1)
+    log.request("c", kind="cancel", run_id="job#none")
     log.define(2, schedule="* * * * *", overlap_policy="allow_all", catchup_policy="all", paused=True)
     log.now = START + timedelta(hours=1)
     for _ in range(5):
