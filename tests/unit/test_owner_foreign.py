@@ -184,8 +184,8 @@ def test_a_copy_of_an_open_run_changes_nothing_even_when_its_id_is_forgotten() -
     log.turn(owner)
     assert "req/r" not in log.stored()
     before = log.statuses()["job#r"]
-    owner.offer(log.foreign("r"))
     owner.offer(log.foreign("r", created_at=asked_at))
+    owner.offer(log.foreign("r"))
     log.turn(owner)
     assert log.statuses()["job#r"] == before
     assert dead(log) == []
