@@ -152,3 +152,33 @@ def test_a_tick_that_is_cut_in_the_middle_is_finished_by_the_next_owner() -> Non
     assert cuts >= SECONDS // SMALL_TRANSACTION
     assert {status.run_id for status in world.history()} == occurrences(SECONDS, 1)
     assert checkers.materialized_once(world.history()) == []
+
+
+def test_a_tick_that_is_cut_between_two_schedules_decides_neither_twice() -> None:
+    log = Log()
+    schedules = {"every": "* * * * * *", "second": "*/2 * * * * *"}
+    for job_id, schedule in schedules.items():
+        log.define(job_id=job_id, schedule=schedule, overlap_policy="allow_all", misfire_grace=timedelta(seconds=90))
+    log.turn(log.recover())
+    log.now += timedelta(seconds=10)
+    for _ in range(60):
+        log.turn(log.recover())
+    wanted = {occurrence_run_id("every", START + timedelta(seconds=each)) for each in range(1, 11)}
+    wanted |= {occurrence_run_id("second", START + timedelta(seconds=each)) for each in range(2, 11, 2)}
+    assert log.statuses().keys() == wanted
+    assert checkers.materialized_once(log.history()) == []
+
+
+def test_what_a_cut_tick_has_left_is_late_by_when_the_tick_began() -> None:
+    log = Log()
+    log.define(
+        schedule="* * * * * *", overlap_policy="allow_all", catchup_policy="skip", misfire_grace=timedelta(seconds=9)
+    )
+    log.turn(log.recover())
+    log.now += timedelta(seconds=8)
+    log.turn(log.recover())
+    log.now += timedelta(seconds=300)
+    for _ in range(60):
+        log.turn(log.recover())
+    made = {run_id for run_id, status in log.statuses().items() if status.state not in NEVER_RAN}
+    assert occurrences(8, 1) <= made

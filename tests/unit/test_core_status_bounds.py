@@ -1,0 +1,26 @@
+"""A status carries the history of its run, and that is bounded: the first transition and the newest ones."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from schemas.ids import OwnerId, RunId
+from schemas.job import JobSpec
+from schemas.status import MAX_TRANSITIONS
+from schemas.words import RunKind, RunState
+from streams.core.runs.life import NewRun, blank_status
+from streams.core.runs.run import move
+
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+JOB = JobSpec(job_id=OwnerId("j"), tenant="default", binary="s3://bucket/key")
+
+
+def test_of_many_transitions_the_first_and_the_newest_are_kept():
+    new = NewRun(run_id=RunId("j@1"), kind=RunKind.SCHEDULED, nominal_time=NOW, scheduled_time=NOW)
+    status, version = blank_status(JOB, new), 0
+    for _ in range(MAX_TRANSITIONS):
+        for state in (RunState.QUEUED, RunState.RUNNING):
+            version += 1
+            status = move(status, state, version=version, at=NOW + timedelta(seconds=version))
+    kept = [each.version for each in status.transitions]
+    assert kept == [1, *range(version - MAX_TRANSITIONS + 2, version + 1)]
