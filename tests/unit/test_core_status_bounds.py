@@ -12,7 +12,7 @@ from streams.core.runs.life import NewRun, blank_status
 from streams.core.runs.run import move
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
-JOB = JobSpec(job_id=OwnerId("j"), tenant="default", binary="s3://bucket/key")
+JOB = JobSpec(job_id=OwnerId("j"), tenant="default", executable="s3://bucket/key")
 
 
 def test_of_many_transitions_the_first_and_the_newest_are_kept():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mortal import Fate, World
-from simulated import START, Log
+from simulated import START, Log, ended, started
 
 from schemas.event import EndCause
 from schemas.ids import occurrence_run_id
@@ -163,6 +163,8 @@ def test_a_tick_that_is_cut_between_two_schedules_decides_neither_twice() -> Non
     log.now += timedelta(seconds=10)
     for _ in range(60):
         log.turn(log.recover())
+        for dispatch in log.dispatches():
+            log.report(started(dispatch, log.now), ended(dispatch, log.now))
     wanted = {occurrence_run_id("every", START + timedelta(seconds=each)) for each in range(1, 11)}
     wanted |= {occurrence_run_id("second", START + timedelta(seconds=each)) for each in range(2, 11, 2)}
     assert log.statuses().keys() == wanted
