@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
 from simulated import PATIENT, START, Log, ended, started
 
 from schemas.topics import EVENTS
@@ -35,12 +37,15 @@ def test_silence_is_judged_in_the_order_claims_ends_heartbeats_deliveries_events
     assert (order[at + 2].topic, order[at + 2].until) == (EVENTS, None)
 
 
-def test_an_end_that_lies_in_events_and_was_not_delivered_keeps_an_attempt_from_being_lost() -> None:
+@pytest.mark.parametrize("at_once", [2, 5_000])
+def test_an_end_that_lies_in_events_and_was_not_delivered_keeps_an_attempt_from_being_lost(at_once: int) -> None:
     log = Log()
-    session = log.dispatched()
+    session = log.dispatched(limits=msgspec.structs.replace(PATIENT, pull_at_once=at_once))
     session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}
     log.turn(session, LEASE.total_seconds())
     (dispatch,) = log.dispatches()
+    for _ in range(5):
+        log.report()
     log.report(started(dispatch, log.now), ended(dispatch, log.now))  # written, not delivered
     assert judged(log, session, turns=40) == [AttemptEnd.SUCCEEDED]
     assert log.statuses()["job#r"].state is RunState.SUCCEEDED
