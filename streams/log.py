@@ -173,7 +173,7 @@ class OwnerLog:
         return {each: self._offsets(EXECUTORS, each)[1] for each in range(self._connections.partitions)}
 
     def commit(self, transaction: Transaction) -> dict[RunId, tuple[int, int]]:
-        """All or nothing; returns where the dispatches stand. After an exception that is unknown (protocol O3)."""
+        """Returns where the dispatches stand. All or nothing: after an exception, nobody knows which (protocol O3)."""
         placed: dict[RunId, tuple[int, int]] = {}
         producer = self._begin()
         for record in transaction.records[:-1]:

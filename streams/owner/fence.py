@@ -9,7 +9,7 @@ class Phase(Enum):
     PREPARING = "preparing"
     """Read `state` ahead, while its owner may still decide: after the fencing only the rest of it is read."""
     ASKING = "asking"
-    """Is the partition still ours? Asked right before fencing, so that a thawed worker fences none (protocol O4)."""
+    """Is the partition ours? Asked right before fencing, so that a thawed worker fences nobody (protocol O4)."""
     RECOVERING = "recovering"
     """`init_transactions`, read `state` to its end."""
     RUNNING = "running"

@@ -1,4 +1,4 @@
-"""When silence is judged: first the claims, then `events` and heartbeats to an end fetched then (protocol D5, L3)."""
+"""When silence is judged: claims first, then `events` and heartbeats to an end fetched later (protocol D5, L3)."""
 
 from __future__ import annotations
 

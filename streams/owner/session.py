@@ -214,7 +214,7 @@ class _Reign:
         return patience if self._is_delivered else min(patience, self._limits.undelivered_interval)
 
     def _notice_absence(self, now: datetime) -> None:
-        """After it nothing is due before `cdc` is read to its end again; silence counts in part (protocol O7, L3)."""
+        """After an absence nothing is due before `cdc` is read to its end; silence counts in part (protocol O7, L3)."""
         if self._last_turn is not None and now - self._last_turn > self._limits.stall:
             self._owner.learn(WasAway(since=self._last_turn))
             self._owner.lose_sight()
