@@ -1,4 +1,5 @@
 # Everything a fresh machine needs to do: `make demo` and `make test`. Needs Python >= 3.11.4, make and package registries.
+# `make` alone lists the targets: a line `target: ... ## what it does` is one of the list.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -6,16 +7,19 @@ STAMP := .venv/.tidemill-is-set-up
 # Whoever waits at a terminal sees what is being downloaded.
 QUIET := $(shell test -t 2 || echo --quiet)
 
-.PHONY: setup demo check test bench clean
+.PHONY: help setup demo check test bench states clean
 
-setup: $(STAMP)
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## build .venv, and download the jars of the local stack
 	@$(BIN)/python -m infra.jars
 
 # `make demo` until Ctrl-C; `make demo SECONDS=90` bounded, 0 only if everything did what it should.
-demo: setup
+demo: setup ## run all of it on this machine and kill two processes; SECONDS=90 bounds it
 	@$(BIN)/tidemill demo $(SECONDS)
 
-check: $(STAMP)
+check: $(STAMP) ## look at the code: lint, format, types, layers, house rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -23,15 +27,19 @@ check: $(STAMP)
 	$(BIN)/pytest -q tests/unit/test_tidy.py
 
 # Two at a time: what needs the whole stack, which mostly waits, and beside it everything else (tests/conftest.py).
-test: setup check
+test: setup check ## do every check and every test
 	$(BIN)/pytest --durations=15 -n 2 --no-loadscope-reorder \
 		tests/integration tests/guarantees tests/component tests/acceptance tests/unit
 
 # All figures, or ONLY=tick,due20; SHORT=1 is a smoke run that writes nothing down.
-bench: setup
+bench: setup ## measure what is claimed to be fast; ONLY=tick,due20 and SHORT=1 do less
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short)
 
-clean:
+# From the tables of moves in the code.
+states: $(STAMP) ## write docs/states.md
+	@$(BIN)/python docs/states.py
+
+clean: ## remove .venv, the local stack's data and caches
 	rm -rf .venv .tidemill .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(STAMP): requirements.lock pyproject.toml
