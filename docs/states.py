@@ -7,7 +7,7 @@ from pathlib import Path
 
 from executors.attempt import MOVES, Act, Fact, Phase
 from schemas.words import AttemptEnd, RunState
-from streams.core.run import LEGAL
+from streams.core.runs.run import LEGAL
 
 PAGE = Path(__file__).with_name("states.md")
 
@@ -79,17 +79,19 @@ Which state can follow which? `make states` writes this page from the tables in 
 `tidemill.transitions` list the moves of one run, each with its reason."""
 
 RUNS = """\
-Runs of jobs, DAG runs, nodes and backfills share one table (`LEGAL` in `streams/core/run.py`). Only the function `move`
-beside it changes a state, and it refuses every other move. **Bold** states are final: nothing follows them.
-`tidemill rerun` begins the history of a run anew, under the same id."""
+Runs of jobs, DAG runs, nodes and backfills share one table: `LEGAL` in
+[streams/core/runs/run.py](../streams/core/runs/run.py). Only the function `move` beside it changes a state, and it
+refuses every other move. **Bold** states are final: nothing follows them. `tidemill rerun` begins the history of a run
+anew, under the same id."""
 
 ENDS = """\
 A run has one attempt after the other. Each attempt ends in one of these ways. When the run has used up what the end
 counts against, the run is `dead`, `failed` or `timed_out`."""
 
 ATTEMPTS = """\
-From its claim to its end, an attempt goes through these phases on its executor (`MOVES` in `executors/attempt.py`). A
-fact that the table does not list for a phase comes late, and changes nothing."""
+From its claim to its end, an attempt goes through these phases on its executor: `MOVES` in
+[executors/attempt.py](../executors/attempt.py). A fact that the table does not list for a phase comes late, and changes
+nothing."""
 
 
 def page() -> str:
