@@ -15,10 +15,10 @@ Config: TypeAlias = dict[str, str]
 
 REVISION_KEY = "tidemill.revision"
 """An option that Debezium does not know and passes by."""
-REVISION = 2
+REVISION = 3
 """Of the options that this release writes. Raise it with every change of them; a test says when."""
-OPTIONAL = ("database.sslmode", "database.sslrootcert", "database.sslcert", "database.sslkey")
-"""Ours also where we set none: when the DSN no longer names them, they go."""
+OPTIONS_KEY = "tidemill.options"
+"""Names every option that we wrote: one that we no longer write goes, and an operator's own stays."""
 _REFERENCE = re.compile(r"\$\{[^:}]*:[^}]*\}")
 """`${provider:path:key}`: Connect asks a config provider for the value when it starts a task."""
 
@@ -33,11 +33,17 @@ def revision(config: Mapping[str, str]) -> int:
     return int(found) if found.isdecimal() else 0
 
 
+def marked(options: Config) -> Config:
+    """With the names of these options beside them."""
+    return options | {OPTIONS_KEY: ",".join(sorted(options))}
+
+
 def corrected(actual: Config, desired: Config) -> Config:
     """The configuration that Connect should have: `actual` itself where it is right, or of a newer release."""
     if revision(actual) > revision(desired):
         return actual
-    others = {name: value for name, value in actual.items() if name not in desired and name not in OPTIONAL}
+    ours = desired.keys() | set(actual.get(OPTIONS_KEY, "").split(","))
+    others = {name: value for name, value in actual.items() if name not in ours}
     references = {name: value for name, value in actual.items() if name in desired and is_reference(value)}
     hidden = {name: value for name, value in references.items() if not is_reference(desired[name])}
     return others | desired | hidden

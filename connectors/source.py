@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from psycopg import conninfo
 
-from connectors.owned import REVISION, REVISION_KEY, Config
+from connectors.owned import REVISION, REVISION_KEY, Config, marked
 from connectors.settings import SourceSettings
 from connectors.topics import heartbeat_topic
 from schemas.errors import TidemillError
@@ -30,7 +30,7 @@ class NoAddressError(TidemillError):
 
 def source_config(connections: Connections, settings: SourceSettings) -> Config:
     """The whole desired configuration. Every value is a string, as Connect gives them back."""
-    return {
+    options = {
         "name": settings.connector_name,
         REVISION_KEY: str(REVISION),
         "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
@@ -45,6 +45,7 @@ def source_config(connections: Connections, settings: SourceSettings) -> Config:
         **_routing(connections),
         **_producer(),
     }
+    return marked(options)
 
 
 def _database(dsn: str, settings: SourceSettings) -> Config:

@@ -24,6 +24,12 @@ DESIRED = {
     "slot.name": "tidemill",
     "poll.interval.ms": "10",
     "database.password": "secret",
+    "tidemill.options": "name,tidemill.revision,slot.name,poll.interval.ms,database.password",
+}
+OLDER = DESIRED | {
+    "tidemill.revision": "1",
+    "database.sslrootcert": "/etc/ca.pem",
+    "tidemill.options": "name,tidemill.revision,database.sslrootcert",
 }
 NEWER = DESIRED | {"tidemill.revision": "3", "poll.interval.ms": "500", "new": "option"}
 HIDDEN = "${file:/run/secrets/tidemill.properties:password}"
@@ -50,9 +56,10 @@ CASES = {
         actual(config={"errors.log.enable": "true"}),
         [Update(config=DESIRED | {"errors.log.enable": "true"})],
     ),
-    "certificates that the DSN no longer names go": (
-        actual(config=DESIRED | {"database.sslrootcert": "/etc/ca.pem"}),
-        [Update(config=DESIRED)],
+    "an option that we wrote and no longer write goes": (actual(config=OLDER), [Update(config=DESIRED)]),
+    "what an operator added stays beside an option that goes": (
+        actual(config=OLDER | {"errors.log.enable": "true"}),
+        [Update(config=DESIRED | {"errors.log.enable": "true"})],
     ),
     "a secret that an operator put out of the configuration stays there": (
         actual(config=DESIRED | {"database.password": HIDDEN}),
