@@ -9,6 +9,7 @@ from importlib import resources
 import psycopg
 
 from connectors.rights import check_may_migrate
+from connectors.sessions import is_shared
 from schemas.errors import TidemillError
 
 LOCK_KEY = 0x71DE_0111
@@ -25,7 +26,7 @@ _REMEMBER = """
 
 
 class MigrationRefused(TidemillError):  # noqa: N818 - it reads as what happened
-    """The database was migrated by other files than these."""
+    """The database was migrated by other files than these, or nothing keeps two migrations apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,11 @@ def migrate(dsn: str) -> list[str]:
 def apply(dsn: str, wanted: list[Migration]) -> list[str]:
     """Each migration is a transaction of its own, so that an error leaves the ones before it applied."""
     with psycopg.connect(dsn, autocommit=True, application_name="tidemill-migrate") as connection:
+        if is_shared(connection, dsn):
+            raise MigrationRefused(
+                "TIDEMILL_POSTGRES_DSN leads to a pooler that gives one session to several clients (transaction mode): "
+                "name Postgres itself, or a pooler in session mode"
+            )
         connection.execute("select pg_advisory_lock(%s)", (LOCK_KEY,))
         check_may_migrate(connection)
         connection.execute(_REMEMBER)

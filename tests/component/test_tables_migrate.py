@@ -11,6 +11,7 @@ import pytest
 
 from connectors.migrate import MigrationRefused, apply, migrate, migrations
 from infra.postgres_place import _wheel_programs
+from tests.pooler import transaction_pooler
 
 NAMES = [migration.name for migration in migrations()]
 
@@ -39,6 +40,11 @@ def test_two_at_once_apply_each_migration_once(empty_dsn):
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(migrate, [empty_dsn] * 2)
     assert sorted(first + second) == NAMES
+
+
+def test_a_pooler_that_gives_one_session_to_several_clients_is_refused(empty_dsn):
+    with transaction_pooler(empty_dsn) as dsn, pytest.raises(MigrationRefused, match="pooler"):
+        migrate(dsn)
 
 
 def test_a_migration_that_was_changed_is_refused(tables_dsn):

@@ -38,6 +38,7 @@ POSTGRES = f.Postgres(
     database="app",
     role="worker",
     is_replica=False,
+    is_shared=False,
     settings={
         "wal_level": "logical",
         "max_slot_wal_keep_size": "4096",
@@ -200,6 +201,7 @@ CASES = [
     ("postgres.answers", BAD, replace(FACTS, postgres=f.Silent(reason="refused")), "does not answer: refused"),
     ("postgres.version", BAD, postgres(version=150007), "version 15.7"),
     ("postgres.primary", BAD, postgres(is_replica=True), "read-only replica"),
+    ("postgres.pooler", BAD, postgres(is_shared=True), "pooler in transaction mode"),
     ("postgres.wal_level", BAD, setting(wal_level="replica"), "wal_level is replica"),
     ("postgres.replication_right", BAD, postgres(may_replicate=False), "worker may not replicate"),
     ("postgres.rights", BAD, postgres(missing_rights=("insert on tidemill.runs",)), "lacks insert on tidemill.runs"),

@@ -44,6 +44,19 @@ def primary(facts: Postgres) -> Iterator[Finding]:
         yield ok(name, "Postgres takes writes")
 
 
+def pooler(facts: Postgres) -> Iterator[Finding]:
+    name = "postgres.pooler"
+    if facts.is_shared:
+        yield bad(
+            name,
+            "TIDEMILL_POSTGRES_DSN leads to a pooler in transaction mode: it gives away the advisory locks that "
+            "migrate, the sinks and `job put` hold",
+            "name Postgres itself, or a pooler in session mode",
+        )
+    else:
+        yield ok(name, "a session of Postgres has one client")
+
+
 def wal_level(facts: Postgres) -> Iterator[Finding]:
     name, found = "postgres.wal_level", facts.settings.get("wal_level", "unknown")
     if found != "logical":
@@ -304,6 +317,7 @@ RESTORED_CHECKS: tuple[Callable[[Restored], Iterator[Finding]], ...] = (restored
 CHECKS: tuple[Callable[[Postgres], Iterator[Finding]], ...] = (
     version,
     primary,
+    pooler,
     wal_level,
     role,
     rights,

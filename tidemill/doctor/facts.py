@@ -88,6 +88,8 @@ class Postgres(msgspec.Struct, frozen=True, kw_only=True):
     database: str
     role: str
     is_replica: bool
+    is_shared: bool
+    """Through a pooler in transaction mode (`connectors.sessions`)."""
     settings: dict[str, str]
     replication_slots: int
     """In use, ours among them."""

@@ -10,6 +10,7 @@ import msgspec
 import psycopg
 
 from connectors.migrate import migrations as known_migrations
+from connectors.sessions import is_shared
 from connectors.settings import RetentionSettings, SourceSettings
 from connectors.source import PUBLICATION
 from schemas.settings import Connections, read
@@ -27,7 +28,7 @@ def look(place: Connections) -> Postgres | Silent:
     try:
         with connect(place.postgres_dsn) as postgres:
             postgres.execute("select set_config('statement_timeout', %s, false)", [f"{STATEMENT_SECONDS}s"])
-            return _postgres(postgres)
+            return _postgres(postgres, is_shared=is_shared(postgres, place.postgres_dsn))
     except psycopg.Error as error:
         return silent(error)
 
@@ -42,7 +43,7 @@ def look_restored(place: Connections, applied: int) -> Restored | None:
     return None if found is None else Restored(noticed_at=found["noticed_at"], given=found["given"], applied=applied)
 
 
-def _postgres(postgres: psycopg.Connection[Row]) -> Postgres:
+def _postgres(postgres: psycopg.Connection[Row], *, is_shared: bool) -> Postgres:
     server = one(postgres, "doctor_server")
     assert server is not None
     missing_rights = tuple(each["missing"] for each in rows(postgres, "doctor_rights"))
@@ -50,6 +51,7 @@ def _postgres(postgres: psycopg.Connection[Row]) -> Postgres:
     return msgspec.convert(
         server
         | {
+            "is_shared": is_shared,
             "missing_rights": missing_rights,
             "migrations": _migrations(postgres, missing_rights) if is_migrated else _difference({}),
             "publication": _row(postgres, "doctor_publication", {"publication": PUBLICATION}, Publication),
