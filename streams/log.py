@@ -40,6 +40,8 @@ log = structlog.get_logger()
 
 READ_TIMEOUT_SECONDS = 10.0
 """After so long without progress a read asks a second client what stands there."""
+OFFSETS_SECONDS = 2.0
+"""The end of a partition is known within milliseconds, where its leader lives."""
 TRANSACTION_TIMEOUT_SECONDS = 10.0
 """An open transaction holds up its readers (design §6), so a dead owner's is aborted soon."""
 _CHUNK = 1_000
@@ -322,9 +324,12 @@ class OwnerLog:
     def _offsets(self, topic: str, partition: int) -> tuple[int, int]:
         """The first offset and the read_committed end (protocol O8), as the leader says now."""
         where = TopicPartition(self._connections.topic(topic), partition)
-        found = self._reader().get_watermark_offsets(where, timeout=ANSWER_SECONDS, cached=False)
+        reader, self._consumer = self._reader(), None
+        found = reader.get_watermark_offsets(where, timeout=OFFSETS_SECONDS, cached=False)
         if found is None:
-            raise LogUnreachableError(f"no answer about the end of topic {topic} within {ANSWER_SECONDS} s")
+            raise LogUnreachableError(f"no answer about the end of topic {topic} within {OFFSETS_SECONDS} s")
+        # One that got no answer goes on to ask a leader that has died: the next reader asks who leads now.
+        self._consumer = reader
         return found
 
     def _topic_partition(self, topic: str, offset: int = OFFSET_INVALID) -> TopicPartition:

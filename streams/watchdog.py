@@ -36,6 +36,7 @@ def watch(
             stalled = _look(reader, connections, stalls, applied(), recovering())
         except KafkaException:
             stalls.forget()  # while the brokers are away, nothing can come on
+            reader = watchdog_reader(connections)  # the old one goes on to ask leaders that have died
             continue
         if stalled:
             log.error("worker_stalled", at=stalled.what, partition=stalled.partition, seconds=round(stalled.seconds))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 import trustme
-from confluent_kafka import KafkaException
+from confluent_kafka import ElectionType, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from infra import kafka
@@ -32,8 +32,12 @@ LOG_BYTES = 1024 * 1024 * 1024
 """A log is kept whole: it says who was allowed what."""
 NUMBERS = (1, 2, 3)
 ANSWER_SECONDS = 2.0
+_IMPATIENT = {"log_level": "0", "socket.timeout.ms": "2000"}
+"""Brokers are stopped, killed and frozen: who asks shall not wait for one of them, and says nothing of it."""
 _LISTENER = "SASL_SSL"
 _AUDIT = "kafka.authorizer.logger"
+_ELECTIONS = "org.apache.kafka.raft.QuorumState"
+_ELECTED = "Completed transition to Leader"
 _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required"
 
 
@@ -43,7 +47,7 @@ class Brokers:
     def __init__(self, parts: dict[int, Part], bootstrap: str, login: dict[str, str]) -> None:
         self._parts = parts
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        self.bootstrap, self.login = bootstrap, {**login, "bootstrap.servers": bootstrap, "log_level": "0"}
+        self.bootstrap, self.login = bootstrap, {**login, **_IMPATIENT, "bootstrap.servers": bootstrap}
         """What librdkafka needs, as the administrator."""
         self.admin = AdminClient(self.login)
 
@@ -55,6 +59,15 @@ class Brokers:
         process = self._processes.pop(number)
         process.terminate()
         process.wait(START_SECONDS)
+
+    def pid(self, number: int) -> int:
+        return self._processes[number].pid
+
+    def kill_one(self, number: int) -> None:
+        """It hands nothing over."""
+        process = self._processes.pop(number)
+        process.kill()
+        process.wait()
 
     def kill(self) -> None:
         for process in self._processes.values():
@@ -72,6 +85,24 @@ class Brokers:
         return len(found.brokers) == len(NUMBERS) and all(
             each.leader >= 0 and len(each.isrs) == len(each.replicas) for each in partitions
         )
+
+    def leader(self, topic: str, partition: int) -> int:
+        """-1: nobody leads it now."""
+        return int(self.admin.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic].partitions[partition].leader)
+
+    def balance(self) -> None:
+        """Each broker leads again what it led first."""
+        self.admin.elect_leaders(ElectionType.PREFERRED).result(START_SECONDS)
+
+    def controller(self) -> int:
+        """The number of the broker that was elected last."""
+        elected = {
+            line: number
+            for number, part in self._parts.items()
+            for line in part.log.read_text().splitlines()
+            if _ELECTED in line
+        }
+        return elected[max(elected)]  # a line begins with its time
 
     def audit(self) -> list[str]:
         """What the authorizers have said."""
@@ -136,6 +167,8 @@ def _config(home: Path, number: int, ports: dict[str, int], password: str, store
         "ssl.truststore.location": str(ca),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "false",
+        "broker.session.timeout.ms": 3_000,
+        "broker.heartbeat.interval.ms": 500,
         "super.users": f"User:{ADMIN};User:ANONYMOUS",  # whom the listener of the controllers knows is a broker
         "default.replication.factor": 3,
         "min.insync.replicas": 2,
@@ -150,7 +183,10 @@ def _config(home: Path, number: int, ports: dict[str, int], password: str, store
 
 def _part(data: Path, number: int, port: int, config: Path, class_path: str) -> Part:
     whole = kafka.part(data, port, config, class_path)
-    logging = quiet_logging() | {f"org.slf4j.simpleLogger.log.{_AUDIT}": "debug"}
+    logging = quiet_logging() | {
+        f"org.slf4j.simpleLogger.log.{_AUDIT}": "debug",
+        f"org.slf4j.simpleLogger.log.{_ELECTIONS}": "info",
+    }
     return msgspec.structs.replace(
         whole,
         name=f"kafka-{number}",

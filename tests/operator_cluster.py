@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from signal import Signals
 
 import msgspec
 import psycopg
@@ -88,13 +89,17 @@ class _Postgres:
         self._part, self._process = part, start(part)
         self.superuser = ""
 
-    def stop(self) -> None:
-        self._process.send_signal(self._part.stop_signal)
-        self._process.wait(self._part.stop_seconds)
-
     def restart(self) -> None:
-        self.stop()
+        self._end(self._part.stop_signal)
         self._process = start(self._part)
+
+    def drop(self) -> None:
+        """Its data is thrown away."""
+        self._end(self._part.death_signal)
+
+    def _end(self, signal: Signals) -> None:
+        self._process.send_signal(signal)
+        self._process.wait(self._part.stop_seconds)
 
 
 @contextmanager
@@ -109,7 +114,7 @@ def _postgres(
         with tls_front(ports["postgres-tls"], ports["postgres"], authority.issue_cert("127.0.0.1")):
             yield server
     finally:
-        server.stop()
+        server.drop()
 
 
 def _administrator(dsn: str, password: str) -> str:

@@ -25,6 +25,7 @@ HOSTS = ("host-1", "host-2")
 COMMAND_SECONDS = 120
 STOP_SECONDS = 60
 CONNECT = "kafka-connect"
+RESTART = "systemctl restart"
 ENVIRONMENT = "set -a; "
 """So begins the line by which an operator's shell gets its settings; it stays the same shell."""
 
@@ -34,13 +35,22 @@ class Operator:
         self.site = site
         self.allowed: list[AclBinding] = []
         self._environment = ""
+        self._restarted_later: set[str] = set()
         self._parts: dict[str, Part] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._elsewhere = _other_package(site.folder)
 
-    def follow(self, document: str) -> str:
-        """What the commands in the shell of the operator have printed."""
-        return "".join(self._do(block) for block in blocks(document, self.site.names))
+    def follow(self, *documents: str) -> str:
+        """What the commands in the shell of the operator have printed. What a later block restarts too is restarted
+        only there: one round of restarts serves several documents.
+        """
+        todo = [block for each in documents for block in blocks(each, self.site.names)]
+        printed = ""
+        while todo:
+            block = todo.pop(0)
+            self._restarted_later = {line for each in todo for line in each.text.splitlines() if RESTART in line}
+            printed += self._do(block)
+        return printed
 
     def shell(self, text: str) -> str:
         """What it has printed. Its current folder has a package with the name of one of ours."""
@@ -103,6 +113,8 @@ class Operator:
         begun = []
         for host in hosts:
             for line in text.splitlines():
+                if line in self._restarted_later:
+                    continue
                 match shlex.split(line):
                     case ["systemctl", "enable", "--now", unit]:
                         begun.append(self._start(unit, host))

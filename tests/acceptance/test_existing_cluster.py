@@ -17,6 +17,12 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from schemas.partition import partition_of
+from schemas.settings import Connections
+from schemas.topics import EVENTS
+from streams.clock import cluster_clock
+from streams.groups import Groups, LogUnreachableError
+from streams.log import OwnerLog
+from streams.owner.calls import Read
 from tests import kafka_audit
 from tests.operator_brokers import NUMBERS, START_SECONDS, client
 from tests.operator_cluster import running_site
@@ -26,6 +32,8 @@ from tests.waiting import eventually
 PARTITIONS = 4
 RUN_SECONDS = 60
 ANSWER_SECONDS = 10
+NEXT_LEADER_SECONDS = 30
+"""Ten times the session of a broker here."""
 SECOND = timedelta(seconds=1)
 TICK = "job put tick --schedule '* * * * * *' --overlap allow_all --catchup all --command 'echo $TIDEMILL_RUN_ID >> {}'"
 
@@ -131,13 +139,15 @@ def test_migrating_again_puts_a_setting_of_a_topic_right(site, operator):
     assert "Topics: tidemill.deadletter." in operator.shell(f"{tidemill(site)} migrate")
 
 
-def test_every_part_is_upgraded_one_after_the_other_and_each_second_runs_once(site, operator):
-    assert "0 bad" in operator.follow("upgrade.md")
-    assert_each_second_ran_once(site)
-
-
-def test_brokers_and_postgres_are_restarted_one_after_the_other_and_each_second_runs_once(site, operator):
-    for number in NUMBERS:
+def test_one_broker_is_killed_and_the_others_and_postgres_are_restarted_and_each_second_runs_once(site, operator):
+    log = owner_log(site)
+    assert has_read(log)
+    killed = site.brokers.leader("tidemill.events", 0)
+    site.brokers.kill_one(killed)
+    eventually(lambda: has_read(log), NEXT_LEADER_SECONDS, "an answer of the next leader")
+    site.brokers.start(killed)
+    eventually(site.brokers.are_whole, START_SECONDS, f"the return of broker {killed}")
+    for number in set(NUMBERS) - {killed}:
         site.brokers.stop(number)
         site.brokers.start(number)
         eventually(site.brokers.are_whole, START_SECONDS, f"the return of broker {number}")
@@ -145,9 +155,24 @@ def test_brokers_and_postgres_are_restarted_one_after_the_other_and_each_second_
     assert_each_second_ran_once(site)
 
 
-def test_passwords_are_changed_and_each_second_runs_once(site, operator):
+def owner_log(site):
+    environment = variables((site.folder / "streams.env").read_text())
+    connections = Connections(
+        kafka_bootstrap=site.brokers.bootstrap, kafka_options=orjson.loads(environment["TIDEMILL_KAFKA_OPTIONS"])
+    )
+    return OwnerLog(connections, 0, "tidemill-streams-0", cluster_clock(connections), Groups(connections, "", ""))
+
+
+def has_read(log):
+    try:
+        return log.read(Read(topic=EVENTS, after=-1, until=None, records=1, bytes=1))
+    except (KafkaException, LogUnreachableError):
+        return None
+
+
+def test_passwords_are_changed_and_every_part_is_upgraded_one_after_the_other_and_each_second_runs_once(site, operator):
     old = dsn(site)
-    operator.follow("passwords.md")
+    assert "0 bad" in operator.follow("passwords.md", "upgrade.md")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(old)
     with pytest.raises(KafkaException):
