@@ -10,7 +10,7 @@ import pytest
 
 from infra import stack
 
-SECONDS = 45
+SECONDS = 30
 PATIENCE_SECONDS = 300
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from datetime import datetime
 
@@ -39,9 +40,16 @@ class Deployment:
         local.stop(self._data, STOP_SECONDS)
 
     def back_up(self):
-        self.stop()
+        """While it runs: what the WAL says up to the end of the copy makes the copy whole."""
+        database = self.client.database
+        database.execute("select pg_backup_start('test', fast => true)")
         subprocess.run(["cp", "-a", self._files, self._backup], check=True)
-        self.start()
+        (backup,) = database.execute("select labelfile from pg_backup_stop(wait_for_archive => false)").fetchall()
+        subprocess.run(["cp", "-a", "-T", self._files / "pg_wal", self._backup / "pg_wal"], check=True)
+        label, owner = self._backup / "backup_label", self._backup.stat()
+        label.write_text(backup["labelfile"])
+        os.chown(label, owner.st_uid, owner.st_gid)
+        (self._backup / "postmaster.pid").unlink()
 
     def restore(self):
         """The data directory with the connector's slot in it, as it was."""
