@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from bench import (
+    brokers,
     bulk,
     burst,
     corebulk,
@@ -48,6 +49,7 @@ FIGURES: tuple[Figure, ...] = (
     *dags.FIGURES,
     *failover.FIGURES,
     *handover.FIGURES,
+    *brokers.FIGURES,
     *lost.FIGURES,
     *outage.FIGURES,
     *burst.FIGURES,

@@ -162,6 +162,9 @@ def _producer() -> Config:
         "producer.override.linger.ms": "0",
         # What waits for an acknowledgement goes together: a bulk change needs a tenth of the requests.
         "producer.override.batch.size": str(256 * 1024),
+        # A broker that died, or whose machine is gone: the default asks once a second, and waits half a minute.
+        "producer.override.retry.backoff.max.ms": "250",
+        "producer.override.request.timeout.ms": "5000",
         "producer.override.acks": "all",
         "producer.override.enable.idempotence": "true",
     }

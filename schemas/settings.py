@@ -21,6 +21,10 @@ _CLIENT_DEFAULTS = {
     # After a broker's return nobody waits for the default's 10 s, and while it is away nobody knocks at every turn.
     "reconnect.backoff.ms": 250,
     "reconnect.backoff.max.ms": 1000,
+    # When a broker dies, each step to the next leader waits for a try: four a second instead of the default's one.
+    "retry.backoff.max.ms": 250,
+    # A broker whose machine is gone answers nothing, and closes nothing: the default waits for it for a minute.
+    "socket.timeout.ms": 5_000,
     "log.connection.close": False,
     # A topic that a broker makes by itself has another number of partitions than ours.
     "allow.auto.create.topics": False,

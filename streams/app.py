@@ -35,6 +35,12 @@ FETCH_PERIOD_SECONDS = 0.015
 """From a fetch that brought records to the next, under load: to Faust a fetch is far more work than a record."""
 FETCHES_AT_ONCE = 4
 """As many as a node of a chain needs: that it started, that it ended, and the same of the next one."""
+FETCH_WAIT_MS = 500
+"""A partition that a broker leads from now on is in the fetch after the one that waits there: Faust's 1.5 s would delay
+it for so long, twice."""
+REQUEST_SPARE_SECONDS = 3.0
+"""A request waits so much longer than the longest of them, which waits for a rebalance. Faust's 90 s would be the gap
+when the machine of a broker is gone."""
 DETOUR_LOOK_SECONDS = 0.05
 """So often a worker looks at the ends of what goes around Faust: each look makes a holder read once."""
 
@@ -46,6 +52,7 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
         pass_by_what_is_unreadable()
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - Faust has no setting for it
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - as above
         return consumer
 
     async def on_start(self) -> None:
@@ -195,6 +202,7 @@ def make_app(
         broker_session_timeout=settings.session_timeout.total_seconds(),
         broker_heartbeat_interval=settings.session_timeout.total_seconds() / 4,
         broker_rebalance_timeout=settings.session_timeout.total_seconds() * 2,
+        broker_request_timeout=settings.session_timeout.total_seconds() * 2 + REQUEST_SPARE_SECONDS,
         broker_commit_interval=1.0,
         consumer_auto_offset_reset="earliest",
         datadir=folder,
