@@ -160,11 +160,13 @@ def _producer() -> Config:
         "producer.override.max.request.size": str(MAX_RECORD_BYTES),
         "producer.override.buffer.memory": str(_MAX_QUEUE_BYTES),
         "producer.override.linger.ms": "0",
-        # What waits for an acknowledgement goes together: a bulk change needs a tenth of the requests.
+        # What waits for an acknowledgement goes together, of all partitions: a request that comes alone waits for
+        # nothing, and a bulk change needs few requests.
         "producer.override.batch.size": str(256 * 1024),
         # A broker that died, or whose machine is gone: the default asks once a second, and waits half a minute.
         "producer.override.retry.backoff.max.ms": "250",
         "producer.override.request.timeout.ms": "5000",
+        "producer.override.max.in.flight.requests.per.connection": "1",
         "producer.override.acks": "all",
         "producer.override.enable.idempotence": "true",
     }

@@ -74,7 +74,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         keep_json(self, "payload")
 
 
-class Definition(msgspec.Struct, frozen=True, kw_only=True):
+class Definition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One version of one definition; `version` comes from one sequence (protocol I2)."""
 
     owner: OwnerId

@@ -16,7 +16,7 @@ from faust.types import TP
 from schemas.own_name import OwnName, stamped
 from schemas.settings import Connections
 from schemas.times import from_epoch_ms
-from schemas.topics import REQUESTS
+from schemas.topics import CDC, REQUESTS
 from streams.detours import Detours
 from streams.forward import is_marked
 from streams.owner.calls import Resync
@@ -43,6 +43,8 @@ REQUEST_SPARE_SECONDS = 3.0
 when the machine of a broker is gone."""
 DETOUR_LOOK_SECONDS = 0.05
 """So often a worker looks at the ends of what goes around Faust: each look makes a holder read once."""
+BULK_LOOK_SECONDS = 0.2
+"""The same of `cdc`. Few come from each of many reads otherwise, and a read and a commit cost more than those few."""
 
 
 class _ReadCommittedThread(AIOKafkaConsumerThread):
@@ -70,7 +72,7 @@ class _ReadCommittedConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._rest = Rest(FETCHES_AT_ONCE)
-        self._next_look = 0.0
+        self._next_look = self._next_bulk = 0.0
 
     @property
     def _delivery(self) -> Delivery:
@@ -105,10 +107,15 @@ class _ReadCommittedConsumer(Consumer):
         if now < self._next_look:
             return
         self._next_look = now + DETOUR_LOOK_SECONDS
-        detours, client = self._delivery.detours, self._thread._ensure_consumer()  # noqa: SLF001 - Faust hides it
+        is_for_all = now >= self._next_bulk
+        if is_for_all:
+            self._next_bulk = now + BULK_LOOK_SECONDS
+        detours, names = self._delivery.detours, self._delivery.names
+        client = self._thread._ensure_consumer()  # noqa: SLF001 - Faust hides it
         try:
             held = client.assignment()
-            moved = detours.look({place: client.last_stable_offset(place) for place in held})
+            seen = {each: is_for_all or names[each.topic] != CDC for each in held}
+            moved = detours.look({each: client.last_stable_offset(each) if seen[each] else None for each in held})
             self._send_around(moved)
             if moved:
                 await self.seek_wait(moved)

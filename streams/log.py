@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from typing import Any
 
@@ -37,6 +37,8 @@ from streams.produce import produce
 from streams.second import SecondClient
 
 log = structlog.get_logger()
+
+_Messages = Generator[Any, None, None]
 
 READ_TIMEOUT_SECONDS = 10.0
 """After so long without progress a read asks a second client what stands there."""
@@ -74,6 +76,8 @@ class OwnerLog:
         self._producer: Producer | None = None
         self._consumer: Consumer | None = None
         self._refused: list[RecordRefused] = []
+        self._kept: tuple[tuple[str, int], int, _Messages] | None = None
+        """(topic, offset) where a read in parts goes on, its end, and what is left of it."""
 
     def prepare(self) -> None:
         """Makes the producer, which fences nobody yet. Waits until the time is known: nothing can be decided before."""
@@ -141,7 +145,8 @@ class OwnerLog:
             return Chunk(records=(), first=first, through=end - 1, end=end)
         records: list[InRecord] = []
         room = wanted.bytes
-        for message in self._read_up_to(wanted.topic, start, end):
+        behind, messages = self._go_on(wanted.topic, start, end)
+        for message in messages:
             records.append(
                 _standing_for(wanted.topic, message)
                 if isinstance(message, Unreadable)
@@ -149,8 +154,11 @@ class OwnerLog:
             )
             room -= len(records[-1].value or b"")
             if len(records) >= wanted.records or room <= 0:
-                return Chunk(records=tuple(records), first=first, through=records[-1].offset, end=end)
-        return Chunk(records=tuple(records), first=first, through=end - 1, end=end)
+                through = records[-1].offset
+                if through + 1 < behind:
+                    self._kept = (wanted.topic, through + 1), behind, messages
+                return Chunk(records=tuple(records), first=first, through=through, end=end)
+        return Chunk(records=tuple(records), first=first, through=behind - 1, end=end)
 
     def unclaimed(self) -> dict[RunId, tuple[int, int]]:
         """The dispatches of this partition that the executors' groups have not passed: (token, offset) by run."""
@@ -186,6 +194,7 @@ class OwnerLog:
         return placed
 
     def close(self) -> None:
+        self._drop_kept()
         if self._consumer:
             self._consumer.close()
         self._consumer = self._producer = None
@@ -238,8 +247,25 @@ class OwnerLog:
                 else:
                     yield message
 
-    def _read_up_to(self, topic: str, start: int, end: int) -> Iterator[Any]:
+    def _go_on(self, topic: str, start: int, end: int) -> tuple[int, _Messages]:
+        """What is read part by part is fetched once. Also returns the offset behind what comes: `end`, or an earlier
+        one that was the end when the first part was read.
+        """
+        kept, self._kept = self._kept, None
+        if kept is not None and kept[0] == (topic, start) and kept[1] <= end:
+            return kept[1:]
+        if kept is not None:
+            kept[2].close()
+        return end, self._read_up_to(topic, start, end)
+
+    def _drop_kept(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept[2].close()
+
+    def _read_up_to(self, topic: str, start: int, end: int) -> _Messages:
         """Messages, and `Unreadable` for those that the client cannot read."""
+        self._drop_kept()
         consumer = self._reader()
         try:
             while start < end:

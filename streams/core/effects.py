@@ -33,7 +33,7 @@ class PublishStatus(msgspec.Struct, frozen=True, kw_only=True):
     status: RunStatus
 
 
-class PutJob(msgspec.Struct, frozen=True, kw_only=True):
+class PutJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     owner: OwnerId
     job: StoredJob | None
     """None: forget it."""
@@ -93,7 +93,7 @@ class SendKill(msgspec.Struct, frozen=True, kw_only=True):
     kill: Kill
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
+class Origin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The record that an input came in; topic names have no prefix."""
 
     topic: str

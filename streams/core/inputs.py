@@ -15,12 +15,12 @@ from schemas.request import Request
 from streams.core.effects import Origin
 
 
-class DefinitionChanged(msgspec.Struct, frozen=True, kw_only=True):
+class DefinitionChanged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     definition: Definition
     origin: Origin
 
 
-class RequestReceived(msgspec.Struct, frozen=True, kw_only=True):
+class RequestReceived(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     request: Request
     origin: Origin
     appended_at: datetime

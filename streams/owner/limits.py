@@ -17,6 +17,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     in that of the next dispatch, and where an executor has enough to do, dispatches go together."""
     company: int = 100
     """So many effects wait for no more."""
+    bulk: int = 600
+    """Definitions with others behind them go into one transaction, so many of them or"""
+    bulk_wait: timedelta = timedelta(milliseconds=200)
+    """what is applied in so much time: a transaction of a few costs everybody as much as they do."""
     backoff: timedelta = timedelta(milliseconds=500)
     """After a failure, before the session asks again whether it still holds the partition."""
     judge_interval: timedelta = timedelta(seconds=1)
@@ -31,8 +35,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     longest_rest: timedelta = timedelta(milliseconds=100)
     take_at_once: int = 2_000
     """Deliveries that are taken before the next transaction."""
-    pull_at_once: int = 5_000
-    """Records that one read of an input topic returns."""
+    pull_at_once: int = 1_000
+    """Records that one read of an input topic returns: what is due waits for it, and for those of other partitions."""
     pull_bytes: int = 8 * 1024 * 1024
     """The same in bytes: a gap of any length is read in bounded memory."""
     queued: int = 10_000

@@ -10,7 +10,7 @@ from schemas.ids import OwnerId
 from schemas.times import EPOCH
 from schemas.topics import CDC, EVENTS, REQUESTS
 from schemas.words import RunState
-from streams.core.effects import Effect, PutRequest, PutRun, PutTally, SendDispatch
+from streams.core.effects import Effect, PutJob, PutRequest, PutRun, PutTally, SendDispatch
 from streams.core.inputs import CaughtUp, ClockAdvanced, Input, InputDeleted, TakenOver
 from streams.core.room import BYTES_A_MICROSECOND, MICROSECONDS_OF_A_RECORD, TransactionRoom
 from streams.core.state import OwnerState
@@ -109,7 +109,7 @@ class Owner:
             effects += self._step(ClockAdvanced(), now)
         if effects and self._oldest_effect is None:
             self._oldest_effect = now
-        if not self._is_worth_a_commit(now):
+        if not ((is_cut and effects) or self._is_worth_a_commit(now)):
             return None
         self._effects, self._oldest_effect = [], None
         self.state.begin_transaction()
@@ -152,13 +152,17 @@ class Owner:
             return True
         if self._oldest_effect is None:
             return False
-        if len(self._effects) >= self._limits.company or now - self._oldest_effect >= self._limits.company_wait:
-            return True
         if self.state.transaction.is_used_up or self.state.transaction.is_waited_for:
             return True
         if self.state.durable.cursor or self._failures.suspects:
             return True
-        return not all(map(_is_mere_news, self._effects))
+        return not self._may_gather(now - self._oldest_effect)
+
+    def _may_gather(self, waited: timedelta) -> bool:
+        effects, limits = self._effects, self._limits
+        if self._records[CDC] and all(isinstance(each, PutJob) for each in effects):
+            return len(effects) < limits.bulk and waited < limits.bulk_wait
+        return len(effects) < limits.company and waited < limits.company_wait and all(map(_is_mere_news, effects))
 
     def _step(self, input_: Input, now: datetime) -> list[Effect]:
         try:

@@ -10,7 +10,7 @@ from schemas.ids import RunId
 from schemas.unreadable import Unreadable
 
 
-class InRecord(msgspec.Struct, frozen=True, kw_only=True):
+class InRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     topic: str
     offset: int
     key: bytes | None

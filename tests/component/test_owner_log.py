@@ -223,6 +223,31 @@ def test_a_gap_is_read_in_parts_and_what_was_deleted_of_it_is_said(connections):
     assert rest.through == 9
 
 
+def test_what_is_read_in_parts_is_read_once_whatever_is_read_or_written_between_them(connections):
+    topic, partition = connections.topic(REQUESTS), 7
+    producer = Producer(connections.kafka())
+
+    def write(numbers: range) -> None:
+        for number in numbers:
+            producer.produce(topic, str(number), "j", partition)
+        producer.flush()
+
+    write(range(2_500))
+    found: list[bytes | None] = []
+    with closing(open_log(connections, partition)) as log:
+        through, end, parts = NONE_APPLIED, 0, 0
+        while parts < 5 or through + 1 < end:
+            wanted = Read(topic=REQUESTS, after=through, until=None, records=400, bytes=LATER)
+            part = log.read(wanted)
+            found += [each.value for each in part.records]
+            through, end, parts = part.through, part.end, parts + 1
+            if parts == 2:
+                list(log.read_state())
+            if parts == 4:
+                write(range(2_500, 3_000))
+    assert found == [str(number).encode() for number in range(3_000)]
+
+
 def test_a_partition_whose_heartbeats_were_all_deleted_for_their_age_is_read_to_its_end(connections) -> None:
     """Else a new worker would wait for it with every verdict, and call nothing lost any more."""
     topic = connections.topic(EXECUTORS)

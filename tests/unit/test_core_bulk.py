@@ -11,10 +11,12 @@ from schemas.job import JobSpec
 from schemas.words import RunState
 from streams.core.room import MICROSECONDS_OF_A_DEFINITION, Bounds
 from streams.core.schedule.timers import SEARCHES_OF_A_QUESTION, Timers, timer_of
+from streams.owner.limits import Limits
 
 SCHEDULES = ("0 3 * * *", "*/5 * * * *", "@every 90s", "30 0 1 1 *", "@at 2026-03-01T12:00:30Z")
 MANY = 500
 MINUTE = timedelta(minutes=1)
+AT_ONCE = timedelta(0)
 
 
 def job(number: int, schedule: str, **fields: object) -> JobSpec:
@@ -84,3 +86,53 @@ def test_the_clock_is_looked_at_between_slices_of_definitions() -> None:
         log.turn(owner, 0.02)
         assert owner.state.durable.watermark == log.now
         assert len(jobs) - before <= Bounds().slice_us // MICROSECONDS_OF_A_DEFINITION
+
+
+def test_a_bulk_change_goes_in_few_transactions_and_its_last_definition_waits_for_nothing() -> None:
+    log = Log()
+    owner = log.recover()
+    log.turn(owner)
+    for number in range(MANY):
+        owner.offer(log.define(job_id=f"j{number}"))
+    commits = sum(log.turn(owner, 0.001, patience=AT_ONCE) is not None for _ in range(MANY // 5))
+    assert commits == 1
+    assert owner.backlog == 0
+
+
+def test_a_bulk_change_that_takes_long_is_written_meanwhile() -> None:
+    log = Log()
+    owner = log.recover()
+    log.turn(owner)
+    for number in range(MANY):
+        owner.offer(log.define(job_id=f"j{number}"))
+    log.turn(owner, patience=AT_ONCE)
+    assert log.turn(owner, Limits().bulk_wait.total_seconds(), patience=AT_ONCE)
+    assert owner.backlog > 0
+
+
+def test_what_is_due_in_the_middle_of_a_bulk_change_is_written_at_once() -> None:
+    log = Log()
+    log.define(job_id="due", schedule="*/5 * * * * *")
+    owner = log.recover()
+    log.turn(owner)
+    for number in range(MANY):
+        owner.offer(log.define(job_id=f"j{number}"))
+    assert log.turn(owner, 0.001, patience=AT_ONCE) is None
+    assert log.turn(owner, 5, patience=AT_ONCE)
+    assert [each.run_id.partition("@")[0] for each in log.dispatches()] == ["due"]
+    assert owner.backlog > 0
+
+
+def test_what_was_gathered_of_a_bulk_change_when_an_owner_died_is_read_again() -> None:
+    log = Log()
+    owner = log.recover()
+    log.turn(owner)
+    for number in range(MANY):
+        owner.offer(log.define(job_id=f"j{number}"))
+    assert log.turn(owner, patience=AT_ONCE) is None
+    assert owner.state.durable.jobs
+    after = log.recover()
+    assert not after.state.durable.jobs
+    for _ in range(MANY // 5):
+        log.turn(after, 0.001)
+    assert len(after.state.durable.jobs) == MANY
