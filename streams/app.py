@@ -17,7 +17,7 @@ from schemas.own_name import OwnName, stamped
 from schemas.settings import Connections
 from schemas.times import from_epoch_ms
 from schemas.topics import CDC, REQUESTS
-from streams.detours import Detours
+from streams.detours import MOST_OF_A_FETCH, MOST_OF_CDC, Detours
 from streams.forward import is_marked
 from streams.owner.calls import Resync
 from streams.owner.intake import INPUT_TOPICS
@@ -98,7 +98,10 @@ class _ReadCommittedConsumer(Consumer):
         records = await super()._getmany(asked, timeout)
         if records:
             self._rest.took(loop.time(), FETCH_PERIOD_SECONDS)
-        begun = detours.begin({place: [each.offset for each in found] for place, found in records.items()})
+        begun: set[TP] = set()
+        for is_cdc, most in ((True, MOST_OF_CDC), (False, MOST_OF_A_FETCH)):
+            of_these = [each for each in records if (self._delivery.names[each.topic] == CDC) is is_cdc]
+            begun |= detours.begin({each: [record.offset for record in records[each]] for each in of_these}, most)
         self._send_around(begun)
         return {place: found for place, found in records.items() if place not in begun}
 

@@ -12,6 +12,8 @@ P = TypeVar("P")
 
 MOST_OF_A_FETCH = 256
 """Records that Faust takes at once: 80 ms, in which it delivers nothing else."""
+MOST_OF_CDC = 64
+"""The same of `cdc`: people write few rows at once, or by the thousand. Then fetches of 200 would never be too many."""
 FEW = 20
 """Between two looks. A detour ends where no more came for `QUIET_LOOKS` of them."""
 QUIET_LOOKS = 5
@@ -30,12 +32,12 @@ class Detours(Generic[P]):
         self._skipped: dict[P, int] = {}
         """The last offset that Faust did not get, until it is applied."""
 
-    def begin(self, fetched: Mapping[P, Sequence[int]]) -> set[P]:
-        """Those of a fetch that take a detour: the largest, until the rest is few enough. Values are offsets."""
+    def begin(self, fetched: Mapping[P, Sequence[int]], most: int) -> set[P]:
+        """Those of a fetch that take a detour: the largest, until the rest is at most so many. Values are offsets."""
         left = sum(map(len, fetched.values()))
         begun = set()
         for place in sorted(fetched, key=lambda each: len(fetched[each]), reverse=True):
-            if left <= MOST_OF_A_FETCH:
+            if left <= most:
                 break
             left -= len(fetched[place])
             self._pass(place, fetched[place][-1] + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.detours import FEW, MOST_OF_A_FETCH, QUIET_LOOKS, Detours
+from streams.detours import FEW, MOST_OF_A_FETCH, MOST_OF_CDC, QUIET_LOOKS, Detours
 
 
 def offsets(count: int, first: int = 0) -> list[int]:
@@ -11,22 +11,30 @@ def offsets(count: int, first: int = 0) -> list[int]:
 
 def on_a_detour() -> Detours[str]:
     detours: Detours[str] = Detours()
-    assert detours.begin({"a": offsets(1_000), "b": offsets(3)}) == {"a"}
+    assert detours.begin({"a": offsets(1_000), "b": offsets(3)}, MOST_OF_A_FETCH) == {"a"}
     return detours
 
 
 def test_a_fetch_that_is_small_in_all_is_delivered() -> None:
-    assert Detours[str]().begin({"a": offsets(MOST_OF_A_FETCH - 3), "b": offsets(3)}) == set()
+    assert Detours[str]().begin({"a": offsets(MOST_OF_A_FETCH - 3), "b": offsets(3)}, MOST_OF_A_FETCH) == set()
 
 
 def test_the_largest_go_around_until_the_rest_is_few_enough() -> None:
     detours: Detours[str] = Detours()
-    assert detours.begin({"a": offsets(300), "b": offsets(200), "c": offsets(200), "d": offsets(50)}) == {"a", "b"}
+    assert detours.begin(
+        {"a": offsets(300), "b": offsets(200), "c": offsets(200), "d": offsets(50)}, MOST_OF_A_FETCH
+    ) == {"a", "b"}
     assert detours.places == {"a": 300, "b": 200}
 
 
+def test_so_many_definitions_go_around_as_come_from_a_connector_that_is_slow_yet() -> None:
+    fetched = {"a": offsets(50), "b": offsets(50)}
+    assert Detours[str]().begin(fetched, MOST_OF_A_FETCH) == set()
+    assert Detours[str]().begin(fetched, MOST_OF_CDC) == {"a"}
+
+
 def test_many_small_ones_are_many_too() -> None:
-    begun = Detours[int]().begin({number: offsets(40) for number in range(8)})
+    begun = Detours[int]().begin({number: offsets(40) for number in range(8)}, MOST_OF_A_FETCH)
     assert len(begun) == 2
 
 
@@ -70,13 +78,13 @@ def test_after_a_rebalance_there_are_none() -> None:
 
 def test_an_end_that_is_not_known_yet_is_looked_at_later() -> None:
     detours: Detours[str] = Detours()
-    detours.begin({"a": range(1_000)})
+    detours.begin({"a": range(1_000)}, MOST_OF_A_FETCH)
     assert detours.look({"a": None}) == {}
     assert detours.look({"a": 2_000}) == {"a": 2_000}
 
 
 def test_a_partition_that_is_no_longer_held_takes_no_detour() -> None:
     detours: Detours[str] = Detours()
-    detours.begin({"a": range(1_000)})
+    detours.begin({"a": range(1_000)}, MOST_OF_A_FETCH)
     assert detours.look({"b": 5_000}) == {}
     assert detours.places == {}
