@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -90,6 +91,7 @@ def main() -> int:
         with only_while_this_runs(settings.ready_file), folders as folder:
             connections, cluster = settle(read(Connections), confluent_kafka, STREAM_TOPICS, with_runs=True)
             rules, own = settings.rules(cluster), named(connections, settings)
+            gc.freeze()  # what is imported stays for ever, and a collection stops all holders for as long as it looks
             return asyncio.run(serve(connections, settings, rules, own, folder))
     except TidemillError as error:
         log.error("worker_failed", error=str(error))  # noqa: TRY400 - the sentence says it, a traceback would not
