@@ -17,10 +17,10 @@ from confluent_kafka import KafkaException
 
 from bench.figure import Bench, Figure, Line
 from schemas.partition import partition_of
-from tests.operator_brokers import NUMBERS, START_SECONDS, Brokers
-from tests.operator_cluster import running_site
-from tests.operator_hands import operator_of, variables
-from tests.waiting import eventually
+from tests.support.operator.brokers import NUMBERS, START_SECONDS, Brokers
+from tests.support.operator.cluster import running_site
+from tests.support.operator.document_runner import operator_of, variables
+from tests.support.waiting import eventually
 
 PARTITIONS = 4
 EVERY_SECONDS = 0.5

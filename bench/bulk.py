@@ -27,10 +27,10 @@ from schemas.topics import CDC, STATE
 from streams.owner.commit import JOB_PREFIX
 from streams.owner.owner import Owner
 from streams.owner.records import InRecord
-from tests.kafka_node import running_kafka
-from tests.stack_client import StackClient
-from tests.topic_records import each_committed
-from tests.waiting import eventually
+from tests.support.servers.kafka_node import running_kafka
+from tests.support.servers.topic_records import each_committed
+from tests.support.stack_client import StackClient
+from tests.support.waiting import eventually
 from tidemill.place import Row, wall_clock
 
 APPLIED_PER_SECOND = 10_000

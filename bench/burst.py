@@ -10,8 +10,8 @@ from bench.baselines import TRUE, spawn_rate
 from bench.due import warm
 from bench.figure import Bench, Figure, Line, percentile
 from bench.stacks import Shape, jobs
-from tests.stack_client import StackClient
-from tests.waiting import eventually
+from tests.support.stack_client import StackClient
+from tests.support.waiting import eventually
 
 JOBS = 200
 SLOTS = "10s=8,1m=8,1h=8"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from bench.figure import Bench, Figure, Line, NotMeasuredError
-from tests.driven import Driven
-from tests.simulated import Log
+from tests.support.simulated.driven_session import Driven
+from tests.support.simulated.log import Log
 
 JOBS = 10_000
 PAUSE = timedelta(days=3)

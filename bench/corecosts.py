@@ -18,8 +18,8 @@ from streams.core.inputs import ClockAdvanced, ExecutorReported, HeartbeatHeard,
 from streams.core.runs.pace import take_slot
 from streams.core.step import step
 from streams.owner.commit import transaction
-from tests.driven import Driven
-from tests.simulated import Log, ended, started
+from tests.support.simulated.driven_session import Driven
+from tests.support.simulated.log import Log, ended, started
 
 FEW = 10
 SIZES = (1_000, 10_000)

@@ -18,8 +18,8 @@ from streams.core.effects import Effect, PutRun, SendDispatch
 from streams.core.inputs import ExecutorReported, HeartbeatHeard
 from streams.core.runs.run import Run
 from streams.core.step import step
-from tests.driven import Driven
-from tests.simulated import Log, ended, started
+from tests.support.simulated.driven_session import Driven
+from tests.support.simulated.log import Log, ended, started
 
 NODES = 10_000
 WIDTH = 100

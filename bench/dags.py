@@ -14,8 +14,8 @@ from bench.due import warm
 from bench.figure import Bench, Figure, Line, NotMeasuredError, percentile
 from bench.stacks import Shape
 from schemas.ids import request_run_id
-from tests.stack_client import StackClient
-from tests.waiting import eventually
+from tests.support.stack_client import StackClient
+from tests.support.waiting import eventually
 from tidemill.place import Row, wall_clock
 
 SLEEP, TASK_SECONDS = "/bin/sleep", "0.01"

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.baselines import TRUE, hop_line
 from bench.figure import Bench, Figure, Line, percentile
 from bench.stacks import Shape, jobs
-from tests.stack_client import StackClient
+from tests.support.stack_client import StackClient
 
 LEAD = timedelta(seconds=10)
 """From the rows to the first occurrence: captured, the executable fetched, everything warm."""

@@ -17,8 +17,8 @@ from schemas.partition import partition_of
 from schemas.topics import STATUS
 from streams.groups import Groups
 from streams.settings import StreamSettings
-from tests.stack_client import StackClient
-from tests.waiting import eventually
+from tests.support.stack_client import StackClient
+from tests.support.waiting import eventually
 
 CLOCKS = 32
 """Jobs that are due every second, some in each partition; the others are due once a day."""

@@ -14,8 +14,8 @@ from bench.figure import Bench, Figure, Line
 from bench.processes import Beside, StreamWorker
 from bench.stacks import Shape, jobs
 from infra import stack
-from tests.stack_client import StackClient
-from tests.waiting import eventually
+from tests.support.stack_client import StackClient
+from tests.support.waiting import eventually
 
 NAME = "hand-"
 CLOCKS = 32

@@ -22,8 +22,8 @@ from schemas.codec import encode
 from schemas.ids import OwnerId, occurrence_run_id
 from schemas.status import RunStatus
 from schemas.words import RunKind
-from tests.postgres_node import running_postgres
-from tests.statuses import histories
+from tests.support.run_histories import histories
+from tests.support.servers.postgres_node import running_postgres
 from tidemill.place import Row, wall_clock
 from tidemill.queries import rows
 

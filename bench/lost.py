@@ -9,8 +9,8 @@ from bench.figure import Bench, Figure, Line, percentile
 from bench.stacks import Shape, jobs
 from schemas.ids import RunId
 from streams.core.policy.rules import Rules
-from tests.stack_client import StackClient
-from tests.waiting import eventually
+from tests.support.stack_client import StackClient
+from tests.support.waiting import eventually
 
 RUNS = 16
 """Of as many jobs: they lie in all partitions, and so at both executors."""

@@ -15,8 +15,8 @@ from schemas.partition import partition_of
 from schemas.settings import AgreedSettings, Connections
 from schemas.topics import CDC, STATE
 from streams.owner.owner import Owner
-from tests.kafka_node import running_kafka
-from tests.topic_records import each_committed
+from tests.support.servers.kafka_node import running_kafka
+from tests.support.servers.topic_records import each_committed
 from tidemill.place import wall_clock
 
 TIMERS = 5_000

@@ -15,7 +15,7 @@ from bench.figure import Bench, Figure, Line
 from bench.processes import StreamWorker
 from bench.stacks import Shape, jobs
 from infra import stack
-from tests.stack_client import StackClient
+from tests.support.stack_client import StackClient
 
 DOWN_SECONDS = 10
 AROUND_SECONDS = 10

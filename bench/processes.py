@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from infra.process import last_lines
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 EXIT_SECONDS = 30.0
 _TICKS = os.sysconf("SC_CLK_TCK")

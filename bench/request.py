@@ -15,8 +15,8 @@ from bench.stacks import Shape, jobs
 from schemas.ids import request_run_id
 from schemas.times import epoch_ms
 from schemas.topics import CDC
-from tests.stack_client import StackClient
-from tests.waiting import eventually
+from tests.support.stack_client import StackClient
+from tests.support.waiting import eventually
 from tidemill.place import wall_clock
 
 NAME = "asked"

@@ -13,8 +13,8 @@ from bench.figure import Bench, Figure, Line
 from bench.processes import rss_mb
 from bench.stacks import Shape, jobs
 from infra import stack
-from tests.load import Load
-from tests.stack_client import StackClient
+from tests.support.stack_client import StackClient
+from tests.support.steady_load import Load
 
 SCHEDULED = 80
 """Jobs due every second."""

@@ -13,7 +13,7 @@ import msgspec
 
 from infra import stack
 from infra.stack import StackOptions
-from tests.stack_client import StackClient
+from tests.support.stack_client import StackClient
 
 STOP_SECONDS = 60.0
 

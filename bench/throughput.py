@@ -10,7 +10,7 @@ from bench.baselines import TRUE, spawn_rate
 from bench.due import warm
 from bench.figure import Bench, Figure, Line
 from bench.stacks import Shape, jobs
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 JOBS = 64
 SHARE_AIMED_AT = 0.6

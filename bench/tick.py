@@ -17,9 +17,9 @@ from schemas.times import epoch_ms
 from schemas.topics import CDC, runs_topic
 from streams.core.inputs import HeartbeatHeard
 from streams.owner.owner import Owner
-from tests.kafka_node import running_kafka
-from tests.topic_records import each_committed
-from tests.waiting import eventually
+from tests.support.servers.kafka_node import running_kafka
+from tests.support.servers.topic_records import each_committed
+from tests.support.waiting import eventually
 from tidemill.place import wall_clock
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from infra import stack as local
 from infra.stack import StackOptions
-from tests.stack_client import StackClient
+from tests.support.stack_client import StackClient
 
 STOP_SECONDS = 60
 CLASSES = "2s,10s,1m,1h,24h"

@@ -12,7 +12,7 @@ import pytest
 from connectors.objects import Objects
 from infra import stack
 from infra.stack import StackOptions
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tidemill.cli import run
 from tidemill.place import connections
 

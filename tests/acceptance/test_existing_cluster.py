@@ -23,11 +23,11 @@ from streams.clock import cluster_clock
 from streams.groups import Groups, LogUnreachableError
 from streams.log import OwnerLog
 from streams.owner.calls import Read
-from tests import kafka_audit
-from tests.operator_brokers import NUMBERS, START_SECONDS, client
-from tests.operator_cluster import running_site
-from tests.operator_hands import operator_of, variables
-from tests.waiting import eventually
+from tests.support.operator import kafka_audit
+from tests.support.operator.brokers import NUMBERS, START_SECONDS, client
+from tests.support.operator.cluster import running_site
+from tests.support.operator.document_runner import operator_of, variables
+from tests.support.waiting import eventually
 
 PARTITIONS = 4
 RUN_SECONDS = 60

@@ -11,8 +11,8 @@ import pytest
 
 from infra import stack as local
 from infra.stack import StackOptions
-from tests.stack_client import StackClient
-from tests.waiting import eventually
+from tests.support.stack_client import StackClient
+from tests.support.waiting import eventually
 from tidemill.cli import run
 
 EVERY_SECOND = "* * * * * *"

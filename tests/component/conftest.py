@@ -9,8 +9,8 @@ import pytest
 
 from connectors.migrate import migrate
 from connectors.objects import Objects
-from tests.postgres_node import running_postgres
-from tests.servers import running_s3
+from tests.support.servers.postgres_node import running_postgres
+from tests.support.servers.server_process import running_s3
 
 _numbers = count()
 

@@ -12,8 +12,8 @@ from psycopg.rows import dict_row
 
 from schemas.codec import decode_captured
 from schemas.words import Reprocess, RequestKind
-from tests.dag_rows import put
-from tests.read_model import open_weeks
+from tests.support.dag_rows import put
+from tests.support.read_model_rows import open_weeks
 
 DAY = "2026-03-01"
 GOOD = {

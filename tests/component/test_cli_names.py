@@ -6,7 +6,7 @@ import orjson
 import psycopg
 import pytest
 
-from tests.read_model import open_weeks
+from tests.support.read_model_rows import open_weeks
 from tidemill.cli import run
 
 JOBS = """insert into tidemill.jobs (job_id, executable, schedule, timezone)

@@ -13,7 +13,7 @@ from connectors.retention import prune
 from connectors.settings import RetentionSettings
 from connectors.stopping import Stop
 from schemas.programs import program_key
-from tests.read_model import open_weeks
+from tests.support.read_model_rows import open_weeks
 from tidemill.objects import storing
 
 TODAY = datetime.now(UTC).date()  # noqa: TID251 - times to live go by the clock of Postgres

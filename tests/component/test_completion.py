@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import psycopg
 
-from tests.read_model import open_weeks
-from tests.tab import offered
+from tests.support.read_model_rows import open_weeks
+from tests.support.shell_completion import offered
 
 
 def test_jobs_and_runs_are_offered_by_how_they_begin(tables_dsn, capsys, monkeypatch, tmp_path):

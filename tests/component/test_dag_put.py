@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.dag_rows import EXECUTABLE, settle, spec
+from tests.support.dag_rows import EXECUTABLE, settle, spec
 from tidemill.dag_file import dag_of
 from tidemill.dags import write
 from tidemill.owners import DAG, change, resume_once

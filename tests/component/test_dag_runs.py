@@ -10,8 +10,8 @@ from connectors.statements import sql
 from schemas.ids import RunId
 from schemas.status import RunStatus
 from schemas.words import RunKind, RunState
-from tests.dag_rows import put, put_nodes, settle
-from tests.read_model import open_weeks
+from tests.support.dag_rows import put, put_nodes, settle
+from tests.support.read_model_rows import open_weeks
 from tidemill.dag_graph import critical_path
 from tidemill.dag_runs import describe
 from tidemill.queries import one, rows

@@ -15,7 +15,7 @@ from streams.groups import Groups
 from streams.log import OwnerLog
 from streams.owner.commit import CLOCK_KEY
 from streams.owner.records import OutRecord, Transaction
-from tests.kafka_node import running_node
+from tests.support.servers.kafka_node import running_node
 from tidemill.doctor import look_groups, look_kafka
 from tidemill.place import wall_clock
 

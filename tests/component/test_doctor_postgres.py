@@ -9,7 +9,7 @@ import pytest
 
 from infra import postgres as local
 from schemas.settings import Connections
-from tests.postgres_node import running_postgres
+from tests.support.servers.postgres_node import running_postgres
 from tidemill.doctor.check_postgres import CHECKS
 from tidemill.doctor.facts import Postgres, Silent
 from tidemill.doctor.finding import Level

@@ -11,8 +11,8 @@ import pytest
 from connectors.batch import Batch, week_of
 from connectors.ledger import open_ledger
 from connectors.statements import sql
-from tests.read_model import open_weeks
-from tests.statuses import histories, last_of_each
+from tests.support.read_model_rows import open_weeks
+from tests.support.run_histories import histories, last_of_each
 from tidemill.cli import run
 from tidemill.place import connect
 from tidemill.queries import rows

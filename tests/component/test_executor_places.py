@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from executors.places import Places
-from tests.deep_directory import dig
+from tests.support.deep_directory import dig
 
 SPARE = 2
 

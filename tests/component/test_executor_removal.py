@@ -10,7 +10,7 @@ import pytest
 
 from executors.removal import remove_tree
 from executors.workspace import Workspace
-from tests.deep_directory import dig
+from tests.support.deep_directory import dig
 
 WITHOUT_PRIVILEGES = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
 

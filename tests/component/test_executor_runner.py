@@ -11,7 +11,7 @@ from executors.claim import ClaimDecision
 from executors.s3 import Download
 from schemas.event import Ended, Rejected
 from schemas.result import Result
-from tests.hands import Wire, claim, make_runner
+from tests.support.attempt_runner import Wire, claim, make_runner
 
 WAIT_SECONDS = 15.0
 SCRIPTS = {

@@ -21,7 +21,7 @@ from executors.results import Results
 from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError, parse_address
 from schemas.result import Result
 from schemas.settings import Connections
-from tests.hands import claim
+from tests.support.attempt_runner import claim
 
 HERE = Address(bucket="bucket", key="k")
 URI = str(HERE)

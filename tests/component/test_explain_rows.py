@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from psycopg.rows import dict_row
 
-from tests.dag_rows import put, settle
-from tests.read_model import open_weeks
+from tests.support.dag_rows import put, settle
+from tests.support.read_model_rows import open_weeks
 from tidemill.explain.history import Moment
 from tidemill.explain.look import find_history, read_history, read_occurrence
 from tidemill.explain.story import story

@@ -8,7 +8,7 @@ import pytest
 from connectors.objects import Objects
 from schemas.ids import RunId
 from schemas.log_chunks import chunk_key
-from tests.read_model import add_story, open_weeks
+from tests.support.read_model_rows import add_story, open_weeks
 from tidemill.cli import run
 
 RUN_ID = RunId("j#r")

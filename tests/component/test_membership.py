@@ -15,7 +15,7 @@ from schemas.topics import CDC
 from streams.groups import Groups
 from streams.membership import Membership
 from streams.other_workers import settle_name
-from tests.kafka_node import running_node
+from tests.support.servers.kafka_node import running_node
 
 NAME = "stream-0"
 SECONDS = 60

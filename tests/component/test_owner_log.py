@@ -31,8 +31,8 @@ from streams.owner.recover import NONE_APPLIED
 from streams.owner.roll import Roll
 from streams.owner.watch import Probe
 from streams.watchdog import is_unread, watchdog_reader
-from tests.kafka_node import running_node
-from tests.waiting import eventually
+from tests.support.servers.kafka_node import running_node
+from tests.support.waiting import eventually
 from tidemill.place import wall_clock
 
 PARTITIONS = 8

@@ -7,7 +7,7 @@ import pytest
 
 from connectors.migrate import migrate
 from schemas.settings import Connections
-from tests.read_model import add_story, open_weeks
+from tests.support.read_model_rows import add_story, open_weeks
 from tidemill.cli import run
 from tidemill.place import connect_to_read
 

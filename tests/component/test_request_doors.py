@@ -13,8 +13,8 @@ from psycopg import sql
 
 from schemas.codec import decode_request
 from schemas.errors import UndecodableError
-from tests.read_model import open_weeks
-from tests.request_cases import LEAST, REFUSED, TAKEN
+from tests.support.read_model_rows import open_weeks
+from tests.support.request_cases import LEAST, REFUSED, TAKEN
 
 APPENDED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AS_ONE_DOOR_WRITES_IT = re.compile(r'^((?:run_at|created_at|payload) is )".*"(?: \(\d+ characters\))?: ')

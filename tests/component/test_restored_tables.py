@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from dag_rows import put
+
+from tests.support.dag_rows import put
 
 APPLIED = 1_000
 """The streams know versions up to here; the database has given fewer."""

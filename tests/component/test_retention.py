@@ -20,8 +20,8 @@ from connectors.stopping import Stop
 from schemas.checkpoints import checkpoint_key
 from schemas.log_chunks import chunk_key
 from schemas.result import result_key
-from tests.read_model import add_story, open_weeks
-from tests.waiting import eventually
+from tests.support.read_model_rows import add_story, open_weeks
+from tests.support.waiting import eventually
 from tidemill.place import connect
 from tidemill.retention import Retention, retention
 

@@ -19,10 +19,10 @@ from schemas.settings import AgreedSettings, Connections
 from schemas.status import RunStatus
 from schemas.topics import CDC, REQUESTS, STATUS
 from schemas.words import RunState
-from tests.secured_node import running_secured_node
-from tests.servers import running_s3
-from tests.topic_records import read_committed
-from tests.waiting import eventually
+from tests.support.servers.secured_kafka_node import running_secured_node
+from tests.support.servers.server_process import running_s3
+from tests.support.servers.topic_records import read_committed
+from tests.support.waiting import eventually
 from tidemill.doctor.facts import Silent
 from tidemill.doctor.look_kafka import look
 

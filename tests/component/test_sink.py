@@ -18,10 +18,10 @@ from schemas.ids import RunId
 from schemas.partition import partition_of
 from schemas.topics import DEADLETTER, STATUS
 from schemas.words import RunKind
-from tests.kafka_node import running_kafka
-from tests.sink_bench import EXIT_SECONDS, FLUSH_SECONDS, SinkBench
-from tests.statuses import START, histories, last_of_each
-from tests.waiting import eventually
+from tests.support.run_histories import START, histories, last_of_each
+from tests.support.servers.kafka_node import running_kafka
+from tests.support.servers.sink_under_test import EXIT_SECONDS, FLUSH_SECONDS, SinkBench
+from tests.support.waiting import eventually
 
 MANY_RUNS = 3_000
 """About 10,000 records."""

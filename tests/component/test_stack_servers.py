@@ -22,7 +22,7 @@ from infra import status as states
 from infra.errors import StackError
 from infra.options import StackOptions
 from schemas.settings import Connections
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 LATER_START_SECONDS = 60
 """Three times what is promised (20 s): tests may share the machine with others."""

@@ -16,7 +16,7 @@ from infra.part import Part
 from infra.process import identify, spawn
 from infra.supervisor import BOOT_DEATHS, Supervisor
 from infra.wakeup import Wakeup
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 LIMIT_SECONDS = 20
 SLEEP = ("sleep", "600")

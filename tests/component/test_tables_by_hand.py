@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.read_model import open_weeks
+from tests.support.read_model_rows import open_weeks
 
 ANYTHING = "accepted"
 HISTORY = "it is the history; old versions go by tidemill.prune_definitions"

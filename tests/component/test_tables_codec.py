@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from schemas.codec import decode_captured, decode_request
 from schemas.errors import UndecodableError
 from schemas.ids import owner_of_run
-from tests.dag_rows import put, settle
+from tests.support.dag_rows import put, settle
 
 side_by_side = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

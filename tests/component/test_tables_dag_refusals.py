@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from psycopg import IsolationLevel
 
-from tests.dag_rows import put, put_nodes, settle, spec
-from tests.read_model import open_weeks
-from tests.waiting import eventually
+from tests.support.dag_rows import put, put_nodes, settle, spec
+from tests.support.read_model_rows import open_weeks
+from tests.support.waiting import eventually
 
 
 def refused(connection, sentence):

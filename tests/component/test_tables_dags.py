@@ -11,7 +11,7 @@ import msgspec
 
 from schemas.dag import DagSpec, NodeSpec
 from schemas.words import CatchupPolicy, DstFold, DstGap, OnDelete, OverlapPolicy, TriggerRule
-from tests.dag_rows import EXECUTABLE, put, put_nodes, settle, spec
+from tests.support.dag_rows import EXECUTABLE, put, put_nodes, settle, spec
 
 CPU_LIMIT_SECONDS = 2.0
 """In which 10,000 nodes are checked and compiled."""

@@ -11,7 +11,7 @@ import pytest
 
 from connectors.migrate import MigrationRefused, apply, migrate, migrations
 from infra.postgres_place import _wheel_programs
-from tests.pooler import transaction_pooler
+from tests.support.servers.pooler import transaction_pooler
 
 NAMES = [migration.name for migration in migrations()]
 

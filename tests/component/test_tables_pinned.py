@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from tests.dag_rows import put, settle
+from tests.support.dag_rows import put, settle
 from tidemill.put import statement
 
 OLD, NEW = "ab" * 32, "cd" * 32

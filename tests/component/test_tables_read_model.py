@@ -10,7 +10,7 @@ import pytest
 
 from connectors.statements import sql
 from schemas.words import RunState
-from tests.read_model import add_story, open_weeks
+from tests.support.read_model_rows import add_story, open_weeks
 
 DAY, MONDAY = date(2026, 3, 29), date(2026, 3, 23)
 WEEK = timedelta(days=7)

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.read_model import open_weeks
+from tests.support.read_model_rows import open_weeks
 
 GOOD = {"job_id": "nightly", "executable": "s3://tidemill/examples/hello.sh"}
 BIG = "x" * 40_000

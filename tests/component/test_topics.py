@@ -11,8 +11,8 @@ from connectors.inbox import open_inbox
 from connectors.topics import KafkaRefusedError, create, desired_topics, heartbeat_topic, topic_ids
 from schemas.settings import Connections
 from schemas.topics import TopicMismatchError
-from tests.kafka_node import running_kafka
-from tests.waiting import eventually
+from tests.support.servers.kafka_node import running_kafka
+from tests.support.waiting import eventually
 
 _numbers = itertools.count()
 TIMEOUT_SECONDS = 30

@@ -36,10 +36,10 @@ from streams.log import OwnerLog
 from streams.owner.calls import Read
 from streams.owner.intake import read_input
 from streams.passing import is_passed_by, pass_by_what_is_unreadable
-from tests.kafka_node import running_node
-from tests.odd_producer import write_unreadable
-from tests.spoiled import DAMAGES, broken_body, odd_header, spoil, unknown_codec
-from tests.waiting import eventually
+from tests.support.servers.bad_checksum_producer import write_unreadable
+from tests.support.servers.damaged_batches import DAMAGES, broken_body, odd_header, spoil, unknown_codec
+from tests.support.servers.kafka_node import running_node
+from tests.support.waiting import eventually
 from tidemill.lag import read_to_end
 from tidemill.place import wall_clock
 

@@ -7,8 +7,8 @@ import threading
 import psycopg
 import pytest
 
-from tests.read_model import open_weeks
-from tests.waiting import eventually
+from tests.support.read_model_rows import open_weeks
+from tests.support.waiting import eventually
 from tidemill.cli import run
 
 JOB = """insert into tidemill.jobs (job_id, executable, schedule) values ('j', 's3://bucket/key', '@daily')"""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterable
 
-import checkers
 import pytest
 
 from schemas.words import OPEN_STATES, AttemptEnd
-from tests.load import executions, note_script, ticks
-from tests.waiting import eventually
+from tests.support import checkers
+from tests.support.steady_load import executions, note_script, ticks
+from tests.support.waiting import eventually
 
 JOBS = 40
 ALL_ENDED_SECONDS = 240

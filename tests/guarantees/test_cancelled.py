@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-import checkers
 import pytest
 
 from schemas.ids import request_run_id
 from schemas.words import RunState
-from tests.load import tick_script, ticks
+from tests.support import checkers
+from tests.support.steady_load import tick_script, ticks
 
 pytestmark = pytest.mark.integration
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from schemas.words import AttemptEnd
-from tests.load import Load, passed, tick_script
-from tests.waiting import eventually
+from tests.support.steady_load import Load, passed, tick_script
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from schemas.words import AttemptEnd
-from tests.load import Load
-from tests.waiting import eventually
+from tests.support.steady_load import Load
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

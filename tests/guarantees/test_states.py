@@ -20,8 +20,8 @@ from schemas.ids import RunId, request_run_id
 from schemas.partition import partition_of
 from schemas.topics import EXECUTORS
 from schemas.words import AttemptEnd
-from tests.load import tick_script
-from tests.waiting import eventually
+from tests.support.steady_load import tick_script
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

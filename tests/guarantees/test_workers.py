@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from schemas.ids import occurrence_run_id
-from tests.load import Load, executions, note_script, passed
-from tests.waiting import eventually
+from tests.support.steady_load import Load, executions, note_script, passed
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

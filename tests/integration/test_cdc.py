@@ -16,8 +16,8 @@ from connectors.source import source_config
 from schemas.job import Definition
 from schemas.partition import partition_of
 from schemas.request import Request
-from tests.cdc_bench import PARTITIONS, Reader, running_cdc, with_little_wal
-from tests.waiting import eventually
+from tests.support.servers.cdc_under_test import PARTITIONS, Reader, running_cdc, with_little_wal
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 _numbers = itertools.count()

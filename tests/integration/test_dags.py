@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tidemill.cli import run
 
 pytestmark = pytest.mark.integration

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from connectors.settings import SourceSettings
 from connectors.topics import create as put_topics_right
 from schemas.settings import Connections
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tidemill.cli import run
 from tidemill.doctor import look_beside, look_groups, look_kafka
 from tidemill.doctor.check_groups import classes

@@ -9,7 +9,7 @@ import pytest
 from infra import stack as local
 from schemas.partition import partition_of
 from schemas.topics import CDC, EVENTS, REQUESTS
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 from tidemill.cli import run as tidemill
 
 pytestmark = pytest.mark.integration

@@ -9,8 +9,8 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from schemas.partition import partition_of
 from schemas.topics import REQUESTS
-from tests.odd_producer import write_unreadable
-from tests.waiting import eventually
+from tests.support.servers.bad_checksum_producer import write_unreadable
+from tests.support.waiting import eventually
 from tidemill.cli import run
 
 pytestmark = pytest.mark.integration

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import checkers
 import orjson
 import psycopg
 import pytest
 
 from schemas.ids import request_run_id
 from schemas.topics import CDC
-from tests.waiting import eventually
+from tests.support import checkers
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

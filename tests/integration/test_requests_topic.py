@@ -15,7 +15,7 @@ from schemas.ids import request_run_id
 from schemas.partition import partition_of
 from schemas.topics import REQUESTS
 from streams.forward import MARK
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -8,7 +8,7 @@ from itertools import count, pairwise
 import pytest
 
 from schemas.partition import partition_of
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import checkers
 import pytest
-from backfills import PARENT, World, asked, at, during, history
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mortal import Fate
-from simulated import COMPANY_WAIT, START, Log, ended, started
 
 from schemas.words import OPEN_STATES, RunKind, RunState
 from streams.core.room import Bounds
+from tests.support import checkers
+from tests.support.simulated.backfilled_job import PARENT, World, asked, at, during, history
+from tests.support.simulated.crashing_owner import Fate
+from tests.support.simulated.log import COMPANY_WAIT, START, Log, ended, started
 
 turns = st.lists(
     st.tuples(

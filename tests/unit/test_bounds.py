@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 
-import checkers
 import orjson
 import pytest
-from bounded import BOUNDS, RULES, Watched
-from dag_play import node
-from simulated import START
 
 from schemas.topics import DEADLETTER
 from schemas.words import RunState
 from streams.core.policy.rules import Rules
+from tests.support import checkers
+from tests.support.simulated.dag_scenario import node
+from tests.support.simulated.log import START
+from tests.support.simulated.watched_owner import BOUNDS, RULES, Watched
 
 MANY = 300
 TOMORROW = timedelta(days=1)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-import checkers
 import pytest
-from bounded import BOUNDS, Watched
-from dag_play import node
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from schemas.words import RunState
+from tests.support import checkers
+from tests.support.simulated.dag_scenario import node
+from tests.support.simulated.watched_owner import BOUNDS, Watched
 
 MANY = 100
 """Far more than a transaction holds of anything."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import checkers
 import msgspec
 import pytest
-from simulated import Log, ended, started
 
 from schemas.codec import decode
 from schemas.status import RunStatus, Transition
 from schemas.times import epoch_ms
 from schemas.topics import STATUS
 from schemas.words import AttemptEnd, RunState
+from tests.support import checkers
+from tests.support.simulated.log import Log, ended, started
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import sys
 import pytest
 import typer
 
-from tests.tab import offered
+from tests.support.shell_completion import offered
 from tidemill.cli import app
 from tidemill.examples import EXAMPLES
 

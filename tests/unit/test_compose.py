@@ -17,7 +17,7 @@ from infra.kafka import DESIGN
 from infra.postgres import SETTINGS as POSTGRES_SETTINGS
 from infra.serve import SERVERS
 from schemas.cluster import Cluster
-from tests.settings_classes import SETTINGS
+from tests.support.settings_classes import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

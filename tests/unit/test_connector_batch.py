@@ -13,7 +13,7 @@ from schemas.ids import RequestId, RunId, occurrence_run_id, request_run_id
 from schemas.result import Result
 from schemas.status import Attempt, Missed, RunStatus, Transition
 from schemas.words import AttemptEnd, RunKind, RunState
-from tests.raw_json import raw
+from tests.support.raw_json import raw
 
 MONDAY = date(2026, 11, 16)
 AT = datetime(2026, 11, 21, 23, 59, 59, 500_000, tzinfo=UTC)

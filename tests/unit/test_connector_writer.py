@@ -10,7 +10,7 @@ from connectors.record import Record
 from connectors.writer import MOST_FAILURES, Writer
 from schemas.codec import encode
 from schemas.times import EPOCH
-from tests.statuses import histories, last_of_each
+from tests.support.run_histories import histories, last_of_each
 
 IDS = {"status": "id"}
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from dag_play import node
-from simulated import Driven, Log, ended, started
-
 from schemas.raw import json_bytes
 from schemas.status import RunStatus
 from schemas.topics import DEADLETTER
 from schemas.words import RunState
+from tests.support.simulated.dag_scenario import node
+from tests.support.simulated.log import Driven, Log, ended, started
 
 WAITS = {"max_attempts": 3, "initial_interval": timedelta(minutes=1), "retry_jitter": 0}
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import checkers
 import pytest
-from backfills import MINUTE, PARENT, World, asked, at, during, history
-from simulated import START, Log
 
 from schemas.event import EndCause
 from schemas.words import RunKind, RunState
 from streams.core.requests import backfill as core
+from tests.support import checkers
+from tests.support.simulated.backfilled_job import MINUTE, PARENT, World, asked, at, during, history
+from tests.support.simulated.log import START, Log
 
 
 def test_each_occurrence_from_the_first_up_to_and_without_the_end_runs_once_and_one_by_one() -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 
-from simulated import START, Log
-
 from schemas.job import JobSpec
 from schemas.words import RunState
 from streams.core.room import MICROSECONDS_OF_A_DEFINITION, Bounds
 from streams.core.schedule.timers import SEARCHES_OF_A_QUESTION, Timers, timer_of
 from streams.owner.limits import Limits
+from tests.support.simulated.log import START, Log
 
 SCHEDULES = ("0 3 * * *", "*/5 * * * *", "@every 90s", "30 0 1 1 *", "@at 2026-03-01T12:00:30Z")
 MANY = 500

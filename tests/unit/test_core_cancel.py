@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from simulated import Log, ended, started
 
 from schemas.event import EndCause, Expired
 from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat
@@ -16,7 +15,8 @@ from streams.core.policy.rules import Rules
 from streams.core.runs.cancel import STRAY_PATIENCE
 from streams.core.runs.leases import wants_judgement
 from streams.owner.owner import Owner
-from tests.raw_json import plain
+from tests.support.raw_json import plain
+from tests.support.simulated.log import Log, ended, started
 
 RULES = Rules()
 ONLY = "only what has ended or waits for its next attempt can run again"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from simulated import Log, ended, started
 
 from schemas.event import EndCause
+from tests.support.simulated.log import Log, ended, started
 
 FIRST, SECOND = "s3://b/checkpoints/job%23r/1.tar", "s3://b/checkpoints/job%23r/2.tar"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from simulated import START, Driven, Log, ended, started
 
 from schemas.dag import NodeSpec
 from streams.core.agenda import Agenda
+from tests.support.simulated.log import START, Driven, Log, ended, started
 
 S = timedelta(seconds=1)
 NODE = NodeSpec(node_id="a", executable="s3://tidemill/x")

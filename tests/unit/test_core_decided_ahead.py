@@ -7,8 +7,8 @@ from datetime import timedelta
 from schemas.heartbeat import Window
 from schemas.words import RunState
 from streams.core.inputs import HeartbeatHeard
-from tests.beats import heartbeat as plain_heartbeat
-from tests.simulated import START, Log
+from tests.support.simulated.heartbeats import heartbeat as plain_heartbeat
+from tests.support.simulated.log import START, Log
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 MINUTELY = {"schedule": "* * * * *", "overlap_policy": "allow_all", "catchup_policy": "all"}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from simulated import START, Log, ended, started
-
 from schemas.topics import DEADLETTER
 from schemas.words import RunState
 from streams.owner.owner import Owner
+from tests.support.simulated.log import START, Log, ended, started
 
 EVERY_10S = {"schedule": "@every 10s", "overlap_policy": "allow_all", "misfire_grace": timedelta(hours=2)}
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from simulated import START, Driven, Log, ended, started
 
 from schemas.dag import NodeSpec
 from schemas.topics import DEADLETTER
 from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
 from streams.owner.records import InRecord
+from tests.support.simulated.log import START, Driven, Log, ended, started
 
 TTL = Rules().request_ttl
 NODE = NodeSpec(node_id="a", executable="s3://tidemill/x")

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import checkers
 import orjson
 import pytest
-from dag_play import node
-from simulated import START, Log
 
 from schemas.ids import occurrence_run_id
 from schemas.topics import STATUS
@@ -16,6 +13,9 @@ from schemas.words import RunState
 from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
 from streams.owner.owner import Owner
+from tests.support import checkers
+from tests.support.simulated.dag_scenario import node
+from tests.support.simulated.log import START, Log
 
 EVERY_SECOND = {"schedule": "* * * * * *", "catchup_policy": "all", "overlap_policy": "allow_all"}
 

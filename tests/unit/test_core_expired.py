@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from simulated import Driven, Log, ended, started
-
 from schemas.event import Expired
 from schemas.status import MAX_ATTEMPTS, MAX_TRANSITIONS, RunStatus
 from schemas.words import AttemptEnd, RunState
 from streams.core.policy.rules import Rules
+from tests.support.simulated.log import Driven, Log, ended, started
 
 S = timedelta(seconds=1)
 VALID_FOR = Rules().dispatch_valid_for

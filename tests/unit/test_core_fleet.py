@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from simulated import Driven, Log, ended, started
-
 from schemas.dispatch import Dispatch
 from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
 from streams.core.agenda import Agenda
 from streams.core.inputs import HeartbeatHeard
 from streams.core.policy.rules import Rules
 from streams.core.runs.fleet import Fleet
+from tests.support.simulated.log import Driven, Log, ended, started
 
 S = timedelta(seconds=1)
 BUSY, WINDOW = 30, 8

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from simulated import Log, ended, started
 
 from schemas.classes import parse_classes
 from schemas.event import EndCause, Expired
@@ -16,7 +15,8 @@ from streams.core.inputs import ClaimsSeen, HeartbeatHeard
 from streams.core.policy.rules import Rules
 from streams.core.runs.leases import wants_judgement
 from streams.owner.owner import Owner
-from tests.beats import heartbeat as plain_heartbeat
+from tests.support.simulated.heartbeats import heartbeat as plain_heartbeat
+from tests.support.simulated.log import Log, ended, started
 
 RULES = Rules()
 LEASE = RULES.lease.total_seconds()

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated import START, Log, ended, started
 
 from schemas.dag import NodeSpec
 from schemas.event import EndCause, Expired
@@ -18,6 +17,7 @@ from schemas.words import RunKind, RunState
 from streams.core.inputs import HeartbeatHeard
 from streams.core.runs.run import Lane, Run
 from streams.core.state import OwnerState
+from tests.support.simulated.log import START, Log, ended, started
 
 S = timedelta(seconds=1)
 CHAIN = (NodeSpec(node_id="a", executable="s3://tidemill/x"), NodeSpec(node_id="b", executable="s3://tidemill/x"))

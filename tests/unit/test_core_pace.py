@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from simulated import COMPANY_WAIT, Log, ended, started
-from story import Story
 
 from streams.core.inputs import HeartbeatHeard
 from streams.core.policy.rules import Rules
 from streams.core.runs.pace import BURST
 from streams.owner.owner import Owner
+from tests.support.simulated.log import COMPANY_WAIT, Log, ended, started
+from tests.support.simulated.scenario import Story
 
 DOWN = 3_600
 A_MINUTE = 60

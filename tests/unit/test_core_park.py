@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from simulated import Driven, Log
 
 from schemas.topics import DEADLETTER
 from streams.core.policy.rules import Rules
+from tests.support.simulated.log import Driven, Log
 
 LARGE = '"' + "x" * 1_000 + '"'
 

@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
-from dag_play import node
-from simulated import START, Driven, Log
 
 from schemas.codec import decode_captured
 from schemas.job import Definition
 from schemas.status import RunStatus
 from schemas.times import epoch_ms, rfc3339
 from schemas.words import RunState
+from tests.support.simulated.dag_scenario import node
+from tests.support.simulated.log import START, Driven, Log
 
 S = timedelta(seconds=1)
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime, timedelta
 
-import checkers
 import pytest
-from backfills import MINUTE, PARENT, World, asked, at, history
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from mortal import Fate
-from simulated import START, Log, ended, started
 
 from schemas.dag import NodeSpec
 from schemas.ids import dag_run_of
@@ -22,6 +18,10 @@ from streams.core.definitions import covered
 from streams.core.policy.rules import Rules
 from streams.core.requests import backfill as core
 from streams.core.room import Bounds
+from tests.support import checkers
+from tests.support.simulated.backfilled_job import MINUTE, PARENT, World, asked, at, history
+from tests.support.simulated.crashing_owner import Fate
+from tests.support.simulated.log import START, Log, ended, started
 
 ALL = {"catchup_after_pause": "all", "overlap_policy": "allow_all"}
 

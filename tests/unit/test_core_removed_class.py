@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from backfills import PARENT, asked, at
-from simulated import START, Driven, Log, ended, started
 
 from schemas.classes import parse_classes
 from schemas.dag import NodeSpec
@@ -14,6 +12,8 @@ from schemas.dispatch import Dispatch
 from schemas.event import EndCause, Rejected
 from schemas.words import AttemptEnd, RunState
 from streams.core.policy.rules import Rules
+from tests.support.simulated.backfilled_job import PARENT, asked, at
+from tests.support.simulated.log import START, Driven, Log, ended, started
 
 FEWER = Rules(classes=parse_classes("10s,1h"))
 """Without 1m."""

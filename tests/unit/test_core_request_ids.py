@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from dag_play import node
-from simulated import START, Driven, Log
 
 from schemas.words import RunState
+from tests.support.simulated.dag_scenario import node
+from tests.support.simulated.log import START, Driven, Log
 
 ASKED = {"reprocess": "none", "max_active_runs": 1, "run_backwards": False, "dry_run": False, "ran": None}
 

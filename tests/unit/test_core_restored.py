@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from simulated import Log
 
 from schemas.codec import decode, encode
 from schemas.topics import DEADLETTER, STATE
 from streams.core.stored import StoredClock
 from streams.owner.commit import CLOCK_KEY
 from streams.owner.records import InRecord, OutRecord
+from tests.support.simulated.log import Log
 
 
 def problems(log: Log) -> list[str]:

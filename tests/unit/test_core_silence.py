@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from simulated import Log, started
-
 from schemas.codec import encode
 from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
 from schemas.words import AttemptEnd
@@ -13,6 +11,7 @@ from streams.core.inputs import ClaimsSeen, DispatchesFound, HeartbeatHeard, Was
 from streams.core.policy.rules import Rules
 from streams.core.runs.leases import CLAIM_INTERVAL, CLAIM_PATIENCE, wants_claims, wants_judgement
 from streams.owner.owner import Owner
+from tests.support.simulated.log import Log, started
 
 RULES = Rules()
 LEASE = RULES.lease.total_seconds()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from simulated import Log, ended, started
-from story import Story
 
 from schemas.topics import DEADLETTER
 from schemas.words import RunState
 from streams.core.state import OwnerState
+from tests.support.simulated.log import Log, ended, started
+from tests.support.simulated.scenario import Story
 
 
 def played(settings: str, happenings: str) -> Log:

@@ -8,7 +8,6 @@ import msgspec
 import orjson
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from simulated import START, Driven, Log, started
 
 from executors.deadlines import Terms, lease_deadline, may_start
 from schemas.dispatch import Dispatch
@@ -17,6 +16,7 @@ from schemas.topics import STATE
 from streams.core.inputs import ClaimsSeen, HeartbeatHeard
 from streams.core.policy.rules import Rules
 from streams.owner.records import OutRecord
+from tests.support.simulated.log import START, Driven, Log, started
 
 S = timedelta(seconds=1)
 LONG, SHORT = 60 * S, 10 * S

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from simulated import START, Driven, Log, ended, started
-from story import Story
 
 from schemas.dag import NodeSpec
 from schemas.event import EndCause
 from schemas.ids import occurrence_run_id
 from streams.core.inputs import HeartbeatHeard
 from streams.core.policy.rules import Rules
+from tests.support.simulated.log import START, Driven, Log, ended, started
+from tests.support.simulated.scenario import Story
 
 S = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)

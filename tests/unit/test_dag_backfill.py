@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-import checkers
 import pytest
-from backfills import MINUTE, asked, during, history
-from dag_reference import every_epoch_ends, no_node_before_its_rule_holds
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from mortal import Fate, World
-from simulated import START, Log, ended, started
 
 from schemas.dag import NodeSpec
 from schemas.event import EndCause
@@ -21,6 +16,11 @@ from schemas.status import RunStatus
 from schemas.words import OPEN_STATES, RunKind, RunState, TriggerRule
 from streams.core.requests import backfill as core
 from streams.core.room import Bounds
+from tests.support import checkers
+from tests.support.dag_reference import every_epoch_ends, no_node_before_its_rule_holds
+from tests.support.simulated.backfilled_job import MINUTE, asked, during, history
+from tests.support.simulated.crashing_owner import Fate, World
+from tests.support.simulated.log import START, Log, ended, started
 
 PARENT = "dag#bf"
 

@@ -6,20 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from random import Random
 
-import checkers
 import pytest
-from dag_play import order
-from dag_reference import (
-    every_epoch_ends,
-    expected_result,
-    expected_states,
-    no_node_before_its_rule_holds,
-    one_epoch_at_a_time,
-)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mortal import Fate, World
-from simulated import Log, ended, started
 
 from schemas.codec import decode
 from schemas.dag import NodeSpec
@@ -32,7 +21,18 @@ from schemas.topics import STATE
 from schemas.words import RunState, TriggerRule
 from streams.core.room import Bounds
 from streams.core.stored import EpochBase, StoredEpoch
-from tests.raw_json import raw
+from tests.support import checkers
+from tests.support.dag_reference import (
+    every_epoch_ends,
+    expected_result,
+    expected_states,
+    no_node_before_its_rule_holds,
+    one_epoch_at_a_time,
+)
+from tests.support.raw_json import raw
+from tests.support.simulated.crashing_owner import Fate, World
+from tests.support.simulated.dag_scenario import order
+from tests.support.simulated.log import Log, ended, started
 
 fates = st.sampled_from([Fate.COMMITTED] * 6 + [Fate.LOST, Fate.UNKNOWN])
 SKIPS = 99

@@ -6,16 +6,16 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from dag_play import DIAMOND, Play, asked, node
-from dag_reference import every_epoch_ends, one_epoch_at_a_time
-from simulated import START, Log, ended
 
 from schemas.event import EndCause
 from schemas.ids import occurrence_run_id
 from schemas.words import RunKind, RunState, TriggerRule
 from streams.core.dag.epoch import Epoch
 from streams.core.room import Bounds
-from tests.raw_json import plain, raw
+from tests.support.dag_reference import every_epoch_ends, one_epoch_at_a_time
+from tests.support.raw_json import plain, raw
+from tests.support.simulated.dag_scenario import DIAMOND, Play, asked, node
+from tests.support.simulated.log import START, Log, ended
 
 
 def test_nodes_run_in_their_order_and_the_dag_run_ends_with_the_last() -> None:

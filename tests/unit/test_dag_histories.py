@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from dag_play import Play, asked, node, order
-from simulated import CDC, Log, ended
 
 from schemas.result import Result
 from schemas.words import RunState, TriggerRule
 from streams.core.room import Bounds
-from tests.raw_json import plain, raw
+from tests.support.raw_json import plain, raw
+from tests.support.simulated.dag_scenario import Play, asked, node, order
+from tests.support.simulated.log import CDC, Log, ended
 
 FORK = (node("a"), node("b", "a"), node("c", "a"))
 

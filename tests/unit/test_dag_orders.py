@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import checkers
 import orjson
 import pytest
-from dag_play import DIAMOND, Play, asked, node, order
-from dag_reference import every_epoch_ends, no_node_before_its_rule_holds, one_epoch_at_a_time
-from simulated import START, Log, ended
 
 from schemas.event import EndCause
 from schemas.words import RunState, TriggerRule
+from tests.support import checkers
+from tests.support.dag_reference import every_epoch_ends, no_node_before_its_rule_holds, one_epoch_at_a_time
+from tests.support.simulated.dag_scenario import DIAMOND, Play, asked, node, order
+from tests.support.simulated.log import START, Log, ended
 
 ALARM = (*DIAMOND, node("end", "d", trigger_rule=TriggerRule.ALL_DONE))
 

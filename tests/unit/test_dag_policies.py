@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from mortal import Fate, World
-from simulated import Log, ended, started
-
 from schemas.dag import NodeSpec
 from schemas.status import RunStatus
 from schemas.topics import DEADLETTER
 from schemas.words import OverlapPolicy, RunState
+from tests.support.simulated.crashing_owner import Fate, World
+from tests.support.simulated.log import Log, ended, started
 
 CHAIN = (NodeSpec(node_id="a", executable="s3://tidemill/x"), NodeSpec(node_id="b", executable="s3://tidemill/x"))
 

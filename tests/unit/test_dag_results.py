@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from simulated import Log, ended, started
 
 from schemas.codec import encode
 from schemas.dag import MAX_NODES, NodeSpec
@@ -15,7 +14,8 @@ from schemas.topics import MAX_RECORD_BYTES
 from schemas.words import AttemptEnd, RunState, TriggerRule
 from streams.core.dag.hand_on import MAX_RECORD_SHARE, passed_on, record_bytes, why_too_much
 from streams.core.room import Bounds
-from tests.raw_json import raw
+from tests.support.raw_json import raw
+from tests.support.simulated.log import Log, ended, started
 
 SMALL = Result(bytes=7, value=raw({"n": 1}))
 LARGE = Result(bytes=2_000, value=raw("x" * 1_998), uri="s3://tidemill/results/a/7.json", sha256="ab" * 32)

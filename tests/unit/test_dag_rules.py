@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from dag_reference import STARTED_EARLY_BY, TABLE
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.words import RunState, TriggerRule
 from streams.core.dag.trigger import OUTCOME, Ends, NodeDecision, judge
+from tests.support.dag_reference import STARTED_EARLY_BY, TABLE
 
 FIELDS = {"s": "succeeded", "f": "failed", "k": "skipped", "u": "upstream_failed"}
 SAID = {

@@ -12,7 +12,7 @@ from schemas.event import Claimed, EndCause, Ended
 from schemas.heartbeat import ExecutorState, Heartbeat
 from schemas.settings import Connections
 from schemas.times import EPOCH
-from tests.hands import MARGIN, RULES, Wire, claim, make_runner
+from tests.support.attempt_runner import MARGIN, RULES, Wire, claim, make_runner
 
 NOWHERE = ObjectStore(Connections(s3_endpoint="http://127.0.0.1:9"))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from simulated import Log, ended, started
 
 from executors.memory import KILLED, PERHAPS, OutOfMemory, of_this_process, problem
+from tests.support.simulated.log import Log, ended, started
 
 EVENTS = "low 0\nhigh 0\nmax 12\noom 3\noom_kill {}\noom_group_kill 0\n"
 CONTROL = "oom_kill_disable 0\nunder_oom 0\noom_kill {}\n"

@@ -21,7 +21,7 @@ from schemas.dispatch import Dispatch
 from schemas.event import EndCause, Ended, EventBatch
 from schemas.result import MAX_INLINE_BYTES, MAX_RESULT_BYTES, Result, result_key, run_of_result
 from schemas.settings import Connections
-from tests.raw_json import raw
+from tests.support.raw_json import raw
 
 NOW = datetime(2026, 11, 21, 3, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from simulated import Log, ended, started
 
 from schemas.exit_codes import as_a_shell_has_it, exit_code_in_words
 from schemas.words import RunState
+from tests.support.simulated.log import Log, ended, started
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from simulated import START
-from story import Story
-
 from streams.core.inputs import HeartbeatHeard
 from streams.owner.roll import REMEMBERED, alive
+from tests.support.simulated.log import START
+from tests.support.simulated.scenario import Story
 
 
 def heard(after: timedelta) -> HeartbeatHeard:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from simulated import Log
-
 from schemas.settings import AgreedSettings
 from schemas.topics import REQUESTS, Cleanup, all_topics
 from streams.owner.intake import INPUT_TOPICS
-from tests.driven import TOPIC_IDS
+from tests.support.simulated.driven_session import TOPIC_IDS
+from tests.support.simulated.log import Log
 
 
 def test_an_input_topic_that_was_made_anew_is_read_from_its_start(monkeypatch) -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import checkers
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mortal import Fate, World
-from simulated import START, Log, ended, started
 
 from schemas.event import EndCause
 from schemas.ids import occurrence_run_id
@@ -17,6 +14,9 @@ from schemas.partition import partition_of
 from schemas.words import NEVER_RAN, OverlapPolicy
 from streams.core.room import Bounds
 from streams.owner.records import Forwarding
+from tests.support import checkers
+from tests.support.simulated.crashing_owner import Fate, World
+from tests.support.simulated.log import START, Log, ended, started
 
 SECONDS = 60
 SMALL_TRANSACTION = 4

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from simulated import Log
 
 from schemas.topics import DEADLETTER
 from streams.core import step as core
 from streams.owner import owner as owner_module
 from streams.owner.calls import Commit, Failed, LogFailedError
 from streams.owner.failures import RecordFailedError, TransactionFailedError
-from tests.driven import Driven
+from tests.support.simulated.driven_session import Driven
+from tests.support.simulated.log import Log
 
 
 @pytest.fixture

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from simulated import COMPANY_WAIT, Log, ended, started
-from story import Story
-
 from schemas.codec import decode
 from schemas.dispatch import Dispatch
 from schemas.event import EndCause
@@ -16,6 +13,8 @@ from schemas.words import RunState
 from streams.core.inputs import HeartbeatHeard
 from streams.core.room import Bounds
 from streams.owner.owner import Owner
+from tests.support.simulated.log import COMPANY_WAIT, Log, ended, started
+from tests.support.simulated.scenario import Story
 
 AT_ONCE = timedelta(0)
 

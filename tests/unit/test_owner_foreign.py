@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import orjson
 import pytest
-from simulated import Log, ended
 
 from schemas.event import EndCause
 from schemas.partition import partition_of
@@ -16,7 +15,8 @@ from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
 from streams.owner.commit import MAX_DEAD_BYTES
 from streams.owner.owner import Owner
-from tests.raw_json import plain
+from tests.support.raw_json import plain
+from tests.support.simulated.log import Log, ended
 
 PARTITIONS = 2
 HOME = partition_of("job", PARTITIONS)

@@ -19,8 +19,8 @@ from streams.core.requests.open_backfills import OpenBackfill
 from streams.core.runs.run import Run
 from streams.owner.calls import Fence
 from streams.owner.failures import MOST_JOBS_AT_ONCE, JobFailedError
-from tests.beats import heartbeat as plain_heartbeat
-from tests.simulated import START, Log, ended, started
+from tests.support.simulated.heartbeats import heartbeat as plain_heartbeat
+from tests.support.simulated.log import START, Log, ended, started
 
 MINUTE = timedelta(minutes=1)
 FAULT = "this job is more than we can take"

@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from checkers import legal_history, stays_cancelled
-from simulated import Log
-from story import Story
+
+from tests.support.checkers import legal_history, stays_cancelled
+from tests.support.simulated.log import Log
+from tests.support.simulated.scenario import Story
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "policies.md"
 HEADER = ["the job", "what happens", "its occurrences"]

@@ -7,9 +7,6 @@ from datetime import datetime, timedelta
 from itertools import combinations, product
 
 import pytest
-from checkers import legal_history, materialized_once, stays_cancelled
-from simulated import START, Log
-from story import Story
 
 from schemas.codec import decode
 from schemas.dag import NodeSpec
@@ -20,6 +17,9 @@ from schemas.words import NEVER_RAN, RunKind, RunState
 from streams.core.runs.run import Lane, Run
 from streams.owner.commit import RUN_PREFIX
 from streams.owner.records import InRecord
+from tests.support.checkers import legal_history, materialized_once, stays_cancelled
+from tests.support.simulated.log import START, Log
+from tests.support.simulated.scenario import Story
 
 PERIOD = timedelta(seconds=10)
 LAST = 10

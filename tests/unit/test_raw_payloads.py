@@ -5,8 +5,6 @@ from __future__ import annotations
 import msgspec
 import orjson
 import pytest
-from dag_play import asked, node
-from simulated import Log, ended
 
 from executors.results import stdin_of
 from schemas.codec import decode, encode
@@ -15,6 +13,8 @@ from schemas.event import EndCause
 from schemas.job import JobSpec
 from schemas.raw import size_of
 from schemas.result import Result
+from tests.support.simulated.dag_scenario import asked, node
+from tests.support.simulated.log import Log, ended
 
 PAYLOADS = [
     "0.1000000000000000055",

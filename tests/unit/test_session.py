@@ -5,11 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from itertools import pairwise
 
-import checkers
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated import PATIENT, START, Log, started
 
 from schemas.ids import occurrence_run_id
 from schemas.topics import CDC, DEADLETTER, REQUESTS
@@ -36,7 +34,9 @@ from streams.owner.calls import (
 )
 from streams.owner.fence import Phase
 from streams.owner.limits import Limits
-from tests.driven import Driven
+from tests.support import checkers
+from tests.support.simulated.driven_session import Driven
+from tests.support.simulated.log import PATIENT, START, Log, started
 
 LEASE = Rules().lease
 AWAKE = Limits()

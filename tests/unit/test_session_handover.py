@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import checkers
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated import PATIENT, START, Log
 
 from schemas.ids import occurrence_run_id, request_run_id
 from schemas.words import OverlapPolicy
 from streams.core.policy.rules import Rules
 from streams.owner.calls import Ask, Call, Commit, Fence, LogFailedError, Pause, Prepare, ReadState, Undelivered
-from tests.driven import Driven
+from tests.support import checkers
+from tests.support.simulated.driven_session import Driven
+from tests.support.simulated.log import PATIENT, START, Log
 
 
 def kinds(session: Driven) -> list[type]:

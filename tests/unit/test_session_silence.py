@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from simulated import PATIENT, START, Log, ended, started
 
 from schemas.topics import EVENTS
 from schemas.words import AttemptEnd, RunState
 from streams.core.policy.rules import Rules
 from streams.owner.calls import Commit, HeartbeatsRead, Read, ReadClaims, ReadExecutorEnds
 from streams.owner.limits import Limits
-from tests.driven import Driven
+from tests.support.simulated.driven_session import Driven
+from tests.support.simulated.log import PATIENT, START, Log, ended, started
 
 LEASE = Rules().lease
 AWAKE = Limits()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from simulated import PATIENT, Log, ended, started
-
 from schemas.topics import CDC
 from schemas.words import RunState
 from streams.owner.calls import Chunk, LogFailedError, Read, Resync, Take
 from streams.owner.limits import Limits
+from tests.support.simulated.log import PATIENT, Log, ended, started
 
 AWAY = LogFailedError("the brokers are away")
 

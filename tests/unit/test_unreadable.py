@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated import Log
 
 from schemas.times import EPOCH
 from schemas.topics import DEADLETTER, REQUESTS
 from schemas.unreadable import Unreadable, last_of_batch
 from streams.owner.records import InRecord
+from tests.support.simulated.log import Log
 
 MOST_FETCHES = 50
 

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.settings import InvalidSettingsError
 from schemas.variables import KNOWN, check_variables
-from tests.settings_classes import SETTINGS
+from tests.support.settings_classes import SETTINGS
 from tidemill.cli import run
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"

@@ -22,7 +22,7 @@ from schemas.request import Request
 from schemas.status import Attempt, RunStatus, Transition
 from schemas.wire import documents
 from schemas.words import DefinitionKind, RunKind, RunState, TriggerRule
-from tests.raw_json import raw
+from tests.support.raw_json import raw
 
 FOLDER = Path(schemas.__path__[0])
 AT = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)

@@ -6,7 +6,6 @@ import threading
 from datetime import timedelta
 
 import pytest
-from simulated import Log
 
 from streams import holder
 from streams.core.inputs import WasAway
@@ -14,6 +13,7 @@ from streams.holder import Inbox
 from streams.owner.calls import Resync, Take
 from streams.owner.holdings import Holdings
 from streams.owner.watch import Probe, Sight, Stalled, Stalls
+from tests.support.simulated.log import Log
 
 LIMIT = timedelta(seconds=60)
 WHERE = ("cdc", 0)

@@ -29,8 +29,8 @@ from schemas.log_chunks import is_chunk
 from schemas.settings import AgreedSettings, Connections
 from schemas.times import from_epoch_ms
 from schemas.topics import CONTROL, EVENTS, EXECUTORS, runs_topic
-from tests.component.executor.servers import BUCKET, running_servers
-from tests.waiting import eventually
+from tests.support.servers.broker_and_s3 import BUCKET, running_servers
+from tests.support.waiting import eventually
 
 WAIT_SECONDS = 30.0
 PARTITIONS = 4

@@ -9,7 +9,7 @@ import pytest
 from schemas.event import Claimed, Ended, Rejected, Started
 from schemas.ids import dag_run_of
 from schemas.result import MAX_INLINE_BYTES, Result, result_key
-from tests.raw_json import raw
+from tests.support.raw_json import raw
 
 WRITE = """{{ printf '"'; head -c {} /dev/zero | tr '\\0' x; printf '"'; }} > "$TIDEMILL_RESULT" """
 

@@ -16,8 +16,8 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from schemas.ids import RunId, request_run_id
 from schemas.topics import REQUESTS
-from tests.stack_client import StackClient
-from tests.waiting import eventually
+from tests.support.stack_client import StackClient
+from tests.support.waiting import eventually
 from tidemill.place import Row, connect
 
 BATCH_SECONDS = 0.05

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from simulated import Log, ended, started
-
 from schemas.dag import NodeSpec
 from schemas.dispatch import Dispatch
 from schemas.heartbeat import AttemptInHand, Window
 from streams.core.inputs import HeartbeatHeard
 from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
-from tests.beats import heartbeat as plain_heartbeat
+from tests.support.simulated.heartbeats import heartbeat as plain_heartbeat
+from tests.support.simulated.log import Log, ended, started
 
 BOUNDS = Bounds(effects=60, bytes=300_000, work_us=8_000, nodes=20)
 """Small ones, so that a few hundred of anything are far beyond them."""

@@ -15,11 +15,11 @@ from confluent_kafka.admin import AclBinding
 from infra.files import write_private
 from infra.part import Part
 from infra.process import last_lines, spawn
-from tests import kafka_commands
-from tests.documented import Block, blocks
-from tests.operator_brokers import START_SECONDS
-from tests.operator_cluster import Site
-from tests.servers import wait_ready
+from tests.support.operator import kafka_commands
+from tests.support.operator.brokers import START_SECONDS
+from tests.support.operator.cluster import Site
+from tests.support.operator.document_blocks import Block, blocks
+from tests.support.servers.server_process import wait_ready
 
 HOSTS = ("host-1", "host-2")
 COMMAND_SECONDS = 120

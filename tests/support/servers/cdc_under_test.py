@@ -28,7 +28,7 @@ from schemas.job import Definition
 from schemas.request import Request
 from schemas.settings import Connections
 from schemas.topics import CDC
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 PARTITIONS = 4
 STOP_SECONDS = 30.0

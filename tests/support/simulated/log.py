@@ -26,8 +26,8 @@ from streams.owner.intake import INPUT_TOPICS
 from streams.owner.limits import Limits
 from streams.owner.records import Forwarding, InRecord, OutRecord, Transaction
 from streams.owner.replay import Entry
-from tests.driven import Driven
-from tests.raw_json import raw
+from tests.support.raw_json import raw
+from tests.support.simulated.driven_session import Driven
 
 COMPANY_WAIT = Limits().company_wait
 PATIENT = Limits(stall=timedelta(days=365), pull_interval=timedelta(days=365))

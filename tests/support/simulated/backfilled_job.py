@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import orjson
-from simulated import START, Log, ended, started
 
 from schemas.codec import decode
 from schemas.event import EndCause
@@ -15,6 +14,7 @@ from schemas.times import run_id_time
 from schemas.topics import STATUS
 from schemas.words import RunState
 from streams.owner.owner import Owner
+from tests.support.simulated.log import START, Log, ended, started
 
 MINUTE = timedelta(minutes=1)
 PARENT = "job#bf"

@@ -19,7 +19,7 @@ from infra.jvm import properties_file
 from infra.ports import Ports
 from infra.settings import InfraSettings
 from schemas.settings import Connections
-from tests.servers import start
+from tests.support.servers.server_process import start
 from tidemill.lag import quiet
 
 USER = "tidemill"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import orjson
-from simulated import Log, ended, started
 
 from schemas.codec import encode
 from schemas.dag import NodeSpec
@@ -13,7 +12,8 @@ from schemas.request import NodeEnd
 from streams.core.inputs import HeartbeatHeard
 from streams.owner.owner import Owner
 from streams.owner.records import InRecord
-from tests.beats import heartbeat as plain_heartbeat
+from tests.support.simulated.heartbeats import heartbeat as plain_heartbeat
+from tests.support.simulated.log import Log, ended, started
 
 
 def node(node_id: str, *depends_on: str, **fields: object) -> NodeSpec:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import Enum
 
-from simulated import COMPANY_WAIT, Log, ended, started
-
 from schemas.codec import decode
 from schemas.event import EndCause
 from schemas.status import RunStatus
 from schemas.topics import STATUS
-from tests.driven import Driven, Fault
+from tests.support.simulated.driven_session import Driven, Fault
+from tests.support.simulated.log import COMPANY_WAIT, Log, ended, started
 
 
 class Fate(Enum):

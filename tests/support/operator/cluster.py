@@ -19,9 +19,9 @@ from infra.jvm import properties_file
 from infra.part import Part
 from infra.ports import Ports
 from infra.settings import InfraSettings
-from tests.operator_brokers import Brokers, running_brokers
-from tests.servers import running_s3, start
-from tests.tls_front import tls_front
+from tests.support.operator.brokers import Brokers, running_brokers
+from tests.support.servers.server_process import running_s3, start
+from tests.support.servers.tls_proxy import tls_front
 
 CONNECT_HEAP_MB = 192
 

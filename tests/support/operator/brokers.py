@@ -21,8 +21,8 @@ from infra.jvm import java, properties_file, quiet_logging
 from infra.part import Part
 from infra.ports import Ports
 from infra.process import spawn
-from tests.secured_node import write_store
-from tests.waiting import eventually
+from tests.support.servers.secured_kafka_node import write_store
+from tests.support.waiting import eventually
 
 ADMIN = "admin"
 HEAP_MB = 160

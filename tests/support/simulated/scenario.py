@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import msgspec
-from simulated import COMPANY_WAIT, START, Log, ended, started
 
 from schemas.dispatch import Dispatch
 from schemas.event import EndCause
@@ -18,7 +17,8 @@ from schemas.words import NEVER_RAN, RunKind, RunState
 from streams.core.inputs import HeartbeatHeard
 from streams.core.policy.rules import Rules
 from streams.owner.records import InRecord
-from tests.beats import heartbeat as plain_heartbeat
+from tests.support.simulated.heartbeats import heartbeat as plain_heartbeat
+from tests.support.simulated.log import COMPANY_WAIT, START, Log, ended, started
 
 EVERY_10S = "*/10 * * * * *"
 ROOM = 50

@@ -21,8 +21,8 @@ from schemas.partition import partition_of
 from schemas.status import RunStatus
 from schemas.topics import STATUS, runs_topic
 from schemas.words import RunState
-from tests.topic_records import read_committed
-from tests.waiting import eventually
+from tests.support.servers.topic_records import read_committed
+from tests.support.waiting import eventually
 from tidemill.place import Row, connect, connections
 
 JSON_COLUMNS = {"args", "env", "payload"}

@@ -17,7 +17,7 @@ from schemas.partition import partition_of
 from schemas.settings import AgreedSettings, Connections
 from schemas.status import RunStatus
 from schemas.topics import STATUS
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 FLUSH_SECONDS = 60
 EXIT_SECONDS = 15

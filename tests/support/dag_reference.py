@@ -11,7 +11,7 @@ from schemas.ids import RunId, node_run_id
 from schemas.status import RunStatus, Transition
 from schemas.words import RunState, TriggerRule
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "dags.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "dags.md"
 LETTERS = {
     RunState.SUCCEEDED: "s",
     RunState.FAILED: "f",

@@ -11,7 +11,7 @@ from infra import jars, kafka
 from infra.part import Part
 from infra.ports import Ports
 from infra.settings import InfraSettings
-from tests.servers import start
+from tests.support.servers.server_process import start
 
 
 class Node:

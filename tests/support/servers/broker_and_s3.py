@@ -11,7 +11,7 @@ from infra.credentials import credentials
 from infra.ports import Ports
 from infra.process import spawn
 from infra.settings import InfraSettings
-from tests.servers import wait_ready
+from tests.support.servers.server_process import wait_ready
 
 BUCKET = "tidemill"
 

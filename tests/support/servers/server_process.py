@@ -16,7 +16,7 @@ from infra.ports import Ports
 from infra.process import last_lines, spawn
 from infra.settings import InfraSettings
 from schemas.settings import Connections
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 START_SECONDS = 60
 

@@ -13,7 +13,7 @@ from infra import postgres as local
 from infra.credentials import credentials
 from infra.ports import Ports
 from infra.settings import InfraSettings
-from tests.servers import start
+from tests.support.servers.server_process import start
 
 _NO_WAIT = ("-c", "fsync=off", "-c", "full_page_writes=off")
 """The data outlives no test. A shutdown that flushes hundreds of databases takes longer than the server may take."""

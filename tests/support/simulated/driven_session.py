@@ -42,7 +42,7 @@ from streams.owner.records import InRecord, Transaction
 from streams.owner.session import Session
 
 if TYPE_CHECKING:
-    from tests.simulated import Log
+    from tests.support.simulated.log import Log
 
 T = TypeVar("T")
 TOPIC_IDS = {topic: f"{topic}-id" for topic in INPUT_TOPICS}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 _BLOCK = re.compile(r"^```(?P<language>\w+) (?P<place>\S+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
