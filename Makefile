@@ -24,7 +24,7 @@ check: $(STAMP) ## look at the code: lint, format, types, layers, house rules
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/unit/test_tidy.py
+	$(BIN)/pytest -q tests/unit/repository/test_tidy.py
 
 # Two at a time: what needs the whole stack, which mostly waits, and beside it everything else (tests/conftest.py).
 test: setup check ## do every check and every test

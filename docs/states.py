@@ -75,7 +75,7 @@ INTRODUCTION = """\
 # States
 
 Which state can follow which? `make states` writes this page from the tables in the code, and a test
-(`tests/unit/test_states_page.py`) fails if the page differs from them. `tidemill show RUN` and the table
+(`tests/unit/repository/test_states_page.py`) fails if the page differs from them. `tidemill show RUN` and the table
 `tidemill.transitions` list the moves of one run, each with its reason."""
 
 RUNS = """\

@@ -110,9 +110,10 @@ def _engine(rule: str) -> Any:
 def _rules(cron: Cron) -> tuple[str, ...]:
     """The days as a union of expressions that croniter 5.0.1 gets right, each at midnight.
 
-    Of the whole expression croniter gets some days wrong (tests/unit/test_croniter_limits.py): going forwards it loses
-    a day after a short month, going backwards February 29th; a weekday and an nth weekday in one field it refuses. So
-    each day that some months lack becomes an expression of its own, and so does each kind of weekday.
+    Of the whole expression croniter gets some days wrong (tests/unit/core/schedule/test_croniter_limits.py): going
+    forwards it loses a day after a short month, going backwards February 29th; a weekday and an nth weekday in one
+    field it refuses. So each day that some months lack becomes an expression of its own, and so does each kind of
+    weekday.
     """
     months = _listed(cron.months, 12)
     days, weekdays = _day_groups(cron.days), _weekday_groups(cron.weekdays)

@@ -11,7 +11,7 @@ from tests.support.checkers import legal_history, stays_cancelled
 from tests.support.simulated.log import Log
 from tests.support.simulated.scenario import Story
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "policies.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "policies.md"
 HEADER = ["the job", "what happens", "its occurrences"]
 
 

@@ -19,7 +19,7 @@ from infra.serve import SERVERS
 from schemas.cluster import Cluster
 from tests.support.settings_classes import SETTINGS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("tidemill")}

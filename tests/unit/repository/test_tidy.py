@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LONGEST_FUNCTION = 40
 LONGEST_FILE = 400
 LONGEST_LINE = 120

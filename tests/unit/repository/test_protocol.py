@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCUMENT = ROOT / "docs" / "protocol.md"
 CODE = ("schemas", "connectors", "streams", "executors", "tidemill", "infra")
 OTHERS = ("tests", "bench", "examples", "docs")

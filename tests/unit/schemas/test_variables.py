@@ -12,7 +12,7 @@ from schemas.variables import KNOWN, check_variables
 from tests.support.settings_classes import SETTINGS
 from tidemill.cli import run
 
-EXAMPLE = Path(__file__).parents[2] / ".env.example"
+EXAMPLE = Path(__file__).parents[3] / ".env.example"
 
 
 def test_the_names_are_those_of_the_settings_of_all_processes():

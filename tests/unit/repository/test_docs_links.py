@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_tidy import tracked_files
+from tests.unit.repository.test_tidy import tracked_files
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGES = sorted(path for path in tracked_files() if path.suffix == ".md")
 INDEX = ROOT / "docs" / "README.md"
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)

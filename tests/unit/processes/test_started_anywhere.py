@@ -87,7 +87,7 @@ def test_what_the_kafka_client_says_is_a_structured_line(tmp_path):
 
 
 def test_every_process_has_a_command_of_its_own():
-    scripts = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["scripts"]
+    scripts = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]["scripts"]
     for module, _, function in (target.partition(":") for target in scripts.values()):
         assert callable(getattr(import_module(module), function))
     assert len(scripts) == 5
