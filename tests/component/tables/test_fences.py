@@ -15,7 +15,7 @@ from psycopg.pq import TransactionStatus
 
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RUN = "j@2026-03-01T00:00:00Z"
 
 
