@@ -75,8 +75,8 @@ class Inbox:
     def take(self, most: int) -> list[Record]:
         """What is there, at most `most`; waits only for the first."""
         first = self._consumer.poll(POLL_SECONDS)
-        rest = self._consumer.consume(most - 1, 0) if first and most > 1 else []
-        messages = [first, *rest] if first else []
+        rest = self._consumer.consume(most - 1, 0) if first is not None and most > 1 else []
+        messages = [] if first is None else [first, *rest]  # a message without a value is false
         self._silence.note(messages, time.monotonic())
         records = [from_message(each) for each in messages if not is_unreadable(each) and not _is_error(each)]
         # What comes in a list behind such an error is that error again.

@@ -164,6 +164,14 @@ def test_what_cannot_be_understood_or_stored_is_a_problem_and_stops_nothing(benc
     assert {topic for _, topic, _ in problems} == {bench.connections.topic(STATUS)}
 
 
+@pytest.mark.parametrize("value", [None, b""], ids=["tombstone", "empty"])
+def test_a_record_without_a_value_that_comes_alone_moves_the_offset(bench, value):
+    bench.start()
+    for count in (1, 2):
+        bench.produce_raw([("job-0", "gone", value)])
+        bench.wait_for(count, seconds=20)
+
+
 def test_dead_letters_are_shown_with_their_source_and_once(bench):
     producer = Producer(bench.connections.kafka())
     headers = {"source_topic": "x.cdc", "source_partition": "3", "source_offset": "42", "reason": "is not JSON"}
