@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 from typing import Any, TypeAlias
 
 import msgspec
@@ -13,6 +14,7 @@ from connectors.record import Record
 from schemas.codec import decode
 from schemas.errors import UndecodableError
 from schemas.ids import dag_run_of, occurrence_run_id
+from schemas.reasons import ProblemCode, ProblemKind
 from schemas.status import Attempt, RunStatus
 
 Filed: TypeAlias = dict[str, date]
@@ -66,7 +68,7 @@ def collect(records: Iterable[Record], status_topic: str, topic_ids: dict[str, s
         ends[record.topic, record.partition] = record.offset + 1
         if record.unreadable:
             reason = record.unreadable.said_of(record.topic)
-            found = problem(record, topic_ids[record.topic], reason)
+            found = problem(record, topic_ids[record.topic], ProblemCode.BATCH_UNREADABLE, reason)
             problems.append(found | {"source_offset": record.unreadable.first})
             continue
         if record.value is None:
@@ -77,7 +79,7 @@ def collect(records: Iterable[Record], status_topic: str, topic_ids: dict[str, s
         try:
             status = decode(record.value, RunStatus)
         except UndecodableError as error:
-            problems.append(problem(record, topic_ids[record.topic], str(error)))
+            problems.append(problem(record, topic_ids[record.topic], ProblemCode.STATUS_REFUSED, str(error)))
             continue
         known = latest.get(status.run_id)
         if known is None or known.version < status.version:
@@ -87,24 +89,32 @@ def collect(records: Iterable[Record], status_topic: str, topic_ids: dict[str, s
     return Batch(runs=list(latest.values()), earlier=earlier, problems=problems, ends=ends)
 
 
-def problem(record: Record, topic_id: str, reason: str) -> Row:
+def problem(record: Record, topic_id: str, code: ProblemCode, reason: str) -> Row:
     """A record of ours that the sink itself could not understand."""
     return _problem_row(record, topic_id) | {
         "source_topic": record.topic,
         "source_partition": record.partition,
         "source_offset": record.offset,
+        "kind": ProblemKind.DEAD_LETTER.value,
+        "code": code.value,
         "reason": reason,
+        "request_id": None,
+        "run_id": None,
     }
 
 
 def reported_problem(record: Record, topic_id: str) -> Row:
-    """A record of the dead letter topic: its headers say where it came from, and why it is there."""
+    """A record of the topic `deadletter`: its headers say what it is, where it came from, and why it is there."""
     headers = record.headers
     return _problem_row(record, topic_id) | {
         "source_topic": _text(headers.get("source_topic")),
         "source_partition": _integer(headers.get("source_partition"), _MAX_INT),
         "source_offset": _integer(headers.get("source_offset"), _MAX_BIGINT),
+        "kind": _word(headers.get("kind"), ProblemKind, ProblemKind.DEAD_LETTER),
+        "code": _word(headers.get("code"), ProblemCode, ProblemCode.RECORD_REFUSED),
         "reason": _text(headers.get("reason")) or "no reason was given",
+        "request_id": _text(headers.get("request_id")),
+        "run_id": _text(headers.get("run_id")),
     }
 
 
@@ -201,6 +211,12 @@ def _problem_row(record: Record, topic_id: str) -> Row:
 
 def _text(value: bytes | None, longest: int = MAX_TEXT_CHARACTERS) -> str | None:
     return None if value is None else value.decode(errors="replace")[:longest]
+
+
+def _word(value: bytes | None, words: type[StrEnum], instead: StrEnum) -> str:
+    """Anybody may write to the topic."""
+    text = _text(value)
+    return text if text in {each.value for each in words} else instead.value
 
 
 def _integer(value: bytes | None, limit: int) -> int | None:

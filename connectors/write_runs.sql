@@ -11,6 +11,8 @@ on conflict (run_id, filed_on) do update set
     scheduled_time = excluded.scheduled_time,
     state = excluded.state,
     reason = excluded.reason,
+    reason_code = excluded.reason_code,
+    blocked_by = excluded.blocked_by,
     attempt = excluded.attempt,
     timeout_class = excluded.timeout_class,
     executor_id = excluded.executor_id,

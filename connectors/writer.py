@@ -7,6 +7,7 @@ import structlog
 from connectors.batch import Batch, collect, problem
 from connectors.ledger import REFUSALS, SUSPICIONS, Ledger
 from connectors.record import Record
+from schemas.reasons import ProblemCode
 
 MOST_FAILURES = 12
 """In a row; by then a batch of any size has become a single record, and that has failed more than once."""
@@ -52,5 +53,5 @@ class Writer:
 
 def _set_aside(ledger: Ledger, record: Record, ids: dict[str, str], error: Exception) -> None:
     log.warning("status_refused", topic=record.topic, partition=record.partition, offset=record.offset)
-    row = problem(record, ids[record.topic], f"Postgres refused it: {error}")
+    row = problem(record, ids[record.topic], ProblemCode.STATUS_REFUSED, f"Postgres refused it: {error}")
     ledger.write(Batch(runs=[], problems=[row], ends={(record.topic, record.partition): record.offset + 1}))

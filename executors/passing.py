@@ -11,6 +11,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from executors.outbox import Record
+from schemas.reasons import ProblemCode, ProblemKind
 from schemas.settings import Connections
 from schemas.silent import Place, silent_extent
 from schemas.topics import DEADLETTER
@@ -71,6 +72,8 @@ def dead_letter(connections: Connections, place: Place, found: Unreadable) -> Re
         value=b"",
         partition=place[1],
         headers=(
+            ("kind", ProblemKind.DEAD_LETTER.encode()),
+            ("code", ProblemCode.BATCH_UNREADABLE.encode()),
             ("reason", found.said_of(topic).encode()),
             ("source_topic", topic.encode()),
             ("source_partition", str(place[1]).encode()),

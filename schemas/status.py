@@ -7,6 +7,7 @@ from datetime import date, datetime
 import msgspec
 
 from schemas.ids import ExecutorId, RunId
+from schemas.reasons import ReasonCode
 from schemas.result import Result
 from schemas.words import AttemptEnd, RunKind, RunState
 
@@ -24,6 +25,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     state: RunState
     attempt: int
     reason: str | None = None
+    reason_code: ReasonCode | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -38,6 +40,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     end: AttemptEnd | None = None
     exit_code: int | None = None
     reason: str | None = None
+    reason_code: ReasonCode | None = None
     sha256: str | None = None
     output: str | None = None
     output_bytes: int = 0
@@ -74,6 +77,9 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     dag_version: int | None = None
     """Of a DAG run that has opened: the version of its definition that it goes by."""
     reason: str | None = None
+    reason_code: ReasonCode | None = None
+    blocked_by: RunId | None = None
+    """Of an occurrence that was skipped: a run that was in its way."""
     attempt: int = 0
     """0: never dispatched."""
     timeout_class: str | None = None

@@ -17,7 +17,7 @@ from tidemill.names import check_owner, no_run
 from tidemill.output import console, say, show_fields, show_json, show_rows, table
 from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, reading
 from tidemill.queries import one, rows
-from tidemill.runs import Limit, Since, which
+from tidemill.runs import Limit, Reasons, Since, which
 
 RUN_COLUMNS = ("run_id", "state", "nodes", "started_at", "finished_at", "duration", "reason")
 DRAWN_COLUMNS = ("state", "attempt", "waited", "duration", "chose", "reason")
@@ -34,12 +34,13 @@ def runs(
     data: Data = DEFAULT_DATA,
     dag: Annotated[str | None, typer.Option(help="Only of this DAG.", autocompletion=dag_names)] = None,
     state: Annotated[list[RunState] | None, typer.Option(help="Only in this state; repeat it for more.")] = None,
+    reason: Reasons = None,
     since: Since = None,
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
     """DAG runs, the newest first, with how many of their nodes are in which state."""
-    values = which(state, since, limit) | {"dag_id": dag}
+    values = which(state, reason, since, limit) | {"dag_id": dag}
     with reading(data) as postgres:
         found = rows(postgres, "dag_runs", values)
         if not found:

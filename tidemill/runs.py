@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import secrets
 import time
+from collections.abc import Sequence
 from datetime import datetime
+from enum import Enum
 from typing import Annotated, Any
 
 import psycopg
@@ -13,6 +15,7 @@ import typer
 
 from infra.progress import progress
 from schemas.ids import OwnerId, RequestId, owner_of_run, request_run_id
+from schemas.reasons import ProblemCode, ReasonCode
 from schemas.words import RunState
 from tidemill.complete import job_names, owner_and_run_names, owner_names, run_names
 from tidemill.given import check_json
@@ -47,8 +50,8 @@ ATTEMPT_COLUMNS = (
     "reason",
     "log_uri",
 )
-TRANSITION_COLUMNS = ("at", "state", "attempt", "reason")
-PROBLEM_COLUMNS = ("at", "source_topic", "source_partition", "source_offset", "owner", "reason")
+TRANSITION_COLUMNS = ("at", "state", "attempt", "reason_code", "reason")
+PROBLEM_COLUMNS = ("at", "kind", "code", "source_topic", "source_partition", "source_offset", "owner", "reason")
 
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, as `tidemill runs` shows it.", autocompletion=run_names)
@@ -60,6 +63,10 @@ RunToRead = Annotated[
         help="A run's id, as `tidemill runs` shows it; of a job or DAG its latest run.",
         autocompletion=owner_and_run_names,
     ),
+]
+Reasons = Annotated[
+    list[ReasonCode] | None,
+    typer.Option("--reason", help="Only with this reason_code; repeat it for more.", show_choices=False),
 ]
 Since = Annotated[
     str | None, typer.Option(help="A duration such as 2h, a day, or a time: in UTC, unless it has an offset.")
@@ -101,12 +108,13 @@ def runs(
     data: Data = DEFAULT_DATA,
     job: Annotated[str | None, typer.Option(help="Only of this job.", autocompletion=job_names)] = None,
     state: Annotated[list[RunState] | None, typer.Option(help="Only in this state; repeat it for more.")] = None,
+    reason: Reasons = None,
     since: Since = None,
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
     """Runs, the newest first."""
-    values = which(state, since, limit) | {"job_id": job}
+    values = which(state, reason, since, limit) | {"job_id": job}
     with reading(data) as postgres:
         found = rows(postgres, "runs", values)
         if not found:
@@ -133,20 +141,36 @@ def show(run_id: RunToRead, data: Data = DEFAULT_DATA, as_json: AsJson = False) 
         say("Result:\n" + (f"in {found['result_uri']}" if is_elsewhere else to_json(found["result"])))
 
 
-def problems(data: Data = DEFAULT_DATA, since: Since = None, limit: Limit = 50, as_json: AsJson = False) -> None:
-    """What could not be understood or was given up, the newest first."""
+def problems(
+    data: Data = DEFAULT_DATA,
+    code: Annotated[
+        list[ProblemCode] | None, typer.Option(help="Only with this code; repeat it for more.", show_choices=False)
+    ] = None,
+    since: Since = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Inputs that were set aside (dead_letter), and alerts, the newest first."""
     with reading(data) as postgres:
-        found = rows(postgres, "problems", {"since": since_instant(since), "limit": limit})
+        values = {"codes": _words(code), "since": since_instant(since), "limit": limit}
+        found = rows(postgres, "problems", values)
     show_rows(found, PROBLEM_COLUMNS, as_json=as_json)
 
 
-def which(state: list[RunState] | None, since: str | None, limit: int) -> dict[str, Any]:
+def which(
+    state: list[RunState] | None, reason: list[ReasonCode] | None, since: str | None, limit: int
+) -> dict[str, Any]:
     """What the options of a list of runs mean to its query."""
     return {
-        "states": [each.value for each in state] if state else None,
+        "states": _words(state),
+        "codes": _words(reason),
         "since": since_instant(since),
         "limit": limit,
     }
+
+
+def _words(chosen: Sequence[Enum] | None) -> list[str] | None:
+    return [each.value for each in chosen] if chosen else None
 
 
 def since_instant(text: str | None) -> datetime | None:
@@ -186,5 +210,5 @@ def check_refusal(postgres: psycopg.Connection[Row], run_id: str, request_id: st
 
 def refusal(postgres: psycopg.Connection[Row], owner: str, request_id: str, *, everywhere: bool = False) -> Row | None:
     """The problem that says why nothing comes of a request; `everywhere`: also if its record had another key."""
-    values = {"owner": owner, "request_id": request_id, "quoted_id": repr(request_id), "everywhere": everywhere}
+    values = {"owner": owner, "request_id": request_id, "everywhere": everywhere}
     return one(postgres, "refusal", values)

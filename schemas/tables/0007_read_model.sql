@@ -12,6 +12,8 @@ create table tidemill.runs (
     scheduled_time timestamptz not null,
     state text not null,
     reason text,
+    reason_code text,
+    blocked_by text,
     attempt int not null,
     timeout_class text,
     executor_id text,
@@ -42,6 +44,9 @@ create table tidemill.runs (
 comment on table tidemill.runs is
     'One row a run, or a range of occurrences that did not run (missed_*). Written by the sink alone.';
 comment on column tidemill.runs.nominal_time is 'What the schedule says: the identity of the run.';
+comment on column tidemill.runs.reason is 'Why, for people; programs go by reason_code.';
+comment on column tidemill.runs.reason_code is 'Why, as one of the words of docs/reasons.md.';
+comment on column tidemill.runs.blocked_by is 'Of an occurrence that was skipped: the run that was in its way.';
 comment on column tidemill.runs.first_started_at is 'When the first of its attempts started; started_at is of the last.';
 comment on column tidemill.runs.filed_on is
     'The day (UTC) on which the run first became known; its week is the partition that it stays in, whatever its nominal time.';
@@ -80,6 +85,8 @@ create index runs_by_job on tidemill.runs (job_id, nominal_time desc, state, mis
 create index runs_by_time on tidemill.runs (nominal_time desc, run_id);
 -- Most runs have succeeded; all others are few and looked for by state.
 create index runs_by_state on tidemill.runs (state, nominal_time desc, run_id, job_id) where state <> 'succeeded';
+-- What succeeded has no reason.
+create index runs_by_reason on tidemill.runs (reason_code, nominal_time desc, run_id, job_id) where reason_code is not null;
 -- A DAG run has up to 10,000 neighbours that are runs of its nodes.
 create index runs_of_runs on tidemill.runs (kind, nominal_time desc, run_id, job_id) where kind in ('dag', 'backfill');
 create index runs_of_backfills on tidemill.runs (request_id, state) where kind in ('backfilled', 'dag');
@@ -87,8 +94,8 @@ create index runs_of_backfills on tidemill.runs (request_id, state) where kind i
 -- A view: so a DAG run is pruned, kept and archived with its week, and with the runs of its nodes, which are filed with it.
 create view tidemill.dag_runs as
 select
-    run_id, job_id as dag_id, dag_version, tenant, nominal_time, scheduled_time, state, reason, nodes, queued_at, started_at,
-    finished_at, request_id, rerun_id, missed_from, missed_to, missed_count, missed_at_least, version
+    run_id, job_id as dag_id, dag_version, tenant, nominal_time, scheduled_time, state, reason, reason_code, nodes, queued_at,
+    started_at, finished_at, request_id, rerun_id, missed_from, missed_to, missed_count, missed_at_least, version
 from tidemill.runs
 where kind = 'dag';
 
@@ -107,6 +114,7 @@ create type tidemill.attempt as (
     ended_as text,
     exit_code int,
     reason text,
+    reason_code text,
     sha256 text,
     output text,
     output_bytes bigint,
@@ -119,7 +127,8 @@ create type tidemill.transition as (
     at timestamptz,
     state text,
     attempt int,
-    reason text
+    reason text,
+    reason_code text
 );
 
 -- When the oldest attempt was dispatched that has a log in S3, or may have: one that never reported may have written some.
@@ -151,7 +160,7 @@ create view tidemill.attempts as
 select
     story.run_id, story.nominal_time, story.job_id, each.attempt, each.token, each.timeout_class, each.dispatched_at,
     each.executor_id, each.claimed_at, each.started_at, each.finished_at, each.ended_as, each.exit_code, each.reason,
-    each.sha256, each.output, each.output_bytes, each.log_uri, each.log_deleted_at, story.filed_on
+    each.reason_code, each.sha256, each.output, each.output_bytes, each.log_uri, each.log_deleted_at, story.filed_on
 from tidemill.stories as story
 cross join lateral unnest(story.attempts) as each;
 
@@ -164,11 +173,12 @@ comment on column tidemill.attempts.log_deleted_at is
 create view tidemill.transitions as
 select
     story.run_id, story.nominal_time, story.job_id, each.version, each.at, each.state, each.attempt, each.reason,
-    story.filed_on
+    each.reason_code, story.filed_on
 from tidemill.stories as story
 cross join lateral unnest(story.transitions) as each;
 
--- What could not be understood: a record of the dead letter topic, under its own place in that topic.
+-- What people have to know: a record of the topic `deadletter`, under its own place in that topic. It is an input that was
+-- set aside, or an alert.
 create table tidemill.problems (
     at timestamptz not null,
     partition int not null,
@@ -178,11 +188,19 @@ create table tidemill.problems (
     source_partition int,
     source_offset bigint,
     owner text,
+    kind text not null,
+    code text not null,
     reason text not null,
+    request_id text,
+    run_id text,
     record text,
     primary key (at, partition, record_offset, topic_id)
 ) partition by range (at);
 
+comment on column tidemill.problems.kind is 'dead_letter: an input that had no effect; alert: no input is to blame.';
+comment on column tidemill.problems.code is 'What is wrong, as one of the words of docs/reasons.md.';
+comment on column tidemill.problems.request_id is 'Of a request that was refused.';
+comment on column tidemill.problems.run_id is 'Of the run that an alert is about.';
 comment on column tidemill.problems.record is 'The beginning of the record, as text.';
 
 create index problems_by_owner on tidemill.problems (owner, at desc);

@@ -103,7 +103,7 @@ $$;
 
 create view tidemill.backfills as
 select
-    parent.request_id, parent.job_id, parent.run_id, parent.state, parent.reason,
+    parent.request_id, parent.job_id, parent.run_id, parent.state, parent.reason, parent.reason_code,
     asked.backfill_from, asked.backfill_to, asked.reprocess, asked.max_active_runs, asked.run_backwards, asked.dry_run,
     asked.note, parent.queued_at, parent.finished_at, each.*
 from tidemill.runs as parent

@@ -92,9 +92,9 @@ begin
         return false;
     end if;
     perform tidemill.make_week((clock_timestamp() at time zone 'UTC')::date);
-    insert into tidemill.problems (at, partition, record_offset, topic_id, source_topic, reason)
+    insert into tidemill.problems (at, partition, record_offset, topic_id, source_topic, kind, code, reason)
     values (
-        clock_timestamp(), -1, note_restore.applied, '', 'definitions',
+        clock_timestamp(), -1, note_restore.applied, '', 'definitions', 'alert', 'database_restored',
         format(
             'the database was restored from a backup: it has given the version %s, and the streams have applied %s; '
             'changes of jobs and DAGs are shown and not used until `tidemill restored` is run', given, applied));

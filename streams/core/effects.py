@@ -8,6 +8,7 @@ from schemas.control import Kill
 from schemas.dag import DagSpec
 from schemas.dispatch import Dispatch
 from schemas.ids import OwnerId, RunId
+from schemas.reasons import ProblemCode
 from schemas.status import RunStatus
 from streams.core.runs.run import Run
 from streams.core.stored import (
@@ -103,14 +104,26 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """Hand an input, or a run that is given up, to people, with a sentence that says what is wrong with it."""
+    """Set an input aside: it has no effect, and people read what is wrong with it."""
 
+    code: ProblemCode
     reason: str
+    """A sentence."""
     owner: str
-    origin: Origin | None
-    """None: no record is to blame; the clock found it."""
+    origin: Origin
+    request_id: str | None = None
+    """Of a request that is refused."""
+
+
+class ReportProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell people of a job, a DAG or a run that needs them; no input is to blame."""
+
+    code: ProblemCode
+    reason: str
+    """A sentence."""
+    owner: str
     run: RunStatus | None = None
-    """What it is about, if it is a run."""
+    """The one that it is about, or that was the last straw."""
 
 
 class Forward(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,5 +148,6 @@ Effect = (
     | SendDispatch
     | SendKill
     | DeadLetter
+    | ReportProblem
     | Forward
 )

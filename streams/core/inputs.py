@@ -11,6 +11,7 @@ from schemas.event import EventBatch
 from schemas.heartbeat import Heartbeat
 from schemas.ids import OwnerId, RunId
 from schemas.job import Definition
+from schemas.reasons import ProblemCode
 from schemas.request import Request
 from streams.core.effects import Origin
 
@@ -42,6 +43,7 @@ class ExecutorReported(msgspec.Struct, frozen=True, kw_only=True):
 class RecordRefused(msgspec.Struct, frozen=True, kw_only=True):
     """A record that cannot be understood."""
 
+    code: ProblemCode
     reason: str
     owner: str
     origin: Origin

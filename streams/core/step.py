@@ -9,6 +9,7 @@ from typing import assert_never
 import msgspec
 
 from schemas.event import EventBatch
+from schemas.reasons import ProblemCode
 from streams.core import inputs as i
 from streams.core.dag.advance import advance_epochs, count_ended, open_epochs
 from streams.core.definitions.apply import apply_definition
@@ -108,8 +109,8 @@ def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  
             return [Forward(owner=owner, home=home, origin=origin)]
         case i.ExecutorReported(batch=batch, appended_at=appended_at):
             return _report(state, batch, now, appended_at)
-        case i.RecordRefused(reason=reason, owner=owner, origin=origin):
-            return [DeadLetter(reason=reason, owner=owner, origin=origin)]
+        case i.RecordRefused(code=code, reason=reason, owner=owner, origin=origin):
+            return [DeadLetter(code=code, reason=reason, owner=owner, origin=origin)]
         case i.InputDeleted(topic=topic, first=first, last=last):
             return [_input_deleted(topic, first, last)]
         case i.ClockAdvanced():
@@ -129,7 +130,8 @@ def _input_deleted(topic: str, first: int, last: int) -> DeadLetter:
         "them, and what they said has no effect. Touch the definitions that changed meanwhile, ask again for the "
         "requests, and let `retention.ms` of the topic be longer than the longest outage"
     )
-    return DeadLetter(reason=reason, owner=topic, origin=Origin(topic=topic, offset=first, key=None, value=None))
+    origin = Origin(topic=topic, offset=first, key=None, value=None)
+    return DeadLetter(code=ProblemCode.INPUT_LOST, reason=reason, owner=topic, origin=origin)
 
 
 def _report(state: OwnerState, batch: EventBatch, now: datetime, appended_at: datetime) -> list[Effect]:

@@ -10,8 +10,9 @@ import msgspec
 
 from schemas.ids import OwnerId, missed_range_id, occurrence_run_id
 from schemas.job import JobSpec
+from schemas.reasons import ProblemCode, ReasonCode
 from schemas.words import RunKind, RunState
-from streams.core.effects import DeadLetter, Effect, PublishStatus
+from streams.core.effects import Effect, PublishStatus, ReportProblem
 from streams.core.policy.catchup import (
     TICK,
     CatchupDecision,
@@ -24,6 +25,7 @@ from streams.core.policy.catchup import (
     decide_change,
 )
 from streams.core.policy.overlap import Hold, Replace, Skip, Start
+from streams.core.reason import Reason
 from streams.core.room import MICROSECONDS_OF_A_LOOK
 from streams.core.runs.life import NewRun, blank_status, materialize
 from streams.core.runs.overlapping import grace_of, on_overlap, stop_others
@@ -160,8 +162,9 @@ def _run_or_skip(state: OwnerState, job: JobSpec, timer: Timer, due: RunOccurren
     match decision:
         case Start():
             return count_made(state, job) + materialize(state, job, new, now)
-        case Skip(reason=reason):
+        case Skip(reason=reason, blocked_by=blocked_by):
             skipped = move(blank_status(job, new), RunState.SKIPPED, version=state.next_token(), at=now, reason=reason)
+            skipped = msgspec.structs.replace(skipped, blocked_by=blocked_by)
             return [PublishStatus(status=skipped), *finish(state, job)]
         case Hold(reason=reason, catches_up=catches_up):
             return _hold(state, job, new, reason, now, catches_up=catches_up)
@@ -173,16 +176,16 @@ def _run_or_skip(state: OwnerState, job: JobSpec, timer: Timer, due: RunOccurren
 
 def _replace(state: OwnerState, job: JobSpec, new: NewRun, decision: Replace, now: datetime) -> list[Effect]:
     """If the transaction does not hold all orders to stop, the occurrence is decided again after those."""
-    grace, why = grace_of(job, decision), f"overlap: {new.run_id} takes its place"
+    grace, why = grace_of(job, decision), Reason(ReasonCode.OVERLAP_REPLACED, f"{new.run_id} takes its place")
     stopped = stop_others(state, job, new.nominal_time, grace, why, now)
     if state.step.is_cut:
         return stopped
-    reason = "overlap: waits until the runs before it are gone"
+    reason = Reason(ReasonCode.OVERLAP_WAITING, "waits until the runs before it are gone")
     return stopped + _hold(state, job, new, reason, now, catches_up=decision.catches_up)
 
 
 def _hold(
-    state: OwnerState, job: JobSpec, new: NewRun, reason: str, now: datetime, *, catches_up: bool
+    state: OwnerState, job: JobSpec, new: NewRun, reason: Reason, now: datetime, *, catches_up: bool
 ) -> list[Effect]:
     """Queued, and let go by the end of others: at once if they have ended already."""
     state.step.freed.add(job.job_id)
@@ -205,8 +208,8 @@ def record_range(state: OwnerState, job: JobSpec, range_: RecordRange, now: date
 def _quarantine(state: OwnerState, job_id: str, error: Exception) -> list[Effect]:
     state.derived.quarantined.add(job_id)
     state.derived.timers.remove(job_id)
-    reason = f"job {job_id!r} is quarantined until its definition changes: {type(error).__name__}: {error}"
-    return [DeadLetter(reason=reason, owner=job_id, origin=None)]
+    text = f"job {job_id!r} is quarantined until its definition changes: {type(error).__name__}: {error}"
+    return [ReportProblem(code=ProblemCode.QUARANTINED, reason=text, owner=job_id)]
 
 
 def _first_time(decision: CatchupDecision) -> datetime:

@@ -9,6 +9,7 @@ import msgspec
 
 from schemas.codec import encode
 from schemas.ids import RunId, owner_of_run
+from schemas.reasons import ProblemCode, ProblemKind
 from schemas.topics import CONTROL, DEADLETTER, STATE, STATUS, runs_topic
 from schemas.words import RunKind
 from streams.core.effects import (
@@ -25,6 +26,7 @@ from streams.core.effects import (
     PutRequest,
     PutRun,
     PutTally,
+    ReportProblem,
     SendDispatch,
     SendKill,
 )
@@ -86,7 +88,9 @@ def transaction(state: OwnerState, effects: Iterable[Effect]) -> Transaction:
     return Transaction(records=tuple(records), applied=applied, forwardings=tuple(forwardings))
 
 
-def _records(effect: PublishStatus | Kept | SendDispatch | SendKill | DeadLetter, partition: int) -> list[OutRecord]:
+def _records(
+    effect: PublishStatus | Kept | SendDispatch | SendKill | DeadLetter | ReportProblem, partition: int
+) -> list[OutRecord]:
     match effect:
         case PublishStatus(status=status):
             return [OutRecord(topic=STATUS, key=status.run_id, value=encode(status))]
@@ -101,6 +105,8 @@ def _records(effect: PublishStatus | Kept | SendDispatch | SendKill | DeadLetter
             return [OutRecord(topic=CONTROL, key=kill.run_id, value=encode(kill))]
         case DeadLetter():
             return [_dead_letter(effect, partition)]
+        case ReportProblem():
+            return [_alert(effect)]
         case _:
             assert_never(effect)
 
@@ -151,19 +157,34 @@ def _forwarding(forward: Forward, partition: int) -> Forwarding:
 
 
 def _dead_letter(letter: DeadLetter, partition: int) -> OutRecord:
-    origin = letter.origin
-    source = origin.topic if origin else (STATUS if letter.run else "clock")
+    origin, request_id = letter.origin, letter.request_id
     headers = (
-        ("reason", letter.reason[:MAX_REASON_CHARACTERS].encode()),
-        ("source_topic", source.encode()),
+        *_headers(ProblemKind.DEAD_LETTER, letter.code, letter.reason),
+        ("source_topic", origin.topic.encode()),
         ("source_partition", str(partition).encode()),
-        ("source_offset", str(origin.offset if origin else -1).encode()),
+        ("source_offset", str(origin.offset).encode()),
+        *((("request_id", request_id.encode()),) if request_id else ()),
     )
+    return _problem(letter.owner, origin.value, headers)
+
+
+def _alert(problem: ReportProblem) -> OutRecord:
+    run = problem.run
+    headers = (
+        *_headers(ProblemKind.ALERT, problem.code, problem.reason),
+        *((("run_id", run.run_id.encode()),) if run else ()),
+    )
+    return _problem(problem.owner, encode(run) if run else None, headers)
+
+
+def _headers(kind: ProblemKind, code: ProblemCode, reason: str) -> tuple[tuple[str, bytes], ...]:
+    return ("kind", kind.encode()), ("code", code.encode()), ("reason", reason[:MAX_REASON_CHARACTERS].encode())
+
+
+def _problem(owner: str, value: bytes | None, headers: tuple[tuple[str, bytes], ...]) -> OutRecord:
     # Never null: to a reader that would be a tombstone, and not a problem.
-    value = encode(letter.run) if letter.run else ((origin.value if origin else None) or b"")
-    return OutRecord(
-        topic=DEADLETTER, key=letter.owner[:MAX_KEY_CHARACTERS], value=value[:MAX_DEAD_BYTES], headers=headers
-    )
+    value = (value or b"")[:MAX_DEAD_BYTES]
+    return OutRecord(topic=DEADLETTER, key=owner[:MAX_KEY_CHARACTERS], value=value, headers=headers)
 
 
 def _clock(state: OwnerState) -> OutRecord:

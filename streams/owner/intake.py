@@ -9,6 +9,7 @@ from schemas.errors import UndecodableError
 from schemas.event import EventBatch
 from schemas.job import Definition
 from schemas.partition import partition_of
+from schemas.reasons import ProblemCode
 from schemas.request import Request
 from schemas.topics import CDC, EVENTS, REQUESTS
 from schemas.unreadable import Unreadable
@@ -54,13 +55,14 @@ def read_input(record: InRecord, partition: int, partitions: int) -> Input:
 def refuse(record: InRecord, reason: str) -> RecordRefused:
     """It goes to the dead letter topic."""
     owner = (record.key or b"").decode(errors="replace")
-    return RecordRefused(reason=reason, owner=owner, origin=_origin(record))
+    return RecordRefused(code=ProblemCode.RECORD_REFUSED, reason=reason, owner=owner, origin=_origin(record))
 
 
 def refuse_unreadable(topic: str, unreadable: Unreadable) -> RecordRefused:
     """They go to the dead letter topic as one record, without a value: nobody can say what it is."""
     origin = Origin(topic=topic, offset=unreadable.first, key=None, value=None)
-    return RecordRefused(reason=unreadable.said_of(topic), owner=topic, origin=origin)
+    reason = unreadable.said_of(topic)
+    return RecordRefused(code=ProblemCode.BATCH_UNREADABLE, reason=reason, owner=topic, origin=origin)
 
 
 def _origin(record: InRecord) -> Origin:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from schemas.dag import NodeSpec
 from schemas.ids import RunId, node_run_id
+from schemas.reasons import ReasonCode
 from schemas.status import RunStatus, Transition
 from schemas.words import RunState, TriggerRule
 
@@ -115,7 +116,7 @@ def _end_before(version: int, rerun_id: str | None, node_id: str, lives: Lives) 
 
 
 def _may_begin(node: NodeSpec, born: Transition, parents: Sequence[RunState | None]) -> bool:
-    is_marked = (born.reason or "").startswith("marked ")
+    is_marked = born.reason_code is ReasonCode.MARKED
     if is_marked or born.state is RunState.CANCELLED or not parents or node.trigger_rule is TriggerRule.ALWAYS:
         return True
     before = [each for each in parents if each]

@@ -13,7 +13,7 @@ from schemas.job import JobSpec
 from schemas.words import RunKind
 from streams.core.dag.graph import job_of_node
 from tidemill.explain.history import History, Moment, deleted_since, in_force, newest_spec, version_of
-from tidemill.explain.reasons import InTheWay, overlapping_run
+from tidemill.explain.reasons import InTheWay
 from tidemill.explain.story import Seen
 from tidemill.explain.why_not import Nothing
 from tidemill.names import owner_row
@@ -83,7 +83,7 @@ def read_run(
 
 
 def _in_the_way(postgres: psycopg.Connection[Row], run: Row, history: History) -> InTheWay | None:
-    named = overlapping_run(run)
+    named = run["blocked_by"]
     found = named and one(postgres, "run", {"run_id": named})
     return InTheWay(run=found, deleted_at=deleted_since(history, found["queued_at"])) if found else None
 

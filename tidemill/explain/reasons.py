@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from schemas.reasons import ReasonCode
 from schemas.words import RunKind, RunState
 from tidemill.explain.nodes import causes
 from tidemill.explain.telling import Fact, Local
@@ -13,28 +14,44 @@ from tidemill.explain.why_not import backfill_of
 from tidemill.place import Row
 
 WHY = {
-    "overlap": "its overlap_policy lets no more in",
-    "paused": "it was paused",
-    "paused_on_failure": "it had failed so often in a row that pause_on_failure stopped it",
-    "max_runs": "all runs that max_runs allows were made",
-    "catchup_skip": "it was decided too late, and its catchup_policy does not catch up",
-    "catchup_latest": "it was decided too late, and of several late ones only the newest runs (catchup_policy latest)",
-    "catchup_window": "it was decided too late: longer ago than catchup_window",
-    "past": "its time was over when its row was written",
-    "resume_limit": "more was due during its pause than one resumption runs",
-    "start_deadline": "it could not start within its start_deadline",
+    ReasonCode.OVERLAP_SKIPPED: "its overlap_policy lets no more in ({text})",
+    ReasonCode.PAUSED: "it was {text}",
+    ReasonCode.PAUSED_ON_FAILURE: "it had failed so often in a row that pause_on_failure stopped it ({text})",
+    ReasonCode.MAX_RUNS: "all runs that max_runs allows were made ({text})",
+    ReasonCode.CATCHUP_SKIP: "it was decided too late, and its catchup_policy does not catch up ({text})",
+    ReasonCode.CATCHUP_LATEST: (
+        "it was decided too late, and of several late ones only the newest runs (catchup_policy latest; {text})"
+    ),
+    ReasonCode.CATCHUP_WINDOW: "it was decided too late: longer ago than catchup_window ({text})",
+    ReasonCode.PAST: "its time was over when its row was written ({text})",
+    ReasonCode.RESUME_LIMIT: "more was due during its pause than one resumption runs ({text})",
+    ReasonCode.START_DEADLINE: "it could not start within its start_deadline ({text})",
 }
-"""By the first word of the reason."""
+"""What a code means to one who asks; `text` is the sentence beside it. Of other codes that says it all."""
 
 BETTER = {
-    "overlap": "another overlap_policy (buffer_one, buffer_all, allow_all) lets it wait, or run beside the other",
-    "catchup_skip": "catchup_policy latest or all catches up; misfire_grace says how late is merely late",
-    "catchup_latest": "catchup_policy all would have run each of them",
-    "catchup_window": "a longer catchup_window would have had it run",
-    "start_deadline": "tidemill status shows whether the executors have free slots; start_deadline may be longer",
-    "max_active_epochs": "a greater max_active_epochs lets more DAG runs be open at once",
-    "max_runs": "a greater max_runs lets it go on",
+    ReasonCode.OVERLAP_SKIPPED: (
+        "another overlap_policy (buffer_one, buffer_all, allow_all) lets it wait, or run beside the other"
+    ),
+    ReasonCode.CATCHUP_SKIP: ("catchup_policy latest or all catches up; misfire_grace says how late is merely late"),
+    ReasonCode.CATCHUP_LATEST: "catchup_policy all would have run each of them",
+    ReasonCode.CATCHUP_WINDOW: "a longer catchup_window would have had it run",
+    ReasonCode.START_DEADLINE: (
+        "tidemill status shows whether the executors have free slots; start_deadline may be longer"
+    ),
+    ReasonCode.MAX_RUNS: "a greater max_runs lets it go on",
 }
+MORE_EPOCHS = "a greater max_active_epochs lets more DAG runs be open at once"
+SAYS_HOW = frozenset(
+    {
+        (RunState.TIMED_OUT, ReasonCode.TIMED_OUT),
+        (RunState.CANCELLED, ReasonCode.CANCELLED_BY_REQUEST),
+        (RunState.CANCELLED, ReasonCode.TERMINATED_BY_REQUEST),
+        (RunState.CANCELLED, ReasonCode.DELETED),
+        (RunState.CANCELLED, ReasonCode.KIND_CHANGED),
+    }
+)
+"""The sentence begins with how the run ended: `cancelled: a test`."""
 
 
 class InTheWay(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,13 +61,6 @@ class InTheWay(msgspec.Struct, frozen=True, kw_only=True):
     """As it is now."""
     deleted_at: datetime | None = None
     """It is a run of the job of this name that was deleted then."""
-
-
-def overlapping_run(run: Row) -> str | None:
-    """Its id, if `run` was skipped for another one."""
-    word, _, rest = (run["reason"] or "").partition(": ")
-    named = rest.partition(" ")[0]
-    return named if word == "overlap" and run["state"] == RunState.SKIPPED.value and {*"@#"} & {*named} else None
 
 
 def fact_of(other: InTheWay, local: Local) -> Fact:
@@ -70,28 +80,24 @@ def advice_on_open(run: Row) -> str:
     return f"tidemill explain '{run_id}' says what that one does, and tidemill cancel '{run_id}' ends it"
 
 
-def why_skipped(state: RunState, reason: str | None) -> str:
-    if not reason:
-        return state.value
-    word, _, rest = reason.partition(":")
-    if word not in WHY:
-        return reason
-    return f"{WHY[word]} ({rest.strip()})" if rest else WHY[word]
+def why_skipped(run: Row) -> str:
+    text = run["reason"] or run["state"]
+    return WHY.get(run["reason_code"], "{text}").format(text=text)
 
 
 def advice_on_skip(
     run: Row, asked_at: datetime | None, nodes: list[Row], in_the_way: InTheWay | None = None
 ) -> list[str]:
-    word = (run["reason"] or "").partition(":")[0]
+    code = run["reason_code"]
     if run["kind"] == RunKind.NODE.value:
         return [f"tidemill explain '{each}' says why that one failed" for each in causes(nodes, run["node_id"])[:3]]
     is_still_there = in_the_way is not None and not RunState(in_the_way.run["state"]).is_final
     advice = [advice_on_open(in_the_way.run)] if in_the_way and is_still_there else []
-    advice += [BETTER[word]] if word in BETTER else []
-    if word in {"paused", "paused_on_failure"}:
+    advice += [BETTER[code]] if code in BETTER else []
+    if code in {ReasonCode.PAUSED, ReasonCode.PAUSED_ON_FAILURE}:
         advice.append(f"tidemill {_group(run)} resume {run['job_id']} lets it go on, if it has not since")
-    if run["kind"] == RunKind.DAG.value and word == "overlap":
-        advice.append(BETTER["max_active_epochs"])
+    if run["kind"] == RunKind.DAG.value and code == ReasonCode.OVERLAP_SKIPPED:
+        advice.append(MORE_EPOCHS)
     if (run["missed_count"] or 1) > 1:
         first, last = (asked_at, asked_at) if asked_at else (run["missed_from"], run["missed_to"])
         return [*advice, f"{backfill_of(run['job_id'], first, last)} runs it all the same"]

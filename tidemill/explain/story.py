@@ -10,9 +10,11 @@ import msgspec
 from schemas.exit_codes import exit_code_in_words
 from schemas.ids import dag_run_of, occurrence_run_id
 from schemas.job import JobSpec
+from schemas.reasons import HOLDING, OF_ATTEMPTS, ReasonCode
 from schemas.words import NEVER_RAN, OPEN_STATES, RunKind, RunState
 from tidemill.explain.nodes import dag_facts, node_facts, waits_for
 from tidemill.explain.reasons import (
+    SAYS_HOW,
     InTheWay,
     advice_on_failure,
     advice_on_open,
@@ -67,6 +69,7 @@ def story(seen: Seen) -> Explanation:
         nominal_time=seen.asked_at or seen.run["nominal_time"],
         timezone=seen.timezone,
         answer=seen.state.value,
+        reason_code=seen.run["reason_code"],
         sentence=f"{_subject(seen)} {_answer(seen)}.",
         facts=newest_first(facts),
         to_do=tuple(_to_do(seen)),
@@ -83,7 +86,7 @@ def _subject(seen: Seen) -> str:
 def _answer(seen: Seen) -> str:
     run, state = seen.run, seen.state
     if state in NEVER_RAN:
-        return f"did not run: {why_skipped(state, run['reason'])}"
+        return f"did not run: {why_skipped(run)}"
     if state is RunState.QUEUED:
         return f"has not {'gone on' if run['started_at'] else 'started'} yet: {_waiting(seen)}"
     reason = f": {run['reason']}" if run["reason"] else ""
@@ -99,8 +102,8 @@ def _answer(seen: Seen) -> str:
     ran = "ran, and " if run["started_at"] else "never started, and "
     was = {RunState.CANCELLED: "was ", RunState.DEAD: "was given up as "}.get(state, "")
     ended = state.value.replace("_", " ")
-    said = str(run["reason"] or "")
-    return f"{ran}{was}{said if said.startswith(ended) else ended + reason}"
+    said = run["reason"] if (state, run["reason_code"]) in SAYS_HOW else ended + reason
+    return f"{ran}{was}{said}"
 
 
 def _first_start(seen: Seen) -> datetime | None:
@@ -192,14 +195,13 @@ def _range(seen: Seen) -> list[Fact]:
 
 def _changes(seen: Seen) -> list[Fact]:
     """What its history says beyond its attempts."""
-    of_attempts = {each["reason"] for each in seen.attempts} | {each["ended_as"] for each in seen.attempts}
     facts = []
     held_since: datetime | None = None
     for change in seen.transitions:
-        state, reason = RunState(change["state"]), change["reason"] or ""
-        if state is RunState.QUEUED and reason and reason not in of_attempts:
-            facts += [_queued(seen, change, each) for each in reason.split("; ")]
-            held_since = change["at"] if _is_held(reason) else None
+        state, code = RunState(change["state"]), change["reason_code"]
+        if state is RunState.QUEUED and code and code not in OF_ATTEMPTS:
+            facts.append(_queued(seen, change))
+            held_since = change["at"] if code in HOLDING else None
         elif state is RunState.QUEUED and held_since:
             waited = lasted(change["at"] - held_since)
             sentence = f"What it waited for was over, after {waited}."
@@ -208,29 +210,26 @@ def _changes(seen: Seen) -> list[Fact]:
         elif state is RunState.RETRY_WAIT:
             facts.append(Fact(name="retry_wait", at=change["at"], sentence="It waits before its next attempt."))
         elif state is RunState.CANCELLING:
-            facts.append(Fact(name="cancelling", at=change["at"], sentence=f"It was told to stop: {reason}."))
+            sentence = f"It was told to stop: {change['reason']}."
+            facts.append(Fact(name="cancelling", at=change["at"], sentence=sentence, data={"reason_code": code}))
     return facts
 
 
-def _is_held(reason: str) -> bool:
-    return reason.startswith(("overlap: waits", "max_active_epochs: waits"))
-
-
-def _queued(seen: Seen, change: Row, reason: str) -> Fact:
-    word, _, rest = reason.partition(": ")
-    match word:
-        case "learned":
+def _queued(seen: Seen, change: Row) -> Fact:
+    text, code = change["reason"], change["reason_code"]
+    match code:
+        case ReasonCode.CLASS_LEARNED:
             begun = seen.attempts[0]["timeout_class"] if seen.attempts else seen.run["timeout_class"]
-            said, name = f"It began in the class {begun}, as its history says: {rest}.", "learned_class"
-        case "overlap" | "max_active_epochs" if rest.startswith("waits"):
-            said, name = f"It {rest} ({word}).", "held"
-        case _ if word.startswith("backfill "):
-            said, name = f"The {word} had it queued.", "backfilled"
-        case "run again":
-            said, name = f"It was run again: {rest}.", "rerun"
+            said, name = f"It began in the class {begun}, as its history says: {text}.", "learned_class"
+        case ReasonCode.OVERLAP_WAITING | ReasonCode.MAX_ACTIVE_EPOCHS:
+            said, name = f"It {text} ({code}).", "held"
+        case ReasonCode.BACKFILL if seen.kind is not RunKind.BACKFILL:
+            said, name = f"The {text} had it queued.", "backfilled"
+        case ReasonCode.RERUN_BY_REQUEST:
+            said, name = f"It was {text}.", "rerun"
         case _:
-            said, name = f"{reason[:1].upper()}{reason[1:]}.", "queued"
-    return Fact(name=name, at=change["at"], sentence=said)
+            said, name = f"{text[:1].upper()}{text[1:]}.", "queued"
+    return Fact(name=name, at=change["at"], sentence=said, data={"reason_code": code})
 
 
 def _attempt(seen: Seen, attempt: Row) -> list[Fact]:
@@ -279,21 +278,22 @@ def _attempt_end(seen: Seen, attempt: Row) -> Fact:
     reason = attempt["reason"] or (exit_code_in_words(exit_code) if exit_code else None)
     after = f" after {lasted(took)}" if took is not None else ""
     verb = word.replace("_", " ") if word in {"succeeded", "failed", "timed_out", "expired"} else f"was {word}"
-    told = reason.removeprefix(f"{word}: ") if reason else ""
-    sentence = f"Attempt {number} {verb}{after}{f': {told}' if told else ''}."
+    sentence = f"Attempt {number} {verb}{after}{f': {reason}' if reason else ''}."
     data: dict[str, Any] = {"attempt": number, "ended_as": word, "exit_code": exit_code, "took": took}
+    data["reason_code"] = attempt["reason_code"]
     at = attempt["finished_at"] or _judged_at(seen, attempt) or attempt["dispatched_at"]
     return Fact(name="attempt_ended", at=at, sentence=sentence, data=data)
 
 
 def _judged_at(seen: Seen, attempt: Row) -> datetime | None:
     """When its end was decided, if nobody reported it."""
+    code = attempt["reason_code"]
     after = (each for each in seen.transitions if each["at"] > attempt["dispatched_at"])
-    return next((each["at"] for each in after if each["reason"] in {attempt["reason"], attempt["ended_as"]}), None)
+    return next((each["at"] for each in after if code and each["reason_code"] == code), None)
 
 
 def _learned(seen: Seen) -> bool:
-    return any("learned: " in (each["reason"] or "") for each in seen.transitions)
+    return any(each["reason_code"] == ReasonCode.CLASS_LEARNED for each in seen.transitions)
 
 
 def _why_class(spec: JobSpec | None, name: str) -> str:
@@ -334,10 +334,9 @@ def _waiting(seen: Seen) -> str:
     last = seen.attempts[-1] if seen.attempts else None
     if last and not last["ended_as"]:
         return _unstarted(seen, last)
-    reason = run["reason"] or ""
-    if _is_held(reason):
+    if run["reason_code"] in HOLDING:
         others = [f"{each['run_id']} ({each['state']})" for each in seen.open_runs if each["run_id"] != run["run_id"]]
-        return f"{reason}{f'; open are {listed(others)}' if others else ''}"
+        return f"it {run['reason']}{f'; open are {listed(others)}' if others else ''}"
     return _for_room(seen)
 
 
@@ -378,7 +377,7 @@ def _to_do(seen: Seen) -> list[str]:
 
 def _to_do_meanwhile(seen: Seen) -> list[str]:
     run = seen.run
-    if _is_held(run["reason"] or ""):
+    if run["reason_code"] in HOLDING:
         return [advice_on_open(each) for each in seen.open_runs if each["run_id"] != run["run_id"]][:1]
     if seen.kind is RunKind.BACKFILLED or _is_backfilled(run):
         return [f"tidemill backfills --job {run['job_id']} shows how far it is"]

@@ -29,6 +29,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str
     answer: str
     """One word: the state of the run, or why there is none."""
+    reason_code: str | None = None
+    """Of the run: a `ReasonCode`."""
     sentence: str
     facts: tuple[Fact, ...] = ()
     """The newest first."""

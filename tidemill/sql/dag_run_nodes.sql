@@ -15,7 +15,7 @@ with run as materialized (
 select
     node ->> 'node_id' as node_id, coalesce((node -> 'depends_on')::jsonb, '[]') as depends_on,
     coalesce(node ->> 'trigger_rule', 'all_success') as trigger_rule,
-    each.run_id, each.state, each.reason, each.attempt, each.exit_code, each.queued_at, each.started_at, each.finished_at,
+    each.run_id, each.state, each.reason, each.reason_code, each.attempt, each.exit_code, each.queued_at, each.started_at, each.finished_at,
     each.next_nodes
 from definition
 cross join run

@@ -10,7 +10,7 @@ select
         select string_agg(reason, '; ' order by at desc)
         from (
             select distinct on (reason) reason, at from tidemill.problems
-            where at > statement_timestamp() - interval '1 day' and strpos(reason, ' cannot be read, and had no effect: ') > 0
+            where at > statement_timestamp() - interval '1 day' and code = 'batch_unreadable'
             order by reason, at desc limit 5
         ) as unreadable
     ) as unreadable,

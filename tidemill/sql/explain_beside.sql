@@ -6,10 +6,7 @@ select
             select at, reason
             from tidemill.problems
             where owner = %(owner)s
-                and (
-                    reason like '%%is quarantined until its definition changes%%'
-                    or (starts_with(reason, format('job ''%%s'': ', %(owner)s::text)) and reason not like '%%counts as unset')
-                )
+                and code in ('quarantined', 'invalid_schedule')
             order by at desc
             limit 1
         ) as problem
@@ -20,7 +17,7 @@ select
             select nominal_time, reason
             from tidemill.runs
             where job_id = %(owner)s and nominal_time > %(since)s and nominal_time <= %(at)s
-                and state = 'skipped' and starts_with(reason, 'max_runs:')
+                and state = 'skipped' and reason_code = 'max_runs'
             order by nominal_time desc
             limit 1
         ) as finished

@@ -7,5 +7,5 @@ union all
 select null, null, reason
 from tidemill.problems
 where owner = %(owner)s and at > statement_timestamp() - interval '1 hour'
-    and starts_with(reason, format('request %%L is refused: ', %(request_id)s::text))
+    and code = 'request_refused' and request_id = %(request_id)s
 limit 1

@@ -9,6 +9,7 @@ select
 from tidemill.runs as run
 where (%(job_id)s::text is null or job_id = %(job_id)s)
     and (%(states)s::text[] is null or state = any (%(states)s))
+    and (%(codes)s::text[] is null or reason_code = any (%(codes)s))
     and (%(since)s::timestamptz is null or nominal_time >= %(since)s)
 order by nominal_time desc, run_id
 limit %(limit)s

@@ -8,6 +8,7 @@ from typing import assert_never
 import msgspec
 
 from schemas.ids import OwnerId, node_run_id, owner_of_run
+from schemas.reasons import ReasonCode
 from schemas.result import Result
 from schemas.status import RunStatus
 from schemas.words import RunKind, RunState
@@ -18,9 +19,10 @@ from streams.core.dag.stop import stop_overdue, stored_epoch
 from streams.core.dag.trigger import NodeDecision
 from streams.core.dag.versions import drop_version, newest_graph
 from streams.core.effects import Effect, PublishStatus, PutEpoch, PutNode, PutRun
+from streams.core.reason import Reason
 from streams.core.runs.cancel import AT_ONCE, cancel_run
 from streams.core.runs.life import NewRun, blank_status, materialize, put
-from streams.core.runs.run import Run, move
+from streams.core.runs.run import Run, move, reason_of, why_stopped
 from streams.core.runs.tally import count_end
 from streams.core.state import OwnerState
 from streams.core.stored import StoredNode
@@ -78,7 +80,8 @@ def _open_or_hold(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     owner = OwnerId(run.status.job_id)
     most = state.durable.jobs[owner].spec.concurrency_limit or 1
     if run.backfill_id is None and len(state.derived.epochs.by_dag.get(owner, ())) >= most:
-        reason = f"max_active_epochs: waits until fewer than {most} are open"
+        text = f"waits until fewer than {most} epochs are open" if most != 1 else "waits for the epoch before it"
+        reason = Reason(ReasonCode.MAX_ACTIVE_EPOCHS, text)
         status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
         return put(state, msgspec.structs.replace(run, status=status, held=True))
     epoch = Epoch(run.run_id, newest_graph(state, owner))
@@ -126,7 +129,7 @@ def _stop_node(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, now: da
     if run is None:
         return []
     grace = AT_ONCE if dag_run.kill_grace == AT_ONCE else spec.cancel_grace
-    return cancel_run(state, run, grace, dag_run.status.reason or "cancelled", now)
+    return cancel_run(state, run, grace, why_stopped(dag_run.status), now)
 
 
 def _decide(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, now: datetime) -> list[Effect]:
@@ -165,7 +168,7 @@ def _new_run(epoch: Epoch, dag_run: Run, node: int) -> NewRun:
 def _pass_over(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, to: RunState, now: datetime) -> list[Effect]:
     """The node never runs; those that depend on it hear of it."""
     new = _new_run(epoch, dag_run, node)
-    reason = dag_run.status.reason if epoch.ends_as else why_not(epoch, node)
+    reason = why_stopped(dag_run.status) if epoch.ends_as else why_not(epoch, node, to)
     blank = blank_status(epoch.graph.jobs[node], new)
     status = move(blank, to, version=state.next_token(), at=now, reason=reason)
     epoch.move(node, None, to)
@@ -199,7 +202,7 @@ def _tell(state: OwnerState, epoch: Epoch, now: datetime) -> list[Effect]:
     if epoch.undecided:
         return put(state, msgspec.structs.replace(run, status=status))
     to, reason = result_of(epoch)
-    status = move(status, to, version=status.version, at=now, reason=reason or status.reason)
+    status = move(status, to, version=status.version, at=now, reason=reason or reason_of(status))
     run = msgspec.structs.replace(run, status=status)
     return [*put(state, run), *count_end(state, run), *_close(state, epoch, OwnerId(status.job_id))]
 

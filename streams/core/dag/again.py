@@ -10,6 +10,7 @@ import msgspec
 
 from schemas.errors import TidemillError
 from schemas.ids import OwnerId, RunId, dag_run_of, node_run_id, request_of_run
+from schemas.reasons import ReasonCode
 from schemas.request import NodeEnd, Request
 from schemas.words import MarkAs, RunKind, RunState
 from streams.core.dag.advance import count_ended, ended_node, publish_node
@@ -21,6 +22,7 @@ from streams.core.dag.trigger import OUTCOME, Outcome
 from streams.core.dag.versions import newest_graph
 from streams.core.definitions.covered import cover_one, why_full
 from streams.core.effects import Effect, Origin, PutEpoch, PutNode, PutRequest
+from streams.core.reason import Reason
 from streams.core.requests.refusal import refuse
 from streams.core.runs.cancel import cancel_run
 from streams.core.runs.life import NewRun, blank_status, materialize, put
@@ -50,7 +52,7 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     nominal_time: datetime
 
 
-def rerun_nodes(state: OwnerState, request: Request, now: datetime, origin: Origin | None) -> list[Effect]:
+def rerun_nodes(state: OwnerState, request: Request, now: datetime, origin: Origin) -> list[Effect]:
     """Of what has ended: a DAG run, or one of its nodes. A DAG run that is over waits for its turn to be open again."""
     effects = count_ended(state)
     try:
@@ -58,12 +60,13 @@ def rerun_nodes(state: OwnerState, request: Request, now: datetime, origin: Orig
         again = _to_run_again(past, request)
     except RefusedOrderError as error:
         return effects + refuse(request, str(error), origin)
-    reason = f"run again: {request.note}" if request.note else f"run again by request {request.request_id}"
-    base = _base(state, past, again, request, reason)
+    text = f"run again: {request.note}" if request.note else f"run again by request {request.request_id}"
+    reason = Reason(ReasonCode.RERUN_BY_REQUEST, text)
+    base = _base(state, past, again, request, text)
     return effects + _go_on(state, past, base, request, reason, now)
 
 
-def mark(state: OwnerState, request: Request, now: datetime, origin: Origin | None) -> list[Effect]:
+def mark(state: OwnerState, request: Request, now: datetime, origin: Origin) -> list[Effect]:
     """A node counts as succeeded or skipped, whatever it is; where a process of it is there, that is stopped first."""
     effects = count_ended(state)
     try:
@@ -72,7 +75,8 @@ def mark(state: OwnerState, request: Request, now: datetime, origin: Origin | No
     except RefusedOrderError as error:
         return effects + refuse(request, str(error), origin)
     said = f"marked {to.value}"
-    reason = f"{said}: {request.note}" if request.note else f"{said} by request {request.request_id}"
+    text = f"{said}: {request.note}" if request.note else f"{said} by request {request.request_id}"
+    reason = Reason(ReasonCode.MARKED, text)
     node = past.graph.index[node_id]
     if past.epoch and node in past.epoch.open:
         return effects + _mark_open(state, past, node_id, to, reason, now)
@@ -97,8 +101,8 @@ def mark(state: OwnerState, request: Request, now: datetime, origin: Origin | No
         return [*effects, PutNode(run_id=new.run_id, node=stored)]
     again = _behind(past.graph, [node], lambda each: _state(past, each) in _UNDECIDED_BY_MARK) - {node}
     past.ended[node_id] = stored
-    base = _base(state, past, again, request, f"run again: {node_id} {reason}")
-    return effects + _go_on(state, past, base, request, f"{node_id} {reason}", now)
+    base = _base(state, past, again, request, f"run again: {node_id} {text}")
+    return effects + _go_on(state, past, base, request, Reason(ReasonCode.MARKED, f"{node_id} {text}"), now)
 
 
 def _past(state: OwnerState, request: Request) -> Past:
@@ -234,7 +238,7 @@ def _base(state: OwnerState, past: Past, again: set[int], request: Request, reas
 
 
 def _go_on(
-    state: OwnerState, past: Past, base: EpochBase, request: Request, reason: str, now: datetime
+    state: OwnerState, past: Past, base: EpochBase, request: Request, reason: Reason, now: datetime
 ) -> list[Effect]:
     if past.epoch is None:
         return _reopen(state, past, base, request, reason, now)
@@ -250,7 +254,7 @@ def _go_on(
 
 
 def _reopen(
-    state: OwnerState, past: Past, base: EpochBase, request: Request, reason: str, now: datetime
+    state: OwnerState, past: Past, base: EpochBase, request: Request, reason: Reason, now: datetime
 ) -> list[Effect]:
     """A new life of the DAG run; until it is open it is queued as any other."""
     new = NewRun(
@@ -277,9 +281,12 @@ def _reopen(
     ]
 
 
-def _mark_open(state: OwnerState, past: Past, node_id: str, to: RunState, reason: str, now: datetime) -> list[Effect]:
+def _mark_open(
+    state: OwnerState, past: Past, node_id: str, to: RunState, reason: Reason, now: datetime
+) -> list[Effect]:
     run = state.durable.runs[node_run_id(past.run_id, node_id)]
-    status = msgspec.structs.replace(run.status, version=state.next_token(), reason=reason)
+    version = state.next_token()
+    status = msgspec.structs.replace(run.status, version=version, reason=reason.text, reason_code=reason.code)
     run = msgspec.structs.replace(run, status=status, marked=to)
     return put(state, run) + cancel_run(state, run, past.graph.job(node_id).cancel_grace, reason, now)
 

@@ -6,10 +6,12 @@ from collections import deque
 from collections.abc import Mapping
 
 from schemas.ids import RunId
+from schemas.reasons import ReasonCode
 from schemas.result import Result
 from schemas.words import RunState, TriggerRule
 from streams.core.dag.graph import Graph
 from streams.core.dag.trigger import OUTCOME, START_OF_SUCCESSES, Ends, NodeDecision, Outcome, can_be_early, judge
+from streams.core.reason import Reason
 from streams.core.stored import EpochBase, NodeAgain, StoredNode
 
 _FIRST_TIME = NodeAgain()
@@ -105,9 +107,10 @@ class Epoch:
             return _FIRST_TIME
         return self.base.again.get(self.graph.dag.nodes[node].node_id, _FIRST_TIME)
 
-    def why_again(self, node: int) -> str | None:
+    def why_again(self, node: int) -> Reason | None:
         rerun_id = self.again(node).rerun_id
-        return self.base.reasons.get(rerun_id) if self.base and rerun_id else None
+        text = self.base.reasons.get(rerun_id) if self.base and rerun_id else None
+        return Reason(ReasonCode.RERUN_BY_REQUEST, text) if text else None
 
     def decision(self, node: int) -> NodeDecision:
         counts, rule, needed = self._counts, self.graph.rules[node], self.graph.needed[node]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from schemas.reasons import ReasonCode
 from schemas.words import RunState
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.trigger import OUTCOME, Outcome
+from streams.core.reason import Reason
 
 MAX_NAMED = 5
 """Nodes that a reason names; the rest is a number."""
 CHOSE_OTHERS = "that chose others"
 
 
-def result_of(epoch: Epoch) -> tuple[RunState, str | None]:
+def result_of(epoch: Epoch) -> tuple[RunState, Reason | None]:
     """Every node counts: a leaf that runs whatever happened does not hide a failure."""
     if epoch.ends_as:
         return epoch.ends_as, None
@@ -22,11 +24,12 @@ def result_of(epoch: Epoch) -> tuple[RunState, str | None]:
     names = ", ".join(epoch.graph.dag.nodes[node].node_id for node in sorted(failed)[:MAX_NAMED])
     more = f" and {len(failed) - MAX_NAMED} more" if len(failed) > MAX_NAMED else ""
     behind = f"; {held_up} could not run because of it" if held_up else ""
-    return RunState.FAILED, f"{len(failed)} of {len(epoch.ended)} nodes failed: {names}{more}{behind}"
+    text = f"{len(failed)} of {len(epoch.ended)} nodes failed: {names}{more}{behind}"
+    return RunState.FAILED, Reason(ReasonCode.NODES_FAILED, text)
 
 
-def why_not(epoch: Epoch, node: int) -> str:
-    """By the state of what the node depends on."""
+def why_not(epoch: Epoch, node: int, to: RunState) -> Reason:
+    """Why it never runs and is `to`, by the state of what the node depends on."""
     graph = epoch.graph
     counts: dict[str, int] = {}
     for parent in graph.dag.nodes[node].depends_on:
@@ -35,4 +38,6 @@ def why_not(epoch: Epoch, node: int) -> str:
         word = epoch.ended[number].value if chosen is None or node in chosen else CHOSE_OTHERS
         counts[word] = counts.get(word, 0) + 1
     told = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
-    return f"trigger_rule {graph.rules[node].value}: of its dependencies {told}"
+    skipped = ReasonCode.NOT_FOLLOWED if CHOSE_OTHERS in counts else ReasonCode.TRIGGER_RULE
+    code = ReasonCode.UPSTREAM_FAILED if to is RunState.UPSTREAM_FAILED else skipped
+    return Reason(code, f"trigger_rule {graph.rules[node].value}: of its dependencies {told}")

@@ -7,9 +7,11 @@ from datetime import datetime
 import msgspec
 
 from schemas.ids import RunId, owner_of_run
+from schemas.reasons import ReasonCode
 from schemas.words import RunState
 from streams.core.dag.epoch import Epoch
 from streams.core.effects import Effect, PutEpoch, PutRun
+from streams.core.reason import Reason
 from streams.core.runs.run import move
 from streams.core.runs.weight import bytes_of
 from streams.core.state import OwnerState
@@ -34,7 +36,7 @@ def stop_overdue(state: OwnerState, now: datetime) -> list[Effect]:
         if epoch.ends_as:
             continue
         run = state.durable.runs[run_id]
-        reason = f"dag_timeout: open for longer than {epoch.graph.dag.dag_timeout}"
+        reason = Reason(ReasonCode.DAG_TIMEOUT, f"open for longer than {epoch.graph.dag.dag_timeout}")
         status = move(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
         run = msgspec.structs.replace(run, status=status)
         state.keep(run)

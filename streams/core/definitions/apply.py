@@ -11,6 +11,7 @@ import msgspec
 from schemas.dag import DagSpec
 from schemas.ids import OwnerId
 from schemas.job import Definition, JobSpec
+from schemas.reasons import ProblemCode, ReasonCode
 from schemas.words import CatchupPolicy, OnDelete
 from streams.core.dag.graph import clock_of
 from streams.core.dag.versions import keep_version
@@ -18,9 +19,10 @@ from streams.core.definitions.deletions import may_be_deleted, note_applied, set
 from streams.core.definitions.edit import Edit, compare
 from streams.core.definitions.past_instant import decide_past
 from streams.core.definitions.restored import of_restored_database
-from streams.core.effects import DeadLetter, Effect, Origin, PutJob
+from streams.core.effects import Effect, Origin, PutJob, ReportProblem
 from streams.core.policy.catchup import Change, OfNew, OfOld, OfPause, last_occurrence, within_life
 from streams.core.policy.overlap import Hold, Replace, Skip, Start
+from streams.core.reason import Reason
 from streams.core.room import MICROSECONDS_OF_A_DEFINITION
 from streams.core.runs.cancel import cancel_all, stop_backfills
 from streams.core.runs.overlapping import grace_of, on_overlap, stop_others
@@ -66,7 +68,7 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
     note_applied(state, definition, now)
     effects += renew(state, definition.owner, deleted=definition.deleted)
     is_late |= edit.begins_ticking and since < new.since
-    effects += _begin(state, definition, state.derived.shared.job(stored), origin, now, is_late=is_late)
+    effects += _begin(state, definition, state.derived.shared.job(stored), now, is_late=is_late)
     return [*effects, record_range(state, new.spec, missed, now)] if missed else effects
 
 
@@ -113,11 +115,12 @@ def _stop_old(
     owner, grace = OwnerId(known.spec.job_id), known.spec.cancel_grace
     effects: list[Effect] = []
     if edit.ends_kind and not state.step.is_cut:
-        effects += cancel_all(state, owner, grace, f"cancelled: {owner} is now a {kind}", now)
+        changed = Reason(ReasonCode.KIND_CHANGED, f"cancelled: {owner} is now a {kind}")
+        effects += cancel_all(state, owner, grace, changed, now)
     if new.deleted and known.spec.on_delete is OnDelete.CANCEL and not state.step.is_cut:
-        effects += cancel_all(state, owner, grace, "cancelled: its job was deleted", now)
+        effects += cancel_all(state, owner, grace, Reason(ReasonCode.DELETED, "cancelled: its job was deleted"), now)
     if new.deleted and not state.step.is_cut:
-        effects += stop_backfills(state, owner, "stopped: its job was deleted", now)
+        effects += stop_backfills(state, owner, Reason(ReasonCode.DELETED, "stopped: its job was deleted"), now)
     return effects
 
 
@@ -137,7 +140,8 @@ def _make_way(state: OwnerState, new: StoredJob, since: datetime, now: datetime)
     effects: list[Effect] = []
     match on_overlap(state, new.spec, last, now):
         case Replace() as decision:
-            grace, why = grace_of(new.spec, decision), "overlap: an occurrence takes its place"
+            grace = grace_of(new.spec, decision)
+            why = Reason(ReasonCode.OVERLAP_REPLACED, "an occurrence takes its place")
             effects += stop_others(state, new.spec, last, grace, why, now)
         case Start() | Skip() | Hold():
             pass
@@ -161,13 +165,16 @@ def _count(state: OwnerState, spec: JobSpec, after: datetime, until: datetime) -
 
 
 def _begin(
-    state: OwnerState, definition: Definition, stored: StoredJob, origin: Origin, now: datetime, *, is_late: bool
+    state: OwnerState, definition: Definition, stored: StoredJob, now: datetime, *, is_late: bool
 ) -> list[Effect]:
     """`is_late`: something was due between the time from which it counts and the watermark."""
     owner = definition.owner
     effects: list[Effect] = [PutJob(owner=owner, job=stored)]
-    problems = [_unknown_class(definition, state), install(state, owner, stored)]
-    effects += [DeadLetter(reason=problem, owner=owner, origin=origin) for problem in problems if problem]
+    problems = {
+        ProblemCode.CLASS_UNKNOWN: _unknown_class(definition, state),
+        ProblemCode.INVALID_SCHEDULE: install(state, owner, stored),
+    }
+    effects += [ReportProblem(code=code, reason=why, owner=owner) for code, why in problems.items() if why]
     # A job that was just written counts from then, though the watermark may have gone past that (protocol O7).
     if is_late:
         effects += decide_job(state, owner, stored.since, state.durable.watermark, now, OfNew())[0]

@@ -11,6 +11,7 @@ import heapq
 from datetime import datetime
 
 from schemas.job import Definition
+from schemas.reasons import ProblemCode
 from schemas.times import rfc3339
 from streams.core.effects import DeadLetter, Effect, Origin, PutJob
 from streams.core.state import OwnerState
@@ -61,7 +62,7 @@ def set_aside(definition: Definition, origin: Origin) -> list[Effect]:
         "old that its deletion would be forgotten; "
         f"if {owner!r} is in {table}, change anything in its row, and it counts from then"
     )
-    return [DeadLetter(reason=reason, owner=owner, origin=origin)]
+    return [DeadLetter(code=ProblemCode.DEFINITION_REFUSED, reason=reason, owner=owner, origin=origin)]
 
 
 def _mark(state: OwnerState, version: int, valid_from: datetime) -> None:

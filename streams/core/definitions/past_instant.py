@@ -8,11 +8,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from schemas.job import JobSpec
+from schemas.reasons import ReasonCode
 from schemas.status import Missed
 from schemas.words import RunState
 from streams.core.definitions.edit import has_same_clock
 from streams.core.policy.catchup import TICK, RecordRange, last_occurrence
 from streams.core.policy.rules import Rules
+from streams.core.reason import Reason
 from streams.core.schedule.cron import At
 from streams.core.schedule.occurrences import InvalidScheduleError, parse_schedule
 from streams.core.stored import StoredJob
@@ -47,7 +49,7 @@ def _past_instant(known: StoredJob | None, new: StoredJob) -> datetime | None:
 
 def _missed(at: datetime, why: str) -> RecordRange:
     missed = Missed(first=at, last=at, count=1, at_least=False)
-    return RecordRange(missed=missed, state=RunState.MISSED, reason=f"past: {why}")
+    return RecordRange(missed=missed, state=RunState.MISSED, reason=Reason(ReasonCode.PAST, why))
 
 
 def _has_answer(known: StoredJob, at: datetime) -> bool:

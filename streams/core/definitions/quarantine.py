@@ -9,9 +9,10 @@ import msgspec
 from schemas.dag import DagSpec
 from schemas.ids import OwnerId
 from schemas.job import Definition, JobSpec
+from schemas.reasons import ProblemCode
 from schemas.topics import CDC
 from streams.core.definitions.apply import apply_definition
-from streams.core.effects import DeadLetter, Effect, Origin, PutQuarantine
+from streams.core.effects import Effect, Origin, PutQuarantine, ReportProblem
 from streams.core.state import OwnerState
 from streams.core.stored import StoredChange, StoredQuarantine
 
@@ -41,7 +42,7 @@ def take_over(state: OwnerState, now: datetime) -> list[Effect]:
     for owner in sorted(state.derived.newly_quarantined):
         quarantine = state.durable.quarantined[owner]
         effects.append(PutQuarantine(owner=owner, quarantine=quarantine))
-        effects.append(DeadLetter(reason=quarantine.reason, owner=owner, origin=None))
+        effects.append(ReportProblem(code=ProblemCode.QUARANTINED, reason=quarantine.reason, owner=owner))
     state.derived.newly_quarantined.clear()
     for owner, quarantine in list(state.derived.to_try.items()):
         if state.transaction.is_full:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from schemas.job import Definition
+from schemas.reasons import ProblemCode
 from schemas.times import rfc3339
 from streams.core.effects import DeadLetter, Effect, Origin
 from streams.core.stored import StoredJob
@@ -26,4 +27,4 @@ def of_restored_database(known: StoredJob, definition: Definition, origin: Origi
         f"version {known.version} of {rfc3339(known.valid_from)} is: the database was restored from a backup; "
         "`tidemill restored` makes what its tables say count again"
     )
-    return [DeadLetter(reason=reason, owner=owner, origin=origin)]
+    return [DeadLetter(code=ProblemCode.DEFINITION_REFUSED, reason=reason, owner=owner, origin=origin)]

@@ -9,15 +9,19 @@ from typing import assert_never
 import msgspec
 
 from schemas.job import JobSpec
+from schemas.reasons import ReasonCode
 from schemas.status import Missed
 from schemas.words import CatchupPolicy, RunState
 from streams.core.policy.intervals import Interval, contains, outside
 from streams.core.policy.rules import Rules
+from streams.core.reason import Reason
 from streams.core.schedule.occurrences import InvalidScheduleError
 from streams.core.schedule.timers import Timer, timer_of
 from streams.core.stored import StoredJob
 
 TICK = timedelta(microseconds=1)
+_A_LATER_ONE_RAN = Reason(ReasonCode.CATCHUP_LATEST, "a later occurrence ran instead")
+_TOO_LATE = Reason(ReasonCode.CATCHUP_WINDOW, "more than catchup_window late")
 _CHUNK = 256
 """Occurrences that are computed at a time."""
 
@@ -33,7 +37,7 @@ class RecordRange(msgspec.Struct, frozen=True, kw_only=True):
 
     missed: Missed
     state: RunState
-    reason: str
+    reason: Reason
 
 
 CatchupDecision = RunOccurrence | RecordRange
@@ -105,7 +109,7 @@ def decide(
         return
     if job.start_deadline is not None:
         too_late = min(max(start, now - job.start_deadline - job.jitter), end)
-        reason = f"start_deadline: more than {job.start_deadline} late"
+        reason = Reason(ReasonCode.START_DEADLINE, f"more than start_deadline, {job.start_deadline}, late")
         yield from _record(timer, start, too_late, RunState.MISSED, reason, rules)
         start = too_late
     # Occurrences at `on_time_from` itself are still on time, hence the open lower bound just before it.
@@ -152,7 +156,8 @@ def _at_most(
     for decision in decisions:
         match decision:
             case RunOccurrence(nominal_time=nominal_time) if runs == rules.resume_limit:
-                reason = f"resume_limit: more than {runs} occurrences {which}; a backfill runs the rest"
+                text = f"more than {runs} occurrences {which}; a backfill runs the rest"
+                reason = Reason(ReasonCode.RESUME_LIMIT, text)
                 rest = _record(timer, nominal_time - TICK, until, RunState.MISSED, reason, rules)
                 yield from _undecided(rest, covered, timer, rules)
                 return
@@ -192,10 +197,10 @@ def _catch_up(
     window_start = min(max(start, now - job.catchup_window - TICK), grace_start)
     match job.catchup_policy:
         case CatchupPolicy.SKIP:
-            reason = f"catchup_skip: more than {job.misfire_grace} late"
+            reason = Reason(ReasonCode.CATCHUP_SKIP, f"more than misfire_grace, {job.misfire_grace}, late")
             yield from _record(timer, start, grace_start, RunState.MISSED, reason, rules)
         case CatchupPolicy.ALL:
-            reason = f"catchup_window: more than {job.catchup_window} late"
+            reason = Reason(ReasonCode.CATCHUP_WINDOW, f"more than catchup_window, {job.catchup_window}, late")
             yield from _record(timer, start, window_start, RunState.MISSED, reason, rules)
             yield from _run_all(timer, window_start, grace_start, is_late=True)
         case CatchupPolicy.LATEST:
@@ -207,9 +212,7 @@ def _latest_only(
 ) -> Iterator[CatchupDecision]:
     """The newest occurrence runs; if one that is merely late follows, that is the newest."""
     last = None if has_newer else timer.latest(window_start, grace_start)
-    reason = (
-        "catchup_latest: a later occurrence ran instead" if has_newer or last else "catchup_window: too late to run"
-    )
+    reason = _A_LATER_ONE_RAN if has_newer or last else _TOO_LATE
     before_last = last - TICK if last else grace_start
     yield from _record(timer, start, before_last, RunState.MISSED, reason, rules)
     if last:
@@ -227,7 +230,7 @@ def _run_all(timer: Timer, after: datetime, until: datetime, *, is_late: bool = 
 
 
 def _record(
-    timer: Timer, after: datetime, until: datetime, state: RunState, reason: str, rules: Rules
+    timer: Timer, after: datetime, until: datetime, state: RunState, reason: Reason, rules: Rules
 ) -> Iterator[CatchupDecision]:
     """The occurrences in (after, until] as one record, if there are any."""
     first = timer.next_after(after)
@@ -239,5 +242,5 @@ def _record(
     yield RecordRange(missed=missed, state=state, reason=reason)
 
 
-def _paused(job: JobSpec) -> str:
-    return f"paused: {job.paused_note}" if job.paused_note else "paused"
+def _paused(job: JobSpec) -> Reason:
+    return Reason(ReasonCode.PAUSED, f"paused: {job.paused_note}" if job.paused_note else "paused")

@@ -11,7 +11,9 @@ import msgspec
 
 from schemas.ids import RunId
 from schemas.job import JobSpec
+from schemas.reasons import ReasonCode
 from schemas.words import OverlapPolicy, RunState
+from streams.core.reason import Reason
 
 
 class OpenRuns(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,13 +45,14 @@ class Start(msgspec.Struct, frozen=True):
 class Skip(msgspec.Struct, frozen=True, kw_only=True):
     """The occurrence never runs."""
 
-    reason: str
+    reason: Reason
+    blocked_by: RunId | None = None
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """The occurrence becomes a run that waits until others have ended."""
 
-    reason: str
+    reason: Reason
     catches_up: bool
     """Others have become open since its time, so it goes behind those."""
 
@@ -110,13 +113,15 @@ def _skip(job: JobSpec, found: OpenRuns) -> Skip | None:
     if found.first_open_then is None or found.open_then < (at_a_time(job) or 1):
         return None
     run_id, state = found.first_open_then
-    return Skip(reason=f"overlap: {run_id} {_ACTIVITY.get(state) or f'is {state.value}'}")
+    text = f"{run_id} {_ACTIVITY.get(state) or f'is {state.value}'}"
+    return Skip(reason=Reason(ReasonCode.OVERLAP_SKIPPED, text), blocked_by=run_id)
 
 
 def _skip_beyond(limit: int, found: OpenRuns) -> Skip | None:
     if found.held_then < limit:
         return None
-    return Skip(reason=f"overlap: {found.held_then} of at most {limit} wait already")
+    text = f"{found.held_then} of at most {limit} wait already"
+    return Skip(reason=Reason(ReasonCode.OVERLAP_SKIPPED, text))
 
 
 def _replace(job: JobSpec, found: OpenRuns) -> Replace | None:
@@ -130,5 +135,5 @@ def _wait(job: JobSpec, found: OpenRuns) -> Start | Hold:
     if found.held == 0 and free_places(job, at_work=found.at_work, held=0):
         return START
     limit = at_a_time(job)
-    reason = f"waits until fewer than {limit} are open" if limit != 1 else "waits for the run before it"
-    return Hold(reason=f"overlap: {reason}", catches_up=found.any_since)
+    text = f"waits until fewer than {limit} are open" if limit != 1 else "waits for the run before it"
+    return Hold(reason=Reason(ReasonCode.OVERLAP_WAITING, text), catches_up=found.any_since)

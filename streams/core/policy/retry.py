@@ -7,10 +7,10 @@ from typing import assert_never
 
 import msgspec
 
-from schemas.exit_codes import exit_code_in_words
 from schemas.job import JobSpec
 from schemas.words import AttemptEnd, RunState
-from streams.core.runs.run import Run
+from streams.core.reason import Reason
+from streams.core.runs.run import AttemptReport, Run, why_stopped
 from streams.core.schedule.jitter import share
 
 
@@ -24,29 +24,25 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
 
 class Over(msgspec.Struct, frozen=True, kw_only=True):
     state: RunState
-    reason: str
+    reason: Reason | None
+    """None: it succeeded."""
 
 
 RetryDecision = Again | Over
 
-_SUCCEEDED = Over(state=RunState.SUCCEEDED, reason="")
+_SUCCEEDED = Over(state=RunState.SUCCEEDED, reason=None)
 _AT_ONCE = timedelta(0)
 _UNCHARGED = frozenset({AttemptEnd.PROMOTED, AttemptEnd.EXPIRED})
 """What follows them is no retry."""
 
 
-def after_attempt(
-    run: Run, job: JobSpec, end: AttemptEnd, exit_code: int | None, reason: str | None, now: datetime
-) -> RetryDecision:
-    """Pure: the same run, job and end give the same decision, jitter included."""
-    decision = _by_number(run, job, end, exit_code, reason)
+def after_attempt(run: Run, job: JobSpec, report: AttemptReport, now: datetime) -> RetryDecision:
+    """Pure: the same run, job and report give the same decision, jitter included."""
+    decision = _by_number(run, job, report)
     match decision:
-        case Again(wait=wait) if end not in _UNCHARGED and _is_too_late(run, job, now + wait):
-            what = reason or (exit_code_in_words(exit_code) if exit_code is not None else end.value)
-            return Over(
-                state=RunState.DEAD,
-                reason=f"{what}; no attempt begins later than {job.max_retry_duration} after the first",
-            )
+        case Again(wait=wait) if report.end not in _UNCHARGED and _is_too_late(run, job, now + wait):
+            why = _why(report).but(f"no attempt begins later than {job.max_retry_duration} after the first")
+            return Over(state=RunState.DEAD, reason=why)
         case _:
             return decision
 
@@ -57,46 +53,50 @@ def _is_too_late(run: Run, job: JobSpec, begins_at: datetime) -> bool:
     return begins_at > run.tried_since + job.max_retry_duration
 
 
-def _by_number(run: Run, job: JobSpec, end: AttemptEnd, exit_code: int | None, reason: str | None) -> RetryDecision:
+def _why(report: AttemptReport) -> Reason:
+    assert report.reason, f"an attempt that ended as {report.end.value} has no reason"
+    return report.reason
+
+
+def _by_number(run: Run, job: JobSpec, report: AttemptReport) -> RetryDecision:
+    end = report.end
     if run.marked or (run.state is RunState.CANCELLING and end is not AttemptEnd.SUCCEEDED):
-        return Over(state=run.marked or RunState.CANCELLED, reason=run.status.reason or "cancelled")
+        return Over(state=run.marked or RunState.CANCELLED, reason=why_stopped(run.status))
     match end:
         case AttemptEnd.SUCCEEDED:
             return _SUCCEEDED
         case AttemptEnd.PROMOTED | AttemptEnd.EXPIRED:
             return Again(wait=_AT_ONCE, failures=run.failures, infra_failures=run.infra_failures)
         case AttemptEnd.FAILED | AttemptEnd.TIMED_OUT:
-            return _after_failure(run, job, end, exit_code, reason)
+            return _after_failure(run, job, report)
         case AttemptEnd.CANCELLED:
-            return Over(state=RunState.CANCELLED, reason=reason or "cancelled")
+            return Over(state=RunState.CANCELLED, reason=why_stopped(run.status))
         case AttemptEnd.LOST | AttemptEnd.REJECTED:
-            return _after_infra_failure(run, job, end, reason)
+            return _after_infra_failure(run, job, report)
         case _:
             assert_never(end)
 
 
-def _after_failure(run: Run, job: JobSpec, end: AttemptEnd, exit_code: int | None, reason: str | None) -> RetryDecision:
-    failures = run.failures + 1
-    what = reason or (exit_code_in_words(exit_code) if end is AttemptEnd.FAILED else end.value)
-    if end is AttemptEnd.FAILED and exit_code in job.non_retryable_exit_codes:
-        return Over(state=RunState.FAILED, reason=f"{what}, which is not retried")
+def _after_failure(run: Run, job: JobSpec, report: AttemptReport) -> RetryDecision:
+    failures, why = run.failures + 1, _why(report)
+    if report.end is AttemptEnd.FAILED and report.exit and report.exit.exit_code in job.non_retryable_exit_codes:
+        return Over(state=RunState.FAILED, reason=Reason(why.code, f"{why.text}, which is not retried"))
     if failures < job.max_attempts:
         return Again(wait=backoff(run, job, failures), failures=failures, infra_failures=run.infra_failures)
-    if end is AttemptEnd.TIMED_OUT:
-        return Over(state=RunState.TIMED_OUT, reason=what)
+    if report.end is AttemptEnd.TIMED_OUT:
+        return Over(state=RunState.TIMED_OUT, reason=why)
     if job.max_attempts == 1:
-        return Over(state=RunState.FAILED, reason=what)
-    return Over(state=RunState.DEAD, reason=f"{what}; all {job.max_attempts} attempts are used up")
+        return Over(state=RunState.FAILED, reason=why)
+    return Over(state=RunState.DEAD, reason=why.but(f"all {job.max_attempts} attempts are used up"))
 
 
-def _after_infra_failure(run: Run, job: JobSpec, end: AttemptEnd, reason: str | None) -> RetryDecision:
+def _after_infra_failure(run: Run, job: JobSpec, report: AttemptReport) -> RetryDecision:
     failures = run.infra_failures + 1
     if failures > job.max_infra_retries:
-        return Over(
-            state=RunState.DEAD, reason=f"{end.value}: {reason}; all {job.max_infra_retries} infra retries are used up"
-        )
+        why = _why(report).but(f"all {job.max_infra_retries} infra retries are used up")
+        return Over(state=RunState.DEAD, reason=why)
     # A lost attempt was nobody's fault and may be anywhere else at once; what was rejected needs time to mend.
-    wait = _AT_ONCE if end is AttemptEnd.LOST else backoff(run, job, failures)
+    wait = _AT_ONCE if report.end is AttemptEnd.LOST else backoff(run, job, failures)
     return Again(wait=wait, failures=run.failures, infra_failures=failures)
 
 

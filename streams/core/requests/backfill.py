@@ -9,6 +9,7 @@ import msgspec
 from schemas.backfill import MAX_ACTIVE_RUNS, MAX_OCCURRENCES, Backfill
 from schemas.ids import OwnerId, occurrence_run_id
 from schemas.job import JobSpec
+from schemas.reasons import ReasonCode
 from schemas.request import Request
 from schemas.times import MILLISECOND, rfc3339, run_id_time
 from schemas.words import RunKind, RunState
@@ -16,10 +17,11 @@ from streams.core.definitions.covered import cover, why_full
 from streams.core.effects import Effect, PublishStatus, PutBackfill
 from streams.core.policy.catchup import TICK, within_life
 from streams.core.policy.intervals import Interval
+from streams.core.reason import Reason
 from streams.core.requests.open_backfills import OpenBackfill
 from streams.core.runs.cancel import AT_ONCE, cancel_run, stop_backfill
-from streams.core.runs.life import NewRun, blank_status, enter_queue, first_class_of, put
-from streams.core.runs.run import Lane, Run, move
+from streams.core.runs.life import NewRun, blank_status, enter_queue, first_class_of, put, queue
+from streams.core.runs.run import Lane, Run, move, reason_of, why_stopped
 from streams.core.schedule.occurrences import count_between, latest
 from streams.core.schedule.timers import timer_of
 from streams.core.state import OwnerState
@@ -64,16 +66,17 @@ def accept(state: OwnerState, request: Request, asked: Backfill, now: datetime) 
         request_id=request.request_id,
     )
     status = blank_status(job, new, queued_at=now)
-    total = 0
-    refusal = _refusal(stored_job, asked, now)
+    refusal, total = _refusal(stored_job, asked, now), 0
     if refusal is None:
         total = _count(job, asked)
         refusal = _too_many(state, total) or _too_many_stretches(state, job, asked)
-        refusal = refusal or (_dry(state, job, asked) if asked.dry_run else None)
-    if refusal:
-        status = move(status, RunState.SKIPPED, version=state.next_token(), at=now, reason=refusal)
+    answer = Reason(ReasonCode.BACKFILL_REFUSED, f"refused: {refusal}") if refusal else None
+    answer = _dry(state, job, asked) if answer is None and asked.dry_run else answer
+    if answer:
+        status = move(status, RunState.SKIPPED, version=state.next_token(), at=now, reason=answer)
         return [PublishStatus(status=status)]
-    reason = f"{_what(asked)}: {total} occurrences" + (f": {request.note}" if request.note else "")
+    text = f"{_what(asked)}: {total} occurrences" + (f": {request.note}" if request.note else "")
+    reason = Reason(ReasonCode.BACKFILL, text)
     status = move(status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
     stored = StoredBackfill(request_id=request.request_id, job_id=request.job_id, asked=asked, total=total)
     state.derived.backfills.add(OpenBackfill(stored=stored))
@@ -130,25 +133,25 @@ def _refusal(stored: StoredJob, asked: Backfill, now: datetime) -> str | None:
     job, begin, end = stored.spec, asked.backfill_from, asked.backfill_to
     if job.schedule is None:
         is_a = "job" if stored.dag is None else "DAG"
-        return f"refused: {is_a} {job.job_id!r} has no schedule, so nothing was ever due"
+        return f"{is_a} {job.job_id!r} has no schedule, so nothing was ever due"
     if begin >= end:
-        return f"refused: backfill_to {rfc3339(end)} is not later than backfill_from {rfc3339(begin)}"
+        return f"backfill_to {rfc3339(end)} is not later than backfill_from {rfc3339(begin)}"
     if end > now + CLOCKS_DIFFER:
-        return f"refused: backfill_to {rfc3339(end)} is later than now; what is not due yet runs by itself"
+        return f"backfill_to {rfc3339(end)} is later than now; what is not due yet runs by itself"
     try:
         timer_of(job)
     except Exception as error:  # noqa: BLE001 - the job is quarantined for the same reason (protocol I7)
-        return f"refused: its schedule cannot be followed: {error}"
+        return f"its schedule cannot be followed: {error}"
     return _too_many_at_a_time(stored, asked.max_active_runs)
 
 
 def _too_many_at_a_time(stored: StoredJob, most: int) -> str | None:
     if not 1 <= most <= MAX_ACTIVE_RUNS:
-        return f"refused: max_active_runs is {most}; allowed are numbers from 1 to {MAX_ACTIVE_RUNS}"
+        return f"max_active_runs is {most}; allowed are numbers from 1 to {MAX_ACTIVE_RUNS}"
     nodes = len(stored.dag.nodes) if stored.dag else 0
     if most * nodes > MAX_OPEN:
         return (
-            f"refused: max_active_runs is {most}: of a DAG with {nodes} nodes, {most * nodes} could be open at a time; "
+            f"max_active_runs is {most}: of a DAG with {nodes} nodes, {most * nodes} could be open at a time; "
             f"allowed are {MAX_OPEN}"
         )
     return None
@@ -164,13 +167,13 @@ def _count(job: JobSpec, asked: Backfill) -> int:
 def _too_many(state: OwnerState, total: int) -> str | None:
     if total > MAX_OCCURRENCES:
         return (
-            f"refused: it has more than {MAX_OCCURRENCES} occurrences; ask for several backfills, "
+            f"it has more than {MAX_OCCURRENCES} occurrences; ask for several backfills, "
             "each beginning where the one before ends"
         )
     others = sum(each.stored.total for each in state.derived.backfills.by_run.values())
     if others + total > MAX_OPEN:
         return (
-            f"refused: the backfills that are open beside it have {others} occurrences, it would have {total}, "
+            f"the backfills that are open beside it have {others} occurrences, it would have {total}, "
             f"and at most {MAX_OPEN} are allowed; wait until some have ended, or cancel one"
         )
     return None
@@ -178,17 +181,17 @@ def _too_many(state: OwnerState, total: int) -> str | None:
 
 def _too_many_stretches(state: OwnerState, job: JobSpec, asked: Backfill) -> str | None:
     planned = len(state.derived.backfills.unplanned_of(job.job_id))
-    full = why_full(state, OwnerId(job.job_id), asked.backfill_to, planned)
-    return f"refused: {full}" if full else None
+    return why_full(state, OwnerId(job.job_id), asked.backfill_to, planned)
 
 
-def _dry(state: OwnerState, job: JobSpec, asked: Backfill) -> str:
+def _dry(state: OwnerState, job: JobSpec, asked: Backfill) -> Reason:
     found = occurrences(job, asked, None, MAX_OCCURRENCES)
     state.transaction.take(searched=len(found))
     wanted = [each for each in found if attempts_had(asked, each) is not None]
     between = f", from {rfc3339(wanted[0])} to {rfc3339(wanted[-1])}" if wanted else ""
     left = len(found) - len(wanted)
-    return f"dry run: {_what(asked)}: {len(wanted)} of {len(found)} would run{between}; {left} are left alone"
+    text = f"dry run: {_what(asked)}: {len(wanted)} of {len(found)} would run{between}; {left} are left alone"
+    return Reason(ReasonCode.DRY_RUN, text)
 
 
 def _what(asked: Backfill) -> str:
@@ -203,7 +206,8 @@ def _plan(state: OwnerState, backfill: OpenBackfill, room: int, now: datetime) -
     try:
         found = occurrences(job, stored.asked, stored.planned_through, room)
     except Exception as error:  # noqa: BLE001 - its schedule was changed to what cannot be followed (protocol I7)
-        return stop_backfill(state, _parent(state, backfill), f"stopped: {error}", now)
+        reason = Reason(ReasonCode.INVALID_SCHEDULE, f"stopped: {error}")
+        return stop_backfill(state, _parent(state, backfill), reason, now)
     state.transaction.take(searched=len(found))
     effects: list[Effect] = []
     for nominal_time in found:
@@ -251,15 +255,14 @@ def _hold(
     )
     timeout_class, learned = first_class_of(state, job, new.kind)
     status = blank_status(job, new, queued_at=now, timeout_class=timeout_class)
-    reason = f"backfill {request_id}; {learned}" if learned else f"backfill {request_id}"
-    status = move(status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
+    status = queue(state, status, now, learned, Reason(ReasonCode.BACKFILL, f"backfill {request_id}"))
     backfill.held.append(run_id)
     return put(state, Run(status=status, due_at=now, lane=Lane.BACKFILL))
 
 
 def _begin(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Effect]:
     parent, stored = _parent(state, backfill), backfill.stored
-    reason = f"{stored.runs} runs, {stored.left} occurrences are left alone"
+    reason = Reason(ReasonCode.BACKFILL, f"{stored.runs} runs, {stored.left} occurrences are left alone")
     status = move(parent.status, RunState.RUNNING, version=state.next_token(), at=now, reason=reason)
     return put(state, msgspec.structs.replace(parent, status=status))
 
@@ -281,7 +284,7 @@ def _let_go(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Ef
 
 
 def _cancel_held(state: OwnerState, backfill: OpenBackfill, room: int, now: datetime) -> list[Effect]:
-    reason = _parent(state, backfill).status.reason or ""
+    reason = why_stopped(_parent(state, backfill).status)
     effects: list[Effect] = []
     while backfill.held and len(effects) < room:
         run = _held(state, backfill)
@@ -312,13 +315,15 @@ def _is_over(backfill: OpenBackfill) -> bool:
 def _end(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Effect]:
     parent, stored = _parent(state, backfill), backfill.stored
     if parent.state is RunState.CANCELLING:
-        to, reason = RunState.CANCELLED, parent.status.reason
+        to, reason = RunState.CANCELLED, reason_of(parent.status)
     elif stored.unsuccessful:
-        to, reason = RunState.FAILED, f"{stored.unsuccessful} of {stored.runs} runs did not succeed"
+        text = f"{stored.unsuccessful} of {stored.runs} runs did not succeed"
+        to, reason = RunState.FAILED, Reason(ReasonCode.BACKFILL_FAILED, text)
     elif stored.runs:
-        to, reason = RunState.SUCCEEDED, f"all {stored.runs} runs succeeded"
+        to, reason = RunState.SUCCEEDED, Reason(ReasonCode.BACKFILL, f"all {stored.runs} runs succeeded")
     else:
-        to, reason = RunState.SUCCEEDED, f"nothing to run: {stored.left} occurrences are left alone"
+        text = f"nothing to run: {stored.left} occurrences are left alone"
+        to, reason = RunState.SUCCEEDED, Reason(ReasonCode.BACKFILL, text)
     status = move(parent.status, to, version=state.next_token(), at=now, reason=reason)
     del state.derived.backfills.by_run[stored.run_id]
     return put(state, msgspec.structs.replace(parent, status=status))

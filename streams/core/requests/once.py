@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.ids import OwnerId, RunId
 from schemas.request import Request
-from streams.core.effects import DeadLetter, Effect, Origin, PutRequest
+from streams.core.effects import Effect, Origin, PutRequest
 from streams.core.requests.orders import carry_out
 from streams.core.requests.refusal import refuse
 from streams.core.room import MICROSECONDS_OF_A_LOOK
@@ -30,10 +30,7 @@ def apply_request(
     created_at, source = min(request.created_at, appended_at), origin.topic
     request = msgspec.structs.replace(request, created_at=created_at)
     if created_at < _horizon(state, source):
-        reason = (
-            f"request {request.request_id!r} is older than the request TTL of {state.rules.request_ttl}; it is refused"
-        )
-        return [DeadLetter(reason=reason, owner=request.owner, origin=origin)]
+        return refuse(request, f"it is older than the request TTL of {state.rules.request_ttl}", origin)
     state.durable.newest_requests[source] = max(created_at, state.durable.newest_requests.get(source, created_at))
     job = state.durable.jobs.get(request.owner)
     full = state.derived.park.why_full(request, state.rules) if job is None else None

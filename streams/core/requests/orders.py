@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import assert_never
 
 from schemas.ids import RunId, request_of_run
+from schemas.reasons import ReasonCode
 from schemas.request import Request
 from schemas.words import RequestKind, RunKind
 from streams.core.dag.again import mark, rerun_nodes
 from streams.core.definitions.covered import cover_one, why_full
 from streams.core.effects import Effect, Origin
+from streams.core.reason import Reason
 from streams.core.requests.backfill import accept
 from streams.core.requests.refusal import refuse
 from streams.core.runs.attempt_now import attempt_now, waiting_run
@@ -25,7 +27,7 @@ _OF_ONE_OR_THE_OTHER = frozenset({RequestKind.RUN, RequestKind.BACKFILL})
 
 
 def carry_out(
-    state: OwnerState, request: Request, job: StoredJob | None, now: datetime, origin: Origin | None
+    state: OwnerState, request: Request, job: StoredJob | None, now: datetime, origin: Origin
 ) -> list[Effect]:
     """`job` is what the owner knows of the request's job; it has waited for it long enough."""
     quarantine = state.durable.quarantined.get(request.owner)
@@ -46,7 +48,7 @@ def carry_out(
             assert_never(request.kind)
 
 
-def _refused(state: OwnerState, request: Request, job: StoredJob | None, origin: Origin | None) -> list[Effect]:
+def _refused(state: OwnerState, request: Request, job: StoredJob | None, origin: Origin) -> list[Effect]:
     if job is None:
         limit = state.rules.park_limit
         return refuse(request, f"{_what(request)} does not exist, and none was defined within {limit}", origin)
@@ -79,15 +81,14 @@ def _run(state: OwnerState, request: Request, now: datetime) -> list[Effect]:
     return materialize(state, state.durable.jobs[request.owner].spec, new, now)
 
 
-def _stop(
-    state: OwnerState, request: Request, job: StoredJob | None, now: datetime, origin: Origin | None
-) -> list[Effect]:
+def _stop(state: OwnerState, request: Request, job: StoredJob | None, now: datetime, origin: Origin) -> list[Effect]:
     """Of a deleted job too: its runs may still be open."""
     if job is None:
         return _refused(state, request, job, origin)
     is_soft = request.kind is RequestKind.CANCEL
     done = "cancelled" if is_soft else "terminated"
-    reason = f"{done}: {request.note}" if request.note else f"{done} by request {request.request_id}"
+    code = ReasonCode.CANCELLED_BY_REQUEST if is_soft else ReasonCode.TERMINATED_BY_REQUEST
+    reason = Reason(code, f"{done}: {request.note}" if request.note else f"{done} by request {request.request_id}")
     if request.run_id is None:
         return cancel_all(state, request.job_id, job.spec.cancel_grace if is_soft else AT_ONCE, reason, now)
     run = state.durable.runs.get(request.run_id)
@@ -96,7 +97,7 @@ def _stop(
     return cancel_run(state, run, spec_of(state, run).cancel_grace if is_soft else AT_ONCE, reason, now)
 
 
-def _rerun(state: OwnerState, request: Request, now: datetime, origin: Origin | None) -> list[Effect]:
+def _rerun(state: OwnerState, request: Request, now: datetime, origin: Origin) -> list[Effect]:
     """The run's history begins again; its attempts are counted on, and its fencing tokens grow (protocol L5)."""
     waiting = waiting_run(state, request)
     if waiting:
@@ -120,7 +121,8 @@ def _rerun(state: OwnerState, request: Request, now: datetime, origin: Origin | 
         rerun_id=request.request_id,
         attempts=request.attempt,
     )
-    reason = f"run again: {request.note}" if request.note else f"run again by request {request.request_id}"
+    text = f"run again: {request.note}" if request.note else f"run again by request {request.request_id}"
+    reason = Reason(ReasonCode.RERUN_BY_REQUEST, text)
     effects = materialize(state, state.durable.jobs[request.owner].spec, new, now, reason)
     return effects if asked_for else effects + cover_one(state, request.owner, request.nominal_time)
 
@@ -138,13 +140,13 @@ def _why_not_again(state: OwnerState, request: Request, run_id: RunId) -> str | 
     return why_full(state, request.owner, nominal_time)
 
 
-def _mark(state: OwnerState, request: Request, now: datetime, origin: Origin | None) -> list[Effect]:
+def _mark(state: OwnerState, request: Request, now: datetime, origin: Origin) -> list[Effect]:
     if state.durable.jobs[request.owner].dag is None:
         return refuse(request, f"{request.run_id!r} is no run of a DAG: it has no nodes", origin)
     return mark(state, request, now, origin)
 
 
-def _backfill(state: OwnerState, request: Request, now: datetime, origin: Origin | None) -> list[Effect]:
+def _backfill(state: OwnerState, request: Request, now: datetime, origin: Origin) -> list[Effect]:
     if request.backfill is None:
         return refuse(request, "a backfill needs backfill_from and backfill_to", origin)
     return accept(state, request, request.backfill, now)

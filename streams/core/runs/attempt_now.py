@@ -6,9 +6,11 @@ from datetime import datetime
 
 import msgspec
 
+from schemas.reasons import ReasonCode
 from schemas.request import Request
 from schemas.words import RunState
 from streams.core.effects import Effect
+from streams.core.reason import Reason
 from streams.core.runs.life import put
 from streams.core.runs.run import Run, move
 from streams.core.state import OwnerState
@@ -22,7 +24,8 @@ def waiting_run(state: OwnerState, request: Request) -> Run | None:
 
 def attempt_now(state: OwnerState, run: Run, request: Request, now: datetime) -> list[Effect]:
     """It is the same run: its attempts and failures are counted on, and its payload stays unless another is given."""
-    reason = f"attempted now: {request.note}" if request.note else f"attempted now by request {request.request_id}"
+    text = f"attempted now: {request.note}" if request.note else f"attempted now by request {request.request_id}"
+    reason = Reason(ReasonCode.RETRIED_BY_REQUEST, text)
     status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
     payload = run.payload if request.payload is None else request.payload
     state.wait_until(now, run.run_id)

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, assert_never
+from typing import assert_never
 
 import msgspec
 
 from schemas.classes import class_called
 from schemas.event import Claimed, EndCause, Ended, Event, Expired, Rejected, Started
-from schemas.exit_codes import as_a_shell_has_it, exit_code_in_words
+from schemas.exit_codes import as_a_shell_has_it
 from schemas.ids import ExecutorId
+from schemas.reasons import ReasonCode
 from schemas.words import AttemptEnd, RunState
 from streams.core.dag.hand_on import is_short_circuit, wrong_choice
 from streams.core.effects import Effect
 from streams.core.policy.promotion import limit_in, next_class
+from streams.core.reason import Reason, of_exit_code
 from streams.core.runs.life import end_attempt, put
-from streams.core.runs.run import Run, change_attempt, move
+from streams.core.runs.run import AttemptReport, Exit, Run, change_attempt, move
 from streams.core.runs.specs import epoch_of, spec_of
 from streams.core.state import OwnerState
 
 _WHY_LOST = {
-    EndCause.LEASE: "its lease ran out",
-    EndCause.STOPPED: "its executor stopped",
-    EndCause.CANCELLED: "it was killed, but not by its owner",
-    EndCause.LIMIT: "it was ended by a limit, but had not started",
+    EndCause.LEASE: Reason(ReasonCode.LEASE_EXPIRED, "its lease ran out"),
+    EndCause.STOPPED: Reason(ReasonCode.EXECUTOR_STOPPED, "its executor stopped"),
+    EndCause.CANCELLED: Reason(ReasonCode.KILLED_BY_OTHER, "it was killed, but not by its owner"),
+    EndCause.LIMIT: Reason(ReasonCode.NOT_STARTED, "it was ended by a limit, but had not started"),
 }
+_NOBODY_TOOK_IT = Reason(ReasonCode.EXPIRED, "no executor took it in time")
 
 
 def apply_event(
@@ -44,21 +47,21 @@ def apply_event(
             return _started(state, run, event, executor_id)
         case Ended():
             return _ended(state, _as_begun(state, run, event), event, executor_id, now)
-        case Rejected(reason=reason, at=at):
-            return end_attempt(
-                state, run, AttemptEnd.REJECTED, now, executor_id=executor_id, finished_at=at, reason=reason
-            )
+        case Rejected(reason=text, at=at):
+            why = Reason(ReasonCode.REJECTED, text)
+            report = AttemptReport(end=AttemptEnd.REJECTED, reason=why, executor_id=executor_id, finished_at=at)
+            return end_attempt(state, run, report, now)
         case Expired(at=at):
-            reason = "expired: no executor took it in time"
-            return end_attempt(
-                state, run, AttemptEnd.EXPIRED, now, executor_id=executor_id, finished_at=at, reason=reason
-            )
+            why = _NOBODY_TOOK_IT
+            report = AttemptReport(end=AttemptEnd.EXPIRED, reason=why, executor_id=executor_id, finished_at=at)
+            return end_attempt(state, run, report, now)
         case _:
             assert_never(event)
 
 
 def _claimed(state: OwnerState, run: Run, event: Claimed, executor_id: ExecutorId) -> list[Effect]:
-    status = change_attempt(run.status, version=state.next_token(), executor_id=executor_id, claimed_at=event.at)
+    attempt = msgspec.structs.replace(run.status.attempts[-1], executor_id=executor_id, claimed_at=event.at)
+    status = change_attempt(run.status, attempt, version=state.next_token())
     return put(state, msgspec.structs.replace(run, status=status))
 
 
@@ -66,9 +69,10 @@ def _started(state: OwnerState, run: Run, event: Started, executor_id: ExecutorI
     if run.state is RunState.RUNNING:
         return []
     version = state.next_token()
-    status = change_attempt(
-        run.status, version=version, executor_id=executor_id, started_at=event.at, sha256=event.sha256
+    attempt = msgspec.structs.replace(
+        run.status.attempts[-1], executor_id=executor_id, started_at=event.at, sha256=event.sha256
     )
+    status = change_attempt(run.status, attempt, version=version)
     if run.state is not RunState.CANCELLING:  # else the kill is on its way to it
         status = move(status, RunState.RUNNING, version=version, at=event.at)
     return put(state, msgspec.structs.replace(run, status=status))
@@ -84,69 +88,80 @@ def _as_begun(state: OwnerState, run: Run, event: Ended) -> Run:
 
 def _ended(state: OwnerState, run: Run, event: Ended, executor_id: ExecutorId, now: datetime) -> list[Effect]:
     event = msgspec.structs.replace(event, exit_code=as_a_shell_has_it(event.exit_code))
-    facts: dict[str, Any] = {
-        "executor_id": executor_id,
-        "started_at": event.started_at,
-        "finished_at": event.at,
-        "exit_code": event.exit_code,
-        "output": event.output or None,
-        "output_bytes": event.output_bytes,
-        "log_uri": event.log_uri,
-    }
     if event.checkpoint:
         run = msgspec.structs.replace(run, checkpoint=event.checkpoint)
+    run, report = _judged(state, run, event)
+    report = msgspec.structs.replace(report, executor_id=executor_id, finished_at=event.at, exit=_exit_of(event))
+    return end_attempt(state, run, report, now)
+
+
+def _exit_of(event: Ended) -> Exit:
+    return Exit(
+        started_at=event.started_at,
+        exit_code=event.exit_code,
+        output=event.output or None,
+        output_bytes=event.output_bytes,
+        log_uri=event.log_uri,
+    )
+
+
+def _judged(state: OwnerState, run: Run, event: Ended) -> tuple[Run, AttemptReport]:
+    """What the end of a process means, and the run with what it handed on."""
     problem = event.checkpoint_problem
     match event.cause:
         case EndCause.EXITED:
-            return _exited(state, run, event, now, facts)
+            return _exited(state, run, event)
         case EndCause.LIMIT if run.state is not RunState.QUEUED:
-            return _limit_reached(state, run, now, problem, facts)
+            return run, _limit_reached(state, run, problem)
         case EndCause.CANCELLED if run.state is RunState.CANCELLING:
-            return end_attempt(state, run, AttemptEnd.CANCELLED, now, **facts)
+            return run, AttemptReport(end=AttemptEnd.CANCELLED, reason=None)
         case EndCause.LEASE | EndCause.STOPPED | EndCause.CANCELLED | EndCause.LIMIT:
-            reason = _joined(f"lost: {_WHY_LOST[event.cause]}", problem)
-            return end_attempt(state, run, AttemptEnd.LOST, now, reason=reason, **facts)
+            return run, AttemptReport(end=AttemptEnd.LOST, reason=_with(_WHY_LOST[event.cause], problem))
         case _:
             assert_never(event.cause)
 
 
-def _exited(state: OwnerState, run: Run, event: Ended, now: datetime, facts: dict[str, Any]) -> list[Effect]:
-    if run.marked:  # whatever its process said
-        end = AttemptEnd.FAILED if event.exit_code else AttemptEnd.SUCCEEDED
-        return end_attempt(state, run, end, now, **facts)
-    problem = "; ".join(filter(None, [event.memory_problem, event.checkpoint_problem])) or None
+def _exited(state: OwnerState, run: Run, event: Ended) -> tuple[Run, AttemptReport]:
     epoch, node_id = epoch_of(state, run), run.status.node_id or ""
-    if event.exit_code != 0 and epoch and is_short_circuit(epoch, node_id, event.exit_code):
+    code, problem = event.exit_code, event.checkpoint_problem
+    if code != 0 and epoch and not run.marked and is_short_circuit(epoch, node_id, code):
         run = msgspec.structs.replace(run, status=msgspec.structs.replace(run.status, next_nodes=()))
-        why = _joined(f"{exit_code_in_words(event.exit_code)}: nothing that depends on it is followed", problem)
-        return end_attempt(state, run, AttemptEnd.SUCCEEDED, now, reason=why, **facts)
-    if event.exit_code != 0:
-        reason = _joined(exit_code_in_words(event.exit_code), problem) if problem else None
-        return end_attempt(state, run, AttemptEnd.FAILED, now, reason=reason, **facts)
+        text = f"{of_exit_code(code).text}: nothing that depends on it is followed"
+        why = _with(Reason(ReasonCode.SHORT_CIRCUIT, text), problem)
+        return run, AttemptReport(end=AttemptEnd.SUCCEEDED, reason=why)
+    if code != 0:
+        return run, AttemptReport(end=AttemptEnd.FAILED, reason=_with(_why_failed(event), problem))
+    if run.marked:  # whatever it has written
+        return run, AttemptReport(end=AttemptEnd.SUCCEEDED, reason=None)
     if event.result_lost:
-        return end_attempt(state, run, AttemptEnd.LOST, now, reason=f"lost: {event.result_lost}", **facts)
+        return run, AttemptReport(end=AttemptEnd.LOST, reason=Reason(ReasonCode.RESULT_LOST, event.result_lost))
     wrong = event.result_problem or (wrong_choice(epoch, node_id, event) if epoch else None)
     if wrong:
-        return end_attempt(state, run, AttemptEnd.FAILED, now, reason=_joined(wrong, problem), **facts)
+        why = _with(Reason(ReasonCode.INVALID_RESULT, wrong), problem)
+        return run, AttemptReport(end=AttemptEnd.FAILED, reason=why)
     if event.result:
         next_nodes = event.next_nodes if epoch else None
         status = msgspec.structs.replace(run.status, result=event.result, next_nodes=next_nodes)
         run = msgspec.structs.replace(run, status=status)
-    return end_attempt(state, run, AttemptEnd.SUCCEEDED, now, reason=problem, **facts)
+    note = Reason(ReasonCode.CHECKPOINT_PROBLEM, problem) if problem else None
+    return run, AttemptReport(end=AttemptEnd.SUCCEEDED, reason=note)
 
 
-def _limit_reached(
-    state: OwnerState, run: Run, now: datetime, problem: str | None, facts: dict[str, Any]
-) -> list[Effect]:
+def _why_failed(event: Ended) -> Reason:
+    why = of_exit_code(event.exit_code)
+    return Reason(ReasonCode.OUT_OF_MEMORY, f"{why.text}; {event.memory_problem}") if event.memory_problem else why
+
+
+def _limit_reached(state: OwnerState, run: Run, problem: str | None) -> AttemptReport:
     job = spec_of(state, run)
     current = run.status.attempts[-1].timeout_class
     following = next_class(current, job, state.rules)
     if following is None:
-        reason = _joined(f"timed out after {limit_in(class_called(current), job)}", problem)
-        return end_attempt(state, run, AttemptEnd.TIMED_OUT, now, reason=reason, **facts)
-    reason = _joined(f"promoted: longer than {current}, goes on in {following.name}", problem)
-    return end_attempt(state, run, AttemptEnd.PROMOTED, now, next_class=following.name, reason=reason, **facts)
+        why = Reason(ReasonCode.TIMED_OUT, f"timed out after {limit_in(class_called(current), job)}")
+        return AttemptReport(end=AttemptEnd.TIMED_OUT, reason=_with(why, problem))
+    why = Reason(ReasonCode.PROMOTED, f"longer than {current}, goes on in {following.name}")
+    return AttemptReport(end=AttemptEnd.PROMOTED, reason=_with(why, problem), next_class=following.name)
 
 
-def _joined(reason: str, problem: str | None) -> str:
-    return f"{reason}; {problem}" if problem else reason
+def _with(why: Reason, problem: str | None) -> Reason:
+    return why.but(problem) if problem else why

@@ -10,21 +10,24 @@ import msgspec
 from schemas.control import Kill
 from schemas.heartbeat import AttemptInHand
 from schemas.ids import ExecutorId, RunId, owner_of_run
+from schemas.reasons import ReasonCode
 from schemas.words import AttemptEnd, RunKind, RunState
 from streams.core.dag.stop import stop_epoch
 from streams.core.effects import Effect, SendKill
 from streams.core.policy.rules import Terms
+from streams.core.reason import Reason
 from streams.core.runs.fleet import InFlight
 from streams.core.runs.life import end_attempt, put
-from streams.core.runs.run import Run, move
+from streams.core.runs.run import AttemptReport, Run, move
 from streams.core.state import OwnerState
 
 AT_ONCE = timedelta(0)
+_NOBODY_TOOK_IT = AttemptReport(end=AttemptEnd.EXPIRED, reason=Reason(ReasonCode.EXPIRED, "nobody took it"))
 STRAY_PATIENCE = timedelta(seconds=5)
 """An attempt that has just ended may still be listed by a heartbeat that was under way."""
 
 
-def cancel_run(state: OwnerState, run: Run, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
+def cancel_run(state: OwnerState, run: Run, grace: timedelta, reason: Reason, now: datetime) -> list[Effect]:
     """An open run is told to stop. A second order may shorten the grace of the first."""
     if run.status.kind is RunKind.BACKFILL:
         return _cancel_backfill(state, run, grace, reason, now)
@@ -41,7 +44,7 @@ def cancel_run(state: OwnerState, run: Run, grace: timedelta, reason: str, now: 
     return [*put(state, run), *_kill(state, run)]
 
 
-def stop_backfill(state: OwnerState, run: Run, reason: str, now: datetime) -> list[Effect]:
+def stop_backfill(state: OwnerState, run: Run, reason: Reason, now: datetime) -> list[Effect]:
     """Nothing more of it starts; what has started goes on. What waits is cancelled little by little."""
     backfill = state.derived.backfills.by_run[run.run_id]
     state.step.touched_backfills.add(run.run_id)
@@ -53,14 +56,14 @@ def stop_backfill(state: OwnerState, run: Run, reason: str, now: datetime) -> li
     return put(state, msgspec.structs.replace(run, status=status))
 
 
-def _cancel_backfill(state: OwnerState, run: Run, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
+def _cancel_backfill(state: OwnerState, run: Run, grace: timedelta, reason: Reason, now: datetime) -> list[Effect]:
     effects = stop_backfill(state, run, reason, now)
     active = sorted(state.derived.backfills.by_run[run.run_id].active)
     runs = [state.durable.runs[run_id] for run_id in active if run_id in state.durable.runs]
     return effects + cancel_each(state, runs, grace, reason, now)
 
 
-def _cancel_epoch(state: OwnerState, run: Run, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
+def _cancel_epoch(state: OwnerState, run: Run, grace: timedelta, reason: Reason, now: datetime) -> list[Effect]:
     """Its nodes are told in the steps that follow, so many at a time."""
     if run.state is RunState.CANCELLING:
         if run.kill_grace is not None and grace >= run.kill_grace:
@@ -80,13 +83,15 @@ def _hurry(state: OwnerState, run: Run, grace: timedelta) -> list[Effect]:
     return [*put(state, run), *_kill(state, run)]
 
 
-def cancel_all(state: OwnerState, job_id: str, grace: timedelta, reason: str, now: datetime) -> list[Effect]:
+def cancel_all(state: OwnerState, job_id: str, grace: timedelta, reason: Reason, now: datetime) -> list[Effect]:
     """All open runs of a job; its backfills see to their own."""
     runs = [state.durable.runs[run_id] for run_id in sorted(state.derived.open_runs.get(job_id, ()))]
     return cancel_each(state, [run for run in runs if run.backfill_id is None], grace, reason, now)
 
 
-def cancel_each(state: OwnerState, runs: Iterable[Run], grace: timedelta, reason: str, now: datetime) -> list[Effect]:
+def cancel_each(
+    state: OwnerState, runs: Iterable[Run], grace: timedelta, reason: Reason, now: datetime
+) -> list[Effect]:
     """As far as the transaction has room; if some are left, `step.is_cut` says so."""
     effects: list[Effect] = []
     for run in runs:
@@ -105,7 +110,7 @@ def _is_told(run: Run, grace: timedelta) -> bool:
     return run.state is RunState.CANCELLING and run.kill_grace is not None and grace >= run.kill_grace
 
 
-def stop_backfills(state: OwnerState, job_id: str, reason: str, now: datetime) -> list[Effect]:
+def stop_backfills(state: OwnerState, job_id: str, reason: Reason, now: datetime) -> list[Effect]:
     """As `cancel_each`."""
     effects: list[Effect] = []
     for run_id in sorted(state.derived.open_runs.get(job_id, ())):
@@ -162,8 +167,7 @@ def give_up_unclaimed(state: OwnerState, now: datetime) -> list[Effect]:
             break  # the next judgement finds the rest
         state.at_work = owner_of_run(run_id)
         if is_in_vain(state, run_id, flight, now):
-            reason = "expired: nobody took it"
-            ended = end_attempt(state, state.durable.runs[run_id], AttemptEnd.EXPIRED, now, reason=reason)
+            ended = end_attempt(state, state.durable.runs[run_id], _NOBODY_TOOK_IT, now)
             state.transaction.take(effects=len(ended))
             effects += ended
     return effects

@@ -6,8 +6,10 @@ from datetime import datetime
 
 import msgspec
 
+from schemas.reasons import ReasonCode
 from schemas.words import RunState
 from streams.core.effects import Effect
+from streams.core.reason import Reason
 from streams.core.room import MICROSECONDS_OF_A_LOOK
 from streams.core.runs.life import put
 from streams.core.runs.run import move
@@ -24,7 +26,8 @@ def miss_overdue(state: OwnerState, now: datetime) -> list[Effect]:
         if run.start_by is None or run.open_attempt or run.status.started_at:
             continue
         state.at_work = run.status.job_id
-        reason = f"start_deadline: not started within {run.start_by - run.status.scheduled_time} of its time"
+        text = f"not started within {run.start_by - run.status.scheduled_time} of its time"
+        reason = Reason(ReasonCode.START_DEADLINE, text)
         status = move(run.status, RunState.MISSED, version=state.next_token(), at=now, reason=reason)
         effects += put(state, msgspec.structs.replace(run, status=status))
         room.take(effects=1)

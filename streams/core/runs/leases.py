@@ -7,11 +7,14 @@ from datetime import datetime, timedelta
 
 from schemas.heartbeat import ExecutorState, Heartbeat
 from schemas.ids import ExecutorId, RunId, owner_of_run
+from schemas.reasons import ReasonCode
 from schemas.words import AttemptEnd
 from streams.core.effects import Effect
+from streams.core.reason import Reason
 from streams.core.runs.cancel import give_up_unclaimed, is_in_vain, kill_what_is_over
 from streams.core.runs.fleet import InFlight
 from streams.core.runs.life import end_attempt
+from streams.core.runs.run import AttemptReport
 from streams.core.state import OwnerState
 
 CLAIM_PATIENCE = timedelta(seconds=2)
@@ -140,20 +143,21 @@ def judge(state: OwnerState, as_of: datetime, now: datetime) -> list[Effect]:
             break  # the next judgement finds the rest
         if reason:
             state.at_work = owner_of_run(run_id)
-            ended = end_attempt(state, state.durable.runs[run_id], AttemptEnd.LOST, now, reason=reason)
+            report = AttemptReport(end=AttemptEnd.LOST, reason=reason)
+            ended = end_attempt(state, state.durable.runs[run_id], report, now)
             state.transaction.take(effects=len(ended))
             effects += ended
     return effects + give_up_unclaimed(state, now)
 
 
-def _lost_reason(state: OwnerState, flight: InFlight, as_of: datetime) -> str | None:
+def _lost_reason(state: OwnerState, flight: InFlight, as_of: datetime) -> Reason | None:
     """By what the dispatch says: its executor and its supervisor go by that, whatever the settings are now."""
     if flight.heard_at is not None:
         lease = flight.terms.lease
         is_silent = _silence(state, flight.heard_at, as_of) >= lease
-        return f"lost: its executor was silent for {lease}" if is_silent else None
+        return Reason(ReasonCode.LEASE_EXPIRED, f"its executor was silent for {lease}") if is_silent else None
     if flight.claim_seen_at is not None:
         grace = flight.terms.claim_grace
         is_late = _silence(state, flight.claim_seen_at, as_of) >= grace
-        return f"lost: claimed, but not started within {grace}" if is_late else None
+        return Reason(ReasonCode.NOT_STARTED, f"claimed, but not started within {grace}") if is_late else None
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any, assert_never
+from typing import assert_never
 
 import msgspec
 
@@ -11,18 +11,29 @@ from schemas.dispatch import Dispatch
 from schemas.ids import OwnerId, RunId, owner_of_run
 from schemas.job import JobSpec
 from schemas.raw import Json, size_of
+from schemas.reasons import ProblemCode, ReasonCode
 from schemas.result import Result
 from schemas.status import Attempt, RunStatus
 from schemas.words import AttemptEnd, RunKind, RunState
 from streams.core.dag.hand_on import record_bytes, why_too_much
-from streams.core.effects import DeadLetter, Effect, PutRun, SendDispatch
+from streams.core.effects import Effect, PutRun, ReportProblem, SendDispatch
 from streams.core.policy.promotion import first_class, limit_in
 from streams.core.policy.retry import Again, Over, after_attempt
 from streams.core.policy.rules import Rules
+from streams.core.reason import Reason
 from streams.core.room import MICROSECONDS_OF_A_LOOK, TransactionRoom
 from streams.core.runs.fleet import InFlight
 from streams.core.runs.pace import may_go, note_gone, take_slot
-from streams.core.runs.run import Lane, Run, change_attempt, fold_expired, move, with_attempt
+from streams.core.runs.run import (
+    AttemptReport,
+    Lane,
+    Run,
+    change_attempt,
+    ended_attempt,
+    fold_expired,
+    move,
+    with_attempt,
+)
 from streams.core.runs.specs import handed_to, is_to_stop, spec_of
 from streams.core.runs.tally import count_end, starting_class
 from streams.core.runs.weight import bytes_of
@@ -52,12 +63,13 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Of a node: that of its DAG run."""
 
 
-def materialize(state: OwnerState, job: JobSpec, new: NewRun, now: datetime, reason: str | None = None) -> list[Effect]:
+def materialize(
+    state: OwnerState, job: JobSpec, new: NewRun, now: datetime, reason: Reason | None = None
+) -> list[Effect]:
     """A run is queued; it is dispatched when its time has come and there is room for it."""
     timeout_class, learned = first_class_of(state, job, new.kind)
     status = blank_status(job, new, queued_at=now, timeout_class=timeout_class)
-    why = f"{reason}; {learned}" if reason and learned else reason or learned
-    status = move(status, RunState.QUEUED, version=state.next_token(), at=now, reason=why)
+    status = queue(state, status, now, learned, reason)
     due_at = max(new.scheduled_time, now) if new.rerun_id else new.scheduled_time
     if new.lane is Lane.CATCH_UP and new.node_id is None:
         due_at = max(due_at, take_slot(state, job.job_id, now))
@@ -68,7 +80,15 @@ def materialize(state: OwnerState, job: JobSpec, new: NewRun, now: datetime, rea
     return put(state, run)
 
 
-def first_class_of(state: OwnerState, job: JobSpec, kind: RunKind) -> tuple[str | None, str | None]:
+def queue(state: OwnerState, status: RunStatus, now: datetime, *reasons: Reason | None) -> RunStatus:
+    """A transition has one reason, so several reasons are several transitions; the last one is that of the run."""
+    said: list[Reason | None] = [each for each in reasons if each]
+    for reason in said or [None]:
+        status = move(status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
+    return status
+
+
+def first_class_of(state: OwnerState, job: JobSpec, kind: RunKind) -> tuple[str | None, Reason | None]:
     """Where it begins, and why there. Only jobs have a history to learn from, and a DAG run has no attempts."""
     if kind is RunKind.DAG:
         return None, None
@@ -140,9 +160,8 @@ def enter_queue(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
         state.make_ready(run)
         return []
     name, learned = first_class_of(state, spec_of(state, run), run.status.kind)
-    reason = f"class {run.status.timeout_class} is not configured any more, goes on in {name}"
-    reason = f"{reason}; {learned}" if learned else reason
-    status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
+    text = f"class {run.status.timeout_class} is not configured any more, goes on in {name}"
+    status = queue(state, run.status, now, Reason(ReasonCode.CLASS_REMOVED, text), learned)
     run = msgspec.structs.replace(run, status=msgspec.structs.replace(status, timeout_class=name))
     state.make_ready(run)
     return put(state, run)
@@ -183,53 +202,53 @@ def _has_room(room: TransactionRoom) -> bool:
     return room.handed_room > 0 and not room.is_full
 
 
-def end_attempt(
-    state: OwnerState, run: Run, end: AttemptEnd, now: datetime, *, next_class: str | None = None, **facts: Any
-) -> list[Effect]:
+def end_attempt(state: OwnerState, run: Run, report: AttemptReport, now: datetime) -> list[Effect]:
     """The open attempt of `run` is over; its job's policy says what follows."""
     state.land(run.run_id)
-    decision = after_attempt(run, spec_of(state, run), end, facts.get("exit_code"), facts.get("reason"), now)
-    expired = run.expired + 1 if end is AttemptEnd.EXPIRED else 0
-    if expired > 1:
-        facts["reason"] = f"{facts['reason']}, {expired} times in a row"
-    status = change_attempt(run.status, version=state.next_token(), end=end, **facts)
+    decision = after_attempt(run, spec_of(state, run), report, now)
+    expired = run.expired + 1 if report.end is AttemptEnd.EXPIRED else 0
+    report = _in_a_row(report, expired) if expired > 1 else report
+    attempt = ended_attempt(run.status.attempts[-1], report)
+    status = change_attempt(run.status, attempt, version=state.next_token())
     status = fold_expired(status) if expired > 1 else status
     run = msgspec.structs.replace(run, expired=expired)
     match decision:
         case Over(state=to, reason=reason):
-            status = move(status, to, version=state.next_token(), at=now, reason=reason or None)
+            status = move(status, to, version=state.next_token(), at=now, reason=reason)
             run = msgspec.structs.replace(run, status=status)
-            return put(state, run) + _dead_letter(run) + count_end(state, run)
+            return put(state, run) + _given_up(run) + count_end(state, run)
         case Again():
             run = msgspec.structs.replace(run, status=status)
-            return _again(state, run, decision, end, now, next_class or status.timeout_class)
+            return _again(state, run, decision, report, now)
         case _:
             assert_never(decision)
 
 
-def _dead_letter(run: Run) -> list[Effect]:
+def _in_a_row(report: AttemptReport, times: int) -> AttemptReport:
+    text = f"{report.reason.text if report.reason else report.end.value}, {times} times in a row"
+    return msgspec.structs.replace(report, reason=Reason(ReasonCode.EXPIRED, text))
+
+
+def _given_up(run: Run) -> list[Effect]:
     """A run that is given up goes to people as well."""
     if run.state is not RunState.DEAD:
         return []
     status = run.status
-    reason = f"run {run.run_id!r} is dead: {status.reason}"
-    return [DeadLetter(reason=reason, owner=status.job_id, origin=None, run=status)]
+    text = f"run {run.run_id!r} is dead: {status.reason}"
+    return [ReportProblem(code=ProblemCode.RUN_DEAD, reason=text, owner=status.job_id, run=status)]
 
 
-def _again(
-    state: OwnerState, run: Run, decision: Again, end: AttemptEnd, now: datetime, timeout_class: str | None
-) -> list[Effect]:
-    to = RunState.RETRY_WAIT if decision.wait else RunState.QUEUED
-    reason, before = run.status.attempts[-1].reason or end.value, run.due_at
-    status = move(run.status, to, version=state.next_token(), at=now, reason=reason)
+def _again(state: OwnerState, run: Run, decision: Again, report: AttemptReport, now: datetime) -> list[Effect]:
+    to, before = RunState.RETRY_WAIT if decision.wait else RunState.QUEUED, run.due_at
+    status = move(run.status, to, version=state.next_token(), at=now, reason=report.reason)
     run = msgspec.structs.replace(
         run,
-        status=msgspec.structs.replace(status, timeout_class=timeout_class),
+        status=msgspec.structs.replace(status, timeout_class=report.next_class or status.timeout_class),
         failures=decision.failures,
         infra_failures=decision.infra_failures,
         due_at=now + decision.wait,
     )
-    run = _as_if_never_dispatched(run, before) if end is AttemptEnd.EXPIRED else run
+    run = _as_if_never_dispatched(run, before) if report.end is AttemptEnd.EXPIRED else run
     state.expect_start(run)
     state.wait_until(run.due_at, run.run_id)
     return put(state, run)
@@ -247,7 +266,8 @@ def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     size = record_bytes(results)
     refusal = why_too_much(results, size)
     if refusal:
-        status = move(run.status, RunState.FAILED, version=state.next_token(), at=now, reason=refusal)
+        reason = Reason(ReasonCode.RESULTS_TOO_LARGE, refusal)
+        status = move(run.status, RunState.FAILED, version=state.next_token(), at=now, reason=reason)
         return put(state, msgspec.structs.replace(run, status=status))
     state.transaction.handed_room -= size + size_of(payload)
     token = state.next_token()

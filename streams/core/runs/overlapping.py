@@ -12,6 +12,7 @@ from schemas.job import JobSpec
 from schemas.words import RunState
 from streams.core.effects import Effect
 from streams.core.policy.overlap import IN_ORDER, START, OpenRuns, OverlapDecision, Replace, decide_overlap, free_places
+from streams.core.reason import Reason
 from streams.core.runs.cancel import AT_ONCE, cancel_each
 from streams.core.runs.life import put
 from streams.core.runs.occupancy import Occupancy, Place, entry_of
@@ -31,7 +32,7 @@ def grace_of(job: JobSpec, decision: Replace) -> timedelta:
 
 
 def stop_others(
-    state: OwnerState, job: JobSpec, nominal_time: datetime, grace: timedelta, reason: str, now: datetime
+    state: OwnerState, job: JobSpec, nominal_time: datetime, grace: timedelta, reason: Reason, now: datetime
 ) -> list[Effect]:
     """Stop the runs of `job` that an occurrence replaces, as `cancel_each`; runs that wait are cancelled at once."""
     runs = sorted(_replaced(state, job.job_id, nominal_time, now), key=lambda each: each.run_id)

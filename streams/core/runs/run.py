@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import Any
 
 import msgspec
 
-from schemas.ids import RunId, request_run_id
+from schemas.ids import ExecutorId, RunId, request_run_id
 from schemas.raw import Json, keep_json
+from schemas.reasons import ReasonCode
 from schemas.status import MAX_ATTEMPTS, MAX_OUTPUTS, MAX_TRANSITIONS, Attempt, RunStatus, Transition
 from schemas.words import AttemptEnd, RunKind, RunState
 from streams.core.policy.rules import Terms
+from streams.core.reason import Reason
 
 Q, R, W, C = RunState.QUEUED, RunState.RUNNING, RunState.RETRY_WAIT, RunState.CANCELLING
 
@@ -115,22 +116,63 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
         return attempts[-1] if attempts and attempts[-1].end is None else None
 
 
-def move(status: RunStatus, to: RunState, *, version: int, at: datetime, reason: str | None = None) -> RunStatus:
+class Exit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an executor saw of the process of an attempt."""
+
+    started_at: datetime | None
+    """None: it never was there."""
+    exit_code: int | None
+    output: str | None
+    output_bytes: int
+    log_uri: str | None
+
+
+class AttemptReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How an attempt ended."""
+
+    end: AttemptEnd
+    reason: Reason | None
+    """None: it succeeded, or was told to stop, and there is nothing else to say."""
+    executor_id: ExecutorId | None = None
+    """Who reports it; None: its owner found it out."""
+    finished_at: datetime | None = None
+    exit: Exit | None = None
+    """None: nobody saw its process."""
+    next_class: str | None = None
+    """Where it goes on, if it is promoted."""
+
+
+def move(status: RunStatus, to: RunState, *, version: int, at: datetime, reason: Reason | None = None) -> RunStatus:
     """The status after a transition. An illegal one is a broken invariant, not bad input."""
     before = status.transitions
     left = status.state if before else None
     assert to in LEGAL.get(left, ()), f"{status.run_id}: {left} -> {to} is no legal transition"
-    transition = Transition(version=version, at=at, state=to, attempt=status.attempt, reason=reason)
+    text, code = (reason.text, reason.code) if reason else (None, None)
+    transition = Transition(version=version, at=at, state=to, attempt=status.attempt, reason=text, reason_code=code)
     filed_on = status.filed_on or (at.date() if not before else None)  # once for all its life (protocol S4)
     return msgspec.structs.replace(
         status,
         state=to,
-        reason=reason,
+        reason=text,
+        reason_code=code,
         version=version,
         filed_on=filed_on,
         transitions=_bounded((*before, transition)),
         finished_at=_finished_at(status, at) if to.is_final else None,
     )
+
+
+def ended_attempt(attempt: Attempt, report: AttemptReport) -> Attempt:
+    reason, exit_ = report.reason, report.exit
+    attempt = msgspec.structs.replace(
+        attempt,
+        end=report.end,
+        reason=reason.text if reason else None,
+        reason_code=reason.code if reason else None,
+        executor_id=report.executor_id or attempt.executor_id,
+        finished_at=report.finished_at,
+    )
+    return msgspec.structs.replace(attempt, **msgspec.structs.asdict(exit_)) if exit_ else attempt
 
 
 def with_attempt(status: RunStatus, attempt: Attempt, *, version: int) -> RunStatus:
@@ -145,9 +187,17 @@ def with_attempt(status: RunStatus, attempt: Attempt, *, version: int) -> RunSta
     )
 
 
-def change_attempt(status: RunStatus, *, version: int, **fields: Any) -> RunStatus:
-    """The status with other facts about its latest attempt, and those that the run shows as its own."""
-    attempt = msgspec.structs.replace(status.attempts[-1], **fields)
+def reason_of(status: RunStatus) -> Reason | None:
+    return Reason(status.reason_code, status.reason or "") if status.reason_code else None
+
+
+def why_stopped(status: RunStatus) -> Reason:
+    """Of a run that is told to stop."""
+    return reason_of(status) or Reason(ReasonCode.CANCELLED_BY_REQUEST, status.reason or "cancelled")
+
+
+def change_attempt(status: RunStatus, attempt: Attempt, *, version: int) -> RunStatus:
+    """The status with `attempt` as its latest, and with the facts of it that the run shows as its own."""
     return msgspec.structs.replace(
         status,
         version=version,
@@ -163,11 +213,11 @@ def fold_expired(status: RunStatus) -> RunStatus:
     """Of dispatches in a row that expired, the newest stands for all: the one before it leaves the history."""
     *earlier, folded, newest = status.attempts
     assert folded.end is AttemptEnd.EXPIRED, f"{status.run_id}: attempt {folded.attempt} did not expire"
-    said = folded.attempt, folded.reason
+    said = folded.attempt, ReasonCode.EXPIRED
     return msgspec.structs.replace(
         status,
         attempts=(*earlier, newest),
-        transitions=tuple(each for each in status.transitions if (each.attempt, each.reason) != said),
+        transitions=tuple(each for each in status.transitions if (each.attempt, each.reason_code) != said),
     )
 
 

@@ -7,10 +7,12 @@ import msgspec
 from schemas.classes import TimeoutClass
 from schemas.ids import OwnerId
 from schemas.job import JobSpec
+from schemas.reasons import ProblemCode, ReasonCode
 from schemas.words import AttemptEnd, RunKind, RunState
-from streams.core.effects import DeadLetter, Effect, PutTally
+from streams.core.effects import Effect, PutTally, ReportProblem
 from streams.core.policy.promotion import class_that_holds, first_class, may_be_promoted
 from streams.core.policy.rules import Rules
+from streams.core.reason import Reason
 from streams.core.runs.run import Lane, Run
 from streams.core.state import OwnerState
 from streams.core.stored import Tally
@@ -28,12 +30,12 @@ def tally_of(state: OwnerState, job_id: str) -> Tally:
     return state.durable.tallies.get(job_id, _NOTHING)
 
 
-def reason_to_refuse(state: OwnerState, job: JobSpec) -> str | None:
+def reason_to_refuse(state: OwnerState, job: JobSpec) -> Reason | None:
     """Why no occurrence of the job is to run, if that is so."""
     tally = tally_of(state, job.job_id)
     if job.max_runs is not None and tally.made >= job.max_runs:
-        return f"max_runs: all {job.max_runs} runs are made; nothing more is due"
-    return tally.stopped
+        return Reason(ReasonCode.MAX_RUNS, f"all {job.max_runs} runs are made; nothing more is due")
+    return Reason(ReasonCode.PAUSED_ON_FAILURE, tally.stopped) if tally.stopped else None
 
 
 def count_made(state: OwnerState, job: JobSpec) -> list[Effect]:
@@ -76,12 +78,14 @@ def count_end(state: OwnerState, run: Run) -> list[Effect]:
         return []
     effects = _put(state, run.status.job_id, after)
     if after.stopped and not before.stopped:
-        reason = f"{is_a} {run.status.job_id!r} is {after.stopped}; the last is {run.run_id!r}: {run.status.reason}"
-        effects.append(DeadLetter(reason=reason, owner=run.status.job_id, origin=None, run=run.status))
+        status = run.status
+        text = f"{is_a} {status.job_id!r} is paused: {after.stopped}; the last is {run.run_id!r}: {status.reason}"
+        code = ProblemCode.PAUSED_ON_FAILURE
+        effects.append(ReportProblem(code=code, reason=text, owner=status.job_id, run=status))
     return effects
 
 
-def starting_class(state: OwnerState, job: JobSpec) -> tuple[TimeoutClass, str | None]:
+def starting_class(state: OwnerState, job: JobSpec) -> tuple[TimeoutClass, Reason | None]:
     """Where a run begins, and why there, if the job's own history says so."""
     first = first_class(job, state.rules)
     recent = tally_of(state, job.job_id).needed
@@ -91,7 +95,8 @@ def starting_class(state: OwnerState, job: JobSpec) -> tuple[TimeoutClass, str |
     longer = sorted((each for each in known if each and each.limit > first.limit), key=lambda each: each.limit)
     if len(longer) < MOST:
         return first, None
-    return longer[len(longer) // 2], f"learned: {len(longer)} of the last {len(recent)} runs outlived {first.name}"
+    text = f"{len(longer)} of the last {len(recent)} runs outlived {first.name}"
+    return longer[len(longer) // 2], Reason(ReasonCode.CLASS_LEARNED, text)
 
 
 def _with_end(tally: Tally, job: JobSpec, run: Run, is_a: str) -> Tally:
@@ -105,7 +110,7 @@ def _with_end(tally: Tally, job: JobSpec, run: Run, is_a: str) -> Tally:
     if bad < job.pause_on_failure or tally.stopped:
         return msgspec.structs.replace(tally, bad_in_a_row=bad)
     what = f"`tidemill {is_a} resume`, or any change, lets it go on"
-    stopped = f"paused_on_failure: {bad} runs in a row ended badly; {what}"
+    stopped = f"{bad} runs in a row ended badly; {what}"
     return msgspec.structs.replace(tally, bad_in_a_row=bad, stopped=stopped)
 
 

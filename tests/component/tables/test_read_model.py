@@ -83,7 +83,7 @@ def test_a_week_is_a_week_of_utc_whatever_the_session_thinks(tables):
     tables.execute("set local tidemill.sink = 'on'")
     tables.execute("select tidemill.make_week(%s)", (DAY,))
     add_run(tables, DAY)
-    problem = "insert into tidemill.problems values (%s, 1, 1, 't', 's', 1, 1, 'j', 'a reason')"
+    problem = "insert into tidemill.problems values (%s, 1, 1, 't', 's', 1, 1, 'j', 'alert', 'run_dead', 'a reason')"
     tables.execute(problem, (datetime(2026, 3, 29, 23, 59, tzinfo=UTC),))
     with pytest.raises(psycopg.errors.CheckViolation, match="no partition"):
         tables.execute(problem, (datetime(2026, 3, 30, tzinfo=UTC),))
@@ -103,7 +103,7 @@ def test_a_reader_is_not_waited_for_when_a_partition_is_made(tables_dsn):
         "update tidemill.runs set state = 'cancelled'",
         "delete from tidemill.runs",
         "truncate tidemill.runs",
-        "insert into tidemill.problems values (now(), 1, 1, 't', 's', 1, 1, 'j', 'a reason')",
+        "insert into tidemill.problems values (now(), 1, 1, 't', 's', 1, 1, 'j', 'alert', 'run_dead', 'a reason')",
         "truncate tidemill.stories",
         "update tidemill.attempts set ended_as = 'lost'",
         "delete from tidemill.transitions",

@@ -20,10 +20,12 @@ from tidemill.queries import now_of
 DUE = datetime(2026, 11, 21, 2, tzinfo=UTC)
 JOB = """insert into tidemill.jobs (job_id, executable, schedule, timezone, max_runs)
          values ('j', 's3://bucket/k', '0 3 * * *', 'Europe/Berlin', 2)"""
-RUN = """insert into tidemill.runs (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, reason, attempt,
-                                    missed_from, missed_to, missed_count, missed_at_least, version)
-         values (%s, 'j', 'default', 'scheduled', %s, %s, 'skipped', %s, 0, %s, %s, %s, false, 1)"""
-PROBLEM = "insert into tidemill.problems values (%s, 1, 1, 't', 's', 1, 1, 'j', %s, null)"
+RUN = """insert into tidemill.runs (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, reason_code,
+                                    reason, attempt, missed_from, missed_to, missed_count, missed_at_least, version)
+         values (%s, 'j', 'default', 'scheduled', %s, %s, 'skipped', %s, %s, 0, %s, %s, %s, false, 1)"""
+PROBLEM = """insert into tidemill.problems (at, partition, record_offset, topic_id, owner, kind, code, reason,
+                                            request_id, record)
+             values (%s, 1, 1, 't', %s, 'dead_letter', %s, %s, %s, %s)"""
 
 
 @pytest.fixture
@@ -44,8 +46,8 @@ def explained(database, at=DUE):
     return why_not(found) if isinstance(found, Nothing) else story(found)
 
 
-def run(database, run_id, nominal_time, reason, *missed):
-    database.execute(RUN, (run_id, nominal_time, nominal_time, reason, *(missed or (None, None, None))))
+def run(database, run_id, nominal_time, code, reason, *missed):
+    database.execute(RUN, (run_id, nominal_time, nominal_time, code, reason, *(missed or (None, None, None))))
 
 
 def test_an_occurrence_without_a_row_is_not_there(database):
@@ -57,34 +59,35 @@ def test_an_occurrence_without_a_row_is_not_there(database):
 
 def test_its_own_row_is_found_and_so_is_the_range_that_it_lies_in(database):
     first, last = DUE - timedelta(days=1), DUE + timedelta(days=1)
-    run(database, "j@a~b", first, "paused: a break", first, last, 3)
-    assert "one of the 3 occurrences of j@a~b, did not run: it was paused (a break)" in explained(database).sentence
-    run(database, "j@2026-11-21T02:00:00Z", DUE, "overlap: j#r is running")
+    run(database, "j@a~b", first, "paused", "paused: a break", first, last, 3)
+    assert "one of the 3 occurrences of j@a~b, did not run: it was paused: a break" in explained(database).sentence
+    run(database, "j@2026-11-21T02:00:00Z", DUE, "overlap_skipped", "j#r is running")
     assert explained(database).sentence.startswith("j@2026-11-21T02:00:00Z did not run: its overlap_policy")
 
 
 def test_the_occurrence_that_said_that_all_runs_are_made_is_found(database):
-    run(database, "j@earlier", DUE - timedelta(days=1), "max_runs: all 2 runs are made; nothing more is due")
+    run(database, "j@earlier", DUE - timedelta(days=1), "max_runs", "all 2 runs are made; nothing more is due")
     assert explained(database).answer == "max_runs"
 
 
 @pytest.mark.parametrize(
-    ("reason", "answer"),
+    ("code", "answer"),
     [
-        ("job 'j' is quarantined until its definition changes: ValueError: x", "quarantined"),
-        ("job 'j': timezone is \"X\": a time zone is a name of the IANA database", "quarantined"),
-        ("job 'j': timeout_class '2m' is not configured; allowed are 1m; it counts as unset", "not_there"),
-        ("run 'j#r' is dead: exit code 3", "not_there"),
+        ("quarantined", "quarantined"),
+        ("invalid_schedule", "quarantined"),
+        ("class_unknown", "not_there"),
+        ("run_dead", "not_there"),
     ],
 )
-def test_of_the_problems_of_a_job_those_count_that_keep_it_from_running(database, reason, answer):
-    database.execute(PROBLEM, (DUE - timedelta(hours=1), reason))
+def test_of_the_problems_of_a_job_those_count_that_keep_it_from_running(database, code, answer):
+    database.execute(PROBLEM, (DUE - timedelta(hours=1), "j", code, "what is wrong", None, None))
     assert explained(database).answer == answer
 
 
 def test_a_refused_request_says_why(database):
     database.execute("insert into tidemill.requests (request_id, job_id) values ('r', 'j')")
-    database.execute(PROBLEM, (DUE, "request 'r' is refused: job 'j' was deleted"))
+    refusal = "request 'r' is refused: job 'j' was deleted"
+    database.execute(PROBLEM, (DUE, "j", "request_refused", refusal, "r", None))
     told = explain_request(database, "j#r", "j", read_history(database, "j"), now_of(database))
     assert (told.answer, "was deleted" in told.sentence) == ("refused", True)
     assert [fact.name for fact in told.facts] == ["asked_for", "refused"]
@@ -92,7 +95,7 @@ def test_a_refused_request_says_why(database):
 
 def test_a_refused_request_that_came_by_topic_says_why_also_for_an_owner_that_does_not_exist(database):
     refusal = "request \"it's\" is refused: no job or DAG 'ghost' was there within 60 s"
-    database.execute(PROBLEM.replace("'j'", "'ghost'"), (DUE, refusal))
+    database.execute(PROBLEM, (DUE, "ghost", "request_refused", refusal, "it's", None))
     told = explain_request(database, "ghost#it's", "ghost", find_history(database, "ghost"), now_of(database))
     assert (told.answer, told.sentence) == ("refused", f"ghost#it's did not run: {refusal}.")
 
@@ -109,10 +112,7 @@ def test_a_refused_request_that_came_by_topic_says_why_also_for_an_owner_that_do
 )
 def test_a_request_that_no_part_could_read_is_found_by_what_its_record_says(database, key, record, is_it):
     database.execute("insert into tidemill.requests (request_id, job_id) values ('r', 'j')")
-    unread = (
-        "insert into tidemill.problems values (%s, 1, 1, 't', 'requests', 1, 7, %s, 'record requests@7 is odd', %s)"
-    )
-    database.execute(unread, (DUE, key, record))
+    database.execute(PROBLEM, (DUE, key, "record_refused", "record requests@7 is odd", None, record))
     told = explain_request(database, "j#r", "j", read_history(database, "j"), now_of(database))
     assert told.answer == ("refused" if is_it else "not_there")
     assert ("record requests@7 is odd" in told.sentence) is is_it

@@ -41,7 +41,9 @@ def replica(empty_dsn):
         open_weeks(connection)
         connection.execute(RUN)
         add_story(connection, "shown@1", attempts=[ATTEMPT])
-        connection.execute("insert into tidemill.problems values (now(), 1, 1, 't', 's', 1, 1, 'shown', 'a reason')")
+        connection.execute(
+            "insert into tidemill.problems values (now(), 1, 1, 't', 's', 1, 1, 'shown', 'alert', 'run_dead', 'why')"
+        )
         yield connection
 
 

@@ -15,11 +15,15 @@ JOB = """insert into tidemill.jobs (job_id, executable, schedule) values ('j', '
 RUN = """insert into tidemill.runs
              (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, version)
          values ('j#r', 'j', 'default', 'requested', now(), now(), %s, 1, 1)"""
-REFUSED = """insert into tidemill.problems (at, partition, record_offset, topic_id, owner, reason)
-             select now(), 1, 1, 't', owner, format('request ''%s'' is refused: because', request_id)
+REFUSED = """insert into tidemill.problems (at, partition, record_offset, topic_id, owner, kind, code, request_id,
+                                               reason)
+             select now(), 1, 1, 't', owner, 'dead_letter', 'request_refused', request_id,
+                 format('request ''%s'' is refused: because', request_id)
              from tidemill.requests"""
-UNREADABLE = """insert into tidemill.problems (at, partition, record_offset, topic_id, owner, reason, record)
-                select now(), 1, 1, 't', owner, 'record cdc@7 is too deep', row_to_json(requests)::text
+UNREADABLE = """insert into tidemill.problems (at, partition, record_offset, topic_id, owner, kind, code, reason,
+                                                  record)
+                select now(), 1, 1, 't', owner, 'dead_letter', 'record_refused', 'record cdc@7 is too deep',
+                    row_to_json(requests)::text
                 from tidemill.requests"""
 
 

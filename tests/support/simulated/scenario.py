@@ -228,7 +228,7 @@ def told(status: RunStatus) -> str:
         what += f"-{_at(status.missed.last)}"
     what += f" {status.state.value}"
     if status.state in NEVER_RAN:
-        return f"{what}: {(status.reason or '').partition(':')[0]}"
+        return f"{what}: {status.reason_code or ''}"
     if status.state is RunState.RUNNING:
         return f"{what} since {_at(status.attempts[-1].started_at)}"
     if status.state.is_final and status.started_at:

@@ -96,6 +96,9 @@ def test_a_dead_letter_says_where_it_came_from():
         "source_topic": b"t.cdc",
         "source_partition": b"5",
         "source_offset": b"77",
+        "kind": b"dead_letter",
+        "code": b"request_refused",
+        "request_id": b"r",
         "reason": "kaputt: ü".encode(),
     }
     (row,) = batch_of(record(b"abc", 9, topic=DEADLETTER, headers=headers, key=b"owner")).problems
@@ -108,16 +111,20 @@ def test_a_dead_letter_says_where_it_came_from():
         "source_partition": 5,
         "source_offset": 77,
         "owner": "owner",
+        "kind": "dead_letter",
+        "code": "request_refused",
         "reason": "kaputt: ü",
+        "request_id": "r",
+        "run_id": None,
         "record": "abc",
     }
 
 
 def test_a_dead_letter_with_senseless_headers_is_still_a_problem():
-    headers = {"source_partition": b"99999999999", "source_offset": b"-1"}
+    headers = {"source_partition": b"99999999999", "source_offset": b"-1", "kind": b"x", "code": b"no word of ours"}
     (row,) = batch_of(record(b"\xff", topic=DEADLETTER, headers=headers, key=b"k" * 5000)).problems
     assert (row["source_partition"], row["source_offset"]) == (None, None)
-    assert row["reason"] == "no reason was given"
+    assert (row["kind"], row["code"], row["reason"]) == ("dead_letter", "record_refused", "no reason was given")
     assert len(row["owner"]) == MAX_OWNER_CHARACTERS
 
 

@@ -84,9 +84,7 @@ def test_a_definition_that_arrives_hours_late_runs_so_many_of_its_occurrences_an
     log.turn(owner)
     limit = Rules().resume_limit
     (rest,) = [each for each in log.statuses().values() if each.missed]
-    assert rest.reason == (
-        f"resume_limit: more than {limit} occurrences before its definition arrived; a backfill runs the rest"
-    )
+    assert rest.reason == (f"more than {limit} occurrences before its definition arrived; a backfill runs the rest")
     assert rest.missed.count + limit == 7200
 
 
@@ -141,7 +139,7 @@ def test_a_tick_that_was_cut_takes_account_of_what_has_begun_since() -> None:
         log.turn(owner, 0.2)
     assert not owner.state.derived.quarantined
     occurrence = log.statuses()["dag@2026-03-01T13:00:00Z"]
-    assert (occurrence.state, occurrence.reason) == (RunState.QUEUED, "overlap: waits for the run before it")
+    assert (occurrence.state, occurrence.reason) == (RunState.QUEUED, "waits for the run before it")
 
 
 @pytest.mark.parametrize("policy", ["latest", "all"])

@@ -229,5 +229,5 @@ def test_an_attempt_that_a_limit_ended_before_it_began_was_lost() -> None:
     owner.offer(log.report(said))
     log.turn(owner)
     attempts = log.statuses()["job#r"].attempts
-    assert attempts[0].reason == "lost: it was ended by a limit, but had not started"
+    assert attempts[0].reason == "it was ended by a limit, but had not started"
     assert len(attempts) == 2

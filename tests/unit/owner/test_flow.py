@@ -135,7 +135,7 @@ def test_an_attempt_that_outlives_its_class_is_promoted() -> None:
     assert [(d.timeout_class, d.attempt) for d in log.dispatches()] == [("10s", 1), ("1m", 2)]
 
 
-def test_a_run_that_is_given_up_goes_to_the_dead_letters_with_all_that_is_known_of_it() -> None:
+def test_a_run_that_is_given_up_is_an_alert_with_all_that_is_known_of_it() -> None:
     log = Log()
     log.define(max_infra_retries=1, max_attempts=2)
     log.request("r")
@@ -149,7 +149,8 @@ def test_a_run_that_is_given_up_goes_to_the_dead_letters_with_all_that_is_known_
     (letter,) = [each for each in log.written if each.topic == DEADLETTER]
     headers = dict(letter.headers)
     assert headers["reason"] == b"run 'job#r' is dead: exit code 3; all 2 attempts are used up"
-    assert headers["source_topic"] == b"status"
+    assert (headers["kind"], headers["code"], headers["run_id"]) == (b"alert", b"run_dead", b"job#r")
+    assert "source_topic" not in headers
     assert decode(letter.value, RunStatus) == log.statuses()["job#r"]
 
 

@@ -117,7 +117,7 @@ def test_as_many_epochs_are_open_as_the_dag_allows_and_a_request_waits_for_its_t
     play = Play(log)
     play.run(holding=("a",))
     assert [play.states()[f"dag#{name}"] for name in "rst"] == ["running", "running", "queued"]
-    assert log.statuses()["dag#t"].reason == "max_active_epochs: waits until fewer than 2 are open"
+    assert log.statuses()["dag#t"].reason == "waits until fewer than 2 epochs are open"
     play.owner.offer(log.report(ended(log.dispatches()[0], log.now)))
     play.run()
     assert [play.states()[f"dag#{name}"] for name in "rst"] == ["succeeded", "running", "succeeded"]
@@ -162,7 +162,7 @@ def test_a_dag_run_is_timed_out_as_of_its_opening_also_by_the_next_owner() -> No
     play.owner.offer(play.log.report(ended(play.log.dispatches()[1], play.log.now, None, EndCause.CANCELLED)))
     play.run()
     dag_run = play.log.statuses()["dag#r"]
-    assert (dag_run.state, dag_run.reason) == (RunState.TIMED_OUT, "dag_timeout: open for longer than 0:01:00")
+    assert (dag_run.state, dag_run.reason) == (RunState.TIMED_OUT, "open for longer than 0:01:00")
 
 
 def test_one_node_is_cancelled_by_its_run_and_counts_as_failed() -> None:

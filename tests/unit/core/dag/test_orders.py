@@ -181,7 +181,7 @@ def test_a_dag_run_that_is_opened_again_waits_for_its_turn_and_may_be_cancelled_
     play.owner.offer(play.log.request_dag("s"))
     play.run(holding=("a",))
     told(play, "again", "rerun", "dag#r")
-    assert play.log.statuses()["dag#r"].reason == "max_active_epochs: waits until fewer than 1 are open"
+    assert play.log.statuses()["dag#r"].reason == "waits for the epoch before it"
     told(play, "m", "mark", "dag#r/b", mark_as="skipped")
     assert refusals(play) == ["DAG run 'dag#r' has not begun; it can be cancelled"]
     play.owner = play.log.recover()

@@ -51,9 +51,9 @@ def test_dag_runs_that_keep_failing_stop_the_schedule_until_the_dag_changes() ->
     assert [dag.ten_seconds(code).state.value for code in (1, 0, 1, 1)] == ["failed", "succeeded", "failed", "failed"]
     skipped = dag.ten_seconds(0)
     assert skipped.reason is not None
-    assert skipped.reason.startswith("paused_on_failure: 2 runs in a row ended badly; `tidemill dag resume`, or any")
+    assert skipped.reason.startswith("2 runs in a row ended badly; `tidemill dag resume`, or any")
     (reason,) = dag.reasons()
-    assert reason.startswith("dag 'dag' is paused_on_failure: 2 runs in a row ended badly")
+    assert reason.startswith("dag 'dag' is paused: 2 runs in a row ended badly")
     assert reason.endswith("1 of 2 nodes failed: b")
     dag.change(2, resumed_at=dag.log.now)
     assert dag.ten_seconds(1).state.value == "failed"
@@ -65,7 +65,7 @@ def test_occurrences_that_have_become_dag_runs_are_counted_and_requests_are_not(
     dag.owner.offer(dag.log.request_dag("r"))
     dag.turn(Fate.COMMITTED, 0)
     assert dag.ten_seconds(0).run_id.startswith("dag@")
-    assert dag.ten_seconds(0).reason == "max_runs: all 1 runs are made; nothing more is due"
+    assert dag.ten_seconds(0).reason == "all 1 runs are made; nothing more is due"
     dag.change(2, max_runs=2)
     assert dag.ten_seconds(0).state.value == "succeeded"
 
@@ -83,4 +83,4 @@ def test_a_dag_run_that_does_not_open_in_time_is_missed_and_one_that_has_opened_
         dag.turn(Fate.UNKNOWN, 1)
     (first, second) = [each for each in dag.log.statuses().values() if each.node_id is None]
     assert (first.state, second.state) == (RunState.RUNNING, RunState.MISSED)
-    assert second.reason == "start_deadline: not started within 0:00:05 of its time"
+    assert second.reason == "not started within 0:00:05 of its time"

@@ -134,7 +134,7 @@ def test_a_result_that_is_none_fails_the_attempt_and_one_that_s3_did_not_take_is
     ends = {each: [(attempt.end, attempt.reason) for attempt in play.status(each).attempts] for each in "ab"}
     assert ends == {
         "a": [(AttemptEnd.FAILED, "its result is refused: x"), (AttemptEnd.SUCCEEDED, None)],
-        "b": [(AttemptEnd.LOST, "lost: its result was not stored: y")] * 2 + [(AttemptEnd.SUCCEEDED, None)],
+        "b": [(AttemptEnd.LOST, "its result was not stored: y")] * 2 + [(AttemptEnd.SUCCEEDED, None)],
     }
     assert [play.status(each).result for each in "ab"] == [SMALL, SMALL]
 

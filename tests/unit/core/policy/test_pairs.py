@@ -11,6 +11,7 @@ import pytest
 from schemas.codec import decode
 from schemas.dag import NodeSpec
 from schemas.ids import RunId, occurrence_run_id
+from schemas.reasons import ReasonCode
 from schemas.status import RunStatus
 from schemas.topics import STATE
 from schemas.words import NEVER_RAN, RunKind, RunState
@@ -117,7 +118,7 @@ def played(owner: str, chosen: Choice) -> Log:
 def contradictions(owner: str, log: Log) -> list[str]:
     statuses = log.statuses()
     whole = [each for each in statuses.values() if each.node_id is None]
-    is_done = any((each.reason or "").startswith("max_runs") for each in whole)
+    is_done = any(each.reason_code is ReasonCode.MAX_RUNS for each in whole)
     found = []
     for at in (START + number * PERIOD for number in range(1, LAST + 1)):
         answers = _answers(owner, whole, at)
@@ -141,11 +142,10 @@ def _answers(owner: str, statuses: list[RunStatus], at: datetime) -> list[RunSta
 
 
 def _of_answer(answer: RunStatus, at: datetime, statuses: dict[str, RunStatus], log: Log) -> list[str]:
-    if answer.state in NEVER_RAN and not answer.reason:
+    if answer.state in NEVER_RAN and not (answer.reason and answer.reason_code):
         return [f"{answer.run_id} did not run, and does not say why"]
-    word, _, rest = (answer.reason or "").partition(": ")
-    other = statuses.get(rest.partition(" ")[0])
-    if word != "overlap" or answer.state is not RunState.SKIPPED or other is None:
+    other = statuses.get(answer.blocked_by or "")
+    if other is None:
         return []
     if other.queued_at is None or other.queued_at > at:
         return [f"{answer.run_id}: {answer.reason}, which was not open at its time"]

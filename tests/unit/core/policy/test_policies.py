@@ -15,8 +15,9 @@ from streams.core.policy.catchup import RecordRange, RunOccurrence, decide
 from streams.core.policy.promotion import first_class, limit_in, next_class
 from streams.core.policy.retry import Again, Over, after_attempt, backoff
 from streams.core.policy.rules import Rules
+from streams.core.reason import of_exit_code
 from streams.core.runs.life import NewRun, blank_status
-from streams.core.runs.run import Run, with_attempt
+from streams.core.runs.run import AttemptReport, Exit, Run, with_attempt
 from streams.core.schedule.jitter import scheduled_time, share
 from streams.core.schedule.timers import timer_of
 
@@ -42,7 +43,9 @@ def run(*, failures: int = 0, infra_failures: int = 0) -> Run:
 def after(
     end: AttemptEnd, spec: JobSpec, exit_code: int | None = None, now: datetime = NOON, **counts: int
 ) -> Again | Over:
-    return after_attempt(run(**counts), spec, end, exit_code, None, now)
+    exit_ = Exit(started_at=NOON, exit_code=exit_code, output=None, output_bytes=0, log_uri=None)
+    report = AttemptReport(end=end, reason=of_exit_code(exit_code), exit=exit_)
+    return after_attempt(run(**counts), spec, report, now)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +173,7 @@ def told(spec: JobSpec, after_s: float, until_s: float, now_s: float | None = No
                 found.append(f"run {(nominal - NOON).total_seconds():.0f}")
             case RecordRange(missed=missed, reason=reason):
                 first, last = ((at - NOON).total_seconds() for at in (missed.first, missed.last))
-                found.append(f"{each.state.value} {first:.0f}-{last:.0f} x{missed.count} ({reason.split(':')[0]})")
+                found.append(f"{each.state.value} {first:.0f}-{last:.0f} x{missed.count} ({reason.code})")
     return found
 
 

@@ -70,8 +70,8 @@ def test_a_rerun_begins_without_one() -> None:
     [
         (EndCause.EXITED, 0, "too large"),
         (EndCause.EXITED, 3, "exit code 3; too large"),
-        (EndCause.LIMIT, 0, "promoted: longer than 10s, goes on in 1m; too large"),
-        (EndCause.STOPPED, 0, "lost: its executor stopped; too large"),
+        (EndCause.LIMIT, 0, "longer than 10s, goes on in 1m; too large"),
+        (EndCause.STOPPED, 0, "its executor stopped; too large"),
     ],
 )
 def test_what_was_wrong_with_it_is_in_the_reason_of_the_attempt(cause, exit_code, reason) -> None:

@@ -79,7 +79,7 @@ def test_those_in_a_row_are_one_entry_that_says_how_many() -> None:
     failed, expired, open_ = status(log).attempts
     assert (failed.exit_code, failed.attempt) == (7, 1)
     assert (expired.attempt, expired.end) == (26, AttemptEnd.EXPIRED)
-    assert expired.reason == "expired: no executor took it in time, 25 times in a row"
+    assert expired.reason == "no executor took it in time, 25 times in a row"
     assert (open_.attempt, open_.end) == (27, None)
 
 

@@ -96,4 +96,4 @@ def test_one_resumption_runs_so_many_occurrences_of_its_pause_and_names_the_rest
     limit = Rules().resume_limit
     assert len(log.statuses()) == limit + 1
     assert (rest.missed.count, rest.missed.last) == (DOWN - limit, log.now)
-    assert rest.reason == "resume_limit: more than 1000 occurrences of a pause; a backfill runs the rest"
+    assert rest.reason == "more than 1000 occurrences of a pause; a backfill runs the rest"

@@ -30,7 +30,7 @@ def reasons(log: Log) -> list[str]:
 def test_a_job_that_keeps_failing_is_a_problem_once() -> None:
     log = played("pause_on_failure = 2", "runs fail; asked to run at 0:35; until 1:00")
     (reason,) = reasons(log)
-    assert reason.startswith("job 'job' is paused_on_failure: 2 runs in a row ended badly; `tidemill job resume`")
+    assert reason.startswith("job 'job' is paused: 2 runs in a row ended badly; `tidemill job resume`")
     assert reason.endswith("the last is 'job@2026-03-01T12:00:20Z': exit code 1")
 
 
@@ -63,7 +63,7 @@ def test_a_job_whose_runs_are_all_made_costs_no_timer_any_more_also_with_the_nex
 def test_a_run_that_begins_in_a_learned_class_says_why() -> None:
     log = played("timeout_class = 10s, overlap_policy = allow_all", "runs take 15 s; until 1:02")
     learned = log.statuses()["job@2026-03-01T12:01:00Z"]
-    assert learned.transitions[0].reason == "learned: 3 of the last 3 runs outlived 10s"
+    assert learned.transitions[0].reason == "3 of the last 3 runs outlived 10s"
     assert [each.timeout_class for each in learned.attempts] == ["1m"]
 
 

@@ -40,6 +40,7 @@ def row(state="succeeded", **columns):
         "scheduled_time": DUE,
         "state": state,
         "reason": None,
+        "reason_code": None,
         "attempt": 1,
         "timeout_class": "10s",
         "queued_at": DUE,
@@ -61,6 +62,7 @@ def attempt(number=1, dispatched=0.01, claimed=None, started=0.05, finished=2.0,
         "ended_as": ended_as,
         "exit_code": 0,
         "reason": None,
+        "reason_code": None,
         "executor_id": "executor-0.x",
         "dispatched_at": after(dispatched),
         "claimed_at": claimed and after(claimed),
@@ -69,8 +71,8 @@ def attempt(number=1, dispatched=0.01, claimed=None, started=0.05, finished=2.0,
     } | columns
 
 
-def change(seconds, state, reason=None):
-    return {"at": after(seconds), "state": state, "attempt": 0, "reason": reason}
+def change(seconds, state, reason=None, reason_code=None):
+    return {"at": after(seconds), "state": state, "attempt": 0, "reason": reason, "reason_code": reason_code}
 
 
 def seen(run, *attempts, changes=(), **known):
@@ -80,9 +82,12 @@ def seen(run, *attempts, changes=(), **known):
 
 UNSTARTED = {"started_at": None, "finished_at": None}
 NEVER = UNSTARTED | {"attempt": 0, "timeout_class": None}
-HELD = "overlap: waits for the run before it"
-LEARNED = "learned: 3 of the last 3 runs outlived 10s"
-DEAD = "exit code 3; all 2 attempts are used up"
+HELD = {"reason": "waits for the run before it", "reason_code": "overlap_waiting"}
+LEARNED = {"reason": "3 of the last 3 runs outlived 10s", "reason_code": "class_learned"}
+SILENT = {"reason": "its executor was silent for 0:00:30", "reason_code": "lease_expired"}
+FAILED_3 = {"reason": "exit code 3", "reason_code": "exit_code"}
+DEAD = FAILED_3 | {"reason": "exit code 3; all 2 attempts are used up"}
+SKIPPED = {"reason_code": "overlap_skipped"}
 MISSED = NEVER | {
     "run_id": "nightly@2026-11-20T02:00:00Z~2026-11-22T02:00:00Z",
     "missed_from": DUE - timedelta(days=1),
@@ -113,17 +118,17 @@ RUNS = {
         ["waited 8 s for its executable", "fetched its executable"],
     ),
     "held": (
-        seen(row(), attempt(dispatched=60, started=61), changes=[change(0, "queued", HELD), change(60, "queued")]),
-        ["It waits for the run before it (overlap)", "What it waited for was over, after 60 s"],
+        seen(row(), attempt(dispatched=60, started=61), changes=[change(0, "queued", **HELD), change(60, "queued")]),
+        ["It waits for the run before it (overlap_waiting)", "What it waited for was over, after 60 s"],
     ),
     "learned": (
-        seen(row(), attempt(timeout_class="1m"), changes=[change(0, "queued", LEARNED)]),
+        seen(row(), attempt(timeout_class="1m"), changes=[change(0, "queued", **LEARNED)]),
         ["began in the class 1m, as its history says: 3 of the last 3 runs outlived 10s"],
     ),
     "promoted": (
         seen(
             row(),
-            attempt(ended_as="promoted", reason="promoted: longer than 10s, goes on in 1m", finished=10),
+            attempt(ended_as="promoted", reason="longer than 10s, goes on in 1m", finished=10),
             attempt(2, dispatched=10, started=10.1, finished=30, timeout_class="1m"),
             spec=changed(timeout_class="10s"),
         ),
@@ -133,25 +138,28 @@ RUNS = {
     "in the longest": (seen(row(), attempt(), spec=changed(promote=False)), ["must not be cut off"]),
     "given up": (
         seen(
-            row("dead", reason=DEAD),
-            attempt(ended_as="failed", exit_code=3),
-            attempt(2, dispatched=3, started=3, finished=4, ended_as="failed", exit_code=3),
-            changes=[change(0, "queued"), change(2, "retry_wait", "failed"), change(4, "dead", DEAD)],
+            row("dead", **DEAD),
+            attempt(ended_as="failed", exit_code=3, **FAILED_3),
+            attempt(2, dispatched=3, started=3, finished=4, ended_as="failed", exit_code=3, **FAILED_3),
+            changes=[change(0, "queued"), change(2, "retry_wait", **FAILED_3), change(4, "dead", **DEAD)],
         ),
         ["was given up as dead: exit code 3", "waits before its next attempt", "tidemill rerun", "tidemill logs"],
     ),
     "lost": (
         seen(
             row(),
-            attempt(ended_as="lost", reason="lost: silent", finished=None),
+            attempt(ended_as="lost", finished=None, **SILENT),
             attempt(2, started=40, finished=41),
-            changes=[change(0, "queued"), change(0.05, "running"), change(33, "queued", "lost: silent")],
+            changes=[change(0, "queued"), change(0.05, "running"), change(33, "queued", **SILENT)],
         ),
-        ["2026-11-21 03:00:33 +01:00  Attempt 1 was lost: silent."],
+        ["2026-11-21 03:00:33 +01:00  Attempt 1 was lost: its executor was silent for 0:00:30."],
     ),
-    "timed out": (seen(row("timed_out", reason="timed out after 0:00:10"), attempt()), ["a longer timeout"]),
+    "timed out": (
+        seen(row("timed_out", reason="timed out after 0:00:10", reason_code="timed_out"), attempt()),
+        ["ran, and timed out after 0:00:10.", "a longer timeout"],
+    ),
     "cancelled before it started": (
-        seen(row("cancelled", reason="cancelled: a test", **UNSTARTED)),
+        seen(row("cancelled", reason="cancelled: a test", reason_code="cancelled_by_request", **UNSTARTED)),
         ["never started, and was cancelled: a test"],
     ),
     "told to stop": (
@@ -160,9 +168,9 @@ RUNS = {
     ),
     "running": (seen(row("running"), attempt(ended_as=None, finished=None)), ["is running, since 2026-11-21 03:00"]),
     "waiting for others": (
-        seen(row("queued", reason=HELD, **NEVER), changes=[change(0, "queued", HELD)], open_runs=[OTHER]),
+        seen(row("queued", **HELD, **NEVER), changes=[change(0, "queued", **HELD)], open_runs=[OTHER]),
         [
-            "has not started yet: overlap: waits",
+            "has not started yet: it waits for the run before it",
             "open are nightly@2026-11-20T02:00:00Z (running)",
             "To do: tidemill explain",
         ],
@@ -182,12 +190,12 @@ RUNS = {
         ["before its next attempt", "To do: tidemill rerun 'nightly@2026-11-21T02:00:00Z' has it attempted now"],
     ),
     "skipped": (
-        seen(row("skipped", reason="overlap: nightly@2026-11-20T02:00:00Z is running", **NEVER)),
+        seen(row("skipped", **SKIPPED, reason="nightly@2026-11-20T02:00:00Z is running", **NEVER)),
         ["did not run: its overlap_policy lets no more in (nightly@2026-11-20T02:00:00Z is running)", "rerun"],
     ),
     "skipped for one that waits, of the job before": (
         seen(
-            row("skipped", reason="overlap: nightly@2026-11-20T02:00:00Z waits for its next attempt", **NEVER),
+            row("skipped", **SKIPPED, reason="nightly@2026-11-20T02:00:00Z waits for its next attempt", **NEVER),
             in_the_way=InTheWay(run=row("retry_wait", **OTHER_WAITS), deleted_at=after(-60)),
         ),
         [
@@ -199,33 +207,37 @@ RUNS = {
     ),
     "skipped late": (
         seen(
-            row("skipped", reason="overlap: x", **NEVER | {"queued_at": None, "finished_at": after(20)}),
+            row("skipped", **SKIPPED, reason="x", **NEVER | {"queued_at": None, "finished_at": after(20)}),
             changes=[change(20, "skipped")],
         ),
         ["It was decided that it does not run, 20 s late"],
     ),
     "missed": (
-        seen(row("missed", reason="start_deadline: not started within 0:00:10 of its time", **NEVER)),
+        seen(row("missed", reason_code="start_deadline", reason="not started within 0:00:10 of its time", **NEVER)),
         ["it could not start within its start_deadline", "tidemill rerun"],
     ),
     "one of a range": (
-        seen(row("skipped", reason="paused: moving house", **MISSED), asked_at=DUE),
+        seen(row("skipped", reason_code="paused", reason="paused: moving house", **MISSED), asked_at=DUE),
         [
             "nightly@2026-11-21T02:00:00Z, one of the 3 occurrences of nightly@2026-11-20T02:00:00Z~",
-            "it was paused (moving house)",
+            "it was paused: moving house",
             "tidemill backfill nightly --from 2026-11-21T02:00:00Z --to 2026-11-21T02:00:01Z",
         ],
     ),
     "a range": (
-        seen(row("missed", reason="catchup_latest: a later occurrence ran instead", **MISSED)),
+        seen(row("missed", reason_code="catchup_latest", reason="a later occurrence ran instead", **MISSED)),
         ["stands for 3 occurrences, up to 2026-11-22 03:00", "--from 2026-11-20T02:00:00Z --to 2026-11-22T02:00:01Z"],
     ),
     "stopped by failures": (
-        seen(row("skipped", reason="paused_on_failure: 2 runs in a row ended badly", **NEVER)),
+        seen(row("skipped", reason_code="paused_on_failure", reason="2 runs in a row ended badly", **NEVER)),
         ["pause_on_failure stopped it", "tidemill job resume nightly"],
     ),
     "run again": (
-        seen(row(rerun_id="x"), attempt(2, started=9000), changes=[change(8999, "queued", "run again: a note")]),
+        seen(
+            row(rerun_id="x"),
+            attempt(2, started=9000),
+            changes=[change(8999, "queued", "run again: a note", "rerun_by_request")],
+        ),
         ["ran and succeeded.", "It was run again: a note"],
     ),
     "backfilled": (
@@ -245,6 +257,16 @@ def test_a_run_is_told_by_what_is_written_about_it(case):
     found, said = RUNS[case]
     text = as_text(story(found))
     assert [each for each in said if each not in text] == [], text
+
+
+def test_programs_read_the_code_and_never_the_sentence():
+    told = story(
+        seen(row("queued", **HELD, **NEVER), changes=[change(0, "queued", **LEARNED), change(0, "queued", **HELD)])
+    )
+    assert told.reason_code == "overlap_waiting"
+    assert [fact.data["reason_code"] for fact in told.facts if fact.data] == ["overlap_waiting", "class_learned"]
+    as_if = row("skipped", reason="overlap: x#y is running", **NEVER)
+    assert story(seen(as_if)).sentence.endswith("did not run: overlap: x#y is running.")
 
 
 def test_the_newest_fact_comes_first_with_its_time_in_the_zone_of_the_job():

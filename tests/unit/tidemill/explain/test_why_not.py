@@ -42,7 +42,7 @@ def nothing(*specs: JobSpec | None, at: datetime = DUE, days: float = 1, **known
 
 
 QUARANTINED = {"at": DUE - timedelta(days=1), "reason": "job 'nightly' is quarantined until its definition changes: x"}
-FINISHED = {"nominal_time": DUE - timedelta(days=1), "reason": "max_runs: all 2 runs are made; nothing more is due"}
+FINISHED = {"nominal_time": DUE - timedelta(days=1), "reason": "all 2 runs are made; nothing more is due"}
 
 NOT_WRITTEN = {
     "before it was there": (nothing(NIGHTLY, at=WRITTEN - timedelta(days=1, hours=6)), "did_not_exist", "oldest"),
