@@ -13,6 +13,11 @@ def as_a_shell_has_it(code: int | None) -> int | None:
     return DEATH - code if code is not None and code < 0 else code
 
 
+def is_of_signal(code: int | None) -> bool:
+    """Whether a signal ended it, as far as a code says; 255 and the like are codes of programs."""
+    return as_a_shell_has_it(code) in _NAMES
+
+
 def exit_code_in_words(code: int | None) -> str:
     """`exit code 3`, `exit code 137 (SIGKILL)`."""
     code = as_a_shell_has_it(code)

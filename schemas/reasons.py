@@ -43,7 +43,7 @@ class ReasonCode(StrEnum):
     SIGNAL = "signal"
     """A signal ended its process. Read its log; somebody else may have killed it."""
     OUT_OF_MEMORY = "out_of_memory"
-    """The kernel killed its process for lack of memory. Give the executor more, or let the job need less."""
+    """Its process was killed for lack of memory, as far as is known. Give the executor more, or the job less."""
     TIMED_OUT = "timed_out"
     """Its process was still there at its limit. Give it a longer `timeout` or a later class."""
     PROMOTED = "promoted"
@@ -142,6 +142,8 @@ class ProblemCode(StrEnum):
 
     RECORD_REFUSED = "record_refused"
     """A record is not what its topic is for, or lies in the wrong partition. Repair who wrote it."""
+    RECORD_FAILED = "record_failed"
+    """The core failed on a record, again and again. Report the bug."""
     BATCH_UNREADABLE = "batch_unreadable"
     """No client can read a stretch of a topic. Repair who wrote it; write again what it said."""
     INPUT_LOST = "input_lost"

@@ -42,7 +42,7 @@ def read_input(record: InRecord, partition: int, partitions: int) -> Input:
         captured = decode_captured(record.value)
         _check_home(captured.owner, partition, partitions)
     except UndecodableError as error:
-        return refuse(record, f"record {record.topic}@{record.offset} {error}")
+        return refuse(record, ProblemCode.RECORD_REFUSED, f"record {record.topic}@{record.offset} {error}")
     match captured:
         case Definition():
             return DefinitionChanged(definition=captured, origin=origin)
@@ -52,10 +52,10 @@ def read_input(record: InRecord, partition: int, partitions: int) -> Input:
             assert_never(captured)
 
 
-def refuse(record: InRecord, reason: str) -> RecordRefused:
+def refuse(record: InRecord, code: ProblemCode, reason: str) -> RecordRefused:
     """It goes to the dead letter topic."""
     owner = (record.key or b"").decode(errors="replace")
-    return RecordRefused(code=ProblemCode.RECORD_REFUSED, reason=reason, owner=owner, origin=_origin(record))
+    return RecordRefused(code=code, reason=reason, owner=owner, origin=_origin(record))
 
 
 def refuse_unreadable(topic: str, unreadable: Unreadable) -> RecordRefused:

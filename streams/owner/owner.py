@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from schemas.ids import OwnerId
+from schemas.reasons import ProblemCode
 from schemas.times import EPOCH
 from schemas.topics import CDC, EVENTS, REQUESTS
 from schemas.words import RunState
@@ -266,7 +267,7 @@ class Owner:
     def _effects_of(self, record: InRecord, now: datetime) -> list[Effect]:
         reason = self._failures.refused.get((record.topic, record.offset))
         if reason:
-            return self._step(refuse(record, reason), now)
+            return self._step(refuse(record, ProblemCode.RECORD_FAILED, reason), now)
         try:
             return step(self.state, read_input(record, self.state.partition, self._partitions), now)
         except Exception as error:

@@ -151,7 +151,7 @@ def restored(deployment):
 
 
 def test_it_is_noticed_and_said_within_a_minute(restored, capsys):
-    said = "select from problems where reason like '%%restored from a backup%%'"
+    said = "select from problems where code = 'database_restored'"
     eventually(lambda: restored.client.rows(said), NOTICED_SECONDS, "the problem that says it")
     assert doctor(restored, capsys)["history.restored"]["level"] == "bad"
 

@@ -50,6 +50,7 @@ def test_a_garbage_record_is_a_problem_and_the_rest_goes_on(stack, job, topic, v
     assert still_works(stack, job)
     (found,) = problem_of(stack, job)
     assert reason in found["reason"]
+    assert (found["kind"], found["code"]) == ("dead_letter", "record_refused")
     assert (found["source_topic"], found["source_partition"]) == (topic, partition_of(job, 8))
     assert tidemill(["problems", "--json", "--data", str(stack.data)]) == 0
     shown = orjson.loads(capsys.readouterr().out)
@@ -63,6 +64,24 @@ def test_a_record_in_a_foreign_partition_is_a_problem_and_changes_nothing(stack,
     (found,) = problem_of(stack, job)
     assert f"is in partition {away}, its home is partition {partition_of(job, 8)}" in found["reason"]
     assert still_works(stack, job)
+
+
+def test_a_run_that_is_given_up_is_an_alert_and_no_input_is_to_blame(stack, name, capsys):
+    stack.put_job(name, stack.put_script(name, "exit 3"), max_attempts=2, initial_interval="50 ms")
+    run_id = stack.request(name, f"{name}dead")
+    assert stack.ended(run_id)["reason_code"] == "exit_code"
+    (found,) = problem_of(stack, name)
+    assert (found["kind"], found["code"], found["run_id"]) == ("alert", "run_dead", run_id)
+    assert (found["source_topic"], found["source_offset"]) == (None, None)
+    place = ["--json", "--data", str(stack.data)]
+    assert tidemill(["problems", "--code", "run_dead", *place]) == 0
+    assert run_id in [each["run_id"] for each in orjson.loads(capsys.readouterr().out)]
+    assert tidemill(["problems", "--code", "record_refused", *place]) == 0
+    assert run_id not in [each["run_id"] for each in orjson.loads(capsys.readouterr().out)]
+    assert tidemill(["runs", "--job", name, "--reason", "exit_code", *place]) == 0
+    assert [each["run_id"] for each in orjson.loads(capsys.readouterr().out)] == [run_id]
+    assert tidemill(["runs", "--job", name, "--reason", "signal", *place]) == 0
+    assert orjson.loads(capsys.readouterr().out) == []
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,8 @@ def test_a_row_becomes_a_process_and_its_run_is_right_in_every_column(stack, nam
     assert attempt["dispatched_at"] <= run["started_at"] <= run["finished_at"]
     assert re.fullmatch(r"executor-[01]\.[0-9a-f]+", run["executor_id"])
     assert {column for column, value in run.items() if value is None} == {
-        *("dag_id", "dag_version", "node_id", "nodes", "next_nodes", "reason", "log_uri", "rerun_id"),
+        *("dag_id", "dag_version", "node_id", "nodes", "next_nodes", "log_uri", "rerun_id"),
+        *("reason", "reason_code", "blocked_by"),
         *("result", "result_bytes", "result_sha256", "result_uri"),
         *("missed_from", "missed_to", "missed_count", "missed_at_least"),
     }
@@ -191,7 +192,7 @@ def test_what_fails_ends_as_its_policy_says(stack, ask, columns, state, attempts
 def test_a_process_that_a_signal_ends_says_which(stack, ask):
     run = stack.ended(ask("kill -SEGV $$"))
     assert (run["state"], run["exit_code"]) == ("failed", 139)
-    assert run["reason"] == "exit code 139 (SIGSEGV)"
+    assert (run["reason"], run["reason_code"]) == ("exit code 139 (SIGSEGV)", "signal")
 
 
 def test_a_missing_executable_is_rejected_until_it_is_there(stack, name):

@@ -75,7 +75,7 @@ def test_a_pause_skips_what_is_due_meanwhile_and_says_so(stack, job):
     during = seconds_between(paused, resumed)
     assert (range_["state"], range_["missed_count"], range_["missed_at_least"]) == ("skipped", len(during), False)
     assert (range_["missed_from"], range_["missed_to"]) == (during[0], during[-1])
-    assert "paused" in range_["reason"]
+    assert range_["reason_code"] == "paused"
     ran = [each["nominal_time"] for each in stack.runs_of(job) if not each["missed_count"]]
     before, after = seconds_between(defined, paused), seconds_between(resumed, last)
     assert [each for each in ran if each <= last] == before + after
@@ -109,7 +109,7 @@ def test_an_occurrence_while_its_job_still_runs_is_skipped_with_the_reason(stack
         return [each for each in stack.runs_of(name) if each["state"] == "skipped"]
 
     found = eventually(skipped, 30, "a skipped occurrence")[0]
-    assert found["reason"].startswith(f"overlap: {name}@")
+    assert (found["reason_code"], found["blocked_by"][: len(name) + 1]) == ("overlap_skipped", f"{name}@")
     assert (found["attempt"], found["started_at"]) == (0, None)
 
 
@@ -123,7 +123,7 @@ def test_an_occurrence_that_replaces_a_run_starts_when_that_one_is_gone(stack, n
 
     for earlier, later in pairwise(eventually(replaced, 60, "three replaced runs")):
         assert earlier["finished_at"] <= later["started_at"]
-        assert earlier["reason"].startswith(f"overlap: {name}@")
+        assert earlier["reason_code"] == "overlap_replaced"
 
 
 @pytest.fixture(autouse=True)

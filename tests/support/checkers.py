@@ -26,11 +26,13 @@ def materialized_once(history: Iterable[RunStatus]) -> list[str]:
 
 
 def legal_history(history: Iterable[RunStatus]) -> list[str]:
-    """Every run's transitions are moves of the table, its versions grow, and no later record forgets an earlier one."""
+    """Every run's transitions are moves of the table, each reason has its code, its versions grow, and no later record
+    forgets an earlier one.
+    """
     problems = []
     last: dict[str, RunStatus] = {}
     for status in history:
-        problems += _illegal_moves(status)
+        problems += _illegal_moves(status) + _half_told(status)
         before = last.get(status.run_id)
         if before and before.version >= status.version:
             problems.append(f"{status.run_id}: version {status.version} follows {before.version}")
@@ -175,11 +177,22 @@ def tables_agree(history: Iterable[RunStatus], rows: Iterable[Mapping[str, Any]]
             status.executor_id,
             status.started_at,
             status.reason,
+            status.reason_code,
         ]
-        columns = ("version", "state", "attempt", "executor_id", "started_at", "reason")
+        columns = ("version", "state", "attempt", "executor_id", "started_at", "reason", "reason_code")
         row = [found[run_id][column] for column in columns] if run_id in found else None
         problems += [f"{run_id}: its row is {row}, its status {said}"] if row != said else []
     return problems
+
+
+def _half_told(status: RunStatus) -> list[str]:
+    """What has a sentence for people has a code for programs, and the other way round."""
+    told = (status, *status.transitions, *status.attempts)
+    return [
+        f"{status.run_id}: the reason {each.reason!r} has the code {each.reason_code}"
+        for each in told
+        if bool(each.reason) is not bool(each.reason_code)
+    ]
 
 
 def _illegal_moves(status: RunStatus) -> list[str]:

@@ -5,10 +5,10 @@ select at, reason
 from tidemill.problems
 where (
     owner = %(owner)s
-    or %(everywhere)s and code = 'record_refused' and strpos(record, to_json(%(owner)s::text)::text) > 0
+    or %(everywhere)s and code in ('record_refused', 'record_failed') and strpos(record, to_json(%(owner)s::text)::text) > 0
 ) and (
     code = 'request_refused' and request_id = %(request_id)s
-    or code = 'record_refused'
+    or code in ('record_refused', 'record_failed')
         and strpos(
             regexp_replace(record, '"request_id"\s*:\s*', '"request_id":', 'g'),
             '"request_id":' || to_json(%(request_id)s::text)) > 0

@@ -8,6 +8,7 @@ from importlib.resources import files
 
 import pytest
 
+from schemas.reasons import ProblemCode, ReasonCode
 from schemas.words import (
     CatchupPolicy,
     DstFold,
@@ -45,6 +46,7 @@ ENUMS: dict[str, type[Enum]] = {
     "trigger_rule": TriggerRule,
 }
 CHECKED = re.compile(r"check_word\(\s*'(\w+)',[^;]*?'\{([a-z_,\s]+)\}'")
+CODES = re.compile(r"\b(reason_code|code) (?:= ('\w+')|in \(([a-z_', ]+)\))")
 STATES = re.compile(r"\bstate in \(([a-z_', ]+)\)")
 OPEN = {state.value for state in RunState if not state.is_final}
 
@@ -56,6 +58,13 @@ def words(text):
 def test_every_word_that_is_checked_has_an_enum_with_the_same_words():
     checked = {name: words(allowed) for name, allowed in CHECKED.findall(IN_ONE_LINE)}
     assert checked == {name: {each.value for each in enum} for name, enum in ENUMS.items()}
+
+
+def test_codes_that_statements_compare_with_are_codes():
+    found = {(name, word) for name, one, several in CODES.findall(STATEMENTS) for word in words(one or several)}
+    enums: dict[str, type[Enum]] = {"reason_code": ReasonCode, "code": ProblemCode}
+    assert {name for name, _ in found} == set(enums)
+    assert {(name, word) for name, word in found if word not in {each.value for each in enums[name]}} == set()
 
 
 @pytest.mark.parametrize("found", sorted(set(STATES.findall(STATEMENTS))))

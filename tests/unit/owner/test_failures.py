@@ -62,6 +62,7 @@ def test_a_record_that_fails_twice_is_a_dead_letter_that_says_where_and_why(brok
     (letter,) = [each for each in log.written if each.topic == DEADLETTER]
     headers = {name: value.decode() for name, value in letter.headers}
     assert (headers["source_topic"], headers["source_offset"]) == ("cdc", "2")
+    assert (headers["kind"], headers["code"]) == ("dead_letter", "record_failed")
     assert headers["reason"].startswith("record cdc@2 is set aside: it failed twice")
     assert "ZeroDivisionError: a bug" in headers["reason"]
     assert b'"request_id":"bad"' in (letter.value or b"")

@@ -1,0 +1,93 @@
+"""Codes: of how an attempt ended, and of the run that ends with it."""
+
+from __future__ import annotations
+
+import pytest
+from simulated import Log, ended, started
+
+from schemas.event import EndCause, Expired, Rejected
+from schemas.reasons import ReasonCode
+from schemas.result import Result
+from schemas.words import RunState
+from tests.raw_json import raw
+
+
+@pytest.mark.parametrize(
+    ("cause", "exit_code", "facts", "code"),
+    [
+        (EndCause.EXITED, 0, {}, None),
+        (EndCause.EXITED, 3, {}, ReasonCode.EXIT_CODE),
+        (EndCause.EXITED, 255, {}, ReasonCode.EXIT_CODE),
+        (EndCause.EXITED, 139, {}, ReasonCode.SIGNAL),
+        (EndCause.EXITED, -9, {}, ReasonCode.SIGNAL),
+        (EndCause.EXITED, 137, {"memory_problem": "killed"}, ReasonCode.OUT_OF_MEMORY),
+        (EndCause.EXITED, 0, {"result_problem": "it is no JSON"}, ReasonCode.INVALID_RESULT),
+        (EndCause.EXITED, 0, {"result_lost": "S3 is away"}, ReasonCode.RESULT_LOST),
+        (EndCause.EXITED, 0, {"checkpoint_problem": "too large"}, ReasonCode.CHECKPOINT_PROBLEM),
+        (EndCause.LIMIT, None, {}, ReasonCode.PROMOTED),
+        (EndCause.LEASE, None, {}, ReasonCode.LEASE_EXPIRED),
+        (EndCause.STOPPED, None, {}, ReasonCode.EXECUTOR_STOPPED),
+        (EndCause.CANCELLED, None, {}, ReasonCode.KILLED_BY_OTHER),
+    ],
+)
+def test_the_end_of_a_process_has_a_code(cause, exit_code, facts, code) -> None:
+    log = Log()
+    owner = log.dispatched(max_attempts=2)
+    (dispatch,) = log.dispatches()
+    owner.offer(log.report(started(dispatch, log.now), ended(dispatch, log.now, exit_code, cause, **facts)))
+    log.turn(owner)
+    assert log.statuses()["job#r"].attempts[0].reason_code is code
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        (lambda identity: Rejected(**identity, reason="no such object"), ReasonCode.REJECTED),
+        (lambda identity: Expired(**identity), ReasonCode.EXPIRED),
+    ],
+)
+def test_an_attempt_that_never_was_a_process_has_a_code(event, code) -> None:
+    log = Log()
+    owner = log.dispatched()
+    (dispatch,) = log.dispatches()
+    identity = {"run_id": dispatch.run_id, "attempt": dispatch.attempt, "token": dispatch.token, "at": log.now}
+    owner.offer(log.report(event(identity)))
+    log.turn(owner)
+    status = log.statuses()["job#r"]
+    assert (status.attempts[0].reason_code, status.transitions[-1].reason_code) == (code, code)
+
+
+def test_a_run_that_is_given_up_has_the_code_of_its_last_attempt() -> None:
+    log = Log()
+    owner = log.dispatched(max_attempts=2)
+    for exit_code in (3, 139):
+        dispatch = log.dispatches()[-1]
+        owner.offer(log.report(started(dispatch, log.now), ended(dispatch, log.now, exit_code)))
+        log.turn(owner)
+        log.turn(owner, 5)
+    status = log.statuses()["job#r"]
+    assert (status.state, status.reason_code) == (RunState.DEAD, ReasonCode.SIGNAL)
+    assert [each.reason_code for each in status.attempts] == [ReasonCode.EXIT_CODE, ReasonCode.SIGNAL]
+
+
+def test_what_succeeds_has_no_reason() -> None:
+    log = Log()
+    owner = log.dispatched()
+    (dispatch,) = log.dispatches()
+    result = Result(bytes=1, value=raw(1))
+    owner.offer(log.report(started(dispatch, log.now), ended(dispatch, log.now, result=result)))
+    log.turn(owner)
+    status = log.statuses()["job#r"]
+    assert (status.state, status.reason, status.reason_code) == (RunState.SUCCEEDED, None, None)
+
+
+def test_an_occurrence_that_is_skipped_for_another_names_that_one() -> None:
+    log = Log()
+    log.define(schedule="@every 10s", overlap_policy="skip")
+    owner = log.recover()
+    log.turn(owner)
+    log.turn(owner, 10)
+    log.turn(owner, 10)
+    first, second = (log.statuses()[each] for each in sorted(log.statuses()))
+    assert (second.reason_code, second.blocked_by) == (ReasonCode.OVERLAP_SKIPPED, first.run_id)
+    assert (first.state, first.blocked_by) == (RunState.QUEUED, None)
