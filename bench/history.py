@@ -34,7 +34,15 @@ BATCH = 400
 TIMES = 20
 WARM = 12
 """So often a connection of a pool has asked before: the client has prepared the query, the server has its plan."""
-ANY: dict[str, Any] = {"job_id": None, "states": None, "since": None, "limit": 50, "dag_id": None, "tenant": None}
+ANY: dict[str, Any] = {
+    "job_id": None,
+    "states": None,
+    "codes": None,
+    "since": None,
+    "limit": 50,
+    "dag_id": None,
+    "tenant": None,
+}
 AGAIN: dict[str, Any] = {"rerun_id": "b", "request_id": "b", "kind": RunKind.BACKFILLED}
 NO_MARKS = str.maketrans("@#/", "---")
 STATUS, IDS = "status", {"status": "id"}
@@ -68,6 +76,7 @@ def asked(now: datetime) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "runs --state cancelled --since 7d", "runs", ANY | {"states": ["cancelled"], "since": week_ago}
     yield "runs --job --state dead", "runs", ANY | {"job_id": "hot", "states": ["dead"]}
     yield "runs --job --state missed", "runs", ANY | {"job_id": "hot", "states": ["missed"]}
+    yield "runs --reason out_of_memory", "runs", ANY | {"codes": ["out_of_memory"]}
     yield "dag runs", "dag_runs", ANY
     yield "dag runs --dag", "dag_runs", ANY | {"dag_id": "dag-7"}
     yield "open runs of a job", "open_runs", {"job_id": "hot", "run_id": None}

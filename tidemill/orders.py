@@ -179,7 +179,7 @@ def _one_of(run_id: str | None, job: str | None) -> None:
 
 
 def _ended(postgres: psycopg.Connection[Row], job: str | None, states: list[str], since: str | None) -> list[Row]:
-    values = {"job_id": job, "states": states, "since": since_instant(since), "limit": MAX_RERUNS}
+    values = {"job_id": job, "states": states, "codes": None, "since": since_instant(since), "limit": MAX_RERUNS}
     found = rows(postgres, "runs", values)
     # A range of occurrences that did not run is no run, a backfill only stands for its runs, a DAG run for its nodes.
     left_out = {RunKind.BACKFILL.value, RunKind.NODE.value}

@@ -19,7 +19,7 @@ from tidemill.queries import rows
 LOOK_SECONDS = 0.5
 SHOWN_RUNS = 14
 COLUMNS = ("run_id", "state", "attempt", "timeout_class", "latency", "nodes", "reason")
-ALL_RUNS = {"job_id": None, "states": None, "since": None, "limit": 1_000_000}
+ALL_RUNS = {"job_id": None, "states": None, "codes": None, "since": None, "limit": 1_000_000}
 
 IsOver = Callable[[list[Row]], bool]
 

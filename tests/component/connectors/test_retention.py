@@ -324,7 +324,8 @@ def test_an_odd_place_of_a_log_is_not_believed_and_keeps_nothing_from_being_prun
         postgres.execute(
             """update tidemill.stories set attempts = array(
                    select row(attempt, token, timeout_class, dispatched_at, executor_id, claimed_at, started_at,
-                       finished_at, ended_as, exit_code, reason, sha256, output, 1, %s, null)::tidemill.attempt
+                       finished_at, ended_as, exit_code, reason, reason_code, sha256, output, 1, %s,
+                       null)::tidemill.attempt
                    from unnest(attempts)) where run_id = %s""",
             (uri, name),
         )

@@ -95,7 +95,7 @@ def test_a_newer_record_replaces_the_counts(database, epoch):
     epoch(RUNNING, a=RUNNING)
     epoch(FAILED, version=2, a=FAILED)
     epoch(RUNNING, a=RUNNING)
-    values = {"dag_id": "d", "states": None, "since": None, "limit": 5}
+    values = {"dag_id": "d", "states": None, "codes": None, "since": None, "limit": 5}
     (found,) = rows(database, "dag_runs", values)
     assert (found["run_id"], found["state"], found["nodes"]) == ("d#r", "failed", {"failed": 1})
 
