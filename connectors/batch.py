@@ -111,7 +111,7 @@ def reported_problem(record: Record, topic_id: str) -> Row:
         "source_partition": _integer(headers.get("source_partition"), _MAX_INT),
         "source_offset": _integer(headers.get("source_offset"), _MAX_BIGINT),
         "kind": _word(headers.get("kind"), ProblemKind, ProblemKind.DEAD_LETTER),
-        "code": _word(headers.get("code"), ProblemCode, ProblemCode.RECORD_REFUSED),
+        "code": _word(headers.get("code"), ProblemCode, ProblemCode.OTHER),
         "reason": _text(headers.get("reason")) or "no reason was given",
         "request_id": _text(headers.get("request_id")),
         "run_id": _text(headers.get("run_id")),

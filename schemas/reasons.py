@@ -104,6 +104,13 @@ class ReasonCode(StrEnum):
     """The backfill only says what it would have run."""
     INVALID_SCHEDULE = "invalid_schedule"
     """The schedule was changed to one that cannot be followed. Repair it."""
+    OTHER = "other"
+    """A newer release has a word for it. Read the sentence."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> ReasonCode:  # noqa: ARG003 - the signature is that of Enum
+        """A release reads what the next one writes, while it is rolled out or back."""
+        return cls.OTHER
 
 
 OF_ATTEMPTS = frozenset(
@@ -166,3 +173,5 @@ class ProblemCode(StrEnum):
     """The timeout class of a job is not configured; it counts as unset. Configure it, or name another."""
     DATABASE_RESTORED = "database_restored"
     """The database was restored from a backup, and its changes are not used. `tidemill restored` heals it."""
+    OTHER = "other"
+    """A newer release has a word for it, or a stranger wrote it. Read the sentence."""

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from schemas import reasons
+from schemas.codec import decode, encode
 from schemas.reasons import OF_ATTEMPTS, ProblemCode, ReasonCode
 from schemas.status import Attempt, RunStatus, Transition
+from schemas.times import EPOCH
+from schemas.words import RunState
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| `(\w+)` \| (.+) \|$", re.MULTILINE)
@@ -43,6 +46,13 @@ def test_a_record_without_a_code_can_be_read(record) -> None:
     assert {"reason", "reason_code"} <= set(record.__struct_fields__)
     fields = zip(reversed(record.__struct_fields__), reversed(record.__struct_defaults__), strict=False)
     assert dict(fields)["reason_code"] is None
+
+
+def test_a_code_of_a_newer_release_can_be_read() -> None:
+    written = encode(Transition(version=1, at=EPOCH, state=RunState.QUEUED, attempt=0, reason="x"))
+    newer = written.replace(b'"reason_code":null', b'"reason_code":"a_word_of_the_next_release"')
+    assert newer != written
+    assert decode(newer, Transition).reason_code is ReasonCode.OTHER
 
 
 def test_codes_of_attempts_are_few_and_known() -> None:

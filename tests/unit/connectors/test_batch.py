@@ -124,7 +124,7 @@ def test_a_dead_letter_with_senseless_headers_is_still_a_problem():
     headers = {"source_partition": b"99999999999", "source_offset": b"-1", "kind": b"x", "code": b"no word of ours"}
     (row,) = batch_of(record(b"\xff", topic=DEADLETTER, headers=headers, key=b"k" * 5000)).problems
     assert (row["source_partition"], row["source_offset"]) == (None, None)
-    assert (row["kind"], row["code"], row["reason"]) == ("dead_letter", "record_refused", "no reason was given")
+    assert (row["kind"], row["code"], row["reason"]) == ("dead_letter", "other", "no reason was given")
     assert len(row["owner"]) == MAX_OWNER_CHARACTERS
 
 
