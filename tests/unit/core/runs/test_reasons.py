@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from simulated import Log, ended, started
 
 from schemas.event import EndCause, Expired, Rejected
 from schemas.reasons import ReasonCode
 from schemas.result import Result
 from schemas.words import RunState
-from tests.raw_json import raw
+from tests.support.raw_json import raw
+from tests.support.simulated.log import Log, ended, started
 
 
 @pytest.mark.parametrize(

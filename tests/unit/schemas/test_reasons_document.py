@@ -17,7 +17,7 @@ from schemas.status import Attempt, RunStatus, Transition
 from schemas.times import EPOCH
 from schemas.words import RunState
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ROW = re.compile(r"^\| `(\w+)` \| (.+) \|$", re.MULTILINE)
 SECTIONS = {ReasonCode: "## Reasons", ProblemCode: "## Problems"}
 
