@@ -3,30 +3,51 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass
-from importlib import resources
+from datetime import timedelta
+from importlib import metadata, resources
+from typing import Any
 
 import psycopg
+import structlog
+from psycopg.errors import LockNotAvailable
+from psycopg.rows import scalar_row
 
+from connectors.blockers import blockers_of
 from connectors.rights import check_may_migrate
 from connectors.sessions import is_shared
+from connectors.statements import sql
 from schemas.errors import TidemillError
 
 LOCK_KEY = 0x71DE_0111
 """Of the advisory lock: migrations of one database never run side by side."""
+LOCK_TIMEOUT = timedelta(seconds=5)
+"""So long a migration waits for one lock, and so long what asks for the same table after it waits behind it."""
+TRIES = 3
+ANOTHER_TAKES = timedelta(minutes=2)
+"""So long for the end of another `tidemill migrate`; nobody waits behind that."""
 
+NEWER_REMEDY = (
+    "install the newer one again before the next `tidemill migrate`, or, to stay, restore the backup from before it "
+    "(docs/upgrade.md)"
+)
+_CONNECT_SECONDS = 5
 _REMEMBER = """
     create schema if not exists tidemill;
     create table if not exists tidemill.migrations (
         name text not null primary key,
         sha256 text not null,
+        release text not null,
         applied_at timestamptz not null default clock_timestamp()
     );
 """
 
+log = structlog.get_logger()
+
 
 class MigrationRefused(TidemillError):  # noqa: N818 - it reads as what happened
-    """The database was migrated by other files than these, or nothing keeps two migrations apart."""
+    """The database was migrated by other files than these, nothing keeps two migrations apart, or a lock is held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,40 +69,96 @@ def migrations() -> list[Migration]:
     return sorted(found, key=lambda each: each.name)
 
 
-def migrate(dsn: str) -> list[str]:
+def release() -> str:
+    """The version that this code is."""
+    return metadata.version("tidemill")
+
+
+def migrate(dsn: str, lock_timeout: timedelta = LOCK_TIMEOUT) -> list[str]:
     """Applies what is missing and returns its names; raises `MigrationRefused` with a sentence."""
-    return apply(dsn, migrations())
+    return apply(dsn, migrations(), lock_timeout)
 
 
-def apply(dsn: str, wanted: list[Migration]) -> list[str]:
+def apply(dsn: str, wanted: list[Migration], lock_timeout: timedelta = LOCK_TIMEOUT) -> list[str]:
     """Each migration is a transaction of its own, so that an error leaves the ones before it applied."""
     with psycopg.connect(dsn, autocommit=True, application_name="tidemill-migrate") as connection:
-        if is_shared(connection, dsn):
-            raise MigrationRefused(
-                "TIDEMILL_POSTGRES_DSN leads to a pooler that gives one session to several clients (transaction mode): "
-                "name Postgres itself, or a pooler in session mode"
-            )
-        connection.execute("select pg_advisory_lock(%s)", (LOCK_KEY,))
+        _exclude_others(dsn, connection)
         check_may_migrate(connection)
         connection.execute(_REMEMBER)
-        missing = _missing(wanted, _applied(connection))
+        missing = _missing(wanted, _applied(connection), newer_release(connection, wanted))
+        _wait_for_locks(connection, lock_timeout)
         for migration in missing:
-            with connection.transaction():
-                connection.execute(migration.sql)
-                connection.execute(
-                    "insert into tidemill.migrations (name, sha256) values (%s, %s)",
-                    (migration.name, migration.sha256),
-                )
+            _apply_one(dsn, connection, migration, lock_timeout)
         return [migration.name for migration in missing]
+
+
+def _exclude_others(dsn: str, connection: psycopg.Connection) -> None:
+    if is_shared(connection, dsn):
+        raise MigrationRefused(
+            "TIDEMILL_POSTGRES_DSN leads to a pooler that gives one session to several clients (transaction mode): "
+            "name Postgres itself, or a pooler in session mode"
+        )
+    _wait_for_locks(connection, ANOTHER_TAKES)
+    with blockers_of(dsn, connection) as blockers:
+        try:
+            connection.execute("select pg_advisory_lock(%s)", (LOCK_KEY,))
+        except LockNotAvailable as error:
+            raise MigrationRefused(f"another `tidemill migrate` has not ended: {blockers}; try again later") from error
+
+
+def newer_release(connection: psycopg.Connection[Any], known: list[Migration] | None = None) -> str | None:
+    """Of a database that holds migrations which this release does not know: what is true."""
+    names = [each.name for each in (migrations() if known is None else known)]
+    cursor = connection.cursor(row_factory=scalar_row)
+    return cursor.execute(sql("newer_release"), {"known": names, "release": release()}).fetchone()
+
+
+def warn_of_newer_release(dsn: str) -> None:
+    """Of a process that begins. A database that cannot be asked is said where it is needed."""
+    try:
+        with psycopg.connect(dsn, connect_timeout=_CONNECT_SECONDS) as connection:
+            newer = newer_release(connection)
+    except psycopg.Error:
+        return
+    if newer:
+        log.warning("newer_release", reason=f"{newer}; {NEWER_REMEDY}")
+
+
+def _apply_one(dsn: str, connection: psycopg.Connection, migration: Migration, lock_timeout: timedelta) -> None:
+    """Between two tries it asks for nothing, so that what has gathered behind it gets through."""
+    with blockers_of(dsn, connection) as blockers:
+        for left in reversed(range(TRIES)):
+            try:
+                with connection.transaction():
+                    connection.execute(migration.sql)
+                    connection.execute(
+                        "insert into tidemill.migrations (name, sha256, release) values (%s, %s, %s)",
+                        (migration.name, migration.sha256, release()),
+                    )
+            except LockNotAvailable as error:
+                if not left:
+                    raise MigrationRefused(
+                        f"migration {migration.name} did not get a lock in {TRIES} times "
+                        f"{lock_timeout.total_seconds():g} s: {blockers}; nothing of it was applied: let that session "
+                        "end, or end it with `select pg_terminate_backend(pid)`, and run `tidemill migrate` again"
+                    ) from error
+                time.sleep(lock_timeout.total_seconds())
+            else:
+                return
+
+
+def _wait_for_locks(connection: psycopg.Connection, longest: timedelta) -> None:
+    milliseconds = longest // timedelta(milliseconds=1)
+    connection.execute("select set_config('lock_timeout', %s, false)", (f"{milliseconds}ms",))
 
 
 def _applied(connection: psycopg.Connection) -> dict[str, str]:
     return dict(connection.execute("select name, sha256 from tidemill.migrations").fetchall())
 
 
-def _missing(wanted: list[Migration], applied: dict[str, str]) -> list[Migration]:
-    for name in sorted(applied.keys() - {migration.name for migration in wanted}):
-        raise MigrationRefused(f"migration {name} is applied but not known: a newer Tidemill migrated this database")
+def _missing(wanted: list[Migration], applied: dict[str, str], newer: str | None) -> list[Migration]:
+    if newer:
+        raise MigrationRefused(f"{newer}; nothing was changed: {NEWER_REMEDY}")
     for migration in wanted:
         if applied.get(migration.name, migration.sha256) != migration.sha256:
             raise MigrationRefused(

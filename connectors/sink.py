@@ -17,6 +17,7 @@ from confluent_kafka import KafkaException
 from connectors.backoff import Backoff
 from connectors.inbox import Inbox, open_inbox
 from connectors.ledger import SUSPICIONS, Ledger, StaleOffsetsError, open_ledger
+from connectors.migrate import warn_of_newer_release
 from connectors.restores import watch_restores
 from connectors.retention import apply_ttls
 from connectors.settings import RetentionSettings, SinkSettings
@@ -57,6 +58,7 @@ def main() -> int:
     except (InvalidSettingsError, DisagreementError) as error:
         log.error("sink_failed", error=str(error))  # noqa: TRY400 - the sentence says it, a traceback would not
         return REFUSED if isinstance(error, InvalidSettingsError) else FAILED
+    warn_of_newer_release(connections.postgres_dsn)
     _run_all(connections, settings, retention)
     return 0
 

@@ -12,6 +12,7 @@ import structlog
 from connectors.apply import carry_out, observe
 from connectors.backoff import Backoff
 from connectors.connect_api import ConnectRefusedError, ConnectUnavailableError
+from connectors.migrate import warn_of_newer_release
 from connectors.owned import Config
 from connectors.plan import Action, Actual, describe, plan
 from connectors.settings import SourceSettings
@@ -41,6 +42,7 @@ def main() -> int:
     except InvalidSettingsError as error:
         log.error("supervisor_failed", error=str(error))  # noqa: TRY400 - the sentence says it, a traceback would not
         return REFUSED
+    warn_of_newer_release(connections.postgres_dsn)
     supervise(connections, settings, stop_on_signals())
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -14,6 +15,7 @@ from rich.console import RenderableType
 
 from connectors.apply import apply_connector
 from connectors.cluster import establish
+from connectors.migrate import LOCK_TIMEOUT, TRIES
 from connectors.migrate import migrate as apply_migrations
 from infra import extra, jars, stack
 from infra.progress import progress
@@ -117,11 +119,14 @@ def status(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
 def migrate(
     data: Data = DEFAULT_DATA,
     tables_only: Annotated[bool, typer.Option("--tables-only", help="Neither topics nor the connector.")] = False,
+    lock_timeout: Annotated[
+        float, typer.Option(min=0.001, help=f"Seconds that a migration waits for a lock, {TRIES} times.")
+    ] = LOCK_TIMEOUT.total_seconds(),
 ) -> None:
     """Bring the tables, the topics and the connector of a deployment up to date."""
     place = connections(data)
     with progress("Tables"):
-        applied = apply_migrations(place.postgres_dsn)
+        applied = apply_migrations(place.postgres_dsn, timedelta(seconds=lock_timeout))
     say(f"Tables: {', '.join(applied) or 'up to date'}.")
     if tables_only:
         return

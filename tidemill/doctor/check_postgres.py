@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+from connectors.migrate import NEWER_REMEDY
 from connectors.plan import LOST
 from connectors.source import PUBLICATION
 from schemas.times import rfc3339
@@ -97,12 +98,8 @@ def migrations(facts: Postgres) -> Iterator[Finding]:
     name, found = "postgres.migrations", facts.migrations
     if found is None:
         return  # `rights` says why nobody knows
-    if found.unknown:
-        yield bad(
-            name,
-            f"applied but not known here: {listed(found.unknown)}; a newer Tidemill migrated this database",
-            "use that version of Tidemill, or a newer one",
-        )
+    if found.newer:
+        yield warn(name, found.newer, NEWER_REMEDY)
     elif found.changed:
         yield bad(
             name,

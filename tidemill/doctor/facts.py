@@ -65,7 +65,8 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
 class Migrations(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
+    newer: str | None = None
+    """What is true, if a newer release has migrated the database."""
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ import psycopg
 
 from connectors.migrate import migrations as known_migrations
 from connectors.sessions import is_shared
+from connectors.migrate import newer_release
 from connectors.settings import RetentionSettings, SourceSettings
 from connectors.source import PUBLICATION
 from schemas.settings import Connections, read
@@ -83,15 +84,16 @@ def _history(postgres: psycopg.Connection[Row]) -> History | None:
 def _migrations(postgres: psycopg.Connection[Row], missing_rights: tuple[str, ...]) -> Migrations | None:
     if {"select on tidemill.migrations", "usage on schema tidemill"} & set(missing_rights):
         return None
-    return _difference({each["name"]: each["sha256"] for each in rows(postgres, "doctor_migrations")})
+    applied = {each["name"]: each["sha256"] for each in rows(postgres, "doctor_migrations")}
+    return _difference(applied, newer_release(postgres))
 
 
-def _difference(applied: Mapping[str, str]) -> Migrations:
+def _difference(applied: Mapping[str, str], newer: str | None = None) -> Migrations:
     known = {each.name: each.sha256 for each in known_migrations()}
     return Migrations(
         missing=tuple(name for name in known if name not in applied),
         changed=tuple(name for name in known if applied.get(name, known[name]) != known[name]),
-        unknown=tuple(sorted(applied.keys() - known.keys())),
+        newer=newer,
     )
 
 

@@ -5,15 +5,28 @@ from __future__ import annotations
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
+from importlib import metadata
 
 import psycopg
 import pytest
 
-from connectors.migrate import MigrationRefused, apply, migrate, migrations
+from connectors.migrate import (
+    NEWER_REMEDY,
+    Migration,
+    MigrationRefused,
+    apply,
+    migrate,
+    migrations,
+    release,
+    warn_of_newer_release,
+)
 from infra.postgres_place import _wheel_programs
 from tests.support.servers.pooler import transaction_pooler
+from tests.waiting import eventually
 
 NAMES = [migration.name for migration in migrations()]
+COLUMN = Migration(name="9999_column.sql", sql=b"alter table tidemill.jobs add column later int")
 
 
 def schema(dsn):
@@ -21,6 +34,11 @@ def schema(dsn):
     dump = [_wheel_programs() / "bin" / "pg_dump", "--schema-only", "--no-comments", dsn]
     lines = subprocess.run(dump, check=True, capture_output=True, text=True).stdout.splitlines()
     return [line for line in lines if not line.startswith(("\\restrict", "\\unrestrict"))]
+
+
+def waiting(dsn):
+    with psycopg.connect(dsn) as connection:
+        return connection.execute("select from pg_locks where not granted").fetchall()
 
 
 def test_a_second_time_is_nothing(empty_dsn):
@@ -53,9 +71,52 @@ def test_a_migration_that_was_changed_is_refused(tables_dsn):
         apply(tables_dsn, changed)
 
 
-def test_a_database_of_a_newer_version_is_refused(tables_dsn):
-    with pytest.raises(MigrationRefused, match=f"migration {NAMES[-1]} is applied but not known"):
-        apply(tables_dsn, migrations()[:-1])
+def test_a_release_that_was_rolled_back_changes_nothing_and_says_what_to_do(tables_dsn):
+    later = Migration(name="9999_later.sql", sql=b"alter table tidemill.jobs add column later int")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metadata, "version", lambda _: "9.0.0")
+        assert apply(tables_dsn, [*migrations(), later]) == ["9999_later.sql"]
+    before = schema(tables_dsn)
+    with pytest.raises(MigrationRefused) as refused:
+        migrate(tables_dsn)
+    assert schema(tables_dsn) == before
+    assert str(refused.value) == (
+        f"release 9.0.0 has migrated this database (9999_later.sql), and this is {release()}: its processes may go on "
+        f"if 9.0.0 is the release right after it; nothing was changed: {NEWER_REMEDY}"
+    )
+
+
+def test_a_process_of_a_release_that_was_rolled_back_says_so_and_begins(tables_dsn, capsys):
+    warn_of_newer_release(tables_dsn)
+    assert capsys.readouterr().out == ""
+    with psycopg.connect(tables_dsn) as connection:
+        connection.execute("insert into tidemill.migrations values ('9999_later.sql', 'x', '9.0.0')")
+    warn_of_newer_release(tables_dsn)
+    assert "release 9.0.0 has migrated this database (9999_later.sql)" in capsys.readouterr().out
+
+
+def test_a_lock_that_is_not_to_be_had_is_named_with_its_holder_and_nothing_is_changed(tables_dsn):
+    with psycopg.connect(tables_dsn, application_name="a-report") as holder:
+        holder.execute("select * from tidemill.jobs")
+        pid, before = holder.info.backend_pid, schema(tables_dsn)
+        with pytest.raises(MigrationRefused) as refused:
+            apply(tables_dsn, [*migrations(), COLUMN], timedelta(seconds=0.3))
+        assert schema(tables_dsn) == before
+    said = str(refused.value)
+    assert f"held by pid {pid} (a-report, idle in transaction since 2" in said
+    assert "UTC: select * from tidemill.jobs); nothing of it was applied" in said
+    assert apply(tables_dsn, [*migrations(), COLUMN]) == [COLUMN.name]
+
+
+def test_who_asks_after_the_migration_gets_through_between_two_tries_and_so_does_the_migration(tables_dsn):
+    with psycopg.connect(tables_dsn) as holder, ThreadPoolExecutor(1) as pool:
+        holder.execute("select * from tidemill.jobs")
+        applied = pool.submit(apply, tables_dsn, [*migrations(), COLUMN], timedelta(seconds=2))
+        eventually(lambda: waiting(tables_dsn), what="the migration waits")
+        with psycopg.connect(tables_dsn) as writer:
+            assert writer.execute("select count(*) from tidemill.jobs").fetchone() == (0,)
+        holder.rollback()
+        assert applied.result() == [COLUMN.name]
 
 
 def test_a_migration_that_fails_leaves_nothing_of_itself_and_keeps_those_before(empty_dsn):

@@ -53,8 +53,13 @@ def test_a_migration_that_is_forgotten_changed_or_unknown_is_found(said, tables_
     assert "in another form: 0003_schedules.sql" in said()["postgres.migrations"]
     execute(tables_dsn, keeping, "delete from tidemill.migrations where name like '0003%'")
     assert "not applied yet: 0003_schedules.sql" in said()["postgres.migrations"]
-    execute(tables_dsn, "insert into tidemill.migrations (name, sha256) values ('9999_later.sql', 'x')")
-    assert "not known here: 9999_later.sql" in said()["postgres.migrations"]
+
+
+def test_a_release_that_was_rolled_back_is_told_which_one_migrated_and_that_it_may_go_on(said, tables_dsn):
+    execute(tables_dsn, "insert into tidemill.migrations values ('9999_later.sql', 'x', '9.0.0')")
+    sentence = said()["postgres.migrations"]
+    assert sentence.startswith("release 9.0.0 has migrated this database (9999_later.sql), and this is ")
+    assert sentence.endswith("its processes may go on if 9.0.0 is the release right after it")
 
 
 def test_a_publication_that_is_not_whole_is_found(said, tables_dsn):

@@ -212,7 +212,7 @@ CASES = [
         "not applied yet: 1.sql and 2.sql",
     ),
     ("postgres.migrations", BAD, postgres(migrations=f.Migrations(changed=("1.sql",))), "in another form"),
-    ("postgres.migrations", BAD, postgres(migrations=f.Migrations(unknown=("9.sql",))), "a newer Tidemill"),
+    ("postgres.migrations", WARN, postgres(migrations=f.Migrations(newer="0.3.0 has migrated it")), "0.3.0 has"),
     ("postgres.publication", BAD, postgres(publication=None), "no publication tidemill"),
     (
         "postgres.publication",

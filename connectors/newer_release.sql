@@ -1,0 +1,11 @@
+-- What is true of a database that a newer release has migrated; of any other one there is no row.
+-- The row as JSON: the tables of 0.1.0 do not say by which release they were made.
+select format(
+    'release %%1$s has migrated this database (%%2$s), and this is %%3$s: its processes may go on '
+    'if %%1$s is the release right after it',
+    string_agg(distinct coalesce(to_jsonb(each) ->> 'release', 'unknown'), ', '),
+    string_agg(name, ', ' order by name),
+    %(release)s::text)
+from tidemill.migrations as each
+where name <> all (%(known)s)
+having count(*) > 0
