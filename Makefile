@@ -7,7 +7,7 @@ STAMP := .venv/.tidemill-is-set-up
 # Whoever waits at a terminal sees what is being downloaded.
 QUIET := $(shell test -t 2 || echo --quiet)
 
-.PHONY: help setup demo check test bench states clean
+.PHONY: help setup demo check test bench states samples clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +38,10 @@ bench: setup ## measure what is claimed to be fast; ONLY=tick,due20 and SHORT=1 
 # From the tables of moves in the code.
 states: $(STAMP) ## write docs/states.md
 	@$(BIN)/python docs/states.py
+
+# Of the version in pyproject.toml, when it is released (CONTRIBUTING.md).
+samples: $(STAMP) ## write tests/released/VERSION: what all later releases are tested to read
+	@$(BIN)/python -m tests.support.release
 
 clean: ## remove .venv, the local stack's data and caches
 	rm -rf .venv .tidemill .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

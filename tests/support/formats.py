@@ -100,7 +100,9 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     def read(self) -> list[Any]:
         """What each of its readers makes of it."""
         found = [
-            reader for topic, key, reader in READERS if topic == self.topic and re.fullmatch(key, self.key or "", re.S)
+            reader
+            for topic, key, reader in READERS
+            if topic == self.topic and re.fullmatch(key, self.key or "", re.DOTALL)
         ]
         assert found or self.topic == DEADLETTER, f"nothing reads {self.key} of topic {self.topic}"
         if self.value is None:

@@ -30,7 +30,7 @@ def node(node_id: str, *depends_on: str) -> NodeSpec:
 
 
 def told() -> Log:
-    """Jobs that run, wait, fail and are told to stop; a DAG run with an order; a backfill; what is refused or parked."""
+    """Jobs that run, fail and are told to stop; a DAG run with an order; a backfill; what is refused or parked."""
     log = Log()
     log.define(1, schedule="* * * * *", max_attempts=3, max_runs=1000, payload=raw({"day": 1}), overlap_policy="skip")
     log.define(2, job_id="weak", pause_on_failure=1, max_attempts=1)
@@ -103,9 +103,9 @@ def text(value: bytes | None) -> str | None:
 
 
 def as_log(records: list[Kept]) -> Log:
-    """The partition as it was, two minutes later."""
+    """The partition as it was, a moment later."""
     log = Log()
-    log.now += timedelta(minutes=4)
+    log.now += timedelta(minutes=2, seconds=5)
     for each in records:
         value = None if each.value is None else each.value.encode()
         if each.topic in INPUTS:

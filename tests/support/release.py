@@ -1,0 +1,130 @@
+"""What a release leaves behind for the tests of all later ones: `make samples` writes it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import psycopg
+from packaging.version import Version
+
+from connectors.batch import Record
+from connectors.ledger import open_ledger
+from connectors.migrate import migrate, migrations, release
+from connectors.writer import Writer
+from infra.postgres_place import _wheel_programs
+from schemas.topics import SINK_TOPICS, STATUS
+from tests.postgres_node import running_postgres
+from tests.simulated import START
+from tests.support.formats import Kept, whole_records
+from tests.support.release_story import as_records, told
+
+RELEASED = Path(__file__).parents[1] / "released"
+TOPIC_IDS = {topic: f"{topic}-id" for topic in SINK_TOPICS}
+NEVER_FILLED = frozenset({"dag_changes"})
+"""Tables whose rows end with their transaction."""
+_TIME = re.compile(r"(?<=')20\d\d-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?(?=\+00')")
+_STORY_ENDS = (START + timedelta(days=7)).date().isoformat()
+
+
+def write(folder: Path) -> None:
+    """The same of the same code. The clocks of the database all show one time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "migrations.sha256").write_text(manifest())
+    _write_records(folder / "records.jsonl", whole_records())
+    _write_records(folder / "history.jsonl", as_records(told()))
+    with running_postgres() as server:
+        dsn = server("postgres")
+        migrate(dsn)
+        fill(dsn)
+        (folder / "database.sql").write_text(_TIME.sub(_without_clock, dumped(dsn)))
+
+
+def _without_clock(found: re.Match[str]) -> str:
+    return found[0] if found[0][:10] <= _STORY_ENDS else f"{START:%Y-%m-%d %H:%M:%S}"
+
+
+def manifest() -> str:
+    return "".join(f"{each.sha256}  {each.name}\n" for each in migrations())
+
+
+def folders() -> list[Path]:
+    """The oldest release first."""
+    return sorted((each for each in RELEASED.iterdir() if each.is_dir()), key=lambda each: Version(each.name))
+
+
+def records_of(folder: Path, name: str) -> list[Kept]:
+    return [msgspec.json.decode(line, type=Kept) for line in (folder / name).read_bytes().splitlines()]
+
+
+def _write_records(path: Path, records: list[Kept]) -> None:
+    path.write_bytes(b"".join(msgspec.json.encode(each) + b"\n" for each in records))
+
+
+def fill(dsn: str) -> None:
+    """Rows in every table, as people, programs, the connector and the sink write them."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(Path(__file__).with_name("release.sql").read_bytes())
+        sink(dsn, as_records(told()))
+        counts = row_counts(connection)
+    empty = {name for name, count in counts.items() if not count} - NEVER_FILLED
+    assert not empty, f"release.sql or the story leaves these tables without a row: {sorted(empty)}"
+
+
+def sink(dsn: str, records: list[Kept]) -> None:
+    """One batch. The first record of a topic has the offset behind the last one that was read."""
+    places = [(topic, 0) for topic in SINK_TOPICS]
+    with open_ledger(dsn, TOPIC_IDS) as ledger:
+        offsets = ledger.load_offsets(places)
+        batch = []
+        for each in records:
+            if each.topic in SINK_TOPICS:
+                batch.append(read_by_sink(each, offsets[each.topic, 0]))
+                offsets[each.topic, 0] += 1
+        Writer(STATUS).write(ledger, batch, TOPIC_IDS)
+
+
+def read_by_sink(kept: Kept, offset: int) -> Record:
+    return Record(
+        topic=kept.topic,
+        partition=0,
+        offset=offset,
+        at=START + timedelta(seconds=offset),
+        key=kept.key and kept.key.encode(),
+        value=None if kept.value is None else kept.value.encode(),
+        headers={name: value.encode() for name, value in kept.headers},
+    )
+
+
+def row_counts(connection: psycopg.Connection) -> dict[str, int]:
+    """By table; the partitions of a table count as one."""
+    names = connection.execute(
+        "select relname from pg_class where relnamespace = 'tidemill'::regnamespace "
+        "and relkind in ('r', 'p') and not relispartition order by relname"
+    ).fetchall()
+    return {name: connection.execute(f'select count(*) from tidemill."{name}"').fetchall()[0][0] for (name,) in names}
+
+
+def dumped(dsn: str, *options: str) -> str:
+    """As SQL that any client can run."""
+    dump = [
+        _wheel_programs() / "bin" / "pg_dump",
+        "--inserts",
+        "--no-owner",
+        "--no-privileges",
+        "--no-comments",
+        *options,
+        dsn,
+    ]
+    lines = subprocess.run(
+        dump, check=True, capture_output=True, text=True, env=os.environ | {"PGTZ": "UTC"}
+    ).stdout.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(("\\restrict", "\\unrestrict")))
+
+
+if __name__ == "__main__":
+    write(RELEASED / release())
