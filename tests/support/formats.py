@@ -34,7 +34,7 @@ from streams.core.stored import (
     StoredRequest,
     Tally,
 )
-from tests.request_cases import LEAST, TAKEN
+from tests.support.request_cases import LEAST, TAKEN
 from tidemill.known_owners import _Captured, _Stored
 
 Reader = type[Any] | Callable[[bytes], Any]

@@ -18,10 +18,10 @@ from connectors.migrate import migrate, migrations, release
 from connectors.writer import Writer
 from infra.postgres_place import _wheel_programs
 from schemas.topics import SINK_TOPICS, STATUS
-from tests.postgres_node import running_postgres
-from tests.simulated import START
 from tests.support.formats import Kept, whole_records
 from tests.support.release_story import as_records, told
+from tests.support.servers.postgres_node import running_postgres
+from tests.support.simulated.log import START
 
 RELEASED = Path(__file__).parents[1] / "released"
 TOPIC_IDS = {topic: f"{topic}-id" for topic in SINK_TOPICS}

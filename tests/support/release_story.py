@@ -13,11 +13,11 @@ from schemas.topics import CDC, EVENTS, REQUESTS, STATE
 from streams.core.inputs import HeartbeatHeard
 from streams.core.stored import StoredQuarantine
 from streams.owner.records import OutRecord
-from tests.beats import heartbeat
-from tests.driven import Driven
-from tests.raw_json import raw
-from tests.simulated import Log, ended, started
 from tests.support.formats import Kept
+from tests.support.raw_json import raw
+from tests.support.simulated.driven_session import Driven
+from tests.support.simulated.heartbeats import heartbeat
+from tests.support.simulated.log import Log, ended, started
 
 INPUTS = (CDC, REQUESTS, EVENTS)
 HELD = ("dag#r/d", "job#held")

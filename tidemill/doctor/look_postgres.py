@@ -10,8 +10,8 @@ import msgspec
 import psycopg
 
 from connectors.migrate import migrations as known_migrations
-from connectors.sessions import is_shared
 from connectors.migrate import newer_release
+from connectors.sessions import is_shared
 from connectors.settings import RetentionSettings, SourceSettings
 from connectors.source import PUBLICATION
 from schemas.settings import Connections, read

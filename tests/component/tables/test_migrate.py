@@ -23,7 +23,7 @@ from connectors.migrate import (
 )
 from infra.postgres_place import _wheel_programs
 from tests.support.servers.pooler import transaction_pooler
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 NAMES = [migration.name for migration in migrations()]
 COLUMN = Migration(name="9999_column.sql", sql=b"alter table tidemill.jobs add column later int")
