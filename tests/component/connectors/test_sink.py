@@ -95,6 +95,13 @@ def test_killed_in_between_replayed_and_compacted_the_tables_are_the_same(bench,
     assert another_bench.tables() == tables, "only the last record of each run was left"
 
 
+def test_after_a_rollback_the_sink_says_which_release_has_migrated_the_database_and_goes_on(bench):
+    bench.database.execute("insert into tidemill.migrations values ('9999_later.sql', 'x', '9.0.0')")
+    bench.start()
+    bench.wait_for(bench.produce([one_status()]))
+    assert "release 9.0.0 has migrated this database (9999_later.sql)" in bench.said()
+
+
 def test_an_older_version_changes_nothing(bench):
     newer = one_status(version=9, reason="newer")
     bench.start()

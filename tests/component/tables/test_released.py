@@ -6,7 +6,7 @@ import orjson
 import psycopg
 import pytest
 
-from connectors.migrate import migrate, migrations
+from connectors.migrate import Migration, apply, migrate, migrations
 from schemas.codec import decode_captured
 from tests.support.release import NEVER_FILLED, dumped, folders, records_of, row_counts, sink
 from tidemill.cli import run
@@ -84,6 +84,20 @@ def test_the_sink_goes_on(folder, counted, upgraded, empty_dsn):
     assert dict(upgraded.execute("select run_id, version from tidemill.runs").fetchall()) == before
     assert row_counts(upgraded)["problems"] == 2 * counted["problems"]
     assert upgraded.execute("select sum(next_offset) from tidemill.sink_offsets").fetchone()[0] > 0
+
+
+def test_after_a_rollback_this_release_works_on_tables_to_which_the_next_one_has_added(
+    folder, upgraded, empty_dsn, said
+):
+    tables = ("jobs", "dags", "dag_nodes", "requests", "runs", "problems")
+    added = "".join(f"alter table tidemill.{each} add column of_tomorrow text default 'x';" for each in tables)
+    apply(empty_dsn, [*migrations(), Migration(name="9999_later.sql", sql=added.encode())])
+    upgraded.execute("insert into tidemill.jobs (job_id, executable) values ('new', 's3://tidemill/x')")
+    upgraded.execute("insert into tidemill.requests (request_id, job_id) values ('r', 'new')")
+    upgraded.execute("set tidemill.sink = on; delete from tidemill.runs; delete from tidemill.stories")
+    sink(empty_dsn, records_of(folder, "history.jsonl"))
+    assert {each["run_id"] for each in said("runs")} >= {"job#held", "weak#w", "dag#r"}
+    assert {each["job_id"] for each in said("job", "list")} == {"job", "weak", "new"}
 
 
 def test_old_history_is_pruned_and_the_schema_is_then_that_of_a_new_database(upgraded, empty_dsn, tables_dsn):
