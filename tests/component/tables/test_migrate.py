@@ -100,7 +100,7 @@ def test_a_lock_that_is_not_to_be_had_is_named_with_its_holder_and_nothing_is_ch
         holder.execute("select * from tidemill.jobs")
         pid, before = holder.info.backend_pid, schema(tables_dsn)
         with pytest.raises(MigrationRefused) as refused:
-            apply(tables_dsn, [*migrations(), COLUMN], timedelta(seconds=0.3))
+            apply(tables_dsn, [*migrations(), COLUMN], timedelta(seconds=1))
         assert schema(tables_dsn) == before
     said = str(refused.value)
     assert f"held by pid {pid} (a-report, idle in transaction since 2" in said
