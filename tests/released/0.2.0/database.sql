@@ -41,6 +41,7 @@ CREATE TYPE tidemill.attempt AS (
 	ended_as text,
 	exit_code integer,
 	reason text,
+	reason_code text,
 	sha256 text,
 	output text,
 	output_bytes bigint,
@@ -58,7 +59,8 @@ CREATE TYPE tidemill.transition AS (
 	at timestamp with time zone,
 	state text,
 	attempt integer,
-	reason text
+	reason text,
+	reason_code text
 );
 
 
@@ -1866,6 +1868,8 @@ CREATE TABLE tidemill.runs (
     scheduled_time timestamp with time zone NOT NULL,
     state text NOT NULL,
     reason text,
+    reason_code text,
+    blocked_by text,
     attempt integer NOT NULL,
     timeout_class text,
     executor_id text,
@@ -2309,9 +2313,9 @@ begin
         return false;
     end if;
     perform tidemill.make_week((clock_timestamp() at time zone 'UTC')::date);
-    insert into tidemill.problems (at, partition, record_offset, topic_id, source_topic, reason)
+    insert into tidemill.problems (at, partition, record_offset, topic_id, source_topic, kind, code, reason)
     values (
-        clock_timestamp(), -1, note_restore.applied, '', 'definitions',
+        clock_timestamp(), -1, note_restore.applied, '', 'definitions', 'alert', 'database_restored',
         format(
             'the database was restored from a backup: it has given the version %s, and the streams have applied %s; '
             'changes of jobs and DAGs are shown and not used until `tidemill restored` is run', given, applied));
@@ -2362,7 +2366,7 @@ $$;
 
 CREATE FUNCTION tidemill.oldest_log(attempts tidemill.attempt[]) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (SELECT min(unnest.dispatched_at) AS min FROM unnest(oldest_log.attempts) unnest(attempt, token, timeout_class, dispatched_at, executor_id, claimed_at, started_at, finished_at, ended_as, exit_code, reason, sha256, output, output_bytes, log_uri, log_deleted_at) WHERE ((unnest.log_deleted_at IS NULL) AND ((unnest.log_uri IS NOT NULL) OR ((unnest.started_at IS NOT NULL) AND (unnest.output IS NULL)))));
+    RETURN (SELECT min(unnest.dispatched_at) AS min FROM unnest(oldest_log.attempts) unnest(attempt, token, timeout_class, dispatched_at, executor_id, claimed_at, started_at, finished_at, ended_as, exit_code, reason, reason_code, sha256, output, output_bytes, log_uri, log_deleted_at) WHERE ((unnest.log_deleted_at IS NULL) AND ((unnest.log_uri IS NOT NULL) OR ((unnest.started_at IS NOT NULL) AND (unnest.output IS NULL)))));
 
 
 --
@@ -2900,6 +2904,7 @@ CREATE VIEW tidemill.attempts AS
     each.ended_as,
     each.exit_code,
     each.reason,
+    each.reason_code,
     each.sha256,
     each.output,
     each.output_bytes,
@@ -2907,7 +2912,7 @@ CREATE VIEW tidemill.attempts AS
     each.log_deleted_at,
     story.filed_on
    FROM (tidemill.stories story
-     CROSS JOIN LATERAL unnest(story.attempts) each(attempt, token, timeout_class, dispatched_at, executor_id, claimed_at, started_at, finished_at, ended_as, exit_code, reason, sha256, output, output_bytes, log_uri, log_deleted_at));
+     CROSS JOIN LATERAL unnest(story.attempts) each(attempt, token, timeout_class, dispatched_at, executor_id, claimed_at, started_at, finished_at, ended_as, exit_code, reason, reason_code, sha256, output, output_bytes, log_uri, log_deleted_at));
 
 
 --
@@ -2920,6 +2925,7 @@ CREATE VIEW tidemill.backfills AS
     parent.run_id,
     parent.state,
     parent.reason,
+    parent.reason_code,
     asked.backfill_from,
     asked.backfill_to,
     asked.reprocess,
@@ -2971,6 +2977,7 @@ CREATE VIEW tidemill.dag_runs AS
     scheduled_time,
     state,
     reason,
+    reason_code,
     nodes,
     queued_at,
     started_at,
@@ -3081,7 +3088,11 @@ CREATE TABLE tidemill.problems (
     source_partition integer,
     source_offset bigint,
     owner text,
+    kind text NOT NULL,
+    code text NOT NULL,
     reason text NOT NULL,
+    request_id text,
+    run_id text,
     record text
 )
 PARTITION BY RANGE (at);
@@ -3100,7 +3111,11 @@ CREATE TABLE tidemill.problems_20260223 (
     source_partition integer,
     source_offset bigint,
     owner text,
+    kind text CONSTRAINT problems_kind_not_null NOT NULL,
+    code text CONSTRAINT problems_code_not_null NOT NULL,
     reason text CONSTRAINT problems_reason_not_null NOT NULL,
+    request_id text,
+    run_id text,
     record text
 );
 
@@ -3147,6 +3162,8 @@ CREATE TABLE tidemill.runs_20260223 (
     scheduled_time timestamp with time zone CONSTRAINT runs_scheduled_time_not_null NOT NULL,
     state text CONSTRAINT runs_state_not_null NOT NULL,
     reason text,
+    reason_code text,
+    blocked_by text,
     attempt integer CONSTRAINT runs_attempt_not_null NOT NULL,
     timeout_class text,
     executor_id text,
@@ -3223,9 +3240,10 @@ CREATE VIEW tidemill.transitions AS
     each.state,
     each.attempt,
     each.reason,
+    each.reason_code,
     story.filed_on
    FROM (tidemill.stories story
-     CROSS JOIN LATERAL unnest(story.transitions) each(version, at, state, attempt, reason));
+     CROSS JOIN LATERAL unnest(story.transitions) each(version, at, state, attempt, reason, reason_code));
 
 
 --
@@ -3349,13 +3367,13 @@ INSERT INTO tidemill.migrations VALUES ('0003_schedules.sql', '3c7998259e2b5873b
 INSERT INTO tidemill.migrations VALUES ('0004_checks.sql', 'bb0d3919d78422f858ca346db0186f07390d4cb76c30f131d1ebbdf32038f3d7', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0005_jobs.sql', '357bc72c05d5026bd951b221c5a66fba023c3ab4adde503d83db9d9196dfcd73', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0006_requests.sql', '25e981b3683357cbca82d3fa7996772edd08c1322c8edad43393691f13d15399', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0007_read_model.sql', 'f1ebd2c93c53d938347fff390021df2c4c9b4b5baa9781b91ac93dc238201ef5', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0007_read_model.sql', 'cc94c2faa9d50e18e03dacd45c92751f7a758360c8442616b63194ab37dca1ce', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0008_capture.sql', '89bdb2331196349e4ddc91ec12edaa7edae0c17aaccfb502b528bd971abf5d3c', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0009_retention.sql', 'c3dcccf1da9a221e37b778db6aafb956e5b613d0623a7b0421f5aa88e7f1abaf', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0010_fences.sql', 'bb14ec4e00d4f24a36612de5710a46c3808a925d1eb2de0fb91c2625e06409d7', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0011_backfills.sql', 'b6b16356278ea497a3e4313c45524b50898c78c1e9d376645c2bd915ed57ff63', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0011_backfills.sql', '56c255cc45ffcc0c626877778ec6b30fcf8a387a8bf4bd5890a4191a01cc4921', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0012_dags.sql', '38deb667474233acc5d262a02d3c6470e3b1667662bc1f608c912e09694bd637', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0013_cluster.sql', 'e03ce0bef2822a4e0e9af775f451e6191799c762eb113ebd5dea696cd85b766b', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0013_cluster.sql', '5730da2e0b7ce31a28d0889e60d945a63ca35222f36d3694a15531428a82864f', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0014_kept.sql', '6557201cdef8464c9367e7b241cfd09bcec0f422c2c9a23647df51b2526cd1aa', '0.2.0', '2026-03-01 12:00:00+00');
 
 
@@ -3373,9 +3391,9 @@ INSERT INTO tidemill.owners VALUES ('dag', 7);
 -- Data for Name: problems_20260223; Type: TABLE DATA; Schema: tidemill; Owner: -
 --
 
-INSERT INTO tidemill.problems_20260223 VALUES ('2026-03-01 12:00:00+00', 0, 0, 'deadletter-id', 'cdc', 0, 10, 'job', 'record cdc@10 is not JSON: JSON is malformed: invalid character (byte 4)', 'no JSON');
-INSERT INTO tidemill.problems_20260223 VALUES ('2026-03-01 12:00:01+00', 0, 1, 'deadletter-id', 'status', 0, NULL, 'weak', 'job ''weak'' is paused_on_failure: 1 runs in a row ended badly; `tidemill job resume`, or any change, lets it go on; the last is ''weak#w'': exit code 1', '{"run_id":"weak#w","job_id":"weak","tenant":"default","kind":"requested","nominal_time":"2026-03-01T12:00:00.000Z","scheduled_time":"2026-03-01T12:00:00.000Z","state":"failed","version":34,"dag_id":null,"node_id":null,"nodes":null,"dag_version":null,"reason":"exit code 1","attempt":1,"timeout_class":"10s","executor_id":"e.1","queued_at":"2026-03-01T12:00:00.100Z","started_at":"2026-03-01T12:00:00.100Z","finished_at":"2026-03-01T12:00:00.100Z","exit_code":1,"log_uri":null,"request_id":"w","rerun_id":null,"missed":null,"result":null,"next_nodes":null,"filed_on":"2026-03-01","transitions":[{"version":7,"at":"2026-03-01T12:00:00.100Z","state":"queued","attempt":0,"reason":null},{"version":32,"at":"2026-03-01T12:00:00.100Z","state":"running","attempt":1,"reason":null},{"version":34,"at":"2026-03-01T12:00:00.200Z","state":"failed","attempt":1,"reason":"exit code 1"}],"attempts":[{"attempt":1,"token":8,"timeout_class":"10s","dispatched_at":"2026-03-01T12:00:00.100Z","executor_id":"e.1","claimed_at":null,"started_at":"2026-03-01T12:00:00.100Z","finished_at":"2026-03-01T12:00:00.100Z","end":"failed","exit_code":1,"reason":null,"sha256":"0000000000000000000000000000000000000000000000000000000000000000","output":null,"output_bytes":0,"log_uri":null}]}');
-INSERT INTO tidemill.problems_20260223 VALUES ('2026-03-01 12:00:02+00', 0, 2, 'deadletter-id', 'cdc', 0, 7, 'ghost', 'request ''early'' is refused: job ''ghost'' does not exist, and none was defined within 0:01:00', '');
+INSERT INTO tidemill.problems_20260223 VALUES ('2026-03-01 12:00:00+00', 0, 0, 'deadletter-id', 'cdc', 0, 10, 'job', 'dead_letter', 'record_refused', 'record cdc@10 is not JSON: JSON is malformed: invalid character (byte 4)', NULL, NULL, 'no JSON');
+INSERT INTO tidemill.problems_20260223 VALUES ('2026-03-01 12:00:01+00', 0, 1, 'deadletter-id', NULL, NULL, NULL, 'weak', 'alert', 'paused_on_failure', 'job ''weak'' is paused: 1 runs in a row ended badly; `tidemill job resume`, or any change, lets it go on; the last is ''weak#w'': exit code 1', NULL, 'weak#w', '{"run_id":"weak#w","job_id":"weak","tenant":"default","kind":"requested","nominal_time":"2026-03-01T12:00:00.000Z","scheduled_time":"2026-03-01T12:00:00.000Z","state":"failed","version":34,"dag_id":null,"node_id":null,"nodes":null,"dag_version":null,"reason":"exit code 1","reason_code":"exit_code","blocked_by":null,"attempt":1,"timeout_class":"10s","executor_id":"e.1","queued_at":"2026-03-01T12:00:00.100Z","started_at":"2026-03-01T12:00:00.100Z","finished_at":"2026-03-01T12:00:00.100Z","exit_code":1,"log_uri":null,"request_id":"w","rerun_id":null,"missed":null,"result":null,"next_nodes":null,"filed_on":"2026-03-01","transitions":[{"version":7,"at":"2026-03-01T12:00:00.100Z","state":"queued","attempt":0,"reason":null,"reason_code":null},{"version":32,"at":"2026-03-01T12:00:00.100Z","state":"running","attempt":1,"reason":null,"reason_code":null},{"version":34,"at":"2026-03-01T12:00:00.200Z","state":"failed","attempt":1,"reason":"exit code 1","reason_code":"exit_code"}],"attempts":[{"attempt":1,"token":8,"timeout_class":"10s","dispatched_at":"2026-03-01T12:00:00.100Z","executor_id":"e.1","claimed_at":null,"started_at":"2026-03-01T12:00:00.100Z","finished_at":"2026-03-01T12:00:00.100Z","end":"failed","exit_code":1,"reason":"exit code 1","reason_code":"exit_code","sha256":"0000000000000000000000000000000000000000000000000000000000000000","output":null,"output_bytes":0,"log_uri":null}]}');
+INSERT INTO tidemill.problems_20260223 VALUES ('2026-03-01 12:00:02+00', 0, 2, 'deadletter-id', 'cdc', 0, 7, 'ghost', 'dead_letter', 'request_refused', 'request ''early'' is refused: job ''ghost'' does not exist, and none was defined within 0:01:00', 'early', NULL, '');
 
 
 --
@@ -3406,23 +3424,23 @@ INSERT INTO tidemill.retention VALUES (1, '2026-03-01 11:00:00+00', '2026-03-01 
 -- Data for Name: runs_20260223; Type: TABLE DATA; Schema: tidemill; Owner: -
 --
 
-INSERT INTO tidemill.runs_20260223 VALUES ('job#held', 'job', NULL, NULL, 'default', 'requested', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'running', NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 30, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job#stopped', 'job', NULL, NULL, 'default', 'requested', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'cancelling', 'cancelled by request stop', 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'stopped', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 63, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('weak#w', 'weak', NULL, NULL, 'default', 'requested', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'failed', 'exit code 1', 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', 1, NULL, 'w', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 34, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('dag#r/a', 'dag', 'dag', 'a', 'default', 'node', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'succeeded', NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 37, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job#bf', 'job', NULL, NULL, 'default', 'backfill', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'running', '5 runs, 0 occurrences are left alone', 0, NULL, NULL, '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, NULL, 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 25, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job#foreign', 'job', NULL, NULL, 'default', 'requested', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'succeeded', NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', 0, NULL, 'foreign', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 47, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:55:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:55:00+00', '2026-03-01 11:55:00+00', 'running', NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 49, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:54:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:54:00+00', '2026-03-01 11:54:00+00', 'running', NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 48, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:53:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:53:00+00', '2026-03-01 11:53:00+00', 'queued', 'backfill bf', 0, '10s', NULL, '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 22, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:52:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:52:00+00', '2026-03-01 11:52:00+00', 'queued', 'backfill bf', 0, '10s', NULL, '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 23, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:51:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:51:00+00', '2026-03-01 11:51:00+00', 'queued', 'backfill bf', 0, '10s', NULL, '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 24, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('dag#r', 'dag', 'dag', NULL, 'default', 'dag', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'running', NULL, 0, NULL, NULL, '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'r', NULL, NULL, NULL, NULL, NULL, '{"running": 1, "succeeded": 3}', 4, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 66, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('dag#r/b', 'dag', 'dag', 'b', 'default', 'node', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'succeeded', 'marked succeeded by request m', 1, NULL, NULL, NULL, NULL, '2026-03-01 12:00:31.25+00', NULL, NULL, NULL, 'm', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 64, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('dag#r/c', 'dag', 'dag', 'c', 'default', 'node', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'succeeded', NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.2+00', '2026-03-01 12:00:00.2+00', '2026-03-01 12:00:00.2+00', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.2+00', 56, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('dag#r/d', 'dag', 'dag', 'd', 'default', 'node', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'running', NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.3+00', '2026-03-01 12:00:00.3+00', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.3+00', 61, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T12:01:00Z', 'job', NULL, NULL, 'default', 'scheduled', '2026-03-01 12:01:00+00', '2026-03-01 12:01:00+00', 'skipped', 'overlap: job#held is running', 0, NULL, NULL, NULL, NULL, '2026-03-01 12:01:01.25+00', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 67, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T12:02:00Z', 'job', NULL, NULL, 'default', 'scheduled', '2026-03-01 12:02:00+00', '2026-03-01 12:02:00+00', 'skipped', 'overlap: job#held is running', 0, NULL, NULL, NULL, NULL, '2026-03-01 12:02:01.25+00', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 68, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job#held', 'job', NULL, NULL, 'default', 'requested', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'running', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 30, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job#stopped', 'job', NULL, NULL, 'default', 'requested', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'cancelling', 'cancelled by request stop', 'cancelled_by_request', NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'stopped', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 63, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('weak#w', 'weak', NULL, NULL, 'default', 'requested', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'failed', 'exit code 1', 'exit_code', NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', 1, NULL, 'w', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 34, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('dag#r/a', 'dag', 'dag', 'a', 'default', 'node', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'succeeded', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 37, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job#bf', 'job', NULL, NULL, 'default', 'backfill', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'running', '5 runs, 0 occurrences are left alone', 'backfill', NULL, 0, NULL, NULL, '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, NULL, 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 25, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job#foreign', 'job', NULL, NULL, 'default', 'requested', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'succeeded', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', 0, NULL, 'foreign', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 47, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:55:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:55:00+00', '2026-03-01 11:55:00+00', 'running', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 49, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:54:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:54:00+00', '2026-03-01 11:54:00+00', 'running', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 48, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:53:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:53:00+00', '2026-03-01 11:53:00+00', 'queued', 'backfill bf', 'backfill', NULL, 0, '10s', NULL, '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 22, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:52:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:52:00+00', '2026-03-01 11:52:00+00', 'queued', 'backfill bf', 'backfill', NULL, 0, '10s', NULL, '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 23, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:51:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:51:00+00', '2026-03-01 11:51:00+00', 'queued', 'backfill bf', 'backfill', NULL, 0, '10s', NULL, '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 24, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('dag#r', 'dag', 'dag', NULL, 'default', 'dag', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'running', NULL, NULL, NULL, 0, NULL, NULL, '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'r', NULL, NULL, NULL, NULL, NULL, '{"running": 1, "succeeded": 3}', 4, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 66, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('dag#r/b', 'dag', 'dag', 'b', 'default', 'node', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'succeeded', 'marked succeeded by request m', 'marked', NULL, 1, NULL, NULL, NULL, NULL, '2026-03-01 12:00:31.25+00', NULL, NULL, NULL, 'm', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 64, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('dag#r/c', 'dag', 'dag', 'c', 'default', 'node', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'succeeded', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.2+00', '2026-03-01 12:00:00.2+00', '2026-03-01 12:00:00.2+00', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.2+00', 56, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('dag#r/d', 'dag', 'dag', 'd', 'default', 'node', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'running', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.3+00', '2026-03-01 12:00:00.3+00', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.3+00', 61, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T12:01:00Z', 'job', NULL, NULL, 'default', 'scheduled', '2026-03-01 12:01:00+00', '2026-03-01 12:01:00+00', 'skipped', 'job#held is running', 'overlap_skipped', 'job#held', 0, NULL, NULL, NULL, NULL, '2026-03-01 12:01:01.25+00', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 67, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T12:02:00Z', 'job', NULL, NULL, 'default', 'scheduled', '2026-03-01 12:02:00+00', '2026-03-01 12:02:00+00', 'skipped', 'job#held is running', 'overlap_skipped', 'job#held', 0, NULL, NULL, NULL, NULL, '2026-03-01 12:02:01.25+00', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 68, '2026-03-01');
 
 
 --
@@ -3437,23 +3455,23 @@ INSERT INTO tidemill.sink_offsets VALUES ('status', 0, 'status-id', 33);
 -- Data for Name: stories_20260223; Type: TABLE DATA; Schema: tidemill; Owner: -
 --
 
-INSERT INTO tidemill.stories_20260223 VALUES ('job#held', '2026-03-01', '2026-03-01 12:00:00+00', 'job', '{"(1,2,10s,\"2026-03-01 12:00:00.1+00\",e.1,,\"2026-03-01 12:00:00.1+00\",,,,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(1,\"2026-03-01 12:00:00.1+00\",queued,0,)","(30,\"2026-03-01 12:00:00.1+00\",running,1,)"}', DEFAULT);
-INSERT INTO tidemill.stories_20260223 VALUES ('job#stopped', '2026-03-01', '2026-03-01 12:00:00+00', 'job', '{"(1,5,10s,\"2026-03-01 12:00:00.1+00\",e.1,,\"2026-03-01 12:00:00.1+00\",,,,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(4,\"2026-03-01 12:00:00.1+00\",queued,0,)","(31,\"2026-03-01 12:00:00.1+00\",running,1,)","(63,\"2026-03-01 12:00:31.25+00\",cancelling,1,\"cancelled by request stop\")"}', DEFAULT);
-INSERT INTO tidemill.stories_20260223 VALUES ('weak#w', '2026-03-01', '2026-03-01 12:00:00+00', 'weak', '{"(1,8,10s,\"2026-03-01 12:00:00.1+00\",e.1,,\"2026-03-01 12:00:00.1+00\",\"2026-03-01 12:00:00.1+00\",failed,1,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(7,\"2026-03-01 12:00:00.1+00\",queued,0,)","(32,\"2026-03-01 12:00:00.1+00\",running,1,)","(34,\"2026-03-01 12:00:00.2+00\",failed,1,\"exit code 1\")"}', DEFAULT);
-INSERT INTO tidemill.stories_20260223 VALUES ('dag#r/a', '2026-03-01', '2026-03-01 12:00:00+00', 'dag', '{"(1,14,10s,\"2026-03-01 12:00:00.1+00\",e.1,,\"2026-03-01 12:00:00.1+00\",\"2026-03-01 12:00:00.1+00\",succeeded,0,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(12,\"2026-03-01 12:00:00.1+00\",queued,0,)","(35,\"2026-03-01 12:00:00.1+00\",running,1,)","(37,\"2026-03-01 12:00:00.2+00\",succeeded,1,)"}', DEFAULT);
-INSERT INTO tidemill.stories_20260223 VALUES ('job#bf', '2026-03-01', '2026-03-01 12:00:00+00', 'job', '{}', '{"(16,\"2026-03-01 12:00:00.1+00\",queued,0,\"[2026-03-01T11:51:00.000Z, 2026-03-01T11:56:00.000Z): 5 occurrences\")","(25,\"2026-03-01 12:00:00.1+00\",running,0,\"5 runs, 0 occurrences are left alone\")"}', DEFAULT);
-INSERT INTO tidemill.stories_20260223 VALUES ('job#foreign', '2026-03-01', '2026-03-01 12:00:00+00', 'job', '{"(1,18,10s,\"2026-03-01 12:00:00.1+00\",e.1,,\"2026-03-01 12:00:00.1+00\",\"2026-03-01 12:00:00.1+00\",succeeded,0,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(17,\"2026-03-01 12:00:00.1+00\",queued,0,)","(45,\"2026-03-01 12:00:00.1+00\",running,1,)","(47,\"2026-03-01 12:00:00.2+00\",succeeded,1,)"}', DEFAULT);
-INSERT INTO tidemill.stories_20260223 VALUES ('job@2026-03-01T11:55:00Z', '2026-03-01', '2026-03-01 11:55:00+00', 'job', '{"(1,28,10s,\"2026-03-01 12:00:00.1+00\",e.1,,\"2026-03-01 12:00:00.1+00\",,,,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(20,\"2026-03-01 12:00:00.1+00\",queued,0,\"backfill bf\")","(49,\"2026-03-01 12:00:00.1+00\",running,1,)"}', DEFAULT);
-INSERT INTO tidemill.stories_20260223 VALUES ('job@2026-03-01T11:54:00Z', '2026-03-01', '2026-03-01 11:54:00+00', 'job', '{"(1,26,10s,\"2026-03-01 12:00:00.1+00\",e.1,,\"2026-03-01 12:00:00.1+00\",,,,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(21,\"2026-03-01 12:00:00.1+00\",queued,0,\"backfill bf\")","(48,\"2026-03-01 12:00:00.1+00\",running,1,)"}', DEFAULT);
-INSERT INTO tidemill.stories_20260223 VALUES ('job@2026-03-01T11:53:00Z', '2026-03-01', '2026-03-01 11:53:00+00', 'job', '{}', '{"(22,\"2026-03-01 12:00:00.1+00\",queued,0,\"backfill bf\")"}', DEFAULT);
-INSERT INTO tidemill.stories_20260223 VALUES ('job@2026-03-01T11:52:00Z', '2026-03-01', '2026-03-01 11:52:00+00', 'job', '{}', '{"(23,\"2026-03-01 12:00:00.1+00\",queued,0,\"backfill bf\")"}', DEFAULT);
-INSERT INTO tidemill.stories_20260223 VALUES ('job@2026-03-01T11:51:00Z', '2026-03-01', '2026-03-01 11:51:00+00', 'job', '{}', '{"(24,\"2026-03-01 12:00:00.1+00\",queued,0,\"backfill bf\")"}', DEFAULT);
-INSERT INTO tidemill.stories_20260223 VALUES ('dag#r', '2026-03-01', '2026-03-01 12:00:00+00', 'dag', '{}', '{"(10,\"2026-03-01 12:00:00.1+00\",queued,0,)","(11,\"2026-03-01 12:00:00.1+00\",running,0,)"}', DEFAULT);
-INSERT INTO tidemill.stories_20260223 VALUES ('dag#r/b', '2026-03-01', '2026-03-01 12:00:00+00', 'dag', '{"(1,41,10s,\"2026-03-01 12:00:00.2+00\",e.1,,\"2026-03-01 12:00:00.2+00\",\"2026-03-01 12:00:00.2+00\",failed,3,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(38,\"2026-03-01 12:00:00.2+00\",queued,0,)","(50,\"2026-03-01 12:00:00.2+00\",running,1,)","(52,\"2026-03-01 12:00:00.3+00\",failed,1,\"exit code 3\")","(64,\"2026-03-01 12:00:31.25+00\",succeeded,1,\"marked succeeded by request m\")"}', DEFAULT);
-INSERT INTO tidemill.stories_20260223 VALUES ('dag#r/c', '2026-03-01', '2026-03-01 12:00:00+00', 'dag', '{"(1,43,10s,\"2026-03-01 12:00:00.2+00\",e.1,,\"2026-03-01 12:00:00.2+00\",\"2026-03-01 12:00:00.2+00\",succeeded,0,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(39,\"2026-03-01 12:00:00.2+00\",queued,0,)","(54,\"2026-03-01 12:00:00.2+00\",running,1,)","(56,\"2026-03-01 12:00:00.3+00\",succeeded,1,)"}', DEFAULT);
-INSERT INTO tidemill.stories_20260223 VALUES ('dag#r/d', '2026-03-01', '2026-03-01 12:00:00+00', 'dag', '{"(1,59,10s,\"2026-03-01 12:00:00.3+00\",e.1,,\"2026-03-01 12:00:00.3+00\",,,,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(57,\"2026-03-01 12:00:00.3+00\",queued,0,)","(61,\"2026-03-01 12:00:00.3+00\",running,1,)"}', DEFAULT);
-INSERT INTO tidemill.stories_20260223 VALUES ('job@2026-03-01T12:01:00Z', '2026-03-01', '2026-03-01 12:01:00+00', 'job', '{}', '{"(67,\"2026-03-01 12:01:01.25+00\",skipped,0,\"overlap: job#held is running\")"}', DEFAULT);
-INSERT INTO tidemill.stories_20260223 VALUES ('job@2026-03-01T12:02:00Z', '2026-03-01', '2026-03-01 12:02:00+00', 'job', '{}', '{"(68,\"2026-03-01 12:02:01.25+00\",skipped,0,\"overlap: job#held is running\")"}', DEFAULT);
+INSERT INTO tidemill.stories_20260223 VALUES ('job#held', '2026-03-01', '2026-03-01 12:00:00+00', 'job', '{"(1,2,10s,\"2026-03-01 12:00:00.1+00\",e.1,,\"2026-03-01 12:00:00.1+00\",,,,,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(1,\"2026-03-01 12:00:00.1+00\",queued,0,,)","(30,\"2026-03-01 12:00:00.1+00\",running,1,,)"}', DEFAULT);
+INSERT INTO tidemill.stories_20260223 VALUES ('job#stopped', '2026-03-01', '2026-03-01 12:00:00+00', 'job', '{"(1,5,10s,\"2026-03-01 12:00:00.1+00\",e.1,,\"2026-03-01 12:00:00.1+00\",,,,,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(4,\"2026-03-01 12:00:00.1+00\",queued,0,,)","(31,\"2026-03-01 12:00:00.1+00\",running,1,,)","(63,\"2026-03-01 12:00:31.25+00\",cancelling,1,\"cancelled by request stop\",cancelled_by_request)"}', DEFAULT);
+INSERT INTO tidemill.stories_20260223 VALUES ('weak#w', '2026-03-01', '2026-03-01 12:00:00+00', 'weak', '{"(1,8,10s,\"2026-03-01 12:00:00.1+00\",e.1,,\"2026-03-01 12:00:00.1+00\",\"2026-03-01 12:00:00.1+00\",failed,1,\"exit code 1\",exit_code,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(7,\"2026-03-01 12:00:00.1+00\",queued,0,,)","(32,\"2026-03-01 12:00:00.1+00\",running,1,,)","(34,\"2026-03-01 12:00:00.2+00\",failed,1,\"exit code 1\",exit_code)"}', DEFAULT);
+INSERT INTO tidemill.stories_20260223 VALUES ('dag#r/a', '2026-03-01', '2026-03-01 12:00:00+00', 'dag', '{"(1,14,10s,\"2026-03-01 12:00:00.1+00\",e.1,,\"2026-03-01 12:00:00.1+00\",\"2026-03-01 12:00:00.1+00\",succeeded,0,,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(12,\"2026-03-01 12:00:00.1+00\",queued,0,,)","(35,\"2026-03-01 12:00:00.1+00\",running,1,,)","(37,\"2026-03-01 12:00:00.2+00\",succeeded,1,,)"}', DEFAULT);
+INSERT INTO tidemill.stories_20260223 VALUES ('job#bf', '2026-03-01', '2026-03-01 12:00:00+00', 'job', '{}', '{"(16,\"2026-03-01 12:00:00.1+00\",queued,0,\"[2026-03-01T11:51:00.000Z, 2026-03-01T11:56:00.000Z): 5 occurrences\",backfill)","(25,\"2026-03-01 12:00:00.1+00\",running,0,\"5 runs, 0 occurrences are left alone\",backfill)"}', DEFAULT);
+INSERT INTO tidemill.stories_20260223 VALUES ('job#foreign', '2026-03-01', '2026-03-01 12:00:00+00', 'job', '{"(1,18,10s,\"2026-03-01 12:00:00.1+00\",e.1,,\"2026-03-01 12:00:00.1+00\",\"2026-03-01 12:00:00.1+00\",succeeded,0,,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(17,\"2026-03-01 12:00:00.1+00\",queued,0,,)","(45,\"2026-03-01 12:00:00.1+00\",running,1,,)","(47,\"2026-03-01 12:00:00.2+00\",succeeded,1,,)"}', DEFAULT);
+INSERT INTO tidemill.stories_20260223 VALUES ('job@2026-03-01T11:55:00Z', '2026-03-01', '2026-03-01 11:55:00+00', 'job', '{"(1,28,10s,\"2026-03-01 12:00:00.1+00\",e.1,,\"2026-03-01 12:00:00.1+00\",,,,,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(20,\"2026-03-01 12:00:00.1+00\",queued,0,\"backfill bf\",backfill)","(49,\"2026-03-01 12:00:00.1+00\",running,1,,)"}', DEFAULT);
+INSERT INTO tidemill.stories_20260223 VALUES ('job@2026-03-01T11:54:00Z', '2026-03-01', '2026-03-01 11:54:00+00', 'job', '{"(1,26,10s,\"2026-03-01 12:00:00.1+00\",e.1,,\"2026-03-01 12:00:00.1+00\",,,,,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(21,\"2026-03-01 12:00:00.1+00\",queued,0,\"backfill bf\",backfill)","(48,\"2026-03-01 12:00:00.1+00\",running,1,,)"}', DEFAULT);
+INSERT INTO tidemill.stories_20260223 VALUES ('job@2026-03-01T11:53:00Z', '2026-03-01', '2026-03-01 11:53:00+00', 'job', '{}', '{"(22,\"2026-03-01 12:00:00.1+00\",queued,0,\"backfill bf\",backfill)"}', DEFAULT);
+INSERT INTO tidemill.stories_20260223 VALUES ('job@2026-03-01T11:52:00Z', '2026-03-01', '2026-03-01 11:52:00+00', 'job', '{}', '{"(23,\"2026-03-01 12:00:00.1+00\",queued,0,\"backfill bf\",backfill)"}', DEFAULT);
+INSERT INTO tidemill.stories_20260223 VALUES ('job@2026-03-01T11:51:00Z', '2026-03-01', '2026-03-01 11:51:00+00', 'job', '{}', '{"(24,\"2026-03-01 12:00:00.1+00\",queued,0,\"backfill bf\",backfill)"}', DEFAULT);
+INSERT INTO tidemill.stories_20260223 VALUES ('dag#r', '2026-03-01', '2026-03-01 12:00:00+00', 'dag', '{}', '{"(10,\"2026-03-01 12:00:00.1+00\",queued,0,,)","(11,\"2026-03-01 12:00:00.1+00\",running,0,,)"}', DEFAULT);
+INSERT INTO tidemill.stories_20260223 VALUES ('dag#r/b', '2026-03-01', '2026-03-01 12:00:00+00', 'dag', '{"(1,41,10s,\"2026-03-01 12:00:00.2+00\",e.1,,\"2026-03-01 12:00:00.2+00\",\"2026-03-01 12:00:00.2+00\",failed,3,\"exit code 3\",exit_code,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(38,\"2026-03-01 12:00:00.2+00\",queued,0,,)","(50,\"2026-03-01 12:00:00.2+00\",running,1,,)","(52,\"2026-03-01 12:00:00.3+00\",failed,1,\"exit code 3\",exit_code)","(64,\"2026-03-01 12:00:31.25+00\",succeeded,1,\"marked succeeded by request m\",marked)"}', DEFAULT);
+INSERT INTO tidemill.stories_20260223 VALUES ('dag#r/c', '2026-03-01', '2026-03-01 12:00:00+00', 'dag', '{"(1,43,10s,\"2026-03-01 12:00:00.2+00\",e.1,,\"2026-03-01 12:00:00.2+00\",\"2026-03-01 12:00:00.2+00\",succeeded,0,,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(39,\"2026-03-01 12:00:00.2+00\",queued,0,,)","(54,\"2026-03-01 12:00:00.2+00\",running,1,,)","(56,\"2026-03-01 12:00:00.3+00\",succeeded,1,,)"}', DEFAULT);
+INSERT INTO tidemill.stories_20260223 VALUES ('dag#r/d', '2026-03-01', '2026-03-01 12:00:00+00', 'dag', '{"(1,59,10s,\"2026-03-01 12:00:00.3+00\",e.1,,\"2026-03-01 12:00:00.3+00\",,,,,,0000000000000000000000000000000000000000000000000000000000000000,,0,,)"}', '{"(57,\"2026-03-01 12:00:00.3+00\",queued,0,,)","(61,\"2026-03-01 12:00:00.3+00\",running,1,,)"}', DEFAULT);
+INSERT INTO tidemill.stories_20260223 VALUES ('job@2026-03-01T12:01:00Z', '2026-03-01', '2026-03-01 12:01:00+00', 'job', '{}', '{"(67,\"2026-03-01 12:01:01.25+00\",skipped,0,\"job#held is running\",overlap_skipped)"}', DEFAULT);
+INSERT INTO tidemill.stories_20260223 VALUES ('job@2026-03-01T12:02:00Z', '2026-03-01', '2026-03-01 12:02:00+00', 'job', '{}', '{"(68,\"2026-03-01 12:02:01.25+00\",skipped,0,\"job#held is running\",overlap_skipped)"}', DEFAULT);
 
 
 --
@@ -4359,6 +4377,20 @@ CREATE INDEX runs_20260223_nominal_time_run_id_idx ON tidemill.runs_20260223 USI
 
 
 --
+-- Name: runs_by_reason; Type: INDEX; Schema: tidemill; Owner: -
+--
+
+CREATE INDEX runs_by_reason ON ONLY tidemill.runs USING btree (reason_code, nominal_time DESC, run_id, job_id) WHERE (reason_code IS NOT NULL);
+
+
+--
+-- Name: runs_20260223_reason_code_nominal_time_run_id_job_id_idx; Type: INDEX; Schema: tidemill; Owner: -
+--
+
+CREATE INDEX runs_20260223_reason_code_nominal_time_run_id_job_id_idx ON tidemill.runs_20260223 USING btree (reason_code, nominal_time DESC, run_id, job_id) WHERE (reason_code IS NOT NULL);
+
+
+--
 -- Name: runs_of_backfills; Type: INDEX; Schema: tidemill; Owner: -
 --
 
@@ -4440,6 +4472,13 @@ ALTER INDEX tidemill.runs_by_time ATTACH PARTITION tidemill.runs_20260223_nomina
 --
 
 ALTER INDEX tidemill.runs_pkey ATTACH PARTITION tidemill.runs_20260223_pkey;
+
+
+--
+-- Name: runs_20260223_reason_code_nominal_time_run_id_job_id_idx; Type: INDEX ATTACH; Schema: tidemill; Owner: -
+--
+
+ALTER INDEX tidemill.runs_by_reason ATTACH PARTITION tidemill.runs_20260223_reason_code_nominal_time_run_id_job_id_idx;
 
 
 --
