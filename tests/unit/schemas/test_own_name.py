@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -23,8 +24,8 @@ _numbers = count()
 
 @pytest.fixture
 def place(request):
-    """Among the processes of no other test."""
-    return f"{request.node.nodeid} {next(_numbers)}"
+    """A place that no other test uses, in no other run on this machine: names are unique on a machine."""
+    return f"{request.node.nodeid} {os.getpid()} {next(_numbers)}"
 
 
 @pytest.fixture

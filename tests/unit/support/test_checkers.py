@@ -38,7 +38,8 @@ def history(log):
 
 
 def row(status, **changes):
-    values = {name: getattr(status, name) for name in ("run_id", "version", "attempt", "executor_id", "reason")}
+    names = ("run_id", "version", "attempt", "executor_id", "reason", "reason_code")
+    values = {name: getattr(status, name) for name in names}
     return {**values, "state": status.state.value, "started_at": status.started_at, **changes}
 
 
