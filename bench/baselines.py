@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from bench.figure import percentile
-from executors.process import find_shim
+from executors.supervisor_link import find_shim
 from executors.trampoline import own_shim
 from schemas.settings import Connections
 

@@ -1,4 +1,4 @@
-"""`python -m executors`: claims runs, runs their processes, and reports what became of them."""
+"""`python -m executors`: claims runs, runs their processes and reports how they end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FAILED, REFUSED = 1, 2
 def main() -> None:
     log_to_stderr()
     _raise_file_limit()
-    # If the supervisor is killed, what is left of its processes becomes ours, and is killed.
+    # If the process supervisor is killed, this process becomes the parent of its processes and kills them.
     adopt_orphans()
     code = FAILED
     try:
@@ -45,16 +45,16 @@ def main() -> None:
     except (InvalidSettingsError, DisagreementError) as error:
         code = REFUSED if isinstance(error, InvalidSettingsError) else FAILED
         structlog.get_logger().error("executor failed", reason=str(error))
-    except Exception as error:  # noqa: BLE001 - the last word of a process that ends
+    except Exception as error:  # noqa: BLE001 - log it before the process exits
         structlog.get_logger().critical("executor crashed", reason=repr(error))
         traceback.print_exc()
     sys.stderr.flush()
-    # Threads may still wait for Kafka or S3: nothing that they could do matters any more.
+    # Threads may still wait for Kafka or S3: do not wait for them.
     os._exit(code)
 
 
 def _raise_file_limit() -> None:
-    """Each running process has a pipe here."""
+    """Each running process needs a pipe, so raise the limit of open files to the maximum."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 

@@ -1,4 +1,4 @@
-"""The life of an attempt on an executor, as a table: claimed → fetching → started → running → ended."""
+"""The state machine of an attempt on an executor, as a table: claimed → fetching → started → running → ended."""
 
 from __future__ import annotations
 
@@ -7,55 +7,56 @@ from enum import Enum
 
 class Phase(Enum):
     CLAIMED = "claimed"
-    """Its offset is committed; whether its executable is cached is being looked up."""
+    """The dispatch's offset is committed; the executor checks whether the executable is cached."""
     ANNOUNCED = "announced"
-    """CLAIMED is sent, because the executable must be fetched."""
+    """CLAIMED is sent, because something must be fetched first."""
     FETCHING = "fetching"
     STARTED = "started"
     """STARTED is sent."""
     SPAWNING = "spawning"
-    """STARTED is acknowledged and the supervisor has the order."""
+    """STARTED is acknowledged and the supervisor has the order to spawn."""
     RUNNING = "running"
     ENDED = "ended"
 
 
 class Fact(Enum):
-    """What happens to an attempt."""
+    """An input of the state machine."""
 
     CACHED = "cached"
-    """The executable is at hand."""
+    """The executable is in the cache, and everything else that the attempt needs is fetched."""
     ABSENT = "absent"
-    """The executable must be fetched, or S3 did not say in time whether it must be."""
+    """Something must be fetched, or S3 did not answer in time whether the cached executable is current."""
     ACKNOWLEDGED = "acknowledged"
-    """The event that was sent last is in the log."""
+    """Kafka acknowledged the last event."""
     LATE = "late"
-    """The same, but the claim is void by now (protocol D4)."""
+    """The claim is void by now (protocol D4)."""
     FAILED = "failed"
-    """The attempt cannot be run; there is a sentence that says why."""
+    """The attempt cannot run; `Attempt.reason` says why."""
     SPAWNED = "spawned"
     EXITED = "exited"
-    """The process is gone, or the supervisor did not start it because its claim was void."""
+    """The process ended, or the supervisor did not start it because its claim was void."""
     CONDEMNED = "condemned"
-    """It must end: its owner says so, or the executor ends and does not wait any longer."""
+    """The attempt must end: its owner sent a kill, its lease expired, or the executor stops."""
 
 
 class Act(Enum):
-    """What the executor does about it."""
+    """An action of the executor."""
 
     ANNOUNCE = "announce"
     FETCH = "fetch"
     START = "start"
     SPAWN = "spawn"
     NOTE = "note"
-    """Remember when the process really started."""
+    """Log that the process started."""
     KILL = "kill"
     REPORT = "report"
-    """Send ENDED with what the supervisor said."""
+    """Send ENDED with the exit that the supervisor reported."""
     GIVE_UP = "give up"
-    """Send ENDED for an attempt that will never be started."""
+    """Send ENDED for an attempt that never starts."""
     REJECT = "reject"
+    """Send REJECTED."""
     FORGET = "forget"
-    """Say nothing: the owner judges the silence."""
+    """Send nothing: the owner counts the attempt as lost when its claim grace is over."""
 
 
 MOVES: dict[tuple[Phase, Fact], tuple[Phase, Act]] = {
@@ -84,5 +85,5 @@ MOVES: dict[tuple[Phase, Fact], tuple[Phase, Act]] = {
 
 
 def advance(phase: Phase, fact: Fact) -> tuple[Phase, Act | None]:
-    """A fact that the table does not know in this phase comes late, and changes nothing."""
+    """If the table has no move for the fact in this phase, the fact came too late: the phase stays, without an act."""
     return MOVES.get((phase, fact), (phase, None))

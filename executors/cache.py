@@ -1,4 +1,4 @@
-"""The files of cached executables: named by their SHA-256, bounded in size, the least recently used go first."""
+"""The files of cached executables: named by their SHA-256, bounded in size, evicted least recently used first."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ _MODE = 0o555
 
 
 class Cache:
-    """Several executors may share the directory. All but `verify` is for one thread."""
+    """Several executors may share the directory. Call everything except `verify` from one thread."""
 
     def __init__(self, directory: Path, *, max_bytes: int, scratch_prefix: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.max_bytes = max_bytes
         self._directory, self._scratch_prefix = directory, scratch_prefix
         self._sizes: OrderedDict[str, int] = OrderedDict()
-        """Every file, the least recently used first."""
+        """Each file's size, least recently used first."""
         self._verified: set[str] = set()
-        """What an earlier process left may be damaged: it counts once its hash was seen to be right."""
+        """Files whose hash was checked: a file that an earlier process left may be damaged."""
         self._pinned: Counter[str] = Counter()
         self._bytes = 0
-        """Of all files together."""
+        """The size of all files together."""
         for file in sorted(_files(directory), key=lambda each: each.stat().st_mtime):
             self._count(file.name, file.stat().st_size)
 
@@ -34,16 +34,16 @@ class Cache:
         return self._path(sha256)
 
     def pin(self, sha256: str) -> str:
-        """It is not evicted until it is unpinned as often."""
+        """Prevent eviction until `unpin` is called as often as `pin`."""
         self._pinned[sha256] += 1
         return sha256
 
     def unpin(self, sha256: str) -> None:
         self._pinned[sha256] -= 1
-        self._pinned += Counter()  # without those that are at 0
+        self._pinned += Counter()  # drops entries with count 0
 
     def verify(self, sha256: str) -> bool:
-        """Reads the whole file; one that is damaged is removed."""
+        """Read the whole file and compare its hash; remove it if it is damaged."""
         path = self._path(sha256)
         try:
             with path.open("rb") as file:
@@ -55,11 +55,11 @@ class Cache:
         return right
 
     def scratch(self, number: int) -> Path:
-        """A file to download into; its name cannot be taken for an executable's."""
+        """A path to download to; its name never looks like an executable's."""
         return self._directory / f"{self._scratch_prefix}.{number}"
 
     def adopt(self, file: Path, sha256: str) -> None:
-        """Take a verified file over, and make room."""
+        """Move a verified file into the cache, and evict others to make room."""
         file.chmod(_MODE)
         file.rename(self._path(sha256))
         self.admit(sha256)
@@ -80,7 +80,7 @@ class Cache:
             self._bytes -= self._sizes.pop(sha256)
 
     def _victims(self) -> list[str]:
-        """The least recently used, as many as have to go; not the newest, and none in use."""
+        """The least recently used files to evict; never the newest, and none in use."""
         excess, newest = self._bytes - self.max_bytes, next(reversed(self._sizes))
         victims: list[str] = []
         for sha256, size in self._sizes.items():
@@ -92,7 +92,7 @@ class Cache:
         return victims
 
     def _in_use(self, sha256: str) -> bool:
-        """Somebody waits for it, or has it: each attempt has a link of its own to its executable."""
+        """A fetch pinned it, or an attempt has a hard link to it."""
         if self._pinned[sha256]:
             return True
         try:

@@ -1,4 +1,4 @@
-"""Records that are polled but not claimed yet, and which of them are claimed next (protocol D2, D3)."""
+"""Chooses which of the polled records an executor claims next (protocol D2, D3)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Polled:
     offset: int
     appended_at: datetime
     dispatch: Dispatch | None
-    """None for a record that could not be decoded: nobody can run it."""
+    """None if the record cannot be decoded: no executor can run it."""
     read: float
     """When it was polled (CLOCK_BOOTTIME)."""
     commit_sent: float | None = None
@@ -42,8 +42,8 @@ def judge(polled: Polled, now: datetime) -> ClaimDecision:
     return ClaimDecision.EXPIRED if polled.appended_at + polled.dispatch.valid_for < now else ClaimDecision.RUN
 
 
-class Hand:
-    """What one consumer holds of one class, in the order in which it was polled."""
+class PolledRecords:
+    """The records that a class's consumer has polled and not claimed, in the order in which it polled them."""
 
     def __init__(self) -> None:
         self._records: deque[Polled] = deque()
@@ -55,11 +55,11 @@ class Hand:
         self._records.append(polled)
 
     def keep_only(self, partitions: Collection[int]) -> None:
-        """What was polled from any other partition is no longer ours to claim."""
+        """Drop the records of all other partitions: this executor may no longer claim them."""
         self._records = deque(each for each in self._records if each.partition in partitions)
 
     def choose(self, free_slots: int, now: datetime) -> list[Chosen]:
-        """The next records to claim: no more to run than there are slots. They stay in hand until `settle`."""
+        """The next records to claim: at most `free_slots` of them to run. They stay here until `settle`."""
         chosen: list[Chosen] = []
         for polled in self._records:
             decision = judge(polled, now)
@@ -71,9 +71,10 @@ class Hand:
         return chosen
 
     def settle(self, chosen: Collection[Chosen], committed: Collection[int], sent: float) -> list[Chosen]:
-        """After a commit that was sent then: returns what is claimed, i.e. what belongs to a committed partition.
+        """After a commit: remove and return the claimed records, i.e. those of the committed partitions.
 
-        The rest stays in hand, and is claimed as of this moment if a later commit succeeds (protocol D4).
+        The others stay here. They keep `sent`, the time of this commit, because this commit may have succeeded: a later
+        commit that succeeds claims them from `sent` on (protocol D4).
         """
         marked = deque(_mark(self._records.popleft(), sent) for _ in chosen)
         claimed = [
@@ -86,7 +87,7 @@ class Hand:
 
 
 def offsets_after(chosen: Collection[Chosen]) -> Mapping[int, int]:
-    """What to commit: per partition the offset after its last record."""
+    """The offsets to commit: for each partition the offset after its last record."""
     return {each.polled.partition: each.polled.offset + 1 for each in chosen}
 
 

@@ -1,4 +1,4 @@
-"""The clocks of an executor: seconds of CLOCK_BOOTTIME, and cluster now, which several threads may ask."""
+"""The clocks of an executor: seconds of CLOCK_BOOTTIME, and the cluster clock, which several threads may read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 from confluent_kafka import Producer
 
-from executors.supervisor import boot_seconds
+from executors.process_supervisor import boot_seconds
 from schemas.kept_clock import KeptClock
 from schemas.settings import Connections
 
@@ -14,7 +14,7 @@ __all__ = ["boot_seconds", "cluster_clock"]
 
 
 def host_seconds() -> float:
-    """The wall clock of this host: a witness of the time where there are few brokers, and nothing else."""
+    """The wall clock of this host: the cluster clock uses it only as a further witness where there are few brokers."""
     return time.clock_gettime(time.CLOCK_REALTIME)
 
 

@@ -1,36 +1,36 @@
-"""When a process must go, and how: its limit, its lease, and the grace between TERM and KILL (protocol L1, L2, L7)."""
+"""When to send TERM and KILL to a process: by its limit, its lease and its grace (protocol L1, L2, L7). Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-# The supervisor imports this file: nothing but the standard library, and of that little.
+# The process supervisor imports this file: import only small parts of the standard library.
 
 FOREVER = float("inf")
 
 EXITED, LIMIT, LEASE, STOPPED, CANCELLED = "exited", "limit", "lease", "stopped", "cancelled"
-"""The words of `schemas.event.EndCause`."""
+"""The values of `schemas.event.EndCause`."""
 
 TERM, KILL = "term", "kill"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What holds for one process; seconds."""
+    """The durations that apply to one process, in seconds."""
 
     limit: float
     grace: float
     """Between TERM and KILL."""
     lease: float
     margin: float
-    """Before the lease ends, so that the process is gone when others take over."""
+    """TERM is sent so long before the lease expires, so that the process is gone when the owner dispatches again."""
     start_before: float
-    """A moment of CLOCK_BOOTTIME: a claim that is older is void and never executed (protocol D4)."""
+    """CLOCK_BOOTTIME: from this moment on the claim is void, and the process must not start (protocol D4)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How far a process is on its way out; moments are seconds of CLOCK_BOOTTIME."""
+    """Which signals a process got, and why; times are seconds of CLOCK_BOOTTIME."""
 
     started: float
     cause: str = EXITED
@@ -43,12 +43,12 @@ def may_start(terms: Terms, now: float, renewed: float) -> bool:
 
 
 def lease_deadline(terms: Terms, renewed: float) -> float:
-    """`renewed` is when the last acknowledged heartbeat was sent."""
+    """`renewed` is the time at which the last acknowledged heartbeat was sent."""
     return renewed + terms.lease - terms.margin
 
 
 def next_moment(terms: Terms, standing: Standing, renewed: float) -> float:
-    """When `enforce` has something to do next."""
+    """When to call `enforce` next."""
     if standing.killed:
         return FOREVER
     if standing.cause == EXITED:
@@ -67,7 +67,7 @@ def enforce(terms: Terms, standing: Standing, now: float, renewed: float) -> tup
 
 
 def condemn(standing: Standing, now: float, cause: str, grace: float) -> tuple[Standing, str | None]:
-    """The first word counts: it gives the cause, and the one TERM. A later one can only shorten the grace."""
+    """Only the first call sets the cause and sends TERM. A later call can only shorten the grace."""
     if standing.cause != EXITED:
         return replace(standing, kill_at=min(standing.kill_at, now + grace)), None
     condemned = replace(standing, cause=cause, kill_at=now + grace)
@@ -75,5 +75,5 @@ def condemn(standing: Standing, now: float, cause: str, grace: float) -> tuple[S
 
 
 def _last_moment(terms: Terms, renewed: float) -> float:
-    """KILL waits for no grace once half of the margin is used up."""
+    """Send KILL at the latest when half of the margin is over, even if the grace is not."""
     return lease_deadline(terms, renewed) + terms.margin / 2

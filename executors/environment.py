@@ -1,4 +1,4 @@
-"""The environment of a run's process: clean, with the job's own variables and its secrets."""
+"""Builds the environment variables of a run's process: a clean set, the job's variables and its secrets."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MAX_SECRET_BYTES = 32 * 1024
 
 
 class SecretError(TidemillError):
-    """A secret that the job names cannot be had here."""
+    """A secret that the job names cannot be read on this executor."""
 
 
 def environment(
     dispatch: Dispatch, *, path: str, home: Path, checkpoint: Path, result: Path, secret: Callable[[str], str]
 ) -> dict[str, str]:
-    """Raises `SecretError`. The job may say another PATH, LANG or HOME; what begins with TIDEMILL_ is ours."""
+    """Raises `SecretError`. The job may override PATH, LANG and HOME, but not the TIDEMILL_ variables below."""
     job = {name: _resolve(value, secret) for name, value in dispatch.env.items()}
     return {
         "PATH": path,
@@ -43,15 +43,15 @@ def read_secret(directory: Path | None, name: str) -> str:
     if directory is None:
         raise SecretError(f"secret {name!r} cannot be resolved: TIDEMILL_SECRETS_DIR is not set on this executor")
     if not name or "/" in name or name.startswith("."):
-        raise SecretError(f"secret {name!r} is no file name")
+        raise SecretError(f"secret {name!r} is not a file name")
     try:
         with (directory / name).open("rb") as file:
             value = file.read(MAX_SECRET_BYTES + 1)
         text = value.decode()
-    except (OSError, ValueError) as error:  # no text, or a name that is none
+    except (OSError, ValueError) as error:  # the content is not UTF-8, or the name contains NUL
         raise SecretError(f"secret {name!r} cannot be read on this executor: {type(error).__name__}") from None
     if len(value) > MAX_SECRET_BYTES or "\0" in text:
-        raise SecretError(f"secret {name!r} is no text of at most {MAX_SECRET_BYTES} bytes")
+        raise SecretError(f"secret {name!r} is longer than {MAX_SECRET_BYTES} bytes, or contains NUL")
     return text.removesuffix("\n")
 
 

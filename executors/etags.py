@@ -1,4 +1,4 @@
-"""What objects are now: one question to S3 at a time for each, its answer shared by all who may go by it."""
+"""Asks S3 for the current ETags of objects: one request at a time for each object, its answer shared by all callers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from executors.clock import boot_seconds
 from executors.s3 import Address
 
 FRESH_SECONDS = 1.0
-"""An answer is of use for so long after its question."""
+"""Forget an answer this long after it arrived."""
 MOST_HASHES = 10_000
-"""Objects whose hashes are remembered: more than a cache of 2 GB usually holds, in a few megabytes."""
+"""Remember so many hashes: more than a cache of 2 GB usually holds, in a few megabytes."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,16 +25,17 @@ class _Question:
 
 
 class Etags:
-    """Used from the event loop; `ask` is called in a thread, and raises `ObjectError` or `UnreachableError`."""
+    """Used from the event loop; a thread calls `ask`, which raises `ObjectError` or `UnreachableError`."""
 
     def __init__(self, ask: Callable[[Address], str], threads: Executor) -> None:
         self._ask, self._threads = ask, threads
         self._latest: dict[Address, _Question] = {}
-        """By object: the question whose answer is under way, or fresh."""
+        """By object: the latest question, in flight or answered less than `FRESH_SECONDS` ago."""
         self._next: dict[Address, asyncio.Task[str]] = {}
+        """By object: the task that asks once the latest question is answered."""
 
     def known(self, address: Address, since: float) -> str | None:
-        """The answer to a question that was asked at `since` or later, if it is there."""
+        """The answer to a question that was asked at `since` or later, if it has arrived."""
         question = self._latest.get(address)
         if question is None or question.asked < since or not question.answer.done() or question.answer.exception():
             return None
@@ -45,7 +46,7 @@ class Etags:
         return await asyncio.shield(self.expect(address, since))
 
     def expect(self, address: Address, since: float) -> asyncio.Task[str]:
-        """Somebody will want to know, as of `since` or later."""
+        """Start to ask, unless a question was asked at `since` or later; returns the task with the answer."""
         question = self._latest.get(address)
         if question and question.asked >= since:
             return question.answer
@@ -72,12 +73,12 @@ class Etags:
 
 
 class Hashes:
-    """What objects were when they were fetched. The least recently used are forgotten, and fetched again."""
+    """The ETags and hashes of fetched objects; forgets the least recently used, which are then fetched again."""
 
     def __init__(self, most: int = MOST_HASHES) -> None:
         self._most = most
         self._found: OrderedDict[Address, tuple[str, str]] = OrderedDict()
-        """ETag and SHA-256, the least recently used first."""
+        """(ETag, SHA-256), least recently used first."""
 
     def remember(self, address: Address, etag: str, sha256: str) -> None:
         self._found[address] = etag, sha256
@@ -86,7 +87,7 @@ class Hashes:
             self._found.popitem(last=False)
 
     def get(self, address: Address, etag: str) -> str | None:
-        """The SHA-256 of the object, if it was fetched with this ETag last."""
+        """The object's SHA-256 if its last fetch saw this ETag."""
         known, sha256 = self._found.get(address, (None, None))
         if known != etag:
             return None
@@ -95,6 +96,6 @@ class Hashes:
 
 
 def _retrieve(done: asyncio.Task[str]) -> None:
-    """A question outlives those who stop waiting; what it raises is then nobody's news."""
+    """Mark the exception as retrieved: all callers may have stopped waiting, and asyncio would log it then."""
     if not done.cancelled():
         done.exception()

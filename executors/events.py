@@ -1,4 +1,4 @@
-"""The events of attempts, in order per partition: one record in flight each, and what waits goes together."""
+"""Sends the events of attempts to Kafka, in batches and in order: one record in flight for each partition."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from schemas.ids import ExecutorId, OwnerId
 from schemas.result import MAX_INLINE_BYTES
 
 MAX_BATCH = 200
-MAX_RESULTS = 4 * 1024 * 1024
-"""Of results, the lists of nodes that they name, outputs and reasons, as JSON, in one record; the last of them may be
-beyond. With what else 200 events say, a record stays below what the topics take.
+MAX_VARIABLE_BYTES = 4 * 1024 * 1024
+"""Limit for the results, lists of next nodes, outputs and reasons in one record, as JSON; the last event may exceed it.
+With the rest of 200 events, a record stays below the topics' limit.
 """
 
-REST_SHARE = 2
-"""After a round trip to Kafka the next waits so many times as long as it took: next to nothing on an idle machine; on a
-busy one, what belongs together gathers."""
+REST_FACTOR = 2
+"""Rest this many times the length of the last round trip to Kafka: almost nothing on an idle machine; on a busy one,
+the next record then holds more events."""
 LONGEST_REST_SECONDS = 0.05
 
 
@@ -39,7 +39,7 @@ class _Lane:
     in_flight: list[Report] = field(default_factory=list)
     is_resting: bool = False
     is_due: bool = False
-    """It is sent when the event loop comes to it."""
+    """The event loop has a call to send it."""
 
 
 class Sender(Protocol):
@@ -47,7 +47,7 @@ class Sender(Protocol):
 
 
 Later = Callable[[float, Callable[[], None]], object]
-"""Calls a function so many seconds later, in the event loop."""
+"""Calls a function in the event loop after so many seconds."""
 
 
 class EventLog:
@@ -59,20 +59,20 @@ class EventLog:
     def unacknowledged(self) -> int:
         return sum(len(lane.waiting) + len(lane.in_flight) for lane in self._lanes.values())
 
-    def say(self, partition: int, report: Report) -> None:
+    def add(self, partition: int, report: Report) -> None:
         lane = self._lanes.setdefault(partition, _Lane())
         lane.waiting.append(report)
-        if not lane.in_flight and (not lane.is_resting or _holds_up(report.event)):
+        if not lane.in_flight and (not lane.is_resting or _is_awaited(report.event)):
             self._send_soon(partition, lane)
 
     def _send_soon(self, partition: int, lane: _Lane) -> None:
-        """After all that is said in this turn of the event loop: runs that are claimed together start together."""
+        """Send after this iteration of the event loop: the events that it adds then share one record."""
         if not lane.is_due:
             lane.is_due = True
-            self._later(0.0, partial(self._go_on, partition, lane))
+            self._later(0.0, partial(self._send_waiting, partition, lane))
 
     def _send(self, partition: int, lane: _Lane) -> None:
-        most = _fitting(lane.waiting)
+        most = _count_that_fits(lane.waiting)
         lane.in_flight, lane.waiting = lane.waiting[:most], lane.waiting[most:]
         batch = EventBatch(executor_id=self._executor_id, events=tuple(each.event for each in lane.in_flight))
         self._outbox.send(
@@ -89,34 +89,34 @@ class EventLog:
         done, lane.in_flight, lane.is_resting = lane.in_flight, [], True
         for report in done:
             report.on_ack()
-        if any(_holds_up(report.event) for report in lane.waiting):
+        if any(_is_awaited(report.event) for report in lane.waiting):
             self._send_soon(partition, lane)
         else:
-            self._later(rest_after(boot_seconds() - sent), partial(self._go_on, partition, lane))
+            self._later(rest_after(boot_seconds() - sent), partial(self._send_waiting, partition, lane))
 
-    def _go_on(self, partition: int, lane: _Lane) -> None:
+    def _send_waiting(self, partition: int, lane: _Lane) -> None:
         lane.is_resting = lane.is_due = False
         if lane.waiting and not lane.in_flight:
             self._send(partition, lane)
 
 
-def _fitting(waiting: list[Report]) -> int:
-    """How many of the first ones go into one record."""
+def _count_that_fits(waiting: list[Report]) -> int:
+    """How many of the first reports fit into one record."""
     size = 0
     for number, report in enumerate(waiting[:MAX_BATCH]):
-        size += _bytes_of(report.event)
-        if size > MAX_RESULTS:
+        size += _variable_bytes(report.event)
+        if size > MAX_VARIABLE_BYTES:
             return number + 1
     return MAX_BATCH
 
 
-def _bytes_of(event: Event) -> int:
-    """Of what may be long in it."""
+def _variable_bytes(event: Event) -> int:
+    """The size of the event's fields that may be long."""
     match event:
-        case Ended(result=result, next_nodes=named):
+        case Ended(result=result, next_nodes=next_nodes):
             value = min(result.bytes, MAX_INLINE_BYTES) if result else 0
             texts = event.output, event.checkpoint_problem, event.result_problem, event.result_lost
-            return value + sum(map(len, named or ())) + len(encode_json(texts))
+            return value + sum(map(len, next_nodes or ())) + len(encode_json(texts))
         case Rejected(reason=reason):
             return len(encode_json(reason))
         case Claimed() | Started() | Expired():
@@ -125,8 +125,8 @@ def _bytes_of(event: Event) -> int:
             assert_never(event)
 
 
-def _holds_up(event: Event) -> bool:
-    """Whether an attempt waits for its acknowledgement, in a slot: it shall not wait for company too."""
+def _is_awaited(event: Event) -> bool:
+    """Whether an attempt in a slot waits for the acknowledgement: such an event is sent without a rest."""
     match event:
         case Claimed() | Started():
             return True
@@ -137,5 +137,5 @@ def _holds_up(event: Event) -> bool:
 
 
 def rest_after(seconds: float) -> float:
-    """How long to rest after a round trip that took so long."""
-    return min(REST_SHARE * seconds, LONGEST_REST_SECONDS)
+    """How long to rest after a round trip of so many seconds."""
+    return min(REST_FACTOR * seconds, LONGEST_REST_SECONDS)

@@ -1,4 +1,4 @@
-"""Executables of jobs: fetched from S3 once, verified, and kept in a bounded cache addressed by content."""
+"""Fetches the executables of jobs from S3 once, verifies them and keeps them in a bounded cache, by content."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from executors.s3 import Address, Download, ObjectError, ObjectStore, Unreachabl
 from executors.threads import in_time
 
 _THREADS = 8
-_QUESTIONS = 4
-"""What objects are now is asked in threads of their own: no slow download holds a cached executable up."""
+_ETAG_THREADS = 4
+"""Separate threads ask for ETags, so that slow downloads do not delay cached executables."""
 _NAME_BYTES = 200
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 5.0
 _LOOK_UP_SECONDS = 1.0
-"""S3 has so long to say what an object is now; then the claim is announced, and fetching takes it from there."""
+"""If S3 does not send the ETag within this time, the executor announces the claim and fetches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,38 +34,38 @@ class Executable:
     sha256: str
     path: Path
     name: str
-    """The object's own name, for people."""
+    """The file name in the object's key, for users."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Fetch:
     task: asyncio.Task[str]
-    """Its result is pinned in the cache until nobody waits for it any more."""
+    """Its result, a SHA-256, is pinned in the cache while `waiting` > 0."""
     waiting: int = 0
 
 
 class Executables:
-    """Used from the event loop; S3 and hashing happen in threads."""
+    """Used from the event loop; threads access S3 and compute hashes."""
 
     def __init__(self, *, store: ObjectStore, cache: Cache, fetch_timeout: timedelta) -> None:
         self._store, self._cache, self._fetch_timeout = store, cache, fetch_timeout
         self._threads = ThreadPoolExecutor(_THREADS, "executables")
-        self._questions = ThreadPoolExecutor(_QUESTIONS, "etags")
-        self._etags = Etags(store.etag, self._questions)
+        self._etag_threads = ThreadPoolExecutor(_ETAG_THREADS, "etags")
+        self._etags = Etags(store.etag, self._etag_threads)
         self._hashes = Hashes()
         self._fetching: dict[tuple[Address, str | None], _Fetch] = {}
         self._files = itertools.count()
 
     def expect(self, uris: Iterable[str], since: float) -> None:
-        """Dispatches of these objects were read by then; their hashes are not given."""
+        """Ask for the ETags of these objects: dispatches without a hash name them, and were read at `since`."""
         for uri in uris:
             with suppress(ObjectError):
                 self._etags.expect(parse_address(uri), since)
 
     def cached(self, uri: str, sha256: str | None, since: float) -> Executable | None:
-        """At once: the executable whose hash is given, or that the object was found to be after `since`.
+        """The cached executable with this hash; without a hash, the object's content if S3 told its ETag after `since`.
 
-        Raises `ObjectError`.
+        Does not wait. Raises `ObjectError`.
         """
         address = parse_address(uri)
         if sha256 is None and (etag := self._etags.known(address, since)):
@@ -73,7 +73,7 @@ class Executables:
         return self._held(address, sha256)
 
     async def look_up(self, uri: str, since: float) -> Executable | None:
-        """The cached executable that the object is; None if it must be fetched or S3 does not say in time."""
+        """The cached executable with the object's current content; None if it is not cached or S3 is too slow."""
         address = parse_address(uri)
         try:
             async with asyncio.timeout(_LOOK_UP_SECONDS):
@@ -83,19 +83,19 @@ class Executables:
         return self._held(address, self._hashes.get(address, etag))
 
     async def fetch(self, uri: str, sha256: str | None) -> Executable:
-        """One fetch per object at a time: others wait for it. Raises `ObjectError` or `UnreachableError`.
+        """Fetch an object once, however many callers wait for it. Raises `ObjectError` or `UnreachableError`.
 
-        Who gets the executable links it at once, before anything else is awaited: from then on it may be evicted.
+        The caller must link the executable before it awaits anything else: the cache may evict it after that.
         """
         address = parse_address(uri)
         async with in_time(self._fetch_timeout, uri):
-            return self._executable(address, await self._fetch_often(address, sha256))
+            return self._executable(address, await self._fetch_with_retries(address, sha256))
 
     def close(self) -> None:
-        for each in (self._threads, self._questions):
+        for each in (self._threads, self._etag_threads):
             each.shutdown(wait=False, cancel_futures=True)
 
-    async def _fetch_often(self, address: Address, sha256: str | None) -> str:
+    async def _fetch_with_retries(self, address: Address, sha256: str | None) -> str:
         pause, until = _FIRST_PAUSE_SECONDS, time.monotonic() + self._fetch_timeout.total_seconds()
         while True:
             try:
@@ -159,7 +159,7 @@ def _file_name(address: Address) -> str:
 
 
 def _shared(work: Coroutine[Any, Any, str]) -> asyncio.Task[str]:
-    """Outlives a caller that stops waiting; what it raises is then nobody's news."""
+    """A task that goes on if its callers stop waiting; its exception then counts as retrieved."""
     task = asyncio.create_task(work)
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     return task

@@ -1,4 +1,4 @@
-"""An attempt in the hands of an executor, from its claim until its end is acknowledged."""
+"""What an executor knows of one of its attempts, from the claim until Kafka acknowledges its end."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, assert_never
 import structlog
 
 from executors.attempt import Phase
-from executors.checkpoints import NOTHING_KEPT, Kept, not_kept
+from executors.attempt_dirs import AttemptDir
+from executors.checkpoints import NO_CHECKPOINT, CheckpointOutcome, checkpoint_not_stored
 from executors.clock import boot_seconds
 from executors.executables import Executable
 from executors.logs import Output
-from executors.places import Place
-from executors.process import Exited, Spec
-from executors.results import NOTHING_WRITTEN, Given, Written, is_written, not_stored
+from executors.results import NO_RESULT, FetchedResults, ResultOutcome, has_result, result_not_stored
+from executors.supervisor_link import Exited, Spec
 from schemas.dispatch import Dispatch
 from schemas.errors import TidemillError
 from schemas.event import EndCause, Ended, Rejected
@@ -28,63 +28,63 @@ _MAX_REASON_BYTES = 2 * 1024
 
 @dataclass(slots=True, kw_only=True)
 class Attempt:
-    """Only the runner changes it."""
+    """Only the runner changes its fields."""
 
     number: int
     dispatch: Dispatch
     timeout_class: str
     partition: int
     read: float
-    """When its dispatch was read (CLOCK_BOOTTIME): what S3 says of its executable counts if it was asked since then."""
+    """When its dispatch was read (CLOCK_BOOTTIME): an ETag from S3 counts if the request was sent after this time."""
     committed: float
     """When the commit that claimed it was sent (CLOCK_BOOTTIME)."""
     phase: Phase = Phase.CLAIMED
     executable: Executable | None = None
-    place: Place | None = None
+    directory: AttemptDir | None = None
     spec: Spec | None = None
     output: Output | None = None
     announced: bool = False
-    """CLAIMED was acknowledged in time: from there the lease rules, not the grace of the claim."""
-    kept: Kept = NOTHING_KEPT
-    """Its checkpoint, and what was wrong with it or with the one that it was to begin with."""
-    given: Given = field(default_factory=dict)
-    """Results of others that had to be fetched."""
-    written: Written = NOTHING_WRITTEN
-    """Its own."""
+    """CLAIMED was acknowledged in time: from then on the lease applies, not the claim grace."""
+    checkpoint: CheckpointOutcome = NO_CHECKPOINT
+    """Whether its checkpoint was stored, and the checkpoint that it started from was restored."""
+    fetched: FetchedResults = field(default_factory=dict)
+    """The fetched results of the nodes that it depends on."""
+    result: ResultOutcome = NO_RESULT
+    """The attempt's own result."""
     reason: str = ""
     cause: EndCause = EndCause.LEASE
-    """Why it is to end, or was given up; once it ran, the supervisor says why it ended."""
+    """Why the attempt ends if its process did not run; otherwise `exited.cause` applies."""
     grace_seconds: float = 0.0
     started: float | None = None
     exited: Exited | None = None
     kills_before: int | None = None
-    """How many processes the kernel had killed for lack of memory when this one was started."""
+    """How many processes the kernel had killed for lack of memory before this one started."""
     memory_problem: str | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What every event of it says."""
+        """The fields that each of its events has."""
         return {"run_id": self.dispatch.run_id, "attempt": self.dispatch.attempt, "token": self.dispatch.token}
 
 
 @contextmanager
-def contained(attempt: Attempt, otherwise: Callable[[Attempt, str], None]) -> Iterator[None]:
-    """What S3 answers and processes leave is foreign: it may end its attempt, never the executor and all the others."""
+def contain_errors(attempt: Attempt, on_error: Callable[[Attempt, str], None]) -> Iterator[None]:
+    """Answers of S3 and files of processes can be anything: an error ends this attempt, never the executor."""
     try:
         yield
     except (TidemillError, OSError) as error:
-        otherwise(attempt, str(error))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+        on_error(attempt, str(error))
+    except Exception as error:  # noqa: BLE001 - the other attempts go on
         _LOG.exception("attempt broken", **attempt.identity)
-        otherwise(attempt, f"the executor made a mistake: {type(error).__name__}: {error}")
+        on_error(attempt, f"error in the executor: {type(error).__name__}: {error}")
 
 
-def lose(attempt: Attempt, reason: str) -> None:
-    """What it left cannot be stored."""
-    if is_written(attempt.exited, attempt.place):
-        attempt.written = not_stored(reason)
+def note_unstored(attempt: Attempt, reason: str) -> None:
+    """The attempt's result or checkpoint could not be stored."""
+    if has_result(attempt.exited, attempt.directory):
+        attempt.result = result_not_stored(reason)
     else:
-        attempt.kept = not_kept(attempt.kept, reason)
+        attempt.checkpoint = checkpoint_not_stored(attempt.checkpoint, reason)
 
 
 def ended(attempt: Attempt, clock: KeptClock) -> Ended:
@@ -98,22 +98,22 @@ def ended(attempt: Attempt, clock: KeptClock) -> Ended:
         output=output.text if output else "",
         output_bytes=output.total_bytes if output else 0,
         log_uri=output.log_uri if output else None,
-        checkpoint=attempt.kept.uri,
-        checkpoint_problem=brief(attempt.kept.problem),
+        checkpoint=attempt.checkpoint.uri,
+        checkpoint_problem=shorten(attempt.checkpoint.problem),
         memory_problem=attempt.memory_problem,
-        result=attempt.written.result,
-        next_nodes=attempt.written.next_nodes,
-        result_problem=brief(attempt.written.problem),
-        result_lost=brief(attempt.written.lost),
+        result=attempt.result.result,
+        next_nodes=attempt.result.next_nodes,
+        result_problem=shorten(attempt.result.problem),
+        result_lost=shorten(attempt.result.lost),
     )
 
 
 def rejected(attempt: Attempt, clock: KeptClock) -> Rejected:
-    return Rejected(**attempt.identity, at=clock.now(), reason=brief(attempt.reason) or "")
+    return Rejected(**attempt.identity, at=clock.now(), reason=shorten(attempt.reason) or "")
 
 
-def brief(reason: str | None) -> str | None:
-    """What is quoted in it may be long, and need not be UTF-8; the record has room for it and many others."""
+def shorten(reason: str | None) -> str | None:
+    """Limit a reason, which may quote long texts, to valid UTF-8 that leaves room for others in the record."""
     if reason is None:
         return None
     text = reason.encode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Kills of attempts that are not in hand: their dispatches may still be read, and are then never run (protocol L6)."""
+"""Remembers kill orders for attempts that are not claimed yet, so that their dispatches never run (protocol L6)."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from schemas.control import Kill
 from schemas.ids import RunId
 
 MAX_REMEMBERED = 100_000
-"""Beyond it the oldest are forgotten: such an attempt starts, and is killed when a heartbeat has listed it."""
+"""Forget the oldest beyond this number: such an attempt starts, and its owner kills it when a heartbeat lists it."""
 
 
 class Kills:
     def __init__(self) -> None:
         self._until: dict[tuple[RunId, int], datetime] = {}
-        """The longest remembered first."""
+        """When to forget each order; the oldest order first."""
 
     def __len__(self) -> int:
         return len(self._until)
 
     def remember(self, kill: Kill, until: datetime, now: datetime) -> None:
-        """Dispatches that may be run at `until` are younger than the kill."""
+        """After `until`, dispatches older than the kill have expired."""
         self._until.pop((kill.run_id, kill.token), None)
         if until > now:
             self._until[kill.run_id, kill.token] = until

@@ -1,4 +1,4 @@
-"""The output of a process: read as it comes, kept for the event, and streamed to S3 where it is too much for one."""
+"""Reads the output of a process, keeps it for the ENDED event, and streams it to S3 if it is too long for the event."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from schemas.log_chunks import chunk_key
 _LOG = structlog.get_logger()
 _READ_BYTES = 64 * 1024
 _READS_AT_ONCE = 8
-"""Then others have their turn."""
+"""After so many reads, other tasks of the event loop run first."""
 _DRAIN_SECONDS = 0.5
-"""For output that is still in the pipe when the process is gone; who keeps the pipe open any longer is not heard."""
+"""After the process ended, read its pipe for so long at most: a descendant may keep it open."""
 CHUNK_BYTES = 256 * 1024
 _RETRY_SECONDS = 0.5
 _LAST_UPLOAD_SECONDS = 5.0
-"""A slow or silent S3 holds the news of the end up for no longer."""
+"""A slow or silent S3 delays the ENDED event at most so long."""
 _THREADS = 4
 
 
@@ -43,7 +43,7 @@ class LogStore:
         self._threads = ThreadPoolExecutor(_THREADS, "logs")
 
     async def put(self, run_id: RunId, attempt: int, chunk: int, data: bytes) -> str:
-        """Returns the prefix of the log. Raises `ObjectError` or `UnreachableError`."""
+        """Store a chunk; returns the log's URI prefix. Raises `ObjectError` or `UnreachableError`."""
         address = Address(bucket=self._bucket, key=chunk_key(run_id, attempt, chunk))
         await asyncio.get_running_loop().run_in_executor(self._threads, self._store.put, address, data)
         return str(address).rpartition("/")[0] + "/"
@@ -53,14 +53,14 @@ class LogStore:
 
 
 class LogStream:
-    """One attempt's log as chunk objects; what S3 does not take is offered again, unless it says that it never will."""
+    """Stores one attempt's log in S3 as chunk objects; retries while S3 is unreachable, stops if S3 refuses a chunk."""
 
     def __init__(self, logs: LogStore, run_id: RunId, attempt: int) -> None:
         self._logs, self.run_id, self._attempt = logs, run_id, attempt
         self._pending = bytearray()
         self._written = self._stored = 0
         self._chunk = 1
-        self._turn = asyncio.Lock()
+        self._uploading = asyncio.Lock()
         self._is_refused = False
         self.uri: str | None = None
 
@@ -70,12 +70,12 @@ class LogStream:
 
     @property
     def missing_bytes(self) -> int:
-        """Of what was written, so much is not in S3."""
+        """Bytes that were written and are not in S3."""
         return self._written - self._stored
 
     @property
     def is_uploading(self) -> bool:
-        return self._turn.locked()
+        return self._uploading.locked()
 
     def write(self, data: bytes) -> None:
         self._written += len(data)
@@ -83,14 +83,14 @@ class LogStream:
             self._pending += data
 
     async def upload(self) -> None:
-        async with self._turn:
+        async with self._uploading:
             while self._pending:
                 data = bytes(self._pending[:CHUNK_BYTES])
                 try:
                     self.uri = await self._logs.put(self.run_id, self._attempt, self._chunk, data)
                 except UnreachableError:
                     return
-                except Exception:  # noqa: BLE001 - whatever else it is, it is no reason for an executor to end
+                except Exception:  # noqa: BLE001 - a log that cannot be stored must not crash the executor
                     _LOG.exception("log refused", run_id=self.run_id)
                     self._is_refused = True
                     self._pending.clear()
@@ -101,7 +101,7 @@ class LogStream:
 
 
 class Output:
-    """Reads one process's pipe until it is closed, or until the process is gone and the pipe empty."""
+    """Reads one process's pipe until it is closed, or until the process has ended and the pipe is empty."""
 
     def __init__(self, fd: int, stream: LogStream, *, log_max_bytes: int) -> None:
         self._loop = asyncio.get_running_loop()
@@ -110,18 +110,18 @@ class Output:
         self._event, self._log = Bounded(MAX_OUTPUT_BYTES), Bounded(log_max_bytes)
         self._on_end: Callable[[], None] | None = None
         self._missing_bytes = 0
-        """Of the log in S3, once it is known."""
+        """Bytes that the log in S3 lacks; known after `finish_log`."""
         self._open = True
         self._loop.add_reader(fd, self._read)
 
     @property
     def streams(self) -> bool:
-        """Whether the output belongs into S3: it is more than an event takes, or some of it is there already."""
+        """Whether the output goes to S3: it is too long for an event, or some of it is there already."""
         return self._log.total > MAX_OUTPUT_BYTES or self._stream.uri is not None
 
     @property
     def has_to_be_stored(self) -> bool:
-        """After the end: whether the event cannot say all of it, byte for byte."""
+        """After the process ended: whether the event cannot hold the whole output byte for byte."""
         return self.streams or not is_text(bytes(self._head) + self._event.rest())
 
     @property
@@ -129,12 +129,12 @@ class Output:
         return self._log.total
 
     async def upload(self) -> None:
-        """Pass on what there is by now: called every now and then while the process runs, however slow S3 is."""
+        """Upload the output so far, unless an upload is still running; called regularly while the process runs."""
         if not self._stream.is_uploading:
             await self._stream.upload()
 
     def at_end(self, callback: Callable[[], None]) -> None:
-        """The process is gone: call back once the pipe is empty."""
+        """The process has ended: call `callback` once the pipe is empty."""
         self._read()
         if self._open:
             self._on_end = callback
@@ -143,7 +143,7 @@ class Output:
             callback()
 
     async def finish_log(self) -> None:
-        """After the end: S3 gets what is left."""
+        """After the process ended: upload the rest, within `_LAST_UPLOAD_SECONDS`."""
         self._stream.write(self._log.rest())
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_UPLOAD_SECONDS):
@@ -161,7 +161,7 @@ class Output:
         return Collected(text=text, total_bytes=self._log.total, log_uri=self._stream.uri)
 
     def close(self) -> None:
-        """For a process that was never there."""
+        """Stop reading, without calling back; also for a process that never started."""
         self._on_end = None
         self._close()
 

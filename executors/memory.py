@@ -1,7 +1,6 @@
-"""Whether the kernel killed for lack of memory, as far as it says so: the count of this executor's own cgroup.
+"""Tells whether the kernel killed a process for lack of memory, by the OOM-kill count of this executor's cgroup.
 
-A process that is started here lives in the cgroup of the executor, with all others: so the count says that one of them
-was killed, and not which.
+All processes of an executor run in its cgroup, so the count does not say which of them was killed.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from schemas.exit_codes import DEATH
 
 KILLED = "the kernel killed a process of this executor's cgroup for lack of memory in that time"
 PERHAPS = "perhaps out of memory"
-"""Of a death by SIGKILL where the kernel does not let us ask."""
+"""The problem of a process killed by SIGKILL where the kernel provides no count."""
 
 _SIGKILL = DEATH + 9
 _COUNT = re.compile(r"^oom_kill ([0-9]+)$", re.MULTILINE)
 
 
 class OutOfMemory:
-    """How many processes the kernel has killed so far; None where it does not say."""
+    """Reads how many processes the kernel has killed so far; None if the kernel provides no count."""
 
     __slots__ = ("_file",)
 
@@ -36,7 +35,7 @@ class OutOfMemory:
 
 
 def problem(before: int | None, after: int | None, exit_code: int | None) -> str | None:
-    """Of a process that ended by itself between two counts; None: nothing is known of memory."""
+    """The memory problem of a process that ended on its own between two counts; None if there is no sign of one."""
     if not exit_code:
         return None
     if before is None or after is None:
@@ -45,7 +44,7 @@ def problem(before: int | None, after: int | None, exit_code: int | None) -> str
 
 
 def of_this_process(proc: Path = Path("/proc"), mount: Path = Path("/sys/fs/cgroup")) -> OutOfMemory:
-    """In cgroup version 2 or 1. In a container the root of the mount may be its cgroup, under another name outside."""
+    """For cgroup versions 2 and 1. In a container the root of the mount may be the container's cgroup."""
     try:
         lines = (proc / "self" / "cgroup").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Processes that left their run's group and outlived their parent: found by their ancestry and their environment."""
+"""Finds and kills processes that left their run's process group, by their parent and their environment variables."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ import os
 import signal
 from collections.abc import Collection, Iterator
 
-# The supervisor imports this file: nothing but the standard library, and of that little.
+# The process supervisor imports this file: import only small parts of the standard library.
 
 _PR_SET_CHILD_SUBREAPER = 36
 _MARK = (b"TIDEMILL_RUN_ID=", b"TIDEMILL_FENCING_TOKEN=")
 
-_PLACE = b"TIDEMILL_CHECKPOINT="
-"""What a process has in its environment tells also in which executor's directory its attempt lived."""
+_DIRECTORY = b"TIDEMILL_CHECKPOINT="
+"""This variable shows in which executor's directory an attempt's process ran."""
 
 _MOST_LISTED_BYTES = 64 * 1024
-"""Some 9,000 children; where there are more, none of them is told apart."""
+"""About 9,000 children. If there are more, any of them may be new."""
 
 Mark = tuple[bytes, ...]
-"""Run id and fencing token, as a process's environment has them."""
+"""Run id and fencing token, as in a process's environment."""
 
 
 class Strays:
-    """Children of this process that it did not start: descendants of attempts that lost their own parent.
+    """Tracks the children that this process did not start: descendants of attempts whose parent died.
 
     This process must have one thread, and must be the parent of every orphan below it (`adopt_orphans`).
     """
 
     def __init__(self) -> None:
         self._since: dict[int, float] = {}
-        """By pid: when it was first seen."""
+        """By pid: when the child was first seen."""
         try:
             self._children = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:  # this kernel does not list children
             self._children = -1
 
     def came_since(self, moment: float, leaders: Collection[int], now: float) -> bool:
-        """Whether there is one that was not there at `moment`. True also where the kernel does not say."""
+        """Whether one was first seen at `moment` or later. Also true if the kernel does not list all children."""
         if self._children < 0:
             return True
         listed = os.pread(self._children, _MOST_LISTED_BYTES, 0)
@@ -46,19 +46,19 @@ class Strays:
         return len(listed) == _MOST_LISTED_BYTES or any(since >= moment for since in self._since.values())
 
     def forget(self, pid: int) -> None:
-        """It is reaped: another process may get its number."""
+        """The child is reaped: another process may get its pid."""
         self._since.pop(pid, None)
 
 
 def adopt_orphans() -> None:
-    """Make this process the parent of every descendant that loses its own."""
+    """Make this process the parent of every descendant whose parent dies."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def children(parent: int) -> Iterator[int]:
-    """The living and dead children of a process."""
+    """The pids of a process's children, zombies included."""
     return (pid for pid in _processes() if _parent_of(pid) == parent)
 
 
@@ -67,27 +67,27 @@ def mark_of(env: dict[str, str]) -> Mark:
 
 
 def condemned(parent: int, leaders: Collection[int], living: Collection[Mark]) -> list[int]:
-    """Children that carry the mark of a run that is over. One that hides its mark stays until the supervisor ends."""
+    """Children with the mark of an ended attempt. A child that hides its mark lives until the supervisor ends."""
     orphans = (pid for pid in children(parent) if pid not in leaders)
     return [pid for pid in orphans if (mark := _mark_of_process(pid)) and mark not in living]
 
 
 def kill_children(parent: int) -> bool:
-    """Kill every child of `parent`; true while there was one that was not dead yet, and can be killed."""
+    """Kill every child of `parent`; returns whether a kill was sent."""
     killed = [kill_quietly(pid) for pid in children(parent) if not _is_zombie(pid)]
     return any(killed)
 
 
 def kill_attempts_in(directory: str) -> bool:
-    """Kill every process of ours whose attempt lived below a directory; true while there was one."""
-    place = _PLACE + os.fsencode(directory) + b"/"
-    found = [pid for pid in _processes() if any(each.startswith(place) for each in _environment(pid))]
+    """Kill every process whose attempt ran below a directory; returns whether a kill was sent."""
+    prefix = _DIRECTORY + os.fsencode(directory) + b"/"
+    found = [pid for pid in _processes() if any(each.startswith(prefix) for each in _environment(pid))]
     killed = [kill_quietly(pid) for pid in found]
     return any(killed)
 
 
 def kill_quietly(pid: int) -> bool:
-    """False if it is gone, or has become another user's: nobody but that user or root can end it."""
+    """Send SIGKILL; false if the process has ended or belongs to another user."""
     try:
         os.kill(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
@@ -103,7 +103,7 @@ def _processes() -> Iterator[int]:
 
 
 def _stat(pid: int) -> list[bytes]:
-    """The fields after the command's name: state, parent, …; empty if the process is gone."""
+    """The fields after the command's name: state, parent, …; empty if the process does not exist."""
     try:
         return _read(f"/proc/{pid}/stat").rpartition(b") ")[2].split()
     except OSError:
@@ -126,7 +126,7 @@ def _mark_of_process(pid: int) -> Mark | None:
 
 
 def _environment(pid: int) -> list[bytes]:
-    """As it began with; empty if it is gone, or another user's."""
+    """A process's variables at its start; empty if it does not exist or belongs to another user."""
     try:
         return _read(f"/proc/{pid}/environ").split(b"\0")
     except OSError:
@@ -134,5 +134,5 @@ def _environment(pid: int) -> list[bytes]:
 
 
 def _read(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - pathlib is not for a process of few megabytes
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - pathlib is too large for the process supervisor
         return file.read()

@@ -1,4 +1,4 @@
-"""What the executor says to Kafka: sent by one producer, acknowledged by all replicas, tried again for ever."""
+"""Sends the executor's records to Kafka: with one producer, acknowledged by all replicas, retried without end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import structlog
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, Message, Producer
 
 from executors.clock import boot_seconds
-from executors.trouble import Trouble
+from executors.kafka_errors import KafkaErrorLog
 from schemas.kept_clock import KeptClock
 from schemas.settings import Connections
 from schemas.topics import MAX_RECORD_BYTES
@@ -19,14 +19,14 @@ from schemas.topics import MAX_RECORD_BYTES
 _LOG = structlog.get_logger()
 _LINGER_MS = 1
 _POLL_SECONDS = 0.2
-_AGAIN_SECONDS = 0.5
+_RETRY_SECONDS = 0.5
 _BROKEN_FOR_GOOD = (
     KafkaError._FATAL,  # noqa: SLF001 - the library's public name for librdkafka's ERR__FATAL
     KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
     KafkaError.INVALID_PRODUCER_EPOCH,
 )
 _RECONNECT_MAX_MS = 1000
-"""A broker that is back is found within a second."""
+"""Find a broker that is back within a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +37,11 @@ class Record:
     partition: int
     headers: tuple[tuple[str, bytes], ...] = ()
     on_ack: Callable[[float], None]
-    """Called in the event loop, with the moment at which the record was sent (CLOCK_BOOTTIME)."""
+    """Called in the event loop with the time at which the record was sent (CLOCK_BOOTTIME)."""
 
 
 class Outbox:
-    """Used from the event loop. One record per partition in flight is the caller's rule where order matters."""
+    """Used from the event loop. Where order matters, the caller keeps one record per partition in flight."""
 
     def __init__(self, connections: Connections, clock: KeptClock, *, client_id: str) -> None:
         self._loop = asyncio.get_running_loop()
@@ -56,7 +56,7 @@ class Outbox:
             reconnect_backoff_max_ms=_RECONNECT_MAX_MS,
             reconnect_backoff_ms=50,
         )
-        self._options = {**options, "error_cb": Trouble("outbox").note, "log_level": 2}
+        self._options = {**options, "error_cb": KafkaErrorLog("outbox").log, "log_level": 2}
         self._producer = Producer(self._options)
         self._closing = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="outbox", daemon=True)
@@ -81,7 +81,7 @@ class Outbox:
                 on_delivery=delivered,
             )
         except (BufferError, KafkaException) as error:
-            self._again(record, str(error))
+            self._retry(record, str(error))
 
     def close(self) -> None:
         self._closing.set()
@@ -92,7 +92,7 @@ class Outbox:
             self._producer.poll(_POLL_SECONDS)
 
     def _delivered(self, record: Record, sent: float, message: Message) -> None:
-        """In the poller's thread."""
+        """Runs in the poller's thread."""
         kind, appended_ms = message.timestamp()
         if kind != TIMESTAMP_NOT_AVAILABLE:
             self._clock.observe(sent=sent, acknowledged=boot_seconds(), appended_ms=appended_ms)
@@ -100,12 +100,12 @@ class Outbox:
 
     def _failed(self, record: Record, error: KafkaError, producer: Producer) -> None:
         if producer is self._producer and error.code() in _BROKEN_FOR_GOOD:
-            # An idempotent producer that lost its place stays broken: a new one takes over. Owners ignore repetitions.
+            # An idempotent producer that lost its sequence stays broken: replace it. Owners ignore duplicates.
             self._producer = Producer(self._options)
             producer.purge()
             producer.flush(_POLL_SECONDS)
-        self._again(record, error.str())
+        self._retry(record, error.str())
 
-    def _again(self, record: Record, reason: str) -> None:
+    def _retry(self, record: Record, reason: str) -> None:
         _LOG.warning("send failed", topic=record.topic, partition=record.partition, reason=reason)
-        self._loop.call_later(_AGAIN_SECONDS, self.send, record)
+        self._loop.call_later(_RETRY_SECONDS, self.send, record)

@@ -1,4 +1,4 @@
-"""What a process wrote, bounded: the head and the tail are kept, and what is left out between them is said."""
+"""Bounds the output of a process: keeps its head and tail, with a line between them that counts the bytes left out."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from schemas.event import MAX_OUTPUT_BYTES
 
 _ROOM_FOR_LINE = 160
 _PIECE_BYTES = 64 * 1024
-"""Of the tail: a process may write a few bytes at a time, and an object for each costs many times as much."""
+"""Pieces of the tail: a process may write a few bytes at a time, and an object for each would cost far more memory."""
 
 
 class Bounded:
-    """Passes the head of a stream on and keeps its tail; with the line between them they are at most `limit` bytes."""
+    """Returns the head of a stream and keeps its tail; with the line between them they have at most `limit` bytes."""
 
     __slots__ = ("_head_limit", "_head_size", "_tail", "_tail_limit", "_tail_size", "total")
 
@@ -35,7 +35,7 @@ class Bounded:
         return head
 
     def rest(self, remark: str = "") -> bytes:
-        """What follows the head: the tail, after a line that says what was left out; a remark is said there, too."""
+        """What follows the head: a line that counts what is left out, with the remark, and the tail."""
         tail = b"".join(self._tail)
         if self.total <= self._head_limit + self._tail_limit:
             return tail + (f"\n[… {remark} …]\n".encode() if remark else b"")
@@ -49,13 +49,13 @@ class Bounded:
         else:
             self._tail.append(bytearray(data))
         self._tail_size += len(data)
-        # One piece more than the limit needs stays, so that no piece is ever cut.
+        # Keep one piece more than the limit needs, so that no piece is cut.
         while self._tail_size - len(self._tail[0]) >= self._tail_limit:
             self._tail_size -= len(self._tail.popleft())
 
 
 def is_text(data: bytes) -> bool:
-    """Whether `as_text` gives it back as it was, if there is room for it."""
+    """Whether `as_text` keeps every byte, if the data is short enough."""
     try:
         return "\0" not in data.decode()
     except UnicodeDecodeError:
@@ -63,7 +63,7 @@ def is_text(data: bytes) -> bool:
 
 
 def as_text(data: bytes) -> str:
-    """At most `MAX_OUTPUT_BYTES` as UTF-8, even where bytes that are no UTF-8 grow into replacement characters."""
+    """At most `MAX_OUTPUT_BYTES` as UTF-8; invalid bytes become replacement characters, which are longer."""
     text = data.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
     encoded = text.encode()
     if len(encoded) <= MAX_OUTPUT_BYTES:

@@ -1,4 +1,4 @@
-"""Removes what a process left behind, however deep it is and whatever it forbids."""
+"""Removes the files that a process left, at any depth and with any permissions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN = 5
 
 
 def remove_tree(directory: Path) -> None:
-    """What cannot be removed, because it is another user's for one, is logged and stays."""
+    """What cannot be removed, for example because it belongs to another user, stays and is logged."""
     stuck: list[str] = []
     try:
         with _opened(str(directory)) as top:
@@ -32,20 +32,22 @@ def remove_tree(directory: Path) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class _Top:
-    """Neither recursion nor long paths: before a directory goes, its own directories are moved up, beside it."""
+    """The directory to clear. It needs neither recursion nor long paths: before it removes a directory, it moves that
+    directory's subdirectories up beside it.
+    """
 
     fd: int
     _waiting: deque[str] = field(default_factory=deque)
-    """Names of what is here."""
+    """Names of entries in this directory that are not removed yet."""
     _stuck: list[str] = field(default_factory=list)
-    _unused: Iterator[str] = field(default_factory=lambda: _names(secrets.token_hex(8)))
+    _unused_names: Iterator[str] = field(default_factory=lambda: _names(secrets.token_hex(8)))
 
     def clear(self) -> list[str]:
-        """What could not be removed, and why."""
+        """Returns what could not be removed, and why."""
         self._waiting += os.listdir(self.fd)  # noqa: PTH208 - a descriptor
         while self._waiting:
             name = self._waiting.popleft()
-            with self._sticking(name):
+            with self._noting_errors(name):
                 if not _unlinked(name, self.fd):
                     self._flatten(name)
                     os.rmdir(name, dir_fd=self.fd)
@@ -54,18 +56,18 @@ class _Top:
     def _flatten(self, name: str) -> None:
         with _opened(name, self.fd) as directory:
             for inner in os.listdir(directory):  # noqa: PTH208 - a descriptor
-                with self._sticking(f"{name}/{inner}"):
+                with self._noting_errors(f"{name}/{inner}"):
                     if not _unlinked(inner, directory):
                         self._move_up(inner, directory)
 
     def _move_up(self, name: str, directory: int) -> None:
-        moved = next(self._unused)
-        with _opened(name, directory):  # only who may write into a directory may move it
+        moved = next(self._unused_names)
+        with _opened(name, directory):  # moving a directory needs write permission in it
             os.rename(name, moved, src_dir_fd=directory, dst_dir_fd=self.fd)
         self._waiting.append(moved)
 
     @contextmanager
-    def _sticking(self, name: str) -> Iterator[None]:
+    def _noting_errors(self, name: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -87,14 +89,14 @@ def _unlinked(name: str, directory: int) -> bool:
 
 @contextmanager
 def _opened(name: str, directory: int | None = None) -> Iterator[int]:
-    """A directory, made one that its owner may change; a link in its place is not followed."""
-    place = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    """Open a directory after giving its owner all permissions; does not follow a link."""
+    path_fd = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
-        with suppress(PermissionError):  # another user's; it may do all the same
-            os.chmod(f"/proc/self/fd/{place}", 0o700)  # noqa: PTH101 - descriptors, and of a place that cannot be opened
-        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place)
+        with suppress(PermissionError):  # it belongs to another user; its permissions may suffice
+            os.chmod(f"/proc/self/fd/{path_fd}", 0o700)  # noqa: PTH101 - the descriptor of a path that cannot be read
+        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=path_fd)
     finally:
-        os.close(place)
+        os.close(path_fd)
     try:
         yield fd
     finally:

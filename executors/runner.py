@@ -1,4 +1,4 @@
-"""Carries out what the life of an attempt asks for: the one place where `executors.attempt` meets the world."""
+"""Carries out the acts of the state machine in `executors.attempt`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any, assert_never
 import structlog
 
 from executors.attempt import Act, Fact, Phase, advance
-from executors.checkpoints import Checkpoints, is_left
+from executors.attempt_dirs import AttemptDir
+from executors.checkpoints import Checkpoints, leaves_checkpoint
 from executors.claim import Chosen, ClaimDecision
 from executors.clock import boot_seconds
 from executors.control import Order
@@ -21,15 +22,14 @@ from executors.deadlines import Terms
 from executors.environment import environment
 from executors.events import EventLog, Report
 from executors.executables import Executable, Executables
-from executors.in_hand import Attempt, contained, ended, log_end, lose, rejected
+from executors.in_hand import Attempt, contain_errors, ended, log_end, note_unstored, rejected
 from executors.kills import Kills
 from executors.logs import LogStore, LogStream, Output
 from executors.memory import OutOfMemory, of_this_process, problem
-from executors.places import Place
-from executors.process import Exited, Notice, Refused, Renewed, Spawned, Spec, SupervisorLink
 from executors.removal import remove_tree
-from executors.results import Results, is_far, is_written, stdin_of
+from executors.results import Results, has_result, needs_fetch, stdin_of
 from executors.slots import Slots
+from executors.supervisor_link import Exited, Notice, Refused, Renewed, Spawned, Spec, SupervisorLink
 from executors.workspace import Workspace
 from schemas.control import LOOK_BACK, Kill
 from schemas.dispatch import Dispatch
@@ -39,15 +39,15 @@ from schemas.kept_clock import KeptClock
 
 _LOG = structlog.get_logger()
 _LONG_RUN_SECONDS = 5.0
-"""From then on also a short output can be followed in S3 while the process runs."""
+"""After so long, also a short output goes to S3 while the process runs, so that a user can follow it."""
 
 _ON_LEASE = (Phase.FETCHING, Phase.STARTED)
-"""The grace of the claim is over, and the supervisor does not know the attempt yet."""
+"""Phases in which the lease may apply, and the supervisor does not know the attempt yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What the settings say about attempts."""
+    """The settings that apply to attempts."""
 
     margin: timedelta
     grace: timedelta
@@ -58,7 +58,7 @@ class Policy:
 
 @dataclass(slots=True, kw_only=True)
 class Runner:
-    """Used from the event loop alone."""
+    """Used only from the event loop."""
 
     policy: Policy
     clock: KeptClock
@@ -72,19 +72,19 @@ class Runner:
     link: SupervisorLink
     tasks: asyncio.TaskGroup
     renewed: Callable[[], float]
-    """When the last acknowledged heartbeat was sent (CLOCK_BOOTTIME)."""
+    """Returns when the last acknowledged heartbeat was sent (CLOCK_BOOTTIME)."""
     on_ran: Callable[[str, float], None]
-    """(timeout class, for how many seconds a process was there)"""
+    """Called with the timeout class and how many seconds a process ran."""
     attempts: dict[int, Attempt] = field(default_factory=dict)
-    """By number, until the end is acknowledged."""
+    """By number, until Kafka acknowledges the end."""
     kills: Kills = field(default_factory=Kills)
     out_of_memory: OutOfMemory = field(default_factory=of_this_process)
     _work: set[asyncio.Task[None]] = field(default_factory=set)
     _last_number: int = 0
 
-    # What happens
+    # Inputs
 
-    def take(self, timeout_class: str, claimed: Iterable[Chosen]) -> None:
+    def on_claimed(self, timeout_class: str, claimed: Iterable[Chosen]) -> None:
         for chosen in claimed:
             polled = chosen.polled
             if polled.dispatch is None:
@@ -101,46 +101,49 @@ class Runner:
             )
             if chosen.decision is ClaimDecision.RUN:
                 self.attempts[attempt.number] = attempt
-                self._begin(attempt)
+                self._start_claimed(attempt)
             else:
-                self._say(attempt, Expired(**attempt.identity, at=self.clock.now()), _nothing)
+                self._send_event(attempt, Expired(**attempt.identity, at=self.clock.now()), _nothing)
 
-    def hear(self, notice: Notice) -> None:
+    def on_notice(self, notice: Notice) -> None:
         if isinstance(notice, Renewed):
             return
         attempt = self.attempts[notice.number]
         match notice:
             case Spawned(at=at):
                 attempt.started = at
-                self._happen(attempt, Fact.SPAWNED)
+                self._apply(attempt, Fact.SPAWNED)
             case Refused(reason=reason):
                 self._fail(attempt, f"the process could not be started: {reason}")
             case Exited():
                 attempt.exited = notice
                 if notice.code and notice.cause is EndCause.EXITED:
                     attempt.memory_problem = problem(attempt.kills_before, self.out_of_memory.kills(), notice.code)
-                self._happen(attempt, Fact.EXITED)
+                self._apply(attempt, Fact.EXITED)
             case _:
                 assert_never(notice)
 
-    def obey(self, orders: Iterable[Order]) -> None:
-        """What owners say, and say again while a heartbeat lists the attempt. It may be in hand, or nowhere yet."""
+    def on_orders(self, orders: Iterable[Order]) -> None:
+        """Kill the attempts, or remember the kills of attempts that are not claimed yet.
+
+        Owners repeat an order while a heartbeat lists its attempt.
+        """
         now = self.clock.now()
         for order in orders:
             kill = order.kill
             self.kills.remember(kill, order.appended_at + min(kill.valid_for, LOOK_BACK), now)
-            for attempt in [each for each in self.attempts.values() if _is_meant(kill, each.dispatch)]:
+            for attempt in [each for each in self.attempts.values() if _matches(kill, each.dispatch)]:
                 self._condemn(attempt, EndCause.CANCELLED, kill.grace.total_seconds())
 
     def stop(self, grace_seconds: float) -> None:
-        """End everything that is not ended yet."""
+        """Stop every attempt that has not ended."""
         for attempt in list(self.attempts.values()):
             self._condemn(attempt, EndCause.STOPPED, grace_seconds)
 
     def renew(self) -> None:
-        """A heartbeat is acknowledged, before its renewal counts: a lease that ran out until now is not called back.
+        """Call this when a heartbeat is acknowledged, before it renews leases: an expired lease stays expired.
 
-        Processes are the supervisor's matter; here it is about those that have none yet.
+        This ends attempts that have no process yet; the supervisor ends the processes.
         """
         for attempt in list(self.attempts.values()):
             if attempt.phase in _ON_LEASE and attempt.announced and self._has_lapsed(attempt):
@@ -148,7 +151,7 @@ class Runner:
 
     @property
     def is_idle(self) -> bool:
-        """Nothing is in hand, and all that was said is heard: also of dispatches that were too old to be run."""
+        """There are no attempts, and all events are acknowledged, also those of expired dispatches."""
         return not self.attempts and not self.events.unacknowledged
 
     def in_hand(self) -> tuple[AttemptInHand, ...]:
@@ -161,15 +164,15 @@ class Runner:
         return Counter(each.partition for each in self.attempts.values() if each.timeout_class == timeout_class)
 
     def upload_logs(self) -> None:
-        """Every now and then: what long outputs and long runs have gained goes to S3."""
+        """Called regularly: upload the new output of processes that write much, or run for long."""
         for attempt in self.attempts.values():
             if attempt.phase is Phase.RUNNING and attempt.output and attempt.started is not None:
                 is_long = boot_seconds() - attempt.started > _LONG_RUN_SECONDS
                 if attempt.output.streams or (is_long and attempt.output.total_bytes):
-                    self._background(attempt.output.upload())
+                    self._run_in_background(attempt.output.upload())
 
     def close(self) -> None:
-        """The end of the executor: what still waits for S3 is given up."""
+        """The executor ends: cancel all work that waits for S3."""
         for task in self._work:
             task.cancel()
         self.executables.close()
@@ -178,9 +181,9 @@ class Runner:
         self.results.close()
         self.workspace.close()
 
-    # What is done about it
+    # Acts
 
-    def _happen(self, attempt: Attempt, fact: Fact) -> None:
+    def _apply(self, attempt: Attempt, fact: Fact) -> None:
         attempt.phase, act = advance(attempt.phase, fact)
         if act is not None:
             self._carry_out(attempt, act)
@@ -188,10 +191,10 @@ class Runner:
     def _carry_out(self, attempt: Attempt, act: Act) -> None:  # noqa: C901 - one line per act, best read whole
         match act:
             case Act.ANNOUNCE:
-                self._say(attempt, Claimed(**attempt.identity, at=self.clock.now()), self._acknowledged)
+                self._send_event(attempt, Claimed(**attempt.identity, at=self.clock.now()), self._acknowledged)
             case Act.FETCH:
                 attempt.announced = True
-                self._background(self._fetch(attempt))
+                self._run_in_background(self._fetch(attempt))
             case Act.START:
                 self._start(attempt)
             case Act.SPAWN:
@@ -213,7 +216,7 @@ class Runner:
             case _:
                 assert_never(act)
 
-    def _begin(self, attempt: Attempt) -> None:
+    def _start_claimed(self, attempt: Attempt) -> None:
         if self.kills.has(attempt.dispatch.run_id, attempt.dispatch.token):
             self._condemn(attempt, EndCause.CANCELLED, grace_seconds=0.0)
         else:
@@ -221,81 +224,81 @@ class Runner:
 
     def _condemn(self, attempt: Attempt, cause: EndCause, grace_seconds: float) -> None:
         attempt.cause, attempt.grace_seconds = cause, grace_seconds
-        self._happen(attempt, Fact.CONDEMNED)
+        self._apply(attempt, Fact.CONDEMNED)
 
     def _look_up(self, attempt: Attempt) -> None:
-        if self._is_void(attempt):  # frozen since the commit
-            self._happen(attempt, Fact.LATE)
+        if self._is_void(attempt):  # the executor was frozen after the commit
+            self._apply(attempt, Fact.LATE)
             return
-        has_to_fetch = attempt.dispatch.checkpoint or is_far(attempt.dispatch)
-        with contained(attempt, self._fail):
-            wanted = attempt.dispatch
-            attempt.executable = self.executables.cached(wanted.executable, wanted.sha256, attempt.read)
+        has_to_fetch = attempt.dispatch.checkpoint or needs_fetch(attempt.dispatch)
+        with contain_errors(attempt, self._fail):
+            dispatch = attempt.dispatch
+            attempt.executable = self.executables.cached(dispatch.executable, dispatch.sha256, attempt.read)
             if attempt.executable and has_to_fetch:
-                self._make_place(attempt, attempt.executable)
+                self._make_directory(attempt, attempt.executable)
         if attempt.executable and not has_to_fetch:
-            self._happen(attempt, Fact.CACHED)
+            self._apply(attempt, Fact.CACHED)
         elif attempt.dispatch.sha256 or has_to_fetch:
-            self._happen(attempt, Fact.ABSENT)
+            self._apply(attempt, Fact.ABSENT)
         elif attempt.phase is Phase.CLAIMED:
-            self._background(self._ask(attempt))
+            self._run_in_background(self._ask_s3(attempt))
 
-    async def _ask(self, attempt: Attempt) -> None:
-        with contained(attempt, self._fail):
+    async def _ask_s3(self, attempt: Attempt) -> None:
+        with contain_errors(attempt, self._fail):
             attempt.executable = await self.executables.look_up(attempt.dispatch.executable, attempt.read)
         if self._is_void(attempt):
-            self._happen(attempt, Fact.LATE)
+            self._apply(attempt, Fact.LATE)
         else:
-            self._happen(attempt, Fact.CACHED if attempt.executable else Fact.ABSENT)
+            self._apply(attempt, Fact.CACHED if attempt.executable else Fact.ABSENT)
 
     async def _fetch(self, attempt: Attempt) -> None:
-        with contained(attempt, self._fail):
+        with contain_errors(attempt, self._fail):
             dispatch = attempt.dispatch
-            if not attempt.place:
+            if not attempt.directory:
                 attempt.executable = await self.executables.fetch(dispatch.executable, dispatch.sha256)
-                if attempt.phase is not Phase.FETCHING:  # given up meanwhile
+                if attempt.phase is not Phase.FETCHING:  # the attempt ended meanwhile
                     return
-                self._make_place(attempt, attempt.executable)
+                self._make_directory(attempt, attempt.executable)
             if dispatch.checkpoint:
                 await self._restore(attempt, dispatch.checkpoint)
-            if is_far(dispatch):
-                attempt.given = await self.results.fetch(dispatch)
-        self._happen(attempt, Fact.CACHED)
+            if needs_fetch(dispatch):
+                attempt.fetched = await self.results.fetch(dispatch)
+        self._apply(attempt, Fact.CACHED)
 
-    def _make_place(self, attempt: Attempt, executable: Executable) -> Place:
-        """As soon as its executable is at hand, which may be evicted otherwise."""
-        attempt.place = self.workspace.places.take(executable.path, executable.name)
-        return attempt.place
+    def _make_directory(self, attempt: Attempt, executable: Executable) -> AttemptDir:
+        """Call this as soon as the executable is cached: the link in the directory prevents its eviction."""
+        attempt.directory = self.workspace.attempt_dirs.take(executable.path, executable.name)
+        return attempt.directory
 
     async def _restore(self, attempt: Attempt, checkpoint: str) -> None:
-        assert attempt.place is not None
-        attempt.kept = await self.checkpoints.restore(checkpoint, attempt.place)
-        if attempt.phase is not Phase.FETCHING:  # given up meanwhile; the unpacking may have gone on
-            await asyncio.to_thread(remove_tree, attempt.place.directory)
+        assert attempt.directory is not None
+        attempt.checkpoint = await self.checkpoints.restore(checkpoint, attempt.directory)
+        if attempt.phase is not Phase.FETCHING:  # the attempt ended meanwhile, and the unpacking went on
+            await asyncio.to_thread(remove_tree, attempt.directory.path)
 
     def _start(self, attempt: Attempt) -> None:
-        """Everything that can fail is prepared first; the acknowledgement takes long enough for it anyway."""
+        """Prepare everything that can fail, then send STARTED."""
         assert attempt.executable is not None
-        with contained(attempt, self._fail):
+        with contain_errors(attempt, self._fail):
             attempt.spec = self._prepare(attempt, attempt.executable)
         if attempt.spec:
             started = Started(**attempt.identity, at=self.clock.now(), sha256=attempt.executable.sha256)
-            self._say(attempt, started, self._acknowledged)
+            self._send_event(attempt, started, self._acknowledged)
 
     def _prepare(self, attempt: Attempt, executable: Executable) -> Spec:
-        place = attempt.place or self._make_place(attempt, executable)
+        directory = attempt.directory or self._make_directory(attempt, executable)
         variables = environment(
             attempt.dispatch,
             path=self.policy.path,
-            home=place.cwd,
-            checkpoint=place.checkpoint,
-            result=place.result,
+            home=directory.cwd,
+            checkpoint=directory.checkpoint,
+            result=directory.result,
             secret=self.policy.secret,
         )
-        return Spec(argv=(str(place.executable), *attempt.dispatch.args), env=variables, cwd=place.cwd)
+        return Spec(argv=(str(directory.executable), *attempt.dispatch.args), env=variables, cwd=directory.cwd)
 
     def _acknowledged(self, attempt: Attempt) -> None:
-        self._happen(attempt, Fact.LATE if self._is_void(attempt) else Fact.ACKNOWLEDGED)
+        self._apply(attempt, Fact.LATE if self._is_void(attempt) else Fact.ACKNOWLEDGED)
 
     def _spawn(self, attempt: Attempt) -> None:
         assert attempt.spec is not None
@@ -308,65 +311,68 @@ class Runner:
             start_before=self._void_at(attempt),
         )
         attempt.kills_before = self.out_of_memory.kills()
-        stdin, attempt.given = stdin_of(dispatch, attempt.given), {}
+        stdin, attempt.fetched = stdin_of(dispatch, attempt.fetched), {}
         fd = self.link.spawn(attempt.number, attempt.spec, terms, self.renewed(), stdin)
         stream = LogStream(self.logs, dispatch.run_id, dispatch.attempt)
         attempt.output = Output(fd, stream, log_max_bytes=self.policy.log_max_bytes)
 
     def _report(self, attempt: Attempt) -> None:
-        """The process is gone and its pipe is empty."""
+        """The process has ended and its pipe is empty."""
         assert attempt.output is not None
-        left = attempt.place if is_left(attempt.exited, attempt.place, attempt.dispatch.checkpoint) else None
-        wrote = attempt.place if is_written(attempt.exited, attempt.place) else None
-        if attempt.output.has_to_be_stored or left or wrote:
-            self._background(self._report_late(attempt, attempt.output, left, wrote))
+        directory = attempt.directory
+        checkpoint = directory if leaves_checkpoint(attempt.exited, directory, attempt.dispatch.checkpoint) else None
+        result = directory if has_result(attempt.exited, directory) else None
+        if attempt.output.has_to_be_stored or checkpoint or result:
+            self._run_in_background(self._store_and_report(attempt, attempt.output, checkpoint, result))
         else:
             self._end(attempt, ended(attempt, self.clock))
 
-    async def _report_late(self, attempt: Attempt, output: Output, left: Place | None, wrote: Place | None) -> None:
-        """What belongs into S3 goes there first, within its limits."""
-        with contained(attempt, lose):
+    async def _store_and_report(
+        self, attempt: Attempt, output: Output, checkpoint: AttemptDir | None, result: AttemptDir | None
+    ) -> None:
+        """Store the log, the checkpoint and the result in S3, each within its time limit, before the event."""
+        with contain_errors(attempt, note_unstored):
             if output.has_to_be_stored:
                 await output.finish_log()
-            if left:
-                attempt.kept = await self.checkpoints.keep(attempt.dispatch, left, attempt.kept)
-            if wrote:
-                attempt.written = await self.results.collect(attempt.dispatch, wrote)
+            if checkpoint:
+                attempt.checkpoint = await self.checkpoints.store(attempt.dispatch, checkpoint, attempt.checkpoint)
+            if result:
+                attempt.result = await self.results.collect(attempt.dispatch, result)
         self._end(attempt, ended(attempt, self.clock))
 
     def _fail(self, attempt: Attempt, reason: str) -> None:
         attempt.reason = reason
-        self._happen(attempt, Fact.FAILED)
+        self._apply(attempt, Fact.FAILED)
 
     def _end(self, attempt: Attempt, event: Ended | Rejected) -> None:
-        self._say(attempt, event, self._forget)
+        self._send_event(attempt, event, self._forget)
         self._close(attempt)
         log_end(attempt, event)
 
     def _close(self, attempt: Attempt) -> None:
-        self.slots.give(attempt.timeout_class, 1)
+        self.slots.release(attempt.timeout_class, 1)
         if attempt.exited and attempt.started is not None:
             self.on_ran(attempt.timeout_class, attempt.exited.at - attempt.started)
         if attempt.output:
             attempt.output.close()
-        if attempt.place and (attempt.exited is None or attempt.exited.alone):
-            self.workspace.places.give_back(attempt.place)
-        elif attempt.place:
-            self.workspace.places.set_aside(attempt.place)
+        if attempt.directory and (attempt.exited is None or attempt.exited.alone):
+            self.workspace.attempt_dirs.release(attempt.directory)
+        elif attempt.directory:
+            self.workspace.attempt_dirs.discard(attempt.directory)
 
     def _forget(self, attempt: Attempt) -> None:
         del self.attempts[attempt.number]
 
-    def _say(self, attempt: Attempt, event: Event, on_ack: Callable[[Attempt], None]) -> None:
+    def _send_event(self, attempt: Attempt, event: Event, on_ack: Callable[[Attempt], None]) -> None:
         report = Report(owner=attempt.dispatch.owner, event=event, on_ack=partial(on_ack, attempt))
-        self.events.say(attempt.partition, report)
+        self.events.add(attempt.partition, report)
 
-    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run_in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = self.tasks.create_task(work)
         self._work.add(task)
         task.add_done_callback(self._work.discard)
 
-    # The grace of a claim (protocol D4)
+    # The claim grace and the lease (protocol D4, L1)
 
     def _void_at(self, attempt: Attempt) -> float:
         if attempt.announced:
@@ -381,9 +387,9 @@ class Runner:
         return boot_seconds() >= self._void_at(attempt)
 
 
-def _is_meant(kill: Kill, dispatch: Dispatch) -> bool:
+def _matches(kill: Kill, dispatch: Dispatch) -> bool:
     return (kill.run_id, kill.token) == (dispatch.run_id, dispatch.token)
 
 
 def _nothing(_: Attempt) -> None:
-    """An expired dispatch holds nothing that its acknowledgement could free."""
+    """The acknowledgement of EXPIRED has no effect: an expired dispatch holds no slot."""

@@ -1,4 +1,4 @@
-"""Objects in S3, as the executor needs them: what an object is now, its bytes into a file, a piece of log."""
+"""The executor's S3 client: reads an object's ETag, downloads and uploads objects."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _PIECE_BYTES = 256 * 1024
 _POOL_CONNECTIONS = 24
 _HEADERS = {"ETag": "ETag", "ContentLength": "Content-Length"}
 _TROUBLE = (ClientError, BotoCoreError, HTTPError, OSError)
-"""What the client raises when S3 refuses, is away, or breaks off."""
+"""What the client raises if S3 refuses a request, is unreachable, or closes the connection."""
 
 
 class ObjectError(TidemillError):
-    """The object cannot be had, and asking again will not help."""
+    """S3 cannot read or write the object, and a retry will not help."""
 
 
 class UnreachableError(TidemillError):
-    """S3 did not answer as it should; asking again may help."""
+    """S3 did not answer, or not correctly; a retry may help."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class Download:
 
 def parse_address(uri: str) -> Address:
     """Raises `ObjectError`."""
-    refusal = ObjectError(f"executable {uri!r} is no address of the form s3://bucket/key")
+    refusal = ObjectError(f"executable {uri!r} is not an address of the form s3://bucket/key")
     try:
         parts = urlsplit(uri)
     except ValueError as error:
@@ -65,36 +65,36 @@ def parse_address(uri: str) -> Address:
 
 
 class ObjectStore:
-    """A client for threads: every call blocks for a few seconds at most, downloads until their deadline."""
+    """Call it from threads: every call blocks, a download until its deadline, all others for a few seconds."""
 
     def __init__(self, connections: Connections) -> None:
         self._client = _client(connections)
 
     def etag(self, address: Address) -> str:
-        """What identifies the object's present content. Raises `ObjectError` or `UnreachableError`."""
+        """The ETag, which identifies the object's current content. Raises `ObjectError` or `UnreachableError`."""
         try:
             answer = self._client.head_object(Bucket=address.bucket, Key=address.key)
         except _TROUBLE as error:
             raise _explain(address, error) from error
-        return str(_said(address, answer, "ETag"))
+        return str(_field(address, answer, "ETag"))
 
     def download(self, address: Address, target: Path, *, max_bytes: int, until: float) -> Download:
-        """`until` is a moment of the monotonic clock. Raises `ObjectError` or `UnreachableError`."""
+        """`until` is a time of the monotonic clock. Raises `ObjectError` or `UnreachableError`."""
         digest, size = hashlib.sha256(), 0
         try:
             answer = self._client.get_object(Bucket=address.bucket, Key=address.key)
-            _check_time(address, until, "nothing")  # by then nobody knows of the file any more
-            target.unlink(missing_ok=True)  # what an earlier try has left
+            _check_time(address, until, "nothing")  # after the deadline the caller has removed the file
+            target.unlink(missing_ok=True)  # a failed try may have left it
             with target.open("xb") as file:
                 for piece in _pieces(address, answer, max_bytes, until):
                     digest.update(piece)
                     size += file.write(piece)
         except _TROUBLE as error:
             raise _explain(address, error) from error
-        return Download(etag=str(_said(address, answer, "ETag")), sha256=digest.hexdigest(), size=size)
+        return Download(etag=str(_field(address, answer, "ETag")), sha256=digest.hexdigest(), size=size)
 
     def read(self, address: Address, max_bytes: int, until: float) -> bytes:
-        """A small object. Raises `ObjectError` or `UnreachableError`."""
+        """Read a small object. Raises `ObjectError` or `UnreachableError`."""
         try:
             answer = self._client.get_object(Bucket=address.bucket, Key=address.key)
             return b"".join(_pieces(address, answer, max_bytes, until))
@@ -118,9 +118,9 @@ class ObjectStore:
 
 
 def _pieces(address: Address, answer: Mapping[str, Any], max_bytes: int, until: float) -> Iterator[bytes]:
-    """The body as it comes: who waits for whole pieces waits for ever on an S3 that sends a byte now and then."""
+    """The body in pieces as they arrive. Waiting for full pieces would never end if S3 sends single bytes."""
     with answer["Body"] as stream:
-        expected = int(_said(address, answer, "ContentLength"))
+        expected = int(_field(address, answer, "ContentLength"))
         if expected > max_bytes:
             raise ObjectError(f"{address} has {expected} bytes; at most {max_bytes} are allowed")
         size = 0
@@ -129,19 +129,19 @@ def _pieces(address: Address, answer: Mapping[str, Any], max_bytes: int, until: 
             _check_time(address, until, f"{size} of {expected} bytes")
             yield piece
         if size < expected:
-            raise UnreachableError(f"{address} was broken off by S3: {size} of {expected} bytes came")
-        stream.drain_conn()  # the connection is used again
+            raise UnreachableError(f"S3 closed the connection for {address}: {size} of {expected} bytes received")
+        stream.drain_conn()  # so that the connection can be reused
 
 
 def _check_time(address: Address, until: float, so_far: str) -> None:
     if time.monotonic() > until:
-        raise UnreachableError(f"{address} did not come in time: {so_far} so far")
+        raise UnreachableError(f"{address} did not arrive in time: {so_far} received")
 
 
-def _said(address: Address, answer: Mapping[str, Any], name: str) -> Any:
-    """What every S3 says of an object; a proxy or a portal that answers in its place may not."""
+def _field(address: Address, answer: Mapping[str, Any], name: str) -> Any:
+    """A field that every S3 sends; a proxy that answers instead of S3 may not."""
     if name not in answer:
-        raise UnreachableError(f"the answer for {address} is none of an S3: it has no {_HEADERS[name]}")
+        raise UnreachableError(f"the answer for {address} is not from S3: it has no {_HEADERS[name]}")
     return answer[name]
 
 
@@ -151,7 +151,7 @@ def _explain(address: Address, error: Exception) -> ObjectError | UnreachableErr
         if status == 404:
             return ObjectError(f"{address} does not exist")
         if status in (400, 401, 403):
-            return ObjectError(f"{address} is refused by S3: {error}")
+            return ObjectError(f"S3 refuses {address}: {error}")
     return UnreachableError(f"S3 is unreachable for {address}: {error}")
 
 
@@ -161,7 +161,7 @@ def _client(connections: Connections) -> Any:
         config=Config(
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=_READ_SECONDS,
-            retries={"total_max_attempts": 1},  # we retry ourselves, within limits of our own
+            retries={"total_max_attempts": 1},  # our code retries, within its own time limits
             max_pool_connections=_POOL_CONNECTIONS,
             **S3_DIALECT,
         ),

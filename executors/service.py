@@ -1,4 +1,4 @@
-"""The executor as a whole: its parts put together, and its way from running through draining to gone."""
+"""Puts the parts of an executor together, and moves it from running through draining to gone."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from executors.cache import Cache
 from executors.checkpoints import Checkpoints
 from executors.claim import Chosen
 from executors.clock import cluster_clock
-from executors.consumer import Claimer, Place
+from executors.consumer import Claimer, ClaimerContext
 from executors.control import Control
 from executors.environment import read_secret
 from executors.events import EventLog
 from executors.executables import Executables
-from executors.heart import Heart
+from executors.heartbeats import HeartbeatSender
 from executors.logs import LogStore
 from executors.orphans import kill_children
 from executors.outbox import Outbox
-from executors.passing import dead_letter
-from executors.process import Notice, Renewed, SupervisorLink, find_shim
 from executors.results import Results
 from executors.runner import Policy, Runner
 from executors.s3 import ObjectStore
 from executors.settings import ExecutorSettings, parse_slots
 from executors.silence import Silence
+from executors.skip_unreadable import SourcePartition, dead_letter
 from executors.slots import Slots
+from executors.supervisor_link import Notice, Renewed, SupervisorLink, find_shim
 from executors.windows import MOST_AHEAD, Windows, no_windows
 from executors.workspace import Workspace
 from schemas.cluster import Cluster
@@ -49,25 +49,26 @@ from schemas.unreadable import Unreadable
 
 _LOG = structlog.get_logger()
 _SILENT_INTERVALS = 4
-"""A supervisor that is silent for so many heartbeats enforces no limits either: it is killed, its processes with it."""
+"""Kill a supervisor that has not answered for so many heartbeat intervals, and its processes with it: it enforces no
+limits any more."""
 _EMPTY_ASSIGNMENT_SECONDS = 10.0
-"""An executor more than there are partitions gets none, and is not told so: it counts as ready after this time."""
+"""If there are more executors than partitions, one gets none, without a callback: count it as ready after this time."""
 _UNSTEADY_SECONDS = 0.5
-"""Heartbeats are sent so often while the time is not known: the first one after that lets the claimers begin."""
+"""The heartbeat interval while the cluster clock is not steady: the first heartbeat after that starts the claimers."""
 _LEAVE_SECONDS = 3.0
 _FLUSH_SECONDS = 10.0
-"""A broker that is away for longer at the exit does not hear the last events: their attempts count as lost."""
-_LOOK_SECONDS = 0.05
+"""If Kafka is unreachable for longer at the exit, the last events are lost, and their attempts count as lost."""
+_CHECK_SECONDS = 0.05
 _FRESH_INTERVALS = 3
-"""An executor that was not heard for so many heartbeat intervals claims nothing."""
+"""An executor claims nothing if the last acknowledged heartbeat is older than so many intervals."""
 _CLEAR_SECONDS, _LONGEST_CLEAR_SECONDS = 1.0, 10.0
-"""Without its supervisor an executor kills what becomes its child; what cannot die keeps it for no longer."""
+"""After its supervisor died, an executor kills its new children until there are none for so long; at most 10 s."""
 SUPERVISOR_DIED = 70
-"""The exit code: the attempts in hand are gone with it, and count as lost."""
+"""The exit code after the supervisor died: its processes died with it, and their attempts count as lost."""
 
 
 class Service:
-    """Must be made in the main thread, which starts the supervisor."""
+    """Make it in the main thread: it starts the process supervisor and handles signals."""
 
     def __init__(
         self,
@@ -88,26 +89,29 @@ class Service:
         self._clock = cluster_clock(connections)
         self._over: asyncio.Future[int] = self._loop.create_future()
         self._stop, self._stop_now = asyncio.Event(), asyncio.Event()
-        self._is_heard, self._is_told = asyncio.Event(), asyncio.Event()
+        self._is_steady, self._is_caught_up = asyncio.Event(), asyncio.Event()
         self._silence = Silence()
         self._link = SupervisorLink(
-            on_notice=self._hear,
-            on_death=self._supervisor_died,
+            on_notice=self._on_notice,
+            on_death=self._on_supervisor_death,
             command=find_shim(from_memory=settings.start_from_memory),
         )
         self._outbox = Outbox(connections, self._clock, client_id=self.executor_id)
-        self._heart = self._make_heart(connections)
+        self._heartbeats = self._make_heartbeats(connections)
         self._runner = self._make_runner(connections)
         self._control = self._make_control(connections)
         self._claimers = [self._make_claimer(connections, name) for name in self._per_class]
 
     async def run(self) -> int:
-        """Until it is told to stop, or cannot go on. Returns the exit code."""
+        """Run until a signal or an error stops the executor. Returns the exit code."""
         self._loop.set_exception_handler(self._crashed)
         self._clock.start()
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._stop_asked)
-        chores = [self._tasks.create_task(each) for each in (self._live(), self._beat(), self._upload_logs())]
+            self._loop.add_signal_handler(number, self._on_stop_signal)
+        chores = [
+            self._tasks.create_task(each)
+            for each in (self._run_until_stopped(), self._send_heartbeats(), self._upload_logs())
+        ]
         _LOG.info("executor", id=self.executor_id, slots=self._per_class, supervisor=self._link.pid)
         try:
             return await self._over
@@ -123,8 +127,8 @@ class Service:
 
     # Parts
 
-    def _make_heart(self, connections: Connections) -> Heart:
-        return Heart(
+    def _make_heartbeats(self, connections: Connections) -> HeartbeatSender:
+        return HeartbeatSender(
             outbox=self._outbox,
             topic=connections.topic(EXECUTORS),
             partition=partition_of(self.executor_id, connections.partitions),
@@ -136,8 +140,9 @@ class Service:
     def _make_runner(self, connections: Connections) -> Runner:
         settings, store = self._settings, ObjectStore(connections)
         cache_dir = settings.cache_dir or settings.work_dir / "cache"
-        places = sum(self._per_class.values())
-        workspace = Workspace(settings.work_dir, self.executor_id, cache_dir=cache_dir, places=places)
+        workspace = Workspace(
+            settings.work_dir, self.executor_id, cache_dir=cache_dir, spare_dirs=sum(self._per_class.values())
+        )
         cache = Cache(cache_dir, max_bytes=settings.cache_max_bytes, scratch_prefix=self.executor_id)
         return Runner(
             policy=Policy(
@@ -169,7 +174,7 @@ class Service:
             workspace=workspace,
             link=self._link,
             tasks=self._tasks,
-            renewed=lambda: self._heart.renewed,
+            renewed=lambda: self._heartbeats.renewed,
             on_ran=self._windows.note_end,
         )
 
@@ -177,29 +182,29 @@ class Service:
         return Control(
             connections,
             client_id=self.executor_id,
-            on_orders=self._from_thread(self._runner.obey),
-            on_caught_up=self._from_thread(self._is_told.set),
-            on_unreadable=self._from_thread(partial(self._set_aside, connections)),
+            on_orders=self._from_thread(self._runner.on_orders),
+            on_caught_up=self._from_thread(self._is_caught_up.set),
+            on_unreadable=self._from_thread(partial(self._report_unreadable, connections)),
             on_crash=self._from_thread(self._crash),
         )
 
     def _make_claimer(self, connections: Connections, timeout_class: str) -> Claimer:
-        place = Place(
+        context = ClaimerContext(
             timeout_class=timeout_class,
             slots=self._slots,
             clock=self._clock,
-            may_claim=lambda: self._heart.is_recent and self._clock.is_steady,
+            may_claim=lambda: self._heartbeats.is_recent and self._clock.is_steady,
             on_polled=self._from_thread(self._runner.executables.expect),
-            on_claimed=self._from_thread(self._take),
-            on_held=self._from_thread(self._hold),
-            on_unreadable=self._from_thread(partial(self._set_aside, connections)),
+            on_claimed=self._from_thread(self._on_claimed),
+            on_assigned=self._from_thread(self._on_assigned),
+            on_unreadable=self._from_thread(partial(self._report_unreadable, connections)),
             on_crash=self._from_thread(self._crash),
             capacity=MOST_AHEAD * self._per_class[timeout_class],
         )
-        return Claimer(connections, place, client_id=self.executor_id)
+        return Claimer(connections, context, client_id=self.executor_id)
 
-    def _set_aside(self, connections: Connections, place: tuple[str, int], found: Unreadable) -> None:
-        self._outbox.send(dead_letter(connections, place, found))
+    def _report_unreadable(self, connections: Connections, source: SourcePartition, found: Unreadable) -> None:
+        self._outbox.send(dead_letter(connections, source, found))
 
     def _from_thread(self, function: Callable[..., None]) -> Callable[..., None]:
         def call(*args: Any) -> None:
@@ -209,8 +214,8 @@ class Service:
 
     # Life
 
-    async def _live(self) -> None:
-        await self._begin()
+    async def _run_until_stopped(self) -> None:
+        await self._start_claimers()
         late = self._loop.call_later(_EMPTY_ASSIGNMENT_SECONDS, self._ready)
         await self._stop.wait()
         late.cancel()
@@ -218,21 +223,21 @@ class Service:
         await self._drain()
         self._over.set_result(0)
 
-    async def _begin(self) -> None:
-        """Nothing is claimed before the clock is right and what owners said lately is known (protocol L6)."""
-        await self._is_heard.wait()
+    async def _start_claimers(self) -> None:
+        """Claim only after the clock is steady and all recent kill orders are read (protocol L6)."""
+        await self._is_steady.wait()
         if not self._stop.is_set():
             self._control.start(self._clock.now())
-            await self._is_told.wait()
+            await self._is_caught_up.wait()
         if not self._stop.is_set():
             for claimer in self._claimers:
                 claimer.start()
 
     async def _leave(self) -> None:
-        """Nothing more is claimed, and the others take the partitions over at once."""
+        """Claim nothing more and leave the consumer groups, so that the other executors get the partitions at once."""
         _LOG.info("draining", attempts=len(self._runner.attempts))
         self._state = ExecutorState.DRAINING
-        self._heart.beat()
+        self._heartbeats.send()
         for claimer in self._claimers:
             claimer.stop()
         await self._until(lambda: not any(each.is_alive for each in self._claimers), _LEAVE_SECONDS)
@@ -240,7 +245,7 @@ class Service:
 
     async def _drain(self) -> None:
         runner, grace = self._runner, self._settings.term_grace.total_seconds()
-        await asyncio.sleep(0)  # what the claimers said last is heard
+        await asyncio.sleep(0)  # the last callbacks of the claimers run first
         await self._until(
             lambda: runner.is_idle or self._stop_now.is_set(), self._settings.drain_timeout.total_seconds()
         )
@@ -249,32 +254,32 @@ class Service:
             checkpoints = self._settings.checkpoint_timeout.total_seconds()
             await self._until(lambda: runner.is_idle, grace + checkpoints + _FLUSH_SECONDS)
         self._state = ExecutorState.GONE
-        self._heart.beat()
-        await self._until(lambda: self._heart.is_silent, _LEAVE_SECONDS)
+        self._heartbeats.send()
+        await self._until(lambda: self._heartbeats.is_idle, _LEAVE_SECONDS)
         _LOG.info("gone", left_behind=len(runner.attempts))
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
         until = time.monotonic() + seconds
-        while not condition() and time.monotonic() < until:  # noqa: ASYNC110 - threads and Kafka decide, once in a life
-            await asyncio.sleep(_LOOK_SECONDS)
+        while not condition() and time.monotonic() < until:  # noqa: ASYNC110 - only at the exit, for several conditions
+            await asyncio.sleep(_CHECK_SECONDS)
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         steady = self._settings.heartbeat_interval.total_seconds()
         while True:
-            self._heart.beat()
+            self._heartbeats.send()
             if self._silence.seconds >= _SILENT_INTERVALS * steady:
                 _LOG.error("supervisor does not answer", pid=self._link.pid)
                 self._link.abandon()
             pause = steady if self._clock.is_steady else min(steady, _UNSTEADY_SECONDS)
             await asyncio.sleep(pause)
-            self._silence.pass_on(pause)
+            self._silence.elapse(pause)
 
     async def _upload_logs(self) -> None:
         while True:
             await asyncio.sleep(self._settings.log_interval.total_seconds())
             self._runner.upload_logs()
 
-    # What happens
+    # Callbacks
 
     def _compose(self) -> Heartbeat:
         is_running, in_hand = self._state is ExecutorState.RUNNING, self._runner.in_hand_by_partition
@@ -298,40 +303,40 @@ class Service:
         self._runner.renew()
         self._link.renew(sent)
         if self._clock.is_steady:
-            self._is_heard.set()
+            self._is_steady.set()
 
-    def _hear(self, notice: Notice) -> None:
+    def _on_notice(self, notice: Notice) -> None:
         if isinstance(notice, Renewed):
             self._silence.answer(notice.sent)
         else:
-            self._runner.hear(notice)
+            self._runner.on_notice(notice)
 
-    def _hold(self, timeout_class: str, held: frozenset[int]) -> None:
+    def _on_assigned(self, timeout_class: str, held: frozenset[int]) -> None:
         if self._state is not ExecutorState.RUNNING:
             return
         _LOG.info("assigned", timeout_class=timeout_class, partitions=sorted(held))
         self._held[timeout_class] = held
-        self._heart.beat()
+        self._heartbeats.send()
         if all(self._held.get(name) for name in self._per_class):
             self._ready()
 
-    def _take(self, timeout_class: str, claimed: list[Chosen]) -> None:
-        self._runner.take(timeout_class, claimed)
+    def _on_claimed(self, timeout_class: str, claimed: list[Chosen]) -> None:
+        self._runner.on_claimed(timeout_class, claimed)
         in_hand, held = self._runner.in_hand_by_partition(timeout_class), self._held.get(timeout_class, ())
         if self._windows.note(timeout_class, in_hand, held):
-            self._heart.beat()
+            self._heartbeats.send()
 
     def _ready(self) -> None:
         tell_ready(self._settings.ready_file, os.getpid())
 
-    def _stop_asked(self) -> None:
+    def _on_stop_signal(self) -> None:
         if self._stop.is_set():
             self._stop_now.set()
-        for event in (self._stop, self._is_heard, self._is_told):
+        for event in (self._stop, self._is_steady, self._is_caught_up):
             event.set()
 
-    def _supervisor_died(self) -> None:
-        """Its processes die with it, their descendants become ours: nothing of them may be left."""
+    def _on_supervisor_death(self) -> None:
+        """The processes died with the supervisor; their descendants become our children, so kill them."""
         if self._over.done():
             return
         _LOG.critical("supervisor died", attempts=len(self._runner.attempts))
@@ -342,7 +347,7 @@ class Service:
         self._crash(context.get("exception") or RuntimeError(context["message"]))
 
     def _crash(self, error: BaseException) -> None:
-        """A bug, or a broker that refuses us: ending is the way to a known state."""
+        """A bug, or a broker that refuses us: exit, because a restart leads to a known state."""
         if not self._over.done():
             self._over.set_exception(error)
 
@@ -350,7 +355,7 @@ class Service:
 def _clear_orphans() -> None:
     began = time.monotonic()
     while time.monotonic() - began < (_LONGEST_CLEAR_SECONDS if kill_children(os.getpid()) else _CLEAR_SECONDS):
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_CHECK_SECONDS)
 
 
 async def serve(connections: Connections, settings: ExecutorSettings, cluster: Cluster, name: str) -> int:

@@ -1,4 +1,4 @@
-"""Settings of the executor, beside the connections that every process shares."""
+"""The settings of the executor; every process also has the settings of `schemas.settings`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT_SLOTS = 32
 
 
 class InvalidSlotsError(TidemillError):
-    """TIDEMILL_SLOTS is not of the form 10s=32,1m=16."""
+    """TIDEMILL_SLOTS does not have the form 10s=32,1m=16."""
 
 
 class ExecutorSettings(BaseSettings):
@@ -26,40 +26,40 @@ class ExecutorSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TIDEMILL_", frozen=True, extra="ignore")
 
     executor_name: str | None = None
-    """None: one is made of the host's name, unique on this machine."""
+    """None: made from the host name, unique on this machine."""
     slots: str = ""
-    """`10s=32,1m=16`: a class that is not named is not served. Empty: all classes, 32 slots each."""
+    """`10s=32,1m=16`: the executor serves only these classes. Empty: all classes, 32 slots each."""
     heartbeat_interval: timedelta = timedelta(seconds=3)
     lease_margin: timedelta = timedelta(seconds=5)
-    """A process is surely gone so long before its lease ends, and a claim is void so long before its grace ends."""
+    """A process ends so long before its lease expires, and a claim is void so long before its grace ends."""
     term_grace: timedelta = timedelta(seconds=5)
     """Between TERM and KILL."""
     drain_timeout: timedelta = timedelta(seconds=30)
-    """After SIGTERM, running attempts may take so long to finish."""
+    """After SIGTERM, wait so long for running attempts to finish."""
     fetch_timeout: timedelta = timedelta(seconds=60)
-    """For an executable, a checkpoint or results of others, retries included; not counted in the limit of the class."""
+    """The time limit for fetching an executable, a checkpoint or results of others, with all retries; it does not count
+    towards the class's limit."""
     checkpoint_timeout: timedelta = timedelta(seconds=10)
-    """For storing the checkpoint of an attempt that did not succeed, or the result of one that did; the news of its end
-    waits for it.
-    """
+    """The time limit for storing the checkpoint of an attempt that did not succeed, or the result of one that did; the
+    ENDED event waits for it."""
     work_dir: Path = Path(tempfile.gettempdir()) / "tidemill-executors"
-    """Working directories of attempts. Executors of one machine may share it."""
+    """The parent of the attempts' directories. Executors of one machine may share it."""
     cache_dir: Path | None = None
-    """None: `cache` below `work_dir`. Best on the same file system."""
+    """None: `cache` below `work_dir`. It should be on the same file system as `work_dir`."""
     cache_max_bytes: int = 2 * 1024**3
     secrets_dir: Path | None = None
     """One file per secret, named as in `secret:NAME`."""
     process_path: str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     """PATH of the processes."""
     start_from_memory: bool = True
-    """Processes are started by a program of 300 bytes in a memfd, on x86-64 (docs/decisions/0014). Where security tools
-    object to that, false: they are started by `setpriv`, for a millisecond more."""
+    """True: on x86-64, a program of 300 bytes in a memfd starts the processes (docs/decisions/0014). False: `setpriv`
+    does, which takes a millisecond more; for hosts whose security tools refuse programs in memory."""
     log_max_bytes: int = 4 * 1024**2
-    """Of one attempt's output, half of it head and half of it tail."""
+    """The limit for one attempt's output: half for its head, half for its tail."""
     log_interval: timedelta = timedelta(seconds=2)
-    """A log that is streamed to S3 gets a new chunk so often, if there is anything new."""
+    """Upload the new output of a streamed log this often."""
     ready_file: Path | None = None
-    """Written when the executor holds its assignment; removed at the start and at the end of the process."""
+    """Written when the executor has its partitions; removed when the process starts and when it ends."""
 
     def margins(self, name: str) -> Margins:
         return Margins(name=name, lease_margin=self.lease_margin, heartbeat_interval=self.heartbeat_interval)
@@ -77,7 +77,7 @@ def parse_slots(text: str, timeout_classes: str) -> Mapping[str, int]:
 def _parse_one(part: str, classes: list[str]) -> tuple[str, int]:
     name, _, count = part.partition("=")
     if name not in classes:
-        raise InvalidSlotsError(f"TIDEMILL_SLOTS names the class {name!r}; there are {', '.join(classes)}")
+        raise InvalidSlotsError(f"TIDEMILL_SLOTS names the class {name!r}; the classes are {', '.join(classes)}")
     if not count.isdecimal() or int(count) < 1:
         raise InvalidSlotsError(f"TIDEMILL_SLOTS gives {name} {count!r} slots; a whole number above 0 is allowed")
     return name, int(count)

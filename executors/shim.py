@@ -1,6 +1,6 @@
-"""The exec shim for hosts without setpriv: the process dies with the supervisor that spawned it.
+"""The exec shim for hosts without setpriv: it makes a process die with the supervisor that spawned it.
 
-Started as `python -I -S shim.py <pid of the supervisor> -- <executable> <args…>`.
+Usage: `python -I -S shim.py <pid of the supervisor> -- <executable> <args…>`.
 """
 
 import ctypes
@@ -16,11 +16,11 @@ def main() -> None:
     supervisor, _, *command = sys.argv[1:]
     if ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
         sys.exit("shim: prctl(PR_SET_PDEATHSIG) failed")
-    # A parent that died before the call above sends no signal any more.
+    # If the parent died before the call above, no signal follows.
     if os.getppid() != int(supervisor):
         sys.exit("shim: the supervisor is gone")
     try:
-        # Python ignores these two, and what is ignored stays ignored across exec.
+        # Python ignores these two signals, and exec keeps that.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         os.execv(command[0], command)  # noqa: S606 - what a shim is for

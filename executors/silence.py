@@ -1,15 +1,15 @@
-"""How long the supervisor has owed an answer, in the executor's own time: the freeze of both is no silence of one."""
+"""Measures how long the process supervisor has not answered, without the time in which the executor was frozen."""
 
 from __future__ import annotations
 
-from executors.heart import NEVER
+from executors.heartbeats import NEVER
 
 
 class Silence:
     def __init__(self) -> None:
         self._asked = self._answered = NEVER
         self.seconds = 0.0
-        """Since the oldest renewal without an answer was sent, or the one before it was answered."""
+        """The time without an answer, while a renewal is unanswered."""
 
     def ask(self, sent: float) -> None:
         self._asked = sent
@@ -17,7 +17,7 @@ class Silence:
     def answer(self, sent: float) -> None:
         self._answered, self.seconds = sent, 0.0
 
-    def pass_on(self, seconds: float) -> None:
-        """The executor has lived for so long."""
+    def elapse(self, seconds: float) -> None:
+        """The executor slept for so long between two heartbeats."""
         if self._asked > self._answered:
             self.seconds += seconds

@@ -1,4 +1,4 @@
-"""Slots per timeout class: how many attempts an executor has at a time."""
+"""Counts the free slots of each timeout class; each attempt takes one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from schemas import heartbeat
 
 
 class Slots:
-    """How many slots are taken; consumer threads take them, the event loop gives them back."""
+    """Thread-safe: consumer threads take slots, the event loop releases them."""
 
     def __init__(self, total: Mapping[str, int]) -> None:
         self._total = dict(total)
@@ -25,13 +25,13 @@ class Slots:
             self._free[timeout_class] -= count
             assert self._free[timeout_class] >= 0, "more attempts than slots"
 
-    def give(self, timeout_class: str, count: int) -> None:
+    def release(self, timeout_class: str, count: int) -> None:
         with self._freed:
             self._free[timeout_class] += count
             self._freed.notify_all()
 
     def wait_free(self, timeout_class: str, count: int, seconds: float) -> None:
-        """Until so many slots of the class are free, or all that there are, at most so long."""
+        """Wait at most `seconds` until `count` slots of the class, or all of its slots, are free."""
         count = min(count, self._total[timeout_class])
         with self._freed:
             self._freed.wait_for(lambda: self._free[timeout_class] >= count, max(seconds, 0.0))

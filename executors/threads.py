@@ -1,4 +1,4 @@
-"""What blocks runs in threads of its own; S3 is asked again as long as that may help."""
+"""Runs blocking functions in threads, and retries them while S3 is unreachable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from executors.s3 import UnreachableError
 
 _T = TypeVar("_T")
 _THREADS = 4
-_PAUSE_SECONDS = 0.5
+_RETRY_SECONDS = 0.5
 
 
 class Threads:
@@ -24,14 +24,14 @@ class Threads:
         self._pool = ThreadPoolExecutor(_THREADS, name)
 
     async def run(self, function: Callable[[], _T], until: float = 0.0) -> _T:
-        """What `function` returns or raises; `UnreachableError` only after `until` (`time.monotonic`)."""
+        """Run `function` in a thread; retry it after `UnreachableError` until the time `until` (`time.monotonic`)."""
         while True:
             try:
                 return await asyncio.get_running_loop().run_in_executor(self._pool, function)
             except UnreachableError:
-                if time.monotonic() + _PAUSE_SECONDS > until:
+                if time.monotonic() + _RETRY_SECONDS > until:
                     raise
-            await asyncio.sleep(_PAUSE_SECONDS)
+            await asyncio.sleep(_RETRY_SECONDS)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -39,9 +39,9 @@ class Threads:
 
 @asynccontextmanager
 async def in_time(limit: timedelta, what: str) -> AsyncIterator[None]:
-    """Raises `UnreachableError` once the limit is over; a thread that is at work then ends by a limit of its own."""
+    """Raises `UnreachableError` after the limit. It does not stop a running thread: that has its own time limit."""
     try:
         async with asyncio.timeout(limit.total_seconds()):
             yield
     except TimeoutError as error:
-        raise UnreachableError(f"{what} did not come within {limit}") from error
+        raise UnreachableError(f"{what} did not arrive within {limit}") from error

@@ -1,8 +1,8 @@
-"""The exec shim on x86-64 as a program of 300 bytes: half of what a run costs its host was the start of `setpriv`.
+"""The exec shim on x86-64 as a program of 300 bytes: starting `setpriv` was half of a run's cost for its host.
 
-It asks for its own death with the supervisor's (PDEATHSIG), ends if the supervisor is gone already, and becomes the
-process. What cannot be executed it leaves to the shim behind it, which says why, or knows a shell for it. Called as
-`<trampoline> <command of the other shim…> <executable> <args…>`.
+It asks the kernel to kill it when the supervisor dies (PDEATHSIG), exits if the supervisor is dead already, and
+executes the process. If that fails, it executes the other shim, which reports the error or runs a script with a shell.
+Usage: `<trampoline> <command of the other shim…> <executable> <args…>`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import struct
 
-# The supervisor imports this file: nothing but the standard library, and of that little.
+# The process supervisor imports this file: import only small parts of the standard library.
 
 TRAMPOLINE = "{trampoline}"
-"""Stands for the program in a command, because only the supervisor can make its own."""
+"""A placeholder for the program in a command: each supervisor makes its own program."""
 _MACHINE = "x86_64"
 _BASE = 0x400000
 _LOAD, _STACK, _READ, _EXECUTE, _WRITE = 1, 0x6474E551, 4, 1, 2
@@ -22,13 +22,13 @@ _HEADERS_BYTES = 64 + 2 * 56
 
 
 def own_shim(supervisor: int, command: list[str]) -> list[str]:
-    """The command to put before a process's own, for `supervisor` alone: without what stands for something."""
+    """The command to put before a process's own, with its placeholders replaced for the supervisor with this pid."""
     command = [each.replace("{supervisor}", str(supervisor)) for each in command]
     return _behind_trampoline(supervisor, command[1:]) if command[0] == TRAMPOLINE else command
 
 
 def _behind_trampoline(supervisor: int, other: list[str]) -> list[str]:
-    """Only `other` where the program cannot run."""
+    """The program before the other shim; only the other shim if this host cannot run the program."""
     if os.uname().machine != _MACHINE:
         return other
     try:
@@ -42,8 +42,8 @@ def _behind_trampoline(supervisor: int, other: list[str]) -> list[str]:
     return command if os.waitstatus_to_exitcode(status) == _NOT_EXECUTED else other
 
 
-def _code(supervisor: int, words: int) -> bytes:
-    """`words` is how many the command of the other shim has."""
+def _code(supervisor: int, arguments: int) -> bytes:
+    """`arguments` is the length of the other shim's command."""
     lines = (
         b"\xb8\x9d\x00\x00\x00",  # mov eax, SYS_prctl
         b"\xbf\x01\x00\x00\x00",  # mov edi, PR_SET_PDEATHSIG
@@ -57,7 +57,7 @@ def _code(supervisor: int, words: int) -> bytes:
         b"\x48\x8b\x0c\x24",  # mov rcx, [rsp]: argc
         b"\x48\x8d\x54\xcc\x10",  # lea rdx, [rsp + rcx*8 + 16]: envp
         b"\x48\x89\xd3",  # mov rbx, rdx
-        b"\x48\x8d\xb4\x24" + struct.pack("<i", 16 + 8 * words),  # lea rsi, [rsp + …]: argv behind the other shim
+        b"\x48\x8d\xb4\x24" + struct.pack("<i", 16 + 8 * arguments),  # lea rsi, [rsp + …]: argv behind the other shim
         b"\x48\x8b\x3e",  # mov rdi, [rsi]
         b"\xb8\x3b\x00\x00\x00",  # mov eax, SYS_execve
         b"\x0f\x05",  # syscall: returns only if it failed
@@ -74,7 +74,7 @@ def _code(supervisor: int, words: int) -> bytes:
 
 
 def _program(code: bytes) -> bytes:
-    """An ELF file: its header, one segment that is all of it, and a stack that is not executable."""
+    """An ELF file: a header, one segment with the whole file, and a stack that is not executable."""
     size = _HEADERS_BYTES + len(code)
     identity = b"\x7fELF\x02\x01\x01" + bytes(9)
     header = struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, _BASE + _HEADERS_BYTES, 64, 0, 0, 64, 56, 2, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""The windows that tell owners how many unfinished dispatches an executor takes (protocol D1)."""
+"""Computes an executor's windows: how many unfinished dispatches it accepts per class and partition (protocol D1)."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from datetime import timedelta
 from schemas.heartbeat import Window
 
 AHEAD = 2
-"""Unfinished dispatches for a slot at least: the second one hides the round trip."""
+"""The minimum of unfinished dispatches for each slot: while one runs, the next one is fetched."""
 AHEAD_TIME = timedelta(milliseconds=500)
-"""Short runs wait beside a slot in larger numbers, for about so long: one round trip then brings what a slot starts
-meanwhile, and not one run (docs/decisions/0017)."""
+"""Dispatches wait for a slot for about so long: if runs are short, one round trip then fetches several of them
+(docs/decisions/0017)."""
 MOST_AHEAD = 16
-"""For a slot, however short its runs are."""
-_REMEMBERED = 10
-"""Attempts whose mean says how long one holds its slot: the newest counts so much of it."""
+"""The maximum of unfinished dispatches for each slot, however short its runs are."""
+_MEAN_OF = 10
+"""The mean time in a slot gives the newest attempt a weight of 1 in so many."""
 _CHANGE = 1.5
-"""Windows that should be so many times larger, or smaller, are worth a heartbeat of their own."""
+"""Send a heartbeat at once if the windows should grow or shrink by this factor."""
 
-_BESIDE_SECONDS = 0.05
-"""What an attempt holds its slot for beside its process, on a machine that has time. What it is on a busy one does not
-count: then fewer would be sent ahead, each would cost more, and the machine would be busier."""
-_AS_IF = 1, AHEAD_TIME.total_seconds()
-"""Before the first attempt has ended: as if one had, which leaves one beside each slot."""
+_OVERHEAD_SECONDS = 0.05
+"""How long an attempt holds its slot before and after its process, on an idle machine. The overhead on a busy machine
+does not count: it would make the windows smaller, which costs more for each dispatch and makes the machine busier."""
+_INITIAL_MEAN = 1, AHEAD_TIME.total_seconds()
+"""(count, seconds) before the first attempt has ended: it gives each slot one waiting dispatch."""
 
 
 class Windows:
-    """What is advertised: windows follow the use that is made of them. Used from the event loop."""
+    """The windows that heartbeats advertise; they follow their use. Used from the event loop."""
 
     def __init__(self, slots: Mapping[str, int]) -> None:
         self._slots = slots
         self._holds: dict[str, tuple[int, float]] = {}
-        """By class: of how many attempts (up to `_REMEMBERED`), and how long one of them held its slot."""
+        """By class: the number of attempts (at most `_MEAN_OF`), and their mean time in the slot."""
         self._most: dict[str, Counter[int]] = {name: Counter() for name in slots}
-        """By class and partition, the most attempts at once since the last heartbeat: a moment alone says little."""
+        """By class and partition: the maximum of unfinished dispatches since the last heartbeat."""
         self._advertised: dict[str, Mapping[int, int]] = {}
 
     def note_end(self, timeout_class: str, ran_seconds: float) -> None:
-        """A process was there for so long."""
-        count, mean = self._holds.get(timeout_class, _AS_IF)
-        count = min(count + 1, _REMEMBERED)
-        self._holds[timeout_class] = count, mean + (ran_seconds + _BESIDE_SECONDS - mean) / count
+        """A process of this class ran for so long."""
+        count, mean = self._holds.get(timeout_class, _INITIAL_MEAN)
+        count = min(count + 1, _MEAN_OF)
+        self._holds[timeout_class] = count, mean + (ran_seconds + _OVERHEAD_SECONDS - mean) / count
 
     def note(self, timeout_class: str, in_hand: Counter[int], held: Collection[int]) -> bool:
-        """After a claim. True: a window is used up and there is more for it, or all of them should be of another size,
-        which is to be said at once.
+        """Call this after a claim. True if a heartbeat should follow at once: a window is used up and can grow, or the
+        sum of the windows should change by the factor `_CHANGE`.
         """
         self._most[timeout_class] |= in_hand
         advertised = self._advertised.get(timeout_class, {})
@@ -73,21 +73,21 @@ class Windows:
         )
 
     def _total(self, timeout_class: str) -> int:
-        _, hold_seconds = self._holds.get(timeout_class, _AS_IF)
+        _, hold_seconds = self._holds.get(timeout_class, _INITIAL_MEAN)
         return window_of(self._slots[timeout_class], hold_seconds)
 
 
 def window_of(slots: int, hold_seconds: float) -> int:
-    """Unfinished dispatches of a class: those in its slots, and what they start within `AHEAD_TIME`."""
+    """The sum of a class's windows: its slots, and the dispatches that they start within `AHEAD_TIME`."""
     turns = AHEAD_TIME.total_seconds() / max(hold_seconds, 1e-3)
     return int(slots * (1 + min(max(AHEAD - 1, turns), MOST_AHEAD - 1)))
 
 
 def share(total: int, used: Mapping[int, int]) -> Mapping[int, int]:
-    """`total` by partition: evenly among those that are busy, and a quarter of an even share stays where nothing is.
+    """`total` by partition: idle partitions get a quarter of an even share, busy ones share the rest evenly.
 
-    No more than that, because a wide DAG lies in one partition: while it has all slots, more is to be on its way.
-    A partition has room for twice what it uses, so that its use can grow; each has at least 1.
+    Idle ones get so little because all nodes of a wide DAG lie in one partition, which then needs a large window.
+    A partition gets at least twice what it uses, if there is enough, so that its use can grow; each gets at least 1.
     """
     if not used:
         return {}
@@ -102,7 +102,7 @@ def share(total: int, used: Mapping[int, int]) -> Mapping[int, int]:
 
 
 def no_windows(held: Mapping[str, Collection[int]]) -> tuple[Window, ...]:
-    """An executor that is about to leave takes nothing more."""
+    """Windows of 0, for an executor that leaves: it accepts no more dispatches."""
     return tuple(
         Window(timeout_class=name, partition=partition, size=0)
         for name, partitions in held.items()

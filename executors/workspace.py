@@ -1,4 +1,4 @@
-"""What an executor has on disk: its own directory, with a lock that says whether the executor lives."""
+"""The directory of one executor, with a lock that shows whether the executor is alive."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from executors.attempt_dirs import AttemptDirs
 from executors.orphans import kill_attempts_in
-from executors.places import Places
 from executors.removal import remove_tree
 from schemas.ids import ExecutorId
 
 _LOCK = "lock"
 _END_SECONDS = 5.0
-"""What is killed may take so long to die; then its directory is removed all the same."""
-_LOOK_SECONDS = 0.02
+"""Wait at most so long for killed processes to end before removing their directory."""
+_CHECK_SECONDS = 0.02
 _THREADS = 4
 
 
 class Workspace:
-    """Holds a lock as long as the process lives, so that the next executor knows what it may clear away."""
+    """Holds a lock as long as the process lives; the next executor removes the directories without a held lock."""
 
-    def __init__(self, directory: Path, executor_id: ExecutorId, *, cache_dir: Path, places: int) -> None:
-        """`places` is how many attempts there can be at a time."""
+    def __init__(self, directory: Path, executor_id: ExecutorId, *, cache_dir: Path, spare_dirs: int) -> None:
+        """`spare_dirs` is the maximum of attempts at the same time."""
         directory.mkdir(parents=True, exist_ok=True)
         _clear_dead(directory, cache_dir)
         self._directory = directory / executor_id
         self._directory.mkdir()
-        # Whoever finds a lock finds it taken: others may start, and clear, at this moment.
+        # Lock the file before it gets its name: another executor may start now and remove directories with free locks.
         new = self._directory / f"{_LOCK}.new"
         self._lock = os.open(new, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         new.rename(self._directory / _LOCK)
-        self.places = Places(self._directory, ThreadPoolExecutor(_THREADS, "places"), spare=places)
+        self.attempt_dirs = AttemptDirs(self._directory, ThreadPoolExecutor(_THREADS, "attempt-dirs"), spare=spare_dirs)
 
     def close(self) -> None:
-        self.places.close()
+        self.attempt_dirs.close()
         remove_tree(self._directory)
         os.close(self._lock)
 
 
 def _clear_dead(directory: Path, cache_dir: Path) -> None:
-    """Remove what executors left that were killed: first processes without a supervisor (protocol L9)."""
+    """Remove the directories of dead executors; first kill the processes that they left (protocol L9)."""
     for lock in directory.glob(f"*/{_LOCK}"):
         if _is_free(lock):
             _end_attempts(lock.parent)
@@ -53,11 +53,11 @@ def _clear_dead(directory: Path, cache_dir: Path) -> None:
 
 
 def _is_free(lock: Path) -> bool:
-    """Whether the executor is dead whose lock it is; it stays so, because no two have the same id."""
+    """Whether the lock's executor is dead. It stays dead, because no two executors have the same id."""
     try:
         with lock.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, FileNotFoundError):  # held; or cleared by another one that starts
+    except (BlockingIOError, FileNotFoundError):  # held, or removed by another executor that starts
         return False
     return True
 
@@ -65,4 +65,4 @@ def _is_free(lock: Path) -> bool:
 def _end_attempts(directory: Path) -> None:
     until = time.monotonic() + _END_SECONDS
     while kill_attempts_in(str(directory)) and time.monotonic() < until:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_CHECK_SECONDS)

@@ -11,10 +11,10 @@ from executors.clock import boot_seconds, cluster_clock
 from executors.events import EventLog
 from executors.executables import Executables
 from executors.logs import LogStore
-from executors.process import SupervisorLink, find_shim
 from executors.results import Results
 from executors.runner import Policy, Runner
 from executors.slots import Slots
+from executors.supervisor_link import SupervisorLink, find_shim
 from executors.workspace import Workspace
 from schemas.codec import decode
 from schemas.dispatch import Dispatch
@@ -57,7 +57,7 @@ def make_runner(wire, store, folder, tasks, renewed=boot_seconds):
     cache = Cache(folder / "cache", max_bytes=CACHE_BYTES, scratch_prefix="x.1")
     slots = Slots({"10s": SLOTS})
     slots.take("10s", SLOTS)
-    link = SupervisorLink(on_notice=lambda each: runner.hear(each), on_death=print, command=find_shim())  # noqa: PLW0108 - it is made below
+    link = SupervisorLink(on_notice=lambda each: runner.on_notice(each), on_death=print, command=find_shim())  # noqa: PLW0108 - it is made below
     runner = Runner(
         policy=Policy(margin=MARGIN, grace=MARGIN, path="/usr/bin:/bin", log_max_bytes=CACHE_BYTES, secret=str),
         clock=cluster_clock(Connections()),
@@ -67,7 +67,7 @@ def make_runner(wire, store, folder, tasks, renewed=boot_seconds):
         logs=LogStore(store, "logs"),
         checkpoints=Checkpoints(store, "kept", keep_timeout=MARGIN, fetch_timeout=MARGIN),
         results=Results(store, "kept", keep_timeout=MARGIN, fetch_timeout=MARGIN),
-        workspace=Workspace(folder / "work", "x.1", cache_dir=folder / "cache", places=SLOTS),
+        workspace=Workspace(folder / "work", "x.1", cache_dir=folder / "cache", spare_dirs=SLOTS),
         link=link,
         tasks=tasks,
         renewed=renewed,

@@ -44,14 +44,14 @@ def test_the_least_recently_used_goes_first(cache):
 
 
 def test_an_executable_in_use_is_never_evicted(cache, tmp_path):
-    workspace = Workspace(tmp_path / "work", "x.1", cache_dir=tmp_path / "cache", places=1)
+    workspace = Workspace(tmp_path / "work", "x.1", cache_dir=tmp_path / "cache", spare_dirs=1)
     first = adopt(cache, b"1" * 40)
-    place = workspace.places.take(cache.use(first), "job.sh")
+    directory = workspace.attempt_dirs.take(cache.use(first), "job.sh")
     adopt(cache, b"2" * 40)
     adopt(cache, b"3" * 40)
     assert cache.holds(first)
-    assert place.executable.read_bytes() == b"1" * 40
-    workspace.places.give_back(place)
+    assert directory.executable.read_bytes() == b"1" * 40
+    workspace.attempt_dirs.release(directory)
     adopt(cache, b"4" * 40)
     assert not cache.holds(first)
 
@@ -76,24 +76,24 @@ def test_a_damaged_file_is_removed(cache, tmp_path):
 def test_the_directories_of_a_dead_executor_are_cleared_and_those_of_a_living_one_are_not(tmp_path):
     cache_dir = tmp_path / "cache"
     cache_dir.mkdir()
-    living = Workspace(tmp_path / "work", "living.1", cache_dir=cache_dir, places=1)
+    living = Workspace(tmp_path / "work", "living.1", cache_dir=cache_dir, spare_dirs=1)
     dead = tmp_path / "work" / "dead.1"
     (dead / "7" / "work").mkdir(parents=True)
     (dead / "lock").touch()
     (cache_dir / "dead.1.3").touch()
-    Workspace(tmp_path / "work", "new.1", cache_dir=cache_dir, places=1).close()
+    Workspace(tmp_path / "work", "new.1", cache_dir=cache_dir, spare_dirs=1).close()
     assert [each.name for each in (tmp_path / "work").iterdir()] == ["living.1"]
     assert not list(cache_dir.iterdir())
     living.close()
 
 
 def test_what_a_dead_executor_left_running_is_killed_and_nothing_else(tmp_path):
-    living = Workspace(tmp_path, "living.1", cache_dir=tmp_path / "cache", places=1)
+    living = Workspace(tmp_path, "living.1", cache_dir=tmp_path / "cache", spare_dirs=1)
     (tmp_path / "dead.1").mkdir()
     (tmp_path / "dead.1" / "lock").touch()
     environments = [{"TIDEMILL_CHECKPOINT": f"{tmp_path}/{name}/7/checkpoint"} for name in ("dead.1", "living.1")]
     left, other, stranger = (subprocess.Popen(["sleep", "60"], env=each) for each in [*environments, {}])
-    Workspace(tmp_path, "new.1", cache_dir=tmp_path / "cache", places=1).close()
+    Workspace(tmp_path, "new.1", cache_dir=tmp_path / "cache", spare_dirs=1).close()
     assert left.wait(timeout=10) == -signal.SIGKILL
     for each in (other, stranger):
         assert each.poll() is None
@@ -109,7 +109,7 @@ def test_executors_that_start_together_do_not_clear_each_other(tmp_path):
         dead.mkdir()
         (dead / "lock").touch()
     with ThreadPoolExecutor(8) as threads:
-        living = list(threads.map(partial(Workspace, tmp_path, cache_dir=tmp_path / "cache", places=1), names))
+        living = list(threads.map(partial(Workspace, tmp_path, cache_dir=tmp_path / "cache", spare_dirs=1), names))
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted(names)
     assert all((tmp_path / name / "lock").exists() for name in names)
     for each in living:

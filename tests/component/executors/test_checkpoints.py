@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from executors.checkpoints import NOTHING_KEPT, Checkpoints
-from executors.places import Place
+from executors.attempt_dirs import AttemptDir
+from executors.checkpoints import NO_CHECKPOINT, Checkpoints
 from executors.s3 import ObjectStore, UnreachableError
 from schemas.checkpoints import checkpoint_key
 from schemas.event import Claimed, EndCause, Ended, Started
@@ -109,13 +109,13 @@ def test_without_a_checkpoint_that_is_of_use_an_attempt_begins_with_nothing(owne
     ended = owner.end_of(order)
     assert [type(each) for each in owner.of(order)] == [Claimed, Started, Ended]
     assert (ended.exit_code, ended.output) == (0, "")
-    assert ended.checkpoint_problem.startswith("it began without the checkpoint before it: ")
+    assert ended.checkpoint_problem.startswith("it started without the previous checkpoint: ")
     assert why in ended.checkpoint_problem
 
 
 @pytest.fixture
-def place(tmp_path):
-    made = Place(directory=tmp_path, executable=tmp_path / "executable")
+def directory(tmp_path):
+    made = AttemptDir(path=tmp_path, executable=tmp_path / "executable")
     made.checkpoint.mkdir()
     (made.checkpoint / "x").touch()
     return made
@@ -131,12 +131,12 @@ def cut_off():
     made.close()
 
 
-def test_an_end_waits_for_s3_within_its_limit(owner, cut_off, place):
-    kept = asyncio.run(cut_off.keep(owner.order(("s3://a/b", None)), place, NOTHING_KEPT))
+def test_an_end_waits_for_s3_within_its_limit(owner, cut_off, directory):
+    kept = asyncio.run(cut_off.store(owner.order(("s3://a/b", None)), directory, NO_CHECKPOINT))
     assert kept.uri is None
     assert kept.problem.startswith("its checkpoint was not kept: S3 ")
 
 
-def test_a_checkpoint_that_s3_cannot_say_anything_about_is_not_given_up(cut_off, place):
+def test_a_checkpoint_that_s3_cannot_say_anything_about_is_not_given_up(cut_off, directory):
     with pytest.raises(UnreachableError, match="checkpoints/a/1"):
-        asyncio.run(cut_off.restore("s3://tidemill/checkpoints/a/1.tar", place))
+        asyncio.run(cut_off.restore("s3://tidemill/checkpoints/a/1.tar", directory))

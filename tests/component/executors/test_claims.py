@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from executors.clock import cluster_clock
-from executors.consumer import Claimer, Place
+from executors.consumer import Claimer, ClaimerContext
 from executors.slots import Slots
 
 CAPACITY = 4
@@ -21,24 +21,24 @@ class Member:
     def __init__(self, connections, name):
         self.may_claim, self.held, self.claimed, self.crashes = False, frozenset(), [], []
         self._slots = Slots({"10s": 2})
-        place = Place(
+        context = ClaimerContext(
             timeout_class="10s",
             slots=self._slots,
             clock=cluster_clock(connections),
             may_claim=lambda: self.may_claim,
             on_polled=lambda *_: None,
             on_claimed=self._claim,
-            on_held=self._hold,
+            on_assigned=self._hold,
             on_unreadable=lambda *_: None,
             on_crash=self.crashes.append,
             capacity=CAPACITY,
         )
-        self.claimer = Claimer(connections, place, client_id=name)
+        self.claimer = Claimer(connections, context, client_id=name)
         self.claimer.start()
 
     def _claim(self, timeout_class, chosen):
         self.claimed += [each.polled.dispatch.token for each in chosen]
-        self._slots.give(timeout_class, len(chosen))
+        self._slots.release(timeout_class, len(chosen))
 
     def _hold(self, _, held):
         self.held = held

@@ -13,7 +13,16 @@ import pytest
 
 from executors.clock import boot_seconds
 from executors.deadlines import Terms
-from executors.process import Exited, Refused, Spawned, Spec, SupervisorLink, find_shim, python_shim, setpriv_shim
+from executors.supervisor_link import (
+    Exited,
+    Refused,
+    Spawned,
+    Spec,
+    SupervisorLink,
+    find_shim,
+    python_shim,
+    setpriv_shim,
+)
 from schemas.event import EndCause
 
 WAIT_SECONDS = 15.0
@@ -340,7 +349,7 @@ import asyncio, os, sys
 from pathlib import Path
 from executors.clock import boot_seconds
 from executors.deadlines import Terms
-from executors.process import Spec, SupervisorLink, find_shim
+from executors.supervisor_link import Spec, SupervisorLink, find_shim
 async def main():
     link = SupervisorLink(on_notice=lambda n: None, on_death=lambda: None, command=find_shim())
     terms = Terms(limit=60, grace=5, lease=60, margin=5, start_before=boot_seconds() + 60)
@@ -377,7 +386,7 @@ print(other.pid, *(each.wait() for each in ours), kill_children(os.getpid()))
 
 
 def test_a_supervisor_that_is_stopped_holds_up_no_exit(tmp_path, monkeypatch):
-    monkeypatch.setattr("executors.process._CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr("executors.supervisor_link._CLOSE_SECONDS", 0.1)
 
     async def body():
         rig = Rig(find_shim(), tmp_path)

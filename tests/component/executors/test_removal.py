@@ -49,7 +49,7 @@ def test_what_a_dead_executor_left_is_cleared_at_any_depth(tmp_path):
     left.mkdir(parents=True)
     (left / "lock").touch()
     dig(left)
-    Workspace(tmp_path / "work", "x.1", cache_dir=tmp_path / "cache", places=1).close()
+    Workspace(tmp_path / "work", "x.1", cache_dir=tmp_path / "cache", spare_dirs=1).close()
     assert list((tmp_path / "work").iterdir()) == []
 
 

@@ -24,7 +24,7 @@ SCRIPTS = {
     "looks": "echo $HOME; pwd -P; ls -A; ls -A ..",
     "writes": """{ printf '"'; head -c 5000 /dev/zero | tr '\\0' x; printf '"'; } > "$TIDEMILL_RESULT\"""",
 }
-MISTAKE = "the executor made a mistake: "
+MISTAKE = "error in the executor: "
 
 
 def script(text):
@@ -61,7 +61,7 @@ def ends_of(tmp_path):
         wire = Wire()
         async with asyncio.TaskGroup() as tasks, asyncio.timeout(WAIT_SECONDS):
             runner = make_runner(wire, Storage(), tmp_path, tasks)
-            runner.take("10s", claims)
+            runner.on_claimed("10s", claims)
             while runner.attempts:
                 wire.acknowledge_all()
                 await asyncio.sleep(0.01)
@@ -82,7 +82,7 @@ def ends_in_turn(tmp_path):
         async with asyncio.TaskGroup() as tasks, asyncio.timeout(WAIT_SECONDS):
             runner = make_runner(wire, Storage(), tmp_path, tasks)
             for number, name in enumerate(names):
-                runner.take("10s", [attempt(number, name)])
+                runner.on_claimed("10s", [attempt(number, name)])
                 while runner.attempts:
                     wire.acknowledge_all()
                     await asyncio.sleep(0.01)
@@ -142,7 +142,7 @@ def test_a_runner_is_idle_once_also_the_expired_are_heard_of(tmp_path):
         wire = Wire()
         async with asyncio.TaskGroup() as tasks:
             runner = make_runner(wire, Storage(), tmp_path, tasks)
-            runner.take("10s", [claim(decision=ClaimDecision.EXPIRED)])
+            runner.on_claimed("10s", [claim(decision=ClaimDecision.EXPIRED)])
             before = runner.is_idle
             wire.acknowledge_all()
             after = runner.is_idle

@@ -12,11 +12,11 @@ from datetime import timedelta
 
 import pytest
 
+from executors.attempt_dirs import AttemptDir
 from executors.cache import Cache
 from executors.checkpoints import Checkpoints
 from executors.clock import boot_seconds
 from executors.executables import Executables
-from executors.places import Place
 from executors.results import Results
 from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError, parse_address
 from schemas.result import Result
@@ -104,7 +104,7 @@ def soon():
     [
         ("Transfer-Encoding: chunked\r\nETag: x\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "it has no Content-Length"),
         ("Content-Length: 3\r\n\r\nabc", "it has no ETag"),
-        ("Content-Length: 30\r\nETag: x\r\n\r\nabc", "broken off by S3: 3 of 30 bytes"),
+        ("Content-Length: 30\r\nETag: x\r\n\r\nabc", "3 of 30 bytes received"),
         ("Transfer-Encoding: chunked\r\nContent-Length: 30\r\nETag: x\r\n\r\nzz\r\nabc", "unreachable"),
     ],
     ids=["no length", "no ETag", "cut", "broken"],
@@ -117,29 +117,29 @@ def test_an_answer_that_is_none_of_an_s3_is_a_sentence(server, store, tmp_path, 
 
 def test_a_page_of_a_portal_says_nothing_of_an_object(server, store):
     server.answer = lambda _: [b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\n\r\n"]
-    with pytest.raises(UnreachableError, match="none of an S3: it has no ETag"):
+    with pytest.raises(UnreachableError, match="is not from S3: it has no ETag"):
         store.etag(HERE)
 
 
 @pytest.mark.parametrize("uri", ["s3://[x/key", "s3://buck]et/key", "s3://a\u2100b/key", "s3://bucket/a\0b", "s3://b"])
 def test_what_is_no_address_is_refused(uri):
-    with pytest.raises(ObjectError, match="is no address of the form"):
+    with pytest.raises(ObjectError, match="is not an address of the form"):
         parse_address(uri)
 
 
 def test_a_download_ends_in_time_however_slowly_it_comes(server, store, tmp_path):
     server.answer = server.never_whole
     began = time.monotonic()
-    with pytest.raises(UnreachableError, match=r"did not come in time: \d+ of 1000000 bytes"):
+    with pytest.raises(UnreachableError, match=r"did not arrive in time: \d+ of 1000000 bytes"):
         store.download(HERE, tmp_path / "file", max_bytes=2**30, until=began + 0.5)
-    with pytest.raises(UnreachableError, match="did not come in time"):
+    with pytest.raises(UnreachableError, match="did not arrive in time"):
         store.read(HERE, 2**30, until=began + 0.5)
     assert time.monotonic() - began < WAIT_SECONDS
 
 
 def test_nothing_is_waited_for_beyond_the_fetch_timeout(server, store, executables, tmp_path):
     server.answer = server.never_whole
-    place = Place(directory=tmp_path, executable=tmp_path / "executable")
+    directory = AttemptDir(path=tmp_path, executable=tmp_path / "executable")
     limits = {"keep_timeout": LIMIT, "fetch_timeout": LIMIT}
     far = {"a": Result(bytes=1_000_000, uri=URI, sha256="0" * 64)}
 
@@ -150,7 +150,7 @@ def test_nothing_is_waited_for_beyond_the_fetch_timeout(server, store, executabl
         ):
             return await asyncio.gather(
                 executables.fetch(URI, "0" * 64),
-                checkpoints.restore(URI, place),
+                checkpoints.restore(URI, directory),
                 results.fetch(claim(results=far).polled.dispatch),
                 return_exceptions=True,
             )

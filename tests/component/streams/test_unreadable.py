@@ -17,9 +17,9 @@ from connectors.inbox import open_inbox
 from connectors.owner_clocks import CLOCK_KEY, OwnerClock, latest_clocks
 from connectors.topics import create
 from executors.clock import cluster_clock as executor_clock
-from executors.consumer import Claimer, Place
+from executors.consumer import Claimer, ClaimerContext
 from executors.control import Control
-from executors.passing import dead_letter
+from executors.skip_unreadable import dead_letter
 from executors.slots import Slots
 from schemas.cluster import RECORD_KEY, Cluster
 from schemas.cluster_record import find
@@ -261,12 +261,12 @@ def test_the_sink_makes_one_problem_of_a_batch_of_which_its_client_says_nothing(
 def test_an_executor_claims_it_and_takes_what_comes_behind(connections, spoiled, log):
     spoiled(DISPATCHES)
     passed, crashes = [], []
-    place = Place(
+    context = ClaimerContext(
         timeout_class="10s", slots=Slots({"10s": 1}), clock=executor_clock(connections), may_claim=lambda: True,
-        on_polled=lambda *_: None, on_claimed=lambda *_: None, on_held=lambda *_: None,
+        on_polled=lambda *_: None, on_claimed=lambda *_: None, on_assigned=lambda *_: None,
         on_unreadable=lambda *each: passed.append(each), on_crash=crashes.append, capacity=100,
     )  # fmt: skip
-    claimer = Claimer(connections, place, client_id="e")
+    claimer = Claimer(connections, context, client_id="e")
     claimer.start()
     try:
         eventually(lambda: log.claimed_below()["10s"] == log._offsets(DISPATCHES, 0)[1], 60, "everything to be claimed")

@@ -112,7 +112,7 @@ def test_a_link_in_the_place_of_the_directory_is_not_followed(left, found, bundl
     (found / "secret").touch()
     left.rmdir()
     left.symlink_to(found)
-    with pytest.raises(BundleError, match="no directory"):
+    with pytest.raises(BundleError, match="not a directory"):
         pack(left, bundle)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from executors.claim import ClaimDecision, Hand, Polled, offsets_after
+from executors.claim import ClaimDecision, Polled, PolledRecords, offsets_after
 from schemas.dispatch import Dispatch
 
 NOW = datetime(2026, 11, 21, 3, tzinfo=UTC)
@@ -26,70 +26,70 @@ def polled(partition, offset, age=timedelta(0)):
 
 
 @pytest.fixture
-def hand():
-    return Hand()
+def records():
+    return PolledRecords()
 
 
-def places(chosen):
+def positions(chosen):
     return [(each.polled.partition, each.polled.offset) for each in chosen]
 
 
-def test_no_more_is_chosen_than_there_are_free_slots(hand):
+def test_no_more_is_chosen_than_there_are_free_slots(records):
     for offset in range(5):
-        hand.add(polled(0, offset))
-    assert places(hand.choose(3, NOW)) == [(0, 0), (0, 1), (0, 2)]
-    assert hand.choose(0, NOW) == []
+        records.add(polled(0, offset))
+    assert positions(records.choose(3, NOW)) == [(0, 0), (0, 1), (0, 2)]
+    assert records.choose(0, NOW) == []
 
 
-def test_an_expired_record_needs_no_slot_but_none_is_skipped_over(hand):
-    hand.add(polled(0, 0, age=VALID + timedelta(seconds=1)))
-    hand.add(polled(0, 1))
-    hand.add(polled(0, 2, age=VALID + timedelta(seconds=1)))
-    chosen = hand.choose(0, NOW)
+def test_an_expired_record_needs_no_slot_but_none_is_skipped_over(records):
+    records.add(polled(0, 0, age=VALID + timedelta(seconds=1)))
+    records.add(polled(0, 1))
+    records.add(polled(0, 2, age=VALID + timedelta(seconds=1)))
+    chosen = records.choose(0, NOW)
     assert [(each.polled.offset, each.decision) for each in chosen] == [(0, ClaimDecision.EXPIRED)]
 
 
-def test_a_record_is_valid_up_to_its_age_limit(hand):
-    hand.add(polled(0, 0, age=VALID))
-    assert hand.choose(1, NOW)[0].decision is ClaimDecision.RUN
+def test_a_record_is_valid_up_to_its_age_limit(records):
+    records.add(polled(0, 0, age=VALID))
+    assert records.choose(1, NOW)[0].decision is ClaimDecision.RUN
 
 
-def test_the_committed_offset_is_the_one_after_the_last_record_of_each_partition(hand):
-    for place in [(0, 4), (1, 9), (0, 5)]:
-        hand.add(polled(*place))
-    assert offsets_after(hand.choose(3, NOW)) == {0: 6, 1: 10}
+def test_the_committed_offset_is_the_one_after_the_last_record_of_each_partition(records):
+    for position in [(0, 4), (1, 9), (0, 5)]:
+        records.add(polled(*position))
+    assert offsets_after(records.choose(3, NOW)) == {0: 6, 1: 10}
 
 
-def test_what_belongs_to_a_committed_partition_is_claimed_and_leaves_the_hand(hand):
-    for place in [(0, 4), (1, 9), (0, 5)]:
-        hand.add(polled(*place))
-    claimed = hand.settle(hand.choose(3, NOW), {0}, sent=5.0)
-    assert places(claimed) == [(0, 4), (0, 5)]
+def test_what_belongs_to_a_committed_partition_is_claimed_and_leaves_the_hand(records):
+    for position in [(0, 4), (1, 9), (0, 5)]:
+        records.add(polled(*position))
+    claimed = records.settle(records.choose(3, NOW), {0}, sent=5.0)
+    assert positions(claimed) == [(0, 4), (0, 5)]
     assert {each.polled.commit_sent for each in claimed} == {5.0}
-    assert places(hand.choose(3, NOW)) == [(1, 9)]
+    assert positions(records.choose(3, NOW)) == [(1, 9)]
 
 
-def test_a_failed_commit_claims_nothing_and_keeps_the_order(hand):
+def test_a_failed_commit_claims_nothing_and_keeps_the_order(records):
     for offset in range(4):
-        hand.add(polled(0, offset))
-    assert hand.settle(hand.choose(2, NOW), set(), sent=5.0) == []
-    assert places(hand.choose(4, NOW)) == [(0, 0), (0, 1), (0, 2), (0, 3)]
+        records.add(polled(0, offset))
+    assert records.settle(records.choose(2, NOW), set(), sent=5.0) == []
+    assert positions(records.choose(4, NOW)) == [(0, 0), (0, 1), (0, 2), (0, 3)]
 
 
-def test_a_claim_counts_from_the_first_commit_that_may_have_succeeded(hand):
-    hand.add(polled(0, 0))
-    hand.settle(hand.choose(1, NOW), set(), sent=5.0)
-    claimed = hand.settle(hand.choose(1, NOW), {0}, sent=9.0)
+def test_a_claim_counts_from_the_first_commit_that_may_have_succeeded(records):
+    records.add(polled(0, 0))
+    records.settle(records.choose(1, NOW), set(), sent=5.0)
+    claimed = records.settle(records.choose(1, NOW), {0}, sent=9.0)
     assert claimed[0].polled.commit_sent == 5.0
 
 
-def test_records_of_a_revoked_partition_are_dropped(hand):
-    for place in [(0, 4), (1, 9)]:
-        hand.add(polled(*place))
-    hand.keep_only({1})
-    assert places(hand.choose(2, NOW)) == [(1, 9)]
+def test_records_of_a_revoked_partition_are_dropped(records):
+    for position in [(0, 4), (1, 9)]:
+        records.add(polled(*position))
+    records.keep_only({1})
+    assert positions(records.choose(2, NOW)) == [(1, 9)]
 
 
-def test_an_unreadable_record_is_passed_over_without_a_slot(hand):
-    hand.add(Polled(partition=0, offset=0, appended_at=NOW, dispatch=None, read=0.0))
-    assert hand.choose(0, NOW)[0].decision is ClaimDecision.UNREADABLE
+def test_an_unreadable_record_is_passed_over_without_a_slot(records):
+    records.add(Polled(partition=0, offset=0, appended_at=NOW, dispatch=None, read=0.0))
+    assert records.choose(0, NOW)[0].decision is ClaimDecision.UNREADABLE

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from executors.clock import boot_seconds
 from executors.events import LONGEST_REST_SECONDS, MAX_BATCH, EventLog, Report
-from executors.in_hand import brief
+from executors.in_hand import shorten
 from schemas.codec import decode, encode
 from schemas.event import MAX_OUTPUT_BYTES, EndCause, Ended, EventBatch, Expired, Rejected, Started
 from schemas.topics import MAX_RECORD_BYTES
@@ -74,14 +74,14 @@ def start(token):
 
 
 def test_without_load_a_record_carries_one_event(log, wire):
-    log.say(3, report(1))
+    log.add(3, report(1))
     (record,) = wire.records
     assert (record.topic, record.partition, record.key, wire.tokens()) == ("events", 3, "owner-1", [[1]])
 
 
 def test_what_waits_for_an_acknowledgement_goes_in_one_record(log, wire):
     for token in range(4):
-        log.say(0, report(token))
+        log.add(0, report(token))
     assert wire.tokens() == [[0]]
     wire.records[0].on_ack(0.0)
     assert wire.tokens() == [[0], [1, 2, 3]]
@@ -89,10 +89,10 @@ def test_what_waits_for_an_acknowledgement_goes_in_one_record(log, wire):
 
 def test_after_an_acknowledgement_a_partition_rests_as_its_round_trip_was_long(log, wire, rests):
     rests.are_long = True
-    log.say(0, report(1))
+    log.add(0, report(1))
     wire.records[0].on_ack(boot_seconds())
-    log.say(0, report(2))
-    log.say(0, report(3))
+    log.add(0, report(2))
+    log.add(0, report(3))
     assert wire.tokens() == [[1]]
     rests.ends.pop()()
     assert wire.tokens() == [[1], [2, 3]]
@@ -100,14 +100,14 @@ def test_after_an_acknowledgement_a_partition_rests_as_its_round_trip_was_long(l
     short, long = rests.lengths
     assert 0 <= short <= long == LONGEST_REST_SECONDS
     rests.ends.pop()()
-    log.say(0, report(4))
+    log.add(0, report(4))
     assert wire.tokens() == [[1], [2, 3], [4]]
 
 
 def test_what_is_said_in_one_turn_goes_in_one_record(log, wire, rests):
     rests.turns = []
     for token in range(3):
-        log.say(0, start(token))
+        log.add(0, start(token))
     assert wire.tokens() == []
     rests.turns.pop()()
     assert not rests.turns
@@ -116,26 +116,26 @@ def test_what_is_said_in_one_turn_goes_in_one_record(log, wire, rests):
 
 def test_a_start_waits_for_no_rest_and_takes_along_what_does(log, wire, rests):
     rests.are_long = True
-    log.say(0, report(1))
+    log.add(0, report(1))
     wire.records[0].on_ack(boot_seconds())
-    log.say(0, report(2))
-    log.say(0, start(3))
+    log.add(0, report(2))
+    log.add(0, start(3))
     assert wire.tokens() == [[1], [2, 3]]
-    log.say(0, report(4))
-    log.say(0, start(5))
+    log.add(0, report(4))
+    log.add(0, start(5))
     wire.records[1].on_ack(boot_seconds())
     assert wire.tokens() == [[1], [2, 3], [4, 5]]
 
 
 def test_partitions_do_not_wait_for_each_other(log, wire):
-    log.say(0, report(1))
-    log.say(1, report(2))
+    log.add(0, report(1))
+    log.add(1, report(2))
     assert [each.partition for each in wire.records] == [0, 1]
 
 
 def test_an_event_that_an_acknowledgement_leads_to_keeps_its_place(log, wire):
-    log.say(0, report(1, on_ack=lambda: log.say(0, report(3))))
-    log.say(0, report(2))
+    log.add(0, report(1, on_ack=lambda: log.add(0, report(3))))
+    log.add(0, report(2))
     wire.records[0].on_ack(0.0)
     assert wire.tokens() == [[1], [2, 3]]
     wire.records[1].on_ack(0.0)
@@ -144,7 +144,7 @@ def test_an_event_that_an_acknowledgement_leads_to_keeps_its_place(log, wire):
 
 def test_a_record_has_a_largest_number_of_events(log, wire):
     for token in range(MAX_BATCH + 2):
-        log.say(0, report(token))
+        log.add(0, report(token))
     wire.records[0].on_ack(0.0)
     wire.records[1].on_ack(0.0)
     assert [len(tokens) for tokens in wire.tokens()] == [1, MAX_BATCH, 1]
@@ -163,7 +163,7 @@ def test_a_record_is_never_more_than_the_topics_take_whatever_is_said_in_it(log,
     )
     rejected = Rejected(run_id="a", attempt=1, token=0, at=NOW, reason="\1" * 30_000)
     for event in [ended, rejected] * MAX_BATCH:
-        log.say(0, Report(owner="a", event=event, on_ack=lambda: None))
+        log.add(0, Report(owner="a", event=event, on_ack=lambda: None))
     while log.unacknowledged:
         wire.records[-1].on_ack(0.0)
     assert max(len(each.value) for each in wire.records) < MAX_RECORD_BYTES
@@ -172,6 +172,6 @@ def test_a_record_is_never_more_than_the_topics_take_whatever_is_said_in_it(log,
 
 @given(st.text(alphabet=st.characters(exclude_categories=())))
 def test_a_reason_is_brief_and_can_be_written(text):
-    reason = brief(text * 500)
+    reason = shorten(text * 500)
     assert len(encode(Rejected(run_id="a", attempt=1, token=0, at=NOW, reason=reason))) < 15_000
     assert len(reason.encode()) <= 2_051

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from executors.clock import boot_seconds
-from executors.heart import Heart
+from executors.heartbeats import HeartbeatSender
 from executors.s3 import ObjectStore
 from schemas.event import Claimed, EndCause, Ended
 from schemas.heartbeat import ExecutorState, Heartbeat
@@ -22,7 +22,7 @@ async def fetching(folder, renewed):
     wire = Wire()
     async with asyncio.TaskGroup() as tasks:
         hands = make_runner(wire, NOWHERE, folder, tasks, lambda: renewed)
-        hands.take("10s", [claim()])
+        hands.on_claimed("10s", [claim()])
         wire.acknowledge(boot_seconds())
         hands.renew()
         hands.close()
@@ -45,7 +45,7 @@ def test_an_attempt_whose_lease_lasts_goes_on(tmp_path):
 
 def test_a_heartbeat_renews_from_when_its_list_was_made_however_often_it_was_sent():
     wire, renewed = Wire(), []
-    heart = Heart(
+    heartbeats = HeartbeatSender(
         outbox=wire,
         topic="executors",
         partition=0,
@@ -65,8 +65,8 @@ def test_a_heartbeat_renews_from_when_its_list_was_made_however_often_it_was_sen
         horizon_seconds=9.0,
     )
     before = boot_seconds()
-    heart.beat()
+    heartbeats.send()
     after = boot_seconds()
     wire.acknowledge(sent=after + 20)
-    assert before <= heart.renewed <= after
-    assert renewed == [heart.renewed]
+    assert before <= heartbeats.renewed <= after
+    assert renewed == [heartbeats.renewed]

@@ -11,11 +11,11 @@ import msgspec
 import orjson
 import pytest
 
-from executors.events import MAX_RESULTS, EventLog, Report
-from executors.places import Place
-from executors.process import Exited
-from executors.results import Results, is_far, is_written, stdin_of
+from executors.attempt_dirs import AttemptDir
+from executors.events import MAX_VARIABLE_BYTES, EventLog, Report
+from executors.results import Results, has_result, needs_fetch, stdin_of
 from executors.s3 import ObjectStore
+from executors.supervisor_link import Exited
 from schemas.codec import decode
 from schemas.dispatch import Dispatch
 from schemas.event import EndCause, Ended, EventBatch
@@ -40,7 +40,7 @@ def dispatch(run_id="dag#r/a", **fields) -> Dispatch:
 
 @pytest.fixture
 def place(tmp_path):
-    made = Place(directory=tmp_path, executable=tmp_path / "executable")
+    made = AttemptDir(path=tmp_path, executable=tmp_path / "executable")
     made.result.parent.mkdir()
     return made
 
@@ -163,11 +163,11 @@ def test_only_what_has_succeeded_hands_something_on(place):
     def exited(code, cause=EndCause.EXITED):
         return Exited(number=1, code=code, cause=cause, at=0.0, alone=True)
 
-    assert not is_written(exited(0), place)
+    assert not has_result(exited(0), place)
     place.result.touch()
-    assert is_written(exited(0), place)
-    assert not is_written(exited(3), place)
-    assert not is_written(exited(0, EndCause.LIMIT), place)
+    assert has_result(exited(0), place)
+    assert not has_result(exited(3), place)
+    assert not has_result(exited(0, EndCause.LIMIT), place)
 
 
 def test_standard_input_is_the_payload_or_that_and_what_others_wrote():
@@ -177,7 +177,7 @@ def test_standard_input_is_the_payload_or_that_and_what_others_wrote():
     alone = dispatch(payload=raw({"day": 1}), results={"a": near, "b": None})
     assert orjson.loads(stdin_of(alone, {})) == {"payload": {"day": 1}, "results": {"a": 1, "b": None}}
     fetched = dispatch(results={"a": near, "b": far})
-    assert (is_far(alone), is_far(fetched)) == (False, True)
+    assert (needs_fetch(alone), needs_fetch(fetched)) == (False, True)
     assert stdin_of(fetched, {"b": b'{"x":2}'}) == b'{"payload":null,"results":{"a":1,"b":{"x":2}}}'
 
 
@@ -198,10 +198,10 @@ def test_results_of_many_attempts_do_not_make_a_record_too_large():
             started_at=NOW,
             result=result,
         )
-        log.say(0, Report(owner="a", event=event, on_ack=lambda: None))
+        log.add(0, Report(owner="a", event=event, on_ack=lambda: None))
     while log.unacknowledged:
         sent[-1].on_ack(0.0)
-    assert max(len(each.value) for each in sent) < MAX_RESULTS + 2 * MAX_INLINE_BYTES
+    assert max(len(each.value) for each in sent) < MAX_VARIABLE_BYTES + 2 * MAX_INLINE_BYTES
     tokens = [event.token for each in sent for event in decode(each.value, EventBatch).events]
     assert tokens == list(range(60))
 

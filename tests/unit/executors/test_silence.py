@@ -16,23 +16,23 @@ def test_a_burst_of_renewals_is_no_silence(silence):
     for sent in range(100):
         silence.ask(float(sent))
     assert silence.seconds == 0
-    silence.pass_on(3.0)
+    silence.elapse(3.0)
     assert silence.seconds == 3
 
 
 def test_who_owes_no_answer_is_not_silent(silence):
-    silence.pass_on(3.0)
+    silence.elapse(3.0)
     silence.ask(1.0)
     silence.answer(1.0)
-    silence.pass_on(3.0)
+    silence.elapse(3.0)
     assert silence.seconds == 0
 
 
 def test_a_late_answer_ends_a_silence_and_what_is_still_unanswered_begins_another(silence):
     for sent in (1.0, 2.0):
         silence.ask(sent)
-        silence.pass_on(3.0)
+        silence.elapse(3.0)
     silence.answer(1.0)
     assert silence.seconds == 0
-    silence.pass_on(3.0)
+    silence.elapse(3.0)
     assert silence.seconds == 3

@@ -26,6 +26,6 @@ def test_slots_are_taken_and_given_back():
     slots = Slots({"10s": 2})
     slots.take("10s", 2)
     assert slots.free("10s") == 0
-    slots.give("10s", 1)
+    slots.release("10s", 1)
     (report,) = slots.report()
     assert (report.total, report.free) == (2, 1)

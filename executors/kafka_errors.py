@@ -1,4 +1,4 @@
-"""What librdkafka complains about, said once in a while: a client without a broker complains forty times a second."""
+"""Logs the errors of librdkafka at a limited rate: a client without a broker reports forty errors a second."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _LOG = structlog.get_logger()
 _QUIET_SECONDS = 10.0
 
 
-class Trouble:
-    """One line per kind of error and time; safe to call from any thread."""
+class KafkaErrorLog:
+    """Logs each kind of error at most once in `_QUIET_SECONDS`. Thread-safe."""
 
     def __init__(self, client: str) -> None:
         self._client = client
         self._lock = threading.Lock()
         self._quiet_until: dict[int, float] = {}
-        self._unsaid = 0
+        self._suppressed = 0
 
-    def note(self, error: KafkaError) -> None:
+    def log(self, error: KafkaError) -> None:
         with self._lock:
             now = boot_seconds()
             if now < self._quiet_until.get(error.code(), 0.0):
-                self._unsaid += 1
+                self._suppressed += 1
                 return
             self._quiet_until[error.code()] = now + _QUIET_SECONDS
-            unsaid, self._unsaid = self._unsaid, 0
-        _LOG.warning("kafka", client=self._client, reason=error.str(), unsaid=unsaid)
+            suppressed, self._suppressed = self._suppressed, 0
+        _LOG.warning("kafka", client=self._client, reason=error.str(), suppressed=suppressed)

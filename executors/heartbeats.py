@@ -1,4 +1,4 @@
-"""The heartbeat: what the executor says of itself, and the lease that each acknowledged one renews (protocol L1)."""
+"""Sends the executor's heartbeats; each acknowledged one renews the leases of its attempts (protocol L1)."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ NEVER = float("-inf")
 
 
 @dataclass(slots=True, kw_only=True)
-class Heart:
-    """One heartbeat is under way at a time; a change meanwhile goes out with the next, at once."""
+class HeartbeatSender:
+    """One heartbeat is in flight at a time; if `send` is called meanwhile, the next one follows at once."""
 
     outbox: Sender
     topic: str
     partition: int
     compose: Callable[[], Heartbeat]
     on_renewed: Callable[[float], None]
-    """Called with the moment (CLOCK_BOOTTIME) from which a heartbeat that is acknowledged now renews what it lists;
-    `renewed` is that of the one before until it returns."""
+    """Called at an acknowledgement with the time from which it renews the listed leases (CLOCK_BOOTTIME);
+    during the call `renewed` is still the time of the heartbeat before."""
     horizon_seconds: float
-    """Nothing is claimed while the last acknowledged heartbeat is older: its claims might come too late."""
+    """If the last acknowledged heartbeat is older, the executor claims nothing: its claims might become void."""
     renewed: float = NEVER
-    _under_way: bool = False
+    _in_flight: bool = False
     _is_due: bool = False
 
-    def beat(self) -> None:
-        if self._under_way:
+    def send(self) -> None:
+        if self._in_flight:
             self._is_due = True
             return
-        # Sent again after a failure it still lists no more than now: the lease counts from here.
+        # The lease counts from here, not from a retry: also then the heartbeat lists the attempts of this moment.
         composed = boot_seconds()
         heartbeat = self.compose()
-        self._under_way = True
+        self._in_flight = True
         self.outbox.send(
             Record(
                 topic=self.topic,
@@ -54,14 +54,14 @@ class Heart:
         return boot_seconds() - self.renewed < self.horizon_seconds
 
     @property
-    def is_silent(self) -> bool:
-        """Everything that was said is acknowledged."""
-        return not self._under_way and not self._is_due
+    def is_idle(self) -> bool:
+        """All heartbeats are acknowledged."""
+        return not self._in_flight and not self._is_due
 
     def _acknowledged(self, composed: float) -> None:
-        self._under_way = False
+        self._in_flight = False
         self.on_renewed(composed)
         self.renewed = composed
         if self._is_due:
             self._is_due = False
-            self.beat()
+            self.send()

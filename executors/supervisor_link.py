@@ -1,4 +1,4 @@
-"""The executor's side of its supervisor: orders out, notices in (protocol L2)."""
+"""The executor's connection to its process supervisor: sends orders, receives notices (protocol L2)."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from typing import Any
 
 from executors import shim
 from executors.deadlines import Terms
-from executors.supervisor import MAX_MESSAGE_BYTES
+from executors.process_supervisor import MAX_MESSAGE_BYTES
 from executors.trampoline import TRAMPOLINE
 from schemas.event import EndCause
 
 _CLOSE_SECONDS = 10.0
-"""A supervisor needs less, even if its processes take long to die; one that was stopped never ends."""
+"""A supervisor ends sooner, even if its processes die slowly; a supervisor stopped by SIGSTOP never ends."""
 _ROOT = Path(__file__).resolve().parent.parent
-_BOOT = "import sys; sys.path.append({root!r}); from executors.supervisor import main; main()"
+_BOOT = "import sys; sys.path.append({root!r}); from executors.process_supervisor import main; main()"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """What to execute, and where."""
+    """The command, environment and working directory of a process."""
 
     argv: tuple[str, ...]
     env: dict[str, str]
@@ -54,19 +54,19 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exited:
-    """The process is gone, and so is its group. `code` is None if it was never started: its claim was void by then."""
+    """The process and its group have ended. `code` is None if it was not started because its claim was void."""
 
     number: int
     code: int | None
     cause: EndCause
     at: float
     alone: bool
-    """No process that it started can be left."""
+    """True if no process that it started can be left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewed:
-    """The supervisor is alive: it has taken up the renewal that was sent then."""
+    """The supervisor is alive: it has received the renewal that was sent at this time."""
 
     sent: float
 
@@ -75,7 +75,7 @@ Notice = Spawned | Refused | Exited | Renewed
 
 
 def find_shim(*, from_memory: bool = True) -> list[str]:
-    """The command that makes a process die with the supervisor, to be put before the process's own."""
+    """The command to put before a process's own: it makes the process die with the supervisor."""
     shim = setpriv_shim() or python_shim()
     return [TRAMPOLINE, *shim] if from_memory else shim
 
@@ -90,7 +90,10 @@ def python_shim() -> list[str]:
 
 
 class SupervisorLink:
-    """Starts the supervisor and talks with it. Used from the event loop's thread, which must be the main thread."""
+    """Starts the process supervisor, sends it orders and receives its notices.
+
+    Used from the event loop's thread, which must be the main thread.
+    """
 
     def __init__(
         self, *, on_notice: Callable[[Notice], None], on_death: Callable[[], None], command: list[str]
@@ -98,9 +101,9 @@ class SupervisorLink:
         self._loop = asyncio.get_running_loop()
         self._on_notice, self._on_death = on_notice, on_death
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._child = _start(theirs, command)
+        self._socket, supervisor_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with supervisor_end:
+            self._child = _start(supervisor_end, command)
         self._socket.setblocking(False)
         self._loop.add_reader(self._socket, self._receive)
 
@@ -109,22 +112,22 @@ class SupervisorLink:
         return self._child.pid
 
     def spawn(self, number: int, spec: Spec, terms: Terms, renewed: float, stdin: bytes | None) -> int:
-        """Returns the reading end of the process's output. A `Spawned`, `Refused` or `Exited` follows."""
+        """Returns the read end of the process's output pipe. A `Spawned`, `Refused` or `Exited` follows."""
         reading, writing = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(reading, False)
         plain = {"argv": spec.argv, "env": spec.env, "cwd": str(spec.cwd)}
-        fds = [_memory("spec", json.dumps(plain).encode()), writing]
+        fds = [_memfd("spec", json.dumps(plain).encode()), writing]
         if stdin is not None:
-            fds.append(_memory("stdin", stdin))
+            fds.append(_memfd("stdin", stdin))
         self._send({"do": "spawn", "number": number, "terms": asdict(terms), "renewed": renewed}, fds)
         return reading
 
     def renew(self, sent: float) -> None:
-        """The heartbeat that was sent then (CLOCK_BOOTTIME) is acknowledged: all leases count from it."""
+        """Renew all leases from `sent` (CLOCK_BOOTTIME), when the acknowledged heartbeat was sent."""
         self._send({"do": "renew", "sent": sent})
 
     def kill(self, number: int, cause: EndCause, grace: float) -> None:
-        """TERM now, KILL after `grace` seconds; an `Exited` follows. Said again, it can only shorten the grace."""
+        """TERM now, KILL after `grace` seconds; an `Exited` follows. A second call can only shorten the grace."""
         self._send({"do": "kill", "number": number, "cause": cause.value, "grace": grace})
 
     def abandon(self) -> None:
@@ -132,9 +135,9 @@ class SupervisorLink:
         self._child.kill()
 
     def close(self) -> bool:
-        """End the supervisor: it kills whatever is left of its processes first.
+        """End the supervisor; it kills its processes first.
 
-        False if it did not end in time and was killed: what it would have killed is the caller's child by now.
+        False if it did not end in time and was killed: processes that it did not kill are now the caller's children.
         """
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
@@ -161,7 +164,7 @@ class SupervisorLink:
                 self._loop.add_writer(self._socket, self._flush)
                 return
             except (BrokenPipeError, ConnectionResetError):
-                pass  # the reader learns of the supervisor's death
+                pass  # `_receive` reports the supervisor's death
             self._unsent.popleft()
             for fd in fds:
                 os.close(fd)
@@ -193,21 +196,21 @@ def _notice(message: dict[str, Any]) -> Notice:
         case "renew":
             return Renewed(**message)
         case unknown:
-            raise AssertionError(f"a notice that is not known: {unknown}")
+            raise AssertionError(f"unknown notice: {unknown}")
 
 
-def _start(theirs: socket.socket, command: list[str]) -> subprocess.Popen[bytes]:
+def _start(supervisor_end: socket.socket, command: list[str]) -> subprocess.Popen[bytes]:
     boot = _BOOT.format(root=str(_ROOT))
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", boot, str(theirs.fileno()), json.dumps(command)],
-        pass_fds=[theirs.fileno()],
+        [sys.executable, "-I", "-S", "-c", boot, str(supervisor_end.fileno()), json.dumps(command)],
+        pass_fds=[supervisor_end.fileno()],
         stdin=subprocess.DEVNULL,
-        start_new_session=True,  # neither a terminal's signals nor a SIGSTOP of our group reach it
+        start_new_session=True,  # so that neither a terminal's signals nor a SIGSTOP of our group reach it
         env={},
     )
 
 
-def _memory(name: str, data: bytes) -> int:
+def _memfd(name: str, data: bytes) -> int:
     fd = os.memfd_create(name, os.MFD_CLOEXEC)
     os.write(fd, data)
     os.lseek(fd, 0, os.SEEK_SET)

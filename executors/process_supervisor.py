@@ -1,14 +1,14 @@
-"""The supervisor: a tiny process that spawns the processes of runs and surely kills them (protocol L2).
+"""The executor's process supervisor: a small process that spawns the processes of runs and kills them (protocol L2).
 
-It is a child of the executor, single-threaded (PDEATHSIG follows the thread that forks), in a session of its own, and
-imports next to nothing. It holds each process's limit and lease. An executor that is frozen cannot renew, one that is
-dead closes the socket: either way the processes go. Messages are JSON on a SOCK_SEQPACKET pair.
+It is a child of the executor, in its own session, with one thread (PDEATHSIG refers to the thread that forks) and few
+imports. It enforces each process's limit and lease. A frozen executor does not renew leases, and a dead executor closes
+the socket: in both cases the supervisor kills the processes. Messages are JSON on a SOCK_SEQPACKET pair.
 
-From the executor, with the file descriptors (spec, output[, stdin]) beside a spawn:
+From the executor; a spawn carries the file descriptors (spec, output[, stdin]):
     {"do": "spawn", "number", "terms": {…}, "renewed"}
     {"do": "renew", "sent"}    {"do": "kill", "number", "cause", "grace"}
-To the executor; the code of an exit is null if the process was never started, because its claim was void by then;
-it is `alone` if no process that it started can be left:
+To the executor; an exit's `code` is null if the process was not started because its claim was void; `alone` is true if
+no process that it started can be left:
     {"did": "spawn", "number", "pid", "at"}    {"did": "refuse", "number", "reason"}    {"did": "renew", "sent"}
     {"did": "exit", "number", "code", "cause", "at", "alone"}
 """
@@ -34,12 +34,12 @@ MAX_MESSAGE_BYTES = 16 * 1024
 _MAX_FDS = 3
 _SWEEP_SECONDS = 0.3
 _SWEEP_SHARE = 20
-"""Looking for orphans takes at most one part in so many of the time, however many processes the host has."""
+"""Looking for orphans takes at most 1 in so many parts of the time, however many processes the host has."""
 _LAST_WAIT_SECONDS = 5.0
 _DEATH = 128
-"""As in a shell: death by signal N is exit code 128 + N (`schemas.exit_codes`, which is not for this process)."""
+"""Death by signal N is exit code 128 + N, as in a shell (`schemas.exit_codes`, which this process does not import)."""
 _LONGEST_WAIT_SECONDS = 3600.0
-"""epoll takes no infinity."""
+"""epoll accepts no infinite timeout."""
 _RESET_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _IGNORED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
@@ -49,7 +49,7 @@ def boot_seconds() -> float:
 
 
 class Process:
-    """One process and its group; the group's number is the leader's pid."""
+    """One process and its process group; the group's id is the leader's pid."""
 
     __slots__ = ("mark", "number", "pid", "standing", "terms")
 
@@ -67,23 +67,23 @@ class Process:
             try:
                 os.killpg(self.pid, number)
             except (ProcessLookupError, PermissionError):
-                return  # all of the group are dead, or became another user's
+                return  # all processes of the group have ended or belong to another user
 
 
-class Supervisor:
+class ProcessSupervisor:
     def __init__(self, link: socket.socket, shim: list[str]) -> None:
         self._link = link
         self._shim = shim
         self._processes: dict[int, Process] = {}
-        """By pid: the leaders that are not reaped yet."""
+        """By pid: the group leaders that are not reaped yet."""
         self._renewed = 0.0
         self._unsent: deque[bytes] = deque()
-        self._sweep_at, self._rest_until = FOREVER, 0.0
+        self._sweep_at, self._no_sweep_before = FOREVER, 0.0
         self._strays = Strays()
         self._epoll = select.epoll()
 
     def run(self, wakeup: int) -> None:
-        """Returns when the executor is gone; nothing of its runs is left then."""
+        """Returns after the executor has ended and all its processes are killed."""
         self._link.setblocking(False)
         self._epoll.register(self._link, select.EPOLLIN)
         self._epoll.register(wakeup, select.EPOLLIN)
@@ -92,7 +92,7 @@ class Supervisor:
             ready = {fd for fd, _ in self._epoll.poll(self._timeout())}
             if wakeup in ready:
                 os.read(wakeup, 4096)
-            # First, as of what was said till now: a lease that ran out while both were frozen is not renewed any more.
+            # Enforce before reading messages: a lease that expired while both were frozen must not be renewed.
             self._reap()
             self._enforce()
             if self._link.fileno() in ready:
@@ -107,10 +107,10 @@ class Supervisor:
         moment = min(self._sweep_at, *moments, FOREVER)
         return min(max(moment - boot_seconds(), 0.0), _LONGEST_WAIT_SECONDS)
 
-    # What the executor says
+    # Orders of the executor
 
     def _receive(self) -> bool:
-        """False when the executor closed the socket, or died."""
+        """False if the executor closed the socket or died."""
         while True:
             try:
                 data, ancillary, flags, _ = self._link.recvmsg(
@@ -122,7 +122,7 @@ class Supervisor:
                 return False
             if not data:
                 return False
-            assert not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC), "a message of the executor was cut"
+            assert not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC), "a message of the executor was truncated"
             fds = _descriptors(ancillary)
             try:
                 self._obey(json.loads(data), fds)
@@ -137,31 +137,31 @@ class Supervisor:
                 self._spawn(order["number"], Terms(**order["terms"]), fds)
             case "renew":
                 self._renewed = max(self._renewed, order["sent"])
-                self._tell({"did": "renew", "sent": order["sent"]})
+                self._send({"did": "renew", "sent": order["sent"]})
             case "kill":
                 self._condemn(order["number"], order["cause"], order["grace"])
             case unknown:
-                raise AssertionError(f"an order that is not known: {unknown}")
+                raise AssertionError(f"unknown order: {unknown}")
 
     def _spawn(self, number: int, terms: Terms, fds: list[int]) -> None:
         if not may_start(terms, boot_seconds(), self._renewed):
             now = boot_seconds()
-            self._tell({"did": "exit", "number": number, "code": None, "cause": LEASE, "at": now, "alone": True})
+            self._send({"did": "exit", "number": number, "code": None, "cause": LEASE, "at": now, "alone": True})
             return
         spec = json.loads(_read_all(fds[0]))
         try:
             pid = self._exec(spec, fds)
         except (OSError, ValueError) as error:
-            self._tell({"did": "refuse", "number": number, "reason": str(error)})
+            self._send({"did": "refuse", "number": number, "reason": str(error)})
             return
         standing = Standing(started=boot_seconds())
         mark = mark_of(spec["env"])
         self._processes[pid] = Process(number=number, pid=pid, terms=terms, standing=standing, mark=mark)
-        self._tell({"did": "spawn", "number": number, "pid": pid, "at": standing.started})
+        self._send({"did": "spawn", "number": number, "pid": pid, "at": standing.started})
 
     def _exec(self, spec: dict[str, Any], fds: list[int]) -> int:
         _, output, *stdin = fds
-        os.chdir(spec["cwd"])  # the one thread of this process: nobody else looks at its working directory
+        os.chdir(spec["cwd"])  # safe, because this process has one thread
         try:
             argv = [*self._shim, *spec["argv"]]
             return os.posix_spawn(
@@ -183,29 +183,29 @@ class Supervisor:
             os.chdir("/")
 
     def _condemn(self, number: int, cause: str, grace: float) -> None:
-        self._reap()  # what ended before its TERM has ended by itself
+        self._reap()  # a process that ended before TERM has the cause "exited"
         for process in self._processes.values():
             if process.number == number:
                 process.standing, due = condemn(process.standing, boot_seconds(), cause, grace)
                 process.carry_out(due)
 
-    # What the processes do
+    # The processes
 
     def _reap(self) -> None:
         while (dead := _next_dead()) is not None:
             process = self._processes.pop(dead.si_pid, None)
             if process:
-                # The leader is not reaped yet, so its number cannot be another's: the rest of the group goes with it.
+                # Kill the rest of the group. The leader is not reaped yet, so no other group can have its id.
                 process.signal(signal.SIGKILL)
-                self._tell_end(process, dead)
+                self._send_exit(process, dead)
             os.waitpid(dead.si_pid, 0)
             self._strays.forget(dead.si_pid)
-            self._sweep_at = min(self._sweep_at, max(boot_seconds() + _SWEEP_SECONDS, self._rest_until))
+            self._sweep_at = min(self._sweep_at, max(boot_seconds() + _SWEEP_SECONDS, self._no_sweep_before))
 
-    def _tell_end(self, process: Process, dead: os.waitid_result) -> None:
+    def _send_exit(self, process: Process, dead: os.waitid_result) -> None:
         now = boot_seconds()
         leaders = {dead.si_pid, *self._processes}
-        self._tell(
+        self._send(
             {
                 "did": "exit",
                 "number": process.number,
@@ -223,7 +223,7 @@ class Supervisor:
             process.carry_out(due)
 
     def _sweep(self) -> None:
-        """An attempt ends with its leader, also for what left the group."""
+        """An attempt ends when its leader ends: kill its processes that left the group, too."""
         began = boot_seconds()
         if began < self._sweep_at:
             return
@@ -232,7 +232,7 @@ class Supervisor:
         for pid in condemned(os.getpid(), self._processes, living):
             kill_quietly(pid)
         now = boot_seconds()
-        self._rest_until = now + (now - began) * _SWEEP_SHARE
+        self._no_sweep_before = now + (now - began) * _SWEEP_SHARE
 
     def _kill_all(self) -> None:
         for process in self._processes.values():
@@ -241,14 +241,14 @@ class Supervisor:
         while kill_children(os.getpid()) and boot_seconds() < until:
             self._reap()
 
-    # What the executor is told
+    # Messages to the executor
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         self._unsent.append(json.dumps(message).encode())
         self._flush()
 
     def _flush(self) -> None:
-        """A frozen executor does not read: its messages wait here, and the processes are killed all the same."""
+        """A frozen executor does not read, so messages wait here; the supervisor goes on and enforces limits."""
         try:
             while self._unsent:
                 self._link.send(self._unsent[0])
@@ -281,7 +281,7 @@ def _read_all(fd: int) -> bytes:
 
 
 def main() -> None:
-    """`supervisor <fd of the socket> <shim command as JSON>`."""
+    """Usage: `process_supervisor <fd of the socket> <shim command as JSON>`."""
     link = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(link.fileno(), False)
     os.chdir("/")
@@ -291,4 +291,4 @@ def main() -> None:
     read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    Supervisor(link, own_shim(os.getpid(), json.loads(sys.argv[2]))).run(read)
+    ProcessSupervisor(link, own_shim(os.getpid(), json.loads(sys.argv[2]))).run(read)

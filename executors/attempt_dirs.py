@@ -1,0 +1,210 @@
+"""The directories in which attempts run: reused if the attempt left them unchanged, replaced if it changed them.
+
+Making four directories for each run costs more than everything else that an executor does for a run: ext4 does not
+reuse an inode that was freed within the last minute, so making a directory gets slower as more runs end.
+A reused directory gets a new path, so two attempts never see the same path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import itertools
+import os
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from executors.removal import remove_tree
+
+_LOG = structlog.get_logger()
+_SURVIVORS_SECONDS = 2.0
+"""Remove a discarded directory after this time: by then the supervisor has killed the processes that outlived their
+attempt, so they write nothing more into it."""
+_BIN, _WORK, _CHECKPOINT, _RESULT = _PARTS = ("bin", "work", "checkpoint", "result")
+_ELSEWHERE = (errno.EXDEV, errno.EPERM, errno.EMLINK)
+"""A hard link to the executable is not possible."""
+
+_Stat = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptDir:
+    """The directory in which one attempt runs."""
+
+    path: Path
+    executable: Path
+
+    @property
+    def cwd(self) -> Path:
+        return self.path / _WORK
+
+    @property
+    def checkpoint(self) -> Path:
+        """The process reads an earlier attempt's checkpoint here, and writes the one for the next attempt."""
+        return self.path / _CHECKPOINT
+
+    @property
+    def result(self) -> Path:
+        """The process may write its result to this file. A directory that holds nothing else is cheap to replace."""
+        return self.path / _RESULT / "json"
+
+    def new_bundle(self) -> Path:
+        """A path for the checkpoint as one file, between S3 and disk; random, so that the process cannot occupy it."""
+        return self.path / f"bundle.{secrets.token_hex(8)}"
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether the process left anything there. A path that is no longer a directory counts, too."""
+        try:
+            with os.scandir(self.checkpoint) as entries:
+                return any(entries)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Snapshot:
+    """An attempt directory and its parts, with their `lstat` before an attempt could change them."""
+
+    path: str
+    stat: _Stat
+    part_stats: tuple[_Stat, ...]
+    """In the order of `_PARTS`."""
+
+
+class AttemptDirs:
+    """Used from the event loop. Removing and replacing directories is slow, so threads do it."""
+
+    def __init__(self, parent: Path, threads: ThreadPoolExecutor, *, spare: int) -> None:
+        """Keep at most `spare` free directories: one for each attempt that can run at the same time."""
+        self._parent, self._threads, self._spare = parent, threads, spare
+        self._numbers = itertools.count(1)
+        self._free: list[_Snapshot] = []
+        self._taken: dict[Path, _Snapshot] = {}
+
+    def take(self, executable: Path, name: str) -> AttemptDir:
+        """The link prevents the executable's eviction from the cache, and gives the process a readable name."""
+        if self._free:
+            with suppress(OSError):  # something removed or changed it while it was free: make a new one
+                return self._assign(self._free.pop(), executable, name)
+        return self._assign(self._make(), executable, name)
+
+    def release(self, directory: AttemptDir) -> None:
+        """Call this if no process of the attempt can be left. Parts that the attempt changed are replaced."""
+        before = self._taken.pop(directory.path)
+        try:
+            directory.executable.unlink(missing_ok=True)
+            is_whole = _stat(before.path) == before.stat
+            path = self._rename(before)
+            is_whole = is_whole and set(os.listdir(path)) == set(_PARTS)  # noqa: PTH208 - names are enough
+            parts = zip(_PARTS, before.part_stats, strict=True)
+            changed = [name for name, stat in parts if _is_changed(path, name, stat)]
+            stat = _stat(path)
+        except OSError:  # the attempt removed it or changed its kind
+            self._replace(before.path)
+            return
+        if not is_whole or len(self._free) >= self._spare:
+            self._replace(path)
+        elif changed:
+            self._in_thread(self._replace_parts, path, changed)
+        else:
+            self._free.append(_Snapshot(path=path, stat=stat, part_stats=before.part_stats))
+
+    def discard(self, directory: AttemptDir) -> None:
+        """Call this if a process of the attempt may still write into the directory: replace it, remove it later."""
+        del self._taken[directory.path]
+        self._in_thread(self._make_spare)
+        asyncio.get_running_loop().call_later(_SURVIVORS_SECONDS, self._in_thread, remove_tree, directory.path)
+
+    def close(self) -> None:
+        """Wait for the threads; they make and remove nothing after this."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _assign(self, snapshot: _Snapshot, executable: Path, name: str) -> AttemptDir:
+        directory = AttemptDir(path=Path(snapshot.path), executable=Path(snapshot.path, _BIN, name))
+        try:
+            _link(directory.executable, executable)
+        except OSError:
+            self._in_thread(remove_tree, directory.path)
+            raise
+        self._taken[directory.path] = snapshot
+        return directory
+
+    def _rename(self, snapshot: _Snapshot) -> str:
+        """After this the path that the attempt knew is invalid."""
+        path = self._new_path()
+        os.rename(snapshot.path, path)  # noqa: PTH104 - once for each run
+        return path
+
+    def _new_path(self) -> str:
+        return f"{self._parent}/{next(self._numbers)}"
+
+    def _make(self) -> _Snapshot:
+        directory = self._new_path()
+        for path in (directory, *(f"{directory}/{name}" for name in _PARTS)):
+            os.mkdir(path)  # noqa: PTH102 - faster than pathlib
+        return _snapshot(directory)
+
+    # In threads
+
+    def _in_thread(self, function: Callable[..., None], *values: object) -> None:
+        with suppress(RuntimeError):  # no thread can start, or the pool is closed: the workspace removes the rest
+            self._threads.submit(function, *values)
+
+    def _replace(self, path: str) -> None:
+        self._in_thread(self._make_spare)
+        self._in_thread(remove_tree, Path(path))
+
+    def _make_spare(self) -> None:
+        if len(self._free) >= self._spare:
+            return
+        try:
+            self._free.append(self._make())
+        except OSError as error:
+            _LOG.warning("no directory made", directory=str(self._parent), reason=str(error))
+
+    def _replace_parts(self, path: str, names: list[str]) -> None:
+        try:
+            for name in names:
+                remove_tree(Path(path, name))
+                os.mkdir(f"{path}/{name}")  # noqa: PTH102 - as in `_make`
+            self._free.append(_snapshot(path))
+        except OSError:  # `remove_tree` has logged what it could not remove
+            remove_tree(Path(path))
+
+
+def _snapshot(path: str) -> _Snapshot:
+    part_stats = tuple(_stat(f"{path}/{name}") for name in _PARTS)
+    return _Snapshot(path=path, stat=_stat(path), part_stats=part_stats)
+
+
+def _stat(path: str) -> _Stat:
+    """The change time, which comes last, changes with every entry, mode, owner, attribute and flag of a directory."""
+    found = os.lstat(path)
+    return found.st_dev, found.st_ino, found.st_mode, found.st_uid, found.st_gid, found.st_ctime_ns
+
+
+def _is_changed(directory: str, name: str, before: _Stat) -> bool:
+    """Entries are listed as well, because the file system's clock may be too coarse to show a change."""
+    path = f"{directory}/{name}"
+    now = _stat(path)
+    # The link to the executable was added to and removed from `_BIN`, so its change time is ignored.
+    is_same = now[:-1] == before[:-1] if name == _BIN else now == before
+    return not is_same or bool(os.listdir(path))  # noqa: PTH208 - names are enough
+
+
+def _link(link: Path, executable: Path) -> None:
+    try:
+        link.hardlink_to(executable)
+    except OSError as error:
+        if error.errno not in _ELSEWHERE:
+            raise
+        link.symlink_to(executable)
