@@ -1,4 +1,4 @@
--- Compare and set: only where the offset and the topic still are what this sink believes (protocol S1).
+-- Compare and set: advance an offset only if its old value and the topic's id are the expected ones (protocol S1).
 update tidemill.sink_offsets as known
 set next_offset = move.next_offset
 from

@@ -1,4 +1,4 @@
-"""Looks at the connector and carries out what `plan` says: until it runs here, for ever in the supervisor."""
+"""Compares the connector with the settings and carries out the actions of `plan` until the connector runs."""
 
 from __future__ import annotations
 
@@ -30,28 +30,27 @@ from schemas.errors import TidemillError
 from schemas.settings import Connections, read
 
 POSTGRES_SECONDS = 5
-_LOOK_AGAIN_SECONDS = 0.25
+_POLL_SECONDS = 0.25
 _RESTART_SECONDS = 3.0
-"""Between two restarts of what failed while we wait: a task fails at once when Postgres is not ready yet."""
+"""The pause between two restarts of a failed task: while Postgres is not ready yet, a task fails at once."""
 
 
 class ConnectorNotRunningError(TidemillError):
-    """The connector did not run in time."""
+    """The connector did not reach the state RUNNING in time."""
 
 
 def apply_connector(connections: Connections, settings: SourceSettings | None = None) -> list[Action]:
-    """Make the connector what the settings say, wait until it and its task run; what was done.
+    """Configure the connector as the settings say and wait until it and its task run; returns the actions.
 
-    Raises `MissingRightsError` at once, and `ConnectorNotRunningError` with the task's own reason after
-    `connect_timeout`.
+    Raises `MissingRightsError` at once, and after `connect_timeout` `ConnectorNotRunningError` with the task's error.
     """
     settings = settings or read(SourceSettings)
-    with suppress(psycopg.OperationalError):  # Connect may reach Postgres by another way
+    with suppress(psycopg.OperationalError):  # Connect may reach Postgres although this host does not
         check_may_capture(connections.postgres_dsn)
     desired = source_config(connections, settings)
     deadline = time.monotonic() + settings.connect_timeout.total_seconds()
     done: list[Action] = []
-    problem = "it was not looked at"
+    problem = "the timeout ended before the first check"
     while time.monotonic() < deadline:
         try:
             actual = observe(connections, desired)
@@ -61,12 +60,12 @@ def apply_connector(connections: Connections, settings: SourceSettings | None = 
             done += actions
         except ConnectUnavailableError as error:
             problem = str(error)
-            time.sleep(_LOOK_AGAIN_SECONDS)
+            time.sleep(_POLL_SECONDS)
             continue
         if actual is not None and actual.runs and not actions:
             return done
         problem = describe(actual)
-        time.sleep(_RESTART_SECONDS if actions and actual is not None else _LOOK_AGAIN_SECONDS)
+        time.sleep(_RESTART_SECONDS if actions and actual is not None else _POLL_SECONDS)
     raise ConnectorNotRunningError(
         f"connector {settings.connector_name} did not run within {settings.connect_timeout.total_seconds():g} s: "
         f"{problem}"
@@ -74,7 +73,7 @@ def apply_connector(connections: Connections, settings: SourceSettings | None = 
 
 
 def observe(connections: Connections, desired: Config) -> Actual | None:
-    """None: there is no such connector. Raises `ConnectUnavailableError`."""
+    """The connector's configuration and state; None if it does not exist. Raises `ConnectUnavailableError`."""
     name = desired["name"]
     config = connect_api.get_config(connections.connect_url, name)
     if config is None:

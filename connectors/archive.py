@@ -1,4 +1,4 @@
-"""Writes what is about to be dropped from the read model to S3: JSON lines, compressed, each piece read back."""
+"""Archives the rows of a week in S3 before retention drops them: as compressed JSON lines; each object is verified."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from connectors.statements import sql
 
 TABLES = ("runs", "attempts", "transitions", "problems")
 PIECE_BYTES = 16 * 1024 * 1024
-"""Of one object before it is compressed: the sink holds no more than one in memory."""
+"""The size of an object before compression: the sink holds at most one in memory."""
 ROWS_AT_ONCE = 1000
 
 
 def archive_week(postgres: psycopg.Connection, store: Objects, prefix: str, week: date, *, keep_failures: bool) -> None:
-    """All rows that go with a week, as of one moment.
+    """Archive all rows that will be dropped with a week, from one snapshot.
 
-    An object's name is made of its content: what is archived again is the same object, and nothing is ever replaced.
-    Raises `ObjectsError`, also for what came back otherwise.
+    An object's key contains a hash of its content: archiving the same rows again writes the same object, and never
+    replaces another one. Raises `ObjectsError`, also if S3 returns another content than was written.
     """
     with postgres.transaction():
         postgres.execute("set transaction isolation level repeatable read, read only")
@@ -32,7 +32,7 @@ def archive_week(postgres: psycopg.Connection, store: Objects, prefix: str, week
 
 
 def pieces(lines: Iterable[str], most_bytes: int = PIECE_BYTES) -> Iterator[bytes]:
-    """Whole lines, about `most_bytes` at a time; the same lines are always cut in the same places."""
+    """Groups lines into pieces of about `most_bytes`; the same lines always give the same pieces."""
     piece = bytearray()
     for line in lines:
         piece += line.encode() + b"\n"
@@ -44,7 +44,7 @@ def pieces(lines: Iterable[str], most_bytes: int = PIECE_BYTES) -> Iterator[byte
 
 
 def _lines(postgres: psycopg.Connection, table: str, week: date, *, keep_failures: bool) -> Iterator[str]:
-    """Read on as they are used, not all at once."""
+    """Fetches the rows in pages of `ROWS_AT_ONCE`."""
     with postgres.cursor(name=f"archive_{table}") as cursor:
         cursor.itersize = ROWS_AT_ONCE
         for (line,) in cursor.execute(sql(f"archive_{table}"), {"week": week, "keep_failures": keep_failures}):
@@ -55,4 +55,4 @@ def _store(store: Objects, key: str, piece: bytes) -> None:
     content = gzip.compress(piece, mtime=0)
     uri = store.put(key, content)
     if store.read(uri) != content:
-        raise ObjectsError(f"{uri} came back otherwise than it was written; nothing is dropped")
+        raise ObjectsError(f"S3 returned another content for {uri} than was written; nothing is dropped")

@@ -1,4 +1,4 @@
--- The rows that are about to go with a week, each as JSON, always in the same order; a problem is kept with the failures.
+-- The rows that retention will drop with a week, each as JSON, always in the same order. Problems are kept like failed runs.
 select row_to_json(problem)::text
 from tidemill.problems as problem
 where

@@ -1,4 +1,4 @@
--- The rows that are about to go with a week, each as JSON, always in the same order.
+-- The rows that retention will drop with a week, each as JSON, always in the same order.
 select row_to_json(run)::text
 from tidemill.runs as run
 where filed_on >= %(week)s and filed_on < %(week)s + 7 and tidemill.goes(run, %(keep_failures)s)

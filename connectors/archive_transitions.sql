@@ -1,4 +1,4 @@
--- The rows that are about to go with a week, each as JSON, always in the same order.
+-- The rows that retention will drop with a week, each as JSON, always in the same order.
 select row_to_json(each)::text
 from tidemill.transitions as each
 join tidemill.runs as run using (run_id, filed_on)

@@ -1,4 +1,4 @@
-"""How long to wait before trying again: doubles with each failure in a row, up to a limit."""
+"""How long to wait before a retry: the delay doubles with each failure in a row, up to a limit."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     first: timedelta
     longest: timedelta
     failures: int = 0
-    """In a row."""
+    """Failures in a row."""
 
     @property
     def delay(self) -> timedelta:
-        """What to wait after the latest failure; nothing if there was none."""
+        """The wait before the next try; zero without a failure."""
         if not self.failures:
             return timedelta(0)
         doublings = min(self.failures - 1, (self.longest // self.first).bit_length())

@@ -1,4 +1,4 @@
-"""Records become rows: what a batch of `status` and `deadletter` writes into the read model. Pure."""
+"""Converts records of `status` and `deadletter` into rows of the read model. Pure."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ from schemas.reasons import ProblemCode, ProblemKind
 from schemas.status import Attempt, RunStatus
 
 Filed: TypeAlias = dict[str, date]
-"""By run id, the UTC day whose week is the partition of the run's rows."""
+"""By run id: the UTC day whose week is the partition of the run's rows."""
 Row: TypeAlias = dict[str, Any]
-"""Under the names of the columns."""
+"""Values by column name."""
 
 MAX_TEXT_CHARACTERS = 8192
-"""So much of a record that was not understood is kept."""
+"""The read model keeps so much of a record that could not be decoded."""
 MAX_OWNER_CHARACTERS = 200
-"""The key of a foreign record may be anything; that of ours fits, and so does its row in the index."""
+"""Cut the key of a record here: our keys are shorter, and an index row has room for it; a foreign key may be longer."""
 _MAX_INT, _MAX_BIGINT = 2**31 - 1, 2**63 - 1
-_NUL, _SAID_INSTEAD = "\x00", "\ufffd"
+_NUL, _REPLACEMENT = "\x00", "\ufffd"
 """Postgres stores no NUL in a text; the output of a process may contain one."""
-_STORIES = frozenset({"attempts", "transitions"})
+_NESTED = frozenset({"attempts", "transitions"})
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     runs: list[RunStatus]
-    """At most one of each run: the one with the highest version."""
+    """At most one record of each run: the one with the highest version."""
     earlier: list[RunStatus] = []
-    """Of runs that were asked to run again: the last records of their lives before, for attempts and transitions."""
+    """For each rerun in the batch: the last record before it, for its attempts and transitions."""
     problems: list[Row]
     ends: dict[tuple[str, int], int]
     """The next offset of each (topic, partition) that the batch read from."""
 
     @property
     def filed(self) -> Filed:
-        """As far as the batch knows: the day of the first record, and that of the DAG run for its nodes."""
+        """The day of each run, from this batch alone: of its first record; for a node, of its DAG run."""
         found: Filed = {}
         for run in (*self.earlier, *self.runs):
             found[run.run_id] = min(run.filed, found.get(run.run_id, run.filed))
         return {run_id: min(day, found.get(dag_run_of(run_id), day)) for run_id, day in found.items()}
 
     def weeks(self, filed: Filed) -> dict[date, datetime | None]:
-        """The Mondays of the weeks that the batch writes to, each with the youngest that happened to a run of it."""
+        """The Mondays of the weeks that the batch writes to, each with the latest time of a run in it."""
         found: dict[date, datetime | None] = {week_of(row["at"].date()): None for row in self.problems}
         for run in self.runs:
             week, at = week_of(filed[run.run_id]), run.finished_at or run.queued_at or run.scheduled_time
@@ -59,7 +59,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def collect(records: Iterable[Record], status_topic: str, topic_ids: dict[str, str]) -> Batch:
-    """Every record leaves a row or is a tombstone; what cannot be decoded is a problem, never a stop."""
+    """Every record except a tombstone gives a row; a record that cannot be decoded becomes a problem."""
     latest: dict[str, RunStatus] = {}
     earlier: list[RunStatus] = []
     problems: list[Row] = []
@@ -90,7 +90,7 @@ def collect(records: Iterable[Record], status_topic: str, topic_ids: dict[str, s
 
 
 def problem(record: Record, topic_id: str, code: ProblemCode, reason: str) -> Row:
-    """A record of ours that the sink itself could not understand."""
+    """The row for a record that the sink cannot decode or write."""
     return _problem_row(record, topic_id) | {
         "source_topic": record.topic,
         "source_partition": record.partition,
@@ -104,14 +104,14 @@ def problem(record: Record, topic_id: str, code: ProblemCode, reason: str) -> Ro
 
 
 def reported_problem(record: Record, topic_id: str) -> Row:
-    """A record of the topic `deadletter`: its headers say what it is, where it came from, and why it is there."""
+    """The row for a record of the topic `deadletter`; its headers contain its kind, its source and the reason."""
     headers = record.headers
     return _problem_row(record, topic_id) | {
         "source_topic": _text(headers.get("source_topic")),
         "source_partition": _integer(headers.get("source_partition"), _MAX_INT),
         "source_offset": _integer(headers.get("source_offset"), _MAX_BIGINT),
-        "kind": _word(headers.get("kind"), ProblemKind, ProblemKind.DEAD_LETTER),
-        "code": _word(headers.get("code"), ProblemCode, ProblemCode.OTHER),
+        "kind": _member(headers.get("kind"), ProblemKind, ProblemKind.DEAD_LETTER),
+        "code": _member(headers.get("code"), ProblemCode, ProblemCode.OTHER),
         "reason": _text(headers.get("reason")) or "no reason was given",
         "request_id": _text(headers.get("request_id")),
         "run_id": _text(headers.get("run_id")),
@@ -119,12 +119,12 @@ def reported_problem(record: Record, topic_id: str) -> Row:
 
 
 def week_of(day: date) -> date:
-    """Its Monday."""
+    """The Monday of the day's week."""
     return day - timedelta(days=day.weekday())
 
 
 def filed_with_rows(runs: Iterable[RunStatus], filed: Filed) -> list[Row]:
-    """The runs that may have rows of an earlier life: they, or their DAG runs, were asked to run again."""
+    """The runs that may have rows from before a rerun: they are reruns, or nodes of one."""
     return [
         {"run_id": run.run_id, "filed_on": filed[run.run_id], "filed_with": known_as, "since": _earliest_filed(run)}
         for run in runs
@@ -134,7 +134,7 @@ def filed_with_rows(runs: Iterable[RunStatus], filed: Filed) -> list[Row]:
 
 
 def _earliest_filed(run: RunStatus) -> date:
-    """No occurrence is known before its time; a run that was asked for may be. A day is for clocks that differ."""
+    """The first day on which the run can be filed: an occurrence's own day, minus one day for clocks that differ."""
     of_occurrence = dag_run_of(run.run_id) == occurrence_run_id(run.job_id, run.nominal_time)
     return run.nominal_time.date() - timedelta(days=1) if of_occurrence else date.min
 
@@ -158,15 +158,15 @@ def story_rows(runs: Iterable[RunStatus], filed: Filed) -> list[Row]:
 
 
 def to_json(rows: list[Row]) -> str:
-    """For `json_populate_recordset`: one parameter, however many rows."""
-    text = orjson.dumps(rows, default=_as_it_is)
+    """One parameter for all rows, for `json_populate_recordset`."""
+    text = orjson.dumps(rows, default=_raw_json)
     if rb"\u0000" in text:
-        text = orjson.dumps([_storable(row) for row in rows], default=_as_it_is)
+        text = orjson.dumps([_without_nul(row) for row in rows], default=_raw_json)
     return text.decode()
 
 
-def _as_it_is(value: object) -> orjson.Fragment:
-    """A result: JSON already."""
+def _raw_json(value: object) -> orjson.Fragment:
+    """A result is JSON already."""
     if isinstance(value, msgspec.Raw):
         return orjson.Fragment(bytes(value))
     raise TypeError(f"{type(value).__name__} has no form as JSON")
@@ -180,8 +180,8 @@ def _run_row(run: RunStatus) -> Row:
         row["nodes"] = {state.value: count for state, count in run.nodes.items()}
     result = row.pop("result")
     if result is not None:
-        said = {"bytes": result.bytes, "uri": result.uri, "sha256": result.sha256}
-        row |= {"result": result.value} | {f"result_{name}": value for name, value in said.items()}
+        columns = {"bytes": result.bytes, "uri": result.uri, "sha256": result.sha256}
+        row |= {"result": result.value} | {f"result_{name}": value for name, value in columns.items()}
     missed = row.pop("missed")
     if missed is None:
         return row
@@ -213,10 +213,10 @@ def _text(value: bytes | None, longest: int = MAX_TEXT_CHARACTERS) -> str | None
     return None if value is None else value.decode(errors="replace")[:longest]
 
 
-def _word(value: bytes | None, words: type[StrEnum], instead: StrEnum) -> str:
-    """Anybody may write to the topic."""
+def _member(value: bytes | None, members: type[StrEnum], default: StrEnum) -> str:
+    """The value if it is one of the enum's, otherwise the default: any producer may write to the topic."""
     text = _text(value)
-    return text if text in {each.value for each in words} else instead.value
+    return text if text in {each.value for each in members} else default.value
 
 
 def _integer(value: bytes | None, limit: int) -> int | None:
@@ -227,12 +227,12 @@ def _integer(value: bytes | None, limit: int) -> int | None:
     return number if number is not None and 0 <= number <= limit else None
 
 
-def _storable(row: Row) -> Row:
-    return {name: _stored(name, value) for name, value in row.items()}
+def _without_nul(row: Row) -> Row:
+    return {name: _value_without_nul(name, value) for name, value in row.items()}
 
 
-def _stored(name: str, value: Any) -> Any:
-    """What a process said may lose a NUL; its result is stored as it is, or refused."""
+def _value_without_nul(name: str, value: Any) -> Any:
+    """Replace NUL in texts, but not in a result: Postgres stores it unchanged, or refuses it."""
     if isinstance(value, str):
-        return value.replace(_NUL, _SAID_INSTEAD)
-    return [_storable(each) for each in value] if name in _STORIES else value
+        return value.replace(_NUL, _REPLACEMENT)
+    return [_without_nul(each) for each in value] if name in _NESTED else value

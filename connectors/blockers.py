@@ -1,4 +1,4 @@
-"""Who holds the locks that a session waits for: asked meanwhile, because nobody knows it once the wait is over."""
+"""Finds the sessions that hold the locks for which a session waits; a second session asks during the wait."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PAUSE_SECONDS = 0.05
 
 
 class Blockers:
-    """As they were seen last; as text, a list of them."""
+    """The sessions that held the locks when last asked; `str()` lists them."""
 
     __slots__ = ("_seen",)
 
@@ -25,23 +25,23 @@ class Blockers:
         self._seen: list[str] = []
 
     def __str__(self) -> str:
-        return f"held by {' and '.join(self._seen)}" if self._seen else "nobody knows who holds it"
+        return f"held by {' and '.join(self._seen)}" if self._seen else "its holder is unknown"
 
     def watch(self, dsn: str, pid: int, is_over: Event) -> None:
         with psycopg.connect(
             dsn, autocommit=True, connect_timeout=_CONNECT_SECONDS, application_name="tidemill-migrate"
-        ) as beside:
+        ) as connection:
             while not is_over.wait(_PAUSE_SECONDS):
-                found = beside.execute(sql("blockers"), {"pid": pid}).fetchall()
-                self._seen = [said for (said,) in found] or self._seen
+                found = connection.execute(sql("blockers"), {"pid": pid}).fetchall()
+                self._seen = [blocker for (blocker,) in found] or self._seen
 
 
 @contextmanager
 def blockers_of(dsn: str, connection: psycopg.Connection) -> Iterator[Blockers]:
-    """A second session looks while the first one works."""
+    """Watch for blockers of `connection` in a thread while the block runs."""
     blockers, is_over = Blockers(), Event()
-    with ThreadPoolExecutor(1, "blockers") as beside:
-        beside.submit(blockers.watch, dsn, server_process(connection), is_over)
+    with ThreadPoolExecutor(1, "blockers") as threads:
+        threads.submit(blockers.watch, dsn, server_process(connection), is_over)
         try:
             yield blockers
         finally:

@@ -1,4 +1,4 @@
--- Who holds what the session %(pid)s waits for now. A prepared transaction has no session, and the pid 0.
+-- The sessions that hold the locks for which session %(pid)s waits. A prepared transaction has no session, and the pid 0.
 select format(
     'pid %%s (%%s, %%s since %%s: %%s)',
     held.pid,

@@ -1,5 +1,5 @@
--- Parameter: rows, as JSON: checkpoints in S3. Those of runs that have ended, up to the last attempt that is known here:
--- a greater token is of a run that goes on, and of which the sink has not told yet.
+-- The checkpoints of ended runs, up to the token of the last attempt in the read model: a greater token belongs to a rerun
+-- whose status the sink has not written yet. Parameter: rows, as JSON: checkpoints in S3.
 select checkpoint.uri
 from json_to_recordset(%(rows)s) as checkpoint (uri text, run_id text, token bigint)
 join tidemill.runs as run using (run_id)

@@ -1,4 +1,4 @@
-"""Makes and changes what every process of a deployment shares, in the order in which that is safe (decision 33)."""
+"""Creates and changes the settings and topics that all processes share, in a safe order (decision 33)."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from schemas.topics import CLUSTER, TopicMismatchError
 from schemas.unreadable import BatchUnknownError
 
 WRITE_SECONDS = 10.0
-TURN_SECONDS = 60.0
+LOCK_SECONDS = 60.0
 LOCK_KEY = 0x71DE_0133
-"""Of the advisory lock: of two changes at once, the second one reads what the first one has written."""
+"""The advisory lock of `change`: a second change at the same time then reads what the first one has written."""
 
 
 class ClassInUseError(TidemillError):
-    """Jobs name a timeout class that is to be removed."""
+    """Jobs use a timeout class that the change would remove."""
 
 
 class ChangedElsewhereError(TidemillError):
-    """Somebody else changes the record at this moment."""
+    """Another command is changing the record now."""
 
 
 class Established(msgspec.Struct, frozen=True, kw_only=True):
     connections: Connections
     cluster: Cluster
     made: list[str]
-    """The topics that were made or altered."""
+    """The topics that were created or altered."""
 
 
 def look(connections: Connections) -> Found:
@@ -54,9 +54,9 @@ def look(connections: Connections) -> Found:
 
 
 def establish(connections: Connections, settings: AgreedSettings) -> Established:
-    """Topics and record: what is missing is made from the environment, what is there is obeyed.
+    """Create the record and the topics if they are missing, from the environment; otherwise use the record.
 
-    Raises `DisagreementError`: a variable contradicts the record.
+    Raises `DisagreementError` if a variable contradicts the record.
     """
     found = look(connections)
     partitions = found.partitions(connections)
@@ -78,33 +78,34 @@ def establish(connections: Connections, settings: AgreedSettings) -> Established
 
 
 def first_record(connections: Connections, settings: AgreedSettings) -> Cluster:
-    """What the environment says, once."""
-    said = {**connections.model_dump(), **settings.model_dump()}
-    return Cluster(**{name: normal(name, said[name]) for name in Cluster().values})
+    """The record from the environment, if there is none yet."""
+    values = {**connections.model_dump(), **settings.model_dump()}
+    return Cluster(**{name: normal(name, values[name]) for name in Cluster().values})
 
 
 def change(
     connections: Connections, values: Mapping[str, Any], check: Callable[[Cluster], None]
 ) -> tuple[Cluster, Cluster]:
-    """The record before and after. What is removed is refused first where it is used; topics come before the record.
+    """Change the record; returns it before and after.
 
-    `check` raises where the other members cannot live with it. Raises `ClassInUseError`, `DisagreementError`,
+    First Postgres refuses removed classes that jobs use, then the topics of new classes are created, then the record is
+    written. `check` raises if running processes contradict the change. Raises `ClassInUseError`, `DisagreementError`,
     `ChangedElsewhereError`.
     """
-    with _in_turn(connections.postgres_dsn):
+    with _locked(connections.postgres_dsn):
         return _change(connections, values, check)
 
 
 @contextmanager
-def _in_turn(dsn: str) -> Iterator[None]:
-    """One after the other."""
-    waits = f"-c lock_timeout={int(TURN_SECONDS * 1000)}"
-    with psycopg.connect(dsn, autocommit=True, application_name="tidemill-cluster", options=waits) as postgres:
+def _locked(dsn: str) -> Iterator[None]:
+    """Only one change at a time."""
+    timeout = f"-c lock_timeout={int(LOCK_SECONDS * 1000)}"
+    with psycopg.connect(dsn, autocommit=True, application_name="tidemill-cluster", options=timeout) as postgres:
         try:
             postgres.execute("select pg_advisory_lock(%s)", (LOCK_KEY,))
         except psycopg.errors.LockNotAvailable as error:
             raise ChangedElsewhereError(
-                f"another `tidemill cluster set` has not ended within {TURN_SECONDS:g} s: nothing is changed; try again"
+                f"another `tidemill cluster set` has not ended within {LOCK_SECONDS:g} s: nothing is changed; try again"
             ) from error
         yield
 
@@ -130,7 +131,7 @@ def _change(
 
 
 def allow_classes(dsn: str, names: list[str]) -> None:
-    """From here on jobs may name these classes and no other. Raises `ClassInUseError`."""
+    """From now on jobs may use only these classes. Raises `ClassInUseError`."""
     try:
         with psycopg.connect(dsn, application_name="tidemill-cluster") as postgres:
             postgres.execute(sql("allow_classes"), {"names": names})
@@ -140,11 +141,11 @@ def allow_classes(dsn: str, names: list[str]) -> None:
 
 def write(connections: Connections, cluster: Cluster) -> None:
     """Raises `KafkaRefusedError`."""
-    told: list[KafkaError | None] = []
+    results: list[KafkaError | None] = []
     producer = Producer(connections.kafka(acks="all", message_timeout_ms=int(WRITE_SECONDS * 1000)))
     topic, value = connections.topic(CLUSTER), encode(cluster)
-    producer.produce(topic, value, RECORD_KEY, partition=0, on_delivery=lambda error, _: told.append(error))
+    producer.produce(topic, value, RECORD_KEY, partition=0, on_delivery=lambda error, _: results.append(error))
     producer.flush(2 * WRITE_SECONDS)
-    if not told or told[0] is not None:
-        reason = str(told[0].str()) if told and told[0] else "no acknowledgement in time"
+    if not results or results[0] is not None:
+        reason = str(results[0].str()) if results and results[0] else "no acknowledgement in time"
         raise KafkaRefusedError(f"the record of the settings could not be written: {reason}")

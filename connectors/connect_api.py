@@ -1,4 +1,4 @@
-"""Kafka Connect's REST interface: the few calls that the source needs."""
+"""Calls Kafka Connect's REST interface."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ _SERVER_ERROR = 500
 
 
 class ConnectUnavailableError(TidemillError):
-    """Kafka Connect does not answer now; it may later."""
+    """Kafka Connect does not answer, or is not ready; a retry may help."""
 
 
 class ConnectRefusedError(TidemillError):
-    """Kafka Connect refused what it was asked."""
+    """Kafka Connect refused a request."""
 
 
 def get_version(connect_url: str) -> tuple[str, str]:
-    """Of Connect, and the id of the Kafka cluster that it works for."""
+    """Connect's version, and the id of its Kafka cluster."""
     found = _call("GET", connect_url, "/") or {}
     return found.get("version", ""), found.get("kafka_cluster_id", "")
 
 
 def get_plugins(connect_url: str) -> dict[str, str]:
-    """The version of each connector class that Connect knows."""
+    """The versions of the connector classes that Connect has, by class."""
     found = _call("GET", connect_url, "/connector-plugins") or ()
     return {plugin["class"]: plugin.get("version") or "" for plugin in found}
 
 
 def get_config(connect_url: str, name: str) -> Config | None:
-    """None: there is no such connector."""
+    """The connector's configuration; None if the connector does not exist."""
     config: Config | None = _call("GET", connect_url, f"/connectors/{quote(name)}/config")
     return config
 
 
 def put_config(connect_url: str, name: str, config: Config) -> None:
-    """Creates or updates."""
+    """Create or update the connector."""
     _call("PUT", connect_url, f"/connectors/{quote(name)}/config", config)
 
 
 def get_state(connect_url: str, name: str) -> tuple[str, str, tuple[Task, ...]] | None:
-    """The connector's state, its trace and its tasks; None while Connect has not placed it yet."""
+    """The connector's state, stack trace and tasks; None while no worker of Connect has it yet."""
     status = _call("GET", connect_url, f"/connectors/{quote(name)}/status")
     if status is None:
         return None
@@ -64,12 +64,12 @@ def get_state(connect_url: str, name: str) -> tuple[str, str, tuple[Task, ...]] 
 
 
 def stop_connector(connect_url: str, name: str) -> None:
-    """Its tasks end; its configuration stays."""
+    """Stop the connector's tasks; its configuration stays."""
     _call("PUT", connect_url, f"/connectors/{quote(name)}/stop")
 
 
 def forget_offsets(connect_url: str, name: str) -> None:
-    """Of a connector that is stopped: it begins with a snapshot."""
+    """Delete the offsets of a stopped connector: it then starts with a snapshot."""
     _call("DELETE", connect_url, f"/connectors/{quote(name)}/offsets")
 
 
@@ -86,16 +86,16 @@ def restart_task(connect_url: str, name: str, number: int) -> None:
 
 
 def _call(method: str, connect_url: str, path: str, body: Config | None = None) -> Any:
-    """The decoded answer; None for 404 and for an empty one."""
+    """The decoded answer; None for an empty answer and for 404."""
     try:
-        return _ask(method, connect_url, path, body)
+        return _request(method, connect_url, path, body)
     except OSError as error:  # URLError, a reset connection and a timeout are OSErrors
         raise ConnectUnavailableError(f"Kafka Connect at {connect_url} does not answer: {error}") from error
-    except (HTTPException, ValueError) as error:  # no HTTP, no JSON, or no address
+    except (HTTPException, ValueError) as error:  # not HTTP, not JSON, or an invalid address
         raise ConnectUnavailableError(f"no Kafka Connect answers {method} {path} at {connect_url}: {error}") from error
 
 
-def _ask(method: str, connect_url: str, path: str, body: Config | None) -> Any:
+def _request(method: str, connect_url: str, path: str, body: Config | None) -> Any:
     request = urllib.request.Request(  # noqa: S310 - the address is a setting
         connect_url.rstrip("/") + path,
         method=method,
@@ -106,15 +106,16 @@ def _ask(method: str, connect_url: str, path: str, body: Config | None) -> Any:
         with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:  # noqa: S310 - as above
             text = response.read()
     except urllib.error.HTTPError as error:
-        return _refused(method, path, error)
+        return _raise_for(method, path, error)
     return orjson.loads(text) if text else None
 
 
-def _refused(method: str, path: str, error: urllib.error.HTTPError) -> None:
+def _raise_for(method: str, path: str, error: urllib.error.HTTPError) -> None:
+    """Returns only for 404 of a GET."""
     with error:
-        said = error.read().decode(errors="replace")
+        text = error.read().decode(errors="replace")
     if error.code == _NOT_FOUND and method == "GET":
         return
     if error.code in {_NOT_FOUND, _BUSY} or error.code >= _SERVER_ERROR:
-        raise ConnectUnavailableError(f"Kafka Connect is not ready for {method} {path}: {error.code} {said}")
-    raise ConnectRefusedError(f"Kafka Connect refused {method} {path}: {error.code} {said}")
+        raise ConnectUnavailableError(f"Kafka Connect is not ready for {method} {path}: {error.code} {text}")
+    raise ConnectRefusedError(f"Kafka Connect refused {method} {path}: {error.code} {text}")

@@ -1,4 +1,4 @@
-"""The sink's side of Postgres: its offsets and the read model, changed together or not at all (protocol S1)."""
+"""Writes the sink's offsets and the read model into Postgres, both in one transaction (protocol S1)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import psycopg
 from psycopg import errors
 
 from connectors.batch import Batch, Filed, Row, filed_with_rows, run_rows, story_rows, to_json
+from connectors.record import PartitionId
 from connectors.statements import sql
 from schemas.errors import TidemillError
 
@@ -21,41 +22,39 @@ REFUSALS = (
     psycopg.NotSupportedError,
     errors.CardinalityViolation,
     errors.ProgramLimitExceeded,
-    # The row cannot even be put into words.
+    # `to_json` cannot encode the row.
     TypeError,
     ValueError,
     OverflowError,
 )
-"""What is said of a row that Postgres will never take; everything else may go well the next time."""
+"""Errors of a row that Postgres will never accept; after any other error a retry may succeed."""
 SUSPICIONS = (errors.QueryCanceled, psycopg.InternalError)
-"""What may be the fault of a row, or of the moment: it is if it happens time after time with the row alone."""
+"""Errors that a row may cause, or a temporary state: the row causes them if they repeat with this row alone."""
 
 SESSION = " ".join(
     f"-c {option}"
     for option in (
-        # A commit that a crash of Postgres undoes takes the offsets with it: it is read again.
+        # If a crash of Postgres loses a commit, it loses the offsets, too: the sink reads the records again.
         "synchronous_commit=off",
         "lock_timeout=10s",
         "statement_timeout=120s",
         "TimeZone=UTC",
-        # The one session that may write the read model.
+        # Only sessions with this option may write the read model.
         "tidemill.sink=on",
-        # Every statement is many look-ups by primary key; a plan made while the tables were small must not stay a scan.
+        # Every statement looks up many primary keys: a plan from the time of small tables must not stay a scan.
         "enable_seqscan=off",
         "enable_hashjoin=off",
         "enable_mergejoin=off",
     )
 )
 
-PartitionId = tuple[str, int]
-
 
 class StaleOffsetsError(TidemillError):
-    """Another sink has moved the offsets: what was read here is written there."""
+    """Another sink has moved the offsets, and has written these records."""
 
 
 class Ledger:
-    """One connection, and what is known of the database: the stored offsets, and the weeks that have partitions."""
+    """One connection, with the stored offsets and the weeks that have table partitions."""
 
     __slots__ = ("_connection", "_offsets", "_topic_ids", "_weeks")
 
@@ -66,14 +65,14 @@ class Ledger:
         self._offsets: dict[PartitionId, int] = {}
 
     def load_offsets(self, partitions: list[PartitionId]) -> dict[PartitionId, int]:
-        """Where to read on."""
-        rows = [_place(topic, number) | {"topic_id": self._topic_ids[topic]} for topic, number in partitions]
+        """The next offset to read, by partition."""
+        rows = [_partition_row(topic, number) | {"topic_id": self._topic_ids[topic]} for topic, number in partitions]
         found = self._rows("load_offsets", rows).fetchall()
         self._offsets = {(topic, number): next_offset for topic, number, next_offset in found}
         return dict(self._offsets)
 
     def write(self, batch: Batch) -> None:
-        """All of the batch and its offsets. Raises `StaleOffsetsError`; one of `REFUSALS` if a row is impossible."""
+        """Write the batch and its offsets. Raises `StaleOffsetsError`; one of `REFUSALS` if Postgres refuses a row."""
         filed = batch.filed | self._filed_before(batch)
         weeks = batch.weeks(filed)
         try:
@@ -83,24 +82,24 @@ class Ledger:
                 self._rows("write_weeks", [{"week": week, "last_at": at} for week, at in weeks.items()])
                 self._write_rows(batch, filed)
         except BaseException:
-            self._weeks.clear()  # some may have been dropped by somebody since
+            self._weeks.clear()  # retention may have dropped some of them
             raise
         self._offsets |= batch.ends
 
     def _filed_before(self, batch: Batch) -> Filed:
-        """Asked before the transaction: if another sink has written meanwhile, that changes nothing (protocol S1)."""
+        """Asks before the transaction: if another sink writes meanwhile, the transaction fails (protocol S1)."""
         rows = filed_with_rows(batch.runs, batch.filed)
         return dict(self._rows("filed_before", rows).fetchall()) if rows else {}
 
     def _make_weeks(self, weeks: set[date]) -> None:
-        """Those that retention has not made ahead: of a replay, or after a long absence. A transaction for each."""
+        """Make the partitions that retention has not made ahead, each in its own transaction."""
         for week in sorted(weeks - self._weeks):
             self._connection.execute(sql("make_week"), {"day": week})
             self._weeks.add(week)
 
     def _advance(self, batch: Batch) -> None:
         moves = [
-            _place(topic, number)
+            _partition_row(topic, number)
             | {"topic_id": self._topic_ids[topic], "expected": self._offsets[topic, number], "next_offset": end}
             for (topic, number), end in sorted(batch.ends.items())
         ]
@@ -113,13 +112,13 @@ class Ledger:
             self._rows("write_problems", batch.problems)
         if batch.runs:
             written = {run_id for (run_id,) in self._rows("write_runs", run_rows(batch.runs, filed)).fetchall()}
-            for lives in (batch.earlier, batch.runs):
-                told = [run for run in lives if run.run_id in written]
-                if told:
-                    self._rows("write_stories", story_rows(told, filed))
+            for runs in (batch.earlier, batch.runs):
+                newer = [run for run in runs if run.run_id in written]
+                if newer:
+                    self._rows("write_stories", story_rows(newer, filed))
 
     def _rows(self, statement: str, rows: list[Row]) -> psycopg.Cursor:
-        """One statement for all rows: they travel as one JSON parameter."""
+        """Execute one statement for all rows, which are one JSON parameter."""
         return self._connection.execute(sql(statement), {"rows": to_json(rows)})
 
 
@@ -132,5 +131,5 @@ def open_ledger(dsn: str, topic_ids: dict[str, str]) -> Iterator[Ledger]:
         yield Ledger(connection, topic_ids)
 
 
-def _place(topic: str, number: int) -> dict[str, Any]:
+def _partition_row(topic: str, number: int) -> dict[str, Any]:
     return {"topic": topic, "partition": number}

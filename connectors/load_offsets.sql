@@ -1,4 +1,4 @@
--- Where to go on, for each partition. A topic that was made anew starts at its beginning (protocol O2).
+-- The next offset of each partition. A topic that was deleted and created again starts at offset 0 (protocol O2).
 insert into tidemill.sink_offsets as known
 select topic, partition, topic_id, 0
 from json_populate_recordset(null::tidemill.sink_offsets, %(rows)s)

@@ -1,5 +1,5 @@
--- The runs with the oldest logs whose time is over, of those that have ended, with the attempts that wrote them. Not among
--- them are those whose logs S3 did not delete in this round.
+-- The ended runs with the oldest expired logs, and the attempts that wrote these logs; without the runs whose logs S3 did not
+-- delete in this round (stuck).
 select story.run_id, story.filed_on, gone.attempts, gone.tokens
 from tidemill.stories as story
 join tidemill.runs as run using (run_id, filed_on)

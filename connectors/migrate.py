@@ -1,4 +1,4 @@
-"""Brings the tables of a database up to date: numbered SQL files, each applied once, in order, and remembered."""
+"""Migrates a database: applies each numbered SQL file once, in order, and records it in `tidemill.migrations`."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from connectors.statements import sql
 from schemas.errors import TidemillError
 
 LOCK_KEY = 0x71DE_0111
-"""Of the advisory lock: migrations of one database never run side by side."""
+"""The advisory lock: only one process migrates a database at a time."""
 LOCK_TIMEOUT = timedelta(seconds=5)
-"""So long a migration waits for one lock, and so long what asks for the same table after it waits behind it."""
+"""How long a migration waits for one lock; later requests for the same table wait behind it."""
 TRIES = 3
-ANOTHER_TAKES = timedelta(minutes=2)
-"""So long for the end of another `tidemill migrate`; nobody waits behind that."""
+OTHER_MIGRATE_TIMEOUT = timedelta(minutes=2)
+"""How long to wait for the end of another `tidemill migrate`; no other session waits behind this lock."""
 
 NEWER_REMEDY = (
     "install the newer one again before the next `tidemill migrate`, or, to stay, restore the backup from before it "
     "(docs/upgrade.md)"
 )
 _CONNECT_SECONDS = 5
-_REMEMBER = """
+_CREATE_TABLE = """
     create schema if not exists tidemill;
     create table if not exists tidemill.migrations (
         name text not null primary key,
@@ -46,8 +46,8 @@ _REMEMBER = """
 log = structlog.get_logger()
 
 
-class MigrationRefused(TidemillError):  # noqa: N818 - it reads as what happened
-    """The database was migrated by other files than these, nothing keeps two migrations apart, or a lock is held."""
+class MigrationRefused(TidemillError):  # noqa: N818 - it names what happened
+    """Another release has migrated the database, the DSN leads to a transaction pooler, or a lock is held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,30 +63,30 @@ class Migration:
 
 
 def migrations() -> list[Migration]:
-    """Those of this version, in order."""
+    """The migrations of this release, in order."""
     files = (resources.files("schemas") / "tables").iterdir()
     found = [Migration(name=file.name, sql=file.read_bytes()) for file in files if file.name.endswith(".sql")]
     return sorted(found, key=lambda each: each.name)
 
 
 def release() -> str:
-    """The version that this code is."""
+    """The version of this release."""
     return metadata.version("tidemill")
 
 
 def migrate(dsn: str, lock_timeout: timedelta = LOCK_TIMEOUT) -> list[str]:
-    """Applies what is missing and returns its names; raises `MigrationRefused` with a sentence."""
+    """Apply the missing migrations; returns their names. Raises `MigrationRefused`."""
     return apply(dsn, migrations(), lock_timeout)
 
 
 def apply(dsn: str, wanted: list[Migration], lock_timeout: timedelta = LOCK_TIMEOUT) -> list[str]:
-    """Each migration is a transaction of its own, so that an error leaves the ones before it applied."""
+    """Apply each migration in its own transaction, so that an error keeps the migrations before it."""
     with psycopg.connect(dsn, autocommit=True, application_name="tidemill-migrate") as connection:
         _exclude_others(dsn, connection)
         check_may_migrate(connection)
-        connection.execute(_REMEMBER)
+        connection.execute(_CREATE_TABLE)
         missing = _missing(wanted, _applied(connection), newer_release(connection, wanted))
-        _wait_for_locks(connection, lock_timeout)
+        _set_lock_timeout(connection, lock_timeout)
         for migration in missing:
             _apply_one(dsn, connection, migration, lock_timeout)
         return [migration.name for migration in missing]
@@ -98,7 +98,7 @@ def _exclude_others(dsn: str, connection: psycopg.Connection) -> None:
             "TIDEMILL_POSTGRES_DSN leads to a pooler that gives one session to several clients (transaction mode): "
             "name Postgres itself, or a pooler in session mode"
         )
-    _wait_for_locks(connection, ANOTHER_TAKES)
+    _set_lock_timeout(connection, OTHER_MIGRATE_TIMEOUT)
     with blockers_of(dsn, connection) as blockers:
         try:
             connection.execute("select pg_advisory_lock(%s)", (LOCK_KEY,))
@@ -107,14 +107,14 @@ def _exclude_others(dsn: str, connection: psycopg.Connection) -> None:
 
 
 def newer_release(connection: psycopg.Connection[Any], known: list[Migration] | None = None) -> str | None:
-    """Of a database that holds migrations which this release does not know: what is true."""
+    """A sentence that names the newer release which has migrated this database; None if there is none."""
     names = [each.name for each in (migrations() if known is None else known)]
     cursor = connection.cursor(row_factory=scalar_row)
     return cursor.execute(sql("newer_release"), {"known": names, "release": release()}).fetchone()
 
 
 def warn_of_newer_release(dsn: str) -> None:
-    """Of a process that begins. A database that cannot be asked is said where it is needed."""
+    """Log a warning at the start of a process. An unreachable database is ignored here: later code reports it."""
     try:
         with psycopg.connect(dsn, connect_timeout=_CONNECT_SECONDS) as connection:
             newer = newer_release(connection)
@@ -125,7 +125,7 @@ def warn_of_newer_release(dsn: str) -> None:
 
 
 def _apply_one(dsn: str, connection: psycopg.Connection, migration: Migration, lock_timeout: timedelta) -> None:
-    """Between two tries it asks for nothing, so that what has gathered behind it gets through."""
+    """Apply a migration in at most `TRIES` tries. Between two it requests no lock, so that waiting sessions go on."""
     with blockers_of(dsn, connection) as blockers:
         for left in reversed(range(TRIES)):
             try:
@@ -147,8 +147,8 @@ def _apply_one(dsn: str, connection: psycopg.Connection, migration: Migration, l
                 return
 
 
-def _wait_for_locks(connection: psycopg.Connection, longest: timedelta) -> None:
-    milliseconds = longest // timedelta(milliseconds=1)
+def _set_lock_timeout(connection: psycopg.Connection, timeout: timedelta) -> None:
+    milliseconds = timeout // timedelta(milliseconds=1)
     connection.execute("select set_config('lock_timeout', %s, false)", (f"{milliseconds}ms",))
 
 

@@ -1,5 +1,5 @@
--- What is true of a database that a newer release has migrated; of any other one there is no row.
--- The row as JSON: the tables of 0.1.0 do not say by which release they were made.
+-- A sentence if a newer release has migrated this database; otherwise no row. The query reads each row as JSON, because the
+-- table of 0.1.0 has no column release.
 select format(
     'release %%1$s has migrated this database (%%2$s), and this is %%3$s: its processes may go on '
     'if %%1$s is the release right after it',

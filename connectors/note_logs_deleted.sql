@@ -1,4 +1,4 @@
--- Parameter: rows, as JSON: of each run, the tokens of the attempts whose logs are gone.
+-- Set log_deleted_at. Parameter: rows, as JSON: for each run, the tokens of the attempts whose logs are deleted.
 update tidemill.stories as known
 set attempts = array(
     select row(

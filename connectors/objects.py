@@ -1,4 +1,4 @@
-"""Objects in S3, as whoever is not an executor reads, writes, lists and deletes them."""
+"""The S3 client of all processes but the executors: reads, writes, lists and deletes objects."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from schemas.settings import S3_DIALECT, Connections
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
 DELETED_AT_ONCE = 1000
-"""As many as S3 takes."""
+"""S3's limit for one request."""
 
 
 class ObjectsError(TidemillError):
-    """S3 did not do what it was asked."""
+    """S3 did not carry out a request."""
 
 
 class Objects:
-    """One client. Every method raises `ObjectsError`, with a sentence that says which S3 it was."""
+    """One client. Every method raises `ObjectsError`, with a sentence that contains the endpoint."""
 
-    __slots__ = ("_client", "_place")
+    __slots__ = ("_client", "_connections")
 
-    def __init__(self, place: Connections) -> None:
+    def __init__(self, connections: Connections) -> None:
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - see _client
 
-        self._place = place
+        self._connections = connections
         try:
-            self._client = _client(place)
+            self._client = _client(connections)
         except (BotoCoreError, ValueError) as error:
-            raise ObjectsError(f"S3 at {place.s3_endpoint or place.s3_region} cannot be asked: {error}") from error
+            raise ObjectsError(f"S3 at {self._address()} cannot be used: {error}") from error
 
     def make_bucket(self) -> None:
-        """The one of the settings, if it is not there."""
-        bucket = self._place.s3_bucket
+        """Create the bucket of the settings, if it does not exist."""
+        bucket = self._connections.s3_bucket
         try:
             self._ask("head_bucket", Bucket=bucket)
         except ObjectsError:
             self._ask("create_bucket", Bucket=bucket)
 
     def put(self, key: str, content: bytes) -> str:
-        """Into the bucket of the settings; the URI."""
-        self._ask("put_object", Bucket=self._place.s3_bucket, Key=key, Body=content)
-        return f"s3://{self._place.s3_bucket}/{key}"
+        """Write an object into the bucket of the settings; returns its URI."""
+        self._ask("put_object", Bucket=self._connections.s3_bucket, Key=key, Body=content)
+        return f"s3://{self._connections.s3_bucket}/{key}"
 
     def read(self, uri: str) -> bytes:
         bucket, key = _split(uri)
@@ -55,11 +55,11 @@ class Objects:
         return content
 
     def below(self, prefix_uri: str, after: str = "") -> Iterator[str]:
-        """The URIs below a prefix that come after `after` (a URI, or empty), in order."""
+        """The sorted URIs below a prefix, those after `after` (a URI, or empty)."""
         yield from (uri for uri, _ in self.dated(prefix_uri, after))
 
     def dated(self, prefix_uri: str, after: str = "") -> Iterator[tuple[str, datetime]]:
-        """The same, each with the time at which it was stored."""
+        """The URIs of `below`, each with the time at which the object was stored."""
         bucket, prefix = _split(prefix_uri)
         _, start = _split(after)
         while True:
@@ -71,7 +71,7 @@ class Objects:
             start = found[-1][0]
 
     def delete(self, uris: Iterable[str]) -> dict[str, str]:
-        """What is not there is no error. Returns those that are still there, with the reason that S3 gives."""
+        """Delete objects; a missing object is no error. Returns those that S3 did not delete, with S3's reason."""
         kept: dict[str, str] = {}
         for bucket, keys in groupby(map(_split, uris), key=itemgetter(0)):
             while found := [{"Key": key} for _, key in islice(keys, DELETED_AT_ONCE)]:
@@ -86,17 +86,20 @@ class Objects:
         try:
             return getattr(self._client, operation)(**arguments)
         except (BotoCoreError, ClientError) as error:
-            raise ObjectsError(f"S3 at {self._place.s3_endpoint or self._place.s3_region}: {error}") from error
+            raise ObjectsError(f"S3 at {self._address()}: {error}") from error
+
+    def _address(self) -> str | None:
+        return self._connections.s3_endpoint or self._connections.s3_region
 
 
 def _split(uri: str) -> tuple[str, str]:
-    """Bucket and key."""
-    where = urlsplit(uri)
-    return where.netloc, uri.removeprefix(f"s3://{where.netloc}").lstrip("/")
+    """The bucket and the key."""
+    bucket = urlsplit(uri).netloc
+    return bucket, uri.removeprefix(f"s3://{bucket}").lstrip("/")
 
 
-def _client(place: Connections) -> Any:
-    import boto3  # noqa: PLC0415 - 0.3 s and 30 MB that most commands, and most sinks, never need
+def _client(connections: Connections) -> Any:
+    import boto3  # noqa: PLC0415 - it takes 0.3 s and 30 MB; most commands, and most sinks, never need it
     from botocore.config import Config  # noqa: PLC0415
 
     limits: dict[str, Any] = {
@@ -104,4 +107,4 @@ def _client(place: Connections) -> Any:
         "read_timeout": READ_SECONDS,
         "retries": {"max_attempts": 2},
     }
-    return boto3.client(**place.s3(), config=Config(**limits, **S3_DIALECT))
+    return boto3.client(**connections.s3(), config=Config(**limits, **S3_DIALECT))

@@ -1,4 +1,4 @@
-"""The beginning and the end of a partition, asked for until its leader answers."""
+"""Reads the first offset and the end offset of a partition; retries until its leader answers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from schemas.errors import TidemillError
 
 ANSWER_SECONDS = 10.0
-_PAUSE_SECONDS = 0.1
-_PASSING = frozenset(
+_RETRY_SECONDS = 0.1
+_TRANSIENT = frozenset(
     {
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
@@ -18,27 +18,27 @@ _PASSING = frozenset(
         KafkaError.REPLICA_NOT_AVAILABLE,
     }
 )
-"""What a client hears right after a topic was made, or while a leader moves to another broker."""
+"""Errors right after a topic was created, or while a leader moves to another broker."""
 
 
 class NoOffsetsError(TidemillError):
-    """No answer came in time."""
+    """The brokers did not answer in time."""
 
 
-def watermarks(consumer: Consumer, where: TopicPartition) -> tuple[int, int]:
-    """Of a `read_committed` consumer the end is that below which everything is committed or aborted.
+def watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    """For a `read_committed` consumer, every transaction below the end offset is committed or aborted.
 
-    Raises `NoOffsetsError` and KafkaException.
+    Raises `NoOffsetsError` and `KafkaException`.
     """
     deadline = time.monotonic() + ANSWER_SECONDS
     while True:
         try:
-            found = consumer.get_watermark_offsets(where, ANSWER_SECONDS)
+            found = consumer.get_watermark_offsets(partition, ANSWER_SECONDS)
         except KafkaException as error:
-            if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
+            if error.args[0].code() not in _TRANSIENT or time.monotonic() > deadline:
                 raise
-            time.sleep(_PAUSE_SECONDS)
+            time.sleep(_RETRY_SECONDS)
             continue
         if found is None:
-            raise NoOffsetsError(f"no answer about partition {where.partition} of {where.topic}")
+            raise NoOffsetsError(f"the brokers did not answer for partition {partition.partition} of {partition.topic}")
         return found

@@ -1,4 +1,4 @@
-"""The last word of each owner in the topic `state`: up to when it has decided, and by which settings."""
+"""Reads each owner's latest clock from the topic `state`: its watermark, and the settings that it uses."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from schemas.unreadable import BatchUnknownError, extent, is_unreadable
 log = structlog.get_logger()
 
 CLOCK_KEY = b"clock"
-"""As `streams.owner.commit` writes it: the last record of each transaction."""
+"""The key of the last record in each transaction of an owner (`streams.owner.commit`)."""
 FIRST_LOOK_BACK = 100
-"""So many offsets before the end. What was aborted, or an owner that took over, leaves no clock: then further back."""
-_FURTHER = 100
+"""Start so many offsets before the end; further back if there is no clock, for example after an aborted transaction."""
+_LOOK_BACK_FACTOR = 100
 
 
 class AppliedTo(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class AppliedTo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OwnerClock(msgspec.Struct, frozen=True, kw_only=True):
-    """Of `streams.core.stored.StoredClock`, what others than owners read."""
+    """The fields of `streams.core.stored.StoredClock` that processes other than owners read."""
 
     watermark: datetime
     newest_version: int = 0
@@ -43,7 +43,7 @@ class OwnerClock(msgspec.Struct, frozen=True, kw_only=True):
     applied: tuple[AppliedTo, ...] = ()
 
     def applied_of(self, topic: str) -> int:
-        """The offset of the last record of an input that was applied; -1: none."""
+        """The offset of the last applied record of an input topic; -1 if there is none."""
         return next((each.offset for each in self.applied if each.topic == topic), -1)
 
 
@@ -53,13 +53,13 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StateUnreadableError(TidemillError):
-    """The brokers did not hand out the end of `state`."""
+    """The brokers did not return the end of `state`."""
 
 
 def latest_clocks(connections: Connections) -> dict[int, Seen]:
-    """By partition; one in which nothing was ever decided has none. Raises `KafkaException` too."""
+    """The latest clock by partition; a partition without a decision has none. Also raises `KafkaException`."""
     options = connections.kafka(
-        group_id="tidemill-clocks",  # asked for by the client, never joined
+        group_id="tidemill-clocks",  # the client requires it; this consumer joins no group
         enable_auto_commit=False,
         enable_partition_eof=True,
         auto_offset_reset="earliest",
@@ -77,9 +77,9 @@ def latest_clocks(connections: Connections) -> dict[int, Seen]:
         while unknown := {number: each for number, each in asked.items() if number not in found and each[0] < each[1]}:
             begins = {number: max(begin, end - back) for number, (begin, end) in unknown.items()}
             found |= _last_in(consumer, open_reader, topic, begins, {n: end for n, (_, end) in unknown.items()})
-            # What was looked at in vain to its beginning has none.
+            # A partition that was read from its beginning has no clock.
             asked = {number: each for number, each in unknown.items() if begins[number] > each[0]}
-            back *= _FURTHER
+            back *= _LOOK_BACK_FACTOR
         return found
 
 
@@ -96,7 +96,7 @@ def _last_in(
     while unread:
         message = consumer.poll(ANSWER_SECONDS)
         if message is not None and is_unreadable(message):
-            _pass_by(consumer, open_reader, message)
+            _skip_unreadable(consumer, open_reader, message)
             continue
         if message is None or (message.error() is not None and not is_end_of_file(message)):
             raise StateUnreadableError(f"topic {topic} could not be read to its end")
@@ -109,8 +109,8 @@ def _last_in(
     return found
 
 
-def _pass_by(consumer: Consumer, open_reader: Callable[[], Consumer], message: Message) -> None:
-    """Goes on behind a batch that the client cannot read. The end of the partition still comes after it."""
+def _skip_unreadable(consumer: Consumer, open_reader: Callable[[], Consumer], message: Message) -> None:
+    """Skip a batch that the client cannot read. The client still reports the end of the partition after it."""
     at = partial(TopicPartition, message.topic() or "", message.partition() or 0)
     try:
         with closing(open_reader()) as reader:

@@ -1,4 +1,4 @@
-"""What must be done so that the connector is as desired and runs: a function of what is wanted and what is there."""
+"""Plans how to make the connector run with the desired configuration, from its actual state. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from connectors.owned import REVISION, Config, corrected, revision
 FAILED = "FAILED"
 RUNNING = "RUNNING"
 LOST = "lost"
-"""`pg_replication_slots.wal_status` of a slot whose WAL is gone: nobody can ever read from it again."""
+"""`pg_replication_slots.wal_status` of a slot whose WAL is removed: it can never be read again."""
 
-_NEWER = f"; a newer release wrote its configuration (revision {{}}, this release has {REVISION}): it stays as it is"
+_NEWER = f"; a newer release wrote its configuration (revision {{}}, this release has {REVISION}): it stays unchanged"
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,14 +23,14 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Actual(msgspec.Struct, frozen=True, kw_only=True):
-    """What Connect says of the connector, and Postgres of its slot."""
+    """The connector's state in Connect, and its slot's state in Postgres."""
 
     config: Config
     state: str
     trace: str = ""
     tasks: tuple[Task, ...] = ()
     slot_status: str | None = None
-    """None: there is no slot, or Postgres did not answer."""
+    """None if there is no slot, or Postgres did not answer."""
 
     @property
     def runs(self) -> bool:
@@ -42,7 +42,7 @@ class Create(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Update(msgspec.Struct, frozen=True, kw_only=True):
-    """Connect restarts the tasks with it."""
+    """Connect then restarts the tasks."""
 
     config: Config
 
@@ -56,7 +56,7 @@ class RestartTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DropLostSlot(msgspec.Struct, frozen=True, kw_only=True):
-    """The task that starts without its slot makes a new one and takes a new snapshot (`snapshot.mode=when_needed`)."""
+    """A task that starts without its slot creates a new one and takes a new snapshot (`snapshot.mode=when_needed`)."""
 
     slot_name: str
 
@@ -65,7 +65,7 @@ Action: TypeAlias = Create | Update | RestartConnector | RestartTask | DropLostS
 
 
 def plan(desired: Config, actual: Actual | None) -> list[Action]:
-    """One step at a time: what is left to do shows when the connector is looked at again."""
+    """The next actions; call it again with the state after them."""
     if actual is None:
         return [Create(config=desired)]
     wanted = corrected(actual.config, desired)
@@ -80,7 +80,7 @@ def plan(desired: Config, actual: Actual | None) -> list[Action]:
 
 
 def describe(actual: Actual | None) -> str:
-    """One sentence on what the connector does, with the reason of a failure."""
+    """A sentence with the states of the connector and its tasks, and the reasons of failures."""
     if actual is None:
         return "the connector does not exist"
     states = ", ".join(f"task {task.number} is {task.state}" for task in actual.tasks) or "it has no task yet"
@@ -90,7 +90,7 @@ def describe(actual: Actual | None) -> str:
 
 
 def root_cause(trace: str) -> str:
-    """The first line of a Java stack trace, and that of its innermost cause."""
+    """The first line of a Java stack trace, and the first line of its innermost cause."""
     lines = [line.strip() for line in trace.splitlines() if line.strip()]
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     return " <- ".join(dict.fromkeys([*lines[:1], *causes[-1:]]))

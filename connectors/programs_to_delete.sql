@@ -1,5 +1,5 @@
--- Parameters: rows, as JSON: programs in S3, whose names end in their hash; program_ttl. Those that are old enough and that no
--- job, no node and no kept version of one names, in whatever spelling.
+-- The programs that are old enough and that no job, no node and no kept version names. Names end in the program's hash, so only
+-- the hash is compared. Parameters: rows, as JSON: programs in S3; program_ttl.
 with named as materialized (
     select executable from tidemill.jobs
     union all

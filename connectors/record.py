@@ -1,9 +1,9 @@
-"""One record as the sink reads it from a topic."""
+"""A record that the sink reads from a topic."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import cast
+from typing import TypeAlias, cast
 
 import msgspec
 from confluent_kafka import Message
@@ -11,19 +11,22 @@ from confluent_kafka import Message
 from schemas.times import from_epoch_ms
 from schemas.unreadable import Unreadable, headers_of
 
+PartitionId: TypeAlias = tuple[str, int]
+"""(topic, partition)"""
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     topic: str
     partition: int
     offset: int
     at: datetime
-    """When the broker appended it: the same at every replay."""
+    """When the broker appended the record; a replay gives the same time."""
     key: bytes | None
     value: bytes | None
     """None: a tombstone."""
     headers: dict[str, bytes] = {}
     unreadable: Unreadable | None = None
-    """It stands for records that the client cannot read; `offset` is that of the last of them."""
+    """Set if the record stands for a batch that the client cannot read; `offset` is then the batch's last offset."""
 
 
 def from_message(message: Message) -> Record:
@@ -40,12 +43,12 @@ def from_message(message: Message) -> Record:
     )
 
 
-def standing_for(topic: str, partition: int, unreadable: Unreadable) -> Record:
+def unreadable_record(topic: str, partition: int, unreadable: Unreadable) -> Record:
     return Record(
         topic=topic,
         partition=partition,
         offset=unreadable.last,
-        at=datetime.now(UTC),  # noqa: TID251 - no client says when it was appended
+        at=datetime.now(UTC),  # noqa: TID251 - the time at which it was appended is unknown
         key=None,
         value=None,
         unreadable=unreadable,
@@ -53,7 +56,7 @@ def standing_for(topic: str, partition: int, unreadable: Unreadable) -> Record:
 
 
 def _number(value: int | None) -> int:
-    assert value is not None, "a record that was read has a place"
+    assert value is not None, "a record that was read has a partition and an offset"
     return value
 
 

@@ -1,4 +1,4 @@
-"""Notices that Postgres was restored from a backup: it gives versions that were applied before (protocol I10)."""
+"""Detects that Postgres was restored from a backup: its next version is not above the applied ones (protocol I10)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from connectors.stopping import Stop
 from schemas.errors import TidemillError
 from schemas.settings import Connections
 
-LOOK_EVERY = timedelta(seconds=20)
+CHECK_INTERVAL = timedelta(seconds=20)
 CONNECT_SECONDS = 10
 SESSION = "-c TimeZone=UTC -c statement_timeout=60s -c tidemill.sink=on"
 
@@ -22,8 +22,8 @@ log = structlog.get_logger()
 
 
 def watch_restores(connections: Connections, stop: Stop) -> None:
-    """Until `stop` is requested. Postgres or Kafka away is no reason to end."""
-    said = ""
+    """Check regularly until `stop` is requested, also while Postgres or Kafka is unreachable."""
+    logged = ""
     while not stop.requested:
         try:
             if note_restore(connections):
@@ -31,14 +31,14 @@ def watch_restores(connections: Connections, stop: Stop) -> None:
             reason = ""
         except (psycopg.Error, KafkaException, TidemillError) as error:
             reason = str(error).strip()
-        if reason and reason != said:
-            log.warning("restores_not_looked_for", reason=reason)
-        said = reason
-        stop.wait(LOOK_EVERY)
+        if reason and reason != logged:
+            log.warning("restores_not_checked", reason=reason)
+        logged = reason
+        stop.wait(CHECK_INTERVAL)
 
 
 def note_restore(connections: Connections) -> bool:
-    """Whether it is noticed now. The streams are asked first: what they have read was given before."""
+    """Whether this call detects a restore. Read Kafka first: Postgres issued the versions applied there before now."""
     applied = max((each.clock.newest_version for each in latest_clocks(connections).values()), default=0)
     with psycopg.connect(
         connections.postgres_dsn, connect_timeout=CONNECT_SECONDS, options=SESSION, application_name="tidemill-sink"

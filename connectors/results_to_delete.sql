@@ -1,5 +1,5 @@
--- Parameters: rows, as JSON: results in S3; history_ttl. Those of runs of which there is no row any more. That of a run that
--- the sink has not told of yet is young.
+-- The results of runs without a row. A result younger than history_ttl stays, because the sink may not have written its run yet.
+-- Parameters: rows, as JSON: results in S3; history_ttl.
 select result.uri
 from json_to_recordset(%(rows)s) as result (uri text, run_id text, stored_at timestamptz)
 where

@@ -1,9 +1,8 @@
-"""Keeps history and logs to their times to live: once an hour, by one of the sinks, beside its work."""
+"""Deletes history, logs and other objects after their times to live: one of the sinks does it once an hour."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from datetime import date, timedelta
 from functools import cached_property
 from itertools import chain, islice
@@ -29,12 +28,12 @@ from schemas.result import RESULTS, run_of_result
 from schemas.settings import Connections
 
 LOCK_KEY = 0x71DE_0222
-"""Of the advisory lock: several sinks take turns."""
+"""The advisory lock: only one sink at a time runs a round."""
 CONNECT_SECONDS = 10
 SESSION = "-c TimeZone=UTC -c statement_timeout=600s -c tidemill.sink=on"
 LOGS_AT_ONCE = 200
 MOST_STUCK = 1000
-"""Runs whose logs S3 does not delete. Beyond, it deletes none, and the round does not ask for all of them."""
+"""If S3 does not delete the logs of more runs than this, the round stops asking: S3 probably deletes nothing."""
 OBJECTS_AT_ONCE = 1000
 _FIRST_WAIT = timedelta(seconds=10)
 
@@ -42,7 +41,7 @@ log = structlog.get_logger()
 
 
 class Pruned(msgspec.Struct, frozen=True, kw_only=True):
-    """What one round did, and what it had to leave."""
+    """The counts of what one round deleted, and the problems."""
 
     requests: int
     definitions: int
@@ -53,11 +52,11 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     programs: int
     weeks: list[str]
     left: list[str]
-    """A sentence for each week that stays although its time is over, and on objects that S3 does not delete."""
+    """A sentence for each expired week that was not dropped, and for objects that S3 does not delete."""
 
 
 def apply_ttls(connections: Connections, settings: RetentionSettings, stop: Stop) -> None:
-    """Until `stop` is requested. Postgres or S3 away is no reason to end."""
+    """Run rounds until `stop` is requested, also while Postgres or S3 is unreachable."""
     backoff = Backoff(first=_FIRST_WAIT, longest=max(_FIRST_WAIT, settings.retention_interval))
     while not stop.requested:
         try:
@@ -70,9 +69,9 @@ def apply_ttls(connections: Connections, settings: RetentionSettings, stop: Stop
 
 
 def prune(connections: Connections, settings: RetentionSettings, stop: Stop) -> Pruned | None:
-    """One round; None while another sink is at it. What ends it early is raised, and noted for whoever asks."""
-    with _connect(connections.postgres_dsn) as postgres, _turn(postgres) as is_ours:
-        if not is_ours:
+    """Run one round; None if another sink runs one. An error is raised, and stored in `tidemill.retention`."""
+    with _connect(connections.postgres_dsn) as postgres:
+        if not _try_lock(postgres):
             return None
         postgres.execute(sql("retention_began"), {"interval": settings.retention_interval})
         try:
@@ -88,14 +87,14 @@ def prune(connections: Connections, settings: RetentionSettings, stop: Stop) -> 
 
 
 class Round:
-    """What needs Postgres alone comes first, and logs before the rows that say where they are."""
+    """Deletes first what needs only Postgres; deletes logs before the rows that contain their location."""
 
     def __init__(self, connections: Connections, settings: RetentionSettings, postgres: psycopg.Connection) -> None:
         self._connections = connections
         self._settings = settings
         self._postgres = postgres
         self._kept: dict[str, str] = {}
-        """Objects that S3 did not delete, with its reasons. The next round tries again."""
+        """Objects that S3 did not delete, with S3's reasons. The next round tries again."""
         self._left: list[str] = []
 
     def run(self, stop: Stop) -> Pruned:
@@ -125,20 +124,20 @@ class Round:
             results=results,
             programs=programs,
             weeks=weeks,
-            left=self._left + self._said_of_kept(),
+            left=self._left + self._problem_of_kept(),
         )
 
     def _prune_week(self, week: date, mark: int, *, keep_failures: bool) -> str | None:
-        """Archived first, if asked; None when it is done, else why it was not: it is no longer what `mark` says."""
+        """Archive and drop a week; returns None, or why it was not dropped: it has changed since `mark`."""
         if self._settings.archive is Archive.JSONL:
             archive_week(self._postgres, self._store, self._settings.archive_prefix, week, keep_failures=keep_failures)
         refusal: str | None = self._value("prune_week", {"week": week, "keep_failures": keep_failures, "mark": mark})
         return refusal
 
     def _delete_logs(self, limits: dict[str, Any], stop: Stop) -> Iterator[int]:
-        """Delete the objects before their rows: a second deletion is no error, an object without a row stays for ever.
+        """Delete objects before their rows: a second deletion is no error, but an object without a row stays forever.
 
-        The run and the attempt say where a log lies. The place that an event names is for readers only.
+        The prefix of a log follows from its run and attempt. The URI in an event is not trusted for a deletion.
         """
         stuck: list[str] = []
         while not stop.requested:
@@ -146,47 +145,47 @@ class Round:
             found = self._postgres.execute(sql("logs_to_delete"), values).fetchall()
             if not found or len(stuck) > MOST_STUCK:
                 return
-            places = {run_id: [self._log(run_id, each) for each in set(attempts)] for run_id, _, attempts, _ in found}
-            kept = self._delete(uri for logs in places.values() for log in logs for uri in self._store.below(log))
-            stuck += [run_id for run_id, logs in places.items() if any(uri.startswith(tuple(logs)) for uri in kept)]
+            logs = {run_id: [self._log(run_id, each) for each in set(attempts)] for run_id, _, attempts, _ in found}
+            kept = self._delete(uri for those in logs.values() for log in those for uri in self._store.below(log))
+            stuck += [run_id for run_id, those in logs.items() if any(uri.startswith(tuple(those)) for uri in kept)]
             deleted = [each for each in found if each[0] not in stuck]
             gone = [{"run_id": run_id, "filed_on": day, "tokens": tokens} for run_id, day, _, tokens in deleted]
             self._postgres.execute(sql("note_logs_deleted"), {"rows": to_json(gone)})
             yield sum(len(tokens) for *_, tokens in deleted)
 
     def _delete_checkpoints(self, stop: Stop) -> Iterator[int]:
-        """Of runs that have ended: nobody goes on from them. Last, because only S3 knows which there are."""
+        """Delete the checkpoints of ended runs. Only S3 lists all checkpoints."""
         named = ((uri, checkpoint_of(uri)) for uri in self._store.below(self._all(CHECKPOINTS)))
         rows = ({"uri": uri, "run_id": found[0], "token": found[1]} for uri, found in named if found)
         return self._delete_objects("checkpoints_to_delete", rows, {}, stop)
 
     def _delete_results(self, history_ttl: timedelta, stop: Stop) -> Iterator[int]:
-        """Of runs whose rows have gone; also those that attempts left which nobody listened to any more."""
+        """Delete the results of runs without rows, and the results of attempts that the owner had given up."""
         found = self._store.dated(self._all(RESULTS))
         rows = ({"uri": uri, "run_id": run_of_result(uri), "stored_at": stored_at} for uri, stored_at in found)
         return self._delete_objects("results_to_delete", rows, {"history_ttl": history_ttl}, stop)
 
     def _delete_programs(self, stop: Stop) -> Iterator[int]:
-        """Programs that nothing names: no job, no node, no version that is kept. Open runs go by those.
+        """Delete the programs that no job, no node and no kept version names; open runs use only these.
 
-        Where that cannot be known, all stay.
+        If that cannot be known, delete none.
         """
         found = chain.from_iterable(self._store.dated(self._all(folder)) for folder in PROGRAMS)
         rows = ({"uri": uri, "stored_at": stored_at} for uri, stored_at in found if is_program(uri))
         while page := list(islice(rows, OBJECTS_AT_ONCE)):
-            reason = self._value("why_no_program_goes", {}) or self._other_deployment
+            reason = self._value("why_keep_programs", {}) or self._other_deployment
             if reason is not None:
-                self._left.append(f"no program goes: {reason}")
+                self._left.append(f"no program is deleted: {reason}")
                 return
             with self._postgres.transaction():
                 if not self._value("lock_programs", {"key": PROGRAMS_LOCK}):
-                    return  # one is being stored at this moment
+                    return  # a command is storing a program now
                 values = {"program_ttl": self._settings.program_ttl}
                 yield from self._delete_objects("programs_to_delete", iter(page), values, stop)
 
     @cached_property
     def _other_deployment(self) -> str | None:
-        """Programs carry no name of a deployment: where several keep theirs in one bucket, all stay."""
+        """Why a second deployment may use this bucket: the key of a program does not name its deployment."""
         ours = self._store.put(f"{DEPLOYMENTS}/{self._value('deployment', {})}.{self._connections.topic_prefix}", b"")
         others = [each for each in self._store.below(self._all(DEPLOYMENTS)) if each != ours]
         return f"another deployment has marked the bucket; if it is gone, delete {others[0]}" if others else None
@@ -194,18 +193,18 @@ class Round:
     def _delete_objects(
         self, which: str, all_of_them: Iterator[Row], values: dict[str, Any], stop: Stop
     ) -> Iterator[int]:
-        """Those of which the statement says that they can go."""
+        """Delete the objects that the statement returns."""
         while not stop.requested and (rows := list(islice(all_of_them, OBJECTS_AT_ONCE))):
             gone = [uri for (uri,) in self._postgres.execute(sql(which), {**values, "rows": to_json(rows)}).fetchall()]
             yield len(gone) - len(self._delete(gone))
 
     def _delete(self, uris: Iterable[str]) -> dict[str, str]:
-        """Returns those that are still there."""
+        """Returns the objects that S3 did not delete, with the reasons."""
         kept = self._store.delete(uris)
         self._kept |= kept
         return kept
 
-    def _said_of_kept(self) -> list[str]:
+    def _problem_of_kept(self) -> list[str]:
         if not self._kept:
             return []
         uri, reason = next(iter(self._kept.items()))
@@ -220,12 +219,12 @@ class Round:
 
     def _value(self, statement: str, values: dict[str, Any]) -> Any:
         row = self._postgres.execute(sql(statement), values).fetchone()
-        assert row is not None, "a function has a value"
+        assert row is not None, "the statement returns a row"
         return row[0]
 
     @cached_property
     def _store(self) -> Objects:
-        """Made when the round comes to it."""
+        """Made when the round first needs it."""
         return Objects(self._connections)
 
 
@@ -235,12 +234,11 @@ def _connect(dsn: str) -> psycopg.Connection:
     )
 
 
-@contextmanager
-def _turn(postgres: psycopg.Connection) -> Iterator[bool]:
-    """Whether it is ours; it ends with the session at the latest."""
+def _try_lock(postgres: psycopg.Connection) -> bool:
+    """Whether this session gets the lock; it releases the lock when it ends."""
     row = postgres.execute("select pg_try_advisory_lock(%s)", (LOCK_KEY,)).fetchone()
-    assert row is not None, "a function has a value"
-    yield row[0]
+    assert row is not None, "the statement returns a row"
+    return bool(row[0])
 
 
 def _sentence(error: Exception) -> str:

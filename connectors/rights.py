@@ -1,4 +1,4 @@
-"""What Postgres must allow before tables are migrated or captured: what is missing is said at once, with its remedy."""
+"""Checks the Postgres rights for migrations and for capturing; an error names the missing right and its remedy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONNECT_SECONDS = 5
 
 
 class MissingRightsError(TidemillError):
-    """The role of `TIDEMILL_POSTGRES_DSN`, or the server, lacks what is needed."""
+    """The role of `TIDEMILL_POSTGRES_DSN` lacks a right, or the server a setting."""
 
 
 class Rights(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,9 +23,9 @@ class Rights(msgspec.Struct, frozen=True, kw_only=True):
     wal_level: str
     may_create: bool
     owns_schema: bool | None
-    """None: there is no schema yet."""
+    """None if the schema does not exist yet."""
     owner: str | None
-    """Of the schema."""
+    """The owner of the schema."""
     may_replicate: bool
 
 
@@ -47,7 +47,7 @@ def check_may_migrate(connection: psycopg.Connection) -> None:
 
 
 def check_may_capture(dsn: str) -> None:
-    """Raises `MissingRightsError`: without these the connector would fail again and again."""
+    """Raises `MissingRightsError`: without these rights the connector would fail at every start."""
     with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS) as connection:
         found = _rights(connection)
         role = _quoted(connection, found.role)

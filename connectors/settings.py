@@ -1,4 +1,4 @@
-"""What the connectors can be told, beside the addresses that every process shares: read once, in `main()`."""
+"""The settings of the connectors; every process also has the settings of `schemas.settings`."""
 
 from __future__ import annotations
 
@@ -15,33 +15,32 @@ _FROM_ENVIRONMENT = SettingsConfigDict(env_prefix="TIDEMILL_", frozen=True, extr
 
 
 class SourceSettings(BaseSettings):
-    """The Debezium source, and how it is watched."""
+    """The settings of the Debezium source and its supervisor."""
 
     model_config = _FROM_ENVIRONMENT
 
     connect_postgres_host: str | None = None
-    """Postgres as Connect sees it, where that differs from the DSN (containers)."""
+    """The host of Postgres for Connect, if it differs from the DSN (containers)."""
     connect_postgres_port: int | None = None
     connect_postgres_password: str | None = None
-    """What Connect's configuration has as the password, such as `${file:/run/secrets/tidemill:password}`: Connect asks
-    its config provider. None: the password of the DSN, in clear text.
-    """
+    """The password in the connector's configuration. With a reference such as `${file:/run/secrets/tidemill:password}`
+    Connect asks its config provider. None: the password of the DSN, in clear text."""
     connector_name: str = "tidemill-source"
     """Two installations on one Connect cluster need two names."""
     slot_name: str = "tidemill"
     """Two installations on one Postgres server need two slots."""
     connect_timeout: timedelta = timedelta(seconds=90)
-    """How long `apply_connector` waits for Connect to answer and for the task to run."""
+    """How long `apply_connector` waits until the connector and its task run."""
     supervise_interval: timedelta = timedelta(seconds=2)
 
 
 class SinkSettings(BaseSettings):
-    """The sink of `status` into Postgres."""
+    """The settings of the sink."""
 
     model_config = _FROM_ENVIRONMENT
 
     sink_batch_records: int = Field(default=1000, ge=1)
-    """The most records of one Postgres transaction."""
+    """The maximum of records in one Postgres transaction."""
 
 
 class Archive(Enum):
@@ -50,26 +49,27 @@ class Archive(Enum):
 
 
 class RetentionSettings(AgreedSettings):
-    """How long what is over is kept; applied by the sinks."""
+    """The times to live of history, logs and programs; the sinks apply them."""
 
     history_ttl: timedelta = Field(default=timedelta(days=30), ge=timedelta(0))
-    """Of runs, their attempts and transitions; below the retention of the topic `status`, a replay brings some back."""
+    """For runs with their attempts and transitions. If it is shorter than the retention of the topic `status`, a replay
+    restores some of them."""
     failed_history_ttl: timedelta = Field(default=timedelta(days=90), ge=timedelta(0))
-    """Of those that failed, and of problems and old versions of jobs; at least `history_ttl`."""
+    """For failed runs, problems and old versions of jobs; at least `history_ttl`."""
     log_ttl: timedelta = Field(default=timedelta(days=7), ge=timedelta(0))
-    """Of logs in S3; at most `history_ttl`, for a log goes with its run."""
+    """For logs in S3; at most `history_ttl`, because a log is deleted with its run."""
     failed_log_ttl: timedelta = Field(default=timedelta(days=30), ge=timedelta(0))
-    """Of logs of runs that failed; at least `log_ttl`, at most `failed_history_ttl`."""
+    """For logs of failed runs; at least `log_ttl`, at most `failed_history_ttl`."""
     program_ttl: timedelta = Field(default=timedelta(days=7), ge=timedelta(hours=1))
-    """Of programs in S3 that nothing names any more. One that was just stored is named a moment later."""
+    """For programs in S3 that no job names. It must be long enough for a new program: its job names it only later."""
     retention_interval: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
     archive: Archive = Archive.NONE
-    """jsonl: what is dropped from the read model is written to S3 before, as JSON lines, compressed."""
+    """jsonl: write rows to S3 as compressed JSON lines before dropping them from the read model."""
     archive_prefix: str = "archive/"
-    """In the bucket `s3_bucket`."""
+    """The prefix of the archive in the bucket `s3_bucket`."""
 
     def effective(self) -> Ttls:
-        """A shorter one of two that depend on each other is made as long as it has to be."""
+        """The times to live with their mutual limits applied."""
         failed_history = max(self.history_ttl, self.failed_history_ttl)
         logs = min(self.log_ttl, self.history_ttl)
         return Ttls(

@@ -1,4 +1,4 @@
-"""Writes `status` and `deadletter` into Postgres, each record's effect exactly once: `python -m connectors.sink`."""
+"""Writes the records of `status` and `deadletter` into Postgres, exactly once: `python -m connectors.sink`."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from schemas.variables import check_variables
 
 _FIRST_WAIT = timedelta(milliseconds=200)
 _LONGEST_WAIT = timedelta(seconds=5)
-_REST_SHARE = 2
-"""After a write the sink rests so many times as long as it took: on a busy machine records gather, and of a run that is
-over by then only the last is written."""
+_REST_FACTOR = 2
+"""Rest this many times the length of the last write: on a busy machine the next batch is then larger, and only the last
+record of each run is written."""
 _LONGEST_REST = timedelta(milliseconds=100)
 
 FAILED, REFUSED = 1, 2
-"""Refused: a variable cannot be used."""
+"""Exit codes: FAILED for any error, REFUSED for a variable with an invalid value."""
 
-_LATER = (StaleOffsetsError, BatchUnknownError)
+_RETRIABLE = (StaleOffsetsError, BatchUnknownError)
 
 log = structlog.get_logger()
 
@@ -56,7 +56,7 @@ def main() -> int:
         connections, cluster = settle(read(Connections), confluent_kafka, SINK_TOPICS, with_runs=False)
         retention = agreed(retention, cluster)
     except (InvalidSettingsError, DisagreementError) as error:
-        log.error("sink_failed", error=str(error))  # noqa: TRY400 - the sentence says it, a traceback would not
+        log.error("sink_failed", error=str(error))  # noqa: TRY400 - the sentence is enough
         return REFUSED if isinstance(error, InvalidSettingsError) else FAILED
     warn_of_newer_release(connections.postgres_dsn)
     _run_all(connections, settings, retention)
@@ -65,43 +65,43 @@ def main() -> int:
 
 def _run_all(connections: Connections, settings: SinkSettings, retention: RetentionSettings) -> None:
     stop = stop_on_signals()
-    with ThreadPoolExecutor(2, "beside") as beside:
-        others = [
-            beside.submit(_until_stopped, lambda: apply_ttls(connections, retention, stop), stop),
-            beside.submit(_until_stopped, lambda: watch_restores(connections, stop), stop),
+    with ThreadPoolExecutor(2, "background") as threads:
+        tasks = [
+            threads.submit(_then_stop, lambda: apply_ttls(connections, retention, stop), stop),
+            threads.submit(_then_stop, lambda: watch_restores(connections, stop), stop),
         ]
         try:
             run(connections, settings, stop)
         finally:
             stop.request()
-    for each in others:
-        each.result()
+    for task in tasks:
+        task.result()
 
 
-def _until_stopped(chore: Callable[[], None], stop: Stop) -> None:
-    """A bug there ends the sink, and is raised by it."""
+def _then_stop(task: Callable[[], None], stop: Stop) -> None:
+    """Run a background task; if it raises, stop the sink, which then raises the error."""
     try:
-        chore()
+        task()
     finally:
         stop.request()
 
 
 def run(connections: Connections, settings: SinkSettings, stop: Stop) -> None:
-    """Until `stop` is requested. Postgres or Kafka away, or another sink ahead, is no reason to end."""
+    """Write until `stop` is requested; retry while Postgres or Kafka is unreachable, or another sink is ahead."""
     backoff = Backoff(first=_FIRST_WAIT, longest=_LONGEST_WAIT)
     sink = Sink(connections, settings)
     while not stop.requested:
         sink.has_written = False
         try:
             sink.run(stop)
-        except (psycopg.OperationalError, *SUSPICIONS, KafkaException, KafkaRefusedError, *_LATER) as error:
+        except (psycopg.OperationalError, *SUSPICIONS, KafkaException, KafkaRefusedError, *_RETRIABLE) as error:
             backoff = (backoff.succeeded() if sink.has_written else backoff).failed()
             log.warning("sink_interrupted", reason=str(error).strip(), again_in_seconds=backoff.delay.total_seconds())
             stop.wait(backoff.delay)
 
 
 class Sink:
-    """Each `run` is one connection to each side; whatever interrupts it, the next one reads the offsets anew."""
+    """Each `run` opens one connection to Postgres and one to Kafka; the next one loads the offsets again."""
 
     __slots__ = ("_connections", "_settings", "_topics", "_writer", "has_written")
 
@@ -120,10 +120,10 @@ class Sink:
             inbox.read_from(offsets)
             log.info("sink_started", partitions=len(offsets), read_before=sum(offsets.values()))
             while not stop.requested:
-                stop.wait(self._turn(ledger, inbox, ids))
+                stop.wait(self._write_batch(ledger, inbox, ids))
 
-    def _turn(self, ledger: Ledger, inbox: Inbox, ids: dict[str, str]) -> timedelta:
-        """Returns how long to rest; a full batch means that more is there."""
+    def _write_batch(self, ledger: Ledger, inbox: Inbox, ids: dict[str, str]) -> timedelta:
+        """Returns how long to rest: after a full batch not at all, because there are more records."""
         most = self._writer.most(self._settings.sink_batch_records)
         records = inbox.take(most)
         began = time.monotonic()
@@ -132,7 +132,7 @@ class Sink:
             self.has_written = True
         took = timedelta(seconds=time.monotonic() - began)
         is_full = len(records) == most
-        return timedelta(0) if is_full else min(_REST_SHARE * took, _LONGEST_REST)
+        return timedelta(0) if is_full else min(_REST_FACTOR * took, _LONGEST_REST)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The Debezium source as data: two insert-only tables into one topic, keyed by the plain owner id (protocol I1)."""
+"""The configuration of the Debezium source: two insert-only tables into one topic, keyed by owner id (protocol I1)."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from schemas.settings import Connections
 from schemas.topics import CDC, MAX_RECORD_BYTES
 
 PUBLICATION = "tidemill"
-"""Made by the migration."""
+"""The migration creates it."""
 _TABLES = ("tidemill.definitions", "tidemill.requests")
 _HEARTBEAT_INTERVAL = timedelta(seconds=5)
 _BEAT = "update tidemill.heartbeat set at = clock_timestamp()"
 _MAX_QUEUE_BYTES = 2 * MAX_RECORD_BYTES
 _SSL_MODES = {"allow": "prefer"}
-"""The driver of Connect knows all of libpq's modes but this one."""
+"""Connect's driver has all of libpq's modes but `allow`."""
 
 
 class NoAddressError(TidemillError):
-    """The Postgres DSN does not say where Connect finds the database."""
+    """The Postgres DSN lacks an address that Connect can use."""
 
 
 def source_config(connections: Connections, settings: SourceSettings) -> Config:
-    """The whole desired configuration. Every value is a string, as Connect gives them back."""
+    """The whole desired configuration. Every value is a string, because Connect returns strings."""
     options = {
         "name": settings.connector_name,
         REVISION_KEY: str(REVISION),
         "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
         "tasks.max": "1",
-        # It names the offsets and, in the worker, the metrics: two connectors of one name would wait for each other.
+        # The name of the offsets and, in the worker, of the metrics: it must differ between two connectors.
         "topic.prefix": connections.topic(CDC),
         **_database(connections.postgres_dsn, settings),
         **_capture(settings),
@@ -71,7 +71,7 @@ def _database(dsn: str, settings: SourceSettings) -> Config:
 
 
 def _tls(parsed: dict[str, str]) -> Config:
-    """Certificate files are paths as Connect sees them."""
+    """The TLS options; the paths of certificates are paths on Connect's host."""
     mode = {"database.sslmode": _SSL_MODES.get(parsed["sslmode"], parsed["sslmode"])} if "sslmode" in parsed else {}
     files = {f"database.{name}": parsed[name] for name in ("sslrootcert", "sslcert", "sslkey") if name in parsed}
     return mode | files
@@ -85,7 +85,7 @@ def _capture(settings: SourceSettings) -> Config:
         "publication.autocreate.mode": "disabled",
         "table.include.list": ",".join(_TABLES),
         "message.key.columns": ";".join(f"{table}:owner" for table in _TABLES),
-        # A lost slot, or offsets older than it, lead to a new snapshot; known ones change nothing (protocol I2, I5).
+        # A lost slot, or offsets older than it, lead to a new snapshot; known rows change nothing (protocol I2, I5).
         "snapshot.mode": "when_needed",
         "snapshot.max.threads": "1",
         "tombstones.on.delete": "false",
@@ -95,20 +95,20 @@ def _capture(settings: SourceSettings) -> Config:
 
 def _latency_and_limits() -> Config:
     return {
-        # A request waits for half of it on average; 10 ms cost 4 % of a core, also when nothing came.
+        # A request waits for half of it on average; 10 ms would take 4 % of a core, even without any changes.
         "poll.interval.ms": "25",
         "max.batch.size": "2048",
         "max.queue.size": "8192",
         "max.queue.size.in.bytes": str(_MAX_QUEUE_BYTES),
         "status.update.interval.ms": "1000",
-        # Postgres was restarted: the task itself tries again; the supervisor is for what it gives up.
+        # After a restart of Postgres the task retries; the supervisor restarts a task that gave up.
         "retriable.restart.connector.wait.ms": "1000",
         "slot.retry.delay.ms": "1000",
     }
 
 
 def _heartbeat() -> Config:
-    """Moves the connector's offsets while nothing is captured, so that Postgres need not keep its WAL."""
+    """Advances the connector's offsets while the captured tables are idle, so that Postgres can remove its WAL."""
     return {
         "heartbeat.interval.ms": str(_HEARTBEAT_INTERVAL // timedelta(milliseconds=1)),
         "heartbeat.action.query": _BEAT,
@@ -126,9 +126,9 @@ def _values() -> Config:
 
 
 def _routing(connections: Connections) -> Config:
-    """Row out of its envelope, owner out of the key, both tables into one topic; heartbeats into one of their own."""
+    """Unwraps the row and the owner, and routes both tables into one topic, heartbeats into another one."""
     captured = {"predicate": "captured"}
-    beside = {"predicate": "captured", "negate": "true"}
+    not_captured = {"predicate": "captured", "negate": "true"}
     steps = {
         "row": {
             "type": "io.debezium.transforms.ExtractNewRecordState",
@@ -137,8 +137,8 @@ def _routing(connections: Connections) -> Config:
             **captured,
         },
         "owner": {"type": "org.apache.kafka.connect.transforms.ExtractField$Key", "field": "owner", **captured},
-        # Before the next step, after which nothing tells a heartbeat by its topic.
-        "heartbeat": {**_renamed(heartbeat_topic(connections)), **beside},
+        # Before the next step: after it the topic no longer distinguishes heartbeats from rows.
+        "heartbeat": {**_renamed(heartbeat_topic(connections)), **not_captured},
         "topic": {**_renamed(connections.topic(CDC)), **captured},
     }
     predicate = "org.apache.kafka.connect.transforms.predicates.TopicNameMatches"
@@ -160,10 +160,10 @@ def _producer() -> Config:
         "producer.override.max.request.size": str(MAX_RECORD_BYTES),
         "producer.override.buffer.memory": str(_MAX_QUEUE_BYTES),
         "producer.override.linger.ms": "0",
-        # What waits for an acknowledgement goes together, of all partitions: a request that comes alone waits for
-        # nothing, and a bulk change needs few requests.
+        # One request in flight: meanwhile records gather in large batches of all partitions, so a bulk change needs few
+        # requests. A single record does not wait.
         "producer.override.batch.size": str(256 * 1024),
-        # A broker that died, or whose machine is gone: the default asks once a second, and waits half a minute.
+        # Find out soon that a broker is dead: by default the client retries once a second and waits half a minute.
         "producer.override.retry.backoff.max.ms": "250",
         "producer.override.request.timeout.ms": "5000",
         "producer.override.max.in.flight.requests.per.connection": "1",

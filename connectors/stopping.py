@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as a fact that loops ask for, and that ends their waits."""
+"""A stop request, set by SIGTERM and SIGINT: loops check it, and it ends their waits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import timedelta
 
 
 class Stop:
-    """Requested once, never taken back. A pipe, because a signal handler must not take a lock."""
+    """Once requested, it stays so. It uses a pipe, because a signal handler must not take a lock."""
 
     __slots__ = ("_read", "_write", "requested")
 
@@ -23,7 +23,7 @@ class Stop:
             os.write(self._write, b"x")
 
     def wait(self, longest: timedelta) -> None:
-        """Until it is requested, at most `longest`."""
+        """Wait until a stop is requested, at most `longest`."""
         select.select([self._read], [], [], longest.total_seconds())
 
 

@@ -1,4 +1,4 @@
-"""Watches the connector for ever and carries out what `plan` says, with backoff: `python -m connectors.supervisor`."""
+"""Supervises the Debezium connector, carries out the actions of `plan`: `python -m connectors.supervisor`."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from schemas.settings import Connections, InvalidSettingsError, read
 from schemas.variables import check_variables
 
 REFUSED = 2
-"""A variable cannot be used."""
+"""The exit code if a variable has an invalid value."""
 
 _FIRST_WAIT = timedelta(seconds=1)
 _LONGEST_WAIT = timedelta(seconds=60)
 _PROVEN_ROUNDS = 30
-"""A task that ran for so many rounds has recovered: its next failure is the first of a new row."""
+"""After so many rounds in which it ran, the connector has recovered: the backoff starts again."""
 
 log = structlog.get_logger()
 
@@ -40,7 +40,7 @@ def main() -> int:
             log.warning("unknown_variable", reason=warning)
         connections, settings = read(Connections), read(SourceSettings)
     except InvalidSettingsError as error:
-        log.error("supervisor_failed", error=str(error))  # noqa: TRY400 - the sentence says it, a traceback would not
+        log.error("supervisor_failed", error=str(error))  # noqa: TRY400 - the sentence is enough
         return REFUSED
     warn_of_newer_release(connections.postgres_dsn)
     supervise(connections, settings, stop_on_signals())
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def supervise(connections: Connections, settings: SourceSettings, stop: Stop) -> None:
-    """Until `stop` is requested. Connect or Postgres away is no reason to end."""
+    """Check the connector until `stop` is requested, also while Connect or Postgres is unreachable."""
     desired = source_config(connections, settings)
     watch = Watch()
     while not stop.requested:
@@ -57,22 +57,22 @@ def supervise(connections: Connections, settings: SourceSettings, stop: Stop) ->
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen last, so that a state is said once and restarts slow down."""
+    """The result of the last round, so that a state is logged once and restarts slow down."""
 
-    said: str = ""
+    logged: str = ""
     healthy_rounds: int = 0
     backoff: Backoff = Backoff(first=_FIRST_WAIT, longest=_LONGEST_WAIT)
 
 
-def after_round(watch: Watch, said: str, actual: Actual | None, actions: list[Action]) -> Watch:
-    """Every action counts as a failure until the connector has run for a while."""
+def after_round(watch: Watch, logged: str, actual: Actual | None, actions: list[Action]) -> Watch:
+    """Every action counts as a failure until the connector has run for `_PROVEN_ROUNDS`."""
     healthy = watch.healthy_rounds + 1 if actual is not None and actual.runs and not actions else 0
     backoff = watch.backoff
     if actions:
         backoff = backoff.failed()
     elif healthy >= _PROVEN_ROUNDS:
         backoff = backoff.succeeded()
-    return Watch(said=said, healthy_rounds=healthy, backoff=backoff)
+    return Watch(logged=logged, healthy_rounds=healthy, backoff=backoff)
 
 
 def _round(connections: Connections, desired: Config, watch: Watch) -> Watch:
@@ -81,7 +81,7 @@ def _round(connections: Connections, desired: Config, watch: Watch) -> Watch:
     try:
         actual = observe(connections, desired)
         state = describe(actual)
-        if state != watch.said:
+        if state != watch.logged:
             log.info("connector_seen", state=state)
         for action in plan(desired, actual):
             log.info("connector_action", action=type(action).__name__, state=state)
@@ -89,7 +89,7 @@ def _round(connections: Connections, desired: Config, watch: Watch) -> Watch:
             carry_out(action, connections, desired)
     except (ConnectUnavailableError, ConnectRefusedError) as error:
         state = str(error)
-        if state != watch.said:
+        if state != watch.logged:
             log.warning("connect_unavailable", reason=state)
     return after_round(watch, state, actual, actions)
 

@@ -1,4 +1,4 @@
-"""Makes every topic of Tidemill before anything writes to one, and keeps their configuration (protocol O1, O2)."""
+"""Creates the topics of Tidemill before any process uses them, and corrects their configuration (protocol O1, O2)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from schemas.settings import Connections
 from schemas.topics import CLUSTER, Cleanup, Topic, all_topics, check_partitions
 
 REQUEST_SECONDS = 10.0
-"""The longest that one question to the brokers may take."""
+"""The time limit of one request to the brokers."""
 _QUIET = {"log_level": 2}
-"""What goes wrong is an exception here; the client would log it eight times a second as well."""
+"""Errors raise exceptions here; without this option the client also logs them eight times a second."""
 VISIBLE_SECONDS = 30.0
-_LOOK_AGAIN_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 HEARTBEAT = "heartbeat"
 _ONE_PARTITION = (
-    # Where Debezium's heartbeats go: they move the connector's offsets while the captured tables are idle.
+    # The topic of Debezium's heartbeats, which advance the connector's offsets while the captured tables are idle.
     Topic(name=HEARTBEAT, cleanup=Cleanup.DELETE, retention=timedelta(days=1)),
     Topic(name=CLUSTER, cleanup=Cleanup.COMPACT, retention=None),
 )
@@ -36,13 +36,13 @@ _FAST_COMPACTION = {
     "segment.bytes": str(32 * 1024 * 1024),
     "min.cleanable.dirty.ratio": "0.1",
     "max.compaction.lag.ms": str(10 * 60 * 1000),
-    # A reader that takes longer than this over the log might miss a tombstone.
+    # A reader that needs longer than this for the whole log may miss a tombstone.
     "delete.retention.ms": str(10 * 60 * 1000),
 }
 
 
 class KafkaRefusedError(TidemillError):
-    """The brokers did not do what they were asked."""
+    """The brokers refused a request, or did not answer."""
 
 
 class DesiredTopic(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,22 +52,22 @@ class DesiredTopic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def create(connections: Connections) -> list[str]:
-    """Make what is missing, alter what is configured otherwise; the names of both. Raises `TopicMismatchError`.
+    """Create missing topics, alter those with another configuration; returns the names of both.
 
-    Once it returns, the brokers answer for every topic.
+    After it all brokers know every topic. Raises `TopicMismatchError`.
     """
     admin = _admin(connections)
     desired = desired_topics(connections)
     existing = _partition_counts(admin)
     _check_partitions(desired, existing)
     created = _create(admin, [topic for topic in desired if topic.name not in existing], connections.replication_factor)
-    # Someone else may be making the same topics at this moment: what is there now is compared once more.
+    # Another process may create the same topics now, so compare the partition counts again.
     _check_partitions(desired, _await_all(admin, desired))
     return created + _alter(admin, [topic for topic in desired if topic.name not in created])
 
 
 def topic_ids(connections: Connections, names: list[str] | None = None) -> dict[str, str]:
-    """The id of each of our topics, or of `names`: a topic that was made anew has another one (protocol O2)."""
+    """The id of each of our topics, or of `names`: a topic that was deleted and created again has another id (O2)."""
     admin = _admin(connections)
     wanted = names or [topic.name for topic in desired_topics(connections)]
     return {name: str(_wait(future).topic_id) for name, future in _describe(admin, wanted).items()}
@@ -93,7 +93,7 @@ def desired_topics(connections: Connections) -> list[DesiredTopic]:
 
 
 def topic_config(topic: Topic) -> dict[str, str]:
-    """The broker's words for a row of the table of topics."""
+    """The configuration of a topic, as the brokers name its options."""
     retention = {"retention.ms": str(topic.retention // timedelta(milliseconds=1))} if topic.retention else {}
     return {
         "cleanup.policy": topic.cleanup.value,
@@ -110,15 +110,15 @@ def _check_partitions(desired: list[DesiredTopic], existing: dict[str, int]) -> 
 
 
 def _await_all(admin: AdminClient, desired: list[DesiredTopic]) -> dict[str, int]:
-    """A topic that was made is not yet known to the broker that is asked next."""
+    """Wait until the topics are visible: a broker may not know a new topic yet."""
     deadline = time.monotonic() + VISIBLE_SECONDS
     while time.monotonic() < deadline:
         existing = _partition_counts(admin)
         missing = [topic.name for topic in desired if topic.name not in existing]
         if not missing:
             return existing
-        time.sleep(_LOOK_AGAIN_SECONDS)
-    raise KafkaRefusedError(f"{', '.join(missing)} did not appear within {VISIBLE_SECONDS:g} s after it was made")
+        time.sleep(_POLL_SECONDS)
+    raise KafkaRefusedError(f"{', '.join(missing)} did not appear within {VISIBLE_SECONDS:g} s after creation")
 
 
 def _partition_counts(admin: AdminClient) -> dict[str, int]:
@@ -126,7 +126,7 @@ def _partition_counts(admin: AdminClient) -> dict[str, int]:
         metadata = admin.list_topics(timeout=REQUEST_SECONDS)
     except KafkaException as error:
         raise KafkaRefusedError(f"the brokers did not answer: {error.args[0].str()}") from error
-    # One without partitions is on its way in or out.
+    # A topic without partitions is being created or deleted.
     return {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.partitions}
 
 
@@ -179,7 +179,7 @@ def _describe(admin: AdminClient, names: list[str]) -> dict[str, Future[Any]]:
 
 def _wait(future: Future[Any]) -> Any:
     try:
-        return future.result(2 * REQUEST_SECONDS)  # the client's own limit comes first, and says more
+        return future.result(2 * REQUEST_SECONDS)  # the client's own time limit is shorter and has a better message
     except KafkaException as error:
         raise KafkaRefusedError(f"the brokers refused: {error.args[0].str()}") from error
     except TimeoutError as error:

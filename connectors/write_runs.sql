@@ -1,4 +1,4 @@
--- Only where the record is newer than what is known; returns the runs that were written. Parameter: rows, as JSON.
+-- Write a run only if the record's version is newer; returns the written runs. Parameter: rows, as JSON.
 insert into tidemill.runs as known
 select * from json_populate_recordset(null::tidemill.runs, %(rows)s)
 on conflict (run_id, filed_on) do update set
@@ -34,7 +34,7 @@ on conflict (run_id, filed_on) do update set
     result_uri = excluded.result_uri,
     result_sha256 = excluded.result_sha256,
     next_nodes = excluded.next_nodes,
-    -- Of a run that runs again, that of its first life.
+    -- A rerun keeps the value from before the rerun.
     first_started_at = case
         when excluded.rerun_id is null then excluded.first_started_at
         else coalesce(known.first_started_at, excluded.first_started_at)

@@ -1,6 +1,6 @@
--- Of runs that were written. A record says all that is kept of its run (protocol S1), so what it leaves out goes: the tables
--- are the same whether every record of a run was read or only its last. What is older than the first version that it kept
--- is the story of the run before it was asked to run again, and stays. Parameter: rows, as JSON.
+-- The attempts and transitions of the written runs. A record contains everything that is kept of its run (protocol S1), so it
+-- replaces the stored ones: the result is the same if every record of a run was read, or only its last. Attempts and transitions
+-- older than the record's first version are from before a rerun, and stay. Parameter: rows, as JSON.
 insert into tidemill.stories as known (run_id, filed_on, nominal_time, job_id, attempts, transitions)
 select run_id, filed_on, nominal_time, job_id, attempts, transitions
 from json_populate_recordset(null::tidemill.stories, %(rows)s)

@@ -1,4 +1,4 @@
--- The row of each week is changed before anything is written to it: who prunes the week holds it. Parameter: rows, as JSON.
+-- Update the row of each week before writing into the week: pruning a week locks its row. Parameter: rows, as JSON.
 insert into tidemill.weeks as known (week, written, last_at)
 select week, 1, last_at from json_to_recordset(%(rows)s) as touched (week date, last_at timestamptz)
 order by week

@@ -1,4 +1,4 @@
-"""Writes what was read; a record that can never be written is found among the others and set aside as a problem."""
+"""Writes records; finds a record that Postgres never accepts by halving the batch, and writes a problem instead."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from connectors.record import Record
 from schemas.reasons import ProblemCode
 
 MOST_FAILURES = 12
-"""In a row; by then a batch of any size has become a single record, and that has failed more than once."""
+"""Failures in a row: after so many, a batch of any size is a single record that has failed more than once."""
 
 log = structlog.get_logger()
 
 
 class Writer:
-    """What it remembers outlives a connection: how many writes in a row have failed."""
+    """Counts failed writes in a row, across connections."""
 
     __slots__ = ("_failures", "_status_topic")
 
@@ -25,12 +25,12 @@ class Writer:
         self._failures = 0
 
     def most(self, batch_records: int) -> int:
-        """So many records to take: half as many with each failure, so that what never goes well is found to be one."""
+        """How many records to read: half as many after each failure, until one record is alone."""
         return max(1, batch_records >> self._failures)
 
     def write(self, ledger: Ledger, records: list[Record], ids: dict[str, str]) -> None:
-        """Raises what may go well the next time."""
-        self._failures += 1  # until it has gone well
+        """Raises errors after which a retry may succeed."""
+        self._failures += 1  # reset after success
         self._write(ledger, records, ids)
         self._failures = 0
 
@@ -40,7 +40,7 @@ class Writer:
             ledger.write(collect(records, self._status_topic, ids))
         except REFUSALS as error:
             if len(records) == 1:
-                _set_aside(ledger, records[0], ids, error)
+                _write_problem(ledger, records[0], ids, error)
                 return
             half = len(records) // 2
             self._write(ledger, records[:half], ids)
@@ -48,10 +48,10 @@ class Writer:
         except SUSPICIONS as error:
             if len(records) > 1 or self._failures < MOST_FAILURES:
                 raise
-            _set_aside(ledger, records[0], ids, error)
+            _write_problem(ledger, records[0], ids, error)
 
 
-def _set_aside(ledger: Ledger, record: Record, ids: dict[str, str], error: Exception) -> None:
+def _write_problem(ledger: Ledger, record: Record, ids: dict[str, str], error: Exception) -> None:
     log.warning("status_refused", topic=record.topic, partition=record.partition, offset=record.offset)
     row = problem(record, ids[record.topic], ProblemCode.STATUS_REFUSED, f"Postgres refused it: {error}")
     ledger.write(Batch(runs=[], problems=[row], ends={(record.topic, record.partition): record.offset + 1}))

@@ -24,7 +24,7 @@ from schemas.topics import EXECUTOR_TOPICS
 from schemas.variables import check_variables
 
 FAILED, REFUSED = 1, 2
-"""Refused: a variable cannot be used."""
+"""Exit codes: FAILED for any error, REFUSED for a variable with an invalid value."""
 
 
 def main() -> None:

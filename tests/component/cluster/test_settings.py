@@ -153,7 +153,7 @@ def test_of_two_changes_at_once_both_survive(made):
 
 
 def test_a_change_that_waits_for_too_long_says_for_what(made, monkeypatch):
-    monkeypatch.setattr("connectors.cluster.TURN_SECONDS", 0.2)
+    monkeypatch.setattr("connectors.cluster.LOCK_SECONDS", 0.2)
     with psycopg.connect(made.postgres_dsn, autocommit=True) as other:
         other.execute("select pg_advisory_lock(%s)", [LOCK_KEY])
         with pytest.raises(ChangedElsewhereError, match="another `tidemill cluster set` has not ended"):

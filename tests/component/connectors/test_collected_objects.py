@@ -85,7 +85,7 @@ def test_no_program_goes_while_one_is_stored_or_a_run_is_open_whose_definition_i
     )
     done = prune(place, SETTINGS, Stop())
     assert done.programs == 0
-    assert done.left == ["no program goes: run j@1 is open, and its definition is not kept any more"]
+    assert done.left == ["no program is deleted: run j@1 is open, and its definition is not kept any more"]
     postgres.execute("insert into tidemill.jobs (job_id, executable) values (%s, %s)", ("j", "s3://tidemill/x"))
     assert prune(place, SETTINGS, Stop()).programs == 1
     assert objects(store, place, "executables") == []
@@ -98,7 +98,7 @@ def test_no_program_goes_between_a_restore_of_the_tables_and_its_healing(place, 
     postgres.execute("insert into tidemill.restored (given, applied) values (1, 2)")
     done = prune(place, SETTINGS, Stop())
     assert done.programs == 0
-    assert done.left == ["no program goes: the tables were restored, and `tidemill restored` has not been run"]
+    assert done.left == ["no program is deleted: the tables were restored, and `tidemill restored` has not been run"]
     postgres.execute("select set_config('tidemill.keeping', 'on', false)")
     postgres.execute("delete from tidemill.restored")
     assert prune(place, SETTINGS, Stop()).programs == 1
@@ -110,7 +110,9 @@ def test_no_program_goes_from_a_bucket_that_another_deployment_uses_too(place, p
     mark = store.put("deployments/of-somebody-else.tidemill.", b"")
     done = prune(place, SETTINGS, Stop())
     assert done.programs == 0
-    assert done.left == [f"no program goes: another deployment has marked the bucket; if it is gone, delete {mark}"]
+    assert done.left == [
+        f"no program is deleted: another deployment has marked the bucket; if it is gone, delete {mark}"
+    ]
     store.delete([mark])
     assert prune(place, SETTINGS, Stop()).programs == 1
 

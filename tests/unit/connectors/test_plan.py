@@ -114,7 +114,7 @@ def test_a_reference_that_the_settings_name_replaces_a_password_and_another_refe
 
 def test_what_a_newer_release_wrote_is_said():
     newer = describe(actual(config=NEWER | {"tidemill.revision": str(REVISION + 1)}))
-    assert newer.endswith(f"(revision {REVISION + 1}, this release has {REVISION}): it stays as it is")
+    assert newer.endswith(f"(revision {REVISION + 1}, this release has {REVISION}): it stays unchanged")
     assert "newer" not in describe(actual(config={"tidemill.revision": str(REVISION)}))
     assert "newer" not in describe(actual(config={"tidemill.revision": "somebody's"}))
 

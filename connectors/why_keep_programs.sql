@@ -1,5 +1,5 @@
--- Why no program can go: a sentence, or null. A run that is open may go by a program that no kept version names, because its
--- own version is gone or its job was deleted long ago. After a restore the streams go by versions that are not in the tables.
+-- Why no program may be deleted: a sentence, or null. An open run may use a program that no kept version names, because its own
+-- version is deleted, or its job was deleted long ago. After a restore the streams use versions that the tables do not have.
 select coalesce(
     (select 'the tables were restored, and `tidemill restored` has not been run' from tidemill.restored limit 1),
     'run ' || min(run.run_id) || ' is open, and its definition is not kept any more'
