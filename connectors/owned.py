@@ -1,6 +1,6 @@
-"""Which part of the connector's configuration is ours, and what has to be written so that it is as desired.
+"""Computes the corrected configuration of the connector: it replaces only our own options.
 
-An operator's own options stay, and so do the references to secrets that an operator has put in the place of values
+Options that an operator added stay, and so do references to secrets that an operator set instead of values
 (decision 35).
 """
 
@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 Config: TypeAlias = dict[str, str]
-"""A connector's configuration, as Connect takes it and gives it back."""
+"""A connector's configuration in Connect's REST interface."""
 
 REVISION_KEY = "tidemill.revision"
-"""An option that Debezium does not know and passes by."""
+"""An option that Debezium ignores."""
 REVISION = 3
-"""Of the options that this release writes. Raise it with every change of them; a test says when."""
+"""The revision of the options that this release writes. Increment it when they change; a test checks that."""
 OPTIONS_KEY = "tidemill.options"
-"""Names every option that we wrote: one that we no longer write goes, and an operator's own stays."""
+"""Its value names all options that we wrote: those that we no longer write are removed, an operator's own stay."""
 _REFERENCE = re.compile(r"\$\{[^:}]*:[^}]*\}")
 """`${provider:path:key}`: Connect asks a config provider for the value when it starts a task."""
 
@@ -28,18 +28,18 @@ def is_reference(value: str) -> bool:
 
 
 def revision(config: Mapping[str, str]) -> int:
-    """0: the configuration was written by a release without revisions, or by hand."""
+    """The revision of a configuration; 0 if a release without revisions or an operator wrote it."""
     found = config.get(REVISION_KEY, "")
     return int(found) if found.isdecimal() else 0
 
 
 def marked(options: Config) -> Config:
-    """With the names of these options beside them."""
+    """The options, with `OPTIONS_KEY` added."""
     return options | {OPTIONS_KEY: ",".join(sorted(options))}
 
 
 def corrected(actual: Config, desired: Config) -> Config:
-    """The configuration that Connect should have: `actual` itself where it is right, or of a newer release."""
+    """The configuration that Connect should have; it is `actual` if that is correct, or from a newer release."""
     if revision(actual) > revision(desired):
         return actual
     ours = desired.keys() | set(actual.get(OPTIONS_KEY, "").split(","))

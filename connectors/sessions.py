@@ -1,4 +1,4 @@
-"""Whether a session of Postgres is this client's alone, as advisory locks need it."""
+"""Tells whether a Postgres session belongs to this client alone, which advisory locks need."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from psycopg.rows import scalar_row
 
 
 def is_shared(connection: psycopg.Connection[Any], dsn: str) -> bool:
-    """Whether a pooler in transaction mode serves clients in turn by one session of the server. Asked of an idle
-    connection. False also where such a pooler happens to give each of two clients a session of its own.
+    """Whether the connection leads to a pooler in transaction mode, which shares sessions between clients.
+
+    The connection must be idle. Also false if such a pooler happens to give two clients different sessions.
     """
     process = server_process(connection)
-    if process == connection.info.backend_pid:  # a pooler tells its clients a number of its own
+    if process == connection.info.backend_pid:  # a pooler sends its clients another pid
         return False
     with psycopg.connect(dsn, autocommit=True) as other:
         return server_process(other) == process

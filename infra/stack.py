@@ -20,11 +20,11 @@ from infra.credentials import Credentials, credentials
 from infra.errors import StackError
 from infra.options import StackOptions, from_arguments, to_arguments
 from infra.part import Part
+from infra.part_supervisor import PartSupervisor
 from infra.ports import Ports
 from infra.process import identify, last_lines
 from infra.settings import InfraSettings
 from infra.status import Status
-from infra.supervisor import Supervisor
 from infra.wakeup import Wakeup
 from infra.workers import keep_own_s3, workers
 from schemas.settings import AgreedSettings, Connections, read
@@ -156,7 +156,9 @@ def _supervise(
         states.write(current())
         on_ready(current())
 
-    supervisor = Supervisor(parts, on_event=on_event, on_change=lambda: states.write(current()), should_stop=orphaned)
+    supervisor = PartSupervisor(
+        parts, on_event=on_event, on_change=lambda: states.write(current()), should_stop=orphaned
+    )
     supervisor.run(wakeup, ready)
 
 

@@ -18,10 +18,10 @@ from infra.credentials import credentials
 from infra.errors import StackError
 from infra.options import StackOptions, from_arguments, to_arguments
 from infra.part import User
+from infra.part_supervisor import LONGEST_BACKOFF_SECONDS, backoff_seconds
 from infra.ports import CANDIDATES, Ports
 from infra.process import Identity, identify, last_lines
 from infra.status import Status
-from infra.supervisor import LONGEST_BACKOFF_SECONDS, backoff_seconds
 from infra.workers import workers
 from schemas.settings import Connections
 from streams.settings import StreamSettings

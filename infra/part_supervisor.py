@@ -43,7 +43,7 @@ def backoff_seconds(deaths: int) -> float:
     return min(FIRST_BACKOFF_SECONDS * 2.0 ** (deaths - 1), LONGEST_BACKOFF_SECONDS)
 
 
-class Supervised:
+class SupervisedPart:
     """A part and what has become of it; only its supervisor changes it."""
 
     def __init__(self, part: Part) -> None:
@@ -64,7 +64,7 @@ class Supervised:
         return Process(name=self.part.name, pid=pid, state=state.value, port=self.part.port)
 
 
-class Supervisor:
+class PartSupervisor:
     def __init__(
         self,
         parts: Sequence[Part],
@@ -74,7 +74,7 @@ class Supervisor:
         should_stop: Callable[[], bool] = lambda: False,
         log_limit: int = LOG_LIMIT_BYTES,
     ) -> None:
-        self._all = {part.name: Supervised(part) for part in parts}
+        self._all = {part.name: SupervisedPart(part) for part in parts}
         self._on_event = on_event
         self._on_change = on_change
         self._should_stop = should_stop
@@ -121,7 +121,7 @@ class Supervisor:
             for each in self._all.values():
                 set_aside(each.part.log, self._log_limit)
 
-    def _advance(self, each: Supervised, now: float) -> None:
+    def _advance(self, each: SupervisedPart, now: float) -> None:
         match each.state:
             case State.WAITING if all(self._all[name].state in READY for name in each.part.waits_for):
                 self._start(each, now)
@@ -134,12 +134,12 @@ class Supervisor:
             case _:
                 pass
 
-    def _start(self, each: Supervised, now: float) -> None:
+    def _start(self, each: SupervisedPart, now: float) -> None:
         each.child = spawn(each.part)
         each.started_at = now
         each.state = State.STARTING
 
-    def _check_start(self, each: Supervised, now: float) -> None:
+    def _check_start(self, each: SupervisedPart, now: float) -> None:
         if self._has_ended(each, now):
             return
         if not each.part.once and each.part.is_ready():
@@ -148,7 +148,7 @@ class Supervisor:
             self._on_event(f"{each.part.name} was not ready after {each.part.start_seconds:g} s: killed.")
             self._kill(each)
 
-    def _has_ended(self, each: Supervised, now: float) -> bool:
+    def _has_ended(self, each: SupervisedPart, now: float) -> bool:
         assert each.child is not None
         code = each.child.poll()
         if code is None:
@@ -160,7 +160,7 @@ class Supervisor:
             self._bury(each, code, now)
         return True
 
-    def _bury(self, each: Supervised, code: int, now: float) -> None:
+    def _bury(self, each: SupervisedPart, code: int, now: float) -> None:
         each.deaths = 1 if now - each.started_at > STEADY_SECONDS else each.deaths + 1
         if not self.booted and each.deaths >= BOOT_DEATHS:
             raise StackError(_failure(each.part, f"ended {each.deaths} times ({_how(code)})"))
@@ -191,10 +191,10 @@ class Supervisor:
             each.state = State.STOPPED
         self._on_change()
 
-    def _living(self) -> list[Supervised]:
+    def _living(self) -> list[SupervisedPart]:
         return [each for each in self._all.values() if each.child is not None and each.child.poll() is None]
 
-    def _kill(self, each: Supervised) -> None:
+    def _kill(self, each: SupervisedPart) -> None:
         assert each.child is not None
         signal_group(each.child.pid, signal.SIGKILL)
         each.child.wait()

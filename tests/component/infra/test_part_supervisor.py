@@ -13,8 +13,8 @@ import pytest
 
 from infra.errors import StackError
 from infra.part import Part
+from infra.part_supervisor import BOOT_DEATHS, PartSupervisor
 from infra.process import identify, spawn
-from infra.supervisor import BOOT_DEATHS, Supervisor
 from infra.wakeup import Wakeup
 from tests.support.waiting import eventually
 
@@ -29,7 +29,7 @@ class Scene:
         self.events: list[str] = []
         self.until = lambda: False
         self.deadline = time.monotonic() + LIMIT_SECONDS
-        self.supervisor = Supervisor(
+        self.supervisor = PartSupervisor(
             parts, on_event=self.events.append, on_change=lambda: None, should_stop=self._over, **limits
         )
 
@@ -155,7 +155,7 @@ def test_a_log_that_grew_too_large_is_set_aside_at_the_next_start(part, tmp_path
 
 
 def test_a_log_that_grows_too_large_is_set_aside_while_its_part_writes_to_it(part, monkeypatch):
-    monkeypatch.setattr("infra.supervisor.LOG_SECONDS", 0.05)
+    monkeypatch.setattr("infra.part_supervisor.LOG_SECONDS", 0.05)
     each = part("a", *shell("while :; do echo line; done"))
     before = Path(f"{each.log}.1")
     scene = Scene(each, log_limit=20_000)
