@@ -67,7 +67,7 @@ def create(connections: Connections) -> list[str]:
 
 
 def topic_ids(connections: Connections, names: list[str] | None = None) -> dict[str, str]:
-    """The id of each of our topics, or of `names`: a topic that was deleted and created again has another id (O2)."""
+    """The ids of our topics, or of `names`: a topic that is deleted and created again has another id (protocol O2)."""
     admin = _admin(connections)
     wanted = names or [topic.name for topic in desired_topics(connections)]
     return {name: str(_wait(future).topic_id) for name, future in _describe(admin, wanted).items()}
