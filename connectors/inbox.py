@@ -72,11 +72,11 @@ class Inbox:
         self._silence = Silence(offsets, time.monotonic())
         self._consumer.assign([TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()])
 
-    def take(self, most: int) -> list[Record]:
-        """At most `most` records; waits only for the first."""
+    def take(self, limit: int) -> list[Record]:
+        """At most `limit` records; waits only for the first."""
         first = self._consumer.poll(POLL_SECONDS)
-        rest = self._consumer.consume(most - 1, 0) if first is not None and most > 1 else []
-        messages = [] if first is None else [first, *rest]  # a message without a value is false
+        rest = self._consumer.consume(limit - 1, 0) if first is not None and limit > 1 else []
+        messages = [] if first is None else [first, *rest]  # a message without a value is falsy
         self._silence.note(messages, time.monotonic())
         records = [from_message(each) for each in messages if not is_unreadable(each) and not _is_error(each)]
         # The client repeats the error for the rest of the list: take one per partition.

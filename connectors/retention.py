@@ -146,7 +146,7 @@ class Round:
             if not found or len(stuck) > MOST_STUCK:
                 return
             logs = {run_id: [self._log(run_id, each) for each in set(attempts)] for run_id, _, attempts, _ in found}
-            kept = self._delete(uri for those in logs.values() for log in those for uri in self._store.below(log))
+            kept = self._delete(uri for log in chain.from_iterable(logs.values()) for uri in self._store.below(log))
             stuck += [run_id for run_id, those in logs.items() if any(uri.startswith(tuple(those)) for uri in kept)]
             deleted = [each for each in found if each[0] not in stuck]
             gone = [{"run_id": run_id, "filed_on": day, "tokens": tokens} for run_id, day, _, tokens in deleted]

@@ -124,14 +124,14 @@ class Sink:
 
     def _write_batch(self, ledger: Ledger, inbox: Inbox, ids: dict[str, str]) -> timedelta:
         """Returns how long to rest: after a full batch not at all, because there are more records."""
-        most = self._writer.most(self._settings.sink_batch_records)
-        records = inbox.take(most)
+        limit = self._writer.batch_size(self._settings.sink_batch_records)
+        records = inbox.take(limit)
         began = time.monotonic()
         if records:
             self._writer.write(ledger, records, ids)
             self.has_written = True
         took = timedelta(seconds=time.monotonic() - began)
-        is_full = len(records) == most
+        is_full = len(records) == limit
         return timedelta(0) if is_full else min(_REST_FACTOR * took, _LONGEST_REST)
 
 

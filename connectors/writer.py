@@ -24,7 +24,7 @@ class Writer:
         self._status_topic = status_topic
         self._failures = 0
 
-    def most(self, batch_records: int) -> int:
+    def batch_size(self, batch_records: int) -> int:
         """How many records to read: half as many after each failure, until one record is alone."""
         return max(1, batch_records >> self._failures)
 

@@ -55,7 +55,7 @@ FACTS = {
     Fact.FAILED: "The attempt cannot be run.",
     Fact.SPAWNED: "The process is there.",
     Fact.EXITED: "The process is gone, or was never started.",
-    Fact.CONDEMNED: "It has to end: its owner says so, or the executor ends.",
+    Fact.STOP_REQUESTED: "The attempt must end: its owner sent a kill, its lease expired, or the executor stops.",
 }
 
 ACTS = {
@@ -63,7 +63,7 @@ ACTS = {
     Act.FETCH: "It fetches the program.",
     Act.START: "It sends `started`.",
     Act.SPAWN: "It orders the supervisor to start the process.",
-    Act.NOTE: "It remembers when the process started.",
+    Act.NOTE: "It logs that the process started.",
     Act.KILL: "It orders the supervisor to end the process.",
     Act.REPORT: "It sends `ended`, with what the supervisor says.",
     Act.GIVE_UP: "It sends `ended`: the attempt never starts.",

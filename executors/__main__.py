@@ -55,8 +55,8 @@ def main() -> None:
 
 def _raise_file_limit() -> None:
     """Each running process needs a pipe, so raise the limit of open files to the maximum."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":

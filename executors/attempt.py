@@ -35,7 +35,7 @@ class Fact(Enum):
     SPAWNED = "spawned"
     EXITED = "exited"
     """The process ended, or the supervisor did not start it because its claim was void."""
-    CONDEMNED = "condemned"
+    STOP_REQUESTED = "stop requested"
     """The attempt must end: its owner sent a kill, its lease expired, or the executor stops."""
 
 
@@ -64,23 +64,23 @@ MOVES: dict[tuple[Phase, Fact], tuple[Phase, Act]] = {
     (Phase.CLAIMED, Fact.ABSENT): (Phase.ANNOUNCED, Act.ANNOUNCE),
     (Phase.CLAIMED, Fact.LATE): (Phase.ENDED, Act.FORGET),
     (Phase.CLAIMED, Fact.FAILED): (Phase.ENDED, Act.REJECT),
-    (Phase.CLAIMED, Fact.CONDEMNED): (Phase.ENDED, Act.GIVE_UP),
+    (Phase.CLAIMED, Fact.STOP_REQUESTED): (Phase.ENDED, Act.GIVE_UP),
     (Phase.ANNOUNCED, Fact.ACKNOWLEDGED): (Phase.FETCHING, Act.FETCH),
     (Phase.ANNOUNCED, Fact.LATE): (Phase.ENDED, Act.GIVE_UP),
-    (Phase.ANNOUNCED, Fact.CONDEMNED): (Phase.ENDED, Act.GIVE_UP),
+    (Phase.ANNOUNCED, Fact.STOP_REQUESTED): (Phase.ENDED, Act.GIVE_UP),
     (Phase.FETCHING, Fact.CACHED): (Phase.STARTED, Act.START),
     (Phase.FETCHING, Fact.FAILED): (Phase.ENDED, Act.REJECT),
-    (Phase.FETCHING, Fact.CONDEMNED): (Phase.ENDED, Act.GIVE_UP),
+    (Phase.FETCHING, Fact.STOP_REQUESTED): (Phase.ENDED, Act.GIVE_UP),
     (Phase.STARTED, Fact.ACKNOWLEDGED): (Phase.SPAWNING, Act.SPAWN),
     (Phase.STARTED, Fact.LATE): (Phase.ENDED, Act.GIVE_UP),
     (Phase.STARTED, Fact.FAILED): (Phase.ENDED, Act.REJECT),
-    (Phase.STARTED, Fact.CONDEMNED): (Phase.ENDED, Act.GIVE_UP),
+    (Phase.STARTED, Fact.STOP_REQUESTED): (Phase.ENDED, Act.GIVE_UP),
     (Phase.SPAWNING, Fact.SPAWNED): (Phase.RUNNING, Act.NOTE),
     (Phase.SPAWNING, Fact.EXITED): (Phase.ENDED, Act.GIVE_UP),
     (Phase.SPAWNING, Fact.FAILED): (Phase.ENDED, Act.REJECT),
-    (Phase.SPAWNING, Fact.CONDEMNED): (Phase.SPAWNING, Act.KILL),
+    (Phase.SPAWNING, Fact.STOP_REQUESTED): (Phase.SPAWNING, Act.KILL),
     (Phase.RUNNING, Fact.EXITED): (Phase.ENDED, Act.REPORT),
-    (Phase.RUNNING, Fact.CONDEMNED): (Phase.RUNNING, Act.KILL),
+    (Phase.RUNNING, Fact.STOP_REQUESTED): (Phase.RUNNING, Act.KILL),
 }
 
 

@@ -62,16 +62,16 @@ def enforce(terms: Terms, standing: Standing, now: float, renewed: float) -> tup
         return standing, None
     if standing.cause == EXITED:
         cause = LEASE if now >= lease_deadline(terms, renewed) else LIMIT
-        return condemn(standing, now, cause, terms.grace)
+        return terminate(standing, now, cause, terms.grace)
     return replace(standing, killed=True), KILL
 
 
-def condemn(standing: Standing, now: float, cause: str, grace: float) -> tuple[Standing, str | None]:
+def terminate(standing: Standing, now: float, cause: str, grace: float) -> tuple[Standing, str | None]:
     """Only the first call sets the cause and sends TERM. A later call can only shorten the grace."""
     if standing.cause != EXITED:
         return replace(standing, kill_at=min(standing.kill_at, now + grace)), None
-    condemned = replace(standing, cause=cause, kill_at=now + grace)
-    return (condemned, TERM) if grace > 0 else (replace(condemned, killed=True), KILL)
+    terminated = replace(standing, cause=cause, kill_at=now + grace)
+    return (terminated, TERM) if grace > 0 else (replace(terminated, killed=True), KILL)
 
 
 def _last_moment(terms: Terms, renewed: float) -> float:

@@ -75,15 +75,15 @@ class Etags:
 class Hashes:
     """The ETags and hashes of fetched objects; forgets the least recently used, which are then fetched again."""
 
-    def __init__(self, most: int = MOST_HASHES) -> None:
-        self._most = most
+    def __init__(self, limit: int = MOST_HASHES) -> None:
+        self._limit = limit
         self._found: OrderedDict[Address, tuple[str, str]] = OrderedDict()
         """(ETag, SHA-256), least recently used first."""
 
     def remember(self, address: Address, etag: str, sha256: str) -> None:
         self._found[address] = etag, sha256
         self._found.move_to_end(address)
-        if len(self._found) > self._most:
+        if len(self._found) > self._limit:
             self._found.popitem(last=False)
 
     def get(self, address: Address, etag: str) -> str | None:

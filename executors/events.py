@@ -72,8 +72,8 @@ class EventLog:
             self._later(0.0, partial(self._send_waiting, partition, lane))
 
     def _send(self, partition: int, lane: _Lane) -> None:
-        most = _count_that_fits(lane.waiting)
-        lane.in_flight, lane.waiting = lane.waiting[:most], lane.waiting[most:]
+        count = _count_that_fits(lane.waiting)
+        lane.in_flight, lane.waiting = lane.waiting[:count], lane.waiting[count:]
         batch = EventBatch(executor_id=self._executor_id, events=tuple(each.event for each in lane.in_flight))
         self._outbox.send(
             Record(

@@ -20,13 +20,13 @@ from schemas.log_chunks import chunk_key
 _LOG = structlog.get_logger()
 _READ_BYTES = 64 * 1024
 _READS_AT_ONCE = 8
-"""After so many reads, other tasks of the event loop run first."""
+"""The reads of one callback; after them other tasks of the event loop run first."""
 _DRAIN_SECONDS = 0.5
-"""After the process ended, read its pipe for so long at most: a descendant may keep it open."""
+"""How long to read the pipe after the process ended: a descendant may keep it open for longer."""
 CHUNK_BYTES = 256 * 1024
 _RETRY_SECONDS = 0.5
 _LAST_UPLOAD_SECONDS = 5.0
-"""A slow or silent S3 delays the ENDED event at most so long."""
+"""The longest time that a slow or silent S3 delays the ENDED event."""
 _THREADS = 4
 
 

@@ -66,7 +66,7 @@ def mark_of(env: dict[str, str]) -> Mark:
     return tuple(name + env.get(name[:-1].decode(), "").encode() for name in _MARK)
 
 
-def condemned(parent: int, leaders: Collection[int], living: Collection[Mark]) -> list[int]:
+def children_of_ended_attempts(parent: int, leaders: Collection[int], living: Collection[Mark]) -> list[int]:
     """Children with the mark of an ended attempt. A child that hides its mark lives until the supervisor ends."""
     orphans = (pid for pid in children(parent) if pid not in leaders)
     return [pid for pid in orphans if (mark := _mark_of_process(pid)) and mark not in living]

@@ -26,8 +26,16 @@ from array import array
 from collections import deque
 from typing import Any
 
-from executors.deadlines import FOREVER, KILL, LEASE, TERM, Standing, Terms, condemn, enforce, may_start, next_moment
-from executors.orphans import Mark, Strays, adopt_orphans, condemned, kill_children, kill_quietly, mark_of
+from executors.deadlines import FOREVER, KILL, LEASE, TERM, Standing, Terms, enforce, may_start, next_moment, terminate
+from executors.orphans import (
+    Mark,
+    Strays,
+    adopt_orphans,
+    children_of_ended_attempts,
+    kill_children,
+    kill_quietly,
+    mark_of,
+)
 from executors.trampoline import own_shim
 
 MAX_MESSAGE_BYTES = 16 * 1024
@@ -139,7 +147,7 @@ class ProcessSupervisor:
                 self._renewed = max(self._renewed, order["sent"])
                 self._send({"did": "renew", "sent": order["sent"]})
             case "kill":
-                self._condemn(order["number"], order["cause"], order["grace"])
+                self._terminate(order["number"], order["cause"], order["grace"])
             case unknown:
                 raise AssertionError(f"unknown order: {unknown}")
 
@@ -182,11 +190,11 @@ class ProcessSupervisor:
         finally:
             os.chdir("/")
 
-    def _condemn(self, number: int, cause: str, grace: float) -> None:
+    def _terminate(self, number: int, cause: str, grace: float) -> None:
         self._reap()  # a process that ended before TERM has the cause "exited"
         for process in self._processes.values():
             if process.number == number:
-                process.standing, due = condemn(process.standing, boot_seconds(), cause, grace)
+                process.standing, due = terminate(process.standing, boot_seconds(), cause, grace)
                 process.carry_out(due)
 
     # The processes
@@ -229,7 +237,7 @@ class ProcessSupervisor:
             return
         self._sweep_at = FOREVER
         living = {each.mark for each in self._processes.values()}
-        for pid in condemned(os.getpid(), self._processes, living):
+        for pid in children_of_ended_attempts(os.getpid(), self._processes, living):
             kill_quietly(pid)
         now = boot_seconds()
         self._no_sweep_before = now + (now - began) * _SWEEP_SHARE

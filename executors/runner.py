@@ -133,12 +133,12 @@ class Runner:
             kill = order.kill
             self.kills.remember(kill, order.appended_at + min(kill.valid_for, LOOK_BACK), now)
             for attempt in [each for each in self.attempts.values() if _matches(kill, each.dispatch)]:
-                self._condemn(attempt, EndCause.CANCELLED, kill.grace.total_seconds())
+                self._request_stop(attempt, EndCause.CANCELLED, kill.grace.total_seconds())
 
     def stop(self, grace_seconds: float) -> None:
         """Stop every attempt that has not ended."""
         for attempt in list(self.attempts.values()):
-            self._condemn(attempt, EndCause.STOPPED, grace_seconds)
+            self._request_stop(attempt, EndCause.STOPPED, grace_seconds)
 
     def renew(self) -> None:
         """Call this when a heartbeat is acknowledged, before it renews leases: an expired lease stays expired.
@@ -147,7 +147,7 @@ class Runner:
         """
         for attempt in list(self.attempts.values()):
             if attempt.phase in _ON_LEASE and attempt.announced and self._has_lapsed(attempt):
-                self._condemn(attempt, EndCause.LEASE, grace_seconds=0.0)
+                self._request_stop(attempt, EndCause.LEASE, grace_seconds=0.0)
 
     @property
     def is_idle(self) -> bool:
@@ -218,13 +218,13 @@ class Runner:
 
     def _start_claimed(self, attempt: Attempt) -> None:
         if self.kills.has(attempt.dispatch.run_id, attempt.dispatch.token):
-            self._condemn(attempt, EndCause.CANCELLED, grace_seconds=0.0)
+            self._request_stop(attempt, EndCause.CANCELLED, grace_seconds=0.0)
         else:
             self._look_up(attempt)
 
-    def _condemn(self, attempt: Attempt, cause: EndCause, grace_seconds: float) -> None:
+    def _request_stop(self, attempt: Attempt, cause: EndCause, grace_seconds: float) -> None:
         attempt.cause, attempt.grace_seconds = cause, grace_seconds
-        self._apply(attempt, Fact.CONDEMNED)
+        self._apply(attempt, Fact.STOP_REQUESTED)
 
     def _look_up(self, attempt: Attempt) -> None:
         if self._is_void(attempt):  # the executor was frozen after the commit

@@ -49,8 +49,8 @@ from schemas.unreadable import Unreadable
 
 _LOG = structlog.get_logger()
 _SILENT_INTERVALS = 4
-"""Kill a supervisor that has not answered for so many heartbeat intervals, and its processes with it: it enforces no
-limits any more."""
+"""Kill a supervisor, and its processes with it, if it has not answered for so many heartbeat intervals: it does not
+enforce limits."""
 _EMPTY_ASSIGNMENT_SECONDS = 10.0
 """If there are more executors than partitions, one gets none, without a callback: count it as ready after this time."""
 _UNSTEADY_SECONDS = 0.5

@@ -60,7 +60,7 @@ def test_what_may_be_the_fault_of_the_moment_is_tried_again_with_fewer_and_fewer
     store, writer = Store(names[3], error), Writer("status")
     failures, at = 0, 0
     while at < 20:
-        take = made[at : at + writer.most(400)]
+        take = made[at : at + writer.batch_size(400)]
         try:
             writer.write(store, take, IDS)
             at += len(take)

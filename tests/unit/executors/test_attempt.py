@@ -44,19 +44,19 @@ def test_nothing_happens_after_the_end():
     assert not [fact for fact in Fact if (Phase.ENDED, fact) in MOVES]
 
 
-def test_every_phase_but_the_end_can_be_condemned():
-    assert all((phase, Fact.CONDEMNED) in MOVES for phase in Phase if phase is not Phase.ENDED)
+def test_a_stop_can_be_requested_in_every_phase_but_the_end():
+    assert all((phase, Fact.STOP_REQUESTED) in MOVES for phase in Phase if phase is not Phase.ENDED)
 
 
 @pytest.mark.parametrize("way", [(), (Fact.ABSENT,), (Fact.ABSENT, Fact.ACKNOWLEDGED), (Fact.CACHED,)])
-def test_what_is_condemned_before_its_order_to_spawn_never_starts(way):
-    phase, acts = walk(*way, Fact.CONDEMNED)
+def test_an_attempt_that_is_stopped_before_its_order_to_spawn_never_starts(way):
+    phase, acts = walk(*way, Fact.STOP_REQUESTED)
     assert (phase, acts[-1]) == (Phase.ENDED, Act.GIVE_UP)
-    assert not {Act.SPAWN, Act.KILL} & set(walk(*way, Fact.CONDEMNED, *Fact)[1])
+    assert not {Act.SPAWN, Act.KILL} & set(walk(*way, Fact.STOP_REQUESTED, *Fact)[1])
 
 
-def test_a_process_that_is_condemned_ends_when_it_is_gone():
-    way = (Fact.CACHED, Fact.ACKNOWLEDGED, Fact.CONDEMNED, Fact.SPAWNED, Fact.CONDEMNED, Fact.EXITED)
+def test_an_attempt_that_is_stopped_ends_when_its_process_has_ended():
+    way = (Fact.CACHED, Fact.ACKNOWLEDGED, Fact.STOP_REQUESTED, Fact.SPAWNED, Fact.STOP_REQUESTED, Fact.EXITED)
     assert walk(*way) == (Phase.ENDED, [Act.START, Act.SPAWN, Act.KILL, Act.NOTE, Act.KILL, Act.REPORT])
 
 

@@ -15,10 +15,10 @@ from executors.deadlines import (
     TERM,
     Standing,
     Terms,
-    condemn,
     enforce,
     may_start,
     next_moment,
+    terminate,
 )
 from schemas.event import EndCause
 
@@ -63,22 +63,22 @@ def test_a_renewal_in_the_grace_does_not_call_the_term_back():
 
 def test_the_first_cause_stays():
     limited, _ = enforce(TERMS, STARTED, 110.0, renewed=100.0)
-    stopped, _ = condemn(limited, 111.0, STOPPED, 0.0)
+    stopped, _ = terminate(limited, 111.0, STOPPED, 0.0)
     assert (stopped.cause, stopped.kill_at) == (LIMIT, 111.0)
 
 
 def test_one_term_is_sent_and_a_second_order_only_shortens_the_grace():
-    cancelled, due = condemn(STARTED, 101.0, CANCELLED, 30.0)
+    cancelled, due = terminate(STARTED, 101.0, CANCELLED, 30.0)
     assert (cancelled.cause, cancelled.kill_at, due) == (CANCELLED, 131.0, TERM)
-    assert condemn(cancelled, 104.0, CANCELLED, 30.0) == (cancelled, None)
-    shortened, due = condemn(cancelled, 104.0, STOPPED, 5.0)
+    assert terminate(cancelled, 104.0, CANCELLED, 30.0) == (cancelled, None)
+    shortened, due = terminate(cancelled, 104.0, STOPPED, 5.0)
     assert (shortened.cause, shortened.kill_at, due) == (CANCELLED, 109.0, None)
 
 
 def test_without_a_grace_kill_is_sent_at_once_and_once():
-    killed, due = condemn(STARTED, 101.0, CANCELLED, 0.0)
+    killed, due = terminate(STARTED, 101.0, CANCELLED, 0.0)
     assert (killed.cause, due) == (CANCELLED, KILL)
-    assert condemn(killed, 102.0, CANCELLED, 0.0)[1] is None
+    assert terminate(killed, 102.0, CANCELLED, 0.0)[1] is None
     assert next_moment(TERMS, killed, renewed=100.0) == FOREVER
 
 

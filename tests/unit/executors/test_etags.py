@@ -104,7 +104,7 @@ def test_a_question_that_nobody_waits_for_any_more_may_fail(storage):
 
 
 def test_of_the_objects_that_were_fetched_the_least_recently_used_are_forgotten():
-    hashes = Hashes(most=2)
+    hashes = Hashes(limit=2)
     first, second, third = (parse_address(f"s3://bucket/{name}") for name in "abc")
     hashes.remember(first, "x", "1")
     hashes.remember(second, "x", "2")
