@@ -24,9 +24,9 @@ from schemas.partition import partition_of
 from schemas.settings import AgreedSettings, Connections
 from schemas.times import epoch_ms, rfc3339
 from schemas.topics import CDC, STATE
-from streams.owner.commit import JOB_PREFIX
 from streams.owner.owner import Owner
 from streams.owner.records import InRecord
+from streams.owner.transaction_records import JOB_PREFIX
 from tests.support.servers.kafka_node import running_kafka
 from tests.support.servers.topic_records import each_committed
 from tests.support.stack_client import StackClient

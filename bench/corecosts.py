@@ -17,7 +17,7 @@ from schemas.ids import ExecutorId
 from streams.core.inputs import ClockAdvanced, ExecutorReported, HeartbeatHeard, Input
 from streams.core.runs.pace import take_slot
 from streams.core.step import step
-from streams.owner.commit import transaction
+from streams.owner.transaction_records import to_transaction
 from tests.support.simulated.driven_session import Driven
 from tests.support.simulated.log import Log, ended, started
 
@@ -59,7 +59,7 @@ def _median(log: Log, owner: Driven, turn: Callable[[int], Iterable[Input]]) -> 
         began = time.process_time()
         effects = [effect for each in inputs for effect in step(owner.state, each, log.now)]
         found.append(time.process_time() - began)
-        log.written += transaction(owner.state, effects).records
+        log.written += to_transaction(owner.state, effects).records
     return percentile(found, 0.5)
 
 

@@ -14,14 +14,14 @@ from schemas.job import JobSpec
 from schemas.partition import partition_of
 from schemas.settings import Connections
 from schemas.topics import EXECUTORS, STATE
+from streams.blocking_produce import blocking_produce
 from streams.core.policy.rules import Rules
 from streams.core.state import OwnerState
 from streams.core.stored import StoredJob
-from streams.owner.commit import JOB_PREFIX
 from streams.owner.intake import INPUT_TOPICS
 from streams.owner.recover import rebuild
 from streams.owner.replay import Replay
-from streams.produce import produce
+from streams.owner.transaction_records import JOB_PREFIX
 
 FLUSH_SECONDS = 120.0
 CLASS = "10s"
@@ -67,7 +67,7 @@ def write(connections: Connections, specs: Iterable[JobSpec], since: datetime, s
     for number, each in enumerate(specs):
         partition = partition_of(OwnerId(each.job_id), connections.partitions)
         value, key = encode(stored(each, since)), JOB_PREFIX + each.job_id
-        produce(producer, topic, value=value, key=key, partition=partition)
+        blocking_produce(producer, topic, value=value, key=key, partition=partition)
         if number % 100_000 == 0:
             say(f"{number} definitions written")
     assert producer.flush(FLUSH_SECONDS) == 0, "the definitions could not be written"

@@ -23,7 +23,7 @@ from schemas.unreadable import BatchUnknownError, extent, is_unreadable
 log = structlog.get_logger()
 
 CLOCK_KEY = b"clock"
-"""The key of the last record in each transaction of an owner (`streams.owner.commit`)."""
+"""The key of the last record in each transaction of an owner (`streams.owner.transaction_records`)."""
 FIRST_LOOK_BACK = 100
 """Start so many offsets before the end; further back if there is no clock, for example after an aborted transaction."""
 _LOOK_BACK_FACTOR = 100

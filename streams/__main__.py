@@ -25,8 +25,8 @@ from streams.app import Delivery, make_app
 from streams.core.policy.rules import Rules
 from streams.groups import Groups
 from streams.no_new_topics import forbid_new_topics
-from streams.other_workers import settle_name
 from streams.settings import StreamSettings
+from streams.unique_name import ensure_unique_name
 from streams.watchdog import watch
 from streams.worker import Worker
 
@@ -64,9 +64,9 @@ async def serve(connections: Connections, settings: StreamSettings, rules: Rules
     log.info("worker_stops", crashed=app.crashed)
     ended.set()
     if not app.crashed and outcome is STOPPED:
-        worker.hand_over()
+        worker.start_handover()
         await app.stop()  # leaves the group, and the others take over
-        await asyncio.to_thread(worker.wait_handed_over)
+        await asyncio.to_thread(worker.wait_for_handover)
     worker.stop()
     await app.stop()
     return FAILED if app.crashed else outcome
@@ -76,7 +76,7 @@ def named(connections: Connections, settings: StreamSettings) -> OwnName:
     """Raises `NameTakenError`."""
     place = f"{connections.kafka_bootstrap} {settings.stream_group}"
     own = take_name("stream worker", place, settings.worker_id)
-    return settle_name(own, Groups(connections, settings.stream_group, own.name), settings.session_timeout)
+    return ensure_unique_name(own, Groups(connections, settings.stream_group, own.name), settings.session_timeout)
 
 
 def main() -> int:

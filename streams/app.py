@@ -17,15 +17,15 @@ from schemas.own_name import OwnName, stamped
 from schemas.settings import Connections
 from schemas.times import from_epoch_ms
 from schemas.topics import CDC, REQUESTS
-from streams.detours import MOST_OF_A_FETCH, MOST_OF_CDC, Detours
+from streams.faust_bypass import MAX_CDC_FETCH_RECORDS, MAX_FETCH_RECORDS, Bypass
 from streams.forward import is_marked
-from streams.owner.calls import Resync
 from streams.owner.intake import INPUT_TOPICS
 from streams.owner.records import InRecord
-from streams.passing import is_passed_by, pass_by_what_is_unreadable
-from streams.rest import Rest
+from streams.owner.session_calls import Resync
+from streams.rate_limiter import RateLimiter
 from streams.security import credentials
 from streams.settings import StreamSettings
+from streams.skip_unreadable import is_skip_mark, skip_unreadable_batches
 from streams.worker import Worker
 
 MAX_UNACKED = 20_000
@@ -41,9 +41,9 @@ it for so long, twice."""
 REQUEST_SPARE_SECONDS = 3.0
 """A request waits so much longer than the longest of them, which waits for a rebalance. Faust's 90 s would be the gap
 when the machine of a broker is gone."""
-DETOUR_LOOK_SECONDS = 0.05
+BYPASS_CHECK_SECONDS = 0.05
 """So often a worker looks at the ends of what goes around Faust: each look makes a holder read once."""
-BULK_LOOK_SECONDS = 0.2
+CDC_CHECK_SECONDS = 0.2
 """The same of `cdc`. Few come from each of many reads otherwise, and a read and a commit cost more than those few."""
 
 
@@ -51,7 +51,7 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
     """Faust reads uncommitted records unless it writes transactions itself; other producers may use them."""
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
-        pass_by_what_is_unreadable()
+        skip_unreadable_batches()
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - Faust has no setting for it
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - as above
@@ -71,7 +71,7 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
 class _ReadCommittedConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._rest = Rest(FETCHES_AT_ONCE)
+        self._fetch_limiter = RateLimiter(FETCHES_AT_ONCE)
         self._next_look = self._next_bulk = 0.0
 
     @property
@@ -84,41 +84,41 @@ class _ReadCommittedConsumer(Consumer):
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109 - Faust says so
         """Records that come now and then are there at once; under load those that follow closely come together."""
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(self._rest.ends_at - loop.time(), 0.0))
-        detours = self._delivery.detours
+        await asyncio.sleep(max(self._fetch_limiter.next_turn_at - loop.time(), 0.0))
+        bypass = self._delivery.bypass
         if passed := self._delivery.take_passed():
             await self._commit_offsets(passed)
-        if detours.places:
-            timeout = min(timeout, DETOUR_LOOK_SECONDS)
-            await self._look_at_detours(loop.time())
-        asked = {each for each in active_partitions if each not in detours.places}
+        if bypass.ends:
+            timeout = min(timeout, BYPASS_CHECK_SECONDS)
+            await self._check_bypass(loop.time())
+        asked = {each for each in active_partitions if each not in bypass.ends}
         if not asked:  # to aiokafka that would mean all
             await asyncio.sleep(timeout)
             return {}
         records = await super()._getmany(asked, timeout)
         if records:
-            self._rest.took(loop.time(), FETCH_PERIOD_SECONDS)
+            self._fetch_limiter.note_turn(loop.time(), FETCH_PERIOD_SECONDS)
         begun: set[TP] = set()
-        for is_cdc, most in ((True, MOST_OF_CDC), (False, MOST_OF_A_FETCH)):
+        for is_cdc, most in ((True, MAX_CDC_FETCH_RECORDS), (False, MAX_FETCH_RECORDS)):
             of_these = [each for each in records if (self._delivery.names[each.topic] == CDC) is is_cdc]
-            begun |= detours.begin({each: [record.offset for record in records[each]] for each in of_these}, most)
+            begun |= bypass.start({each: [record.offset for record in records[each]] for each in of_these}, most)
         self._send_around(begun)
         return {place: found for place, found in records.items() if place not in begun}
 
-    async def _look_at_detours(self, now: float) -> None:
+    async def _check_bypass(self, now: float) -> None:
         """What has come is not fetched: aiokafka goes on behind it, and the holder reads it."""
         if now < self._next_look:
             return
-        self._next_look = now + DETOUR_LOOK_SECONDS
+        self._next_look = now + BYPASS_CHECK_SECONDS
         is_for_all = now >= self._next_bulk
         if is_for_all:
-            self._next_bulk = now + BULK_LOOK_SECONDS
-        detours, names = self._delivery.detours, self._delivery.names
+            self._next_bulk = now + CDC_CHECK_SECONDS
+        bypass, names = self._delivery.bypass, self._delivery.names
         client = self._thread._ensure_consumer()  # noqa: SLF001 - Faust hides it
         try:
             held = client.assignment()
             seen = {each: is_for_all or names[each.topic] != CDC for each in held}
-            moved = detours.look({each: client.last_stable_offset(each) if seen[each] else None for each in held})
+            moved = bypass.check({each: client.last_stable_offset(each) if seen[each] else None for each in held})
             self._send_around(moved)
             if moved:
                 await self.seek_wait(moved)
@@ -148,7 +148,7 @@ class Delivery:
         self._full_names = {name: full for full, name in self.names.items()}
         self._unacked: dict[tuple[str, int], deque[Any]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.detours: Detours[TP] = Detours()
+        self.bypass: Bypass[TP] = Bypass()
         self._passed: dict[TP, int] = {}
 
     async def take(self, worker: Worker, stream: Any) -> None:
@@ -160,7 +160,7 @@ class Delivery:
             unacked.append(event)
             if len(unacked) > MAX_UNACKED:
                 unacked.popleft().ack()
-            if is_passed_by(message.headers):
+            if is_skip_mark(message.headers):
                 worker.deliver(message.partition, Resync(topic=topic))
                 continue
             record = InRecord(
@@ -182,7 +182,7 @@ class Delivery:
         """After a rebalance Faust delivers anew whatever it has not committed."""
         self._unacked.clear()
         self._passed.clear()
-        self.detours.forget()
+        self.bypass.clear()
 
     def take_passed(self) -> dict[TP, int]:
         """What Faust may commit without having delivered it: the next offset by partition."""
@@ -192,7 +192,7 @@ class Delivery:
     def _ack(self, partition: int, applied: dict[str, int]) -> None:
         for topic, offset in applied.items():
             place = TP(self._full_names[topic], partition)
-            if self.detours.applied(place, offset):
+            if self.bypass.note_applied(place, offset):
                 self._passed[place] = offset + 1
             events = self._unacked.get((topic, partition), ())
             while events and events[0].message.offset <= offset:

@@ -9,8 +9,8 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.settings import Connections
+from streams.blocking_produce import blocking_produce
 from streams.owner.records import Forwarding
-from streams.produce import produce
 
 log = structlog.get_logger()
 
@@ -74,7 +74,7 @@ class Forwarder:
     def _produce(
         self, producer: Producer, record: Forwarding, on_delivery: Callable[[KafkaError | None, Message], None]
     ) -> None:
-        produce(
+        blocking_produce(
             producer,
             self._connections.topic(record.topic),
             value=record.value,

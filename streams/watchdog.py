@@ -13,7 +13,7 @@ from schemas.settings import Connections
 from schemas.topics import CDC
 from streams.clock import boot_seconds
 from streams.groups import ANSWER_SECONDS
-from streams.owner.watch import Probe, Sight, Stalled, Stalls, Where
+from streams.owner.stall_detector import Observation, Probe, StallDetector, Stalled, Where
 
 log = structlog.get_logger()
 
@@ -30,12 +30,12 @@ def watch(
 ) -> None:
     """Look until `ended`; call `stop` once a partition stands still for `limit`. `Sight` describes the questions."""
     reader = watchdog_reader(connections)
-    stalls = Stalls(limit)
+    detector = StallDetector(limit)
     while not ended.wait(LOOK_SECONDS):
         try:
-            stalled = _look(reader, connections, stalls, applied(), recovering())
+            stalled = _look(reader, connections, detector, applied(), recovering())
         except KafkaException:
-            stalls.forget()  # while the brokers are away, nothing can come on
+            detector.reset()  # while the brokers are away, nothing can come on
             reader = watchdog_reader(connections)  # the old one goes on to ask leaders that have died
             continue
         if stalled:
@@ -47,18 +47,18 @@ def watch(
 def _look(
     reader: Consumer,
     connections: Connections,
-    stalls: Stalls,
+    detector: StallDetector,
     applied: Mapping[Where, int],
     recovering: Mapping[int, int],
 ) -> Stalled | None:
     asked = [*applied, *((CDC, partition) for partition in recovering)]  # so that an outage is seen as one
     ends = {where: _end(reader, connections, where) for where in asked}
-    sight = Sight(boot_seconds=boot_seconds(), applied=applied, ends=ends, recovering=recovering)
-    looking = stalls.look(sight)
+    seen = Observation(boot_seconds=boot_seconds(), applied=applied, ends=ends, recovering=recovering)
+    checking = detector.check(seen)
     try:
-        probe = next(looking)
+        probe = next(checking)
         while True:
-            probe = looking.send(is_unread(reader, connections, probe))
+            probe = checking.send(is_unread(reader, connections, probe))
     except StopIteration as over:
         stalled: Stalled | None = over.value
         return stalled

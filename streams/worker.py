@@ -20,15 +20,14 @@ from streams.core.inputs import HeartbeatHeard
 from streams.core.policy.rules import Rules
 from streams.forward import Forwarder
 from streams.groups import Groups, LogUnreachableError
-from streams.heartbeats import Heartbeats
-from streams.holder import Delivered, Holder, Parts
-from streams.log import OwnerLog
+from streams.heartbeat_reader import HeartbeatReader
 from streams.membership import Membership
-from streams.owner.calls import Resync, Undelivered
-from streams.owner.holdings import Holder as HolderId
-from streams.owner.holdings import Holdings
+from streams.owner.assignments import AssignmentId, Assignments
 from streams.owner.intake import INPUT_TOPICS
-from streams.owner.roll import Roll
+from streams.owner.known_heartbeats import KnownHeartbeats
+from streams.owner.session_calls import DeliveryStopped, Resync
+from streams.owner_log import OwnerLog
+from streams.partition_thread import Delivered, PartitionThread, Parts
 from streams.settings import StreamSettings
 
 log = structlog.get_logger()
@@ -53,11 +52,11 @@ class Worker:
         on_crashed: Callable[[], None],
     ) -> None:
         self._lock = threading.Lock()
-        self._holdings, self._roll = Holdings(), Roll()
-        self._holders: dict[HolderId, Holder] = {}
+        self._assignments, self._known_heartbeats = Assignments(), KnownHeartbeats()
+        self._threads: dict[AssignmentId, PartitionThread] = {}
         self._is_leaving = False
         self._ready_file = settings.ready_file
-        self._heartbeats = Heartbeats(connections, name, self._hear, self._note_read, self.deliver, on_crashed)
+        self._reader = HeartbeatReader(connections, name, self._on_heartbeat, self._on_read, self.deliver, on_crashed)
         clock = cluster_clock(connections)
         groups = Groups(connections, settings.stream_group, name)
         self.membership = Membership(groups, on_crashed)
@@ -74,8 +73,8 @@ class Worker:
             open_log=open_log,
             forward=Forwarder(connections).forward,
             topic_ids=check_topics(connections),
-            holdings=self._holdings,
-            roll=self._roll,
+            assignments=self._assignments,
+            heartbeats=self._known_heartbeats,
             turns=threading.Semaphore(TAKEOVERS_AT_ONCE),
             lock=self._lock,
             on_committed=on_committed,
@@ -86,21 +85,21 @@ class Worker:
 
     def start(self) -> None:
         self._parts.clock.start()
-        self._heartbeats.start()
+        self._reader.start()
 
     def assign(self, partitions: Collection[int]) -> None:
         """What the group has given this worker: new holders begin, kept ones look for gaps, the others hand over."""
         with self._lock:
             if self._is_leaving:
                 return  # the group decided before it heard that this worker leaves
-            assigned = self._holdings.assign(partitions)
+            assigned = self._assignments.assign(partitions)
             for number in assigned.kept:
-                self._holders[number].inbox.put(Resync())
-            lost = [self._holders[number] for number in assigned.lost if number in self._holders]
-            begun = {number: Holder(number, where, self._parts) for number, where in assigned.begun.items()}
-            self._holders |= begun
+                self._threads[number].inbox.put(Resync())
+            lost = [self._threads[number] for number in assigned.lost if number in self._threads]
+            begun = {number: PartitionThread(number, where, self._parts) for number, where in assigned.added.items()}
+            self._threads |= begun
         for holder in lost:
-            holder.hand_over()
+            holder.start_handover()
         for holder in begun.values():
             holder.start()
         log.info("assigned", partitions=sorted(partitions), lost=[each.partition for each in lost])
@@ -108,77 +107,77 @@ class Worker:
     def stop_delivery(self) -> None:
         """Until the next assignment the holders read for themselves."""
         with self._lock:
-            for holder in self._holders.values():
-                holder.inbox.put(Undelivered())
+            for holder in self._threads.values():
+                holder.inbox.put(DeliveryStopped())
 
     def deliver(self, partition: int, item: Delivered) -> None:
         """Without a holder a record is read by the next one."""
         with self._lock:
-            holder = self._holder_of(partition)
+            holder = self._thread_of(partition)
         if holder is not None:
             holder.inbox.put(item)
 
     def applied(self) -> dict[tuple[str, int], int]:
         """The last applied offset that is committed, by (topic, partition) of the partitions held."""
         with self._lock:
-            return self._holdings.applied()
+            return self._assignments.applied()
 
     def recovering(self) -> dict[int, int]:
         """The partitions in which nothing is decided at this moment, with how far each recovery has come."""
         with self._lock:
-            found = {where: self._holders.get(number) for where, number in self._holdings.unrecovered().items()}
+            found = {where: self._threads.get(number) for where, number in self._assignments.unrecovered().items()}
             return {partition: holder.progress if holder else 0 for partition, holder in found.items()}
 
-    def hand_over(self) -> None:
+    def start_handover(self) -> None:
         """Decide until other workers take the partitions over. This worker leaves the group meanwhile."""
         with self._lock:
             self._is_leaving = True
-            for number in self._holdings.clear():
-                self._holders[number].hand_over()
+            for number in self._assignments.clear():
+                self._threads[number].start_handover()
 
-    def wait_handed_over(self) -> None:
+    def wait_for_handover(self) -> None:
         """Until each partition is taken over, or no worker is in the group that could."""
         with contextlib.suppress(LogUnreachableError):
-            while self._has_holders() and not self._parts.groups.is_empty():
+            while self._has_threads() and not self._parts.groups.is_empty():
                 time.sleep(LOOK_SECONDS)
 
     def stop(self) -> None:
         with self._lock:
             self._is_leaving = True
-            self._holdings.clear()
-            holders, self._holders = list(self._holders.values()), {}
+            self._assignments.clear()
+            holders, self._threads = list(self._threads.values()), {}
         for holder in holders:
             holder.stop()
         for holder in holders:
             holder.join(JOIN_SECONDS)
-        self._heartbeats.stop()
+        self._reader.stop()
         self._parts.clock.stop()
 
-    def _has_holders(self) -> bool:
+    def _has_threads(self) -> bool:
         with self._lock:
-            return bool(self._holders)
+            return bool(self._threads)
 
-    def _holder_of(self, partition: int) -> Holder | None:
-        number = self._holdings.holder_of(partition)
-        return None if number is None else self._holders.get(number)
+    def _thread_of(self, partition: int) -> PartitionThread | None:
+        number = self._assignments.id_of(partition)
+        return None if number is None else self._threads.get(number)
 
-    def _forget(self, number: HolderId) -> None:
+    def _forget(self, number: AssignmentId) -> None:
         with self._lock:
-            self._holders.pop(number, None)
+            self._threads.pop(number, None)
 
-    def _hear(self, heard: HeartbeatHeard) -> None:
+    def _on_heartbeat(self, heard: HeartbeatHeard) -> None:
         with self._lock:
-            self._roll.hear(heard)
-            for holder in self._holders.values():
+            self._known_heartbeats.note(heard)
+            for holder in self._threads.values():
                 holder.inbox.put(heard)
 
-    def _note_read(self, positions: Mapping[int, int]) -> None:
+    def _on_read(self, positions: Mapping[int, int]) -> None:
         with self._lock:
-            self._roll.note(positions)
+            self._known_heartbeats.note_positions(positions)
 
     def _tell_ready(self) -> None:
         with self._lock:
-            if not self._holdings.unrecovered():
+            if not self._assignments.unrecovered():
                 tell_ready(self._ready_file, os.getpid())
 
 

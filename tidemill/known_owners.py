@@ -15,7 +15,7 @@ from schemas.errors import UndecodableError
 from schemas.settings import Connections
 from schemas.topics import CDC, STATE
 from schemas.words import DefinitionKind
-from streams.owner.commit import JOB_PREFIX
+from streams.owner.transaction_records import JOB_PREFIX
 from tidemill.lag import admin_client, offsets, read_to_end
 
 

@@ -47,7 +47,7 @@ class JobFailedError(TidemillError):
         )
 
 
-class WorkingOn:
+class BlameJob:
     """Any failure within is in the work of `owner`. A class, because recovery enters one for each key."""
 
     __slots__ = ("_owner",)
@@ -62,11 +62,11 @@ class WorkingOn:
             raise JobFailedError(self._owner, error) from error
 
 
-class StartAgainError(TidemillError):
+class RetryQuarantinedError(TidemillError):
     """The definition of a quarantined job has changed: the next owner tries it again."""
 
 
-def blamed(records: Collection[InRecord], error: Exception) -> Exception:
+def blame(records: Collection[InRecord], error: Exception) -> Exception:
     """What to raise when a transaction cannot be written that follows from these records; of none: from the state."""
     match list(records):
         case []:

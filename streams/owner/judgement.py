@@ -11,10 +11,18 @@ from schemas.times import EPOCH
 from schemas.topics import EVENTS
 from streams.core.inputs import ClaimsSeen
 from streams.core.runs.leases import wants_claims, wants_judgement
-from streams.owner.calls import HeartbeatsRead, LogFailedError, ReadClaims, ReadExecutorEnds, Steps, Taken, ask
 from streams.owner.limits import Limits
 from streams.owner.owner import Owner
 from streams.owner.pulls import Pulls
+from streams.owner.session_calls import (
+    GetHeartbeatOffsets,
+    LogFailedError,
+    ReadClaims,
+    ReadExecutorEnds,
+    Steps,
+    Taken,
+    perform,
+)
 
 
 class Stage(Enum):
@@ -76,12 +84,12 @@ class Judgement:
             return
         self._next = now + self._limits.judge_interval
         if wants_claims(owner.state, now):
-            owner.learn(ClaimsSeen(claimed_below=(yield from ask(ReadClaims())).value, as_of=now))
+            owner.learn(ClaimsSeen(claimed_below=(yield from perform(ReadClaims())).value, as_of=now))
         if wants_judgement(owner.state, now):
-            self._ends = (yield from ask(ReadExecutorEnds())).value
+            self._ends = (yield from perform(ReadExecutorEnds())).value
             self._as_of, self._stage = now, Stage.HEARING
 
     def _hear(self) -> Steps[None]:
-        heard = (yield from ask(HeartbeatsRead())).value
-        if all(heard.read.get(partition, 0) >= end for partition, end in self._ends.items()):
+        heard = (yield from perform(GetHeartbeatOffsets())).value
+        if all(heard.delivered.get(partition, 0) >= end for partition, end in self._ends.items()):
             self._to_take, self._stage = heard.waiting, Stage.TAKING

@@ -12,10 +12,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Watermarks and offsets that nothing came of are committed so often, not with every tick."""
     longest_wait: timedelta = timedelta(seconds=1)
     """An owner with nothing to do looks at the clock so often."""
-    company_wait: timedelta = timedelta(milliseconds=50)
+    batch_wait: timedelta = timedelta(milliseconds=50)
     """Effects that are not urgent wait so long for others: a short run then starts and ends in one transaction, or ends
     in that of the next dispatch, and where an executor has enough to do, dispatches go together."""
-    company: int = 100
+    batch_size: int = 100
     """So many effects wait for no more."""
     bulk: int = 600
     """Definitions with others behind them go into one transaction, so many of them or"""
@@ -29,10 +29,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The same after a question that got no answer: each such question blocks for seconds."""
     stall: timedelta = timedelta(seconds=3)
     """A turn that took longer was an absence: the owner could not read or commit (protocol L3, O7)."""
-    rest_share: int = 2
+    commit_pause_ratio: int = 2
     """Between two commits the session rests so many times as long as the first one took. On an idle machine that is
     next to nothing; on a busy one, inputs gather, and fewer and larger transactions make room for the work itself."""
-    longest_rest: timedelta = timedelta(milliseconds=100)
+    longest_commit_pause: timedelta = timedelta(milliseconds=100)
     take_at_once: int = 2_000
     """Deliveries that are taken before the next transaction."""
     pull_at_once: int = 1_000

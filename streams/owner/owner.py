@@ -18,11 +18,11 @@ from streams.core.state import OwnerState
 from streams.core.step import next_due, step
 from streams.core.stored import Applied
 from streams.owner.backlog import Backlog
-from streams.owner.commit import owner_of, transaction
-from streams.owner.failures import Failures, JobFailedError, RecordFailedError, StartAgainError, blamed
+from streams.owner.failures import Failures, JobFailedError, RecordFailedError, RetryQuarantinedError, blame
 from streams.owner.intake import read_input, refuse
 from streams.owner.limits import Limits
-from streams.owner.records import Deleted, Heard, InRecord, Queued, Reached, Transaction
+from streams.owner.records import Deleted, InRecord, Queued, Reached, SilenceMark, Transaction
+from streams.owner.transaction_records import owner_of, to_transaction
 
 _UNHURRIED = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.RETRY_WAIT})
 
@@ -43,7 +43,7 @@ class Owner:
         self._partitions = partitions
         self._failures = failures or Failures()
         self._records = {topic: Backlog() for topic in state.durable.applied}
-        self._facts: deque[Input | Heard] = deque()
+        self._facts: deque[Input | SilenceMark] = deque()
         self.may_tick = False
         self._last_commit: datetime | None = None
         self._effects: list[Effect] = []
@@ -76,7 +76,7 @@ class Owner:
 
     def judge(self, as_of: datetime) -> None:
         """Silence at `as_of` is judged once everything that was offered and learned before this call is applied."""
-        self._facts.append(Heard(as_of=as_of))
+        self._facts.append(SilenceMark(as_of=as_of))
 
     def has_room(self, topic: str) -> bool:
         """Whether more records of a topic may be offered."""
@@ -96,10 +96,10 @@ class Owner:
         """Step over what was offered, and the time that passed. None: nothing is worth a commit yet.
 
         Raises `RecordFailedError` where the core fails on a record, `JobFailedError` where it fails in the work of a
-        job, `StartAgainError`, or what `blamed` says.
+        job, `RetryQuarantinedError`, or what `blame` returns.
         """
         if self._is_outdated:
-            raise StartAgainError
+            raise RetryQuarantinedError
         effects, room = self._effects, self.state.transaction
         if not effects:
             self._taken.clear()
@@ -115,17 +115,17 @@ class Owner:
         self._effects, self._oldest_effect = [], None
         self.state.begin_transaction()
         try:
-            return transaction(self.state, effects)
+            return to_transaction(self.state, effects)
         except Exception as error:
-            raise self.blamed(error) from error
+            raise self.blame(error) from error
 
-    def blamed(self, error: Exception) -> Exception:
+    def blame(self, error: Exception) -> Exception:
         """What to raise when what `prepare` returned cannot be written, now or ever."""
-        return blamed([each for each in self._taken if (each.topic, each.offset) not in self._failures.refused], error)
+        return blame([each for each in self._taken if (each.topic, each.offset) not in self._failures.refused], error)
 
     def too_large(self, prepared: Transaction, error: Exception) -> Exception:
         """What to raise when the brokers take `prepared` never: it is a record's or a job's fault (protocol I7)."""
-        found = self.blamed(error)
+        found = self.blame(error)
         largest = max(prepared.records, key=lambda each: len(each.value or b""))
         owner = owner_of(largest)
         return JobFailedError(owner, error) if found is error and owner else found
@@ -145,7 +145,7 @@ class Owner:
         if is_busy or (ticks and (self.state.durable.cursor or self.state.has_more_to_do)):
             return timedelta(0)
         due = next_due(self.state) if ticks else None
-        written = self._oldest_effect and self._oldest_effect + self._limits.company_wait
+        written = self._oldest_effect and self._oldest_effect + self._limits.batch_wait
         return min([self._limits.longest_wait, *(max(each - now, timedelta(0)) for each in (due, written) if each)])
 
     def _is_worth_a_commit(self, now: datetime) -> bool:
@@ -163,7 +163,7 @@ class Owner:
         effects, limits = self._effects, self._limits
         if self._records[CDC] and all(isinstance(each, PutJob) for each in effects):
             return len(effects) < limits.bulk and waited < limits.bulk_wait
-        return len(effects) < limits.company and waited < limits.company_wait and all(map(_is_mere_news, effects))
+        return len(effects) < limits.batch_size and waited < limits.batch_wait and all(map(_is_mere_news, effects))
 
     def _step(self, input_: Input, now: datetime) -> list[Effect]:
         try:
@@ -193,7 +193,7 @@ class Owner:
             effects += self._step(TakenOver(), now)
         while self._facts and not self.state.transaction.is_full:
             fact = self._facts.popleft()
-            if isinstance(fact, Heard):
+            if isinstance(fact, SilenceMark):
                 self._records[EVENTS].put(fact)
             else:
                 effects += self._step(fact, now)
@@ -218,7 +218,7 @@ class Owner:
                 effects += self._pass(topic, queued, now)
         return False
 
-    def _pass(self, topic: str, mark: Reached | Deleted | Heard, now: datetime) -> list[Effect]:
+    def _pass(self, topic: str, mark: Reached | Deleted | SilenceMark, now: datetime) -> list[Effect]:
         """Everything before the mark is applied."""
         match mark:
             case Reached(offset=offset):
@@ -231,7 +231,7 @@ class Owner:
                 self._apply(topic, behind - 1)
                 deleted = InputDeleted(topic=topic, first=first, last=behind - 1)
                 return [] if is_new or first >= behind else self._step(deleted, now)
-            case Heard(as_of=as_of):
+            case SilenceMark(as_of=as_of):
                 return self._step(CaughtUp(as_of=as_of), now)
             case _:
                 assert_never(mark)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from streams.owner.calls import Chunk
+from streams.owner.session_calls import Chunk
 
 
 @dataclass(slots=True, kw_only=True)

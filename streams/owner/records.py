@@ -35,13 +35,13 @@ class Deleted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     behind: int
 
 
-class Heard(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class SilenceMark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Stands behind all that was said up to a time: silence at that time can be judged."""
 
     as_of: datetime
 
 
-Queued = InRecord | Reached | Deleted | Heard
+Queued = InRecord | Reached | Deleted | SilenceMark
 """What waits in an owner, in the order of a topic."""
 
 

@@ -17,7 +17,10 @@ from streams.core.runs.pace import restore_slot
 from streams.core.runs.run import Run
 from streams.core.state import OwnerState, Seen
 from streams.core.stored import Applied, StoredBackfill, StoredClock, StoredJob, StoredQuarantine, StoredRequest, Tally
-from streams.owner.commit import (
+from streams.owner.failures import BlameJob, JobFailedError
+from streams.owner.recover_epochs import restore_epochs, resume_epochs
+from streams.owner.replay import Replay
+from streams.owner.transaction_records import (
     BACKFILL_PREFIX,
     CLOCK_KEY,
     EPOCH_PREFIX,
@@ -26,9 +29,6 @@ from streams.owner.commit import (
     RUN_PREFIX,
     TALLY_PREFIX,
 )
-from streams.owner.failures import JobFailedError, WorkingOn
-from streams.owner.recover_epochs import restore_epochs, resume_epochs
-from streams.owner.replay import Replay
 
 NONE_APPLIED = -1
 NOTHING_FAILED: Mapping[OwnerId, JobFailedError] = {}
@@ -57,7 +57,7 @@ def rebuild(
     for owner, stored in state.durable.jobs.items():
         # One that is tried again gets its new definition with the first step.
         if owner not in state.derived.to_try and owner not in state.durable.quarantined:
-            with WorkingOn(owner):
+            with BlameJob(owner):
                 install(state, owner, stored)
     _restore_runs(state, latest, now)
     for key, value in latest.items():
@@ -128,7 +128,7 @@ def _restore_tallies(state: OwnerState, latest: Mapping[str, bytes]) -> None:
     for key, value in latest.items():
         if key.startswith(TALLY_PREFIX):
             owner = OwnerId(key.removeprefix(TALLY_PREFIX))
-            with WorkingOn(owner):
+            with BlameJob(owner):
                 state.durable.tallies[owner] = decode(value, Tally)
 
 
@@ -142,7 +142,7 @@ def _restore_runs(state: OwnerState, latest: Mapping[str, bytes], now: datetime)
     runs: list[Run] = []
     for key, value in latest.items():
         if key.startswith(RUN_PREFIX):
-            with WorkingOn(_run_owner(key)):
+            with BlameJob(_run_owner(key)):
                 runs.append(decode(value, Run))
     nodes = [run for run in runs if run.status.node_id is not None]
     for run in runs:
@@ -155,7 +155,7 @@ def _restore_runs(state: OwnerState, latest: Mapping[str, bytes], now: datetime)
 
 
 def _restore_run(state: OwnerState, run: Run, now: datetime) -> None:
-    with WorkingOn(run.status.job_id):
+    with BlameJob(run.status.job_id):
         _restore(state, run, now)
 
 

@@ -11,15 +11,15 @@ from streams.core.dag.epoch import Epoch
 from streams.core.dag.graph import Graph, compile_dag
 from streams.core.state import OwnerState
 from streams.core.stored import StoredEpoch, StoredNode
-from streams.owner.commit import EPOCH_PREFIX, VERSION_PREFIX
-from streams.owner.failures import WorkingOn
+from streams.owner.failures import BlameJob
+from streams.owner.transaction_records import EPOCH_PREFIX, VERSION_PREFIX
 
 
 def restore_epochs(state: OwnerState, latest: Mapping[str, bytes]) -> None:
     """Before the runs of their nodes, which belong to them."""
     for run_id, value in _keys(latest):
         if dag_run_of(run_id) == run_id:
-            with WorkingOn(owner_of_run(run_id)):
+            with BlameJob(owner_of_run(run_id)):
                 _restore_epoch(state, run_id, decode(value, StoredEpoch), latest)
 
 
@@ -43,12 +43,12 @@ def resume_epochs(state: OwnerState, latest: Mapping[str, bytes]) -> None:
         if dag_run_id not in state.derived.epochs.by_run:
             state.derived.epochs.litter[dag_run_id].append(run_id)
             continue
-        with WorkingOn(owner_of_run(run_id)):
+        with BlameJob(owner_of_run(run_id)):
             base, node = state.derived.epochs.by_run[dag_run_id].base, decode(value, StoredNode)
         if base is None or node.version > base.as_of:
             ended[dag_run_id][run_id.removeprefix(dag_run_id + "/")] = node
     for run_id, nodes in ended.items():
-        with WorkingOn(owner_of_run(run_id)):
+        with BlameJob(owner_of_run(run_id)):
             state.derived.epochs.by_run[run_id].resume(nodes)
         state.step.touched_epochs[run_id] = None
 

@@ -8,8 +8,8 @@ from schemas.codec import decode
 from schemas.ids import OwnerId
 from streams.core.definitions.sharing import Shared
 from streams.core.stored import StoredJob
-from streams.owner.commit import JOB_PREFIX
-from streams.owner.failures import WorkingOn
+from streams.owner.failures import BlameJob
+from streams.owner.transaction_records import JOB_PREFIX
 
 Entry = tuple[int, str, bytes | None]
 """(offset, key, value); without a value, a tombstone."""
@@ -39,7 +39,7 @@ class Replay:
             self.through = offset
 
     def _take_job(self, owner: OwnerId, value: bytes | None) -> None:
-        with WorkingOn(owner):
+        with BlameJob(owner):
             if value is None:
                 self.jobs.pop(owner, None)
                 return

@@ -1,7 +1,7 @@
-"""The holder of a partition as a state machine without I/O: take over, read, decide, commit, judge, hand over.
+"""Work on one partition as a state machine without I/O: take over, read, decide, commit, judge silence, hand over.
 
-`Session.calls()` is a generator of `Call`s (streams/owner/calls.py). The driver carries out each call and sends the
-answer, or throws `LogFailedError`. Their order keeps protocol O3, O4, O5, O7, O9, D5 and L3.
+`Session.calls()` is a generator of `Call`s (`session_calls.py`). The driver carries out each call and sends the answer,
+or throws `LogFailedError`. The order of the calls keeps protocol O3, O4, O5, O7, O9, D5 and L3.
 """
 
 from __future__ import annotations
@@ -11,45 +11,45 @@ from typing import assert_never
 
 from streams.core.inputs import DispatchesCommitted, DispatchesFound, WasAway
 from streams.core.policy.rules import Rules
-from streams.owner.calls import (
-    Ask,
+from streams.owner.failures import (
+    Failures,
+    JobFailedError,
+    RecordFailedError,
+    RetryQuarantinedError,
+    TransactionFailedError,
+)
+from streams.owner.judgement import Judgement
+from streams.owner.limits import Limits
+from streams.owner.owner import Owner
+from streams.owner.phases import Outcome, Phase, next_phase
+from streams.owner.pulls import Pulls
+from streams.owner.records import InRecord, Transaction
+from streams.owner.recover import rebuild
+from streams.owner.replay import Replay
+from streams.owner.session_calls import (
+    CheckAssignment,
+    ClockReading,
     Commit,
+    DeliveryStopped,
     Failed,
     Fence,
     Forward,
-    KnownHeartbeats,
-    Leave,
+    GetHeartbeats,
     LogFailedError,
     Pause,
     Prepare,
     Read,
-    Reading,
     ReadState,
     ReadUnclaimed,
     Recovered,
+    Release,
     Resync,
     Settle,
     Steps,
     StoppedError,
     Take,
-    Undelivered,
-    ask,
+    perform,
 )
-from streams.owner.failures import (
-    Failures,
-    JobFailedError,
-    RecordFailedError,
-    StartAgainError,
-    TransactionFailedError,
-)
-from streams.owner.fence import Happening, Phase, next_phase
-from streams.owner.judgement import Judgement
-from streams.owner.limits import Limits
-from streams.owner.owner import Owner
-from streams.owner.pulls import Pulls
-from streams.owner.records import InRecord, Transaction
-from streams.owner.recover import rebuild
-from streams.owner.replay import Replay
 
 
 class Session:
@@ -73,94 +73,94 @@ class Session:
         """Ends when the partition is another worker's, or an answer says so. Raises what is a bug of ours."""
         try:
             while self.phase is not Phase.GONE:
-                happening = yield from self._survive(self.phase)
-                self.phase = next_phase(self.phase, happening)
+                outcome = yield from self._survive(self.phase)
+                self.phase = next_phase(self.phase, outcome)
         except StoppedError:
             self.phase = Phase.GONE
         self.owner = None
 
-    def _survive(self, phase: Phase) -> Steps[Happening]:
+    def _survive(self, phase: Phase) -> Steps[Outcome]:
         """One phase, to its end or to a failure. Then the owner's memory is worthless (protocol O3)."""
         try:
             return (yield from self._live(phase))
         except (RecordFailedError, TransactionFailedError, JobFailedError) as error:
             self._failures.note(error)
             failure: Exception = error
-        except (LogFailedError, StartAgainError) as error:
+        except (LogFailedError, RetryQuarantinedError) as error:
             failure = error
         self.owner = None
-        yield from ask(Failed(phase=phase.value, error=failure))
-        return Happening.FAILED
+        yield from perform(Failed(phase=phase.value, error=failure))
+        return Outcome.FAILED
 
-    def _live(self, phase: Phase) -> Steps[Happening]:
+    def _live(self, phase: Phase) -> Steps[Outcome]:
         match phase:
             case Phase.PREPARING:
                 yield from self._prepare()
-                return Happening.PREPARED
-            case Phase.ASKING:
-                return (yield from self._ask())
+                return Outcome.PREPARED
+            case Phase.CHECKING:
+                return (yield from self._check_assignment())
             case Phase.RECOVERING:
                 self.owner = yield from self._recover()
-                return Happening.RECOVERED
+                return Outcome.RECOVERED
             case Phase.RUNNING:
                 assert self.owner is not None
-                return (yield from _Reign(self.owner, self._limits).run())
+                return (yield from _DecisionLoop(self.owner, self._limits).run())
             case Phase.BACKING_OFF:
-                answer = yield from ask(Pause(length=self._limits.backoff))
-                return Happening.UNASSIGNED if answer.hands_over else Happening.WAITED
+                answer = yield from perform(Pause(length=self._limits.backoff))
+                return Outcome.UNASSIGNED if answer.is_handing_over else Outcome.WAITED
             case Phase.GONE:
-                return Happening.UNASSIGNED
+                return Outcome.UNASSIGNED
             case _:
                 assert_never(phase)
 
     def _prepare(self) -> Steps[None]:
         """What takes long and needs no authority, while the owner before may still decide."""
-        yield from ask(Prepare())
+        yield from perform(Prepare())
         yield from self._read_state()
 
-    def _read_state(self) -> Steps[Reading]:
-        answer = yield from ask(ReadState(after=self._replay.through))
+    def _read_state(self) -> Steps[ClockReading]:
+        answer = yield from perform(ReadState(after=self._replay.through))
         self._replay.take(answer.value)
         return answer.reading
 
-    def _ask(self) -> Steps[Happening]:
+    def _check_assignment(self) -> Steps[Outcome]:
         """Right before fencing: a worker that was frozen must not fence the rightful owner (protocol O4). A session
         that hands over does not fence at all: if the worker gets the partition again, another session has it.
         """
-        answer = yield from ask(Ask())
-        if answer.hands_over:
-            return Happening.UNASSIGNED
+        answer = yield from perform(CheckAssignment())
+        if answer.is_handing_over:
+            return Outcome.UNASSIGNED
         if answer.value is None:
-            return Happening.UNDECIDED
+            return Outcome.UNDECIDED
         if answer.value:
-            return Happening.HELD
-        may_leave = (yield from ask(Leave())).value
-        return Happening.NOT_HELD if may_leave else Happening.UNDECIDED
+            return Outcome.HELD
+        may_leave = (yield from perform(Release())).value
+        return Outcome.NOT_HELD if may_leave else Outcome.UNDECIDED
 
     def _recover(self) -> Steps[Owner]:
         """Fence, settle, then read `state` alone (protocol O1). The input topics are read while it reigns."""
-        yield from ask(Fence())
-        yield from ask(Settle())
+        yield from perform(Fence())
+        yield from perform(Settle())
         reading = yield from self._read_state()
         replay, self._replay = self._replay, Replay()
         state = rebuild(self.partition, self._rules, replay, self._topic_ids, reading.now, self._failures.jobs)
         self._failures.forget({topic: each.offset for topic, each in state.durable.applied.items()})
         owner = Owner(state, self._partitions, self._failures, self._limits)
-        unclaimed = (yield from ask(ReadUnclaimed())).value
-        for heard in (yield from ask(KnownHeartbeats())).value:  # first, for their windows bind its first step
+        unclaimed = (yield from perform(ReadUnclaimed())).value
+        for heard in (yield from perform(GetHeartbeats())).value:  # first, for their windows bind its first step
             owner.learn(heard)
         owner.learn(DispatchesFound(offsets=unclaimed))
         return owner
 
 
-class _Reign:
+class _DecisionLoop:
     """From a recovery to the next failure: take what is delivered, read what is not, judge, step, commit."""
 
     def __init__(self, owner: Owner, limits: Limits) -> None:
         self._owner, self._limits = owner, limits
         self._pulls = Pulls()
         self._judgement = Judgement(limits)
-        self._reading: Reading | None = None
+        self._reading: ClockReading | None = None
         self._last_turn: datetime | None = None
         self._next_sweep: datetime | None = None
         """When the input topics are read to their ends, whatever was delivered."""
@@ -169,9 +169,9 @@ class _Reign:
         self._is_delivered = True
         self._is_told = False
         """`Recovered` was sent: the owner decides from now on."""
-        self._rest_until = 0.0
+        self._gather_until_boot_seconds = 0.0
 
-    def run(self) -> Steps[Happening]:
+    def run(self) -> Steps[Outcome]:
         """Ends with an exception only: a failure of the log, a record that cannot be decided, or the order to stop."""
         self._owner.learn(WasAway(since=None))
         self._begin_pulls()
@@ -182,10 +182,14 @@ class _Reign:
             yield from self._judgement.advance(self._owner, self._pulls, reading.now)
             yield from self._step()
 
-    def _take(self) -> Steps[Reading]:
+    def _take(self) -> Steps[ClockReading]:
         """Take what was delivered. Drop a record of a topic that is being pulled: the pull reads it."""
-        take = Take(patience=self._patience(), rest_until=self._rest_until, limit=self._limits.take_at_once)
-        answer = yield from ask(take)
+        take = Take(
+            patience=self._patience(),
+            gather_until_boot_seconds=self._gather_until_boot_seconds,
+            limit=self._limits.take_at_once,
+        )
+        answer = yield from perform(take)
         for item in answer.value.items:
             match item:
                 case Resync(topic=None):
@@ -193,7 +197,7 @@ class _Reign:
                     self._begin_pulls()
                 case Resync(topic=str(topic)):
                     self._begin_pull(topic)
-                case Undelivered():
+                case DeliveryStopped():
                     self._is_delivered, self._next_sweep = False, None
                 case InRecord():
                     if not self._owner.has_room(item.topic):  # only this topic waits
@@ -261,7 +265,7 @@ class _Reign:
             records=limits.pull_at_once,
             bytes=limits.pull_bytes,
         )
-        chunk = (yield from ask(read)).value
+        chunk = (yield from perform(read)).value
         if chunk.first > pull.through + 1:
             self._owner.note_lost(topic, pull.through + 1, chunk.first)
         for record in chunk.records:
@@ -278,17 +282,19 @@ class _Reign:
         if not self._is_told and self._owner.may_tick:
             self._is_told = True
             state = self._owner.state.durable
-            yield from ask(Recovered(jobs=len(state.jobs), open_runs=len(state.runs), watermark=state.watermark))
+            yield from perform(Recovered(jobs=len(state.jobs), open_runs=len(state.runs), watermark=state.watermark))
 
     def _commit(self, prepared: Transaction) -> Steps[None]:
         if prepared.forwardings:
-            yield from ask(Forward(records=prepared.forwardings))
+            yield from perform(Forward(records=prepared.forwardings))
         try:
-            answer = yield from ask(Commit(transaction=prepared))
+            answer = yield from perform(Commit(transaction=prepared))
         except LogFailedError as error:
             raise (self._owner.too_large(prepared, error) if error.never_fits else error) from error
-        rest = min(self._limits.rest_share * answer.value.seconds, self._limits.longest_rest.total_seconds())
-        self._rest_until = answer.reading.boot_seconds + rest
+        rest = min(
+            self._limits.commit_pause_ratio * answer.value.seconds, self._limits.longest_commit_pause.total_seconds()
+        )
+        self._gather_until_boot_seconds = answer.reading.boot_seconds + rest
         self._owner.committed(answer.reading.now)
         if answer.value.placed:
             self._owner.learn(DispatchesCommitted(offsets=answer.value.placed))

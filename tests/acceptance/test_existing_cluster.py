@@ -21,8 +21,8 @@ from schemas.settings import Connections
 from schemas.topics import EVENTS
 from streams.clock import cluster_clock
 from streams.groups import Groups, LogUnreachableError
-from streams.log import OwnerLog
-from streams.owner.calls import Read
+from streams.owner.session_calls import Read
+from streams.owner_log import OwnerLog
 from tests.support.operator import kafka_audit
 from tests.support.operator.brokers import NUMBERS, START_SECONDS, client
 from tests.support.operator.cluster import running_site

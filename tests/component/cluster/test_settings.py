@@ -27,7 +27,7 @@ from schemas.codec import encode
 from schemas.settings import AgreedSettings, Connections
 from schemas.topics import EXECUTOR_TOPICS, STATE, STREAM_TOPICS, TopicMismatchError
 from streams.core.stored import StoredClock
-from streams.owner.commit import CLOCK_KEY
+from streams.owner.transaction_records import CLOCK_KEY
 from tests.support.servers.kafka_node import running_kafka
 from tests.support.waiting import eventually
 from tidemill.place import wall_clock

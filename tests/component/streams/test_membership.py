@@ -14,7 +14,7 @@ from schemas.settings import Connections
 from schemas.topics import CDC
 from streams.groups import Groups
 from streams.membership import Membership
-from streams.other_workers import settle_name
+from streams.unique_name import ensure_unique_name
 from tests.support.servers.kafka_node import running_node
 
 NAME = "stream-0"
@@ -94,10 +94,10 @@ async def one_elsewhere(connections: Connections) -> None:
     try:
         assert await asyncio.to_thread(other.groups.stamps_of, NAME) == {"there"}
         with pytest.raises(NameTakenError, match="of another machine is at work under the name"):
-            await asyncio.to_thread(settle_name, own, other.groups, timedelta(seconds=0))
+            await asyncio.to_thread(ensure_unique_name, own, other.groups, timedelta(seconds=0))
     finally:
         await other.vanish()
-    assert await asyncio.to_thread(settle_name, own, other.groups, session) == own
+    assert await asyncio.to_thread(ensure_unique_name, own, other.groups, session) == own
 
 
 def test_a_worker_refuses_the_name_of_one_that_works_elsewhere_and_takes_it_once_that_one_is_dead(connections) -> None:

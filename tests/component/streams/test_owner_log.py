@@ -23,13 +23,13 @@ from streams.clock import cluster_clock
 from streams.core.inputs import HeartbeatHeard
 from streams.forward import Forwarder
 from streams.groups import ANSWER_SECONDS, Groups, LogUnreachableError
-from streams.heartbeats import Heartbeats
-from streams.log import SETTLED_KEY, OwnerLog
-from streams.owner.calls import Chunk, Read
+from streams.heartbeat_reader import HeartbeatReader
+from streams.owner.known_heartbeats import KnownHeartbeats
 from streams.owner.records import Forwarding, OutRecord, Transaction
 from streams.owner.recover import NONE_APPLIED
-from streams.owner.roll import Roll
-from streams.owner.watch import Probe
+from streams.owner.session_calls import Chunk, Read
+from streams.owner.stall_detector import Probe
+from streams.owner_log import SETTLED_KEY, OwnerLog
 from streams.watchdog import is_unread, watchdog_reader
 from tests.support.servers.kafka_node import running_node
 from tests.support.waiting import eventually
@@ -257,11 +257,11 @@ def test_a_partition_whose_heartbeats_were_all_deleted_for_their_age_is_read_to_
     end = TopicPartition(topic, 3, 1)
     admin = AdminClient(connections.kafka())  # held until the answer is there
     admin.delete_records([end])[end].result(ANSWER_SECONDS)
-    roll = Roll()
-    heartbeats = Heartbeats(connections, "worker", roll.hear, roll.note, print, lambda: None)
+    known = KnownHeartbeats()
+    heartbeats = HeartbeatReader(connections, "worker", known.note, known.note_positions, print, lambda: None)
     heartbeats.start()
     try:
-        eventually(lambda: roll.read.get(3) == 1)
+        eventually(lambda: known.delivered.get(3) == 1)
     finally:
         heartbeats.stop()
         heartbeats.join()
@@ -285,7 +285,7 @@ def test_a_reader_of_heartbeats_that_breaks_says_so(connections) -> None:
     producer.produce(connections.topic(EXECUTORS), key="e.1", value=encode(beat), partition=0)
     producer.flush()
     told = threading.Event()
-    heartbeats = Heartbeats(connections, "worker", broken, lambda _: None, print, told.set)
+    heartbeats = HeartbeatReader(connections, "worker", broken, lambda _: None, print, told.set)
     heartbeats.start()
     assert told.wait(ANSWER_SECONDS)
     heartbeats.join(ANSWER_SECONDS)

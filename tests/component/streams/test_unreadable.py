@@ -31,11 +31,11 @@ from schemas.settings import Connections
 from schemas.topics import CLUSTER, CONTROL, DEADLETTER, EXECUTORS, REQUESTS, STATE
 from streams.clock import cluster_clock
 from streams.groups import Groups
-from streams.heartbeats import Heartbeats
-from streams.log import OwnerLog
-from streams.owner.calls import Read
+from streams.heartbeat_reader import HeartbeatReader
 from streams.owner.intake import read_input
-from streams.passing import is_passed_by, pass_by_what_is_unreadable
+from streams.owner.session_calls import Read
+from streams.owner_log import OwnerLog
+from streams.skip_unreadable import is_skip_mark, skip_unreadable_batches
 from tests.support.servers.bad_checksum_producer import write_unreadable
 from tests.support.servers.damaged_batches import DAMAGES, broken_body, odd_header, spoil, unknown_codec
 from tests.support.servers.kafka_node import running_node
@@ -51,7 +51,7 @@ DISPATCHES = "runs.10s"
 
 @pytest.fixture(scope="module")
 def node():
-    pass_by_what_is_unreadable()
+    skip_unreadable_batches()
     with running_node() as node:
         yield node
 
@@ -157,7 +157,7 @@ def test_a_batch_that_brokers_take_and_no_client_reads_is_passed_by(connections,
     (bad,) = read(log, REQUESTS, first - 1)
     assert (bad.unreadable.first, bad.unreadable.last) == (first, last)
     (mark,) = asyncio.run(by_faust(connections, REQUESTS, first, last))
-    assert (mark.offset, is_passed_by(mark.headers)) == (last, True)
+    assert (mark.offset, is_skip_mark(mark.headers)) == (last, True)
 
 
 def test_what_a_client_makes_nothing_of_and_says_nothing_about_is_passed_by_too(node, connections, write, log):
@@ -175,7 +175,7 @@ def test_the_client_of_faust_marks_the_place_of_what_it_cannot_read_and_goes_on(
     found = asyncio.run(by_faust(connections, REQUESTS, first - 1, last + 1))
     assert (found[0].offset, found[-1].offset) == (first - 1, last + 1)
     if damage is not DAMAGES["an unknown format"]:  # it takes that for the newest that it knows
-        assert [(each.offset, is_passed_by(each.headers)) for each in found[1:-1]] == [(last, True)]
+        assert [(each.offset, is_skip_mark(each.headers)) for each in found[1:-1]] == [(last, True)]
 
 
 def test_a_record_with_a_header_whose_name_is_no_text_is_read_all_the_same(node, connections, write, log):
@@ -222,7 +222,7 @@ def test_heartbeats_are_heard_behind_it(connections, request, kind):
     )  # fmt: skip
     first, last = request.getfixturevalue(kind)(EXECUTORS, encode(beat), key=b"e")
     heard, positions, refused = [], {}, []
-    reader = Heartbeats(
+    reader = HeartbeatReader(
         connections, "worker", heard.append, positions.update, lambda *each: refused.append(each), lambda: None
     )
     reader.start()

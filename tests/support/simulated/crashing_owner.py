@@ -10,7 +10,7 @@ from schemas.event import EndCause
 from schemas.status import RunStatus
 from schemas.topics import STATUS
 from tests.support.simulated.driven_session import Driven, Fault
-from tests.support.simulated.log import COMPANY_WAIT, Log, ended, started
+from tests.support.simulated.log import BATCH_WAIT, Log, ended, started
 
 
 class Fate(Enum):
@@ -55,7 +55,7 @@ class World:
             self.execute(0, EndCause.EXITED)
             is_idle = not (self.owner.backlog or self.owner.state.durable.cursor or self.owner.state.durable.runs)
             if is_idle and self.reported == len(self.log.dispatches()):
-                self.turn(Fate.COMMITTED, COMPANY_WAIT.total_seconds())
+                self.turn(Fate.COMMITTED, BATCH_WAIT.total_seconds())
                 return
 
     def history(self) -> list[RunStatus]:

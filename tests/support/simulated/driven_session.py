@@ -12,34 +12,34 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from streams.core.inputs import Input
 from streams.core.policy.rules import Rules
 from streams.core.state import OwnerState
-from streams.owner.calls import (
-    Answer,
-    Ask,
-    Call,
-    Commit,
-    Fence,
-    Forward,
-    HeardSoFar,
-    HeartbeatsRead,
-    KnownHeartbeats,
-    Leave,
-    LogFailedError,
-    Read,
-    ReadClaims,
-    ReadExecutorEnds,
-    Reading,
-    ReadState,
-    ReadUnclaimed,
-    Resync,
-    Take,
-    Taken,
-    Written,
-)
 from streams.owner.intake import INPUT_TOPICS
 from streams.owner.limits import Limits
 from streams.owner.owner import Owner
 from streams.owner.records import InRecord, Transaction
 from streams.owner.session import Session
+from streams.owner.session_calls import (
+    Answer,
+    Call,
+    CheckAssignment,
+    ClockReading,
+    Commit,
+    CommitResult,
+    Fence,
+    Forward,
+    GetHeartbeatOffsets,
+    GetHeartbeats,
+    HeartbeatOffsets,
+    LogFailedError,
+    Read,
+    ReadClaims,
+    ReadExecutorEnds,
+    ReadState,
+    ReadUnclaimed,
+    Release,
+    Resync,
+    Take,
+    Taken,
+)
 
 if TYPE_CHECKING:
     from tests.support.simulated.log import Log
@@ -78,7 +78,7 @@ class Driven:
         self.may_leave = True
         self.is_steady = True
         self.is_stopping = False
-        self.hands_over = False
+        self.is_handing_over = False
         self._before = before
         self.fault: Fault | None = None
         """Of the next commit."""
@@ -191,8 +191,8 @@ class Driven:
             self._hooks[type(call)] = left - 1, act
 
     def _answer_to(self, value: Any) -> Answer:
-        reading = Reading(now=self._log.now, is_steady=self.is_steady, boot_seconds=self._log.now.timestamp())
-        return Answer(value=value, reading=reading, is_stopping=self.is_stopping, hands_over=self.hands_over)
+        reading = ClockReading(now=self._log.now, is_steady=self.is_steady, boot_seconds=self._log.now.timestamp())
+        return Answer(value=value, reading=reading, is_stopping=self.is_stopping, is_handing_over=self.is_handing_over)
 
     def _carry_out(self, call: Call[Any]) -> Any:
         self._happen(call)
@@ -209,19 +209,21 @@ class Driven:
         return answer(self, call) if answer else None
 
     _ANSWERS: ClassVar[dict[type[Call[Any]], Callable[[Driven, Any], Any]]] = {
-        Ask: lambda self, _: self.is_held,
-        Leave: lambda self, _: self.may_leave,
+        CheckAssignment: lambda self, _: self.is_held,
+        Release: lambda self, _: self.may_leave,
         ReadState: lambda self, call: self._log.state_after(call.after),
         ReadUnclaimed: lambda self, _: self._log.unclaimed(),
-        KnownHeartbeats: lambda self, _: self._log.heartbeats,
+        GetHeartbeats: lambda self, _: self._log.heartbeats,
         Read: lambda self, call: self._log.read(call),
         ReadClaims: lambda self, _: _known(self.claims),
         ReadExecutorEnds: lambda self, _: _known(self.executor_ends),
-        HeartbeatsRead: lambda self, _: HeardSoFar(read=self.heartbeats_read, waiting=len(self._delivered)),
+        GetHeartbeatOffsets: lambda self, _: HeartbeatOffsets(
+            delivered=self.heartbeats_read, waiting=len(self._delivered)
+        ),
         Forward: lambda self, call: self._log.forwarded.extend(call.records),
     }
 
-    def _commit(self, transaction: Transaction) -> Written:
+    def _commit(self, transaction: Transaction) -> CommitResult:
         if self._log.fenced_by is not self:
             raise LogFailedError("a later owner has fenced this one")
         fault, self.fault = self.fault, None
@@ -234,7 +236,7 @@ class Driven:
         if fault:
             raise LogFailedError(f"the commit is {fault.value}")
         self._written = transaction
-        return Written(placed={}, seconds=0)
+        return CommitResult(placed={}, seconds=0)
 
 
 def _known(answer: T | None) -> T:

@@ -21,15 +21,15 @@ from schemas.topics import CDC, CONTROL, EVENTS, REQUESTS, STATE, STATUS
 from streams.core.inputs import DispatchesCommitted, HeartbeatHeard
 from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
-from streams.owner.calls import Chunk, Read
 from streams.owner.intake import INPUT_TOPICS
 from streams.owner.limits import Limits
 from streams.owner.records import Forwarding, InRecord, OutRecord, Transaction
 from streams.owner.replay import Entry
+from streams.owner.session_calls import Chunk, Read
 from tests.support.raw_json import raw
 from tests.support.simulated.driven_session import Driven
 
-COMPANY_WAIT = Limits().company_wait
+BATCH_WAIT = Limits().batch_wait
 PATIENT = Limits(stall=timedelta(days=365), pull_interval=timedelta(days=365))
 """Tests let time pass in leaps that are no absence of the owner, and deliver what they write by themselves."""
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -61,7 +61,7 @@ class Log:
         """A session that has just taken over: it has read `state`, and takes its first delivery next."""
         return Driven(self, rules or Rules(bounds=self.bounds), limits)
 
-    def turn(self, owner: Driven, seconds: float = 0, *, patience: timedelta = COMPANY_WAIT) -> Transaction | None:
+    def turn(self, owner: Driven, seconds: float = 0, *, patience: timedelta = BATCH_WAIT) -> Transaction | None:
         """The transaction that one turn of the session brings.
 
         Effects that are kept for company are written, too, if `patience` is long enough for that.

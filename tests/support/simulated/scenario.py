@@ -18,7 +18,7 @@ from streams.core.inputs import HeartbeatHeard
 from streams.core.policy.rules import Rules
 from streams.owner.records import InRecord
 from tests.support.simulated.heartbeats import heartbeat as plain_heartbeat
-from tests.support.simulated.log import COMPANY_WAIT, START, Log, ended, started
+from tests.support.simulated.log import BATCH_WAIT, START, Log, ended, started
 
 EVERY_10S = "*/10 * * * * *"
 ROOM = 50
@@ -137,7 +137,7 @@ class Story:
             log.turn(owner)
             while self._take_orders(owner, second):
                 log.turn(owner)
-            log.turn(owner, COMPANY_WAIT.total_seconds())
+            log.turn(owner, BATCH_WAIT.total_seconds())
 
     def _offer(self, owner, record) -> None:
         if owner is not None:

@@ -7,8 +7,8 @@ import pytest
 from schemas.topics import DEADLETTER
 from streams.core import step as core
 from streams.owner import owner as owner_module
-from streams.owner.calls import Commit, Failed, LogFailedError
 from streams.owner.failures import RecordFailedError, TransactionFailedError
+from streams.owner.session_calls import Commit, Failed, LogFailedError
 from tests.support.simulated.driven_session import Driven
 from tests.support.simulated.log import Log
 
@@ -109,14 +109,14 @@ def test_what_is_applied_is_forgotten(broken_requests):
 
 def test_one_of_many_records_whose_effects_cannot_be_written_is_found_and_set_aside(monkeypatch):
     """It is known that a transaction cannot be encoded, or does not fit, but not for which of its records."""
-    real = owner_module.transaction
+    real = owner_module.to_transaction
 
-    def transaction(state, effects):
+    def to_transaction(state, effects):
         if any(getattr(each, "key", None) == "job#bad" for each in effects):
             raise TypeError("Recursion limit reached")
         return real(state, effects)
 
-    monkeypatch.setattr(owner_module, "transaction", transaction)
+    monkeypatch.setattr(owner_module, "to_transaction", to_transaction)
     log = logged()
     session = turned(log)
     assert [type(each) for each in failures(session)] == [TransactionFailedError] + 2 * [RecordFailedError]

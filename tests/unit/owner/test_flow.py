@@ -13,7 +13,7 @@ from schemas.words import RunState
 from streams.core.inputs import HeartbeatHeard
 from streams.core.room import Bounds
 from streams.owner.owner import Owner
-from tests.support.simulated.log import COMPANY_WAIT, Log, ended, started
+from tests.support.simulated.log import BATCH_WAIT, Log, ended, started
 from tests.support.simulated.scenario import Story
 
 AT_ONCE = timedelta(0)
@@ -63,7 +63,7 @@ def told_of_a_start() -> tuple[Log, Owner, Dispatch]:
 
 def test_the_news_of_a_start_waits_for_company_but_not_long() -> None:
     log, owner, dispatch = told_of_a_start()
-    assert timedelta(0) < owner.next_wake(log.now) <= COMPANY_WAIT
+    assert timedelta(0) < owner.next_wake(log.now) <= BATCH_WAIT
     assert log.turn(owner, owner.next_wake(log.now).total_seconds())
     assert log.statuses()[dispatch.run_id].state is RunState.RUNNING
 

@@ -13,8 +13,8 @@ from schemas.topics import DEADLETTER, MAX_REQUEST_BYTES, REQUESTS
 from schemas.words import RunState
 from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
-from streams.owner.commit import MAX_DEAD_BYTES
 from streams.owner.owner import Owner
+from streams.owner.transaction_records import MAX_DEAD_BYTES
 from tests.support.raw_json import plain
 from tests.support.simulated.log import Log, ended
 

@@ -8,38 +8,38 @@ import pytest
 
 from schemas.ids import is_id
 from schemas.partition import murmur2, partition_of
-from streams.owner.fence import Happening, Phase, next_phase
+from streams.owner.phases import Outcome, Phase, next_phase
 
 
 def test_a_holder_that_failed_asks_before_it_fences_again() -> None:
     phase = Phase.RUNNING
     walked = []
-    happenings = (Happening.FAILED, Happening.WAITED, Happening.PREPARED, Happening.HELD, Happening.RECOVERED)
-    for happening in happenings:
-        phase = next_phase(phase, happening)
+    outcomes = (Outcome.FAILED, Outcome.WAITED, Outcome.PREPARED, Outcome.HELD, Outcome.RECOVERED)
+    for outcome in outcomes:
+        phase = next_phase(phase, outcome)
         walked.append(phase)
-    assert walked == [Phase.BACKING_OFF, Phase.PREPARING, Phase.ASKING, Phase.RECOVERING, Phase.RUNNING]
+    assert walked == [Phase.BACKING_OFF, Phase.PREPARING, Phase.CHECKING, Phase.RECOVERING, Phase.RUNNING]
 
 
 def test_a_holder_that_is_no_longer_the_holder_fences_nobody() -> None:
-    assert next_phase(Phase.ASKING, Happening.NOT_HELD) is Phase.GONE
+    assert next_phase(Phase.CHECKING, Outcome.NOT_HELD) is Phase.GONE
 
 
 @pytest.mark.parametrize("phase", list(Phase))
 def test_being_unassigned_ends_every_phase(phase) -> None:
-    assert next_phase(phase, Happening.UNASSIGNED) is Phase.GONE
+    assert next_phase(phase, Outcome.UNASSIGNED) is Phase.GONE
 
 
 def test_recovery_begins_nowhere_but_behind_the_question() -> None:
     leads_to_recovery = set()
-    for phase, happening in product(Phase, Happening):
+    for phase, outcome in product(Phase, Outcome):
         try:
-            following = next_phase(phase, happening)
+            following = next_phase(phase, outcome)
         except KeyError:
             continue
         if following is Phase.RECOVERING:
-            leads_to_recovery.add((phase, happening))
-    assert leads_to_recovery == {(Phase.ASKING, Happening.HELD)}
+            leads_to_recovery.add((phase, outcome))
+    assert leads_to_recovery == {(Phase.CHECKING, Outcome.HELD)}
 
 
 def test_keys_go_where_kafkas_own_partitioner_puts_them() -> None:

@@ -17,8 +17,8 @@ from streams.core.dag.epoch import Epoch
 from streams.core.inputs import HeartbeatHeard
 from streams.core.requests.open_backfills import OpenBackfill
 from streams.core.runs.run import Run
-from streams.owner.calls import Fence
 from streams.owner.failures import MOST_JOBS_AT_ONCE, JobFailedError
+from streams.owner.session_calls import Fence
 from tests.support.simulated.heartbeats import heartbeat as plain_heartbeat
 from tests.support.simulated.log import START, Log, ended, started
 

@@ -14,11 +14,13 @@ from schemas.topics import CDC, DEADLETTER, REQUESTS
 from schemas.words import RunState
 from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
-from streams.owner.calls import (
-    Ask,
+from streams.owner.limits import Limits
+from streams.owner.phases import Phase
+from streams.owner.session_calls import (
+    CheckAssignment,
     Commit,
     Fence,
-    KnownHeartbeats,
+    GetHeartbeats,
     LogFailedError,
     Pause,
     Prepare,
@@ -32,8 +34,6 @@ from streams.owner.calls import (
     Settle,
     Take,
 )
-from streams.owner.fence import Phase
-from streams.owner.limits import Limits
 from tests.support import checkers
 from tests.support.simulated.driven_session import Driven
 from tests.support.simulated.log import PATIENT, START, Log, started
@@ -51,14 +51,14 @@ def letters(log: Log) -> list[str]:
     return [dict(each.headers)["reason"].decode() for each in log.written if each.topic == DEADLETTER]
 
 
-TAKEOVER = [Prepare, ReadState, Ask, Fence, Settle, ReadState, ReadUnclaimed, KnownHeartbeats]
+TAKEOVER = [Prepare, ReadState, CheckAssignment, Fence, Settle, ReadState, ReadUnclaimed, GetHeartbeats]
 
 
 def test_a_session_prepares_asks_fences_settles_and_reads_the_rest_before_it_takes_anything() -> None:
     assert kinds(Log().recover()) == TAKEOVER
 
 
-@pytest.mark.parametrize("call", [Prepare, Ask, Fence, Settle, ReadState, ReadUnclaimed])
+@pytest.mark.parametrize("call", [Prepare, CheckAssignment, Fence, Settle, ReadState, ReadUnclaimed])
 def test_a_call_that_fails_during_a_takeover_leads_back_to_the_preparation(call) -> None:
     session = Driven(Log(), Rules(), PATIENT, failing={call: AWAY}, failures=2)
     assert [b for a, b in pairwise(kinds(session)) if a is Pause] == [Prepare, Prepare]
@@ -74,7 +74,7 @@ def test_whatever_fails_the_question_stands_right_before_each_fencing() -> None:
         del session.failing[Commit]
         log.turn(session, 5)
     asked = [before for before, call in pairwise(kinds(session)) if call is Fence]
-    assert asked == [Ask] * 6
+    assert asked == [CheckAssignment] * 6
 
 
 def test_a_worker_that_is_not_the_holder_any_more_fences_nobody_and_leaves() -> None:

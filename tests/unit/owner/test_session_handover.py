@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from schemas.ids import occurrence_run_id, request_run_id
 from schemas.words import OverlapPolicy
 from streams.core.policy.rules import Rules
-from streams.owner.calls import Ask, Call, Commit, Fence, LogFailedError, Pause, Prepare, ReadState, Undelivered
+from streams.owner.session_calls import (
+    Call,
+    CheckAssignment,
+    Commit,
+    DeliveryStopped,
+    Fence,
+    LogFailedError,
+    Pause,
+    Prepare,
+    ReadState,
+)
 from tests.support import checkers
 from tests.support.simulated.driven_session import Driven
 from tests.support.simulated.log import PATIENT, START, Log
@@ -38,16 +48,16 @@ def test_a_session_that_hands_over_decides_until_it_is_fenced_and_asks_for_nothi
     successor = log.recover()
     log.request("s")
     log.turn(session, 1)
-    assert (session.has_ended, kinds(session).count(Ask)) == (True, 1)
+    assert (session.has_ended, kinds(session).count(CheckAssignment)) == (True, 1)
     log.turn(successor, 1)
     assert len(log.dispatches()) == 2
 
 
-@pytest.mark.parametrize("call", [Prepare, Ask, Pause])
+@pytest.mark.parametrize("call", [Prepare, CheckAssignment, Pause])
 def test_a_session_that_failed_and_is_to_hand_over_fences_nobody(call) -> None:
     log = Log()
     session = log.recover()
-    session.when(call, lambda: setattr(session, "hands_over", True), after=1)
+    session.when(call, lambda: setattr(session, "is_handing_over", True), after=1)
     session.failing[Commit] = LogFailedError("the brokers are away")
     log.turn(session, 5)
     assert session.has_ended
@@ -85,6 +95,6 @@ def handing_over(log: Log, **fields: object) -> Driven:
     session = log.recover()
     for _ in range(3):
         log.turn(session, 1)
-    session.hands_over = True
-    session.offer(Undelivered())
+    session.is_handing_over = True
+    session.offer(DeliveryStopped())
     return session

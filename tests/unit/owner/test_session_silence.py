@@ -8,8 +8,8 @@ import pytest
 from schemas.topics import EVENTS
 from schemas.words import AttemptEnd, RunState
 from streams.core.policy.rules import Rules
-from streams.owner.calls import Commit, HeartbeatsRead, Read, ReadClaims, ReadExecutorEnds
 from streams.owner.limits import Limits
+from streams.owner.session_calls import Commit, GetHeartbeatOffsets, Read, ReadClaims, ReadExecutorEnds
 from tests.support.simulated.driven_session import Driven
 from tests.support.simulated.log import PATIENT, START, Log, ended, started
 
@@ -33,7 +33,7 @@ def test_silence_is_judged_in_the_order_claims_ends_heartbeats_deliveries_events
     order = [call for call in session.calls if not isinstance(call, Commit)]
     (at,) = [number for number, call in enumerate(order) if isinstance(call, ReadExecutorEnds)][:1]
     assert any(isinstance(call, ReadClaims) for call in order[:at])
-    assert [type(call) for call in order[at : at + 3]] == [ReadExecutorEnds, HeartbeatsRead, Read]
+    assert [type(call) for call in order[at : at + 3]] == [ReadExecutorEnds, GetHeartbeatOffsets, Read]
     assert (order[at + 2].topic, order[at + 2].until) == (EVENTS, None)
 
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from schemas.topics import CDC
 from schemas.words import RunState
-from streams.owner.calls import Chunk, LogFailedError, Read, Resync, Take
 from streams.owner.limits import Limits
+from streams.owner.session_calls import Chunk, LogFailedError, Read, Resync, Take
 from tests.support.simulated.log import PATIENT, Log, ended, started
 
 AWAY = LogFailedError("the brokers are away")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schemas.settings import Connections
 from streams.groups import _BROKER_SECONDS, ANSWER_SECONDS
-from streams.log import TRANSACTION_TIMEOUT_SECONDS
+from streams.owner_log import TRANSACTION_TIMEOUT_SECONDS
 
 
 def test_a_request_to_a_broker_that_answers_nothing_leaves_a_transaction_time_to_ask_the_next_one():

@@ -8,7 +8,7 @@ from typing import Any
 import cramjam
 import pytest
 
-from streams.bounded import frame_decoder, gzip_decoder
+from streams.bounded_decoders import frame_decoder, gzip_decoder
 
 LIMIT = 1_000_000
 CODECS: dict[str, tuple[Any, Any]] = {

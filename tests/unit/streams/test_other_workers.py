@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from schemas.own_name import NameTakenError, OwnName
-from streams import other_workers
+from streams import unique_name
 from streams.groups import LogUnreachableError
-from streams.other_workers import settle_name
+from streams.unique_name import ensure_unique_name
 
 OWN = OwnName(name="stream-0", stamp="here", is_chosen=True)
 SESSION = timedelta(seconds=6)
@@ -32,34 +32,34 @@ class Members:
 def waited(monkeypatch):
     """Time passes by waiting alone; how long was waited."""
     seconds = [0.0]
-    monkeypatch.setattr(other_workers.time, "monotonic", lambda: seconds[0])
-    monkeypatch.setattr(other_workers.time, "sleep", lambda each: seconds.__setitem__(0, seconds[0] + each))
+    monkeypatch.setattr(unique_name.time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(unique_name.time, "sleep", lambda each: seconds.__setitem__(0, seconds[0] + each))
     return lambda: seconds[0]
 
 
 @pytest.mark.parametrize("stamps", [(), ("here",)])
 def test_a_restart_on_the_same_machine_waits_for_nothing(waited, stamps):
-    assert settle_name(OWN, Members(stamps), SESSION) == OWN
+    assert ensure_unique_name(OWN, Members(stamps), SESSION) == OWN
     assert waited() == 0
 
 
 def test_a_member_of_another_machine_that_is_dead_is_waited_for(waited):
-    assert settle_name(OWN, Members(("there",), ("there",), ()), SESSION) == OWN
+    assert ensure_unique_name(OWN, Members(("there",), ("there",), ()), SESSION) == OWN
     assert 0 < waited() < SESSION.total_seconds()
 
 
 def test_one_that_stays_is_at_work_and_the_name_is_refused(waited):
     with pytest.raises(NameTakenError, match="of another machine is at work under the name 'stream-0'"):
-        settle_name(OWN, Members(("there",)), SESSION)
+        ensure_unique_name(OWN, Members(("there",)), SESSION)
     assert waited() > SESSION.total_seconds()
 
 
 def test_a_name_that_nobody_chose_becomes_another_one(waited):
     made = OwnName(name="host", stamp="here", is_chosen=False)
-    found = settle_name(made, Members(("there",)), SESSION)
+    found = ensure_unique_name(made, Members(("there",)), SESSION)
     assert found.name.startswith("host-")
     assert waited() == 0
 
 
 def test_a_coordinator_that_does_not_answer_stops_nobody(waited):
-    assert settle_name(OWN, Members(LogUnreachableError("away")), SESSION) == OWN
+    assert ensure_unique_name(OWN, Members(LogUnreachableError("away")), SESSION) == OWN

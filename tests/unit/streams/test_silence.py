@@ -13,10 +13,10 @@ from schemas.settings import Connections
 from schemas.topics import REQUESTS
 from schemas.unreadable import BatchUnknownError, Unreadable, extent
 from streams.groups import LogUnreachableError
-from streams.log import OwnerLog
-from streams.owner.calls import Read
-from streams.passing import _MARK, PASSED_BY
-from streams.second import SecondMessage, answer
+from streams.owner.session_calls import Read
+from streams.owner_log import OwnerLog
+from streams.second_client import SecondMessage, answer
+from streams.skip_unreadable import _MARK, SKIPPED
 
 END = 5
 SECOND = timedelta(seconds=1) // timedelta(milliseconds=1)
@@ -27,7 +27,7 @@ def record(offset: int, headers=()) -> ConsumerRecord:
 
 
 def mark(offset: int) -> ConsumerRecord:
-    return record(offset, ((PASSED_BY, _MARK),))
+    return record(offset, ((SKIPPED, _MARK),))
 
 
 class Message:

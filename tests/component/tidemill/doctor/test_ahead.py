@@ -12,9 +12,9 @@ from schemas.topics import STATE
 from streams.clock import cluster_clock
 from streams.core.stored import StoredClock
 from streams.groups import Groups
-from streams.log import OwnerLog
-from streams.owner.commit import CLOCK_KEY
 from streams.owner.records import OutRecord, Transaction
+from streams.owner.transaction_records import CLOCK_KEY
+from streams.owner_log import OwnerLog
 from tests.support.servers.kafka_node import running_node
 from tidemill.doctor import look_groups, look_kafka
 from tidemill.place import wall_clock

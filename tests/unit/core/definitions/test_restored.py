@@ -10,8 +10,8 @@ import pytest
 from schemas.codec import decode, encode
 from schemas.topics import DEADLETTER, STATE
 from streams.core.stored import StoredClock
-from streams.owner.commit import CLOCK_KEY
 from streams.owner.records import InRecord, OutRecord
+from streams.owner.transaction_records import CLOCK_KEY
 from tests.support.simulated.log import Log
 
 

@@ -16,8 +16,8 @@ from schemas.status import RunStatus
 from schemas.topics import STATE
 from schemas.words import NEVER_RAN, RunKind, RunState
 from streams.core.runs.run import Lane, Run
-from streams.owner.commit import RUN_PREFIX
 from streams.owner.records import InRecord
+from streams.owner.transaction_records import RUN_PREFIX
 from tests.support.checkers import legal_history, materialized_once, stays_cancelled
 from tests.support.simulated.log import START, Log
 from tests.support.simulated.scenario import Story

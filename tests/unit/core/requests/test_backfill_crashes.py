@@ -13,7 +13,7 @@ from streams.core.room import Bounds
 from tests.support import checkers
 from tests.support.simulated.backfilled_job import PARENT, World, asked, at, during, history
 from tests.support.simulated.crashing_owner import Fate
-from tests.support.simulated.log import COMPANY_WAIT, START, Log, ended, started
+from tests.support.simulated.log import BATCH_WAIT, START, Log, ended, started
 
 turns = st.lists(
     st.tuples(
@@ -98,7 +98,7 @@ class Dying(World):
         for _ in range(200):
             self.execute(0)
             self.commit(Fate.COMMITTED)
-            self.log.now += COMPANY_WAIT
+            self.log.now += BATCH_WAIT
             self.commit(Fate.COMMITTED)
             if (
                 self.reported == len(self.log.dispatches())

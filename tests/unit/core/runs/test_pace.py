@@ -10,7 +10,7 @@ from streams.core.inputs import HeartbeatHeard
 from streams.core.policy.rules import Rules
 from streams.core.runs.pace import BURST
 from streams.owner.owner import Owner
-from tests.support.simulated.log import COMPANY_WAIT, Log, ended, started
+from tests.support.simulated.log import BATCH_WAIT, Log, ended, started
 from tests.support.simulated.scenario import Story
 
 DOWN = 3_600
@@ -80,7 +80,7 @@ def test_live_work_goes_before_what_catches_up() -> None:
     owner.offer(log.report(started(first, log.now), ended(first, log.now)))
     log.turn(owner)
     _, second = log.dispatches()
-    assert log.now - second.nominal_time <= timedelta(seconds=2) + COMPANY_WAIT
+    assert log.now - second.nominal_time <= timedelta(seconds=2) + BATCH_WAIT
 
 
 def test_one_resumption_runs_so_many_occurrences_of_its_pause_and_names_the_rest() -> None:

@@ -54,7 +54,7 @@ Kept = PutJob | PutTally | PutDag | PutEpoch | PutNode | PutRequest | PutQuarant
 """One key of `state` each."""
 
 
-def transaction(state: OwnerState, effects: Iterable[Effect]) -> Transaction:
+def to_transaction(state: OwnerState, effects: Iterable[Effect]) -> Transaction:
     """Of several values of one life of a run only the last is written: a status carries its transitions (protocol S1).
 
     A DAG run's comes after those of its nodes: whoever has read that it ended has read how they did.

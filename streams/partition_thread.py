@@ -1,4 +1,4 @@
-"""The thread that holds one partition: it carries out what its session asks for, with Kafka, and nothing of its own."""
+"""The thread of one partition: it carries out the calls of its session with Kafka and decides nothing itself."""
 
 from __future__ import annotations
 
@@ -18,55 +18,54 @@ from streams.clock import boot_seconds
 from streams.core.inputs import Input
 from streams.core.policy.rules import Rules
 from streams.groups import Groups, LogUnreachableError
-from streams.log import OwnerLog
-from streams.owner import calls as c
+from streams.owner import session_calls as c
+from streams.owner.assignments import AssignmentId, Assignments
 from streams.owner.failures import JobFailedError, RecordFailedError, TransactionFailedError
-from streams.owner.holdings import Holder as HolderId
-from streams.owner.holdings import Holdings
+from streams.owner.known_heartbeats import KnownHeartbeats
 from streams.owner.limits import Limits
 from streams.owner.records import Forwarding, InRecord, Transaction
-from streams.owner.roll import Roll
 from streams.owner.session import Session
+from streams.owner_log import OwnerLog
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
-Delivered = InRecord | Input | c.Resync | c.Undelivered
+Delivered = InRecord | Input | c.Resync | c.DeliveryStopped
 
 MAX_WAITING = 20_000
-"""Deliveries that may wait in a holder's inbox. Beyond, records are dropped, and the session reads them by itself."""
-HAND_OVER_SECONDS = 25.0
-"""A partition that no other worker takes over in this time is let go: service managers kill after 30 s. The next owner
-of 100,000 jobs takes some seconds to read them."""
+"""Deliveries that may wait in an inbox. Records beyond this are dropped, and the session reads them itself."""
+HANDOVER_SECONDS = 25.0
+"""The thread ends if no other worker takes the partition over within this time: service managers kill a process after
+30 s. The next owner of 100,000 jobs takes some seconds to read them."""
 TURN_SECONDS = 1.0
-"""A takeover waits so long for its turn: one that stands still holds up nobody for longer."""
+"""A takeover waits this long for one of the `turns`: one that makes no progress delays the others no longer."""
 CLOCKS_AGREE = timedelta(seconds=AGREE_SECONDS)
 DECIDED_AHEAD = (
-    "schedules are decided up to a time that is not reached yet, because a wrong clock was believed; "
-    "until then nothing more is due in this partition (docs/clocks.md)"
+    "schedules are decided up to a time in the future, because a clock was wrong; "
+    "until then nothing more becomes due in this partition (docs/clocks.md)"
 )
 _NEVER_FITS = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 
 
 class Inbox:
-    """What is delivered to a holder, from any thread, in order and in bounded memory."""
+    """Deliveries to a partition thread, from any thread, in order and in bounded memory."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Delivered | None] = queue.SimpleQueue()
-        self._drops = False
-        """The record that came last was dropped."""
+        self._is_dropping = False
+        """The last record was dropped."""
 
     def put(self, item: Delivered) -> None:
-        """Records come from one thread. What else is delivered is no record, and says nothing about those."""
+        """Only one thread puts records. Other deliveries are never dropped."""
         if not isinstance(item, InRecord):
             self._queue.put(item)
             return
-        drops = self._queue.qsize() >= MAX_WAITING
-        if drops is not self._drops:  # at the end too: an earlier pull may be over before the last one was dropped
+        is_dropping = self._queue.qsize() >= MAX_WAITING
+        if is_dropping is not self._is_dropping:  # after the last drop too: the first pull may have ended before it
             self._queue.put(c.Resync())
-        if not drops:
+        if not is_dropping:
             self._queue.put(item)
-        self._drops = drops
+        self._is_dropping = is_dropping
 
     @property
     def waiting(self) -> int:
@@ -83,7 +82,7 @@ class Inbox:
         try:
             if take.patience:
                 items.append(self._queue.get(timeout=take.patience.total_seconds()))
-                stopping.wait(min(take.rest_until, until) - boot_seconds())
+                stopping.wait(min(take.gather_until_boot_seconds, until) - boot_seconds())
             while len(items) < take.limit:
                 items.append(self._queue.get_nowait())
         except queue.Empty:
@@ -92,49 +91,49 @@ class Inbox:
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a holder works with; one set for all holders of a worker."""
+    """What all partition threads of a worker share."""
 
     rules: Rules
     partitions: int
     clock: KeptClock
     groups: Groups
     member_id: Callable[[], str]
-    """Of this worker in its group, at this moment."""
+    """The current member id of this worker in its group."""
     open_log: Callable[[int], OwnerLog]
     forward: Callable[[Collection[Forwarding]], None]
     topic_ids: dict[str, str]
-    """Of the input topics (protocol O2)."""
-    holdings: Holdings
-    roll: Roll
+    """The ids of the input topics (protocol O2)."""
+    assignments: Assignments
+    heartbeats: KnownHeartbeats
     turns: threading.Semaphore
-    """Few partitions are taken over at once: the owners before the others still decide, and each gap is short."""
+    """Limits the takeovers at one time: the earlier owners of the rest still decide, so each gap is short."""
     lock: threading.Lock
-    """Around every use of `holdings` and `roll`."""
+    """Held around every use of `assignments` and `heartbeats`."""
     on_committed: Callable[[int, dict[str, int]], None]
-    """(partition, applied offset by topic): may be acknowledged."""
+    """(partition, applied offset by topic): these offsets may be acknowledged."""
     on_recovered: Callable[[], None]
-    on_gone: Callable[[HolderId], None]
+    on_gone: Callable[[AssignmentId], None]
     on_crashed: Callable[[], None]
-    """An invariant is broken: the worker ends, and its restart recovers from the log."""
+    """After a broken invariant: the worker ends, and its restart recovers from the log."""
 
 
-class Holder(threading.Thread):
-    """Feed it through `inbox`. It ends after `stop`, or when another worker takes the partition over."""
+class PartitionThread(threading.Thread):
+    """Reads its deliveries from `inbox`. Ends after `stop`, or when another worker takes the partition over."""
 
-    def __init__(self, number: HolderId, partition: int, parts: Parts, limits: Limits | None = None) -> None:
+    def __init__(self, assignment_id: AssignmentId, partition: int, parts: Parts, limits: Limits | None = None) -> None:
         super().__init__(name=f"owner-{partition}", daemon=True)
         self.partition = partition
         self.inbox = Inbox()
         self.progress = 0
-        """How far the best takeover has come since the partition had an owner. A takeover that fails at the same place
-        each time makes no progress."""
-        self._came = 0
-        """How far this one has come."""
-        self._number, self._parts = number, parts
+        """The most calls that one takeover has made since the partition last had an owner. If takeovers always fail at
+        the same call, it does not grow."""
+        self._takeover_progress = 0
+        """The same of the current takeover."""
+        self._assignment_id, self._parts = assignment_id, parts
         self._session = Session(partition, parts.partitions, parts.rules, parts.topic_ids, limits)
         self._stopping = threading.Event()
-        self._hands_over_until: float | None = None
-        """By the boot clock; None: it does not hand over."""
+        self._handover_until_boot_seconds: float | None = None
+        """None: no handover has started."""
         self._has_turn = False
         self._log: OwnerLog | None = None
 
@@ -142,12 +141,12 @@ class Holder(threading.Thread):
         self._stopping.set()
         self.inbox.wake()
 
-    def hand_over(self) -> None:
-        """Decide until another worker fences, for `HAND_OVER_SECONDS` at most. Authority is the producer's epoch and
-        not the group (protocol O5), so nothing waits for a rebalance.
+    def start_handover(self) -> None:
+        """Decide until another worker fences, for `HANDOVER_SECONDS` at most. Authority is the producer's epoch, not
+        the group (protocol O5), so no decision waits for a rebalance.
         """
-        self._hands_over_until = boot_seconds() + HAND_OVER_SECONDS
-        self.inbox.put(c.Undelivered())
+        self._handover_until_boot_seconds = boot_seconds() + HANDOVER_SECONDS
+        self.inbox.put(c.DeliveryStopped())
 
     def run(self) -> None:
         try:
@@ -157,11 +156,11 @@ class Holder(threading.Thread):
             self._parts.on_crashed()
         self._close()
         self._end_turn()
-        self._parts.on_gone(self._number)
+        self._parts.on_gone(self._assignment_id)
         log.info("owner_gone", partition=self.partition)
 
     def _drive(self) -> None:
-        """Carry out one call after the other, until the session has no more of them."""
+        """Carry out the calls one by one until the session ends."""
         calls = self._session.calls()
         try:
             call = next(calls)
@@ -177,39 +176,39 @@ class Holder(threading.Thread):
             return
 
     def _answer_with(self, value: Any) -> c.Answer:
-        reading, until = self._reading(), self._hands_over_until
+        reading, until = self._reading(), self._handover_until_boot_seconds
         return c.Answer(
             value=value,
             reading=reading,
             is_stopping=self._stopping.is_set() or (until is not None and reading.boot_seconds > until),
-            hands_over=until is not None,
+            is_handing_over=until is not None,
         )
 
     def _note(self, call: c.Call[Any], value: Any) -> None:
-        """It was carried out."""
+        """The call has been carried out."""
         for refused in self._log.take_refused() if self._log else ():
             self.inbox.put(refused)
         match call:
             case c.Failed():
-                self._came = 0
+                self._takeover_progress = 0
             case c.Recovered():
-                self.progress = self._came = 0
+                self.progress = self._takeover_progress = 0
             case c.Prepare() | c.Fence() | c.Settle() | c.ReadUnclaimed() | c.Commit():
-                self._come_on()
+                self._advance()
             case c.Read() if value.records:
-                self._come_on()
+                self._advance()
             case _:
                 pass
 
-    def _come_on(self) -> None:
-        self._came += 1
-        self.progress = max(self.progress, self._came)
+    def _advance(self) -> None:
+        self._takeover_progress += 1
+        self.progress = max(self.progress, self._takeover_progress)
 
-    def _reading(self) -> c.Reading:
+    def _reading(self) -> c.ClockReading:
         clock = self._parts.clock
-        return c.Reading(now=clock.now(), is_steady=clock.is_steady, boot_seconds=boot_seconds())
+        return c.ClockReading(now=clock.now(), is_steady=clock.is_steady, boot_seconds=boot_seconds())
 
-    def _answer(self, call: c.Call[Any]) -> Any:
+    def _answer(self, call: c.Call[Any]) -> Any:  # noqa: PLR0911 - a dispatch table
         match call:
             case c.Take():
                 return self.inbox.take(call, self._stopping)
@@ -219,7 +218,9 @@ class Holder(threading.Thread):
                 return self._parts.forward(records)
             case c.Pause(length=length):
                 return self._stopping.wait(length.total_seconds())
-            case c.Ask() | c.Leave() | c.HeartbeatsRead() | c.KnownHeartbeats() | c.Recovered() | c.Failed():
+            case c.GetHeartbeatOffsets() | c.GetHeartbeats():
+                return self._answer_heartbeats(call)
+            case c.CheckAssignment() | c.Release() | c.Recovered() | c.Failed():
                 return self._answer_for_worker(call)
             case _:
                 return self._answer_from_log(call)
@@ -243,47 +244,50 @@ class Holder(threading.Thread):
             case c.ReadExecutorEnds():
                 return self._open_log().ends_of_executors()
             case _:
-                raise TypeError(f"no holder knows the call {call}")
+                raise TypeError(f"unknown call {call}")
 
-    def _answer_for_worker(
-        self, call: c.Ask | c.Leave | c.HeartbeatsRead | c.KnownHeartbeats | c.Recovered | c.Failed
-    ) -> Any:
-        """What this worker's other threads know or want to hear."""
-        parts, where = self._parts, (self.partition, self._number)
+    def _answer_heartbeats(self, call: c.GetHeartbeatOffsets | c.GetHeartbeats) -> Any:
+        known = self._parts.heartbeats
+        with self._parts.lock:
+            match call:
+                case c.GetHeartbeatOffsets():
+                    return c.HeartbeatOffsets(delivered=known.delivered, waiting=self.inbox.waiting)
+                case c.GetHeartbeats():
+                    return known.all_alive()
+                case _:
+                    assert_never(call)
+
+    def _answer_for_worker(self, call: c.CheckAssignment | c.Release | c.Recovered | c.Failed) -> Any:
+        """The calls that read or change what all threads of this worker share."""
+        parts, where = self._parts, (self.partition, self._assignment_id)
         match call:
-            case c.Ask():
-                return self._ask()
-            case c.Leave():
+            case c.CheckAssignment():
+                return self._check_assignment()
+            case c.Release():
                 with parts.lock:
-                    return parts.holdings.leave(*where)
-            case c.HeartbeatsRead():
-                with parts.lock:
-                    return c.HeardSoFar(read=parts.roll.read, waiting=self.inbox.waiting)
-            case c.KnownHeartbeats():
-                with parts.lock:
-                    return parts.roll.latest()
+                    return parts.assignments.release(*where)
             case c.Recovered():
                 self._end_turn()
                 with parts.lock:
-                    parts.holdings.recover(*where)
+                    parts.assignments.note_recovered(*where)
                 log.info("owner_recovered", partition=self.partition, **_facts(call))
-                _say_if_ahead(self.partition, call.watermark - parts.clock.now())
+                _log_if_ahead(self.partition, call.watermark - parts.clock.now())
                 return parts.on_recovered()
             case c.Failed():
                 self._end_turn()
                 with parts.lock:
-                    parts.holdings.fail(*where)
+                    parts.assignments.note_failed(*where)
                 self._close()
                 return self._log_failure(call)
             case _:
                 assert_never(call)
 
-    def _ask(self) -> bool | None:
-        """The answer begins a turn, which ends with the recovery or its failure."""
+    def _check_assignment(self) -> bool | None:
+        """Takes one of the `turns`, which the recovery or its failure returns."""
         parts = self._parts
         self._has_turn = self._has_turn or parts.turns.acquire(timeout=TURN_SECONDS)
         with parts.lock:
-            parts.holdings.ask(self.partition, self._number)
+            parts.assignments.note_check(self.partition, self._assignment_id)
         is_held = parts.groups.holds(self.partition, parts.member_id())
         if not is_held:
             self._end_turn()
@@ -294,20 +298,20 @@ class Holder(threading.Thread):
             self._has_turn = False
             self._parts.turns.release()
 
-    def _commit(self, transaction: Transaction) -> c.Written:
-        began = boot_seconds()
+    def _commit(self, transaction: Transaction) -> c.CommitResult:
+        started = boot_seconds()
         placed = self._open_log().commit(transaction)
-        written = c.Written(placed=placed, seconds=boot_seconds() - began)
+        written = c.CommitResult(placed=placed, seconds=boot_seconds() - started)
         with self._parts.lock:
-            self._parts.holdings.apply(self.partition, self._number, transaction.applied)
+            self._parts.assignments.note_applied(self.partition, self._assignment_id, transaction.applied)
         self._parts.on_committed(self.partition, transaction.applied)
         return written
 
     def _counted(self, entries: Iterable[T]) -> Iterator[T]:
-        """The session reads entries one by one; a failure of the log is raised there."""
+        """Count the entries as progress. The session reads them one by one, so a failure of the log is raised there."""
         try:
             for entry in entries:
-                self._come_on()
+                self._advance()
                 yield entry
         except (KafkaException, LogUnreachableError) as error:
             raise _failure(error) from error
@@ -316,7 +320,7 @@ class Holder(threading.Thread):
         error = failed.error
         if isinstance(error, RecordFailedError | TransactionFailedError | JobFailedError):
             log.error("core_failed", partition=self.partition, exc_info=error)
-        elif self._hands_over_until is not None:  # it was fenced, as it waits for
+        elif self._handover_until_boot_seconds is not None:  # another worker has fenced it, as intended
             log.info("owner_handed_over", partition=self.partition, reason=str(error))
         else:
             log.warning("owner_failed", partition=self.partition, phase=failed.phase, error=str(error))
@@ -351,6 +355,6 @@ def _facts(recovered: c.Recovered) -> dict[str, object]:
     }
 
 
-def _say_if_ahead(partition: int, ahead: timedelta) -> None:
+def _log_if_ahead(partition: int, ahead: timedelta) -> None:
     if ahead > CLOCKS_AGREE:
         log.error("decided_ahead", partition=partition, seconds=ahead.total_seconds(), note=DECIDED_AHEAD)

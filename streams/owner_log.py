@@ -25,16 +25,16 @@ from schemas.settings import Connections
 from schemas.times import EPOCH, from_epoch_ms
 from schemas.topics import CONTROL, DEADLETTER, EXECUTORS, MAX_RECORD_BYTES, REQUESTS, STATE, STATUS, runs_topic
 from schemas.unreadable import BatchUnknownError, Unreadable, extent, headers_of, is_unreadable
+from streams.blocking_produce import blocking_produce
 from streams.clock import boot_seconds
 from streams.core.inputs import RecordRefused
 from streams.forward import is_marked
 from streams.groups import ANSWER_SECONDS, Groups, LogUnreachableError
-from streams.owner.calls import Chunk, Read
 from streams.owner.intake import refuse_unreadable
 from streams.owner.records import InRecord, OutRecord, Transaction
 from streams.owner.replay import NOTHING_READ, Entry
-from streams.produce import produce
-from streams.second import SecondClient
+from streams.owner.session_calls import Chunk, Read
+from streams.second_client import SecondClient
 
 log = structlog.get_logger()
 
@@ -219,7 +219,7 @@ class OwnerLog:
         headers: list[tuple[str, str | bytes | None]] = list(record.headers)
         if record.dispatch:
             headers.append(("token", str(record.dispatch[1]).encode()))
-        produce(
+        blocking_produce(
             producer,
             self._connections.topic(record.topic),
             value=record.value,

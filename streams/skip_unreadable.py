@@ -1,6 +1,6 @@
-"""What Faust's client does with a batch that it cannot read: it passes it by and says so, instead of ending the worker.
+"""Makes aiokafka skip a batch that it cannot read and deliver a mark, instead of an error that ends the worker.
 
-The owner then reads the gap by itself, with another client (streams/log.py), and sets aside what that one cannot read.
+The owner then reads the gap with another client (streams/owner_log.py), and sets aside what that client cannot read.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from typing import Any
 from aiokafka.consumer import fetcher
 from aiokafka.structs import ConsumerRecord
 
-from streams.bounded import bound_decoders
+from streams.bounded_decoders import bound_decoders
 
-PASSED_BY = "passed by"
+SKIPPED = "passed by"
 """The header of what stands for a batch. Its value is none of a record's, which are bytes: nobody can write it."""
 _MARK = object()
 _MOST_IN_A_BATCH = 16 * 1024 * 1024
 """A batch that says that it has more has a broken header: then only its first offset is passed by."""
 
 
-def is_passed_by(headers: Any) -> bool:
+def is_skip_mark(headers: Any) -> bool:
     return any(value is _MARK for _, value in headers or ())
 
 
-def pass_by_what_is_unreadable() -> None:
+def skip_unreadable_batches() -> None:
     """From here on, for all consumers of aiokafka in this process. It offers no other place for it."""
-    fetcher.PartitionRecords = PassingRecords
+    fetcher.PartitionRecords = SkippingRecords
     bound_decoders()
 
 
@@ -46,7 +46,7 @@ class _Batches:
         return self.last
 
 
-class PassingRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # it has no types
+class SkippingRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # it has no types
     next_fetch_offset: int
 
     def __init__(self, tp: Any, records: Any, *more: Any) -> None:
@@ -69,7 +69,7 @@ class PassingRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # it has 
         behind = _end_of(self._records.last)
         self.next_fetch_offset = behind if first < behind <= first + _MOST_IN_A_BATCH else first + 1
         place = self._tp.topic, self._tp.partition, self.next_fetch_offset - 1
-        return ConsumerRecord(*place, 0, 0, None, None, None, -1, -1, ((PASSED_BY, _MARK),))
+        return ConsumerRecord(*place, 0, 0, None, None, None, -1, -1, ((SKIPPED, _MARK),))
 
 
 def _end_of(batch: Any) -> int:

@@ -19,7 +19,7 @@ EXPIRY = timedelta(seconds=3)
 LOOK_AGAIN_SECONDS = 0.25
 
 
-def settle_name(own: OwnName, groups: Groups, session_timeout: timedelta) -> OwnName:
+def ensure_unique_name(own: OwnName, groups: Groups, session_timeout: timedelta) -> OwnName:
     """Of this machine one process alone has the name; a member of another machine may be dead, and is then gone within
     its session timeout. Raises `NameTakenError` if it stays; a name that nobody chose is then another one.
     """

@@ -1,7 +1,7 @@
-"""What a session asks of the world, one call at a time, and what it gets back. Each call is a value.
+"""The calls of a session to the outside, and their answers, as values.
 
-`streams/holder.py` answers with Kafka; tests and the simulator answer from a log in memory. Between two calls any fault
-can be put: a crash is a session that is dropped there.
+`streams/partition_thread.py` answers with Kafka; tests and the simulator answer from a log in memory. They can inject
+any fault between two calls: a crash is a session that they drop there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class LogFailedError(TidemillError):
         super().__init__(reason)
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ClockReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The worker's clock at the time of an answer."""
 
     now: datetime
@@ -45,10 +45,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     value: Any
     """What the call's type says."""
-    reading: Reading
+    reading: ClockReading
     is_stopping: bool = False
     """The session ends here."""
-    hands_over: bool = False
+    is_handing_over: bool = False
     """The partition was taken away, or the worker ends: decide until another worker fences, and then end."""
 
 
@@ -56,11 +56,11 @@ class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True, gc=False):
     """`T` is the type of the answer's value."""
 
 
-class Ask(Call[bool | None], frozen=True):
+class CheckAssignment(Call[bool | None], frozen=True):
     """Does this worker hold the partition, as the group's coordinator sees it (protocol O4)? None: being decided."""
 
 
-class Leave(Call[bool], frozen=True):
+class Release(Call[bool], frozen=True):
     """Let go of the partition. False: it was assigned again since it was asked for, so it has to be asked for anew."""
 
 
@@ -90,7 +90,7 @@ class ReadUnclaimed(Call[Mapping[RunId, tuple[int, int]]], frozen=True):
     """The dispatches in the log that no executor has claimed: (token, offset) by run (protocol D5)."""
 
 
-class KnownHeartbeats(Call[Iterable[HeartbeatHeard]], frozen=True):
+class GetHeartbeats(Call[Iterable[HeartbeatHeard]], frozen=True):
     """The last heartbeat of each executor that may be alive."""
 
 
@@ -122,7 +122,7 @@ class Read(Call[Chunk], frozen=True, kw_only=True):
 class Taken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What was delivered."""
 
-    items: tuple[InRecord | Input | Resync | Undelivered, ...]
+    items: tuple[InRecord | Input | Resync | DeliveryStopped, ...]
     is_all: bool
     """Nothing more was there."""
 
@@ -134,16 +134,16 @@ class Resync(msgspec.Struct, frozen=True, kw_only=True):
     """Of this one alone; None: of all."""
 
 
-class Undelivered(msgspec.Struct, frozen=True):
+class DeliveryStopped(msgspec.Struct, frozen=True):
     """Nothing is delivered until the next `Resync`: read the input topics every moment."""
 
 
 class Take(Call[Taken], frozen=True, kw_only=True):
-    """Wait for a delivery, then until `rest_until` for others to gather, and take what is there."""
+    """Wait for a delivery, then until `gather_until_boot_seconds` for others to gather, and take what is there."""
 
     patience: timedelta
     """How long to wait for the first one."""
-    rest_until: float
+    gather_until_boot_seconds: float
     """By the boot clock. Never longer than `patience`."""
     limit: int
 
@@ -156,14 +156,14 @@ class ReadExecutorEnds(Call[Mapping[int, int]], frozen=True):
     """The end of each partition of the topic `executors`: heartbeats concern every owner."""
 
 
-class HeardSoFar(msgspec.Struct, frozen=True, kw_only=True):
-    read: Mapping[int, int]
+class HeartbeatOffsets(msgspec.Struct, frozen=True, kw_only=True):
+    delivered: Mapping[int, int]
     """By partition of `executors`: how far the worker has read it, and delivered what it read."""
     waiting: int
     """Deliveries that wait for the session, those heartbeats among them."""
 
 
-class HeartbeatsRead(Call[HeardSoFar], frozen=True):
+class GetHeartbeatOffsets(Call[HeartbeatOffsets], frozen=True):
     """How far the heartbeats have come."""
 
 
@@ -173,13 +173,13 @@ class Forward(Call[None], frozen=True, kw_only=True):
     records: tuple[Forwarding, ...]
 
 
-class Commit(Call["Written"], frozen=True, kw_only=True):
+class Commit(Call["CommitResult"], frozen=True, kw_only=True):
     """All or nothing. After a failure the outcome is unknown (protocol O3)."""
 
     transaction: Transaction
 
 
-class Written(msgspec.Struct, frozen=True, kw_only=True):
+class CommitResult(msgspec.Struct, frozen=True, kw_only=True):
     placed: Mapping[RunId, tuple[int, int]]
     """Where its dispatches stand: (token, offset) by run."""
     seconds: float
@@ -209,7 +209,7 @@ class StoppedError(TidemillError):
     """The session is to end here; it catches this itself."""
 
 
-def ask(call: Call[Any]) -> Steps[Answer]:
+def perform(call: Call[Any]) -> Steps[Answer]:
     """One call. Raises what the driver throws, or `StoppedError` where the answer says so."""
     answer = yield call
     if answer.is_stopping:

@@ -31,7 +31,7 @@ POLL_SECONDS = 0.5
 _CHUNK = 1_000
 
 
-class Heartbeats(threading.Thread):
+class HeartbeatReader(threading.Thread):
     """Hands every heartbeat to `deliver`, then the positions that are reached to `note`; to `refuse`, with its
     partition, what cannot be read.
     """

@@ -15,8 +15,8 @@ from aiokafka.structs import ConsumerRecord
 from schemas.settings import Connections
 from schemas.unreadable import Unreadable
 from streams.groups import ANSWER_SECONDS, LogUnreachableError
-from streams.passing import is_passed_by, pass_by_what_is_unreadable
 from streams.security import admin_options
+from streams.skip_unreadable import is_skip_mark, skip_unreadable_batches
 
 _MOST = 1_000
 """Records of one answer. Behind them the owner asks librdkafka again."""
@@ -71,7 +71,7 @@ class SecondClient:
         return answer(found, topic, start)
 
     async def _fetch(self, where: TopicPartition, start: int) -> list[ConsumerRecord[Any, Any]]:
-        pass_by_what_is_unreadable()
+        skip_unreadable_batches()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._connections.kafka_bootstrap,
             client_id=self._client_id,
@@ -95,7 +95,7 @@ def answer(found: list[ConsumerRecord[Any, Any]], topic: str, start: int) -> lis
     """What aiokafka's records say of the offset `start`. Raises `LogUnreachableError` if there are none."""
     if not found:
         raise LogUnreachableError(f"neither client received anything from offset {start} of topic {topic}")
-    marks = [number for number, each in enumerate(found) if is_passed_by(each.headers)]
+    marks = [number for number, each in enumerate(found) if is_skip_mark(each.headers)]
     if marks and marks[0] == 0:
         # Where aiokafka knows no end, the mark stands at `start`: the next read asks about the next offset.
         return Unreadable(first=start, last=max(int(found[0].offset), start), reason=_UNDECODABLE)

@@ -1,0 +1,20 @@
+"""Limits how often a loop repeats: records gather under load, and a few turns after a quiet time follow at once."""
+
+from __future__ import annotations
+
+
+class RateLimiter:
+    """On average one turn per period; unused time pays for a burst of a few turns."""
+
+    __slots__ = ("_burst", "_paid_until", "next_turn_at")
+
+    def __init__(self, burst: int) -> None:
+        """`burst`: this many turns follow each other without a pause after a quiet time."""
+        self._burst, self._paid_until = burst, 0.0
+        self.next_turn_at = 0.0
+        """In seconds of the clock that `note_turn` gets."""
+
+    def note_turn(self, started_at: float, period_seconds: float) -> None:
+        """A turn that started then is over; `period_seconds` includes the pause after it."""
+        self._paid_until = max(self._paid_until, started_at) + period_seconds
+        self.next_turn_at = self._paid_until - (self._burst - 1) * period_seconds
