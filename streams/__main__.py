@@ -1,4 +1,4 @@
-"""`python -m streams`: one stream worker."""
+"""`python -m streams` runs one stream worker."""
 
 from __future__ import annotations
 
@@ -33,46 +33,46 @@ from streams.worker import Worker
 log = structlog.get_logger()
 
 STOPPED, FAILED, REFUSED = 0, 1, 2
-"""Refused: a variable cannot be used."""
+"""The exit codes. `REFUSED`: a variable has an invalid value."""
 SWITCH_SECONDS = 0.001
-"""So long a holder may keep the interpreter from the others. A transaction asks for it several times: with 5 ms, the
-default, what is due waits each time for seven busy holders."""
+"""How long a thread may keep the interpreter. A transaction needs it several times: with the default of 5 ms, due runs
+wait each time for seven busy partition threads."""
 
 
 async def serve(connections: Connections, settings: StreamSettings, rules: Rules, own: OwnName, folder: str) -> int:
-    """Runs until a signal, or until Faust or the watchdog gives up; the exit code says which."""
-    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    """Run until a signal arrives, Faust crashes or the watchdog stops the worker. Returns the exit code."""
+    loop, ending = asyncio.get_running_loop(), asyncio.Event()
     outcome = STOPPED
 
-    def give_up() -> None:
+    def stop_as_failed() -> None:
         nonlocal outcome
         outcome = FAILED
-        loop.call_soon_threadsafe(told.set)
+        loop.call_soon_threadsafe(ending.set)
 
     delivery = Delivery(connections)
-    worker = Worker(connections, settings, rules, own.name, delivery.committed, give_up)
+    worker = Worker(connections, settings, rules, own.name, delivery.committed, stop_as_failed)
     app = make_app(connections, settings, own, worker, delivery, folder)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, ending.set)
     ended = threading.Event()
-    arguments = (connections, settings.stall_limit, worker.applied, worker.recovering, give_up, ended)
+    arguments = (connections, settings.stall_limit, worker.applied, worker.recovering, stop_as_failed, ended)
     threading.Thread(target=watch, args=arguments, name="watchdog", daemon=True).start()
     worker.start()
     await app.start()
     crashed = asyncio.ensure_future(app.wait_until_stopped())
-    await asyncio.wait({asyncio.ensure_future(told.wait()), crashed}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({asyncio.ensure_future(ending.wait()), crashed}, return_when=asyncio.FIRST_COMPLETED)
     log.info("worker_stops", crashed=app.crashed)
     ended.set()
     if not app.crashed and outcome is STOPPED:
         worker.start_handover()
-        await app.stop()  # leaves the group, and the others take over
+        await app.stop()  # this worker leaves the group, so that the others take over
         await asyncio.to_thread(worker.wait_for_handover)
     worker.stop()
     await app.stop()
     return FAILED if app.crashed else outcome
 
 
-def named(connections: Connections, settings: StreamSettings) -> OwnName:
+def take_unique_name(connections: Connections, settings: StreamSettings) -> OwnName:
     """Raises `NameTakenError`."""
     place = f"{connections.kafka_bootstrap} {settings.stream_group}"
     own = take_name("stream worker", place, settings.worker_id)
@@ -90,11 +90,11 @@ def main() -> int:
         folders = TemporaryDirectory(prefix="tidemill-faust-")
         with only_while_this_runs(settings.ready_file), folders as folder:
             connections, cluster = settle(read(Connections), confluent_kafka, STREAM_TOPICS, with_runs=True)
-            rules, own = settings.rules(cluster), named(connections, settings)
-            gc.freeze()  # what is imported stays for ever, and a collection stops all holders for as long as it looks
+            rules, own = settings.rules(cluster), take_unique_name(connections, settings)
+            gc.freeze()  # imported objects stay for ever, and a collection that visits them stops every thread
             return asyncio.run(serve(connections, settings, rules, own, folder))
     except TidemillError as error:
-        log.error("worker_failed", error=str(error))  # noqa: TRY400 - the sentence says it, a traceback would not
+        log.error("worker_failed", error=str(error))  # noqa: TRY400 - the message explains it, a traceback does not
         return REFUSED if isinstance(error, InvalidSettingsError) else FAILED
 
 

@@ -1,4 +1,4 @@
-"""The Faust app: membership, delivery and worker life, and no more than that (docs/decisions/0001)."""
+"""The Faust app: group membership, delivery, start and stop of the worker, and nothing else (docs/decisions/0001)."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ from streams.skip_unreadable import is_skip_mark, skip_unreadable_batches
 from streams.worker import Worker
 
 MAX_UNACKED = 20_000
-"""Deliveries of one partition of a topic that wait to be acknowledged. Beyond, the oldest is acknowledged: the
-applied offsets in `state` are what counts, and a holder that begins, or is kept, reads from there."""
+"""Unacknowledged deliveries of one topic partition. Beyond this, the oldest is acknowledged early. No record is lost:
+a partition thread that starts, or is kept in a rebalance, reads from the applied offsets in `state`."""
 FETCH_PERIOD_SECONDS = 0.015
-"""From a fetch that brought records to the next, under load: to Faust a fetch is far more work than a record."""
-FETCHES_AT_ONCE = 4
-"""As many as a node of a chain needs: that it started, that it ended, and the same of the next one."""
+"""The average time between two fetches with records under load: a fetch costs Faust far more than a record."""
+FETCH_BURST = 4
+"""Enough for two nodes of a chain: each one sends an event when it starts and one when it ends."""
 FETCH_WAIT_MS = 500
-"""A partition that a broker leads from now on is in the fetch after the one that waits there: Faust's 1.5 s would delay
-it for so long, twice."""
-REQUEST_SPARE_SECONDS = 3.0
-"""A request waits so much longer than the longest of them, which waits for a rebalance. Faust's 90 s would be the gap
-when the machine of a broker is gone."""
+"""If a broker becomes the leader of a partition, the fetch that already waits there does not include it. Faust's 1.5 s
+would delay such a partition twice."""
+REQUEST_MARGIN_SECONDS = 3.0
+"""Added to the rebalance timeout, the longest time that a request may need. Faust's timeout of 90 s would be the gap
+after the machine of a broker is gone."""
 BYPASS_CHECK_SECONDS = 0.05
-"""So often a worker looks at the ends of what goes around Faust: each look makes a holder read once."""
+"""How often a worker checks the ends of bypassing partitions: a check with new records makes a thread read once."""
 CDC_CHECK_SECONDS = 0.2
-"""The same of `cdc`. Few come from each of many reads otherwise, and a read and a commit cost more than those few."""
+"""The same for `cdc`. More checks would mean many reads of few records, and a read and a commit cost more than those."""
 
 
 class _ReadCommittedThread(AIOKafkaConsumerThread):
-    """Faust reads uncommitted records unless it writes transactions itself; other producers may use them."""
+    """Without transactions of its own, Faust reads uncommitted records; our producers and others use transactions."""
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         skip_unreadable_batches()
@@ -62,7 +62,7 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
         cast(_ReadCommittedTransport, self.transport).worker.membership.watch(self._consumer)
 
     async def on_thread_stop(self) -> None:
-        """A planned exit leaves the group at once, which a static member never does by itself (protocol O5)."""
+        """Leave the group at once on a planned exit; a static member would stay until its timeout (protocol O5)."""
         if self._consumer is not None:
             self._consumer._coordinator._group_instance_id = None  # noqa: SLF001 - as above
         await super().on_thread_stop()
@@ -71,8 +71,8 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
 class _ReadCommittedConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._fetch_limiter = RateLimiter(FETCHES_AT_ONCE)
-        self._next_look = self._next_bulk = 0.0
+        self._fetch_limiter = RateLimiter(FETCH_BURST)
+        self._next_check = self._next_cdc_check = 0.0
 
     @property
     def _delivery(self) -> Delivery:
@@ -81,55 +81,55 @@ class _ReadCommittedConsumer(Consumer):
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return _ReadCommittedThread(self, loop=self.loop, beacon=self.beacon)
 
-    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109 - Faust says so
-        """Records that come now and then are there at once; under load those that follow closely come together."""
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's signature
+        """Fetch occasional records at once; under load, pause between fetches so that each returns more records."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(self._fetch_limiter.next_turn_at - loop.time(), 0.0))
         bypass = self._delivery.bypass
-        if passed := self._delivery.take_passed():
-            await self._commit_offsets(passed)
+        if skipped := self._delivery.take_skipped():
+            await self._commit_offsets(skipped)
         if bypass.ends:
             timeout = min(timeout, BYPASS_CHECK_SECONDS)
             await self._check_bypass(loop.time())
-        asked = {each for each in active_partitions if each not in bypass.ends}
-        if not asked:  # to aiokafka that would mean all
+        fetching = {each for each in active_partitions if each not in bypass.ends}
+        if not fetching:  # an empty set means all partitions to aiokafka
             await asyncio.sleep(timeout)
             return {}
-        records = await super()._getmany(asked, timeout)
+        records = await super()._getmany(fetching, timeout)
         if records:
             self._fetch_limiter.note_turn(loop.time(), FETCH_PERIOD_SECONDS)
-        begun: set[TP] = set()
-        for is_cdc, most in ((True, MAX_CDC_FETCH_RECORDS), (False, MAX_FETCH_RECORDS)):
-            of_these = [each for each in records if (self._delivery.names[each.topic] == CDC) is is_cdc]
-            begun |= bypass.start({each: [record.offset for record in records[each]] for each in of_these}, most)
-        self._send_around(begun)
-        return {place: found for place, found in records.items() if place not in begun}
+        started: set[TP] = set()
+        for is_cdc, limit in ((True, MAX_CDC_FETCH_RECORDS), (False, MAX_FETCH_RECORDS)):
+            selected = [each for each in records if (self._delivery.names[each.topic] == CDC) is is_cdc]
+            started |= bypass.start({each: [record.offset for record in records[each]] for each in selected}, limit)
+        self._request_reads(started)
+        return {partition: found for partition, found in records.items() if partition not in started}
 
     async def _check_bypass(self, now: float) -> None:
-        """What has come is not fetched: aiokafka goes on behind it, and the holder reads it."""
-        if now < self._next_look:
+        """Skip the new records of bypassing partitions: aiokafka seeks behind them, and the threads read them."""
+        if now < self._next_check:
             return
-        self._next_look = now + BYPASS_CHECK_SECONDS
-        is_for_all = now >= self._next_bulk
-        if is_for_all:
-            self._next_bulk = now + CDC_CHECK_SECONDS
+        self._next_check = now + BYPASS_CHECK_SECONDS
+        includes_cdc = now >= self._next_cdc_check
+        if includes_cdc:
+            self._next_cdc_check = now + CDC_CHECK_SECONDS
         bypass, names = self._delivery.bypass, self._delivery.names
         client = self._thread._ensure_consumer()  # noqa: SLF001 - Faust hides it
         try:
             held = client.assignment()
-            seen = {each: is_for_all or names[each.topic] != CDC for each in held}
-            moved = bypass.check({each: client.last_stable_offset(each) if seen[each] else None for each in held})
-            self._send_around(moved)
+            is_checked = {each: includes_cdc or names[each.topic] != CDC for each in held}
+            moved = bypass.check({each: client.last_stable_offset(each) if is_checked[each] else None for each in held})
+            self._request_reads(moved)
             if moved:
                 await self.seek_wait(moved)
-        except (AssertionError, IllegalStateError):  # one was revoked meanwhile, and all is assigned anew
+        except (AssertionError, IllegalStateError):  # a partition was revoked meanwhile; a new assignment follows
             return
 
-    def _send_around(self, places: Collection[TP]) -> None:
-        """Their holders read for themselves what Faust does not deliver."""
-        for place in places:
-            resync = Resync(topic=self._delivery.names[place.topic])
-            cast(_ReadCommittedTransport, self.transport).worker.deliver(place.partition, resync)
+    def _request_reads(self, partitions: Collection[TP]) -> None:
+        """Make the partition threads read what Faust does not deliver."""
+        for each in partitions:
+            resync = Resync(topic=self._delivery.names[each.topic])
+            cast(_ReadCommittedTransport, self.transport).worker.deliver(each.partition, resync)
 
 
 class _ReadCommittedTransport(Transport):
@@ -141,7 +141,7 @@ class _ReadCommittedTransport(Transport):
 
 
 class Delivery:
-    """Faust's events on their way to the holders, and their acknowledgements on the way back, in order."""
+    """Passes Faust's events to the partition threads, and acknowledges them to Faust in order."""
 
     def __init__(self, connections: Connections) -> None:
         self.names = {connections.topic(name): name for name in INPUT_TOPICS}
@@ -149,7 +149,7 @@ class Delivery:
         self._unacked: dict[tuple[str, int], deque[Any]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self.bypass: Bypass[TP] = Bypass()
-        self._passed: dict[TP, int] = {}
+        self._skipped: dict[TP, int] = {}
 
     async def take(self, worker: Worker, stream: Any) -> None:
         self._loop = asyncio.get_running_loop()
@@ -174,26 +174,26 @@ class Delivery:
             worker.deliver(message.partition, record)
 
     def committed(self, partition: int, applied: dict[str, int]) -> None:
-        """Called by a holder's thread after its commit; Faust is told in its own loop."""
+        """Called by a partition thread after its commit; acknowledges to Faust in Faust's loop."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._ack, partition, applied)
 
-    def forget(self) -> None:
-        """After a rebalance Faust delivers anew whatever it has not committed."""
+    def clear(self) -> None:
+        """After a rebalance Faust delivers every uncommitted record again."""
         self._unacked.clear()
-        self._passed.clear()
+        self._skipped.clear()
         self.bypass.clear()
 
-    def take_passed(self) -> dict[TP, int]:
-        """What Faust may commit without having delivered it: the next offset by partition."""
-        passed, self._passed = self._passed, {}
-        return passed
+    def take_skipped(self) -> dict[TP, int]:
+        """The next offset by partition, up to which Faust may commit records that it did not deliver."""
+        skipped, self._skipped = self._skipped, {}
+        return skipped
 
     def _ack(self, partition: int, applied: dict[str, int]) -> None:
         for topic, offset in applied.items():
-            place = TP(self._full_names[topic], partition)
-            if self.bypass.note_applied(place, offset):
-                self._passed[place] = offset + 1
+            full = TP(self._full_names[topic], partition)
+            if self.bypass.note_applied(full, offset):
+                self._skipped[full] = offset + 1
             events = self._unacked.get((topic, partition), ())
             while events and events[0].message.offset <= offset:
                 events.popleft().ack()
@@ -202,7 +202,7 @@ class Delivery:
 def make_app(
     connections: Connections, settings: StreamSettings, own: OwnName, worker: Worker, delivery: Delivery, folder: str
 ) -> faust.App:
-    """Faust wants a `folder`; nothing of value is in it."""
+    """Faust requires a `folder` and keeps nothing of value there."""
     app = faust.App(
         settings.stream_group,
         broker=[f"kafka://{server}" for server in connections.kafka_bootstrap.split(",")],
@@ -212,7 +212,7 @@ def make_app(
         broker_session_timeout=settings.session_timeout.total_seconds(),
         broker_heartbeat_interval=settings.session_timeout.total_seconds() / 4,
         broker_rebalance_timeout=settings.session_timeout.total_seconds() * 2,
-        broker_request_timeout=settings.session_timeout.total_seconds() * 2 + REQUEST_SPARE_SECONDS,
+        broker_request_timeout=settings.session_timeout.total_seconds() * 2 + REQUEST_MARGIN_SECONDS,
         broker_commit_interval=1.0,
         consumer_auto_offset_reset="earliest",
         datadir=folder,
@@ -227,7 +227,7 @@ def make_app(
 
 
 def _subscribe(app: faust.App, connections: Connections, worker: Worker, delivery: Delivery) -> None:
-    """What Faust hears of the group and of the topics goes to the worker."""
+    """Pass records and group assignments from Faust to the worker."""
     topics = app.topic(
         *(connections.topic(name) for name in INPUT_TOPICS),
         key_serializer="raw",
@@ -240,7 +240,7 @@ def _subscribe(app: faust.App, connections: Connections, worker: Worker, deliver
         await delivery.take(worker, stream)
 
     async def assigned(_app: Any, assigned: set[Any], **_: Any) -> None:
-        delivery.forget()
+        delivery.clear()
         worker.assign({each.partition for each in assigned})
 
     async def revoked(*_: Any, **__: Any) -> None:

@@ -1,4 +1,4 @@
-"""Decoders that stop where a batch grows too large: a few kilobytes of zstd can stand for more than a machine has."""
+"""Decoders with a size limit: a few kilobytes of zstd can decompress to more than the memory of a machine."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from schemas.errors import TidemillError
 
 MAX_BATCH_BYTES = 100_000_000
-"""Of a batch without its compression. librdkafka has the same limit for zstd."""
-_USUAL_RATIO, _LEAST_BYTES = 20, 64 * 1024
-"""So much room is tried first: most batches need no more, and large room costs time."""
+"""The size of a decompressed batch. librdkafka has the same limit for zstd."""
+_USUAL_RATIO, _MIN_BYTES = 20, 64 * 1024
+"""The first buffer has this size: most batches need no more, and a large buffer costs time."""
 _GZIP = 31
-"""`wbits` of zlib for a gzip header and trailer."""
+"""The `wbits` of zlib for a gzip header and trailer."""
 
 Decoder = Callable[[Any], bytes]
 
 
 class TooLargeError(TidemillError):
-    """A batch grows beyond `MAX_BATCH_BYTES`."""
+    """A decompressed batch is larger than `MAX_BATCH_BYTES`."""
 
 
 def bound_decoders() -> None:
-    """In the client below Faust, for this process."""
+    """Replace the decoders of aiokafka, Faust's client, in this process."""
     client = sys.modules[DefaultRecordBatch.__module__]
     decoders = {
         "gzip_decode": gzip_decoder(MAX_BATCH_BYTES),
@@ -43,7 +43,7 @@ def gzip_decoder(limit: int) -> Decoder:
         stream = zlib.decompressobj(_GZIP)
         found = stream.decompress(data, limit)
         if not stream.eof:
-            raise TooLargeError(f"it has more than {limit} bytes, or no end")
+            raise TooLargeError(f"the batch has more than {limit} bytes, or no end")
         return found
 
     return decode
@@ -51,11 +51,11 @@ def gzip_decoder(limit: int) -> Decoder:
 
 def frame_decoder(into: Callable[[Any, bytearray], int], limit: int) -> Decoder:
     def decode(data: Any) -> bytes:
-        room = bytearray(min(_LEAST_BYTES + _USUAL_RATIO * len(data), limit))
+        buffer = bytearray(min(_MIN_BYTES + _USUAL_RATIO * len(data), limit))
         try:
-            return bytes(memoryview(room)[: into(data, room)])
+            return bytes(memoryview(buffer)[: into(data, buffer)])
         except cramjam.DecompressionError:
-            room = bytearray(limit)
-            return bytes(memoryview(room)[: into(data, room)])
+            buffer = bytearray(limit)
+            return bytes(memoryview(buffer)[: into(data, buffer)])
 
     return decode

@@ -1,4 +1,4 @@
-"""The worker's one source of time: CLOCK_BOOTTIME and what the brokers say of theirs."""
+"""The worker's only source of time: CLOCK_BOOTTIME and the brokers' clocks."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from schemas.settings import Connections
 
 
 def boot_seconds() -> float:
-    """Seconds since boot, suspension included; no clock change moves it."""
+    """Seconds since boot, suspension included; changes of the wall clock do not affect it."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def host_seconds() -> float:
-    """The wall clock of this host: a witness of the time where there are few brokers, and nothing else."""
+    """The wall clock of this host: used only as one more vote where there are few brokers."""
     return time.clock_gettime(time.CLOCK_REALTIME)
 
 

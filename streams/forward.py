@@ -1,4 +1,4 @@
-"""Hands foreign requests on to their home partitions, before the transaction that passes them by (decision 0009)."""
+"""Forwards misplaced requests to their home partitions, before the transaction that skips them (decision 0009)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from streams.owner.records import Forwarding
 log = structlog.get_logger()
 
 MARK = "forwarded"
-"""The header of a record that was moved once, with where it was found; it is not moved again (protocol I6)."""
+"""The header of a forwarded record; its value says where the record was found. A record is forwarded once (protocol
+I6)."""
 FORWARD_TIMEOUT_SECONDS = 10.0
 LINGER_MS = 1
 _POLL_SECONDS = 0.1
@@ -26,7 +27,7 @@ def is_marked(headers: Collection[tuple[str, bytes | None]] | None) -> bool:
 
 
 class Forwarder:
-    """One for all holders of a worker; it connects when there is something to forward for the first time."""
+    """One for all partition threads of a worker; it connects at the first request to forward."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -34,7 +35,7 @@ class Forwarder:
         self._producer: Producer | None = None
 
     def forward(self, records: Collection[Forwarding]) -> None:
-        """Returns once every record is acknowledged; any failure raises, and some of them may have arrived."""
+        """Returns once every record is acknowledged. After an exception some records may have arrived."""
         if not records:
             return
         producer = self._connected()
@@ -46,7 +47,7 @@ class Forwarder:
         for record in records:
             self._produce(producer, record, on_delivery)
         while len(outcomes) < len(records):
-            producer.poll(_POLL_SECONDS)  # each outcome comes within the message timeout
+            producer.poll(_POLL_SECONDS)  # each outcome arrives within the message timeout
         failure = next(filter(None, outcomes), None)
         if failure is not None:
             self._disconnect(producer)
@@ -58,7 +59,7 @@ class Forwarder:
             if self._producer is None:
                 self._producer = Producer(
                     self._connections.kafka(
-                        enable_idempotence=True,  # what was in order stays in order: a request, and its cancellation
+                        enable_idempotence=True,  # keeps the order of a request and its cancellation
                         message_timeout_ms=int(FORWARD_TIMEOUT_SECONDS * 1000),
                         linger_ms=LINGER_MS,
                     )
@@ -66,7 +67,7 @@ class Forwarder:
             return self._producer
 
     def _disconnect(self, producer: Producer) -> None:
-        """A failed idempotent producer may never work again; the next one does."""
+        """A failed idempotent producer may never recover, so the next call makes another one."""
         with self._lock:
             if self._producer is producer:
                 self._producer = None
