@@ -44,7 +44,7 @@ after the machine of a broker is gone."""
 BYPASS_CHECK_SECONDS = 0.05
 """How often a worker checks the ends of bypassing partitions: a check with new records makes a thread read once."""
 CDC_CHECK_SECONDS = 0.2
-"""The same for `cdc`. More checks would mean many reads of few records, and a read and a commit cost more than those."""
+"""The same for `cdc`. More checks would mean many reads of few records; a read and a commit cost more than those."""
 
 
 class _ReadCommittedThread(AIOKafkaConsumerThread):

@@ -1,7 +1,7 @@
-"""What the brokers say about consumer groups: who holds a partition, and how far a group has committed.
+"""Asks the brokers about consumer groups: the member that has a partition, and the committed offsets.
 
-Through aiokafka and a connection of its own for each question: an admin client of librdkafka that has seen its broker
-die waits for the group's coordinator for ever, and destroying it while it waits ends the process (docs/facts.md).
+Each question has its own aiokafka connection: if its broker dies, an admin client of librdkafka waits for the group's
+coordinator for ever, and destroying it while it waits ends the process (docs/facts.md).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from streams.security import admin_options
 T = TypeVar("T")
 
 ANSWER_SECONDS = 5.0
-"""A broker that is there answers within milliseconds; whoever waits for one that is not asks again."""
+"""A healthy broker answers within milliseconds; after this time the caller tries again."""
 _BROKER_SECONDS = 1.5
-"""One broker that does not answer leaves time for two others."""
+"""If one broker does not answer, there is time to ask two others."""
 _STABLE = "Stable"
 
 
@@ -37,17 +37,17 @@ class LogUnreachableError(TidemillError):
 
 class _Member(msgspec.Struct, frozen=True, kw_only=True):
     member_id: str
-    """Of one process, from its join to its end."""
+    """Names one process from its join to its end."""
     name: str
-    """Of the worker."""
+    """The worker's name."""
     stamp: str
-    """Of its machine."""
+    """The stamp of its machine."""
     assigned: set[tuple[str, int]]
     """(topic, partition)s."""
 
 
 class Groups:
-    """Thread-safe: each question is asked in an event loop of its own."""
+    """Thread-safe: each question has its own event loop."""
 
     def __init__(self, connections: Connections, stream_group: str, worker_id: str) -> None:
         self._connections = connections
@@ -55,8 +55,8 @@ class Groups:
         self._worker_id = worker_id
 
     def holds(self, partition: int, member_id: str) -> bool | None:
-        """Whether this member still holds the partition (protocol O4), as the coordinator sees it and not the client:
-        a worker that was frozen believes what was true before. None while the group is between two assignments.
+        """Whether the partition is still assigned to this member (protocol O4). Asks the coordinator: a client that was
+        frozen has old information. None while the group is between two assignments.
         """
         state, members = self._ask(lambda admin: _describe(admin, self._stream_group))
         if state != _STABLE or not member_id:
@@ -65,29 +65,29 @@ class Groups:
         return any(each.member_id == member_id and wanted in each.assigned for each in members)
 
     def held_under_this_name(self) -> set[int]:
-        """The partitions of the member that has the name of this worker."""
+        """The partitions of the member with this worker's name."""
         _, members = self._ask(lambda admin: _describe(admin, self._stream_group))
         topic = self._connections.topic(CDC)
         mine = (each.assigned for each in members if each.name == self._worker_id)
         return {partition for assigned in mine for name, partition in assigned if name == topic}
 
     def is_empty(self) -> bool:
-        """Whether no stream worker is in the group."""
+        """Whether the group has no stream worker."""
         _, members = self._ask(lambda admin: _describe(admin, self._stream_group))
         return not members
 
     def is_replaced(self, member_id: str) -> bool:
-        """Whether another process is in the group under the name of this worker, instead of this member."""
+        """Whether another process has joined the group with this worker's name, in place of this member."""
         _, members = self._ask(lambda admin: _describe(admin, self._stream_group))
         return any(each.name == self._worker_id and each.member_id != member_id for each in members)
 
     def stamps_of(self, name: str) -> set[str]:
-        """The machines on which the group has members of this name."""
+        """The stamps of the machines that have a member with this name."""
         _, members = self._ask(lambda admin: _describe(admin, self._stream_group))
         return {each.stamp for each in members if each.name == name}
 
     def committed(self, timeout_class: str, partition: int) -> int:
-        """How far the executors have claimed this partition of their class; 0: nothing."""
+        """The executors' committed offset in this partition of the class's topic; 0: they have claimed nothing."""
         group = executor_group(self._connections.topic_prefix, timeout_class)
         where = TopicPartition(self._connections.topic(runs_topic(timeout_class)), partition)
         offsets = self._ask(lambda admin: admin.list_consumer_group_offsets(group, partitions=[where]))
@@ -114,7 +114,7 @@ class Groups:
 
 
 async def _describe(admin: Any, group: str) -> tuple[str, list[_Member]]:
-    """The group's state, and its members."""
+    """Returns the group's state and its members."""
     (answer,) = await admin.describe_consumer_groups([group])
     _, _, state, _, _, members, *_ = answer.groups[0]
     return state, [

@@ -1,4 +1,4 @@
-"""Reads the topic `executors` once for all owners of a worker."""
+"""Reads the topic `executors`, once for all owners of a worker."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ _CHUNK = 1_000
 
 
 class HeartbeatReader(threading.Thread):
-    """Hands every heartbeat to `deliver`, then the positions that are reached to `note`; to `refuse`, with its
-    partition, what cannot be read.
+    """Passes each heartbeat to `on_heartbeat`, then the positions that it has read to `on_read`. Passes an unreadable
+    batch and its partition to `on_refused`.
     """
 
     def __init__(
         self,
         connections: Connections,
         worker_id: str,
-        deliver: Callable[[HeartbeatHeard], None],
-        note: Callable[[Mapping[int, int]], None],
-        refuse: Callable[[int, RecordRefused], None],
+        on_heartbeat: Callable[[HeartbeatHeard], None],
+        on_read: Callable[[Mapping[int, int]], None],
+        on_refused: Callable[[int, RecordRefused], None],
         on_crashed: Callable[[], None],
     ) -> None:
         super().__init__(name="heartbeats", daemon=True)
         self._on_crashed = on_crashed
         self._connections = connections
         self._worker_id = worker_id
-        self._deliver = deliver
-        self._note = note
-        self._refuse = refuse
+        self._on_heartbeat = on_heartbeat
+        self._on_read = on_read
+        self._on_refused = on_refused
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -59,13 +59,13 @@ class HeartbeatReader(threading.Thread):
 
     def run(self) -> None:
         try:
-            self._read_on()
+            self._read()
         except Exception:
-            # Owners that hear nothing can call nothing lost: the worker ends, and starts anew.
+            # Without heartbeats the owners cannot decide that an attempt is lost: the worker ends and restarts.
             log.exception("heartbeats_crashed")
             self._on_crashed()
 
-    def _read_on(self) -> None:
+    def _read(self) -> None:
         consumer = self._consumer()
         topic = self._connections.topic(EXECUTORS)
         partitions = [TopicPartition(topic, p, OFFSET_BEGINNING) for p in range(self._connections.partitions)]
@@ -75,15 +75,15 @@ class HeartbeatReader(threading.Thread):
             messages = consumer.consume(1, POLL_SECONDS) + consumer.consume(_CHUNK, 0)
             for message in messages:
                 if message.error() is None:
-                    self._hear(message.value(), from_epoch_ms(message.timestamp()[1]))
-            # What comes in a list behind such an error is that error again.
+                    self._handle(message.value(), from_epoch_ms(message.timestamp()[1]))
+            # A list may contain the same error several times.
             for message in {each.partition(): each for each in messages if is_unreadable(each)}.values():
-                self._pass_by(consumer, message)
+                self._skip(consumer, message)
             silence.note(messages, time.monotonic())
             for place, offset in silence.suspects(partial(_end, consumer), time.monotonic()):
-                self._ask(consumer, place, offset)
+                self._skip_if_unreadable(consumer, place, offset)
             if messages:
-                self._note(_positions([*_ends(messages), *consumer.position(partitions)]))
+                self._on_read(_positions([*_ends(messages), *consumer.position(partitions)]))
         consumer.close()
 
     def _consumer(self) -> Consumer:
@@ -98,33 +98,33 @@ class HeartbeatReader(threading.Thread):
             )
         )
 
-    def _pass_by(self, consumer: Consumer, message: Message) -> None:
-        """The partition's owner says so, if it is here."""
+    def _skip(self, consumer: Consumer, message: Message) -> None:
+        """Seek behind an unreadable batch. The owner of the partition reports it, if this worker has that owner."""
         at = partial(TopicPartition, message.topic() or "", message.partition() or 0)
         try:
             with closing(self._consumer()) as reader:
                 found = extent(reader, message, at)
         except BatchUnknownError as error:
-            log.warning("batch_not_passed_by", topic=EXECUTORS, partition=message.partition(), reason=str(error))
+            log.warning("batch_not_skipped", topic=EXECUTORS, partition=message.partition(), reason=str(error))
             return  # the client delivers the error again
         self._set_aside(consumer, message.partition() or 0, found)
 
-    def _ask(self, consumer: Consumer, place: Place, offset: int) -> None:
-        """Why nothing comes from there. Meanwhile nobody is heard, and so nobody is called lost."""
+    def _skip_if_unreadable(self, consumer: Consumer, place: Place, offset: int) -> None:
+        """Find out why a partition returns no records. No attempt is declared lost meanwhile."""
         try:
             with closing(self._consumer()) as reader:
                 found = silent_extent(reader, offset, partial(TopicPartition, *place))
         except (BatchUnknownError, KafkaException) as error:
-            log.warning("batch_not_passed_by", topic=EXECUTORS, partition=place[1], reason=str(error))
+            log.warning("batch_not_skipped", topic=EXECUTORS, partition=place[1], reason=str(error))
             return
         if found:
             self._set_aside(consumer, place[1], found)
 
     def _set_aside(self, consumer: Consumer, partition: int, found: Unreadable) -> None:
         consumer.seek(TopicPartition(self._connections.topic(EXECUTORS), partition, found.last + 1))
-        self._refuse(partition, refuse_unreadable(EXECUTORS, found))
+        self._on_refused(partition, refuse_unreadable(EXECUTORS, found))
 
-    def _hear(self, value: bytes | None, appended_at: datetime) -> None:
+    def _handle(self, value: bytes | None, appended_at: datetime) -> None:
         if value is None:
             return
         try:
@@ -132,7 +132,7 @@ class HeartbeatReader(threading.Thread):
         except UndecodableError as error:
             log.warning("heartbeat_refused", error=str(error))
             return
-        self._deliver(HeartbeatHeard(heartbeat=heartbeat, appended_at=appended_at))
+        self._on_heartbeat(HeartbeatHeard(heartbeat=heartbeat, appended_at=appended_at))
 
 
 def _end(consumer: Consumer, place: Place) -> int:
@@ -140,11 +140,11 @@ def _end(consumer: Consumer, place: Place) -> int:
 
 
 def _positions(found: Collection[TopicPartition]) -> dict[int, int]:
-    """Of a partition with several, the last one that is known: below zero there is none as yet."""
+    """The last known position of each partition; a negative offset means that there is none yet."""
     return {each.partition: each.offset for each in found if each.offset >= 0}
 
 
 def _ends(messages: Collection[Any]) -> list[TopicPartition]:
-    """The ends that were reached: where all records were deleted for their age, there is no position as yet."""
+    """The ends that were reached: a partition whose records were all deleted by age has no position yet."""
     reached = (each for each in messages if is_end_of_file(each))
     return [TopicPartition(each.topic(), each.partition(), each.offset()) for each in reached]

@@ -1,4 +1,4 @@
-"""An owner's side of the log: it writes transactions to its partition and reads topics to their ends."""
+"""Kafka for the owner of one partition: it writes transactions to the partition and reads topics to their ends."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ log = structlog.get_logger()
 _Messages = Generator[Any, None, None]
 
 READ_TIMEOUT_SECONDS = 10.0
-"""After so long without progress a read asks a second client what stands there."""
+"""A read that makes no progress for this long asks a second client for the records."""
 OFFSETS_SECONDS = 2.0
-"""The end of a partition is known within milliseconds, where its leader lives."""
+"""A live leader answers a question about the end of a partition within milliseconds."""
 TRANSACTION_TIMEOUT_SECONDS = 10.0
-"""An open transaction holds up its readers (design §6), so a dead owner's is aborted soon."""
+"""An open transaction blocks its readers, so the broker aborts a dead owner's transaction soon."""
 _CHUNK = 1_000
-_AHEAD_KB = 4 * 1024
-"""What a reader fetches ahead. With a client's default, 64 MB, the readers of a worker's partitions would need more
-memory for a moment than their jobs do for ever."""
+_PREFETCH_KB = 4 * 1024
+"""With the client's default of 64 MB, the readers of a worker's partitions would temporarily need more memory than
+their jobs do."""
 MARKER_WAIT_SECONDS = 0.005
-"""Markers follow a commit within milliseconds."""
+"""The markers arrive within milliseconds of the commit."""
 SETTLED_KEY = "settled"
-"""Of the empty records of `settle`: a tombstone of nothing, in whatever topic."""
+"""The key of the empty records of `settle`: a tombstone without a record, in every topic."""
 
 
 class OwnerLog:
-    """Kafka, as the owner of one partition needs it. Used from one thread."""
+    """Used from one thread."""
 
     def __init__(
         self,
@@ -76,19 +76,19 @@ class OwnerLog:
         self._producer: Producer | None = None
         self._consumer: Consumer | None = None
         self._refused: list[RecordRefused] = []
-        self._kept: tuple[tuple[str, int], int, _Messages] | None = None
-        """(topic, offset) where a read in parts goes on, its end, and what is left of it."""
+        self._unfinished: tuple[tuple[str, int], int, _Messages] | None = None
+        """A read in parts: (topic, next offset), its end, and the remaining messages."""
 
     def prepare(self) -> None:
-        """Makes the producer, which fences nobody yet. Waits until the time is known: nothing can be decided before."""
+        """Make the producer, which fences no other yet. Waits for the time: no decision is possible without it."""
         if not self._clock.wait_until_known(ANSWER_SECONDS):
-            raise LogUnreachableError("the time is not known: no majority of the clocks has agreed on it")
+            raise LogUnreachableError("the time is not known: no majority of the clocks agrees on it")
         self._producer = self._producer or Producer(
             self._connections.kafka(
                 transactional_id=self._transactional_id,
                 transaction_timeout_ms=int(TRANSACTION_TIMEOUT_SECONDS * 1000),
                 message_timeout_ms=int(TRANSACTION_TIMEOUT_SECONDS * 1000),
-                # A commit flushes, and waits for no linger: till then all that goes to a partition becomes one request.
+                # The commit flushes without waiting for the linger; until then, records gather into few requests.
                 linger_ms=1_000,
                 message_max_bytes=MAX_RECORD_BYTES,
                 compression_type="lz4",
@@ -96,18 +96,18 @@ class OwnerLog:
         )
 
     def fence(self) -> None:
-        """From here on no earlier producer of this partition can commit, and what it left open is aborted."""
+        """After this no earlier producer of this partition can commit, and its open transaction is aborted."""
         assert self._producer is not None, "prepare() comes first"
         self._producer.init_transactions(TRANSACTION_TIMEOUT_SECONDS)
 
     def settle(self) -> None:
-        """One empty transaction over every partition that this owner writes; wait for its markers (protocol O9).
+        """Commit an empty transaction to every partition that this owner writes; wait for its markers (protocol O9).
 
-        A broker that is killed between a commit and its markers may take the commit for completed when it returns,
-        and never write them: the records stay undecided, `state` reads as if they were not there, and the next
-        commit to the same partitions makes them visible after all (docs/decisions/0006). So that commit comes first.
+        A broker that is killed between a commit and its markers may consider the commit complete when it returns, and
+        never write them. Then the records stay undecided: `state` reads as if they did not exist, until the next commit
+        to the same partitions makes them visible (docs/decisions/0006). This commit does so before `state` is read.
         """
-        places: dict[str, int] = {}
+        offsets: dict[str, int] = {}
         names = [runs_topic(name) for name in self._connections.timeout_classes.split(",")]
         records = [
             OutRecord(topic=topic, key=SETTLED_KEY, value=None)
@@ -116,10 +116,10 @@ class OwnerLog:
         producer = self._begin()
         sent = boot_seconds()
         for record in records:
-            self._produce(producer, record, self._noting(record.topic, places, sent))
+            self._produce(producer, record, self._noting(record.topic, offsets, sent))
         producer.commit_transaction(TRANSACTION_TIMEOUT_SECONDS)
         until = boot_seconds() + READ_TIMEOUT_SECONDS
-        for topic, offset in places.items():
+        for topic, offset in offsets.items():
             while self._offsets(topic, self._partition)[1] <= offset:
                 if boot_seconds() > until:
                     raise LogUnreachableError(f"topic {topic} still has an open transaction at offset {offset}")
@@ -132,36 +132,36 @@ class OwnerLog:
                 yield message.offset(), key, message.value()
 
     def take_refused(self) -> list[RecordRefused]:
-        """What was passed by in topics that are no input, since this was asked last."""
+        """The unreadable records that reads other than `read` have skipped since the last call."""
         refused, self._refused = self._refused, []
         return refused
 
     def read(self, wanted: Read) -> Chunk:
-        """The next records of an input topic, as far as the call asks for."""
+        """The next records of an input topic, within the limits of `wanted`."""
         first, end = self._offsets(wanted.topic, self._partition)
         end = end if wanted.until is None else min(wanted.until, end)
         start = max(wanted.after + 1, first)
         if start >= end:
             return Chunk(records=(), first=first, through=end - 1, end=end)
         records: list[InRecord] = []
-        room = wanted.bytes
-        behind, messages = self._go_on(wanted.topic, start, end)
+        bytes_left = wanted.bytes
+        reads_to, messages = self._continue(wanted.topic, start, end)
         for message in messages:
             records.append(
-                _standing_for(wanted.topic, message)
+                _placeholder(wanted.topic, message)
                 if isinstance(message, Unreadable)
                 else in_record(wanted.topic, message)
             )
-            room -= len(records[-1].value or b"")
-            if len(records) >= wanted.records or room <= 0:
+            bytes_left -= len(records[-1].value or b"")
+            if len(records) >= wanted.records or bytes_left <= 0:
                 through = records[-1].offset
-                if through + 1 < behind:
-                    self._kept = (wanted.topic, through + 1), behind, messages
+                if through + 1 < reads_to:
+                    self._unfinished = (wanted.topic, through + 1), reads_to, messages
                 return Chunk(records=tuple(records), first=first, through=through, end=end)
-        return Chunk(records=tuple(records), first=first, through=behind - 1, end=end)
+        return Chunk(records=tuple(records), first=first, through=reads_to - 1, end=end)
 
     def unclaimed(self) -> dict[RunId, tuple[int, int]]:
-        """The dispatches of this partition that the executors' groups have not passed: (token, offset) by run."""
+        """The dispatches of this partition behind the executors' committed offsets: (token, offset) by run."""
         found: dict[RunId, tuple[int, int]] = {}
         for name, committed in self.claimed_below().items():
             for message in self._read_to_end(runs_topic(name), committed):
@@ -171,7 +171,7 @@ class OwnerLog:
         return found
 
     def claimed_below(self) -> dict[str, int]:
-        """By timeout class: the offset in this partition below which every dispatch is claimed, or deleted by age."""
+        """By timeout class: every dispatch of this partition below the offset is claimed, or was deleted by age."""
         below: dict[str, int] = {}
         for name in self._connections.timeout_classes.split(","):
             first, _ = self._offsets(runs_topic(name), self._partition)
@@ -179,22 +179,22 @@ class OwnerLog:
         return below
 
     def ends_of_executors(self) -> dict[int, int]:
-        """Of every partition: heartbeats are everybody's."""
+        """The end of each partition of `executors`: heartbeats concern every owner."""
         return {each: self._offsets(EXECUTORS, each)[1] for each in range(self._connections.partitions)}
 
     def commit(self, transaction: Transaction) -> dict[RunId, tuple[int, int]]:
-        """Returns where the dispatches stand. All or nothing: after an exception, nobody knows which (protocol O3)."""
+        """Returns (token, offset) of the dispatches by run. After an exception the outcome is unknown (protocol O3)."""
         placed: dict[RunId, tuple[int, int]] = {}
         producer = self._begin()
         for record in transaction.records[:-1]:
             self._produce(producer, record, _placing(record, placed))
-        # The clock comes last: its acknowledgement is also what the worker learns the brokers' time from.
+        # The clock record comes last: its acknowledgement carries the broker's time.
         self._produce(producer, transaction.records[-1], self._observing(boot_seconds()))
         producer.commit_transaction(TRANSACTION_TIMEOUT_SECONDS)
         return placed
 
     def close(self) -> None:
-        self._drop_kept()
+        self._discard_unfinished()
         if self._consumer:
             self._consumer.close()
         self._consumer = self._producer = None
@@ -204,13 +204,13 @@ class OwnerLog:
         self._producer.begin_transaction()
         return self._producer
 
-    def _noting(self, topic: str, places: dict[str, int], sent: float) -> Any:
-        observe = self._observing(sent)
+    def _noting(self, topic: str, offsets: dict[str, int], sent_boot_seconds: float) -> Any:
+        observe = self._observing(sent_boot_seconds)
 
         def on_delivery(error: KafkaError | None, message: Any) -> None:
             observe(error, message)
             if error is None:
-                places[topic] = message.offset()
+                offsets[topic] = message.offset()
 
         return on_delivery
 
@@ -229,16 +229,18 @@ class OwnerLog:
             **options,
         )
 
-    def _observing(self, sent: float) -> Any:
+    def _observing(self, sent_boot_seconds: float) -> Any:
         def on_delivery(error: KafkaError | None, message: Any) -> None:
             if error is None:
-                self._clock.observe(sent=sent, acknowledged=boot_seconds(), appended_ms=message.timestamp()[1])
+                self._clock.observe(
+                    sent=sent_boot_seconds, acknowledged=boot_seconds(), appended_ms=message.timestamp()[1]
+                )
 
         return on_delivery
 
     def _read_to_end(self, topic: str, start: int) -> Iterator[Any]:
-        """By position, to the end as it is now: what is written meanwhile is left to the next read."""
-        # Asking for the ends is a hundred times cheaper than a fetch that finds nothing, which is the usual case.
+        """Read to the end as it is now; the next read returns records that are written meanwhile."""
+        # Usually there is nothing to read, and asking for the end is a hundred times cheaper than an empty fetch.
         first, end = self._offsets(topic, self._partition)
         if max(start, first) < end:
             for message in self._read_up_to(topic, max(start, first), end):
@@ -247,39 +249,37 @@ class OwnerLog:
                 else:
                     yield message
 
-    def _go_on(self, topic: str, start: int, end: int) -> tuple[int, _Messages]:
-        """What is read part by part is fetched once. Also returns the offset behind what comes: `end`, or an earlier
-        one that was the end when the first part was read.
-        """
-        kept, self._kept = self._kept, None
-        if kept is not None and kept[0] == (topic, start) and kept[1] <= end:
-            return kept[1:]
-        if kept is not None:
-            kept[2].close()
+    def _continue(self, topic: str, start: int, end: int) -> tuple[int, _Messages]:
+        """The end of the read and its messages; continues an unfinished read, so that nothing is fetched twice."""
+        unfinished, self._unfinished = self._unfinished, None
+        if unfinished is not None and unfinished[0] == (topic, start) and unfinished[1] <= end:
+            return unfinished[1:]
+        if unfinished is not None:
+            unfinished[2].close()
         return end, self._read_up_to(topic, start, end)
 
-    def _drop_kept(self) -> None:
-        kept, self._kept = self._kept, None
-        if kept is not None:
-            kept[2].close()
+    def _discard_unfinished(self) -> None:
+        unfinished, self._unfinished = self._unfinished, None
+        if unfinished is not None:
+            unfinished[2].close()
 
     def _read_up_to(self, topic: str, start: int, end: int) -> _Messages:
-        """Messages, and `Unreadable` for those that the client cannot read."""
-        self._drop_kept()
+        """Messages, and an `Unreadable` for each batch that no client can read."""
+        self._discard_unfinished()
         consumer = self._reader()
         try:
             while start < end:
                 consumer.assign([self._topic_partition(topic, start)])
-                met: list[Any] = []
+                replacements: list[Any] = []
                 for message in self._messages(consumer, end):
                     if message is None or is_unreadable(message):
-                        met = self._not_read(consumer, topic, start, message)
+                        replacements = self._read_otherwise(consumer, topic, start, message)
                         break
                     start = message.offset() + 1
                     yield message
                 else:
                     return
-                for each in met:
+                for each in replacements:
                     if isinstance(each, Unreadable):
                         start = each.last + 1
                     elif each.offset() >= end:
@@ -290,10 +290,11 @@ class OwnerLog:
         finally:
             consumer.unassign()
 
-    def _not_read(self, consumer: Consumer, topic: str, start: int, message: Any) -> list[Any]:
-        """What stands at `start`, where librdkafka delivers an error (`message`) or nothing (None).
+    def _read_otherwise(self, consumer: Consumer, topic: str, start: int, message: Any) -> list[Any]:
+        """The records at `start`, where librdkafka delivers an error (`message`) or nothing (None).
 
-        Sets aside only what a client received and could not read. Raises `LogUnreachableError`: it is read again.
+        Returns `Unreadable` only for a batch that a client received and could not read. Raises `LogUnreachableError`:
+        the caller reads again.
         """
         at = partial(self._topic_partition, topic)
         if message is not None:
@@ -304,17 +305,17 @@ class OwnerLog:
             return [msgspec.structs.replace(found, first=max(start, found.first))]
         second = self._second.read(topic, start)
         if not isinstance(second, Unreadable):
-            log.warning("records_read_by_the_second_client", topic=topic, partition=self._partition, offset=start)
+            log.warning("records_read_by_second_client", topic=topic, partition=self._partition, offset=start)
             return list(second)
-        # The broker serves the batch by now. librdkafka reads some batches that aiokafka does not.
+        # The broker may serve the batch now, and librdkafka reads some batches that aiokafka does not.
         consumer.assign([at(start)])
         if consumer.consume(1, READ_TIMEOUT_SECONDS):
             return []
-        behind = self._offsets(topic, self._partition)[1]
-        return [msgspec.structs.replace(second, last=max(start, min(second.last, behind - 1)))]
+        end = self._offsets(topic, self._partition)[1]
+        return [msgspec.structs.replace(second, last=max(start, min(second.last, end - 1)))]
 
     def _messages(self, consumer: Consumer, end: int) -> Iterator[Any]:
-        """To `end`, or to what cannot be read: None where nothing comes."""
+        """The messages to `end`, errors of unreadable batches included; None where nothing arrives in time."""
         while True:
             for message in consumer.consume(1, READ_TIMEOUT_SECONDS) + consumer.consume(_CHUNK, 0) or (None,):
                 if message is None:
@@ -340,21 +341,21 @@ class OwnerLog:
                     fetch_wait_max_ms=100,
                     fetch_message_max_bytes=1024 * 1024,
                     fetch_max_bytes=2 * MAX_RECORD_BYTES,
-                    queued_max_messages_kbytes=_AHEAD_KB,
-                    # Once it has so much it looks again after this time: by default a second, for each 4 MB.
+                    queued_max_messages_kbytes=_PREFETCH_KB,
+                    # The pause after this much is queued. The default is a second, for each 4 MB.
                     fetch_queue_backoff_ms=5,
                 )
             )
         return self._consumer
 
     def _offsets(self, topic: str, partition: int) -> tuple[int, int]:
-        """The first offset and the read_committed end (protocol O8), as the leader says now."""
+        """The first offset and the read_committed end (protocol O8); asks the leader."""
         where = TopicPartition(self._connections.topic(topic), partition)
         reader, self._consumer = self._reader(), None
         found = reader.get_watermark_offsets(where, timeout=OFFSETS_SECONDS, cached=False)
         if found is None:
             raise LogUnreachableError(f"no answer about the end of topic {topic} within {OFFSETS_SECONDS} s")
-        # One that got no answer goes on to ask a leader that has died: the next reader asks who leads now.
+        # A reader without an answer keeps asking a dead leader, so it is replaced.
         self._consumer = reader
         return found
 
@@ -363,7 +364,7 @@ class OwnerLog:
 
 
 def in_record(topic: str, message: Any) -> InRecord:
-    """A client's message as an owner reads it."""
+    """Convert a client's message."""
     return InRecord(
         topic=topic,
         offset=message.offset(),
@@ -374,12 +375,12 @@ def in_record(topic: str, message: Any) -> InRecord:
     )
 
 
-def _standing_for(topic: str, unreadable: Unreadable) -> InRecord:
+def _placeholder(topic: str, unreadable: Unreadable) -> InRecord:
     return InRecord(topic=topic, offset=unreadable.last, key=None, value=None, appended_at=EPOCH, unreadable=unreadable)
 
 
 def _text(key: bytes | None) -> str | None:
-    """None: no record of ours has such a key."""
+    """None: no Tidemill record has such a key."""
     try:
         return None if key is None else key.decode()
     except UnicodeDecodeError:
