@@ -1,4 +1,4 @@
-"""Who this process is in the group of the stream workers, as the coordinator names it."""
+"""The member id of this process in the stream workers' group, and the end of a process that was replaced."""
 
 from __future__ import annotations
 
@@ -14,47 +14,49 @@ log = structlog.get_logger()
 
 
 class Membership:
-    """A worker's name outlives its process, so that a restart takes over at once (static membership). The member id
-    does not: it tells a process that was frozen from the one that has taken its name meanwhile. The frozen one ends
-    (protocol O12).
+    """A worker keeps its name over restarts, so that the new process takes over at once (static membership). The member
+    id changes: it distinguishes a frozen process from the one that has taken its name meanwhile. The frozen process
+    ends (protocol O12).
     """
 
     def __init__(self, groups: Groups, on_replaced: Callable[[], None]) -> None:
         self._groups, self._on_replaced = groups, on_replaced
         self._coordinator: Any = None
-        self._last_id = ""
+        self._last_member_id = ""
 
     @property
     def member_id(self) -> str:
-        """The empty string: it has not joined, or has to join anew."""
+        """Empty: the worker has not joined yet, or has to join again."""
         return str(self._coordinator.member_id) if self._coordinator is not None else ""
 
     def watch(self, consumer: Any) -> None:
-        """Called with the started consumer of aiokafka, in its thread. It has no hook for a member id that expired."""
+        """Call this with the started aiokafka consumer, in its thread. Wraps `reset_generation`: aiokafka has no hook for
+        an expired member id.
+        """
         self._coordinator = coordinator = consumer._coordinator  # noqa: SLF001
-        forget = coordinator.reset_generation
+        reset = coordinator.reset_generation
 
         def reset_generation() -> None:
-            self._last_id = self.member_id or self._last_id
+            self._last_member_id = self.member_id or self._last_member_id
             if not coordinator._closing.done() and self._is_replaced():  # noqa: SLF001
-                log.error("worker_replaced", note="another process has joined the group under the name of this worker")
+                log.error("worker_replaced", note="another process has joined the group with the name of this worker")
                 self._on_replaced()
             else:
-                forget()
+                reset()
 
         coordinator.reset_generation = reset_generation
 
     def _is_replaced(self) -> bool:
-        """Asked in another thread, for this one runs an event loop. Without an answer it joins, as ever."""
+        """Asks in another thread, because this one runs an event loop. Without an answer, False: the worker joins."""
         answers: list[bool] = []
 
-        def look() -> None:
+        def ask() -> None:
             try:
-                answers.append(self._groups.is_replaced(self._last_id))
+                answers.append(self._groups.is_replaced(self._last_member_id))
             except LogUnreachableError:
                 answers.append(False)
 
-        asking = threading.Thread(target=look, daemon=True)
+        asking = threading.Thread(target=ask, daemon=True)
         asking.start()
         asking.join(2 * ANSWER_SECONDS)
         return bool(answers and answers[0])

@@ -1,4 +1,4 @@
-"""Keeps aiokafka from having a broker make a topic that is missing: it would have another number of partitions."""
+"""Stops aiokafka from creating missing topics: the broker would give them another number of partitions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ import aiokafka.client
 
 
 def forbid_new_topics() -> None:
-    """In this process: aiokafka has no option for it (librdkafka has, see `schemas.settings`)."""
-    asked = aiokafka.client.MetadataRequest
-    aiokafka.client.MetadataRequest = partial(asked, allow_auto_topic_creation=False)
+    """Patch aiokafka in this process, because it has no option for this; for librdkafka see `schemas.settings`."""
+    request = aiokafka.client.MetadataRequest
+    aiokafka.client.MetadataRequest = partial(request, allow_auto_topic_creation=False)

@@ -1,6 +1,6 @@
-"""Asks a second client for records that librdkafka does not deliver: silence alone does not prove them unreadable.
+"""Reads records that librdkafka does not deliver with aiokafka: no delivery is no proof that they are unreadable.
 
-Through aiokafka and a connection of its own for each question, as `streams.groups` does.
+Each question has its own connection, as in `streams.groups`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from streams.groups import ANSWER_SECONDS, LogUnreachableError
 from streams.security import admin_options
 from streams.skip_unreadable import is_skip_mark, skip_unreadable_batches
 
-_MOST = 1_000
-"""Records of one answer. Behind them the owner asks librdkafka again."""
+_MAX_RECORDS = 1_000
+"""The owner reads the records after these with librdkafka again."""
 _UNDECODABLE = "librdkafka delivers no record of it, and aiokafka cannot decode it"
 
 
 class SecondMessage:
-    """A record of aiokafka, with the methods of a message of confluent-kafka."""
+    """A record of aiokafka with the methods of a confluent-kafka message."""
 
     __slots__ = ("_record",)
 
@@ -51,7 +51,7 @@ class SecondMessage:
 
 
 class SecondClient:
-    """Thread-safe: each question is asked in an event loop of its own."""
+    """Thread-safe: each question has its own event loop."""
 
     def __init__(self, connections: Connections, partition: int, client_id: str) -> None:
         self._connections = connections
@@ -59,15 +59,15 @@ class SecondClient:
         self._client_id = client_id
 
     def read(self, topic: str, start: int) -> list[SecondMessage] | Unreadable:
-        """The records from this offset on, or the batch that aiokafka received and could not decode.
+        """The records from this offset, or the batch that aiokafka received and could not decode.
 
-        Raises `LogUnreachableError` where nothing arrives: that says nothing about the records.
+        Raises `LogUnreachableError` if nothing arrives: the records may still be readable.
         """
         where = TopicPartition(self._connections.topic(topic), self._partition)
         try:
             found = asyncio.run(asyncio.wait_for(self._fetch(where, start), 3 * ANSWER_SECONDS))
         except (TimeoutError, OSError, KafkaError) as error:
-            raise LogUnreachableError(f"nothing came from offset {start} of topic {topic}: {error!r}") from error
+            raise LogUnreachableError(f"nothing arrived from offset {start} of topic {topic}: {error!r}") from error
         return answer(found, topic, start)
 
     async def _fetch(self, where: TopicPartition, start: int) -> list[ConsumerRecord[Any, Any]]:
@@ -85,18 +85,18 @@ class SecondClient:
         try:
             consumer.assign([where])
             consumer.seek(where, start)
-            found = await consumer.getmany(where, timeout_ms=int(ANSWER_SECONDS * 1000), max_records=_MOST)
+            found = await consumer.getmany(where, timeout_ms=int(ANSWER_SECONDS * 1000), max_records=_MAX_RECORDS)
             return list(found.get(where, ()))
         finally:
             await consumer.stop()
 
 
 def answer(found: list[ConsumerRecord[Any, Any]], topic: str, start: int) -> list[SecondMessage] | Unreadable:
-    """What aiokafka's records say of the offset `start`. Raises `LogUnreachableError` if there are none."""
+    """The records before the first mark; `Unreadable` if the mark is first. `LogUnreachableError` if there are none."""
     if not found:
         raise LogUnreachableError(f"neither client received anything from offset {start} of topic {topic}")
     marks = [number for number, each in enumerate(found) if is_skip_mark(each.headers)]
     if marks and marks[0] == 0:
-        # Where aiokafka knows no end, the mark stands at `start`: the next read asks about the next offset.
+        # If aiokafka does not know the batch's end, the mark is at `start`, and the next read asks for the next offset.
         return Unreadable(first=start, last=max(int(found[0].offset), start), reason=_UNDECODABLE)
     return [SecondMessage(each) for each in found[: marks[0] if marks else None]]

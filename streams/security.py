@@ -1,4 +1,4 @@
-"""The security options of librdkafka in the words of Faust and aiokafka, so that they are set once."""
+"""Translates the security options of librdkafka for Faust and aiokafka, so that operators set them once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 class UnsupportedSecurityError(TidemillError):
-    """TIDEMILL_KAFKA_OPTIONS asks for what stream workers cannot do."""
+    """TIDEMILL_KAFKA_OPTIONS has a security option that stream workers do not support."""
 
 
 def credentials(options: Mapping[str, Any]) -> Any:
@@ -46,7 +46,7 @@ def _protocol(options: Mapping[str, Any]) -> str:
 
 
 def _mechanism(options: Mapping[str, Any]) -> str:
-    """It has two names there. Raises `UnsupportedSecurityError`."""
+    """The option has two names in librdkafka. Raises `UnsupportedSecurityError`."""
     name = str(options.get("sasl.mechanisms") or options.get("sasl.mechanism") or "PLAIN").upper()
     if name not in _MECHANISMS:
         raise UnsupportedSecurityError(

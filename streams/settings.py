@@ -17,21 +17,21 @@ class StreamSettings(AgreedSettings):
     """Environment, prefix `TIDEMILL_`. Durations are seconds or ISO 8601."""
 
     worker_id: str | None = None
-    """Stable over restarts: the worker is a static member of its group under this name. None: one is made of the host's
-    name, unique on this machine."""
+    """The name of the worker, which is a static member of its group: it stays the same over restarts. None: the worker
+    makes one from the host's name, unique on this machine."""
     stream_group: str = "tidemill-streams"
-    """Consumer group and prefix of the transactional ids."""
+    """The consumer group, and the prefix of the transactional ids."""
     session_timeout: timedelta = timedelta(seconds=6)
-    """After so long a silence a worker's partitions go to the others; not below the broker's minimum."""
+    """A worker that is silent for this long loses its partitions to the others; not below the broker's minimum."""
     park_limit: timedelta = Rules().park_limit
     catchup_rate_per_job: PositiveInt = Rules().catchup_rate_per_job
-    """Runs a minute in which one job catches up with what it missed."""
+    """The missed runs that one job may catch up per minute."""
     catchup_rate_per_partition: PositiveInt = Rules().catchup_rate_per_partition
-    """Runs a minute in which all jobs of a partition do; a worker has this rate times the partitions that it holds."""
+    """The same for all jobs of one partition together; a worker has this rate for each of its partitions."""
     stall_limit: timedelta = timedelta(seconds=60)
-    """A worker ends itself when an assigned partition has unread input for so long."""
+    """A worker ends itself when an assigned partition has unread input and makes no progress for this long."""
     ready_file: Path | None = None
-    """Written when every assigned partition has been recovered; removed at the start and at the end of the process."""
+    """Written when all assigned partitions are recovered; removed at the start and the end of the process."""
 
     def rules(self, cluster: Cluster) -> Rules:
         """Raises `DisagreementError`."""

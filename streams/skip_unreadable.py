@@ -13,11 +13,11 @@ from aiokafka.structs import ConsumerRecord
 
 from streams.bounded_decoders import bound_decoders
 
-SKIPPED = "passed by"
-"""The header of what stands for a batch. Its value is none of a record's, which are bytes: nobody can write it."""
+SKIPPED = "skipped"
+"""The header of the mark. Its value is no bytes, so that no producer can write it."""
 _MARK = object()
-_MOST_IN_A_BATCH = 16 * 1024 * 1024
-"""A batch that says that it has more has a broken header: then only its first offset is passed by."""
+_MAX_BATCH_RECORDS = 16 * 1024 * 1024
+"""A batch that claims more records has a broken header: then only its first offset is skipped."""
 
 
 def is_skip_mark(headers: Any) -> bool:
@@ -25,13 +25,13 @@ def is_skip_mark(headers: Any) -> bool:
 
 
 def skip_unreadable_batches() -> None:
-    """From here on, for all consumers of aiokafka in this process. It offers no other place for it."""
+    """Patch aiokafka, which has no hook for this, for all its consumers in this process."""
     fetcher.PartitionRecords = SkippingRecords
     bound_decoders()
 
 
 class _Batches:
-    """A client's batches, and the one that it took last."""
+    """The client's batches; remembers the last one."""
 
     def __init__(self, records: Any) -> None:
         self._records = records
@@ -46,7 +46,7 @@ class _Batches:
         return self.last
 
 
-class SkippingRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # it has no types
+class SkippingRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # untyped
     next_fetch_offset: int
 
     def __init__(self, tp: Any, records: Any, *more: Any) -> None:
@@ -56,18 +56,18 @@ class SkippingRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # it has
         while True:
             try:
                 yield from super()._unpack_records()
-            except Exception:  # noqa: BLE001 - of any codec, and of the parser: there is no list of them
-                yield self._passed_by()
+            except Exception:  # noqa: BLE001 - any codec and the parser may raise
+                yield self._skip()
                 if self._records.last is None:
-                    return  # not even where it ends is known: the next fetch begins one offset further
+                    return  # the batch's end is unknown: the next fetch starts one offset later
             else:
                 return
 
-    def _passed_by(self) -> ConsumerRecord[Any, Any]:
-        """Stands at the last offset of the batch."""
+    def _skip(self) -> ConsumerRecord[Any, Any]:
+        """Skip the batch. Returns the mark, which has the last offset of the batch."""
         first = self.next_fetch_offset
-        behind = _end_of(self._records.last)
-        self.next_fetch_offset = behind if first < behind <= first + _MOST_IN_A_BATCH else first + 1
+        end = _end_of(self._records.last)
+        self.next_fetch_offset = end if first < end <= first + _MAX_BATCH_RECORDS else first + 1
         place = self._tp.topic, self._tp.partition, self.next_fetch_offset - 1
         return ConsumerRecord(*place, 0, 0, None, None, None, -1, -1, ((SKIPPED, _MARK),))
 
@@ -75,5 +75,5 @@ class SkippingRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # it has
 def _end_of(batch: Any) -> int:
     try:
         return int(batch.next_offset)
-    except Exception:  # noqa: BLE001 - an old format is asked by reading all of it
+    except Exception:  # noqa: BLE001 - in an old format it decodes the whole batch
         return -1

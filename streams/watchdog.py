@@ -1,4 +1,4 @@
-"""Ends a worker whose assigned partition has input that nobody reads: its restart finds what stopping hides."""
+"""Ends a worker that does not read the input of an assigned partition, so that a restart clears the fault."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streams.owner.stall_detector import Observation, Probe, StallDetector, Stal
 
 log = structlog.get_logger()
 
-LOOK_SECONDS = 5.0
+CHECK_SECONDS = 5.0
 
 
 def watch(
@@ -28,15 +28,18 @@ def watch(
     stop: Callable[[], None],
     ended: threading.Event,
 ) -> None:
-    """Look until `ended`; call `stop` once a partition stands still for `limit`. `Sight` describes the questions."""
+    """Check until `ended`; call `stop` once a partition makes no progress for `limit`.
+
+    `applied` and `recovering` return the fields of `Observation`.
+    """
     reader = watchdog_reader(connections)
     detector = StallDetector(limit)
-    while not ended.wait(LOOK_SECONDS):
+    while not ended.wait(CHECK_SECONDS):
         try:
-            stalled = _look(reader, connections, detector, applied(), recovering())
+            stalled = _check(reader, connections, detector, applied(), recovering())
         except KafkaException:
-            detector.reset()  # while the brokers are away, nothing can come on
-            reader = watchdog_reader(connections)  # the old one goes on to ask leaders that have died
+            detector.reset()  # no partition can make progress without brokers
+            reader = watchdog_reader(connections)  # the old one keeps asking dead leaders
             continue
         if stalled:
             log.error("worker_stalled", at=stalled.what, partition=stalled.partition, seconds=round(stalled.seconds))
@@ -44,15 +47,15 @@ def watch(
             return
 
 
-def _look(
+def _check(
     reader: Consumer,
     connections: Connections,
     detector: StallDetector,
     applied: Mapping[Where, int],
     recovering: Mapping[int, int],
 ) -> Stalled | None:
-    asked = [*applied, *((CDC, partition) for partition in recovering)]  # so that an outage is seen as one
-    ends = {where: _end(reader, connections, where) for where in asked}
+    wanted = [*applied, *((CDC, partition) for partition in recovering)]  # an outage then raises during a recovery too
+    ends = {where: _end(reader, connections, where) for where in wanted}
     seen = Observation(boot_seconds=boot_seconds(), applied=applied, ends=ends, recovering=recovering)
     checking = detector.check(seen)
     try:
@@ -77,7 +80,7 @@ def watchdog_reader(connections: Connections) -> Consumer:
 
 
 def is_unread(reader: Consumer, connections: Connections, probe: Probe) -> bool:
-    """Whether there is a record that anybody may see. Others' transactions, once aborted, leave long gaps."""
+    """Whether there is a record that readers may see: aborted transactions of other producers leave long gaps."""
     topic, partition = probe.where
     reader.assign([TopicPartition(connections.topic(topic), partition, probe.after + 1)])
     try:

@@ -93,7 +93,7 @@ async def one_elsewhere(connections: Connections) -> None:
     await other.join()
     try:
         assert await asyncio.to_thread(other.groups.stamps_of, NAME) == {"there"}
-        with pytest.raises(NameTakenError, match="of another machine is at work under the name"):
+        with pytest.raises(NameTakenError, match="on another machine runs under the same name"):
             await asyncio.to_thread(ensure_unique_name, own, other.groups, timedelta(seconds=0))
     finally:
         await other.vanish()

@@ -49,7 +49,7 @@ def test_a_member_of_another_machine_that_is_dead_is_waited_for(waited):
 
 
 def test_one_that_stays_is_at_work_and_the_name_is_refused(waited):
-    with pytest.raises(NameTakenError, match="of another machine is at work under the name 'stream-0'"):
+    with pytest.raises(NameTakenError, match="on another machine runs under the same name, 'stream-0'"):
         ensure_unique_name(OWN, Members(("there",)), SESSION)
     assert waited() > SESSION.total_seconds()
 
