@@ -30,8 +30,8 @@ class Membership:
         return str(self._coordinator.member_id) if self._coordinator is not None else ""
 
     def watch(self, consumer: Any) -> None:
-        """Call this with the started aiokafka consumer, in its thread. Wraps `reset_generation`: aiokafka has no hook for
-        an expired member id.
+        """Call this in the thread of the started aiokafka consumer. Wraps `reset_generation`, because aiokafka has no
+        hook for an expired member id.
         """
         self._coordinator = coordinator = consumer._coordinator  # noqa: SLF001
         reset = coordinator.reset_generation

@@ -90,7 +90,7 @@ class Inbox:
         return _taken(items, is_all=False)
 
 
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
+class WorkerContext(msgspec.Struct, frozen=True, kw_only=True):
     """What all partition threads of a worker share."""
 
     rules: Rules
@@ -120,7 +120,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 class PartitionThread(threading.Thread):
     """Reads its deliveries from `inbox`. Ends after `stop`, or when another worker takes the partition over."""
 
-    def __init__(self, assignment_id: AssignmentId, partition: int, parts: Parts, limits: Limits | None = None) -> None:
+    def __init__(
+        self, assignment_id: AssignmentId, partition: int, context: WorkerContext, limits: Limits | None = None
+    ) -> None:
         super().__init__(name=f"owner-{partition}", daemon=True)
         self.partition = partition
         self.inbox = Inbox()
@@ -129,8 +131,8 @@ class PartitionThread(threading.Thread):
         the same call, it does not grow."""
         self._takeover_progress = 0
         """The same of the current takeover."""
-        self._assignment_id, self._parts = assignment_id, parts
-        self._session = Session(partition, parts.partitions, parts.rules, parts.topic_ids, limits)
+        self._assignment_id, self._context = assignment_id, context
+        self._session = Session(partition, context.partitions, context.rules, context.topic_ids, limits)
         self._stopping = threading.Event()
         self._handover_until_boot_seconds: float | None = None
         """None: no handover has started."""
@@ -153,10 +155,10 @@ class PartitionThread(threading.Thread):
             self._drive()
         except Exception:
             log.exception("owner_crashed", partition=self.partition)
-            self._parts.on_crashed()
+            self._context.on_crashed()
         self._close()
         self._end_turn()
-        self._parts.on_gone(self._assignment_id)
+        self._context.on_gone(self._assignment_id)
         log.info("owner_gone", partition=self.partition)
 
     def _drive(self) -> None:
@@ -205,7 +207,7 @@ class PartitionThread(threading.Thread):
         self.progress = max(self.progress, self._takeover_progress)
 
     def _reading(self) -> c.ClockReading:
-        clock = self._parts.clock
+        clock = self._context.clock
         return c.ClockReading(now=clock.now(), is_steady=clock.is_steady, boot_seconds=boot_seconds())
 
     def _answer(self, call: c.Call[Any]) -> Any:  # noqa: PLR0911 - a dispatch table
@@ -215,7 +217,7 @@ class PartitionThread(threading.Thread):
             case c.Commit(transaction=transaction):
                 return self._commit(transaction)
             case c.Forward(records=records):
-                return self._parts.forward(records)
+                return self._context.forward(records)
             case c.Pause(length=length):
                 return self._stopping.wait(length.total_seconds())
             case c.GetHeartbeatOffsets() | c.GetHeartbeats():
@@ -247,8 +249,8 @@ class PartitionThread(threading.Thread):
                 raise TypeError(f"unknown call {call}")
 
     def _answer_heartbeats(self, call: c.GetHeartbeatOffsets | c.GetHeartbeats) -> Any:
-        known = self._parts.heartbeats
-        with self._parts.lock:
+        known = self._context.heartbeats
+        with self._context.lock:
             match call:
                 case c.GetHeartbeatOffsets():
                     return c.HeartbeatOffsets(delivered=known.delivered, waiting=self.inbox.waiting)
@@ -259,24 +261,24 @@ class PartitionThread(threading.Thread):
 
     def _answer_for_worker(self, call: c.CheckAssignment | c.Release | c.Recovered | c.Failed) -> Any:
         """The calls that read or change what all threads of this worker share."""
-        parts, where = self._parts, (self.partition, self._assignment_id)
+        context, where = self._context, (self.partition, self._assignment_id)
         match call:
             case c.CheckAssignment():
                 return self._check_assignment()
             case c.Release():
-                with parts.lock:
-                    return parts.assignments.release(*where)
+                with context.lock:
+                    return context.assignments.release(*where)
             case c.Recovered():
                 self._end_turn()
-                with parts.lock:
-                    parts.assignments.note_recovered(*where)
+                with context.lock:
+                    context.assignments.note_recovered(*where)
                 log.info("owner_recovered", partition=self.partition, **_facts(call))
-                _log_if_ahead(self.partition, call.watermark - parts.clock.now())
-                return parts.on_recovered()
+                _log_if_ahead(self.partition, call.watermark - context.clock.now())
+                return context.on_recovered()
             case c.Failed():
                 self._end_turn()
-                with parts.lock:
-                    parts.assignments.note_failed(*where)
+                with context.lock:
+                    context.assignments.note_failed(*where)
                 self._close()
                 return self._log_failure(call)
             case _:
@@ -284,11 +286,11 @@ class PartitionThread(threading.Thread):
 
     def _check_assignment(self) -> bool | None:
         """Takes one of the `turns`, which the recovery or its failure returns."""
-        parts = self._parts
-        self._has_turn = self._has_turn or parts.turns.acquire(timeout=TURN_SECONDS)
-        with parts.lock:
-            parts.assignments.note_check(self.partition, self._assignment_id)
-        is_held = parts.groups.holds(self.partition, parts.member_id())
+        context = self._context
+        self._has_turn = self._has_turn or context.turns.acquire(timeout=TURN_SECONDS)
+        with context.lock:
+            context.assignments.note_check(self.partition, self._assignment_id)
+        is_held = context.groups.holds(self.partition, context.member_id())
         if not is_held:
             self._end_turn()
         return is_held
@@ -296,15 +298,15 @@ class PartitionThread(threading.Thread):
     def _end_turn(self) -> None:
         if self._has_turn:
             self._has_turn = False
-            self._parts.turns.release()
+            self._context.turns.release()
 
     def _commit(self, transaction: Transaction) -> c.CommitResult:
         started = boot_seconds()
         placed = self._open_log().commit(transaction)
         written = c.CommitResult(placed=placed, seconds=boot_seconds() - started)
-        with self._parts.lock:
-            self._parts.assignments.note_applied(self.partition, self._assignment_id, transaction.applied)
-        self._parts.on_committed(self.partition, transaction.applied)
+        with self._context.lock:
+            self._context.assignments.note_applied(self.partition, self._assignment_id, transaction.applied)
+        self._context.on_committed(self.partition, transaction.applied)
         return written
 
     def _counted(self, entries: Iterable[T]) -> Iterator[T]:
@@ -327,7 +329,7 @@ class PartitionThread(threading.Thread):
 
     def _open_log(self) -> OwnerLog:
         if self._log is None:
-            self._log = self._parts.open_log(self.partition)
+            self._log = self._context.open_log(self.partition)
         return self._log
 
     def _close(self) -> None:

@@ -1,4 +1,4 @@
-"""A stream worker: the holders of its partitions, and what Faust and the holders tell each other."""
+"""A stream worker: starts and stops a thread for each of its partitions, and passes on what they and Faust receive."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from streams.owner.intake import INPUT_TOPICS
 from streams.owner.known_heartbeats import KnownHeartbeats
 from streams.owner.session_calls import DeliveryStopped, Resync
 from streams.owner_log import OwnerLog
-from streams.partition_thread import Delivered, PartitionThread, Parts
+from streams.partition_thread import Delivered, PartitionThread, WorkerContext
 from streams.settings import StreamSettings
 
 log = structlog.get_logger()
@@ -35,12 +35,12 @@ log = structlog.get_logger()
 JOIN_SECONDS = 10.0
 START_SECONDS = 30.0
 TAKEOVERS_AT_ONCE = 2
-"""Most of a takeover is work of the interpreter, which does one at a time; the other one waits for the brokers."""
-LOOK_SECONDS = 0.1
+"""A takeover mostly needs the interpreter, which serves one at a time; a second one can wait for the brokers."""
+CHECK_SECONDS = 0.1
 
 
 class Worker:
-    """Thread-safe: Faust calls from its loop, holders from their threads."""
+    """Thread-safe: Faust calls from its loop, and the partition threads call too."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Worker:
         def open_log(partition: int) -> OwnerLog:
             return OwnerLog(connections, partition, f"{settings.stream_group}-{partition}", clock, groups)
 
-        self._parts = Parts(
+        self._context = WorkerContext(
             rules=rules,
             partitions=connections.partitions,
             clock=clock,
@@ -84,92 +84,92 @@ class Worker:
         )
 
     def start(self) -> None:
-        self._parts.clock.start()
+        self._context.clock.start()
         self._reader.start()
 
     def assign(self, partitions: Collection[int]) -> None:
-        """What the group has given this worker: new holders begin, kept ones look for gaps, the others hand over."""
+        """Apply the assignment of the group: start added threads, make kept ones read the gap, hand lost ones over."""
         with self._lock:
             if self._is_leaving:
-                return  # the group decided before it heard that this worker leaves
-            assigned = self._assignments.assign(partitions)
-            for number in assigned.kept:
-                self._threads[number].inbox.put(Resync())
-            lost = [self._threads[number] for number in assigned.lost if number in self._threads]
-            begun = {number: PartitionThread(number, where, self._parts) for number, where in assigned.added.items()}
-            self._threads |= begun
-        for holder in lost:
-            holder.start_handover()
-        for holder in begun.values():
-            holder.start()
+                return  # the group decided before it received this worker's leave request
+            change = self._assignments.assign(partitions)
+            for kept in change.kept:
+                self._threads[kept].inbox.put(Resync())
+            lost = [self._threads[each] for each in change.lost if each in self._threads]
+            added = {each: PartitionThread(each, partition, self._context) for each, partition in change.added.items()}
+            self._threads |= added
+        for thread in lost:
+            thread.start_handover()
+        for thread in added.values():
+            thread.start()
         log.info("assigned", partitions=sorted(partitions), lost=[each.partition for each in lost])
 
     def stop_delivery(self) -> None:
-        """Until the next assignment the holders read for themselves."""
+        """Until the next assignment the threads read the input topics themselves."""
         with self._lock:
-            for holder in self._threads.values():
-                holder.inbox.put(DeliveryStopped())
+            for thread in self._threads.values():
+                thread.inbox.put(DeliveryStopped())
 
     def deliver(self, partition: int, item: Delivered) -> None:
-        """Without a holder a record is read by the next one."""
+        """A record without a thread is dropped: the partition's next thread reads it."""
         with self._lock:
-            holder = self._thread_of(partition)
-        if holder is not None:
-            holder.inbox.put(item)
+            thread = self._thread_of(partition)
+        if thread is not None:
+            thread.inbox.put(item)
 
     def applied(self) -> dict[tuple[str, int], int]:
-        """The last applied offset that is committed, by (topic, partition) of the partitions held."""
+        """The last applied offset that is committed, by (topic, partition) of the assigned partitions."""
         with self._lock:
             return self._assignments.applied()
 
     def recovering(self) -> dict[int, int]:
-        """The partitions in which nothing is decided at this moment, with how far each recovery has come."""
+        """The progress of each partition whose owner decides nothing at this moment."""
         with self._lock:
-            found = {where: self._threads.get(number) for where, number in self._assignments.unrecovered().items()}
-            return {partition: holder.progress if holder else 0 for partition, holder in found.items()}
+            found = {partition: self._threads.get(each) for partition, each in self._assignments.unrecovered().items()}
+            return {partition: thread.progress if thread else 0 for partition, thread in found.items()}
 
     def start_handover(self) -> None:
-        """Decide until other workers take the partitions over. This worker leaves the group meanwhile."""
+        """The threads decide until other workers take their partitions over; this worker leaves the group meanwhile."""
         with self._lock:
             self._is_leaving = True
-            for number in self._assignments.clear():
-                self._threads[number].start_handover()
+            for each in self._assignments.clear():
+                self._threads[each].start_handover()
 
     def wait_for_handover(self) -> None:
-        """Until each partition is taken over, or no worker is in the group that could."""
+        """Return once other workers have taken over each partition, or the group has no worker left."""
         with contextlib.suppress(LogUnreachableError):
-            while self._has_threads() and not self._parts.groups.is_empty():
-                time.sleep(LOOK_SECONDS)
+            while self._has_threads() and not self._context.groups.is_empty():
+                time.sleep(CHECK_SECONDS)
 
     def stop(self) -> None:
         with self._lock:
             self._is_leaving = True
             self._assignments.clear()
-            holders, self._threads = list(self._threads.values()), {}
-        for holder in holders:
-            holder.stop()
-        for holder in holders:
-            holder.join(JOIN_SECONDS)
+            threads, self._threads = list(self._threads.values()), {}
+        for thread in threads:
+            thread.stop()
+        for thread in threads:
+            thread.join(JOIN_SECONDS)
         self._reader.stop()
-        self._parts.clock.stop()
+        self._context.clock.stop()
 
     def _has_threads(self) -> bool:
         with self._lock:
             return bool(self._threads)
 
     def _thread_of(self, partition: int) -> PartitionThread | None:
-        number = self._assignments.id_of(partition)
-        return None if number is None else self._threads.get(number)
+        assignment_id = self._assignments.id_of(partition)
+        return None if assignment_id is None else self._threads.get(assignment_id)
 
-    def _forget(self, number: AssignmentId) -> None:
+    def _forget(self, assignment_id: AssignmentId) -> None:
         with self._lock:
-            self._threads.pop(number, None)
+            self._threads.pop(assignment_id, None)
 
     def _on_heartbeat(self, heard: HeartbeatHeard) -> None:
         with self._lock:
             self._known_heartbeats.note(heard)
-            for holder in self._threads.values():
-                holder.inbox.put(heard)
+            for thread in self._threads.values():
+                thread.inbox.put(heard)
 
     def _on_read(self, positions: Mapping[int, int]) -> None:
         with self._lock:
@@ -182,9 +182,9 @@ class Worker:
 
 
 def check_topics(connections: Connections) -> dict[str, str]:
-    """The ids of the input topics. Raises `TopicMismatchError`: N is chosen once (protocol O2)."""
+    """The ids of the input topics. Raises `TopicMismatchError`, because N never changes (protocol O2)."""
     names = {connections.topic(name): name for name in INPUT_TOPICS}
-    admin = AdminClient(connections.kafka())  # held until the answers are there
+    admin = AdminClient(connections.kafka())  # must live until the answers arrive
     futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=START_SECONDS)
     ids: dict[str, str] = {}
     for full_name, future in futures.items():
