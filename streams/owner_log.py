@@ -184,14 +184,14 @@ class OwnerLog:
 
     def commit(self, transaction: Transaction) -> dict[RunId, tuple[int, int]]:
         """Returns (token, offset) of the dispatches by run. After an exception the outcome is unknown (protocol O3)."""
-        placed: dict[RunId, tuple[int, int]] = {}
+        dispatches: dict[RunId, tuple[int, int]] = {}
         producer = self._begin()
         for record in transaction.records[:-1]:
-            self._produce(producer, record, _placing(record, placed))
+            self._produce(producer, record, _noting_dispatch(record, dispatches))
         # The clock record comes last: its acknowledgement carries the broker's time.
         self._produce(producer, transaction.records[-1], self._observing(boot_seconds()))
         producer.commit_transaction(TRANSACTION_TIMEOUT_SECONDS)
-        return placed
+        return dispatches
 
     def close(self) -> None:
         self._discard_unfinished()
@@ -387,13 +387,13 @@ def _text(key: bytes | None) -> str | None:
         return None
 
 
-def _placing(record: OutRecord, placed: dict[RunId, tuple[int, int]]) -> Any:
+def _noting_dispatch(record: OutRecord, dispatches: dict[RunId, tuple[int, int]]) -> Any:
     if record.dispatch is None:
         return None
     run_id, token = record.dispatch
 
     def on_delivery(error: KafkaError | None, message: Any) -> None:
         if error is None:
-            placed[run_id] = (token, message.offset())
+            dispatches[run_id] = (token, message.offset())
 
     return on_delivery

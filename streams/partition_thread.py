@@ -302,8 +302,8 @@ class PartitionThread(threading.Thread):
 
     def _commit(self, transaction: Transaction) -> c.CommitResult:
         started = boot_seconds()
-        placed = self._open_log().commit(transaction)
-        written = c.CommitResult(placed=placed, seconds=boot_seconds() - started)
+        dispatches = self._open_log().commit(transaction)
+        written = c.CommitResult(dispatches=dispatches, seconds=boot_seconds() - started)
         with self._context.lock:
             self._context.assignments.note_applied(self.partition, self._assignment_id, transaction.applied)
         self._context.on_committed(self.partition, transaction.applied)

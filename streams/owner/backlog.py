@@ -1,4 +1,4 @@
-"""What waits in an owner of one input topic, and how many bytes it holds in memory."""
+"""The queue of one input topic in an owner, and its size in bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Backlog:
     def __init__(self) -> None:
         self._items: deque[Queued] = deque()
         self.bytes = 0
-        """Of the values of its records."""
+        """The total size of its records' values."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -34,7 +34,7 @@ class Backlog:
         return item
 
     def put_back(self, item: Queued) -> None:
-        """It is taken again first."""
+        """Make it the head again."""
         self._items.appendleft(item)
         self.bytes += _size(item)
 

@@ -1,4 +1,4 @@
-"""Records on which an owner fails: a fresh one tries again, then it sets them aside (protocol I7)."""
+"""Failures of an owner: the next owner retries the record, and sets it aside if it fails again (protocol I7)."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from schemas.errors import TidemillError
 from schemas.ids import OwnerId
 from streams.owner.records import InRecord
 
-Place = tuple[str, int]
+RecordPosition = tuple[str, int]
 """(input topic, offset)"""
 MOST_JOBS_AT_ONCE = 10
-"""Where more jobs fail before any of that is written, the fault is not in the jobs."""
+"""If more jobs fail before their quarantine is written, the jobs are not the cause."""
 
 
 class RecordFailedError(TidemillError):
-    """Nothing can be decided, or written, about a record. The owner that says so is to be thrown away."""
+    """A record cannot be decided, or its effects cannot be written. Discard the owner that raises this."""
 
     def __init__(self, record: InRecord, error: Exception) -> None:
-        self.place: Place = (record.topic, record.offset)
+        self.position: RecordPosition = (record.topic, record.offset)
         super().__init__(
             f"record {record.topic}@{record.offset} is set aside: it failed twice, with {type(error).__name__}: {error}"
         )
 
 
 class TransactionFailedError(TidemillError):
-    """What follows from one of several records cannot be written. The owner that says so is to be thrown away."""
+    """The effects of one of several records cannot be written. Discard the owner that raises this."""
 
     def __init__(self, records: Collection[InRecord], error: Exception) -> None:
-        self.places: tuple[Place, ...] = tuple((each.topic, each.offset) for each in records)
+        self.positions: tuple[RecordPosition, ...] = tuple((each.topic, each.offset) for each in records)
         super().__init__(
             f"a transaction of {len(records)} records cannot be written: {type(error).__name__}: {error}; "
             "they are taken one by one"
@@ -36,10 +36,10 @@ class TransactionFailedError(TidemillError):
 
 
 class JobFailedError(TidemillError):
-    """The core fails in the work of one job or DAG. The owner that says so is to be thrown away."""
+    """The core fails in the work of one job or DAG. Discard the owner that raises this."""
 
     def __init__(self, owner: str, error: Exception, version: int = 0) -> None:
-        """`version`: of its definition, which may not be stored yet."""
+        """`version`: the version of its definition, which may not be stored yet."""
         self.owner, self.version = OwnerId(owner), version
         super().__init__(
             f"{owner!r} is quarantined: the core fails in its work, with {type(error).__name__}: {error}; its runs are "
@@ -48,7 +48,7 @@ class JobFailedError(TidemillError):
 
 
 class BlameJob:
-    """Any failure within is in the work of `owner`. A class, because recovery enters one for each key."""
+    """Turns an exception in its block into `JobFailedError`. A class for speed: recovery uses one per key."""
 
     __slots__ = ("_owner",)
 
@@ -67,7 +67,7 @@ class RetryQuarantinedError(TidemillError):
 
 
 def blame(records: Collection[InRecord], error: Exception) -> Exception:
-    """What to raise when a transaction cannot be written that follows from these records; of none: from the state."""
+    """The exception to raise if the transaction of these records cannot be written; with no records, `error` itself."""
     match list(records):
         case []:
             return error
@@ -78,42 +78,42 @@ def blame(records: Collection[InRecord], error: Exception) -> Exception:
 
 
 class Failures:
-    """What the holder of a partition remembers from one owner to the next."""
+    """What a session remembers from one owner to the next."""
 
     __slots__ = ("_reasons", "jobs", "refused", "suspects")
 
     def __init__(self) -> None:
-        self._reasons: dict[Place, str] = {}
-        self.suspects: set[Place] = set()
-        """Each of these has a transaction of its own: one of them, unknown which, could not be written."""
-        self.refused: dict[Place, str] = {}
-        """Why, of those on which two owners have failed: the next one puts them into the dead letter topic.
+        self._reasons: dict[RecordPosition, str] = {}
+        self.suspects: set[RecordPosition] = set()
+        """One of these could not be written, unknown which; so each gets its own transaction."""
+        self.refused: dict[RecordPosition, str] = {}
+        """The reasons of records that failed for two owners: the next one writes them to the dead letter topic.
 
-        If it fails there as well, the record is innocent and the state is not: then the worker ends.
+        If that fails too, the cause is the state and not the record: then the worker ends.
         """
         self.jobs: dict[OwnerId, JobFailedError] = {}
-        """Why, of those that the next owner quarantines, and has not written yet."""
+        """The errors of the jobs that the next owner quarantines, until that is written."""
 
     def note(self, error: RecordFailedError | TransactionFailedError | JobFailedError) -> None:
-        """Raises `error` where it is not about one job, or record, alone: then the worker ends."""
+        """Raises `error` if the cause is not a single job or record: then the worker ends."""
         if isinstance(error, JobFailedError):
             if error.owner in self.jobs or len(self.jobs) >= MOST_JOBS_AT_ONCE:
                 raise error
             self.jobs[error.owner] = error
             return
         if isinstance(error, TransactionFailedError):
-            self.suspects.update(error.places)
+            self.suspects.update(error.positions)
             return
-        if error.place in self._reasons:
-            self.refused[error.place] = str(error)
-        self._reasons[error.place] = str(error)
+        if error.position in self._reasons:
+            self.refused[error.position] = str(error)
+        self._reasons[error.position] = str(error)
 
     def forget(self, applied: Mapping[str, int]) -> None:
-        """What is applied, by topic, never comes again."""
-        self._reasons = _behind(self._reasons, applied)
-        self.refused = _behind(self.refused, applied)
+        """Drop what is applied, by topic: an owner never reads it again."""
+        self._reasons = _after(self._reasons, applied)
+        self.refused = _after(self.refused, applied)
         self.suspects = {(topic, offset) for topic, offset in self.suspects if offset > applied[topic]}
 
 
-def _behind(reasons: Mapping[Place, str], applied: Mapping[str, int]) -> dict[Place, str]:
-    return {place: reason for place, reason in reasons.items() if place[1] > applied[place[0]]}
+def _after(reasons: Mapping[RecordPosition, str], applied: Mapping[str, int]) -> dict[RecordPosition, str]:
+    return {position: reason for position, reason in reasons.items() if position[1] > applied[position[0]]}

@@ -1,4 +1,4 @@
-"""A record of an input topic becomes an input of the core, or the reason why it cannot."""
+"""Decodes a record of an input topic into an input of the core, or into the reason for its refusal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from streams.core.inputs import (
 from streams.owner.records import InRecord
 
 INPUT_TOPICS = (CDC, EVENTS, REQUESTS)
-"""In the order in which an owner takes from them: foreign records come last."""
+"""In the order in which an owner reads them: records of foreign producers come last."""
 
 
 def read_input(record: InRecord, partition: int, partitions: int) -> Input:
@@ -34,11 +34,11 @@ def read_input(record: InRecord, partition: int, partitions: int) -> Input:
     origin = _origin(record)
     try:
         if record.value is None:
-            raise UndecodableError("is empty")  # noqa: TRY301 - said in one place, like all the others
+            raise UndecodableError("is empty")  # noqa: TRY301 - one place handles all refusals
         if record.topic == EVENTS:
             return ExecutorReported(batch=decode(record.value, EventBatch), appended_at=record.appended_at)
         if record.topic == REQUESTS:
-            return _foreign(record, record.value, origin, partition, partitions)
+            return _read_request(record, record.value, origin, partition, partitions)
         captured = decode_captured(record.value)
         _check_home(captured.owner, partition, partitions)
     except UndecodableError as error:
@@ -53,13 +53,13 @@ def read_input(record: InRecord, partition: int, partitions: int) -> Input:
 
 
 def refuse(record: InRecord, code: ProblemCode, reason: str) -> RecordRefused:
-    """It goes to the dead letter topic."""
+    """The owner writes the record to the dead letter topic."""
     owner = (record.key or b"").decode(errors="replace")
     return RecordRefused(code=code, reason=reason, owner=owner, origin=_origin(record))
 
 
 def refuse_unreadable(topic: str, unreadable: Unreadable) -> RecordRefused:
-    """They go to the dead letter topic as one record, without a value: nobody can say what it is."""
+    """The batch becomes one record without a value in the dead letter topic, because no client can read it."""
     origin = Origin(topic=topic, offset=unreadable.first, key=None, value=None)
     reason = unreadable.said_of(topic)
     return RecordRefused(code=ProblemCode.BATCH_UNREADABLE, reason=reason, owner=topic, origin=origin)
@@ -69,8 +69,10 @@ def _origin(record: InRecord) -> Origin:
     return Origin(topic=record.topic, offset=record.offset, key=record.key, value=record.value)
 
 
-def _foreign(record: InRecord, value: bytes, origin: Origin, partition: int, partitions: int) -> Input:
-    """Its key may be anything, or missing; what places it is the job that it names. It is moved once (protocol I6)."""
+def _read_request(record: InRecord, value: bytes, origin: Origin, partition: int, partitions: int) -> Input:
+    """The job in the request decides its home partition: foreign producers may use any key, or none. A request is
+    forwarded once (protocol I6).
+    """
     request = decode_request(value, record.appended_at)
     if record.is_forwarded:
         _check_home(request.owner, partition, partitions)

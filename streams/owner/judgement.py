@@ -1,4 +1,4 @@
-"""When silence is judged: claims first, then `events` and heartbeats to an end fetched later (protocol D5, L3)."""
+"""The order in which a session judges silence: claims, then heartbeats and `events` to later ends (D5, L3)."""
 
 from __future__ import annotations
 
@@ -27,69 +27,69 @@ from streams.owner.session_calls import (
 
 class Stage(Enum):
     IDLE = "idle"
-    """Nothing looks lost."""
-    HEARING = "hearing"
-    """The worker reads heartbeats up to the ends that were fetched."""
-    TAKING = "taking"
-    """It has; they are on their way to the owner."""
-    PULLING = "pulling"
-    """The owner has them; `events` is read to an end that is fetched now."""
+    """No attempt looks lost."""
+    READING_HEARTBEATS = "reading_heartbeats"
+    """The worker reads heartbeats up to the ends of `executors` that were fetched."""
+    TAKING_HEARTBEATS = "taking_heartbeats"
+    """The worker has delivered them; the session takes them from its inbox."""
+    READING_EVENTS = "reading_events"
+    """The owner has them; the session reads `events` to an end that it fetches in this stage."""
 
 
 class Judgement:
-    """Collects the evidence. The owner calls an attempt lost, in `judge(as_of)`, when all of it is there."""
+    """Collects the evidence. When it is complete, `Owner.judge` declares the silent attempts lost."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._stage = Stage.IDLE
-        self._as_of = self._next = EPOCH
+        self._silent_at = self._next_check = EPOCH
         self._ends: Mapping[int, int] = {}
         self._to_take = 0
-        """Deliveries that waited when the heartbeats were there, and have not been taken."""
+        """The deliveries that waited when the heartbeats were complete and have not been taken yet."""
 
     @property
     def is_urgent(self) -> bool:
-        """The next turn has something to do for it."""
-        return self._stage in (Stage.TAKING, Stage.PULLING)
+        """Whether the next turn must not wait for deliveries."""
+        return self._stage in (Stage.TAKING_HEARTBEATS, Stage.READING_EVENTS)
 
     def note_taken(self, owner: Owner, pulls: Pulls, taken: Taken) -> None:
-        """Once all that waited then is taken, the owner has every heartbeat that the worker had read."""
+        """Once the session has taken all deliveries that waited, the owner has every heartbeat up to the ends."""
         self._to_take -= len(taken.items)
-        if self._stage is Stage.TAKING and (taken.is_all or self._to_take <= 0):
-            pulls.begin(EVENTS, owner.state.durable.applied[EVENTS].offset)
-            self._stage = Stage.PULLING
+        if self._stage is Stage.TAKING_HEARTBEATS and (taken.is_all or self._to_take <= 0):
+            pulls.start(EVENTS, owner.state.durable.applied[EVENTS].offset)
+            self._stage = Stage.READING_EVENTS
 
     def advance(self, owner: Owner, pulls: Pulls, now: datetime) -> Steps[None]:
-        """One turn's worth of it. A question without an answer changes nothing: silence is judged later."""
+        """Take the next step. If a call gets no answer, silence is judged later."""
         try:
             match self._stage:
                 case Stage.IDLE:
-                    yield from self._look(owner, now)
-                case Stage.HEARING:
-                    yield from self._hear()
-                case Stage.TAKING:
+                    yield from self._check(owner, now)
+                case Stage.READING_HEARTBEATS:
+                    yield from self._check_heartbeats()
+                case Stage.TAKING_HEARTBEATS:
                     pass
-                case Stage.PULLING if EVENTS not in pulls:
-                    owner.judge(self._as_of)
+                case Stage.READING_EVENTS if EVENTS not in pulls:
+                    owner.judge(self._silent_at)
                     self._stage = Stage.IDLE
-                case Stage.PULLING:
+                case Stage.READING_EVENTS:
                     pass
                 case _:
                     assert_never(self._stage)
         except LogFailedError:
-            self._next, self._stage = now + self._limits.judge_backoff, Stage.IDLE
+            self._next_check, self._stage = now + self._limits.judge_backoff, Stage.IDLE
 
-    def _look(self, owner: Owner, now: datetime) -> Steps[None]:
-        if now < self._next:
+    def _check(self, owner: Owner, now: datetime) -> Steps[None]:
+        if now < self._next_check:
             return
-        self._next = now + self._limits.judge_interval
+        self._next_check = now + self._limits.judge_interval
         if wants_claims(owner.state, now):
             owner.learn(ClaimsSeen(claimed_below=(yield from perform(ReadClaims())).value, as_of=now))
         if wants_judgement(owner.state, now):
             self._ends = (yield from perform(ReadExecutorEnds())).value
-            self._as_of, self._stage = now, Stage.HEARING
+            self._silent_at, self._stage = now, Stage.READING_HEARTBEATS
 
-    def _hear(self) -> Steps[None]:
-        heard = (yield from perform(GetHeartbeatOffsets())).value
-        if all(heard.delivered.get(partition, 0) >= end for partition, end in self._ends.items()):
-            self._to_take, self._stage = heard.waiting, Stage.TAKING
+    def _check_heartbeats(self) -> Steps[None]:
+        offsets = (yield from perform(GetHeartbeatOffsets())).value
+        if all(offsets.delivered.get(partition, 0) >= end for partition, end in self._ends.items()):
+            self._to_take, self._stage = offsets.waiting, Stage.TAKING_HEARTBEATS

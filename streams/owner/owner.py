@@ -74,9 +74,9 @@ class Owner:
         """An input that is no record: it needs no offset, because the next owner learns it anew."""
         self._facts.append(fact)
 
-    def judge(self, as_of: datetime) -> None:
+    def judge(self, silent_at: datetime) -> None:
         """Silence at `as_of` is judged once everything that was offered and learned before this call is applied."""
-        self._facts.append(SilenceMark(as_of=as_of))
+        self._facts.append(SilenceMark(silent_at=silent_at))
 
     def has_room(self, topic: str) -> bool:
         """Whether more records of a topic may be offered."""
@@ -231,8 +231,8 @@ class Owner:
                 self._apply(topic, behind - 1)
                 deleted = InputDeleted(topic=topic, first=first, last=behind - 1)
                 return [] if is_new or first >= behind else self._step(deleted, now)
-            case SilenceMark(as_of=as_of):
-                return self._step(CaughtUp(as_of=as_of), now)
+            case SilenceMark(silent_at=silent_at):
+                return self._step(CaughtUp(as_of=silent_at), now)
             case _:
                 assert_never(mark)
 

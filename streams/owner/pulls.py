@@ -1,8 +1,7 @@
-"""Input topics that a session reads by itself, to an end that it asked for: after a takeover, an absence, a rebalance
-(protocol O10).
+"""The input topics that a session reads itself, without Faust, after a takeover, an absence or a rebalance (O10).
 
-While a topic is pulled, deliveries of it are dropped, because the pull reads them. So a gap of any length takes no more
-memory than one chunk, and no record is applied before those in front of it.
+The session drops deliveries of a topic while it pulls the topic, because the pull reads the same records. So a gap of
+any length takes the memory of one chunk, and records are applied in the order of their offsets.
 """
 
 from __future__ import annotations
@@ -15,21 +14,21 @@ from streams.owner.session_calls import Chunk
 @dataclass(slots=True, kw_only=True)
 class Pull:
     through: int
-    """Everything up to this offset has been read."""
+    """Every record up to this offset has been read."""
     until: int | None = None
-    """The end to be reached; None: the end as it is at the next read."""
+    """The pull ends before this offset; None: at the end as it is at the next read."""
     dropped: int = -1
-    """The highest offset that was delivered meanwhile, and dropped."""
+    """The highest offset of a dropped delivery."""
 
 
 class Pulls:
-    """Pure: which topics are being pulled, and how far each of them has come."""
+    """Pure: the topics that are being pulled, and the progress of each."""
 
     def __init__(self) -> None:
         self._active: dict[str, Pull] = {}
 
-    def begin(self, topic: str, applied: int) -> None:
-        """To the topic's end as it is at the next read, also if an earlier end is on its way to be reached."""
+    def start(self, topic: str, applied: int) -> None:
+        """Pull to the topic's end as it is at the next read. This also extends a pull that has started."""
         pull = self._active.get(topic)
         if pull is None:
             self._active[topic] = Pull(through=applied)
@@ -45,11 +44,11 @@ class Pulls:
     def topics(self) -> list[str]:
         return list(self._active)
 
-    def of(self, topic: str) -> Pull:
+    def get(self, topic: str) -> Pull:
         return self._active[topic]
 
     def drop(self, topic: str, offset: int) -> bool:
-        """Whether a delivery is dropped, because the pull of its topic comes past it."""
+        """Whether to drop a delivery because the pull of its topic reads it too."""
         pull = self._active.get(topic)
         if pull is None:
             return False
@@ -57,11 +56,11 @@ class Pulls:
         return True
 
     def postpone(self, topic: str) -> None:
-        """It could not be read: the others come first from now on."""
+        """After a failed read: read the other topics first."""
         self._active[topic] = self._active.pop(topic)
 
-    def read(self, topic: str, chunk: Chunk) -> bool:
-        """Whether the end has been reached; then deliveries are taken again, unless one lies beyond it."""
+    def note_read(self, topic: str, chunk: Chunk) -> bool:
+        """Whether the end has been reached. Then the pull is over, unless a delivery after this end was dropped."""
         pull = self._active[topic]
         pull.through = max(pull.through, chunk.through)
         if pull.through + 1 < chunk.end:

@@ -1,4 +1,4 @@
-"""Records as an owner reads and writes them, free of any client; topic names have no prefix."""
+"""Records as an owner reads and writes them, independent of any client; topic names have no prefix."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ class InRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     value: bytes | None
     appended_at: datetime
     is_forwarded: bool = False
-    """Another owner found it in its partition and handed it on."""
+    """Another owner found it in its partition and forwarded it."""
     unreadable: Unreadable | None = None
-    """It stands for records that the client cannot read; `offset` is that of the last of them."""
+    """The record is a placeholder for records that no client can read; `offset` is the last of them."""
 
 
 class Reached(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Stands behind the records of a topic that was read to its end: up to `offset` there is nothing else."""
+    """Follows the records of a topic that was read to its end: there are no others up to `offset`."""
 
     offset: int
 
 
 class Deleted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Stands where the offsets [first, behind) of a topic were deleted before they were read."""
+    """Replaces the offsets [first, behind) of a topic, which were deleted before they were read."""
 
     first: int
     behind: int
 
 
 class SilenceMark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Stands behind all that was said up to a time: silence at that time can be judged."""
+    """Follows all reports up to `silent_at`: silence at that time can be judged."""
 
-    as_of: datetime
+    silent_at: datetime
 
 
 Queued = InRecord | Reached | Deleted | SilenceMark
-"""What waits in an owner, in the order of a topic."""
+"""The items that wait in an owner, in the order of a topic."""
 
 
 class OutRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -53,25 +53,25 @@ class OutRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
     dispatch: tuple[RunId, int] | None = None
-    """(run, token) of a dispatch: its offset is wanted back."""
+    """(run, token) of a dispatch: the commit returns its offset."""
 
 
 class Forwarding(msgspec.Struct, frozen=True, kw_only=True):
-    """A foreign record on its way to its home partition of the same topic."""
+    """A record to forward to its home partition of the same topic."""
 
     topic: str
     partition: int
     key: str
     value: bytes
     found_at: str
-    """`<partition>@<offset>` where it was found: the mark."""
+    """`<partition>@<offset>` where it was found; the value of the header that marks it as forwarded."""
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True):
-    """All that follows from a batch of inputs: to be written in one Kafka transaction, or not at all."""
+    """All effects of a batch of inputs, for one Kafka transaction."""
 
     records: tuple[OutRecord, ...]
     applied: dict[str, int]
-    """By input topic: what may be acknowledged once this is committed."""
+    """By input topic: the offset that may be acknowledged after the commit."""
     forwardings: tuple[Forwarding, ...] = ()
-    """Not part of it: their home partitions have acknowledged them before it begins (docs/decisions/0009)."""
+    """Not part of the transaction: their home partitions acknowledge them before it starts (docs/decisions/0009)."""

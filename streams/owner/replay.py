@@ -1,4 +1,4 @@
-"""The log of a `state` partition, read so far: of each key the last value. It can be read on."""
+"""The entries of a `state` partition read so far: the last value of each key. More can be added."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from streams.owner.failures import BlameJob
 from streams.owner.transaction_records import JOB_PREFIX
 
 Entry = tuple[int, str, bytes | None]
-"""(offset, key, value); without a value, a tombstone."""
+"""(offset, key, value); None is a tombstone."""
 NOTHING_READ = -1
 
 
 class Replay:
-    """Jobs are decoded at once: they weigh less than their bytes."""
+    """Decodes jobs at once, because a decoded job needs less memory than its bytes."""
 
     def __init__(self) -> None:
         self.through = NOTHING_READ
-        """Up to this offset every entry has been taken."""
+        """Every entry up to this offset has been taken."""
         self.jobs: dict[OwnerId, StoredJob] = {}
         self.others: dict[str, bytes] = {}
-        """What is no job, by key, without the tombstones."""
+        """The other entries, by key, without tombstones."""
         self.shared = Shared()
 
     def take(self, entries: Iterable[Entry]) -> None:
-        """Raises `JobFailedError` where what is stored of a job cannot be read."""
+        """Raises `JobFailedError` if the entry of a job cannot be decoded."""
         for offset, key, value in entries:
             if key.startswith(JOB_PREFIX):
                 self._take_job(OwnerId(key.removeprefix(JOB_PREFIX)), value)

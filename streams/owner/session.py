@@ -53,36 +53,36 @@ from streams.owner.session_calls import (
 
 
 class Session:
-    """From the assignment of a partition to its end, through any number of owners."""
+    """Lives from the assignment of a partition to its loss; has one owner after another."""
 
     def __init__(
         self, partition: int, partitions: int, rules: Rules, topic_ids: dict[str, str], limits: Limits | None = None
     ) -> None:
-        """`topic_ids`: of the input topics (protocol O2)."""
+        """`topic_ids`: the ids of the input topics (protocol O2)."""
         self.partition = partition
         self.phase = Phase.PREPARING
         self.owner: Owner | None = None
-        """Of this moment; None: there is none."""
+        """The current owner, if any."""
         self._partitions, self._rules, self._topic_ids = partitions, rules, topic_ids
         self._limits = limits or Limits()
         self._failures = Failures()
         self._replay = Replay()
-        """What the next owner begins with."""
+        """The entries of `state` read so far, for the next owner."""
 
     def calls(self) -> Steps[None]:
-        """Ends when the partition is another worker's, or an answer says so. Raises what is a bug of ours."""
+        """Ends when another worker has the partition, or an answer says so. An exception is a bug."""
         try:
             while self.phase is not Phase.GONE:
-                outcome = yield from self._survive(self.phase)
+                outcome = yield from self._run_phase_safely(self.phase)
                 self.phase = next_phase(self.phase, outcome)
         except StoppedError:
             self.phase = Phase.GONE
         self.owner = None
 
-    def _survive(self, phase: Phase) -> Steps[Outcome]:
-        """One phase, to its end or to a failure. Then the owner's memory is worthless (protocol O3)."""
+    def _run_phase_safely(self, phase: Phase) -> Steps[Outcome]:
+        """Run a phase to its end or a failure, which makes the owner's memory useless (protocol O3)."""
         try:
-            return (yield from self._live(phase))
+            return (yield from self._run_phase(phase))
         except (RecordFailedError, TransactionFailedError, JobFailedError) as error:
             self._failures.note(error)
             failure: Exception = error
@@ -92,7 +92,7 @@ class Session:
         yield from perform(Failed(phase=phase.value, error=failure))
         return Outcome.FAILED
 
-    def _live(self, phase: Phase) -> Steps[Outcome]:
+    def _run_phase(self, phase: Phase) -> Steps[Outcome]:
         match phase:
             case Phase.PREPARING:
                 yield from self._prepare()
@@ -114,7 +114,7 @@ class Session:
                 assert_never(phase)
 
     def _prepare(self) -> Steps[None]:
-        """What takes long and needs no authority, while the owner before may still decide."""
+        """Do what takes long and needs no authority while the earlier owner may still decide."""
         yield from perform(Prepare())
         yield from self._read_state()
 
@@ -124,8 +124,9 @@ class Session:
         return answer.reading
 
     def _check_assignment(self) -> Steps[Outcome]:
-        """Right before fencing: a worker that was frozen must not fence the rightful owner (protocol O4). A session
-        that hands over does not fence at all: if the worker gets the partition again, another session has it.
+        """Called right before fencing: a worker that was frozen must not fence the rightful owner (protocol O4).
+
+        A session that hands over does not fence: if the worker gets the partition again, another session has it.
         """
         answer = yield from perform(CheckAssignment())
         if answer.is_handing_over:
@@ -134,11 +135,11 @@ class Session:
             return Outcome.UNDECIDED
         if answer.value:
             return Outcome.HELD
-        may_leave = (yield from perform(Release())).value
-        return Outcome.NOT_HELD if may_leave else Outcome.UNDECIDED
+        is_released = (yield from perform(Release())).value
+        return Outcome.NOT_HELD if is_released else Outcome.UNDECIDED
 
     def _recover(self) -> Steps[Owner]:
-        """Fence, settle, then read `state` alone (protocol O1). The input topics are read while it reigns."""
+        """Fence, settle, then read `state` alone (protocol O1). `_DecisionLoop` reads the input topics."""
         yield from perform(Fence())
         yield from perform(Settle())
         reading = yield from self._read_state()
@@ -147,14 +148,16 @@ class Session:
         self._failures.forget({topic: each.offset for topic, each in state.durable.applied.items()})
         owner = Owner(state, self._partitions, self._failures, self._limits)
         unclaimed = (yield from perform(ReadUnclaimed())).value
-        for heard in (yield from perform(GetHeartbeats())).value:  # first, for their windows bind its first step
+        for heard in (
+            yield from perform(GetHeartbeats())
+        ).value:  # before the first step, which depends on their windows
             owner.learn(heard)
         owner.learn(DispatchesFound(offsets=unclaimed))
         return owner
 
 
 class _DecisionLoop:
-    """From a recovery to the next failure: take what is delivered, read what is not, judge, step, commit."""
+    """Runs from a recovery to the next failure: take deliveries, read topics, judge silence, step, commit."""
 
     def __init__(self, owner: Owner, limits: Limits) -> None:
         self._owner, self._limits = owner, limits
@@ -162,19 +165,19 @@ class _DecisionLoop:
         self._judgement = Judgement(limits)
         self._reading: ClockReading | None = None
         self._last_turn: datetime | None = None
-        self._next_sweep: datetime | None = None
-        """When the input topics are read to their ends, whatever was delivered."""
+        self._next_full_read: datetime | None = None
+        """When the input topics are read to their ends, with or without deliveries."""
         self._pull_from: datetime | None = None
-        """After a read that failed: not before this time."""
+        """After a failed read: no pull before this time."""
         self._is_delivered = True
-        self._is_told = False
-        """`Recovered` was sent: the owner decides from now on."""
+        self._is_recovered = False
+        """`Recovered` was sent."""
         self._gather_until_boot_seconds = 0.0
 
     def run(self) -> Steps[Outcome]:
-        """Ends with an exception only: a failure of the log, a record that cannot be decided, or the order to stop."""
+        """Ends only with an exception: the log failed, a record cannot be decided, or the session has to stop."""
         self._owner.learn(WasAway(since=None))
-        self._begin_pulls()
+        self._start_pulls()
         while True:
             reading = yield from self._take()
             self._notice_absence(reading.now)
@@ -183,7 +186,7 @@ class _DecisionLoop:
             yield from self._step()
 
     def _take(self) -> Steps[ClockReading]:
-        """Take what was delivered. Drop a record of a topic that is being pulled: the pull reads it."""
+        """Take deliveries. Drop a record of a topic that is being pulled: the pull reads it."""
         take = Take(
             patience=self._patience(),
             gather_until_boot_seconds=self._gather_until_boot_seconds,
@@ -194,14 +197,14 @@ class _DecisionLoop:
             match item:
                 case Resync(topic=None):
                     self._is_delivered = True
-                    self._begin_pulls()
+                    self._start_pulls()
                 case Resync(topic=str(topic)):
-                    self._begin_pull(topic)
+                    self._start_pull(topic)
                 case DeliveryStopped():
-                    self._is_delivered, self._next_sweep = False, None
+                    self._is_delivered, self._next_full_read = False, None
                 case InRecord():
-                    if not self._owner.has_room(item.topic):  # only this topic waits
-                        self._begin_pull(item.topic)
+                    if not self._owner.has_room(item.topic):  # the other topics need not wait
+                        self._start_pull(item.topic)
                     if not self._pulls.drop(item.topic, item.offset):
                         self._owner.offer(item)
                 case _:
@@ -218,46 +221,46 @@ class _DecisionLoop:
         return patience if self._is_delivered else min(patience, self._limits.undelivered_interval)
 
     def _notice_absence(self, now: datetime) -> None:
-        """After an absence nothing is due before `cdc` is read to its end; silence counts in part (protocol O7, L3)."""
+        """After an absence no tick before `cdc` is read to its end; silence counts only in part (protocol O7, L3)."""
         if self._last_turn is not None and now - self._last_turn > self._limits.stall:
             self._owner.learn(WasAway(since=self._last_turn))
             self._owner.lose_sight()
-            self._begin_pulls()
+            self._start_pulls()
         self._last_turn = now
 
-    def _begin_pulls(self) -> None:
+    def _start_pulls(self) -> None:
         for topic in self._owner.state.durable.applied:
-            self._begin_pull(topic)
+            self._start_pull(topic)
 
-    def _begin_pull(self, topic: str) -> None:
-        self._pulls.begin(topic, self._owner.state.durable.applied[topic].offset)
+    def _start_pull(self, topic: str) -> None:
+        self._pulls.start(topic, self._owner.state.durable.applied[topic].offset)
 
     def _may_pull(self, now: datetime) -> bool:
         is_time = self._pull_from is None or now >= self._pull_from
         return is_time and any(map(self._owner.has_room, self._pulls.topics()))
 
     def _pull(self, now: datetime) -> Steps[None]:
-        """The next part of each topic that is being pulled."""
-        if self._next_sweep is None or now >= self._next_sweep:
-            self._begin_pulls()
-            self._next_sweep = now + self._sweep_interval
+        """Read the next part of each topic that is being pulled."""
+        if self._next_full_read is None or now >= self._next_full_read:
+            self._start_pulls()
+            self._next_full_read = now + self._full_read_interval
         if not self._may_pull(now):
             return
         for topic in filter(self._owner.has_room, self._pulls.topics()):
             try:
                 yield from self._pull_topic(topic)
-            except LogFailedError:  # nothing was written, so what the owner knows is as good as before
+            except LogFailedError:  # nothing was written, so the owner's memory is still valid
                 self._pulls.postpone(topic)
                 self._pull_from = now + self._limits.pull_backoff
                 return
 
     @property
-    def _sweep_interval(self) -> timedelta:
+    def _full_read_interval(self) -> timedelta:
         return self._limits.pull_interval if self._is_delivered else self._limits.undelivered_interval
 
     def _pull_topic(self, topic: str) -> Steps[None]:
-        """Read the next part. At the end of the topic, tell the owner."""
-        pull, limits = self._pulls.of(topic), self._limits
+        """Read the next part. Tell the owner when it ends at the end of the topic."""
+        pull, limits = self._pulls.get(topic), self._limits
         read = Read(
             topic=topic,
             after=pull.through,
@@ -270,7 +273,7 @@ class _DecisionLoop:
             self._owner.note_lost(topic, pull.through + 1, chunk.first)
         for record in chunk.records:
             self._owner.offer(record)
-        if self._pulls.read(topic, chunk):
+        if self._pulls.note_read(topic, chunk):
             self._owner.reach(topic, chunk.end - 1)
 
     def _step(self) -> Steps[None]:
@@ -279,8 +282,8 @@ class _DecisionLoop:
         prepared = self._owner.prepare(reading.now, clock_is_steady=reading.is_steady)
         if prepared:
             yield from self._commit(prepared)
-        if not self._is_told and self._owner.may_tick:
-            self._is_told = True
+        if not self._is_recovered and self._owner.may_tick:
+            self._is_recovered = True
             state = self._owner.state.durable
             yield from perform(Recovered(jobs=len(state.jobs), open_runs=len(state.runs), watermark=state.watermark))
 
@@ -296,5 +299,5 @@ class _DecisionLoop:
         )
         self._gather_until_boot_seconds = answer.reading.boot_seconds + rest
         self._owner.committed(answer.reading.now)
-        if answer.value.placed:
-            self._owner.learn(DispatchesCommitted(offsets=answer.value.placed))
+        if answer.value.dispatches:
+            self._owner.learn(DispatchesCommitted(offsets=answer.value.dispatches))

@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 
 class LogFailedError(TidemillError):
-    """The log did not do what was asked, or did not answer. Thrown into the session at the call that failed."""
+    """The log refused a call or did not answer. The driver throws this into the session at the failed call."""
 
     def __init__(self, reason: str, *, never_fits: bool = False) -> None:
         self.never_fits = never_fits
-        """The transaction is larger than the brokers take: trying it again is in vain (protocol I7)."""
+        """The transaction is larger than the brokers accept: a retry cannot succeed (protocol I7)."""
         super().__init__(reason)
 
 
@@ -37,19 +37,19 @@ class ClockReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Cluster time (protocol T1)."""
     is_steady: bool
     boot_seconds: float
-    """CLOCK_BOOTTIME: for lengths of time."""
+    """CLOCK_BOOTTIME, to measure durations."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """To any call."""
+    """The answer to a call."""
 
     value: Any
-    """What the call's type says."""
+    """Has the type that the call names."""
     reading: ClockReading
     is_stopping: bool = False
-    """The session ends here."""
+    """The session has to end now."""
     is_handing_over: bool = False
-    """The partition was taken away, or the worker ends: decide until another worker fences, and then end."""
+    """The partition was lost, or the worker ends: decide until another worker fences, then end."""
 
 
 class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True, gc=False):
@@ -57,11 +57,11 @@ class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True, gc=False):
 
 
 class CheckAssignment(Call[bool | None], frozen=True):
-    """Does this worker hold the partition, as the group's coordinator sees it (protocol O4)? None: being decided."""
+    """Ask the group's coordinator whether this worker has the partition (protocol O4). None: not decided yet."""
 
 
 class Release(Call[bool], frozen=True):
-    """Let go of the partition. False: it was assigned again since it was asked for, so it has to be asked for anew."""
+    """Release the partition. False: it was assigned again after the check, so the session has to check again."""
 
 
 class Pause(Call[None], frozen=True, kw_only=True):
@@ -69,33 +69,33 @@ class Pause(Call[None], frozen=True, kw_only=True):
 
 
 class Prepare(Call[None], frozen=True):
-    """Connect, so that fencing takes no longer than it must."""
+    """Connect, so that fencing is quick."""
 
 
 class Fence(Call[None], frozen=True):
-    """From the answer on no earlier owner of the partition can commit; what it left open is aborted."""
+    """After the answer no earlier owner of the partition can commit, and its open transaction is aborted."""
 
 
 class Settle(Call[None], frozen=True):
-    """From the answer on the last transaction of the earlier owner is decided (docs/decisions/0006)."""
+    """After the answer the last transaction of the earlier owner is decided (docs/decisions/0006)."""
 
 
 class ReadState(Call[Iterable[Entry]], frozen=True, kw_only=True):
-    """The log of the partition of `state` after this offset, to its end as it is now."""
+    """Read the partition of `state` after this offset, to its end as it is now."""
 
     after: int
 
 
 class ReadUnclaimed(Call[Mapping[RunId, tuple[int, int]]], frozen=True):
-    """The dispatches in the log that no executor has claimed: (token, offset) by run (protocol D5)."""
+    """Read the dispatches that no executor has claimed: (token, offset) by run (protocol D5)."""
 
 
 class GetHeartbeats(Call[Iterable[HeartbeatHeard]], frozen=True):
-    """The last heartbeat of each executor that may be alive."""
+    """Return the last heartbeat of each executor that may be alive."""
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of an input topic, in order."""
+    """Consecutive records of an input topic."""
 
     records: tuple[InRecord, ...]
     first: int
@@ -103,72 +103,72 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     through: int
     """Every readable record up to this offset has been read, here or before."""
     end: int
-    """The read_committed end (protocol O8): as it was given, or as it is now."""
+    """The read_committed end (protocol O8): `until`, or the end as it is now if that is smaller."""
 
 
 class Read(Call[Chunk], frozen=True, kw_only=True):
-    """The records of an input topic after this offset."""
+    """Read an input topic after this offset."""
 
     topic: str
     after: int
     until: int | None
-    """Not further than to this end; None: to the end as it is now."""
+    """Read no further than this end; None: the end as it is now."""
     records: int
-    """At most so many."""
+    """At most this many records."""
     bytes: int
-    """About so many."""
+    """Stop after the record that exceeds this size."""
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What was delivered."""
+    """Deliveries, in order."""
 
     items: tuple[InRecord | Input | Resync | DeliveryStopped, ...]
     is_all: bool
-    """Nothing more was there."""
+    """No more deliveries were waiting."""
 
 
 class Resync(msgspec.Struct, frozen=True, kw_only=True):
-    """Deliveries may have been skipped: read the input topics from what is applied."""
+    """Deliveries may have been skipped: read the input topics from the applied offsets."""
 
     topic: str | None = None
-    """Of this one alone; None: of all."""
+    """Read only this topic; None: all of them."""
 
 
 class DeliveryStopped(msgspec.Struct, frozen=True):
-    """Nothing is delivered until the next `Resync`: read the input topics every moment."""
+    """Nothing is delivered until the next `Resync`: read the input topics at short intervals."""
 
 
 class Take(Call[Taken], frozen=True, kw_only=True):
-    """Wait for a delivery, then until `gather_until_boot_seconds` for others to gather, and take what is there."""
+    """Wait for a delivery, then until `gather_until_boot_seconds` for more, and return them."""
 
     patience: timedelta
     """How long to wait for the first one."""
     gather_until_boot_seconds: float
-    """By the boot clock. Never longer than `patience`."""
+    """`patience` limits this wait too."""
     limit: int
 
 
 class ReadClaims(Call[Mapping[str, int]], frozen=True):
-    """By timeout class: the offset in this partition below which every dispatch is claimed, or deleted by its age."""
+    """Ask, by timeout class, below which offset every dispatch of this partition is claimed, or deleted by age."""
 
 
 class ReadExecutorEnds(Call[Mapping[int, int]], frozen=True):
-    """The end of each partition of the topic `executors`: heartbeats concern every owner."""
+    """Ask for the end of each partition of the topic `executors`: heartbeats concern every owner."""
 
 
 class HeartbeatOffsets(msgspec.Struct, frozen=True, kw_only=True):
     delivered: Mapping[int, int]
-    """By partition of `executors`: how far the worker has read it, and delivered what it read."""
+    """By partition of `executors`: the offset up to which the worker has delivered all heartbeats."""
     waiting: int
-    """Deliveries that wait for the session, those heartbeats among them."""
+    """The number of deliveries that wait for the session, heartbeats included."""
 
 
 class GetHeartbeatOffsets(Call[HeartbeatOffsets], frozen=True):
-    """How far the heartbeats have come."""
+    """Ask which heartbeats have been delivered."""
 
 
 class Forward(Call[None], frozen=True, kw_only=True):
-    """Acknowledged by their home partitions when the answer comes (docs/decisions/0009)."""
+    """When the answer arrives, the home partitions have acknowledged the records (docs/decisions/0009)."""
 
     records: tuple[Forwarding, ...]
 
@@ -180,14 +180,14 @@ class Commit(Call["CommitResult"], frozen=True, kw_only=True):
 
 
 class CommitResult(msgspec.Struct, frozen=True, kw_only=True):
-    placed: Mapping[RunId, tuple[int, int]]
-    """Where its dispatches stand: (token, offset) by run."""
+    dispatches: Mapping[RunId, tuple[int, int]]
+    """(token, offset) of the dispatches, by run."""
     seconds: float
-    """How long it took."""
+    """The duration of the commit."""
 
 
 class Recovered(Call[None], frozen=True, kw_only=True):
-    """The owner decides from now on. The worker logs it, and is ready when all of its owners do."""
+    """The owner decides from now on. The worker logs this, and is ready when all its owners decide."""
 
     jobs: int
     open_runs: int
@@ -195,22 +195,22 @@ class Recovered(Call[None], frozen=True, kw_only=True):
 
 
 class Failed(Call[None], frozen=True, kw_only=True):
-    """The memory of this owner is thrown away; the next one begins with the question whether it may."""
+    """The session discards the owner; the next one starts with `CheckAssignment`."""
 
     phase: str
     error: Exception
 
 
 Steps = Generator[Call[Any], Answer, T]
-"""A part of a session: it makes calls, and returns a T."""
+"""A part of a session: it yields calls and returns a T."""
 
 
 class StoppedError(TidemillError):
-    """The session is to end here; it catches this itself."""
+    """The session has to end. It catches this itself."""
 
 
 def perform(call: Call[Any]) -> Steps[Answer]:
-    """One call. Raises what the driver throws, or `StoppedError` where the answer says so."""
+    """Yield one call. Raises what the driver throws, and `StoppedError` if the answer says `is_stopping`."""
     answer = yield call
     if answer.is_stopping:
         raise StoppedError("the worker ends")

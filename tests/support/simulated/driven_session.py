@@ -236,7 +236,7 @@ class Driven:
         if fault:
             raise LogFailedError(f"the commit is {fault.value}")
         self._written = transaction
-        return CommitResult(placed={}, seconds=0)
+        return CommitResult(dispatches={}, seconds=0)
 
 
 def _known(answer: T | None) -> T:
