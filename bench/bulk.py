@@ -79,7 +79,7 @@ def _in_memory(count: int) -> Iterator[Line]:
     """Read, decided and encoded by one owner; CPU seconds, so that a busy machine does not count."""
     now = wall_clock()
     owner = Owner(partitions.in_memory((), now), 1)
-    owner.reach(CDC, -1)
+    owner.reach_end(CDC, -1)
     records = [_record(number, now) for number in range(count)]
     used, longest = 0.0, 0.0
     for first in range(0, count, AT_ONCE):

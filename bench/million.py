@@ -65,7 +65,7 @@ def _idle_ticks(count: int) -> Iterator[Line]:
     specs = (partitions.job(each, _schedule(each)) for each in range(count))
     at = wall_clock()
     owner = Owner(partitions.in_memory((each for each in specs if partition_of(each.job_id, home) == 0), at), home)
-    owner.reach(CDC, -1)
+    owner.reach_end(CDC, -1)
     owner.prepare(at, clock_is_steady=True)
     owner.committed(at)
     found = []

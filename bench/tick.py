@@ -44,7 +44,7 @@ def _in_memory(count: int) -> Iterator[Line]:
     """Decided, dispatched and encoded by one owner; CPU seconds, so that a busy machine does not count."""
     schedule = f"@at {DUE:%Y-%m-%dT%H:%M:%SZ}"
     owner = Owner(partitions.in_memory((partitions.job(each, schedule) for each in range(count)), START), 1)
-    owner.reach(CDC, -1)
+    owner.reach_end(CDC, -1)
     owner.learn(HeartbeatHeard(heartbeat=partitions.heartbeat(1, DUE), appended_at=DUE))
     began, dispatched, size, records = time.process_time(), 0, 0, 0
     while dispatched < count:

@@ -1,4 +1,4 @@
-"""Ensures that no other machine has a worker of this name: static members of one name evict each other (O12)."""
+"""Gives each worker a unique name: static members of one name evict each other (protocol O12)."""
 
 from __future__ import annotations
 

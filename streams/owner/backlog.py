@@ -38,7 +38,7 @@ class Backlog:
         self._items.appendleft(item)
         self.bytes += _size(item)
 
-    def forget_marks(self) -> None:
+    def drop_marks(self) -> None:
         self._items = deque(each for each in self._items if isinstance(each, InRecord))
 
 

@@ -1,4 +1,4 @@
-"""The order in which a session judges silence: claims, then heartbeats and `events` to later ends (D5, L3)."""
+"""The order of judging silence: claims, then heartbeats and `events` to later ends (protocol D5, L3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One owner, without I/O: it takes inputs, says what to write in one transaction, and learns that it was written."""
+"""An owner without I/O: it takes inputs and returns the transaction to write."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from streams.owner.limits import Limits
 from streams.owner.records import Deleted, InRecord, Queued, Reached, SilenceMark, Transaction
 from streams.owner.transaction_records import owner_of, to_transaction
 
-_UNHURRIED = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.RETRY_WAIT})
+_NON_URGENT = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.RETRY_WAIT})
 
 
 class Owner:
-    """Drive it: `offer` records, `learn` facts, then `prepare`; write what it returns, then `committed`.
+    """Call `offer` for records and `learn` for facts, then `prepare`; write its transaction, then call `committed`.
 
-    After a failure to write, or to prepare, throw the owner away (protocol O3). The first tick waits until
-    `reach` was called for `cdc` and all that was offered before it is applied (protocol O7).
+    Discard the owner if `prepare` or the write fails (protocol O3). The first tick waits until `reach_end` was called
+    for `cdc` and every record before that call is applied (protocol O7).
     """
 
     def __init__(
         self, state: OwnerState, partitions: int, failures: Failures | None = None, limits: Limits | None = None
     ) -> None:
-        """`failures`: of the owners before."""
+        """`failures`: those of the earlier owners."""
         self.state = state
         self._limits = limits or Limits()
         self._partitions = partitions
@@ -47,45 +47,45 @@ class Owner:
         self.may_tick = False
         self._last_commit: datetime | None = None
         self._effects: list[Effect] = []
-        """Of steps that were taken, and not written yet."""
+        """The effects of the steps since the last transaction."""
         self._taken: list[InRecord] = []
-        """Records from which they may follow."""
+        """The records that may have caused them."""
         self._oldest_effect: datetime | None = None
         self._is_outdated = False
 
     def offer(self, record: InRecord) -> None:
-        """A record of an input topic, in the order of its offsets; those that are applied already are skipped."""
+        """Queue a record of an input topic, in the order of the offsets. Applied records are skipped."""
         self._records[record.topic].put(record)
 
-    def reach(self, topic: str, offset: int) -> None:
-        """Nothing that may be read lies up to `offset` beyond what was offered. Of `cdc`: ticks may begin."""
+    def reach_end(self, topic: str, offset: int) -> None:
+        """Every readable record up to `offset` was offered. For `cdc`, ticks may start."""
         self._records[topic].put(Reached(offset=offset))
 
-    def lose_sight(self) -> None:
-        """The owner was away: changes of definitions may lie in `cdc`, so nothing ticks until its end is reached."""
+    def stop_ticks(self) -> None:
+        """After an absence: `cdc` may have new definitions, so ticks wait until its end is reached."""
         self.may_tick = False
-        self._records[CDC].forget_marks()
+        self._records[CDC].drop_marks()
 
-    def note_lost(self, topic: str, first: int, behind: int) -> None:
+    def note_deleted(self, topic: str, first: int, behind: int) -> None:
         """The offsets [first, behind) of a topic were deleted before they were read."""
         self._records[topic].put(Deleted(first=first, behind=behind))
 
     def learn(self, fact: Input) -> None:
-        """An input that is no record: it needs no offset, because the next owner learns it anew."""
+        """Queue an input that is no record. It needs no offset: the next owner learns it again."""
         self._facts.append(fact)
 
     def judge(self, silent_at: datetime) -> None:
-        """Silence at `as_of` is judged once everything that was offered and learned before this call is applied."""
+        """Judge silence at `silent_at` once all inputs before this call are applied."""
         self._facts.append(SilenceMark(silent_at=silent_at))
 
     def has_room(self, topic: str) -> bool:
-        """Whether more records of a topic may be offered."""
+        """Whether the queue of a topic has room for more records."""
         waiting = self._records[topic]
         return len(waiting) < self._limits.queued and waiting.bytes < self._limits.queued_bytes
 
     @property
     def queued(self) -> int:
-        """Records that were offered and wait."""
+        """The number of queued records."""
         return sum(len(queue) for queue in self._records.values())
 
     @property
@@ -93,10 +93,10 @@ class Owner:
         return self.queued + len(self._facts)
 
     def prepare(self, now: datetime, *, clock_is_steady: bool) -> Transaction | None:
-        """Step over what was offered, and the time that passed. None: nothing is worth a commit yet.
+        """Apply the queued inputs, then tick. None: no commit is needed yet.
 
-        Raises `RecordFailedError` where the core fails on a record, `JobFailedError` where it fails in the work of a
-        job, `RetryQuarantinedError`, or what `blame` returns.
+        Raises `RecordFailedError` if the core fails on a record, `JobFailedError` if it fails in the work of a job,
+        `RetryQuarantinedError`, or what `blame` returns.
         """
         if self._is_outdated:
             raise RetryQuarantinedError
@@ -120,11 +120,11 @@ class Owner:
             raise self.blame(error) from error
 
     def blame(self, error: Exception) -> Exception:
-        """What to raise when what `prepare` returned cannot be written, now or ever."""
+        """The exception to raise if the transaction of `prepare` can never be written."""
         return blame([each for each in self._taken if (each.topic, each.offset) not in self._failures.refused], error)
 
     def too_large(self, prepared: Transaction, error: Exception) -> Exception:
-        """What to raise when the brokers take `prepared` never: it is a record's or a job's fault (protocol I7)."""
+        """The exception if the brokers refuse `prepared` for its size: it names a record or job (protocol I7)."""
         found = self.blame(error)
         largest = max(prepared.records, key=lambda each: len(each.value or b""))
         owner = owner_of(largest)
@@ -137,11 +137,11 @@ class Owner:
             self._failures.jobs.clear()
 
     def next_wake(self, now: datetime, *, clock_is_steady: bool = True) -> timedelta:
-        """How long there is nothing to do, if nothing is offered. Nothing is due on a clock that is not steady."""
+        """How long the owner has nothing to do without new inputs. Without a steady clock nothing is due."""
         ticks = self._ticks and clock_is_steady
-        cut = self.state.durable.cursor is not None  # then some things wait for the end of that tick
+        cut = self.state.durable.cursor is not None  # a cut tick has to end before `cdc` is applied
         waiting = len(self._records[CDC]) if cut else 0
-        is_busy = self.backlog > waiting or (self._has_to_begin and not cut) or self._is_outdated
+        is_busy = self.backlog > waiting or (self._must_take_over and not cut) or self._is_outdated
         if is_busy or (ticks and (self.state.durable.cursor or self.state.has_more_to_do)):
             return timedelta(0)
         due = next_due(self.state) if ticks else None
@@ -157,13 +157,13 @@ class Owner:
             return True
         if self.state.durable.cursor or self._failures.suspects:
             return True
-        return not self._may_gather(now - self._oldest_effect)
+        return not self._may_wait_for_more(now - self._oldest_effect)
 
-    def _may_gather(self, waited: timedelta) -> bool:
+    def _may_wait_for_more(self, waited: timedelta) -> bool:
         effects, limits = self._effects, self._limits
         if self._records[CDC] and all(isinstance(each, PutJob) for each in effects):
             return len(effects) < limits.bulk and waited < limits.bulk_wait
-        return len(effects) < limits.batch_size and waited < limits.batch_wait and all(map(_is_mere_news, effects))
+        return len(effects) < limits.batch_size and waited < limits.batch_wait and all(map(_is_non_urgent, effects))
 
     def _step(self, input_: Input, now: datetime) -> list[Effect]:
         try:
@@ -179,17 +179,17 @@ class Owner:
             raise JobFailedError(owner, error, job.version if job else 0) from error
 
     @property
-    def _has_to_begin(self) -> bool:
+    def _must_take_over(self) -> bool:
         return bool(self.state.derived.newly_quarantined or self.state.derived.to_try)
 
     @property
     def _ticks(self) -> bool:
-        """A tick that was cut goes on as of its own time, whatever has been written since."""
-        may_begin = self.may_tick and not self.state.derived.to_try
-        return may_begin or self.state.durable.cursor is not None
+        """Whether a tick may start or continue. A cut tick continues with its own time in every case."""
+        may_start = self.may_tick and not self.state.derived.to_try
+        return may_start or self.state.durable.cursor is not None
 
     def _step_facts(self, now: datetime, effects: list[Effect]) -> None:
-        if self._has_to_begin and self.state.durable.cursor is None:
+        if self._must_take_over and self.state.durable.cursor is None:
             effects += self._step(TakenOver(), now)
         while self._facts and not self.state.transaction.is_full:
             fact = self._facts.popleft()
@@ -199,13 +199,13 @@ class Owner:
                 effects += self._step(fact, now)
 
     def _step_records(self, topic: str, now: datetime, effects: list[Effect]) -> bool:
-        """Returns whether its first record is cut: it goes on in the next transaction, and the clock waits for it."""
+        """Whether a record was cut: it continues in the next transaction, and the tick waits for it."""
         queue, room = self._records[topic], self.state.transaction
         slice_ends = room.spent_us + room.bounds.slice_us
-        while queue and not (room.is_full or (self._leaves_half(topic) and _is_enough(room, slice_ends))):
+        while queue and not (room.is_full or (self._is_limited_to_half(topic) and _is_enough(room, slice_ends))):
             if topic == CDC and self.state.durable.cursor:
-                break  # a tick that was cut is finished under the definitions with which it began
-            if self._is_suspect(queue.head) and self._taken:
+                break  # a cut tick ends with the definitions with which it started
+            if self._needs_own_transaction(queue.head) and self._taken:
                 break
             queued = queue.take()
             if isinstance(queued, InRecord):
@@ -215,11 +215,11 @@ class Owner:
                     queue.put_back(queued)
                     return True
             else:
-                effects += self._pass(topic, queued, now)
+                effects += self._apply_mark(topic, queued, now)
         return False
 
-    def _pass(self, topic: str, mark: Reached | Deleted | SilenceMark, now: datetime) -> list[Effect]:
-        """Everything before the mark is applied."""
+    def _apply_mark(self, topic: str, mark: Reached | Deleted | SilenceMark, now: datetime) -> list[Effect]:
+        """Called once every record before the mark is applied."""
         match mark:
             case Reached(offset=offset):
                 self._apply(topic, offset)
@@ -227,7 +227,9 @@ class Owner:
                 return []
             case Deleted(first=first, behind=behind):
                 first = max(first, self.state.durable.applied[topic].offset + 1)
-                is_new = self.state.durable.watermark == EPOCH  # the first owner of all begins where the topic does
+                is_new = (
+                    self.state.durable.watermark == EPOCH
+                )  # the first owner of a partition starts at the topic's first offset
                 self._apply(topic, behind - 1)
                 deleted = InputDeleted(topic=topic, first=first, last=behind - 1)
                 return [] if is_new or first >= behind else self._step(deleted, now)
@@ -236,12 +238,12 @@ class Owner:
             case _:
                 assert_never(mark)
 
-    def _leaves_half(self, topic: str) -> bool:
-        """However much people write, the clock has half of a transaction; reports of executors are its own work."""
+    def _is_limited_to_half(self, topic: str) -> bool:
+        """Users' records leave half of a transaction to the tick; executors' reports may use all of it."""
         return topic == REQUESTS or (topic == CDC and self._ticks)
 
-    def _is_suspect(self, record: Queued) -> bool:
-        """It goes alone, and what comes behind it goes in a later transaction."""
+    def _needs_own_transaction(self, record: Queued) -> bool:
+        """Whether the record needs its own transaction, or follows one that does."""
         suspects = self._failures.suspects
         return bool(suspects) and (
             (isinstance(record, InRecord) and (record.topic, record.offset) in suspects)
@@ -279,10 +281,10 @@ def _is_enough(room: TransactionRoom, slice_ends: int) -> bool:
     return room.is_half_full or room.spent_us >= slice_ends
 
 
-def _is_mere_news(effect: Effect) -> bool:
-    """What is only remembered, or joins a queue that is long enough. What an end makes possible is another effect."""
+def _is_non_urgent(effect: Effect) -> bool:
+    """Only stores something, or adds to a queue that is long enough. What the end of a run allows is another effect."""
     match effect:
         case PutRun(run=run):
-            return run.state in _UNHURRIED or run.state.is_final
+            return run.state in _NON_URGENT or run.state.is_final
         case _:
             return isinstance(effect, PutTally | PutRequest | SendDispatch)

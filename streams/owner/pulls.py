@@ -1,4 +1,4 @@
-"""The input topics that a session reads itself, without Faust, after a takeover, an absence or a rebalance (O10).
+"""The input topics that a session reads itself, after a takeover, an absence or a rebalance (protocol O10).
 
 The session drops deliveries of a topic while it pulls the topic, because the pull reads the same records. So a gap of
 any length takes the memory of one chunk, and records are applied in the order of their offsets.

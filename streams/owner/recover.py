@@ -1,4 +1,4 @@
-"""A new owner's state, rebuilt from its `state` partition alone (protocol O1)."""
+"""Rebuilds a new owner's state from its `state` partition alone (protocol O1)."""
 
 from __future__ import annotations
 
@@ -42,12 +42,11 @@ def rebuild(
     now: datetime,
     failed: Mapping[OwnerId, JobFailedError] = NOTHING_FAILED,
 ) -> OwnerState:
-    """`replay` is the log of `state`, and becomes part of what is returned. `topic_ids` are those of the input topics
-    as they are now. `failed` says why jobs are quarantined. Raises `JobFailedError` where what is stored of a job
-    cannot be restored.
+    """The state takes over objects of `replay`. `topic_ids`: the current ids of the input topics. `failed`: the jobs to
+    quarantine, with the reasons. Raises `JobFailedError` if the entries of a job cannot be restored.
 
-    The leases of all attempts begin again at `now`. A topic that was made anew is read from its start, instead of
-    skipping everything below what was applied of its namesake (protocol O2).
+    The leases of all attempts start again at `now`. A topic that was deleted and created again is read from its
+    start: the applied offset belongs to the old topic (protocol O2).
     """
     state = OwnerState(partition=partition, rules=rules, seen=Seen(silence_from=now))
     state.durable.jobs, state.derived.shared = replay.jobs, replay.shared
@@ -55,7 +54,7 @@ def rebuild(
     _restore_clock(state, latest.get(CLOCK_KEY), topic_ids)
     _restore_tallies(state, latest)
     for owner, stored in state.durable.jobs.items():
-        # One that is tried again gets its new definition with the first step.
+        # The first step installs the new definition of a job that is tried again.
         if owner not in state.derived.to_try and owner not in state.durable.quarantined:
             with BlameJob(owner):
                 install(state, owner, stored)
@@ -77,7 +76,7 @@ def rebuild(
 def _without_quarantined(
     state: OwnerState, latest: dict[str, bytes], failed: Mapping[OwnerId, JobFailedError]
 ) -> dict[str, bytes]:
-    """Of a quarantined job only its definition counts. One whose definition has changed since is tried again."""
+    """Drop the runs of quarantined jobs. A job whose definition has changed since its quarantine is tried again."""
     stored = {
         OwnerId(key.removeprefix(QUARANTINE_PREFIX)): decode(value, StoredQuarantine)
         for key, value in latest.items()
@@ -102,7 +101,7 @@ def _quarantine(
 
 
 def _run_owner(key: str) -> str | None:
-    """Of the key of a run, an epoch or a node."""
+    """The owner in the key of a run, an epoch or a node; None: another key."""
     for prefix in (RUN_PREFIX, EPOCH_PREFIX):
         if key.startswith(prefix):
             return owner_of_run(key.removeprefix(prefix))
@@ -133,7 +132,7 @@ def _restore_tallies(state: OwnerState, latest: Mapping[str, bytes]) -> None:
 
 
 def _newest_version(clock: StoredClock, jobs: Iterable[StoredJob]) -> int:
-    """The clock of an older version of Tidemill does not say it."""
+    """An older version of Tidemill does not store it in the clock record."""
     forgotten = clock.forgotten.version if clock.forgotten else 0
     return clock.newest_version or max((each.version for each in jobs), default=forgotten)
 
@@ -185,7 +184,7 @@ def _restore(state: OwnerState, run: Run, now: datetime) -> None:
 
 
 def _resume_tick(state: OwnerState) -> None:
-    """The timers before the cursor of a tick that was cut are done (protocol O6)."""
+    """A cut tick has handled the timers before its cursor (protocol O6)."""
     cursor = state.durable.cursor
     if cursor is None:
         return

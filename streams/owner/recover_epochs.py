@@ -1,4 +1,4 @@
-"""Epochs, rebuilt from `state`: their header, the nodes that have ended, the runs of those that are open."""
+"""Rebuilds epochs from `state`: the header, the ended nodes, and the runs of the open nodes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from streams.owner.transaction_records import EPOCH_PREFIX, VERSION_PREFIX
 
 
 def restore_epochs(state: OwnerState, latest: Mapping[str, bytes]) -> None:
-    """Before the runs of their nodes, which belong to them."""
+    """Call this before the runs of the nodes are restored: those runs need their epoch."""
     for run_id, value in _keys(latest):
         if dag_run_of(run_id) == run_id:
             with BlameJob(owner_of_run(run_id)):
@@ -34,7 +34,7 @@ def _restore_epoch(state: OwnerState, run_id: RunId, header: StoredEpoch, latest
 
 
 def resume_epochs(state: OwnerState, latest: Mapping[str, bytes]) -> None:
-    """After them: what was to be decided and stopped follows from what has ended and what is open."""
+    """Call this after the runs of the nodes are restored: the ended and open nodes say what to start and stop next."""
     ended: dict[RunId, dict[str, StoredNode]] = {run_id: {} for run_id in state.derived.epochs.by_run}
     for run_id, value in _keys(latest):
         dag_run_id = dag_run_of(run_id)
@@ -66,6 +66,6 @@ def _graph(state: OwnerState, owner: OwnerId, version: int, latest: Mapping[str,
     stored = state.durable.jobs.get(owner)
     kept = latest.get(f"{VERSION_PREFIX}{owner}/{version}")
     dag = stored.dag if stored and stored.version == version else kept and decode(kept, DagSpec)
-    assert dag, f"{owner}: version {version} of its definition is gone, and epochs go by it"
+    assert dag, f"{owner}: version {version} of its definition is missing, and open epochs use it"
     graph = state.derived.epochs.graphs[owner, version] = compile_dag(dag, version)
     return graph

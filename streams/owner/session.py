@@ -224,7 +224,7 @@ class _DecisionLoop:
         """After an absence no tick before `cdc` is read to its end; silence counts only in part (protocol O7, L3)."""
         if self._last_turn is not None and now - self._last_turn > self._limits.stall:
             self._owner.learn(WasAway(since=self._last_turn))
-            self._owner.lose_sight()
+            self._owner.stop_ticks()
             self._start_pulls()
         self._last_turn = now
 
@@ -270,11 +270,11 @@ class _DecisionLoop:
         )
         chunk = (yield from perform(read)).value
         if chunk.first > pull.through + 1:
-            self._owner.note_lost(topic, pull.through + 1, chunk.first)
+            self._owner.note_deleted(topic, pull.through + 1, chunk.first)
         for record in chunk.records:
             self._owner.offer(record)
         if self._pulls.note_read(topic, chunk):
-            self._owner.reach(topic, chunk.end - 1)
+            self._owner.reach_end(topic, chunk.end - 1)
 
     def _step(self) -> Steps[None]:
         reading = self._reading

@@ -1,4 +1,4 @@
-"""Effects and the owner's clock become the records of one transaction."""
+"""Turns effects and the owner's clock into the records of one transaction, and names the keys of `state`."""
 
 from __future__ import annotations
 
@@ -42,22 +42,21 @@ RUN_PREFIX = "run/"
 REQUEST_PREFIX = "req/"
 BACKFILL_PREFIX = "bf/"
 EPOCH_PREFIX = "dag/"
-"""`dag/<DAG run>`: an open epoch; `dag/<DAG run>/<node>`: a node of it that has ended."""
+"""`dag/<DAG run>` is an open epoch, `dag/<DAG run>/<node>` a node of it that has ended."""
 VERSION_PREFIX = "dagdef/"
-"""`dagdef/<DAG>/<version>`: one that open epochs go by, and that is not the newest."""
+"""`dagdef/<DAG>/<version>` is an old version of a DAG that open epochs still use."""
 QUARANTINE_PREFIX = "quarantine/"
 MAX_DEAD_BYTES, MAX_REASON_CHARACTERS, MAX_KEY_CHARACTERS = 1_000_000, 2_000, 200
-"""So much of a foreign record goes with its reason: what fills its topic's limit leaves no room (protocol I7)."""
+"""A dead letter and its reason are cut to these sizes: the record alone may fill the topic's limit (protocol I7)."""
 
-
-Kept = PutJob | PutTally | PutDag | PutEpoch | PutNode | PutRequest | PutQuarantine
-"""One key of `state` each."""
+StateEffect = PutJob | PutTally | PutDag | PutEpoch | PutNode | PutRequest | PutQuarantine
+"""Each changes one key of `state`."""
 
 
 def to_transaction(state: OwnerState, effects: Iterable[Effect]) -> Transaction:
-    """Of several values of one life of a run only the last is written: a status carries its transitions (protocol S1).
+    """Writes only the last value of each run, or rerun: a status contains its transitions (protocol S1).
 
-    A DAG run's comes after those of its nodes: whoever has read that it ended has read how they did.
+    A DAG run follows its nodes, so that a reader that knows its end knows theirs too.
     """
     runs: dict[tuple[RunId, str | None], Run] = {}
     backfills: dict[RunId, StoredBackfill | None] = {}
@@ -78,7 +77,7 @@ def to_transaction(state: OwnerState, effects: Iterable[Effect]) -> Transaction:
                 records += _records(effect, state.partition)
     for epoch in epochs.values():
         records += _records(epoch, state.partition)
-    for run in sorted(runs.values(), key=_is_whole):
+    for run in sorted(runs.values(), key=_is_dag_run):
         records += _run_records(run)
     for run_id, backfill in backfills.items():
         value = encode(backfill) if backfill else None
@@ -89,13 +88,13 @@ def to_transaction(state: OwnerState, effects: Iterable[Effect]) -> Transaction:
 
 
 def _records(
-    effect: PublishStatus | Kept | SendDispatch | SendKill | DeadLetter | ReportProblem, partition: int
+    effect: PublishStatus | StateEffect | SendDispatch | SendKill | DeadLetter | ReportProblem, partition: int
 ) -> list[OutRecord]:
     match effect:
         case PublishStatus(status=status):
             return [OutRecord(topic=STATUS, key=status.run_id, value=encode(status))]
         case PutJob() | PutTally() | PutDag() | PutEpoch() | PutNode() | PutRequest() | PutQuarantine():
-            key, value = _kept(effect)
+            key, value = _state_entry(effect)
             return [OutRecord(topic=STATE, key=key, value=encode(value) if value else None)]
         case SendDispatch(dispatch=dispatch):
             where = (dispatch.run_id, dispatch.token)
@@ -111,8 +110,8 @@ def _records(
             assert_never(effect)
 
 
-def _kept(effect: Kept) -> tuple[str, msgspec.Struct | None]:  # noqa: PLR0911 - a dispatch table
-    """Its key, and its value; without one it is forgotten."""
+def _state_entry(effect: StateEffect) -> tuple[str, msgspec.Struct | None]:  # noqa: PLR0911 - a dispatch table
+    """(key, value); None deletes the key."""
     match effect:
         case PutJob(owner=owner, job=job):
             return JOB_PREFIX + owner, job
@@ -132,7 +131,7 @@ def _kept(effect: Kept) -> tuple[str, msgspec.Struct | None]:  # noqa: PLR0911 -
             assert_never(effect)
 
 
-def _is_whole(run: Run) -> bool:
+def _is_dag_run(run: Run) -> bool:
     return run.status.kind is RunKind.DAG
 
 
@@ -182,7 +181,7 @@ def _headers(kind: ProblemKind, code: ProblemCode, reason: str) -> tuple[tuple[s
 
 
 def _problem(owner: str, value: bytes | None, headers: tuple[tuple[str, bytes], ...]) -> OutRecord:
-    # Never null: to a reader that would be a tombstone, and not a problem.
+    # Never null: a reader would take it for a tombstone.
     value = (value or b"")[:MAX_DEAD_BYTES]
     return OutRecord(topic=DEADLETTER, key=owner[:MAX_KEY_CHARACTERS], value=value, headers=headers)
 
@@ -203,7 +202,7 @@ def _clock(state: OwnerState) -> OutRecord:
 
 
 def owner_of(record: OutRecord) -> str | None:
-    """The job or the DAG that a record is about; None: another thing."""
+    """The job or DAG of a record; None: the record belongs to no single one."""
     if record.topic != STATE:
         return owner_of_run(record.key)
     for prefix in (JOB_PREFIX, TALLY_PREFIX):
