@@ -72,7 +72,7 @@ class _ReadCommittedConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._fetch_limiter = RateLimiter(FETCH_BURST)
-        self._next_check = self._next_cdc_check = 0.0
+        self._next_check_seconds = self._next_cdc_check_seconds = 0.0
 
     @property
     def _delivery(self) -> Delivery:
@@ -84,7 +84,7 @@ class _ReadCommittedConsumer(Consumer):
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's signature
         """Fetch occasional records at once; under load, pause between fetches so that each returns more records."""
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(self._fetch_limiter.next_turn_at - loop.time(), 0.0))
+        await asyncio.sleep(max(self._fetch_limiter.next_turn_seconds - loop.time(), 0.0))
         bypass = self._delivery.bypass
         if skipped := self._delivery.take_skipped():
             await self._commit_offsets(skipped)
@@ -105,14 +105,14 @@ class _ReadCommittedConsumer(Consumer):
         self._request_reads(started)
         return {partition: found for partition, found in records.items() if partition not in started}
 
-    async def _check_bypass(self, now: float) -> None:
-        """Skip the new records of bypassing partitions: aiokafka seeks behind them, and the threads read them."""
-        if now < self._next_check:
+    async def _check_bypass(self, loop_seconds: float) -> None:
+        """Skip the new records of bypassing partitions: aiokafka seeks past them, and the threads read them."""
+        if loop_seconds < self._next_check_seconds:
             return
-        self._next_check = now + BYPASS_CHECK_SECONDS
-        includes_cdc = now >= self._next_cdc_check
+        self._next_check_seconds = loop_seconds + BYPASS_CHECK_SECONDS
+        includes_cdc = loop_seconds >= self._next_cdc_check_seconds
         if includes_cdc:
-            self._next_cdc_check = now + CDC_CHECK_SECONDS
+            self._next_cdc_check_seconds = loop_seconds + CDC_CHECK_SECONDS
         bypass, names = self._delivery.bypass, self._delivery.names
         client = self._thread._ensure_consumer()  # noqa: SLF001 - Faust hides it
         try:

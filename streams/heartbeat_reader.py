@@ -99,7 +99,7 @@ class HeartbeatReader(threading.Thread):
         )
 
     def _skip(self, consumer: Consumer, message: Message) -> None:
-        """Seek behind an unreadable batch. The owner of the partition reports it, if this worker has that owner."""
+        """Seek past an unreadable batch. The owner of the partition reports it, if this worker has that owner."""
         at = partial(TopicPartition, message.topic() or "", message.partition() or 0)
         try:
             with closing(self._consumer()) as reader:

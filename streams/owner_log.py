@@ -161,7 +161,7 @@ class OwnerLog:
         return Chunk(records=tuple(records), first=first, through=reads_to - 1, end=end)
 
     def unclaimed(self) -> dict[RunId, tuple[int, int]]:
-        """The dispatches of this partition behind the executors' committed offsets: (token, offset) by run."""
+        """The dispatches of this partition after the executors' committed offsets: (token, offset) by run."""
         found: dict[RunId, tuple[int, int]] = {}
         for name, committed in self.claimed_below().items():
             for message in self._read_to_end(runs_topic(name), committed):

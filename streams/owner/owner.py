@@ -66,9 +66,9 @@ class Owner:
         self.may_tick = False
         self._records[CDC].drop_marks()
 
-    def note_deleted(self, topic: str, first: int, behind: int) -> None:
-        """The offsets [first, behind) of a topic were deleted before they were read."""
-        self._records[topic].put(Deleted(first=first, behind=behind))
+    def note_deleted(self, topic: str, first: int, end: int) -> None:
+        """The offsets [first, end) of a topic were deleted before they were read."""
+        self._records[topic].put(Deleted(first=first, end=end))
 
     def learn(self, fact: Input) -> None:
         """Queue an input that is no record. It needs no offset: the next owner learns it again."""
@@ -225,14 +225,14 @@ class Owner:
                 self._apply(topic, offset)
                 self.may_tick |= topic == CDC
                 return []
-            case Deleted(first=first, behind=behind):
+            case Deleted(first=first, end=end):
                 first = max(first, self.state.durable.applied[topic].offset + 1)
                 is_new = (
                     self.state.durable.watermark == EPOCH
                 )  # the first owner of a partition starts at the topic's first offset
-                self._apply(topic, behind - 1)
-                deleted = InputDeleted(topic=topic, first=first, last=behind - 1)
-                return [] if is_new or first >= behind else self._step(deleted, now)
+                self._apply(topic, end - 1)
+                deleted = InputDeleted(topic=topic, first=first, last=end - 1)
+                return [] if is_new or first >= end else self._step(deleted, now)
             case SilenceMark(silent_at=silent_at):
                 return self._step(CaughtUp(as_of=silent_at), now)
             case _:

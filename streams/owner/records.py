@@ -29,10 +29,10 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Deleted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Replaces the offsets [first, behind) of a topic, which were deleted before they were read."""
+    """Replaces the offsets [first, end) of a topic, which were deleted before they were read."""
 
     first: int
-    behind: int
+    end: int
 
 
 class SilenceMark(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -148,9 +148,8 @@ class Session:
         self._failures.forget({topic: each.offset for topic, each in state.durable.applied.items()})
         owner = Owner(state, self._partitions, self._failures, self._limits)
         unclaimed = (yield from perform(ReadUnclaimed())).value
-        for heard in (
-            yield from perform(GetHeartbeats())
-        ).value:  # before the first step, which depends on their windows
+        heartbeats = (yield from perform(GetHeartbeats())).value  # the first step needs the executors' windows
+        for heard in heartbeats:
             owner.learn(heard)
         owner.learn(DispatchesFound(offsets=unclaimed))
         return owner

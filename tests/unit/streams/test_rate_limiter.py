@@ -9,7 +9,7 @@ def turns(limiter: RateLimiter, *, asked_at: list[float], period: float) -> list
     """When each turn starts, if it takes no time."""
     started = []
     for asked in asked_at:
-        started.append(max(asked, limiter.next_turn_at, started[-1] if started else 0.0))
+        started.append(max(asked, limiter.next_turn_seconds, started[-1] if started else 0.0))
         limiter.note_turn(started[-1], period)
     return started
 
