@@ -64,7 +64,7 @@ class Log:
     def turn(self, owner: Driven, seconds: float = 0, *, patience: timedelta = BATCH_WAIT) -> Transaction | None:
         """The transaction that one turn of the session brings.
 
-        Effects that are kept for company are written, too, if `patience` is long enough for that.
+        Effects that wait for a batch are written too if `patience` is long enough.
         """
         self.now += timedelta(seconds=seconds)
         prepared = owner.turn()
