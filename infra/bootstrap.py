@@ -1,4 +1,4 @@
-"""The jobs of a start, each a process of its own: `python -m infra.bootstrap prepare|connector`."""
+"""Runs one of the jobs that start a stack: `python -m infra.bootstrap prepare|connector`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schemas.settings import AgreedSettings, Connections, read
 
 
 def prepare(connections: Connections) -> None:
-    """Tables, topics, bucket and examples. Done again at every start: each does only what is missing."""
+    """Make the tables, topics, bucket and examples that are missing; runs at every start."""
     _say("tables", migrate.migrate(connections.postgres_dsn))
     found = establish(connections, read(AgreedSettings))
     _say("topics", found.made)

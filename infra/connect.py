@@ -32,12 +32,12 @@ def worker_properties(
         **copies,
         "offset.storage.partitions": 1,
         "status.storage.partitions": 1,
-        "offset.flush.interval.ms": 5_000,  # rows of this long come again after a crash, and WAL is kept for it
+        "offset.flush.interval.ms": 5_000,  # after a crash Debezium reads this much WAL again, so Postgres keeps it
         "connector.client.config.override.policy": "All",
         "producer.max.request.size": MAX_RECORD_BYTES,
-        # One worker: nobody else could take its tasks over, so nothing is gained by waiting 5 minutes for it.
+        # There is one worker: no other can take its tasks over, so the default wait of 5 minutes gains nothing.
         "scheduled.rebalance.max.delay.ms": 0,
-        # A worker killed -9 is in its successor's way for this long; the broker allows no less.
+        # A worker killed with -9 blocks its successor for this long; the broker allows no less.
         "session.timeout.ms": 6_000,
         "heartbeat.interval.ms": 2_000,
         "task.shutdown.graceful.timeout.ms": 5_000,

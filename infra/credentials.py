@@ -1,4 +1,4 @@
-"""The random credentials of one data folder, made once and readable by its owner alone."""
+"""The random credentials of one data folder: made once, readable only by the folder's owner."""
 
 from __future__ import annotations
 

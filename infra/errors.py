@@ -1,4 +1,4 @@
-"""What the local stack can say in one sentence when it cannot go on."""
+"""The error of the local stack: its message is one sentence for the user."""
 
 from __future__ import annotations
 

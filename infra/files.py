@@ -1,4 +1,4 @@
-"""Writes a file so that a reader sees the old one or the new one, never half."""
+"""Writes a file atomically: a reader sees the old file or the new one, never a part."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Readable by its owner alone: addresses carry passwords."""
+    """Readable only by its owner, because addresses contain passwords."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

@@ -1,4 +1,4 @@
-"""Fetches the jars of the local stack, by coordinates and checksum, into a cache that all stacks share."""
+"""Downloads the jars of the local stack into a cache that all stacks share, and checks each by its checksum."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRIES = 3
 TIMEOUT_SECONDS = 30
 
 ROOTS = {
-    # Broker and Connect share one class path. 4.4.0 of the broker exists, but not of Connect.
+    # Broker and Connect share one class path. The broker exists as 4.4.0, but Connect does not.
     "kafka": (
         "org.apache.kafka:kafka_2.13:4.3.1",
         "org.apache.kafka:kafka-tools:4.3.1",
@@ -34,11 +34,11 @@ ROOTS = {
         "io.debezium:debezium-connector-postgres:3.7.0.Final",
         "org.slf4j:slf4j-simple:1.7.36",
     ),
-    # S3Proxy forgets jackson-annotations.
+    # S3Proxy does not declare its dependency on jackson-annotations.
     "s3": ("org.gaul:s3proxy:4.1.0", "com.fasterxml.jackson.core:jackson-annotations:2.21"),
 }
 
-# S3Proxy brings a client for every cloud; from a file system none of these is loaded, and they are two thirds of it.
+# S3Proxy depends on a client for every cloud. Over a file system it loads none of them, and they are two thirds of it.
 UNUSED_GROUPS = (
     "com.azure", "com.github", "com.google.android", "com.google.api", "com.google.apis", "com.google.auth",
     "com.google.cloud", "com.google.http-client", "com.google.oauth-client", "com.google.protobuf", "com.microsoft",
@@ -57,7 +57,7 @@ class Jar(NamedTuple):
 
 
 def class_paths(cache: Path, on_event: Callable[[str], None]) -> dict[str, str]:
-    """The class path of each bundle; downloads what the cache lacks, and touches no network when it lacks nothing."""
+    """The class path of each bundle. Downloads the jars that the cache lacks; if it has all, it needs no network."""
     bundles = read_lock()
     folder = cache.expanduser() / "jars"
     fetch([jar for jars in bundles.values() for jar in jars], folder, on_event)
@@ -65,7 +65,7 @@ def class_paths(cache: Path, on_event: Callable[[str], None]) -> dict[str, str]:
 
 
 def read_lock(lines: Sequence[str] | None = None) -> dict[str, tuple[Jar, ...]]:
-    """`[bundle]` lines, each followed by lines of coordinates and sha256."""
+    """Parse `[bundle]` lines, each followed by lines of coordinates and sha256."""
     bundles: dict[str, list[Jar]] = {}
     for line in LOCK_FILE.read_text().splitlines() if lines is None else lines:
         match line.split():
@@ -77,7 +77,7 @@ def read_lock(lines: Sequence[str] | None = None) -> dict[str, tuple[Jar, ...]]:
 
 
 def fetch(jars: Sequence[Jar], folder: Path, on_event: Callable[[str], None]) -> None:
-    """A jar is in the folder only once it is whole and its checksum is right; two stacks never download at once."""
+    """Put each jar into the folder once it is complete and its checksum is right; a lock keeps two stacks apart."""
     if not _missing(jars, folder):
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -117,33 +117,33 @@ def _download_one(context: Any, jar: Jar, folder: Path) -> None:
         try:
             path = _resolve(context, jar.coordinates)
             break
-        except Exception as error:  # jgo and what it stands on raise anything from OSError to RuntimeError
+        except Exception as error:  # jgo and its dependencies raise anything from OSError to RuntimeError
             if attempt == TRIES:
                 raise StackError(
                     f"The jar {jar.coordinates} could not be downloaded ({type(error).__name__}). The first start needs"
-                    f" Maven Central, or the jars in {folder}; run it again, what was fetched is kept."
+                    f" Maven Central, or the jars in {folder}. Try again: the jars that were downloaded are kept."
                 ) from error
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != jar.sha256:
-        raise StackError(f"The jar {jar.coordinates} came with sha256 {found}, but {jar.sha256} is expected.")
+        raise StackError(f"The jar {jar.coordinates} has the sha256 {found}, but {jar.sha256} is expected.")
     path.replace(folder / jar.file_name)
 
 
 def _resolve(context: Any, coordinates: str) -> Path:
     artifact = context.create_dependency(coordinates).artifact
-    artifact.cached_path.unlink(missing_ok=True)  # an earlier try may have left half of it
+    artifact.cached_path.unlink(missing_ok=True)  # an earlier try may have left a partial file
     return Path(artifact.resolve())
 
 
 def _context(folder: Path) -> Any:
     extra.need([extra.JARS])
-    from jgo.maven import MavenContext  # noqa: PLC0415 - 0.3 s that only a download should cost
+    from jgo.maven import MavenContext  # noqa: PLC0415 - the import takes 0.3 s, and only a download needs it
 
     return MavenContext(repo_cache=folder, timeout=TIMEOUT_SECONDS)
 
 
 def _write_lock(staging: Path) -> None:
-    """What a maintainer runs after a change of ROOTS."""
+    """Write jars.lock; a maintainer runs this after a change of ROOTS."""
     context = _context(staging)
     lines = ["# Written by `python -m infra.jars lock` from the coordinates in jars.py: coordinates, sha256."]
     for name, roots in ROOTS.items():
@@ -157,8 +157,10 @@ def _write_lock(staging: Path) -> None:
 
 
 def _closure(context: Any, roots: Sequence[str]) -> list[Any]:
-    """Root by root, and the first version found wins, the roots' own before all, as in Maven: in one go, jgo lets what
-    one root manages change the dependencies of another (Debezium's Jetty for Connect's).
+    """Resolve each root alone; the first version found wins, and the roots come first, as in Maven.
+
+    If jgo resolves all roots together, the versions that one root manages change the dependencies of another
+    (Connect gets Debezium's Jetty).
     """
     resolved = [context.resolver.resolve([context.create_dependency(root)]) for root in roots]
     items = [item for direct, _ in resolved for item in direct] + [
@@ -176,7 +178,7 @@ def _say(line: str) -> None:
 
 
 def main() -> None:
-    """`python -m infra.jars` fills the cache, `python -m infra.jars lock` resolves ROOTS anew."""
+    """`python -m infra.jars` fills the cache; `python -m infra.jars lock` resolves ROOTS again."""
     cache = read(InfraSettings).cache
     if sys.argv[1:] == ["lock"]:
         _write_lock(cache.expanduser() / "resolve")

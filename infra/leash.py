@@ -1,8 +1,8 @@
 """Executes a command that dies with the process that started it.
 
 `python -I -S leash.py SIGNAL PARENT UID GID COMMAND...` runs before the project is importable and as any user, so it
-stands on the standard library alone. The death signal follows the *thread* that forked: start parts from the main
-thread only. A change of user clears it, so it is set last.
+uses only the standard library. The kernel sends the death signal when the *thread* that forked ends: start parts only
+from the main thread. A change of user clears the death signal, so it is set last.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ import sys
 PR_SET_PDEATHSIG = 1
 KEEP_USER = -1
 COMMAND = (sys.executable, "-I", "-S", __file__)
-"""What starts this file; SIGNAL PARENT UID GID and the command follow."""
+"""The start of the command line; SIGNAL PARENT UID GID and the command follow."""
 
 
 def main(death_signal: int, parent: int, uid: int, gid: int, command: list[str]) -> None:
@@ -23,9 +23,9 @@ def main(death_signal: int, parent: int, uid: int, gid: int, command: list[str])
         os.setuid(uid)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
-        if os.getppid() != parent:  # it died before it could be watched
+        if os.getppid() != parent:  # the parent died before prctl ran
             sys.exit("the supervisor is gone")
-    # Python ignores SIGPIPE, and a shell's background job ignores SIGINT: neither is meant for the command.
+    # Python ignores SIGPIPE, and a shell's background job ignores SIGINT; the command must not inherit either.
     for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     try:

@@ -1,4 +1,4 @@
-"""What a stack is started with, and the command line that says the same."""
+"""The options of a stack, and how they are written as a command line."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     executors: int = 1
     partitions: int = 8
-    """Chosen once for a data folder."""
+    """Fixed by the first start of a data folder."""
     stream_env: Mapping[str, str] = {}
-    """More environment of each stream worker."""
+    """Additional environment variables of each stream worker."""
     executor_env: Mapping[str, str] = {}
     until_parent_exits: bool = False
-    """The stack stops when the process that started it is gone, however that ended."""
+    """The stack stops when the process that started it ends, for any reason."""
     servers_only: bool = False
-    """Postgres, Kafka, Connect and S3 alone, with nothing in them."""
+    """Start only Postgres, Kafka, Connect and S3, without tables, topics or objects."""
 
 
 def to_arguments(options: StackOptions) -> list[str]:

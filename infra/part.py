@@ -1,4 +1,4 @@
-"""A part of the local stack as a value: what to start, when it is ready, and how it stops."""
+"""One process of the local stack as a value: its command, when it is ready, and how it stops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom a part runs as when the supervisor is root and the part must not be."""
+    """The user of a part that must not run as root, when the supervisor is root."""
 
     name: str
     uid: int
@@ -22,20 +22,20 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     argv: tuple[str, ...]
     log: Path
     is_ready: Callable[[], bool]
-    """Asked many times a second while the part starts: answers at once or within half a second."""
+    """Called many times a second while the part starts; must return within half a second."""
     env: Mapping[str, str] = {}
     port: int | None = None
     waits_for: tuple[str, ...] = ()
-    """Parts that are ready before this one is started."""
+    """Parts that must be ready before this one starts."""
     uses: tuple[str, ...] = ()
-    """Parts that are stopped after this one."""
+    """Parts that stop after this one."""
     once: bool = False
-    """A job of the start: ready when it has ended with 0."""
+    """A job of the start: it is done when it exits with 0."""
     ready_file: Path | None = None
     user: User | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL
-    """Sent by the kernel when the supervisor dies, when nobody is left to insist."""
+    """The kernel sends it when the supervisor dies; no second signal follows."""
     start_seconds: float = 90
-    """One that is not ready by then hangs: it is killed, and started again."""
+    """A part that is not ready after this time is killed and started again."""
     stop_seconds: float = 15

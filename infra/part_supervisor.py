@@ -1,4 +1,4 @@
-"""Starts parts in the order of their needs, restarts what dies, and stops everything in reverse."""
+"""Starts parts in the order of their dependencies, restarts a part that ends, and stops all in reverse order."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from enum import Enum
 
 from infra.errors import StackError
 from infra.part import Part
-from infra.process import LOG_LIMIT_BYTES, Identity, identify, last_lines, set_aside, signal_group, spawn
+from infra.process import LOG_LIMIT_BYTES, Identity, identify, last_lines, rotate, signal_group, spawn
 from infra.status import Process
 from infra.wakeup import Wakeup
 
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 15.0
 STEADY_SECONDS = 30.0
-"""A part that ran for this long had nothing wrong with its start: its backoff begins anew."""
+"""A part that ran for this long started correctly, so its backoff is reset."""
 BOOT_DEATHS = 4
-"""A part that dies this often before the stack is first ready will not get better by itself."""
+"""If a part ends this often before the stack is first ready, the start fails."""
 BOOT_SECONDS = 150.0
 LOG_SECONDS = 5.0
-"""How often the logs are looked at: what a part can write in that time comes on top of their limit."""
+"""The time between two checks of the logs' sizes; a log can exceed its limit by what a part writes in this time."""
 BUSY_WAIT_SECONDS = 0.05
 IDLE_WAIT_SECONDS = 0.5
 
@@ -44,7 +44,7 @@ def backoff_seconds(deaths: int) -> float:
 
 
 class SupervisedPart:
-    """A part and what has become of it; only its supervisor changes it."""
+    """A part and its state; only the supervisor changes it."""
 
     def __init__(self, part: Part) -> None:
         self.part = part
@@ -82,7 +82,7 @@ class PartSupervisor:
         self.booted = False
 
     def processes(self) -> tuple[Process, ...]:
-        """Jobs of the start are no processes of the stack."""
+        """The stack's processes, without the jobs of the start."""
         return tuple(each.process() for each in self._all.values() if not each.part.once)
 
     def identities(self) -> tuple[Identity, ...]:
@@ -90,7 +90,7 @@ class PartSupervisor:
         return tuple(identity for identity in found if identity is not None)
 
     def run(self, wakeup: Wakeup, on_ready: Callable[[], None]) -> None:
-        """Until a stop is asked for. Whatever ends it, all parts are stopped."""
+        """Run until a stop signal or `should_stop`. Stops all parts in every case, also after an error."""
         try:
             deadline = time.monotonic() + BOOT_SECONDS
             while not (wakeup.stops or self._should_stop()):
@@ -119,7 +119,7 @@ class PartSupervisor:
         if now >= self._look_at_logs_at:
             self._look_at_logs_at = now + LOG_SECONDS
             for each in self._all.values():
-                set_aside(each.part.log, self._log_limit)
+                rotate(each.part.log, self._log_limit)
 
     def _advance(self, each: SupervisedPart, now: float) -> None:
         match each.state:
@@ -145,7 +145,7 @@ class PartSupervisor:
         if not each.part.once and each.part.is_ready():
             each.state = State.RUNNING
         elif now - each.started_at > each.part.start_seconds:
-            self._on_event(f"{each.part.name} was not ready after {each.part.start_seconds:g} s: killed.")
+            self._on_event(f"{each.part.name} was not ready after {each.part.start_seconds:g} s; it is killed.")
             self._kill(each)
 
     def _has_ended(self, each: SupervisedPart, now: float) -> bool:
@@ -153,7 +153,7 @@ class PartSupervisor:
         code = each.child.poll()
         if code is None:
             return False
-        signal_group(each.child.pid, signal.SIGKILL)  # what it may have left behind would be in its successor's way
+        signal_group(each.child.pid, signal.SIGKILL)  # its children could block its successor
         if each.part.once and code == 0:
             each.state = State.DONE
         else:
@@ -167,10 +167,10 @@ class PartSupervisor:
         pause = backoff_seconds(each.deaths)
         each.restart_at = now + pause
         each.state = State.RESTARTING
-        self._on_event(f"{each.part.name} ended ({_how(code)}); it is started again in {pause:g} s.")
+        self._on_event(f"{each.part.name} ended ({_how(code)}); it starts again in {pause:g} s.")
 
     def _stop(self, wakeup: Wakeup) -> None:
-        """Users first, in waves; another signal while stopping means: now."""
+        """Stop the parts that no running part uses, then the next ones; on a second signal, kill all at once."""
         impatient_from = wakeup.stops + 1
         asked: dict[str, float] = {}
         while living := self._living():
@@ -184,7 +184,7 @@ class PartSupervisor:
                     assert each.child is not None
                     each.child.send_signal(each.part.stop_signal)
                 elif now - asked.get(each.part.name, now) > each.part.stop_seconds:
-                    self._on_event(f"{each.part.name} did not stop within {each.part.stop_seconds:g} s: killed.")
+                    self._on_event(f"{each.part.name} did not stop within {each.part.stop_seconds:g} s; it is killed.")
                     self._kill(each)
             wakeup.wait(BUSY_WAIT_SECONDS)
         for each in self._all.values():

@@ -1,4 +1,4 @@
-"""Finds a port for each listener of a stack and keeps it, as long as nobody else has taken it."""
+"""Chooses a port for each listener of a stack; the next start uses the same ports if they are still free."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import orjson
 from infra.errors import StackError
 from infra.files import write_private
 
-# Below the range from which Linux takes the source ports of outgoing connections: while a part restarts, any client
-# on this machine could otherwise be given its port.
+# Below the range of source ports that Linux gives to outgoing connections: otherwise, while a part restarts, a client
+# on this machine could get its port.
 CANDIDATES = range(20_000, 32_000)
 TRIES = 200
 
 
 class Ports:
-    """Chosen ports; holds a lock on each until it is closed, so that two starting stacks never choose the same."""
+    """Chosen ports. A lock on each is held until `close`, so that two starting stacks never choose the same port."""
 
     def __init__(self, data: Path, cache: Path, names: Iterable[str]) -> None:
         self._locks: list[IO[bytes]] = []
@@ -60,7 +60,7 @@ class Ports:
 
 def is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT does not count
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # servers set it too: a port in TIME_WAIT is free
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:

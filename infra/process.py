@@ -1,4 +1,4 @@
-"""Starts a part as a child in a session of its own, and tells a process from another one with the same pid."""
+"""Starts a part as a child in its own session, and identifies a process by its pid and start time."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from infra import leash
 from infra.part import Part
 
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
-"""A log beyond this is set aside (one generation) when its part starts, and while it runs."""
+"""A larger log is rotated (one old file is kept) when its part starts and while it runs."""
 TAIL_BYTES = 16 * 1024
 LINE_CHARACTERS = 600
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """A pid may be used again; with its start time it is one process."""
+    """The kernel reuses pids; a pid and a start time name one process."""
 
     pid: int
     start_ticks: int
 
 
 def spawn(part: Part, log_limit: int = LOG_LIMIT_BYTES) -> subprocess.Popen[bytes]:
-    assert threading.current_thread() is threading.main_thread(), "the death signal follows the thread that forked"
+    assert threading.current_thread() is threading.main_thread(), "the death signal is tied to the thread that forked"
     if part.ready_file is not None:
         part.ready_file.parent.mkdir(parents=True, exist_ok=True)
         part.ready_file.unlink(missing_ok=True)
@@ -41,7 +41,7 @@ def spawn(part: Part, log_limit: int = LOG_LIMIT_BYTES) -> subprocess.Popen[byte
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            cwd=None if part.user is None else "/",  # another user may not be allowed to be here
+            cwd=None if part.user is None else "/",  # another user may not be allowed to enter the current folder
             start_new_session=True,
         )
 
@@ -59,27 +59,27 @@ def _open_log(path: Path, limit: int) -> IO[bytes]:
     return path.open("ab")
 
 
-def set_aside(log: Path, limit: int = LOG_LIMIT_BYTES) -> None:
-    """While its part writes to it: what is there is copied to the one generation, and the file begins anew.
+def rotate(log: Path, limit: int = LOG_LIMIT_BYTES) -> None:
+    """Copy the log of a running part to the old file, and truncate it.
 
-    The part appends, so it goes on at the new end; what it writes in the moment between copy and end is lost.
+    The part appends, so it continues at the new end; what it writes between the copy and the truncation is lost.
     """
     try:
         if log.stat().st_size > limit:
             shutil.copyfile(log, log.with_name(log.name + ".1"))
             os.truncate(log, 0)
     except OSError:
-        return  # a full disk ends no stack: the next look tries again
+        return  # a full disk does not stop the stack: the next check tries again
 
 
 def signal_group(pid: int, number: signal.Signals) -> None:
-    """To the whole group: what a part has started ends with it."""
+    """Signal the whole process group, so that the children of a part end with it."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, number)
 
 
 def identify(pid: int) -> Identity | None:
-    """None when there is no such process, or it is a zombie."""
+    """None if there is no such process, or it is a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -93,7 +93,7 @@ def is_alive(process: Identity) -> bool:
 
 
 def last_lines(path: Path, count: int = 8) -> str:
-    """The end of a log, for an error that a person reads."""
+    """The end of a log, for an error message."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - TAIL_BYTES))
@@ -104,7 +104,7 @@ def last_lines(path: Path, count: int = 8) -> str:
 
 
 def _middle_out(line: str) -> str:
-    """A traceback in one line has its news at both ends."""
+    """Shorten a long line in the middle: a traceback in one line is informative at both ends."""
     return (
         line
         if len(line) <= LINE_CHARACTERS

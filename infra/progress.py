@@ -1,4 +1,4 @@
-"""A bar on standard error for whoever waits in front of a terminal; nothing for a pipe, a log or a script."""
+"""Shows a progress bar on standard error if that is a terminal; shows nothing in a pipe, a log or a script."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Look = Callable[[], tuple[int, int]]
-"""How much is done, of how much; (0, 0) while that is not known."""
+"""Returns how much is done and the total; (0, 0) while the total is unknown."""
 
 
 @contextmanager
 def progress(what: str, look: Look = lambda: (0, 0)) -> Iterator[None]:
-    """Shown at once, gone at the end. `look` is called some times a second, from another thread."""
+    """Show a bar until the block ends. Another thread calls `look` a few times a second."""
     if not sys.stderr.isatty():
         yield
         return
-    from rich.console import Console  # noqa: PLC0415 - no part of the stack but these few shows anything
+    from rich.console import Console  # noqa: PLC0415 - only commands with a terminal need it
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
     class Looking(Progress):

@@ -1,4 +1,4 @@
-"""Questions that tell whether a part answers; each takes at most half a second."""
+"""Checks whether a part answers; each check takes at most half a second."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ API_VERSIONS = 18
 
 
 def kafka_answers(port: int) -> bool:
-    """A broker answers ApiVersions once it takes requests; its port is open before."""
+    """Send ApiVersions: the broker's port is open before it processes requests."""
     request = struct.pack(">hhih", API_VERSIONS, 0, 1, -1)
     try:
         with socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS) as connection:
@@ -27,7 +27,7 @@ def kafka_answers(port: int) -> bool:
 
 
 def http_status(port: int, path: str) -> int | None:
-    """None when nothing answers."""
+    """None if nothing answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", path)

@@ -46,7 +46,7 @@ LOGBACK = """<configuration>
   <root level="warn"><appender-ref ref="stderr"/></root>
 </configuration>
 """
-"""Without it logback writes every debug line of the server."""
+"""Without this file, logback writes every debug line of the server."""
 
 
 def part(data: Path, port: int, config: Path, class_path: str) -> Part:

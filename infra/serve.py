@@ -1,4 +1,4 @@
-"""Runs Connect or S3 alone, for a container: `python -m infra.serve connect|s3`, with the jars of the local stack."""
+"""Runs Connect or S3 in a container: `python -m infra.serve connect|s3`, with the jars of the local stack."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def connect_command(settings: InfraSettings, connections: Connections) -> tuple[
 
 def s3_command(settings: InfraSettings, connections: Connections) -> tuple[str, ...]:
     if connections.s3_access_key is None or connections.s3_secret_key is None:
-        raise StackError("TIDEMILL_S3_ACCESS_KEY and TIDEMILL_S3_SECRET_KEY say who may use this S3 server.")
+        raise StackError(
+            "TIDEMILL_S3_ACCESS_KEY and TIDEMILL_S3_SECRET_KEY are not set: this S3 server accepts only these keys."
+        )
     keys = (connections.s3_access_key, connections.s3_secret_key)
     return s3.command(s3.write_config(settings.serve_data, settings.serve_port, *keys, listen=settings.serve_listen))
 
@@ -36,7 +38,7 @@ def _say(line: str) -> None:
 
 
 def main(server: str) -> None:
-    """Never returns: the server takes this process's place, so that its signals are the container's."""
+    """Never returns: the server replaces this process, so that it receives the container's signals."""
     settings = read(InfraSettings)
     settings.serve_data.mkdir(parents=True, exist_ok=True)
     command, bundle = SERVERS[server]

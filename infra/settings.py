@@ -1,4 +1,4 @@
-"""Where the local stack keeps what all stacks of this machine share."""
+"""The settings of the local stack that are not connections."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class InfraSettings(BaseSettings):
-    """Read once per command, from the environment (prefix `TIDEMILL_`)."""
+    """Each command reads them once, from the environment (prefix `TIDEMILL_`)."""
 
     model_config = SettingsConfigDict(env_prefix="TIDEMILL_", frozen=True, extra="ignore")
 
     cache: Path = Path("~/.cache/tidemill")
-    """Jars, and the locks by which stacks share the ports of this machine."""
+    """The folder of the jars, and of the locks that keep two stacks of this machine from choosing the same port."""
     postgres_home: Path = Path("/var/lib/tidemill")
-    """Used by root alone: for Postgres' files when the user it runs as cannot enter the folder they belong in."""
+    """Used only if root starts the stack: holds Postgres' files when its user cannot enter the data folder."""
     serve_listen: str = "127.0.0.1"
-    """`python -m infra.serve`: the address to listen at; 0.0.0.0 in a container."""
+    """`python -m infra.serve` listens on this address; 0.0.0.0 in a container."""
     serve_name: str = "127.0.0.1"
-    """`python -m infra.serve`: the name by which others reach this server; the service's in a container."""
+    """`python -m infra.serve` advertises this host name to clients; in a container, the service's name."""
     serve_port: int = 8083
     serve_data: Path = Path(".tidemill/serve")

@@ -1,4 +1,4 @@
-"""The local stack: start it in the foreground or beside, ask what runs, stop it. `python -m infra.stack --data DIR`."""
+"""Starts the local stack, reads its status and stops it: `python -m infra.stack --data DIR`."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ __all__ = ["StackError", "StackOptions", "Status", "environment", "run", "start_
 
 PORTS = ("postgres", "kafka", "controller", "connect", "s3")
 LEFTOVER_SECONDS = 15.0
-"""How long the parts of a killed supervisor may take to follow it."""
+"""After the supervisor is killed, its parts may take this long to end."""
 START_SECONDS = 420.0
-"""The longest that `start_detached` waits: downloads and the slowest boot."""
+"""`start_detached` waits for at most this long: downloads and the slowest start."""
 LOOK_AGAIN_SECONDS = 0.05
 
 
 def run(options: StackOptions, on_event: Callable[[str], None], on_ready: Callable[[Status], None]) -> int:
-    """In the foreground of the main thread, until SIGINT, SIGTERM or SIGHUP; then everything is stopped. The exit code.
+    """Run in the main thread until SIGINT, SIGTERM or SIGHUP; then stop all parts and return the exit code.
 
-    Raises `StackError` when the stack cannot start; nothing is left running then either.
+    Raises `StackError` if the stack cannot start; then no part is left running.
     """
     extra.need()
     parent = os.getppid()
     options = _absolute(options)
     settings = read(InfraSettings)
-    with _sole(options.data):
+    with _locked(options.data):
         _end_leftovers(options.data)
         with contextlib.closing(Ports(options.data, settings.cache.expanduser(), PORTS)) as ports:
             keys = credentials(options.data)
@@ -57,13 +57,13 @@ def run(options: StackOptions, on_event: Callable[[str], None], on_ready: Callab
             if not options.servers_only:
                 keep_own_s3(options, environment)
                 parts += workers(options, environment)
-            with Wakeup() as wakeup:  # from here on a signal stops parts; before, there are none, and it just ends us
+            with Wakeup() as wakeup:  # before this line no part runs, so a signal may end this process
                 _supervise(options, parts, environment, wakeup, on_event, on_ready, parent)
     return 0
 
 
 def start_detached(options: StackOptions) -> Status:
-    """In a session of its own; back when it is ready. Raises `StackError` with the end of its log."""
+    """Start the stack in its own session, and return when it is ready. Raises `StackError` with the end of its log."""
     options = _absolute(options)
     if status(options.data) is not None:
         raise StackError(_already_running(options.data))
@@ -79,7 +79,7 @@ def start_detached(options: StackOptions) -> Status:
         )
     try:
         return _await_ready(options.data, child, log)
-    except BaseException:  # also when the waiting is interrupted: nothing half-started stays behind
+    except BaseException:  # also on Ctrl-C: leave no stack that is only half started
         child.terminate()
         child.wait()
         raise
@@ -98,10 +98,7 @@ def _await_ready(data: Path, child: subprocess.Popen[bytes], log: Path) -> Statu
 
 
 def stop(data: Path, timeout: float) -> bool:
-    """Ask the supervisor to stop everything; after `timeout` seconds it is killed, and its parts with it.
-
-    False when nothing ran.
-    """
+    """Ask the supervisor to stop; after `timeout` seconds, kill it and its parts. False if no stack ran."""
     found = status(data)
     if found is None:
         return False
@@ -113,13 +110,13 @@ def stop(data: Path, timeout: float) -> bool:
 
 
 def status(data: Path) -> Status | None:
-    """None when no stack runs in this folder."""
+    """None if no stack runs in this folder."""
     found = states.read(data.absolute())
     return None if found is None or identify(found.supervisor.pid) != found.supervisor else found
 
 
 def environment(data: Path) -> dict[str, str]:
-    """The TIDEMILL_* variables by which any client process finds this stack. Raises `StackError` when none runs."""
+    """The TIDEMILL_* variables with which a client process finds this stack. Raises `StackError` if none runs."""
     found = status(data)
     if found is None:
         raise StackError(f"No stack runs in {data}.")
@@ -171,8 +168,8 @@ def _servers(
 ) -> Iterator[Part]:
     data = options.data
     class_path = jars.class_paths(settings.cache, on_event)
-    place = postgres.prepare(data, settings.postgres_home, keys, on_event)
-    yield postgres.part(data, ports["postgres"], place)
+    installation = postgres.prepare(data, settings.postgres_home, keys, on_event)
+    yield postgres.part(data, ports["postgres"], installation)
     broker = kafka.prepare(data, ports["kafka"], ports["controller"], class_path["kafka"])
     yield kafka.part(data, ports["kafka"], broker, class_path["kafka"])
     worker = connect.prepare(data, ports["connect"], f"127.0.0.1:{ports['kafka']}")
@@ -181,7 +178,7 @@ def _servers(
 
 
 def _environment(options: StackOptions, ports: Mapping[str, int], keys: Credentials) -> dict[str, str]:
-    """What is not an address here, such as TIDEMILL_TOPIC_PREFIX, is taken over from whoever starts the stack."""
+    """The stack's addresses; other settings, such as TIDEMILL_TOPIC_PREFIX, come from the caller's environment."""
     fields = {f"TIDEMILL_{name.upper()}" for name in Connections.model_fields | AgreedSettings.model_fields}
     return {
         **{name: value for name, value in os.environ.items() if name in fields},
@@ -214,8 +211,8 @@ def _absolute(options: StackOptions) -> StackOptions:
 
 
 @contextlib.contextmanager
-def _sole(data: Path) -> Iterator[None]:
-    """One supervisor per data folder; the lock goes with the process, however that ends."""
+def _locked(data: Path) -> Iterator[None]:
+    """Allow one supervisor per data folder; the kernel releases the lock when the process ends."""
     data.mkdir(parents=True, exist_ok=True)
     with (data / "lock").open("w") as file:
         try:
@@ -226,11 +223,11 @@ def _sole(data: Path) -> Iterator[None]:
 
 
 def _already_running(data: Path) -> str:
-    return f"A stack already runs in {data}: stop it with `tidemill down --data {data}`, or use another folder."
+    return f"A stack already runs in {data}. Stop it with `tidemill down --data {data}`, or use another folder."
 
 
 def _end_leftovers(data: Path) -> None:
-    """A supervisor that was killed takes its parts along, but not at once."""
+    """The parts of a killed supervisor end too, but not at once: wait for them, then kill the rest."""
     found = states.read(data)
     if found is None or _gone(found, LEFTOVER_SECONDS):
         return

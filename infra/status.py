@@ -1,4 +1,4 @@
-"""What runs where: the state file of a stack, written by its supervisor and read by everybody else."""
+"""The state file of a stack: its supervisor writes it, and all commands read it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Connection strings: a libpq URI, the bootstrap server, the URLs of Connect and S3."""
     processes: tuple[Process, ...]
     identities: tuple[Identity, ...]
-    """Of the processes, so that a pid that somebody else has by now is not taken for ours."""
+    """The processes' pids with their start times: another process may have the pid by now."""
     environment: dict[str, str]
-    """What a client of this stack has in its environment."""
+    """The TIDEMILL_* variables for a client of this stack."""
 
 
 def state_file(data: Path) -> Path:
@@ -46,7 +46,7 @@ def write(status: Status) -> None:
 
 
 def read(data: Path) -> Status | None:
-    """The last word of the supervisor, which may be dead. Raises `StackError`."""
+    """The state that the supervisor wrote last; the supervisor may be dead. Raises `StackError`."""
     file = state_file(data)
     try:
         return msgspec.convert(orjson.loads(file.read_bytes()), Status)
@@ -54,11 +54,11 @@ def read(data: Path) -> Status | None:
         return None
     except (orjson.JSONDecodeError, msgspec.ValidationError) as error:
         raise StackError(
-            f"{file} says what runs there, and cannot be understood ({error}): end what is left of that stack, "
-            "and delete the file"
+            f"The state file {file} cannot be read ({error}). End the processes that are left of that stack, "
+            "and delete the file."
         ) from error
 
 
 def leftovers(status: Status) -> tuple[Identity, ...]:
-    """Processes of a stack that are still there."""
+    """The processes of a stack that still run."""
     return tuple(process for process in (*status.identities, status.supervisor) if is_alive(process))

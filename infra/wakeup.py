@@ -1,4 +1,4 @@
-"""Waits for whatever concerns a supervisor: a child's end, a request to stop, or time."""
+"""Waits until a child ends, a stop signal arrives, or a time has passed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Wakeup:
-    """While entered, stop signals are counted instead of raised, and any signal ends a wait. Main thread only."""
+    """Inside the context, counts stop signals instead of raising; any signal ends a wait. Main thread only."""
 
     def __init__(self) -> None:
         self.stops = 0

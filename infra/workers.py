@@ -1,4 +1,4 @@
-"""Our own processes as parts of the local stack: the jobs of the start, stream workers, executors, the sink."""
+"""Tidemill's processes as parts of the local stack: the jobs of the start, stream workers, executors, the sink."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from schemas.ready_file import is_of_a_living_process
 
 SERVERS = ("postgres", "kafka", "connect", "s3")
 DRAIN_SECONDS = 10
-"""Of a local executor: whoever presses Ctrl-C does not wait for an hour's job; it is retried at the next start."""
+"""A local executor's drain time: Ctrl-C does not wait for an hour's job; the next start retries it."""
 SESSION = "PT4S"
-"""Of a stream worker; our broker allows less than the 6 s that brokers allow by default."""
+"""A stream worker's session timeout; the local broker allows less than the default minimum of 6 s."""
 STOP_SECONDS = DRAIN_SECONDS + 10.0
-"""With the grace between TERM and KILL."""
+"""The drain time, and the grace between TERM and KILL."""
 PYTHON = {
-    "PYTHONUNBUFFERED": "1",  # a log ends with what was said last
-    "PYTHONSAFEPATH": "1",  # `-m` would put the current folder in front of every installed module
+    "PYTHONUNBUFFERED": "1",  # the log shows each line at once
+    "PYTHONSAFEPATH": "1",  # otherwise `-m` puts the current folder before the installed modules
     "MALLOC_ARENA_MAX": "2",
 }
 
 
 OWN_S3 = "tidemill-s3"
-"""The secret by which jobs of a local stack may use its S3, as JSON: see examples/etl."""
+"""The secret with which jobs of a local stack use its S3, as JSON: see examples/etl."""
 
 
 def keep_own_s3(options: StackOptions, environment: Mapping[str, str]) -> None:
@@ -50,11 +50,11 @@ def workers(options: StackOptions, environment: Mapping[str, str]) -> Iterator[P
 
 def _stream(name: str, options: StackOptions, environment: Mapping[str, str]) -> Part:
     own = {"TIDEMILL_WORKER_ID": name, "TIDEMILL_SESSION_TIMEOUT": SESSION, **options.stream_env}
-    return _process(name, "streams", options, {**environment, **own}, says_ready=True)
+    return _process(name, "streams", options, {**environment, **own}, has_ready_file=True)
 
 
 def _executor(name: str, options: StackOptions, environment: Mapping[str, str]) -> Part:
-    """All executors of a stack share one cache of executables."""
+    """All executors of a stack share one work directory, and so one cache of executables."""
     own = {
         "TIDEMILL_EXECUTOR_NAME": name,
         "TIDEMILL_WORK_DIR": str(options.data / "executors"),
@@ -62,11 +62,11 @@ def _executor(name: str, options: StackOptions, environment: Mapping[str, str]) 
         "TIDEMILL_DRAIN_TIMEOUT": f"PT{DRAIN_SECONDS}S",
         **options.executor_env,
     }
-    return _process(name, "executors", options, {**environment, **own}, says_ready=True, stop_seconds=STOP_SECONDS)
+    return _process(name, "executors", options, {**environment, **own}, has_ready_file=True, stop_seconds=STOP_SECONDS)
 
 
 def _secrets(options: StackOptions) -> Path:
-    """Files that the user puts there, and our own."""
+    """The folder of secrets: the user's files and the stack's own."""
     folder = options.data / "secrets"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
@@ -79,16 +79,16 @@ def _process(
     environment: Mapping[str, str],
     *,
     waits_for: tuple[str, ...] = ("prepare",),
-    says_ready: bool = False,
+    has_ready_file: bool = False,
     stop_seconds: float = 15,
 ) -> Part:
-    """Alive is ready, but for those that touch a file once they hold their assignment."""
-    ready_file = options.data / "run" / f"{name}.ready" if says_ready else None
-    told = {} if ready_file is None else {"TIDEMILL_READY_FILE": str(ready_file)}
+    """A process that runs is ready; one with `has_ready_file` is ready when it has made that file."""
+    ready_file = options.data / "run" / f"{name}.ready" if has_ready_file else None
+    ready_env = {} if ready_file is None else {"TIDEMILL_READY_FILE": str(ready_file)}
     return Part(
         name=name,
         argv=(sys.executable, "-m", module),
-        env={**environment, **PYTHON, **told},
+        env={**environment, **PYTHON, **ready_env},
         log=_log(options.data, name),
         is_ready=lambda: ready_file is None or is_of_a_living_process(ready_file),
         ready_file=ready_file,

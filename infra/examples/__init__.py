@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parent
 
 
 def put(connections: Connections) -> list[str]:
-    """Makes the bucket where it is missing; the URIs of the examples."""
+    """Make the bucket if it is missing, and return the URIs of the examples."""
     store = Objects(connections)
     store.make_bucket()
     found = sorted(path for path in FOLDER.iterdir() if path.suffix in {".sh", ".csv"})

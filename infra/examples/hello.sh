@@ -1,3 +1,3 @@
 #!/bin/sh
-# Says who it is.
+# Prints its run, attempt and time.
 echo "Hello from $TIDEMILL_RUN_ID, attempt $TIDEMILL_ATTEMPT, due at $TIDEMILL_NOMINAL_TIME."

@@ -74,7 +74,7 @@ def test_a_part_that_dies_is_started_again_and_this_is_said(part):
         return bool(pids) and scene.states()["a"] == "running" and pid not in {None, *pids}
 
     scene.run(killed_and_back)
-    assert scene.events == ["a ended (killed by SIGKILL); it is started again in 0.5 s."]
+    assert scene.events == ["a ended (killed by SIGKILL); it starts again in 0.5 s."]
 
 
 def test_parts_start_after_what_they_wait_for_and_stop_before_what_they_use(part, tmp_path):
@@ -118,7 +118,7 @@ def test_a_part_that_hangs_in_its_start_is_killed_and_started_again(part, tmp_pa
     ready = Path(f"{second}.ready")
     scene = Scene(part("slow", *shell(script), is_ready=ready.exists, start_seconds=0.3))
     scene.run(lambda: scene.supervisor.booted)
-    assert scene.events[0] == "slow was not ready after 0.3 s: killed."
+    assert scene.events[0] == "slow was not ready after 0.3 s; it is killed."
 
 
 def test_a_part_that_ignores_the_request_to_stop_is_killed_with_its_children(part, tmp_path):
@@ -126,7 +126,7 @@ def test_a_part_that_ignores_the_request_to_stop_is_killed_with_its_children(par
     script = f"trap '' TERM; sleep 600 & echo $! > {child}; wait; while :; do sleep 1; done"
     scene = Scene(part("deaf", *shell(script), stop_seconds=0.3))
     scene.run(lambda: child.exists() and child.read_text().strip())
-    assert scene.events == ["deaf did not stop within 0.3 s: killed."]
+    assert scene.events == ["deaf did not stop within 0.3 s; it is killed."]
     eventually(lambda: identify(int(child.read_text())) is None)
 
 
@@ -134,7 +134,7 @@ def test_a_job_of_the_start_that_fails_is_tried_again_until_it_is_done(part, tmp
     tried = tmp_path / "tried"
     scene = Scene(part("job", *shell(f"test -e {tried} || {{ touch {tried}; exit 1; }}"), once=True))
     scene.run(lambda: scene.supervisor.booted)
-    assert scene.events == ["job ended (exit code 1); it is started again in 0.5 s."]
+    assert scene.events == ["job ended (exit code 1); it starts again in 0.5 s."]
     assert scene.supervisor.processes() == ()
 
 
@@ -144,7 +144,7 @@ def test_a_signal_stops_everything_and_is_not_raised(part):
     assert scene.states() == {"a": "stopped"}
 
 
-def test_a_log_that_grew_too_large_is_set_aside_at_the_next_start(part, tmp_path):
+def test_a_log_that_grew_too_large_is_rotated_at_the_next_start(part, tmp_path):
     each = part("a", *shell("echo new"))
     each.log.write_text("old\n" * 10)
     spawn(each, log_limit=20).wait()
@@ -154,7 +154,7 @@ def test_a_log_that_grew_too_large_is_set_aside_at_the_next_start(part, tmp_path
     assert each.log.read_text() == "new\nnew\n"
 
 
-def test_a_log_that_grows_too_large_is_set_aside_while_its_part_writes_to_it(part, monkeypatch):
+def test_a_log_that_grows_too_large_is_rotated_while_its_part_writes_to_it(part, monkeypatch):
     monkeypatch.setattr("infra.part_supervisor.LOG_SECONDS", 0.05)
     each = part("a", *shell("while :; do echo line; done"))
     before = Path(f"{each.log}.1")

