@@ -54,7 +54,7 @@ def read(data: Path) -> Status | None:
         return None
     except (orjson.JSONDecodeError, msgspec.ValidationError) as error:
         raise StackError(
-            f"The state file {file} cannot be read ({error}). End the processes that are left of that stack, "
+            f"The state file {file} cannot be read ({error}). End the remaining processes of that stack, "
             "and delete the file."
         ) from error
 

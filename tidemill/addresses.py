@@ -1,4 +1,4 @@
-"""Addresses as they may be shown: without passwords, whichever form Postgres takes."""
+"""Hides the passwords in addresses that the commands print."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OPTION = re.compile(rf"([?&](?:{'|'.join(sorted(SECRETS))})=)[^&]*")
 
 
 def hide_password(address: str | None) -> str | None:
-    """Of Postgres, as a URL or in keywords, what libpq reads is written anew; in any other URL *** is the password."""
+    """Replace passwords with ***: libpq parses a Postgres address (URL or keywords), a pattern any other URL."""
     if address is None:
         return None
     try:
@@ -22,12 +22,12 @@ def hide_password(address: str | None) -> str | None:
     except psycopg.ProgrammingError:
         return _without(address)
     if "://" in address and "@" in str(read.get("dbname", "")):
-        return _without(address)  # a slash in the password: what libpq took for the database begins with its end
+        return _without(address)  # the password has a slash, so libpq reads its end as a part of the database name
     return make_conninfo("", **{name: HIDDEN if name in SECRETS else value for name, value in read.items()})
 
 
 def _without(address: str) -> str:
-    """With a mistake in it nothing says where a password ends: all that may be one is hidden."""
+    """In a malformed address the end of the password is unknown: hide everything that may belong to it."""
     if "://" not in address:
         return HIDDEN if "=" in address else address
     return _OPTION.sub(rf"\1{HIDDEN}", _USER.sub(rf"\1:{HIDDEN}@", address))

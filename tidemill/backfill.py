@@ -1,4 +1,4 @@
-"""`tidemill backfill` and `backfills`: run what was due in the past, and see how far that is."""
+"""`tidemill backfill` and `backfills`: run past occurrences of a schedule, and show the progress."""
 
 from __future__ import annotations
 
@@ -44,23 +44,28 @@ CLOCKS_DIFFER = timedelta(minutes=1)
 
 def backfill(  # noqa: PLR0917 - in the order in which they are shown
     name: Annotated[str, typer.Argument(metavar="NAME", help="The id of a job or DAG.", autocompletion=owner_names)],
-    begin: Annotated[str, typer.Option("--from", help="A time or a day in the job's zone, or so long ago, as 7d.")],
+    begin: Annotated[
+        str,
+        typer.Option(
+            "--from", help="The start: a time or a day in the job's time zone, or a duration ago, such as 7d."
+        ),
+    ],
     end: Annotated[
-        str | None, typer.Option("--to", help="Up to this instant, and without it; now if left out.")
+        str | None, typer.Option("--to", help="The end, exclusive, in the same forms. Default: now.")
     ] = None,
     data: Data = DEFAULT_DATA,
     reprocess: Annotated[
-        Reprocess, typer.Option(help="What has had an attempt: none runs again, what failed, or all that completed.")
+        Reprocess, typer.Option(help="Which occurrences that had an attempt run again: none, failed, or all completed.")
     ] = Reprocess.NONE,
-    max_active: Annotated[int, typer.Option(min=1, max=MAX_ACTIVE_RUNS, help="So many runs at a time.")] = 1,
-    backwards: Annotated[bool, typer.Option("--backwards", help="The newest first.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what would run.")] = False,
-    note: Annotated[str | None, typer.Option(help="Why, for people.")] = None,
-    request_id: Annotated[str | None, typer.Option(help="Asking again under the same id changes nothing.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Until it has ended; 0 only if all its runs succeeded.")] = False,
+    max_active: Annotated[int, typer.Option(min=1, max=MAX_ACTIVE_RUNS, help="The most runs at a time.")] = 1,
+    backwards: Annotated[bool, typer.Option("--backwards", help="Run the newest occurrence first.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run; write nothing.")] = False,
+    note: Annotated[str | None, typer.Option(help="The reason, for whoever reads it later.")] = None,
+    request_id: Annotated[str | None, typer.Option(help="A second request with the same id changes nothing.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait; exit with 0 only if all its runs succeeded.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run what the schedule of a job or DAG says was due in the past, also while it is paused, behind live work."""
+    """Run the past occurrences of a job's or DAG's schedule, also while it is paused. Live runs go first."""
     values: dict[str, Any] = {
         "request_id": request_id or secrets.token_hex(8),
         "owner": name,
@@ -80,11 +85,13 @@ def backfill(  # noqa: PLR0917 - in the order in which they are shown
 
 def backfills(
     data: Data = DEFAULT_DATA,
-    job: Annotated[str | None, typer.Option(help="Only of this job or DAG.", autocompletion=owner_names)] = None,
+    job: Annotated[
+        str | None, typer.Option(help="Only backfills of this job or DAG.", autocompletion=owner_names)
+    ] = None,
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Backfills and how far they are, the newest first; `tidemill cancel RUN` stops one."""
+    """List backfills with their progress, the newest first. `tidemill cancel RUN` stops one."""
     with reading(data) as postgres:
         found = rows(postgres, "backfills", {"job_id": job, "limit": limit})
         if not found:
@@ -93,7 +100,7 @@ def backfills(
 
 
 def _range(postgres: psycopg.Connection[Row], owner: str, begin: str, end: str | None) -> dict[str, datetime | None]:
-    """Times without an offset are on the clocks of the job or DAG; durations are so long ago."""
+    """A time without an offset is in the owner's time zone; a duration counts back from now."""
     now, timezone = now_of(postgres), owner_row(postgres, owner)["timezone"]
     found = {
         option: meant(option, text, now, timezone, ago=True) if text else None
@@ -117,7 +124,7 @@ def _ask(postgres: psycopg.Connection[Row], values: dict[str, Any], *, wait: boo
 
 
 def _plan(postgres: psycopg.Connection[Row], values: dict[str, Any]) -> list[Row]:
-    """What the owner of the job or DAG would do, by its own functions."""
+    """Compute the plan with the functions that the stream worker uses."""
     begin, end = values["backfill_from"], values["backfill_to"] or wall_clock()
     if begin >= end:
         raise UsageError(f"--to {end} is not later than --from {begin}")
@@ -125,7 +132,7 @@ def _plan(postgres: psycopg.Connection[Row], values: dict[str, Any]) -> list[Row
         raise UsageError(f"--to {end} is later than now; what is not due yet runs by itself")
     found = one(postgres, "backfill_plan", values | {"backfill_to": end})
     if found is None:
-        raise NotFoundError(f"{values['owner']!r} has no version that is kept")
+        raise NotFoundError(f"no version of {values['owner']!r} is kept")
     job = _clock(DefinitionKind(found["kind"]), found["spec"].encode())
     if job.schedule is None:
         raise UsageError(f"{values['owner']!r} has no schedule, so nothing was ever due")

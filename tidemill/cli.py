@@ -1,6 +1,6 @@
-"""The command line of Tidemill: every command in one place, and what its exit code means.
+"""The command line of Tidemill: registers every command, and maps errors to exit codes.
 
-0: it worked. 1: what was asked about failed, or is not there. 2: the command, or a value in it, cannot be used.
+0: it worked. 1: the command failed, or its subject does not exist. 2: the command, or a value in it, is invalid.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tidemill.restored import restored
 FAILED = 1
 REFUSED = 2
 REFUSALS = psycopg.IntegrityError | psycopg.DataError | psycopg.ProgrammingError
-"""What the database says of what it was given."""
+"""The database refuses a value."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,18 +71,18 @@ add_examples(app)
 
 
 def main() -> None:
-    logging.basicConfig(handlers=[logging.NullHandler()])  # what libraries say is no sentence of ours
+    logging.basicConfig(handlers=[logging.NullHandler()])  # no library writes to standard error
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read it, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILED
     sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The exit code. What goes wrong is one sentence on standard error."""
+    """Run a command and return its exit code. An error is one sentence on standard error."""
     try:
         _check_text(arguments)
         for warning in check_variables(os.environ):
@@ -109,7 +109,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _check_text(arguments: Sequence[str]) -> None:
-    """A byte that is no text fits into no table, and not onto standard output: said here, before anything is done."""
+    """Refuse arguments that are not UTF-8 before the command runs: no table and no output can hold them."""
     for each in arguments:
         try:
             each.encode()
@@ -118,7 +118,7 @@ def _check_text(arguments: Sequence[str]) -> None:
 
 
 def _sentence(error: psycopg.Error) -> str:
-    """What the database says of a value, or why it does not answer."""
+    """The database's message with its hint, or why it does not answer."""
     said = error.diag.message_primary or str(error).strip().splitlines()[0]
     hint = error.diag.message_hint
     return f"{said} ({hint})" if hint else said

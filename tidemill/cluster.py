@@ -1,4 +1,4 @@
-"""`tidemill cluster`: what every process of a deployment shares, shown and changed."""
+"""`tidemill cluster`: shows and changes the settings that all processes of a deployment share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tidemill.observe import heartbeats
 from tidemill.output import say, show_rows
 from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, UsageError, connections, wall_clock
 
-app = typer.Typer(no_args_is_help=True, help="What every process of a deployment shares.")
+app = typer.Typer(no_args_is_help=True, help="Show or change the settings that all processes of a deployment share.")
 COLUMNS = ("name", "value")
 _NO_FIXED_LENGTH = re.compile(r"[+-]?P[^T]*[MY]", re.IGNORECASE)
 _DURATION: TypeAdapter[timedelta] = TypeAdapter(timedelta)
@@ -34,7 +34,7 @@ _DURATION: TypeAdapter[timedelta] = TypeAdapter(timedelta)
 
 @app.command("show")
 def show(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
-    """The settings that all processes share, and the number of partitions."""
+    """Show the settings that all processes share, and the number of partitions."""
     place, cluster = found_at(connections(data))
     values = {"partitions": place.partitions, **cluster.values, "version": cluster.version}
     show_rows([{"name": name, "value": in_words(each)} for name, each in values.items()], COLUMNS, as_json=as_json)
@@ -45,7 +45,7 @@ def set_values(
     values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE…", help="Such as timeout_classes=10s,1m,1h,6h")],
     data: Data = DEFAULT_DATA,
 ) -> None:
-    """Change them for every process; it says which processes have to be restarted. Safe to repeat."""
+    """Change settings for all processes, and name the processes that must be restarted. Safe to repeat."""
     asked = parse(values)
     place, _ = found_at(connections(data))
     with progress("Changing the settings"):
@@ -57,16 +57,16 @@ def set_values(
 
 
 def open_classes(place: Connections, cluster: Cluster) -> list[str]:
-    """Let jobs name the classes once every stream worker knows them; what is left to do, in sentences."""
+    """Allow jobs to name the classes once every stream worker knows them. Returns what is left to do, as sentences."""
     unread = _behind(place, cluster)
     if not unread:
         allow_classes(place.postgres_dsn, list(cluster.classes))
         return []
     names = ", ".join(sorted(set(unread.values())))
     said = (
-        f"The stream workers {names} go by older settings: restart the executors one after the other, then the workers,"
+        f"The stream workers {names} use older settings: restart the executors one after the other, then the workers,"
     )
-    return [f"{said} and repeat this command; until then jobs cannot name a class that is new."]
+    return [f"{said} and repeat this command; until then, jobs cannot name a new class."]
 
 
 def parse(values: Sequence[str]) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def found_at(place: Connections) -> tuple[Connections, Cluster]:
 
 
 def _check_members(place: Connections, cluster: Cluster) -> None:
-    """Raises `DisagreementError`: an executor that works could not live with it."""
+    """Raises `DisagreementError` if a running executor's margins do not fit the settings."""
     check_margins(cluster, map(margins_of, heartbeats(place, wall_clock())))
 
 
@@ -91,18 +91,18 @@ def _parse(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     known = Cluster().values
     if not equals:
-        raise UsageError(f"{text!r} is no NAME=VALUE; names are {', '.join(known)}")
+        raise UsageError(f"{text!r} is not of the form NAME=VALUE; names are {', '.join(known)}")
     if name == "partitions":
-        raise UsageError("partitions cannot be changed: their number was chosen when the topics were made")
+        raise UsageError("the number of partitions cannot be changed after the topics are made")
     if name not in known:
         near = get_close_matches(name, known, 1)
         remedy = f"did you mean {near[0]}?" if near else f"names are {', '.join(known)}"
-        raise UsageError(f"{name} is no setting; {remedy}")
+        raise UsageError(f"there is no setting {name}; {remedy}")
     return (name, _duration(name, value)) if isinstance(known[name], timedelta) else (name, value)
 
 
 def _duration(name: str, value: str) -> timedelta:
-    """Seconds, or as people write it, or ISO 8601; a month and a year have no fixed length."""
+    """Parse seconds, a form such as 5m, or ISO 8601; refuse months and years, which have no fixed length."""
     found = timedelta(seconds=int(value)) if value.isdecimal() else duration_in(value.replace(" ", ""))
     if found is None and not _NO_FIXED_LENGTH.match(value):
         with suppress(ValidationError):

@@ -1,4 +1,4 @@
-"""What a shell offers on TAB: names from the read model, at once or not at all, and never an error."""
+"""Shell completion: names from the read model, within two seconds; on any error, no names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def job_names(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def owner_names(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Jobs and DAGs, which share one name space."""
+    """Jobs and DAGs, which share one namespace."""
     return _names(ctx, "complete_owners", incomplete)
 
 
@@ -47,5 +47,5 @@ def _names(ctx: typer.Context, query: str, incomplete: str) -> list[str]:
         place = connections(Path(ctx.params.get("data") or DEFAULT_DATA))
         with connect_to_read(place, PATIENCE, PATIENCE_SECONDS) as postgres:
             return [row["name"] for row in rows(postgres, query, {"begin": incomplete, "most": MOST})]
-    except (psycopg.Error, TidemillError, OSError, ValueError):  # a shell has no place for any of them
+    except (psycopg.Error, TidemillError, OSError, ValueError):  # completion cannot show an error
         return []

@@ -1,4 +1,4 @@
-"""Draws a DAG as `git log --graph` draws commits: a line for each node, a lane for each edge on its way. Pure."""
+"""Draws a DAG as `git log --graph` draws commits: a line for each node, a lane for each edge. Pure."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tidemill.place import Row
 UP, DOWN, LEFT, RIGHT = 1, 2, 4, 8
 LANES = " │││─╯╮┤─╰╭├─┴┬┼"
 PLAIN_LANES = " |||-+++-+++-++|"
-"""What a lane looks like, by the arms that it has there."""
+"""The characters of a lane, indexed by its arms."""
 MOST_LANES = 12
-"""Beside each other; what is wider is drawn by levels."""
+"""A wider drawing collapses wide levels."""
 MOST_LANES_OF_ALL = 60
 BESIDE = 3
-"""So many nodes of a level are still told one by one when others are only counted."""
+"""A level of at most this many nodes is never collapsed at first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strip:
-    """One line: the arms of each lane, and the node that is in one of them."""
+    """One line: the arms of each lane, and the node in one of the lanes."""
 
     arms: Sequence[int]
     node_id: str | None = None
@@ -40,11 +40,11 @@ class Strip:
 class Drawing:
     strips: list[Strip]
     nodes: dict[str, Row]
-    """By the id that they have in the strips: nodes, or levels of them."""
+    """Nodes or collapsed levels, by their ids in the strips."""
 
 
 def draw(nodes: Sequence[Row], group: Callable[[str, list[Row]], Row], *, every: bool = False) -> Drawing | None:
-    """Every node if that is narrow enough, else wide levels as one, which `group` describes; or None if `every`."""
+    """Draw every node if that is narrow enough; otherwise `group` collapses wide levels, or None if `every`."""
     most = MOST_LANES_OF_ALL if every else MOST_LANES
     strips = _strips(nodes, most)
     if strips is None and every:
@@ -60,7 +60,7 @@ def draw(nodes: Sequence[Row], group: Callable[[str, list[Row]], Row], *, every:
 
 
 def collapsed(nodes: Sequence[Row], group: Callable[[str, list[Row]], Row], beside: int) -> list[Row]:
-    """A level of more than `beside` nodes becomes one that depends on all that they depend on."""
+    """Replace a level of more than `beside` nodes with one node that has all their dependencies."""
     stands_for: dict[str, str] = {}
     made = []
     for level, members in by_level(nodes):
@@ -80,7 +80,7 @@ def collapsed(nodes: Sequence[Row], group: Callable[[str, list[Row]], Row], besi
 
 
 def by_level(nodes: Iterable[Row]) -> list[tuple[int, list[Row]]]:
-    """Within a level in the order that they have."""
+    """Group the nodes by level; within a level, keep their order."""
     nodes = list(nodes)
     deep = levels(nodes)
     ordered = sorted(nodes, key=lambda node: deep[node["node_id"]])
@@ -93,7 +93,7 @@ def _chain(nodes: list[Row]) -> list[Row]:
 
 
 def _strips(nodes: Sequence[Row], most: int) -> list[Strip] | None:
-    """None: it takes more than `most` lanes."""
+    """None: the drawing needs more than `most` lanes."""
     children: dict[str, list[str]] = {node["node_id"]: [] for node in nodes}
     for node in nodes:
         for needed in node["depends_on"]:
@@ -102,7 +102,7 @@ def _strips(nodes: Sequence[Row], most: int) -> list[Strip] | None:
 
 
 def _walk(nodes: Iterable[Row], children: Mapping[str, list[str]], most: int, *, shared: bool) -> list[Strip] | None:
-    """Shared: all edges to a node take one lane, which they join at once and not at its end."""
+    """`shared`: all edges to one node share a lane from their start."""
     lanes: list[str | None] = []
     strips: list[Strip] = []
     for _, members in by_level(nodes):
@@ -121,7 +121,7 @@ def _walk(nodes: Iterable[Row], children: Mapping[str, list[str]], most: int, *,
 
 
 def _join(lanes: list[str | None], name: str, strips: list[Strip]) -> int:
-    """All that come to a node meet in the leftmost of their lanes."""
+    """Join all edges to a node in the leftmost of their lanes."""
     found = [lane for lane, each in enumerate(lanes) if each == name] or [_free(lanes, 0)]
     lane, *others = found
     lanes[lane] = name
@@ -170,7 +170,7 @@ def _through(lanes: Iterable[str | None]) -> list[int]:
 
 
 def _bar(arms: list[int], ends: Iterable[int]) -> None:
-    """From the leftmost of them to the rightmost."""
+    """Draw a horizontal bar from the leftmost end to the rightmost."""
     first, last = min(ends), max(ends)
     for lane in range(first, last):
         arms[lane] |= RIGHT

@@ -1,4 +1,4 @@
-"""A DAG in a file: YAML or TOML becomes the columns of its rows; the tables themselves judge the values."""
+"""Reads a DAG from a YAML or TOML file into the columns of its rows; the tables check the values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DAG_COLUMNS = tuple(name for name in DagSpec.__struct_fields__ if name != "nodes
 NODE_COLUMNS = tuple(name for name in NodeSpec.__struct_fields__ if name != "node_id")
 DAG_WORDS = (*DAG_COLUMNS, "defaults", "nodes")
 NODE_WORDS = (*NODE_COLUMNS, "command")
-"""`command` stands for a program that is a line for the shell."""
+"""`command` is a shell command line, in place of `executable`."""
 TEXT = frozenset(
     {
         "dag_id",
@@ -38,11 +38,11 @@ TEXT = frozenset(
         "command",
     }
 )
-"""Words that are text, also where YAML sees a number or a day in them."""
+"""Names whose values are text, even if YAML would read a number or a date."""
 MANY = frozenset({"args", "env", "payload", "depends_on", "non_retryable_exit_codes", "skip_exit_codes"})
-"""Words that may have more than one value."""
+"""Names whose values may be lists or tables."""
 MAX_DEPTH = 200
-"""As in the tables."""
+"""The tables have the same limit."""
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
 MAX_FILE_BYTES = 16 * 1024 * 1024
 _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -52,23 +52,23 @@ _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 class DagFile:
     dag: Columns
     nodes: dict[str, Columns]
-    """By node id, what `defaults` says included."""
+    """By node id, with the values of `defaults`."""
 
 
 def read_dag(path: Path) -> DagFile:
-    """Raises `UsageError` with a sentence that names the file and the place in it."""
+    """Raises `UsageError` with a sentence that names the file and the location in it."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     if len(content) > MAX_FILE_BYTES:
-        raise UsageError(f"{path} has {len(content)} bytes: at most {MAX_FILE_BYTES} are allowed")
+        raise UsageError(f"{path} has {len(content)} bytes; at most {MAX_FILE_BYTES} are allowed")
     try:
         return dag_of(_parsed(path.suffix, content.decode()))
     except RecursionError as error:
         raise UsageError(f"{path} is nested more than {MAX_DEPTH} levels deep") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise UsageError(f"{path} cannot be understood: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{path} cannot be parsed: {' '.join(str(error).split())}") from error
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
 
@@ -76,7 +76,7 @@ def read_dag(path: Path) -> DagFile:
 def dag_of(said: Any) -> DagFile:
     whole = _table("the file", said, DAG_WORDS)
     if "dag_id" not in whole or "nodes" not in whole:
-        raise UsageError("it needs dag_id, and nodes: a table of node ids")
+        raise UsageError("dag_id or nodes is missing; nodes is a table of node ids")
     defaults = _table("defaults", whole.get("defaults", {}), NODE_WORDS)
     nodes = _table("nodes", whole["nodes"])
     dag = {name: value for name, value in whole.items() if name in DAG_COLUMNS}
@@ -106,7 +106,7 @@ def _node(name: str, defaults: Columns, said: Any) -> Columns:
 
 
 def _check_values(where: str, columns: Columns) -> None:
-    """What can be written down at all; the tables judge the rest."""
+    """Check what JSON and the columns can hold; the tables check the rest."""
     for name, value in columns.items():
         if name in TEXT and not isinstance(value, str | None):
             raise UsageError(f"{where}{name} is {value!r}: it must be text; put it into quotes")
@@ -121,7 +121,7 @@ def _check_json(where: str, value: Any, depth: int = 1) -> None:
             pass
         case int() | float():
             if not (SMALLEST <= value <= LARGEST if isinstance(value, int) else math.isfinite(value)):
-                raise UsageError(f"{where} is {value}: a number is finite, and an integer has at most 64 bit")
+                raise UsageError(f"{where} is {value}: a number must be finite, and an integer have at most 64 bits")
         case dict() | list() if depth > MAX_DEPTH:
             raise UsageError(f"{where} is nested more than {MAX_DEPTH} levels deep")
         case dict():
@@ -132,7 +132,7 @@ def _check_json(where: str, value: Any, depth: int = 1) -> None:
                 _check_json(where, each, depth + 1)
         case _:
             raise UsageError(
-                f"{where} has {value!r}, of the kind {type(value).__name__}: allowed is what JSON has, and instants"
+                f"{where} has {value!r}, of the type {type(value).__name__}: allowed are JSON's types and instants"
             )
 
 
@@ -141,7 +141,7 @@ def _table(where: str, said: Any, allowed: tuple[str, ...] = ()) -> Columns:
         raise UsageError(f"{where} is {said!r}: it must be a table of names and values")
     for name in said:
         if not isinstance(name, str):
-            raise UsageError(f"{where} has the name {name!r}: a name is text; put it into quotes")
+            raise UsageError(f"{where} has the name {name!r}: a name must be text; put it into quotes")
         if allowed and name not in allowed:
             raise UsageError(f"{where} has {name!r}: allowed are {', '.join(allowed)}")
     return dict(said)
@@ -158,7 +158,7 @@ def _parsed(suffix: str, text: str) -> Any:
 
 
 class Number(float):
-    """A number that is written as it stands in the file, where JSON has its form."""
+    """A number that keeps its spelling in the file, if JSON allows that spelling."""
 
     __slots__ = ("text",)
 
@@ -170,7 +170,7 @@ class Number(float):
 
 
 def json_of(value: Any) -> str:
-    """What a file says, as JSON."""
+    """A value of the file, as JSON."""
     return orjson.dumps(value, default=_written).decode()
 
 
@@ -181,7 +181,7 @@ def _written(value: Any) -> orjson.Fragment:
 
 
 class _Once(yaml.CSafeLoader):
-    """YAML lets the second of two equal names win in silence: a node would be gone."""
+    """Refuses duplicate names: plain YAML drops the first one without an error, and a node would be lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[object] = set()

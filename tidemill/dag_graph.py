@@ -1,4 +1,4 @@
-"""The graph of a DAG, for eyes: its levels, the nodes that decided when a run of it ended, and Graphviz. Pure."""
+"""The graph of a DAG for display: its levels, the critical path of a run, and Graphviz output. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def levels(nodes: Iterable[Row]) -> dict[str, int]:
-    """0 for what depends on nothing, else one more than the deepest dependency. Each node comes after its own."""
+    """0 for a node without dependencies, otherwise 1 + its deepest dependency. `nodes` is in topological order."""
     found: dict[str, int] = {}
     for node in nodes:
         found[node["node_id"]] = 1 + max((found[needed] for needed in node["depends_on"]), default=-1)
@@ -35,14 +35,14 @@ def levels(nodes: Iterable[Row]) -> dict[str, int]:
 
 
 def critical_path(nodes: Iterable[Row]) -> list[str]:
-    """From a root to what ended last (or is still open): of each node, the dependency that it waited for longest."""
+    """The path from a root to the node that ended last or is open, through each node's last dependency to end."""
     begun = {node["node_id"]: node for node in nodes if node["state"] is not None}
     path: list[str] = []
     candidates = list(begun)
     while candidates:
         last = max(candidates, key=lambda node_id: _end(begun[node_id]))
         path.append(last)
-        # What ended after the node had begun was not waited for: some rules do not wait for all.
+        # A dependency that ended after the node started did not delay it: some trigger rules do not wait for all.
         began_at = begun[last]["queued_at"] or _end(begun[last])
         needed = [each for each in begun[last]["depends_on"] if each in begun]
         candidates = [each for each in needed if _end(begun[each]) <= began_at]
@@ -50,7 +50,7 @@ def critical_path(nodes: Iterable[Row]) -> list[str]:
 
 
 def dot(dag_id: str, nodes: Iterable[Row], critical: Iterable[str] = ()) -> str:
-    """In the language of Graphviz."""
+    """The graph in Graphviz's language."""
     path = list(critical)
     heavy = set(pairwise(path))
     lines = [
@@ -73,5 +73,5 @@ def _end(node: Row) -> datetime:
 
 
 def _quoted(text: str) -> str:
-    """Ids have no control characters, and Graphviz reads the rest of JSON's escapes as they are meant."""
+    """Quote an id as JSON: ids have no control characters, and Graphviz reads JSON's other escapes."""
     return orjson.dumps(text).decode()

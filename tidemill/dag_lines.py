@@ -1,4 +1,4 @@
-"""A drawing of a DAG as lines of a terminal: beside each node what is to be said of it, in columns."""
+"""Prints a drawing of a DAG as lines of a terminal, with columns of values beside each node."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tidemill.place import Row
 
 GAP = "  "
 MAX_NAMED = 5
-"""Nodes that a line names: there may be thousands."""
+"""The most nodes that a line names; there may be thousands."""
 TROUBLE = ("failed", "timed_out", "dead", "cancelled", "upstream_failed")
-"""Of many nodes, those in these states are named; the worst first."""
+"""A collapsed level names its nodes in these states, the worst state first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +35,13 @@ PLAIN = Glyphs(lanes=PLAIN_LANES, critical="*", begun="o", waiting=".", arrow=" 
 
 
 def glyphs() -> Glyphs:
-    """Plain ASCII wherever somebody may have asked for it, or cannot show more."""
+    """Plain ASCII in a pipe, with NO_COLOR, or on a terminal without UTF-8."""
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     return FINE if sys.stdout.isatty() and utf8 and "NO_COLOR" not in os.environ else PLAIN
 
 
 def show_drawing(nodes: Sequence[Row], columns: Sequence[str], critical: Collection[str] = (), *, every: bool) -> bool:
-    """Print it; false if that takes more room than there is."""
+    """Print the drawing; false if it is too wide."""
     drawing = draw(nodes, group, every=every)
     if drawing is None:
         return False
@@ -54,7 +54,7 @@ def show_drawing(nodes: Sequence[Row], columns: Sequence[str], critical: Collect
 
 
 def lines(drawing: Drawing, columns: Sequence[str], critical: Collection[str], look: Glyphs) -> Iterator[Text]:
-    """A column of which nothing can be said is left out."""
+    """Leaves out a column without values."""
     said = {
         name: {each: on_one_line(words(node.get(each))) for each in columns} for name, node in drawing.nodes.items()
     }
@@ -78,7 +78,7 @@ def lines(drawing: Drawing, columns: Sequence[str], critical: Collection[str], l
 
 
 def group(name: str, members: list[Row]) -> Row:
-    """Many nodes as one: how many are in which state, the longest times, and the names of those in trouble."""
+    """Collapse many nodes into one row: the number in each state, the longest times, the names of failed nodes."""
     named: dict[str, list[str]] = {}
     for node in members:
         named.setdefault(node.get("state") or "", []).append(node["node_id"])

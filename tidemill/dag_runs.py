@@ -1,4 +1,4 @@
-"""`tidemill dag runs`, and `tidemill dag show` of a DAG run: epochs as the read model has them."""
+"""`tidemill dag runs`, and `tidemill dag show` for a DAG run, from the read model."""
 
 from __future__ import annotations
 
@@ -23,23 +23,25 @@ RUN_COLUMNS = ("run_id", "state", "nodes", "started_at", "finished_at", "duratio
 DRAWN_COLUMNS = ("state", "attempt", "waited", "duration", "chose", "reason")
 NODE_COLUMNS = ("level", "critical", "node_id", "depends_on", *DRAWN_COLUMNS)
 LONGEST_PATH = 12
-"""Nodes of a critical path that are named; of a longer one its beginning and its end."""
+"""The most nodes of a critical path that are named; a longer path shows its start and its end."""
 WAITING = "waiting"
-"""What a node is called before it is anything: its dependencies have not ended."""
+"""The state shown for a node without a run: its dependencies have not ended."""
 GONE = "not kept"
-"""Of a DAG run that is over: its week was reduced to its failures."""
+"""The state shown for a node without a run in a DAG run that has ended: retention keeps only failures of old weeks."""
 
 
 def runs(
     data: Data = DEFAULT_DATA,
-    dag: Annotated[str | None, typer.Option(help="Only of this DAG.", autocompletion=dag_names)] = None,
-    state: Annotated[list[RunState] | None, typer.Option(help="Only in this state; repeat it for more.")] = None,
+    dag: Annotated[str | None, typer.Option(help="Only runs of this DAG.", autocompletion=dag_names)] = None,
+    state: Annotated[
+        list[RunState] | None, typer.Option(help="Only runs in this state; repeat it for more states.")
+    ] = None,
     reason: Reasons = None,
     since: Since = None,
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """DAG runs, the newest first, with how many of their nodes are in which state."""
+    """List DAG runs, the newest first, with the number of nodes in each state."""
     values = which(state, reason, since, limit) | {"dag_id": dag}
     with reading(data) as postgres:
         found = rows(postgres, "dag_runs", values)
@@ -49,12 +51,12 @@ def runs(
 
 
 def is_run(name: str) -> bool:
-    """No id of a DAG has one of these."""
+    """A run's id has one of these characters; a DAG's id has none."""
     return "@" in name or "#" in name
 
 
 def show_run(postgres: psycopg.Connection[Row], name: str, *, as_json: bool, as_dot: bool, every: bool) -> None:
-    """A node's run stands for its DAG run."""
+    """Show a DAG run; for a node's run, show the DAG run that it belongs to."""
     run_id = dag_run_of(name)
     run = one(postgres, "dag_run", {"run_id": run_id})
     if run is None:
@@ -74,7 +76,7 @@ def show_run(postgres: psycopg.Connection[Row], name: str, *, as_json: bool, as_
 
 
 def draw_run(told: list[Row], path: list[str], *, every: bool = False) -> None:
-    """Of what is too wide to be drawn, a table."""
+    """Draw the nodes, or print a table if the drawing is too wide."""
     shown = [_drawn(node) for node in told]
     if not show_drawing(shown, DRAWN_COLUMNS, path, every=every):
         console().print(table(map(_marked, told), NODE_COLUMNS, title="Nodes"))
@@ -85,7 +87,7 @@ def draw_run(told: list[Row], path: list[str], *, every: bool = False) -> None:
 
 
 def describe(run: Row, nodes: list[Row], path: list[str]) -> list[Row]:
-    """The nodes, level by level: how long each waited for a process since it could start, and how long it took."""
+    """The nodes, level by level, with the wait from ready to started, and the duration."""
     deep = levels(nodes)
     none = GONE if RunState(run["state"]).is_final else WAITING
     told = [
@@ -107,7 +109,7 @@ def _between(begin: datetime | None, end: datetime | None) -> Any:
 
 
 def _drawn(node: Row) -> Row:
-    """Without what goes without saying."""
+    """Leave out defaults, such as attempt 1."""
     begun = node["started_at"] is not None
     again = node["attempt"] if (node["attempt"] or 0) > 1 else None
     return node | {"begun": begun, "attempt": again, "chose": _chose(node)}
@@ -124,6 +126,6 @@ def _chose(node: Row) -> str | None:
 
 
 def counted(run: Row) -> Row:
-    """Counts as people say them."""
+    """The number of nodes in each state, as text."""
     counts: dict[str, int] = run["nodes"] or {}
     return run | {"nodes": ", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or None}

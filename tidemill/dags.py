@@ -26,7 +26,9 @@ from tidemill.output import show_fields, show_json, show_rows
 from tidemill.place import DEFAULT_DATA, AsJson, Data, Row, connect, connections, reading
 from tidemill.queries import one, rows
 
-app = typer.Typer(no_args_is_help=True, help="DAGs: put, list, show, runs, mark, pause, resume, delete.")
+app = typer.Typer(
+    no_args_is_help=True, help="Put, list, show, mark, pause, resume and delete DAGs, and list their runs."
+)
 app.command("runs")(dag_runs.runs)
 app.command("mark")(mark)
 
@@ -35,7 +37,7 @@ LIST_COLUMNS = ("dag_id", "schedule", "timezone", "paused", "nodes", "max_active
 NODE_COLUMNS = ("node_id", "depends_on", "trigger_rule", "timeout", "max_attempts", "executable")
 DRAWN_COLUMNS = ("trigger_rule", "timeout", "max_attempts", "args", "executable")
 KEPT = frozenset({"dag_id", "paused", "paused_note", "resumed_at"})
-"""What a file that does not say it leaves as it is; every other column is then as its default."""
+"""Columns that keep their values if the file does not name them; every other column gets its default."""
 
 
 @app.command()
@@ -44,7 +46,7 @@ def put(
     data: Data = DEFAULT_DATA,
     as_json: AsJson = False,
 ) -> None:
-    """Make a DAG, or make one that is there what the file says: nodes that it does not name are deleted."""
+    """Create a DAG, or change an existing one to match the file. Nodes that the file does not name are deleted."""
     place = connections(data)
     with storing(place), connect(place.postgres_dsn) as postgres:
         file = stored(place, path)
@@ -60,9 +62,9 @@ def put(
 def list_dags(
     data: Data = DEFAULT_DATA,
     as_json: AsJson = False,
-    tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only DAGs of this tenant.")] = None,
 ) -> None:
-    """All DAGs."""
+    """List all DAGs."""
     with reading(data) as postgres:
         show_rows(rows(postgres, "dags", {"tenant": tenant}), LIST_COLUMNS, as_json=as_json)
 
@@ -71,16 +73,14 @@ def list_dags(
 def show(
     name: Annotated[
         str,
-        typer.Argument(
-            metavar="NAME|RUN", help="A DAG's id, or that of one of its runs.", autocompletion=dag_and_run_names
-        ),
+        typer.Argument(metavar="NAME|RUN", help="The id of a DAG or of a DAG run.", autocompletion=dag_and_run_names),
     ],
     data: Data = DEFAULT_DATA,
     as_json: AsJson = False,
-    as_dot: Annotated[bool, typer.Option("--dot", help="Print the graph in the language of Graphviz.")] = False,
-    every: Annotated[bool, typer.Option("--all", help="Each node, however many there are.")] = False,
+    as_dot: Annotated[bool, typer.Option("--dot", help="Print the graph for Graphviz.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Show every node, however many there are.")] = False,
 ) -> None:
-    """One DAG as its rows say it, drawn; or one DAG run, with states, durations and the critical path."""
+    """Draw a DAG, or one of its runs with states, durations and the critical path."""
     with reading(data) as postgres:
         if dag_runs.is_run(name):
             dag_runs.show_run(postgres, name, as_json=as_json, as_dot=as_dot, every=every)
@@ -101,10 +101,10 @@ def show(
 def pause(
     name: Name,
     data: Data = DEFAULT_DATA,
-    note: Annotated[str | None, typer.Option(help="Why, for those who find it paused.")] = None,
+    note: Annotated[str | None, typer.Option(help="The reason; `tidemill dag show` shows it.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Stop deciding anything for a DAG; epochs that are open go on."""
+    """Pause a DAG: nothing new becomes due. Open DAG runs continue."""
     owners.pause(owners.DAG, data, name, note, as_json=as_json)
 
 
@@ -112,21 +112,23 @@ def pause(
 def resume(
     name: Name,
     data: Data = DEFAULT_DATA,
-    catchup: Annotated[str | None, typer.Option(help="What was due meanwhile: skip, latest or all.")] = None,
+    catchup: Annotated[
+        str | None, typer.Option(help="What to run of what was due during the pause: skip, latest or all.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let a DAG that was paused, or that pause_on_failure has stopped, go on from now."""
+    """Resume a DAG from now, after a pause or after pause_on_failure stopped it."""
     owners.resume(owners.DAG, data, name, catchup, as_json=as_json)
 
 
 @app.command()
 def delete(name: Name, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
-    """Delete a DAG and its nodes; its runs stay to be read."""
+    """Delete a DAG and its nodes. Its runs stay in the history."""
     owners.delete(owners.DAG, data, name, as_json=as_json)
 
 
 def stored(place: Connections, path: Path) -> DagFile:
-    """What the file says, its programs in S3: what nodes share is there once."""
+    """Read the file, and store its programs in S3; a program that several nodes use is stored once."""
     file = read_dag(path)
     program = cache(partial(_program, Objects(place), path.parent))
     nodes = {name: _with_program(columns, program) for name, columns in file.nodes.items()}
@@ -134,7 +136,7 @@ def stored(place: Connections, path: Path) -> DagFile:
 
 
 def write(postgres: psycopg.Connection[Row], file: DagFile) -> None:
-    """In the caller's transaction. What is as it was is no change: the tables compare what comes out."""
+    """Write the rows in the caller's transaction. The tables compare old and new: equal rows make no new version."""
     dag = file.dag
     postgres.execute(_upsert(dag), dag)
     postgres.execute("delete from tidemill.dag_nodes where dag_id = %(dag_id)s", dag)
@@ -142,12 +144,15 @@ def write(postgres: psycopg.Connection[Row], file: DagFile) -> None:
     for name, columns in file.nodes.items():
         row = {"dag_id": dag["dag_id"], "node_id": name} | columns
         alike.setdefault(tuple(sorted(row)), []).append(row)
-    for names, rows_alike in alike.items():  # what a row does not name is as its column's default: one insert for each
+    for (
+        names,
+        rows_alike,
+    ) in alike.items():  # one insert for each set of columns, so that other columns get their defaults
         postgres.execute(_insert_all(names), [Json(rows_alike, dumps=json_of)])
 
 
 def _drawn(node: Row) -> Row:
-    """Without what goes without saying; nothing of it waits, for nothing of it runs."""
+    """Leave out defaults. `begun`: the nodes of a definition are drawn as filled dots."""
     rule = node["trigger_rule"]
     said = {"trigger_rule": None if rule == TriggerRule.ALL_SUCCESS.value else rule, "args": node["args"] or None}
     return node | said | {"begun": True}
@@ -178,7 +183,7 @@ def _with_program(columns: Columns, program: Callable[[str, str], Columns]) -> C
 
 
 def _program(objects: Objects, folder: Path, key: str, said: str) -> Columns:
-    """The columns that name it. A file is looked for beside the DAG's own; it or a command is stored under its hash."""
+    """Store a program and return its columns. A relative path starts at the folder of the DAG's file."""
     if key == "command":
         return store_command(objects, said)
     return {"executable": said} if said.startswith("s3://") else store_executable(objects, folder / said)

@@ -1,4 +1,4 @@
-"""An example for each command, shown by its `--help`: lines that can be copied."""
+"""Examples for the `--help` of each command: lines that the user can copy."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ EXAMPLES = {
 
 
 def add_examples(app: typer.Typer, prefix: str = "") -> None:
-    """To every command that was added to `app` so far, and to those below it."""
+    """Add the examples to every command of `app` and of its groups."""
     for command in app.registered_commands:
         name = command.name or (command.callback.__name__ if command.callback else "")
         command.epilog = "For example:\n\n" + escape("\n".join(EXAMPLES.get(f"{prefix}{name}", ())))

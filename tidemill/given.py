@@ -1,4 +1,4 @@
-"""Checks of what a command was given that the database would refuse without its name."""
+"""Checks an option's value, so that the error names the option; the database's error would not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tidemill.place import UsageError
 
 
 def check_json(option: str, text: str | None) -> None:
-    """Raises `UsageError`. What of it is too large or too deep, the database says."""
+    """Raises `UsageError`. The database refuses a value that is too large or too deep."""
     if not text:
         return
     try:
@@ -16,5 +16,5 @@ def check_json(option: str, text: str | None) -> None:
     except RecursionError:
         return
     except ValueError as error:
-        hint = f"; as a text it is written '{json.dumps(text)}'" if text.isalnum() else ""
-        raise UsageError(f"{option} {text!r} is no JSON: {error}{hint}") from error
+        hint = f"; write a text as '{json.dumps(text)}'" if text.isalnum() else ""
+        raise UsageError(f"{option} {text!r} is not JSON: {error}{hint}") from error

@@ -1,4 +1,4 @@
-"""A command line that cannot be used: the sentence, and what its writer may have meant."""
+"""Error sentences for an invalid command line, with a guess at what the user meant."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ WORDS = {
     "upgrade": "migrate",
     "init": "migrate",
 }
-"""What other tools call a command, and what it is called here."""
+"""Names of commands in other tools, and our names."""
 
 OPTIONS = {
     "--cron": "--schedule",
@@ -101,7 +101,7 @@ OPTIONS = {
     "-d": "--detach",
 }
 NAMED = ("--job", "--dag", "--command")
-"""Options that take what somebody wrote as an argument of a command that has none."""
+"""If a command takes no argument, the user may have meant one of these options."""
 
 _UNKNOWN_COMMAND = re.compile(r"No such command '(.*?)'\.")
 _EXTRA = re.compile(r"Got unexpected extra argument\(s\) \((.*)\)")
@@ -109,7 +109,7 @@ _NOT_ONE_OF = re.compile(r"'(.*)' is not one of ")
 
 
 def sentence(error: typer.TyperException) -> str:
-    """Empty, if it has shown its help."""
+    """The sentence for an error; empty if the help was shown."""
     said = error.format_message().replace("Value error, ", "").replace("Input should be ", "it must be ")
     context = getattr(error, "ctx", None)
     return _with_what_is_meant(error, context, said) if context and said else said
@@ -126,12 +126,12 @@ def _with_what_is_meant(error: typer.TyperException, context: Context, said: str
     if said.startswith("Missing ") and (examples := EXAMPLES.get(_path(context))):
         return f"{said.rstrip('.')}, as in: {examples[-1] if 'option' in said else examples[0]}"
     if "," in (_NOT_ONE_OF.search(said) or ("", ""))[1]:
-        return f"{said} Repeat the option for each of several."
+        return f"{said} Repeat the option for several values."
     return said
 
 
 def _command_meant(context: Context, word: str) -> str | None:
-    """In the group that was asked, then at the top, then below it."""
+    """Search the user's group, then the top level, then the other groups."""
     root = context.find_root()
     groups = [("" if context is root else context.info_name, context.command), *_groups(root)]
     for name in _spellings(word):
@@ -163,16 +163,16 @@ def _option_sentence(context: Context, option: str, said: str) -> str:
         return f"there is no option {option}; did you mean {OPTIONS[option]}?"
     if "--set" in known and option.removeprefix("--").replace("-", "_") in JobSpec.__struct_fields__:
         column = option.removeprefix("--").replace("-", "_")
-        return f"there is no option {option}; a column without one is set by --set {column}=VALUE"
+        return f"there is no option {option}; use --set {column}=VALUE"
     if hasattr(context.command, "commands"):
-        return f"there is no option {option} here: options stand behind the command, as in `tidemill runs --json`"
+        return f"there is no option {option} here; write options after the command, as in `tidemill runs --json`"
     return said
 
 
 def _extra_sentence(context: Context, extra: str, said: str) -> str:
     takes = next((each for each in NAMED if each in _options(context)), None)
     if "--schedule" in _options(context):
-        return f"{said}: quote what is one argument, as in: tidemill next '*/5 * * * *'"
+        return f"{said}: put quotes around a schedule, as in: tidemill next '*/5 * * * *'"
     if takes is None:
         return f"{said}; see tidemill {_path(context)} --help"
     return f"{said}; did you mean: tidemill {_path(context)} {takes} {shlex.quote(extra)}"

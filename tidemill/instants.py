@@ -1,4 +1,4 @@
-"""What people write for an instant: a time with or without an offset, a day, or how long ago."""
+"""Parses the times that users write: with or without an offset, a day, or a duration from now."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ FORMS = (
 
 
 def meant(option: str, text: str, now: datetime, timezone: str = "UTC", *, ago: bool = False) -> datetime:
-    """In UTC. Without an offset a time is on the clocks of `timezone`; `ago`: durations and times of day are past."""
+    """The instant in UTC. A time without an offset is in `timezone`; `ago`: durations and times of day are past."""
     found = instant_in(text) or relative(text, now, timezone, ago=ago)
     found = found or _shown(option, on_its_day(text.strip(), now, timezone, ago=ago) or text, timezone)
     if found is None:
-        raise UsageError(f"{option} {text!r} is no time from 1970 to 2199, {FORMS}")
+        raise UsageError(f"{option} {text!r} is not a time from 1970 to 2199, {FORMS}")
     return found.astimezone(UTC)
 
 
 def instant_in(text: str) -> datetime | None:
-    """None: it is none, has no offset, or is outside of what the tables take."""
+    """None: the text is not a time, has no offset, or is outside the range of the tables."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -42,7 +42,7 @@ def instant_in(text: str) -> datetime | None:
 
 
 def relative(text: str, now: datetime, timezone: str, *, ago: bool) -> datetime | None:
-    """What is said by the time that it is now: `2h`, `in 5 minutes`, `yesterday`."""
+    """A time relative to now: `2h`, `in 5 minutes`, `yesterday`."""
     try:
         found = _by_word(text.strip().lower(), now, timezone) or _by_duration(text.strip().lower(), now, ago=ago)
     except OverflowError:
@@ -51,7 +51,7 @@ def relative(text: str, now: datetime, timezone: str, *, ago: bool) -> datetime 
 
 
 def say_what_is_meant(option: str, text: str | None, instant: datetime | None) -> None:
-    """On standard error, of a time from which something follows; not if that is what was written."""
+    """Print the instant on standard error, unless the user wrote it with an offset."""
     if text and instant and instant_in(text) is None:
         complain(f"{option} {text} is {rfc3339(instant)}")
 
@@ -75,7 +75,7 @@ def _by_duration(text: str, now: datetime, *, ago: bool) -> datetime | None:
 
 
 def duration_in(text: str) -> timedelta | None:
-    """Such as 90s, `2 hours`, 1h30m, 1day; None: it is none."""
+    """Parse 90s, `2 hours`, 1h30m, 1day; None: the text is not a duration."""
     total, place = timedelta(0), 0
     while place < len(text):
         found = _PARTS.match(text, place)
@@ -88,7 +88,7 @@ def duration_in(text: str) -> timedelta | None:
 
 
 def on_its_day(text: str, now: datetime, timezone: str, *, ago: bool) -> str | None:
-    """A time of day with the day on which it was last, or is next."""
+    """A time of day with its day: the last time it was, if `ago`, otherwise the next."""
     if not re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?", text):
         return None
     try:
@@ -104,7 +104,7 @@ def on_its_day(text: str, now: datetime, timezone: str, *, ago: bool) -> str | N
 
 
 def _shown(option: str, text: str, timezone: str) -> datetime | None:
-    """A time on a zone's clocks, or the beginning of a day. Raises `UsageError` if they show it twice, or never."""
+    """A local time, or the start of a day. Raises `UsageError` if a clock change makes it ambiguous or missing."""
     if (day := _day_in(text)) and EPOCH <= datetime.combine(day, time(0), UTC) <= LATEST:
         return _midnight(day, zones.load(timezone))
     try:
@@ -117,9 +117,9 @@ def _shown(option: str, text: str, timezone: str) -> datetime | None:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise UsageError(f"{option} {text!r} is left out by the clocks in {timezone}, which are put forward then")
+        raise UsageError(f"{option} {text!r} does not exist in {timezone}: the clock is put forward then")
     both = " or ".join(each.astimezone(zones.load(timezone)).isoformat() for each in found)
-    raise UsageError(f"{option} {text!r} is shown twice by the clocks in {timezone}: write {both}")
+    raise UsageError(f"{option} {text!r} occurs twice in {timezone}: write {both}")
 
 
 def _day_in(text: str) -> date | None:
@@ -130,7 +130,7 @@ def _day_in(text: str) -> date | None:
 
 
 def readings(given: datetime, timezone: str) -> list[datetime]:
-    """The instants at which the clocks of a zone show a time: one, two, or none."""
+    """The instants of a local time: one, or at a clock change two or none."""
     zone = zones.load(timezone)
     meant = {given.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
     return sorted(each for each in meant if each.astimezone(zone).replace(tzinfo=None) == given)

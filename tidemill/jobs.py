@@ -13,7 +13,7 @@ from tidemill.place import DEFAULT_DATA, AsJson, Data, reading
 from tidemill.put import put
 from tidemill.queries import one, rows
 
-app = typer.Typer(no_args_is_help=True, help="Jobs: put, list, show, pause, resume, delete.")
+app = typer.Typer(no_args_is_help=True, help="Put, list, show, pause, resume and delete jobs.")
 app.command("put")(put)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The job's id.", autocompletion=job_names)]
@@ -24,24 +24,25 @@ LIST_COLUMNS = ("job_id", "schedule", "timezone", "paused", "timeout", "max_atte
 def list_jobs(
     data: Data = DEFAULT_DATA,
     as_json: AsJson = False,
-    tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only jobs of this tenant.")] = None,
     after: Annotated[
-        str | None, typer.Option(help="Go on behind this job: the last of the page before.", autocompletion=job_names)
+        str | None,
+        typer.Option(help="Show the page after this job, the last one of the page before.", autocompletion=job_names),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many: a page.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="The size of a page.")] = 50,
 ) -> None:
-    """Jobs with their last runs, by name, a page at a time."""
+    """List jobs with their last runs, by name, one page at a time."""
     values = {"tenant": tenant, "after": after, "limit": limit + 1}
     with reading(data) as postgres:
         found = rows(postgres, "jobs", values)
     show_rows(found[:limit], LIST_COLUMNS, as_json=as_json)
     if len(found) > limit:
-        complain(f"there are more: --after {found[limit - 1]['job_id']}")
+        complain(f"there are more jobs: add --after {found[limit - 1]['job_id']}")
 
 
 @app.command()
 def show(name: Name, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
-    """One job, as its row says it."""
+    """Show one job with all its columns."""
     with reading(data) as postgres:
         job = owners.JOB.found(postgres, name, one(postgres, "job", {"job_id": name}))
     if as_json:
@@ -54,10 +55,10 @@ def show(name: Name, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None
 def pause(
     name: Name,
     data: Data = DEFAULT_DATA,
-    note: Annotated[str | None, typer.Option(help="Why, for those who find it paused.")] = None,
+    note: Annotated[str | None, typer.Option(help="The reason; `tidemill job show` shows it.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Stop deciding anything for a job; what runs goes on."""
+    """Pause a job: nothing new becomes due. Open runs continue."""
     owners.pause(owners.JOB, data, name, note, as_json=as_json)
 
 
@@ -65,14 +66,16 @@ def pause(
 def resume(
     name: Name,
     data: Data = DEFAULT_DATA,
-    catchup: Annotated[str | None, typer.Option(help="What was due meanwhile: skip, latest or all.")] = None,
+    catchup: Annotated[
+        str | None, typer.Option(help="What to run of what was due during the pause: skip, latest or all.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let a paused job go on from now."""
+    """Resume a paused job from now."""
     owners.resume(owners.JOB, data, name, catchup, as_json=as_json)
 
 
 @app.command()
 def delete(name: Name, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
-    """Delete a job; its runs stay to be read."""
+    """Delete a job. Its runs stay in the history."""
     owners.delete(owners.JOB, data, name, as_json=as_json)

@@ -1,4 +1,4 @@
-"""JSON that the database holds and orjson does not write: read as far as Python can, and written as text beyond."""
+"""Reads and writes JSON that the database holds but orjson refuses: such values are kept as text."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 MAX_DEPTH = 200
-"""As much as the tables take; orjson writes 254 levels, with the rows around them."""
+"""The limit of the tables; orjson writes at most 254 levels, including the rows around the value."""
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 
 
 def read(text: str | bytes) -> Any:
-    """A value that is nested too deeply, or has a number of thousands of digits, stays the text that it is."""
+    """Parse JSON; text that is nested too deeply, or has a number of thousands of digits, stays text."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -21,7 +21,7 @@ def read(text: str | bytes) -> Any:
 
 
 def writable(value: Any) -> Any:
-    """With text for what orjson has no form for: integers of more than 64 bit, halves of characters."""
+    """Replace what orjson cannot write with text: integers of more than 64 bits, lone surrogates."""
     match value:
         case int() if not _SMALLEST <= value <= _LARGEST:
             return str(value)
@@ -40,7 +40,7 @@ def _as_text(text: str | bytes) -> str:
 
 
 def _is_deep(value: Any) -> bool:
-    """Level by level: a function that calls itself would end where Python ends."""
+    """Go level by level: recursion would reach Python's limit."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         level = [inner for each in level for inner in _inner(each)]

@@ -1,4 +1,4 @@
-"""What the streams know of jobs and DAGs, whatever Postgres says: from `state`, and from what of `cdc` is unread."""
+"""Reads which jobs and DAGs the streams know: from the topic `state`, and from unread records of `cdc`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tidemill.lag import admin_client, offsets, read_to_end
 class Known(msgspec.Struct, frozen=True, kw_only=True):
     newest_version: int
     owners: dict[str, DefinitionKind]
-    """Those that are not deleted."""
+    """Without deleted ones."""
 
 
 class _Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """Of `StoredJob`, what says which owner it is."""
+    """The fields of `StoredJob` that this module needs."""
 
     version: int
     deleted: bool
@@ -34,7 +34,7 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Captured(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a row of `definitions`, as the connector writes it."""
+    """The needed columns of a row of `definitions`, as the connector writes it."""
 
     owner: str
     version: int
@@ -43,12 +43,12 @@ class _Captured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
-    """What `state` or `cdc` says of an owner."""
+    """An owner's version in `state` or `cdc`."""
 
     owner: str
     number: int
     kind: DefinitionKind | None
-    """None: it is deleted."""
+    """None: the owner is deleted."""
 
 
 def known_owners(place: Connections) -> Known:
@@ -59,7 +59,7 @@ def known_owners(place: Connections) -> Known:
 
 
 def known_by(newest: int, versions: Iterable[Version]) -> Known:
-    """What owners will know once they have read all of it: what is not newer changes nothing."""
+    """What the streams will know after they have read all versions; an older version changes nothing."""
     latest: dict[str, Version] = {}
     for each in versions:
         newest = max(newest, each.number)
@@ -71,7 +71,7 @@ def known_by(newest: int, versions: Iterable[Version]) -> Known:
 
 
 def _stored(place: Connections) -> Iterator[Version]:
-    """All that compaction has left. Only deletions are forgotten, so a tombstone says nothing new."""
+    """All owners in `state`. Only deleted owners get a tombstone, so a tombstone adds nothing."""
     for message in read_to_end(place, _begins(place, STATE)):
         key = (message.key() or b"").decode()
         value = message.value()
@@ -83,7 +83,7 @@ def _stored(place: Connections) -> Iterator[Version]:
 
 
 def _unread(place: Connections, clocks: dict[int, Seen]) -> Iterator[Version]:
-    """What is captured and not yet applied."""
+    """Versions that the connector has captured and no stream worker has applied yet."""
     begins = {
         (topic, number): max(begin, clocks[number].clock.applied_of(CDC) + 1 if number in clocks else begin)
         for (topic, number), begin in _begins(place, CDC).items()
@@ -92,7 +92,7 @@ def _unread(place: Connections, clocks: dict[int, Seen]) -> Iterator[Version]:
         try:
             row = decode(message.value() or b"", _Captured)
         except UndecodableError:
-            continue  # a request, or what no owner will read either
+            continue  # a request, or a record that no stream worker can decode either
         yield Version(owner=row.owner, number=row.version, kind=None if row.deleted else row.kind)
 
 

@@ -1,4 +1,4 @@
-"""How many records wait for each of those who read a topic: the sink, the streams, the executors of each class."""
+"""Counts the records that wait for each reader: the sink, the streams, and the executors of each class."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tidemill.queries import rows
 
 KAFKA_SECONDS = 10.0
 COUNTED = 1_000
-"""Up to here what waits is counted by reading it, for an offset also counts the marks of transactions."""
+"""Up to this number, waiting records are read and counted: offsets also count transaction markers."""
 
 Place = tuple[str, int]
 """A topic and a partition."""
@@ -43,7 +43,7 @@ class BrokersError(TidemillError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Who reads which topics, and the next offset of each partition that it has read from."""
+    """A reader, its topics, and the next offset of each partition that it has read from."""
 
     name: str
     topics: tuple[str, ...]
@@ -54,11 +54,11 @@ class Reader:
 class Waiting:
     records: int
     since: datetime | None
-    """When the oldest of those that were read here was appended; None: nothing waits."""
+    """When the oldest of the counted records was appended; None: no record waits."""
 
 
 def lags(place: Connections) -> dict[str, int]:
-    """How many records wait, by reader. Raises as `waits` does."""
+    """The number of waiting records by reader. Raises what `waits` raises."""
     return {name: each.records for name, each in waits(place).items()}
 
 
@@ -67,7 +67,7 @@ _SHUT_OUT = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})  # noqa: SL
 
 
 def waits(place: Connections) -> dict[str, Waiting]:
-    """By reader. Raises `BrokersError`, and psycopg's errors for the sink's offsets."""
+    """The waiting records by reader. Raises `BrokersError`, and psycopg's errors for the sink's offsets."""
     admin = admin_client(place)
     try:
         metadata = admin.list_topics(timeout=KAFKA_SECONDS)
@@ -87,12 +87,12 @@ def waits(place: Connections) -> dict[str, Waiting]:
 
 
 def quiet(place: Connections, **options: Any) -> dict[str, Any]:
-    """Of a client that tells its errors to us alone."""
+    """The options of a client that writes no log of its own."""
     return place.kafka(**options) | {"log_level": 0, "socket.timeout.ms": int(KAFKA_SECONDS * 1000)}
 
 
 def admin_client(place: Connections) -> AdminClient:
-    """The first client that anybody makes: it says of all of them whether their options can be used."""
+    """Make the first client of a command. Raises `BrokersError` if the options are invalid."""
     try:
         return AdminClient(quiet(place))
     except (KafkaException, TypeError, ValueError) as error:
@@ -106,13 +106,13 @@ def unavailable(place: Connections, error: KafkaException | TimeoutError) -> Bro
 
 
 def shut_out(place: Connections) -> str | None:
-    """Why brokers that are there do not let us in; whoever asks them for something only hears that nothing came."""
-    heard: list[KafkaError] = []
-    admin = AdminClient(quiet(place, error_cb=heard.append))
+    """Why the brokers refuse this client (TLS or authentication); other requests only time out."""
+    errors: list[KafkaError] = []
+    admin = AdminClient(quiet(place, error_cb=errors.append))
     with suppress(KafkaException):
         admin.list_topics(timeout=SHUT_OUT_SECONDS)
     admin.poll(0)
-    return next((each.str() for each in heard if each.code() in _SHUT_OUT), None)
+    return next((each.str() for each in errors if each.code() in _SHUT_OUT), None)
 
 
 def _sink(place: Connections) -> Reader:
@@ -167,7 +167,7 @@ def _waiting(place: Connections, reader: Reader, begins: Offsets, ends: Offsets)
 
 
 def read_to_end(place: Connections, begin: Offsets) -> Generator[Any, None, None]:
-    """The committed messages from these offsets to the ends, as they are now."""
+    """The committed messages from these offsets to the current ends."""
     if not begin:
         return
     consumer = _consumer(place)
@@ -195,13 +195,13 @@ def read_to_end(place: Connections, begin: Offsets) -> Generator[Any, None, None
 def _consumer(place: Connections) -> Consumer:
     return Consumer(
         quiet(place, group_id="tidemill-cli", enable_auto_commit=False, enable_partition_eof=True)
-        # At the end of a partition the broker would wait for news.
+        # At the end of a partition, the broker would wait for new records.
         | {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20}
     )
 
 
 def _pass_by(place: Connections, consumer: Consumer, message: Any, where: Place) -> None:
-    """At the latest the end of the partition, which comes next, says that it is read."""
+    """Seek past unreadable records. If they are the last ones, the end-of-partition event follows."""
     with closing(_consumer(place)) as reader:
         found = extent(reader, message, partial(TopicPartition, *where))
     consumer.seek(TopicPartition(*where, found.last + 1))

@@ -1,4 +1,4 @@
-"""`tidemill logs`: what a run wrote, from its attempt's row or from the chunks in S3."""
+"""`tidemill logs`: prints what a run wrote, from its attempt's row or from the chunks in S3."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ POLL_SECONDS = 0.5
 def logs(
     run_id: RunToRead,
     data: Data = DEFAULT_DATA,
-    attempt: Annotated[int | None, typer.Option(min=1, help="Of this attempt; else of the last.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    attempt: Annotated[int | None, typer.Option(min=1, help="The attempt to print. Default: the last one.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new output until the run has ended.")] = False,
 ) -> None:
-    """What a run wrote to standard output and error."""
+    """Print what a run wrote to standard output and standard error."""
     place = connections(data)
     with connect_to_read(place) as postgres:
         if follow:
@@ -50,7 +50,7 @@ def _print_all(place: Connections, postgres: psycopg.Connection[Row], run_id: st
 
 
 def _follow(place: Connections, postgres: psycopg.Connection[Row], run_id: str, number: int | None) -> None:
-    """Attempt after attempt, as their output arrives."""
+    """Print the output of one attempt after the other, as it arrives."""
     printers: dict[tuple[int, int], _Printer] = {}
     if owner_of_run(run_id):
         await_known(postgres, run_id)
@@ -91,7 +91,7 @@ def _attempts(postgres: psycopg.Connection[Row], run: Row, number: int | None) -
 
 
 class _Printer:
-    """Prints an attempt's output once, however often it is asked to go on."""
+    """Prints an attempt's output; each `advance` prints what is new."""
 
     def __init__(self, place: Connections, run_id: str) -> None:
         self._place = place
@@ -124,7 +124,7 @@ class _Printer:
 
 
 def _has_chunks(attempt: Row) -> bool:
-    """Whether there may be some: its end names them, and one that never reported its end may have left some as well."""
+    """Whether S3 may have chunks: the attempt's end names them, or the attempt never reported its end."""
     if attempt["log_deleted_at"] or attempt["started_at"] is None:
         return False
     has_reported = attempt["ended_as"] is not None and attempt["exit_code"] is not None
@@ -132,13 +132,13 @@ def _has_chunks(attempt: Row) -> bool:
 
 
 def _say_if_gone(attempt: Row) -> None:
-    """Of an attempt of which nothing was found in S3."""
+    """Explain why an attempt without chunks in S3 has no complete output."""
     if attempt["log_deleted_at"]:
-        rest = "; this is its beginning and its end" if attempt["output"] else ""
+        rest = "; only its beginning and its end are kept" if attempt["output"] else ""
         when = rfc3339(attempt["log_deleted_at"])
-        complain(f"the log was deleted at {when}, when its time to live was over{rest}")
+        complain(f"the log was deleted at {when}, when its time to live ended{rest}")
     elif attempt["output_bytes"] and not attempt["output"]:
         complain(
-            f"attempt {attempt['attempt']} wrote {attempt['output_bytes']} bytes, and none of them is kept: "
-            f"of what a run says in few bytes, the last {MAX_OUTPUTS} attempts keep it"
+            f"the {attempt['output_bytes']} bytes that attempt {attempt['attempt']} wrote are not kept: "
+            f"a run keeps short output only of its last {MAX_OUTPUTS} attempts"
         )

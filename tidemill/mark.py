@@ -1,4 +1,4 @@
-"""`tidemill dag mark`: a node of a DAG run counts as succeeded or skipped from now on."""
+"""`tidemill dag mark`: marks a node of a DAG run as succeeded or skipped."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def mark(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="A node's run: RUN/NODE.", autocompletion=run_names)],
     mark_as: Annotated[MarkAs, typer.Argument(metavar="succeeded|skipped")],
     data: Data = DEFAULT_DATA,
-    note: Annotated[str | None, typer.Option(help="Why; it becomes the reason that the node shows.")] = None,
+    note: Annotated[str | None, typer.Option(help="The reason; the node shows it.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let a node count as succeeded or skipped: one that waits never starts, one that is at work is stopped first."""
+    """Mark a node as succeeded or skipped. A node that waits never starts; a running node is stopped first."""
     if "/" not in run_id:
-        raise UsageError(f"{run_id!r} is no node's run: name it as RUN/NODE, such as 'etl#r1/load'")
+        raise UsageError(f"{run_id!r} is not the run of a node: write RUN/NODE, such as 'etl#r1/load'")
     request_id = secrets.token_hex(8)
     with database(data) as postgres:
         await_known(postgres, dag_run_of(run_id))
@@ -47,7 +47,7 @@ def mark(
 
 
 def _await_mark(postgres: psycopg.Connection[Row], values: dict[str, object]) -> Row | None:
-    """Until it is shown: another mark of the DAG run that knows nothing of it would be refused. None: not yet."""
+    """Wait until the database shows the mark: until then, another mark would be refused. None: not yet shown."""
     deadline = time.monotonic() + APPEAR_SECONDS
     while (found := one(postgres, "mark", values)) is None and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)

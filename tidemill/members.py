@@ -1,4 +1,4 @@
-"""Who is at work in a deployment: the stream workers with their partitions, as the group knows them."""
+"""Reads which stream worker holds which partition, from their consumer group."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ANSWER_SECONDS = 5.0
 class Workers(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     state: str
-    """Of the consumer group, in lower case: stable, empty, dead, …"""
+    """The consumer group's state, in lower case: stable, empty, dead, …"""
     held: dict[int, str]
     """The worker of each partition that has one."""
 
@@ -50,7 +50,7 @@ def margins_of(executor: Heartbeat) -> Margins:
 
 
 def behind(version: int, held: Mapping[int, str], clocks: Mapping[int, Seen]) -> dict[int, str]:
-    """The partitions whose workers go by an older record, with these workers. Whoever starts reads the newest one."""
+    """The partitions whose workers use older settings, with these workers. A starting worker reads the newest."""
     return {
         number: worker
         for number, worker in sorted(held.items())

@@ -1,4 +1,4 @@
-"""Finds the jobs, DAGs and runs that a person names, and says which one may be meant by a name that is not there."""
+"""Finds jobs, DAGs and runs by name; for an unknown name, suggests the nearest known one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tidemill.place import NotFoundError, Row
 from tidemill.queries import one, rows
 
 MOST_NEAR = 5_000
-"""Names that are looked at for one that may be meant: a tenth of a second."""
+"""The most names that a suggestion compares: a tenth of a second."""
 MOST_NEAR_RUNS = 200
 SIMILAR = 0.6
 NOUNS = {"job": "job", "dag": "DAG"}
@@ -33,13 +33,13 @@ def owner_kind(postgres: psycopg.Connection[Row], name: str) -> str:
 
 
 def names_of(postgres: psycopg.Connection[Row], name: str) -> dict[str, str | None]:
-    """As a request has them."""
+    """The columns of a request that name its job or DAG."""
     kind = owner_kind(postgres, name)
     return {"job_id": name if kind == "job" else None, "dag_id": name if kind == "dag" else None}
 
 
 def no_owner(postgres: psycopg.Connection[Row], kind: str, name: str) -> NotFoundError:
-    """Of a name that is no job, or no DAG."""
+    """The error for an unknown job or DAG."""
     said = f"there is no {NOUNS[kind]} {name!r}"
     other = one(postgres, "owner_kind", {"name": name})
     if other:
@@ -48,13 +48,13 @@ def no_owner(postgres: psycopg.Connection[Row], kind: str, name: str) -> NotFoun
 
 
 def check_owner(postgres: psycopg.Connection[Row], name: str | None) -> None:
-    """Of a list that is empty: raises `NotFoundError` if a name is neither there nor in the history."""
+    """After an empty list: raises `NotFoundError` if no job or DAG has, or ever had, this name."""
     if name is not None and not rows(postgres, "explain_definitions", {"owner": name, "most": 1}):
         owner_row(postgres, name)
 
 
 def run_row(postgres: psycopg.Connection[Row], run_id: str, of_all: str = "") -> Row:
-    """Raises `NotFoundError`, as `no_run` says."""
+    """Raises `NotFoundError` with the sentence of `no_run`."""
     found = one(postgres, "run", {"run_id": run_id})
     if found is None:
         raise no_run(postgres, run_id, of_all)
@@ -62,7 +62,7 @@ def run_row(postgres: psycopg.Connection[Row], run_id: str, of_all: str = "") ->
 
 
 def run_to_read(postgres: psycopg.Connection[Row], name: str, *, started: bool = False) -> Row:
-    """A run by its id; of a job or DAG the latest one, which is said on standard error. Raises `NotFoundError`."""
+    """A run by its id, or the latest run of a job or DAG, named on standard error. Raises `NotFoundError`."""
     if owner_of_run(name) is None and (latest := _latest(postgres, name, started=started)):
         complain(f"the latest run of {name} is {latest['run_id']}")
         return latest
@@ -70,7 +70,7 @@ def run_to_read(postgres: psycopg.Connection[Row], name: str, *, started: bool =
 
 
 def no_run(postgres: psycopg.Connection[Row], run_id: str, of_all: str = "") -> NotFoundError:
-    """Of an id that no run has: says what may be meant; `of_all` what to write for all runs of a job."""
+    """The error for an unknown run, with a suggestion; `of_all` says how to name all runs of a job."""
     owner = owner_of_run(run_id)
     said = f"there is no run {run_id!r}"
     if owner is not None:
@@ -94,14 +94,14 @@ def _latest(postgres: psycopg.Connection[Row], owner: str, *, started: bool = Fa
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """What begins like it, else what is spelled alike."""
+    """A known name that starts with `name`, otherwise one with a similar spelling."""
     known = list(known)
     begins = [each for each in known if each.startswith(name)] if name else []
     return next(iter(begins or get_close_matches(name, known, 1, SIMILAR)), None)
 
 
 def owner_meant(postgres: psycopg.Connection[Row], name: str) -> str:
-    """The end of a sentence about a name that is not there; often empty."""
+    """The end of a sentence about an unknown name: the suggestion, or nothing."""
     return _did_you_mean(
         name, (row["name"] for row in rows(postgres, "near_owners", {"name": name, "most": MOST_NEAR}))
     )

@@ -1,4 +1,4 @@
-"""Stores the programs of jobs in S3, under their own hashes."""
+"""Stores the programs of jobs in S3, under their hashes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SCRIPT_HEAD = "#!/bin/sh\n"
 
 @contextmanager
 def storing(place: Connections) -> Iterator[None]:
-    """Until its end, retention takes no stored program for one that nothing names: the row that names it follows."""
+    """Inside this context, retention deletes no stored program: the row that names the program is written last."""
     with connect(place.postgres_dsn) as postgres:
         postgres.execute("select pg_advisory_lock_shared(%s)", (PROGRAMS_LOCK,))
         yield
 
 
 def store_executable(objects: Objects, path: Path) -> dict[str, str | None]:
-    """Store a local program as `executables/<sha256>`; the columns that name it."""
+    """Store a local program as `executables/<sha256>`, and return the columns that name it."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -33,7 +33,7 @@ def store_executable(objects: Objects, path: Path) -> dict[str, str | None]:
 
 
 def store_command(objects: Objects, command: str) -> dict[str, str | None]:
-    """Store a command line as a shell script, `commands/<sha256>`; the columns that name it."""
+    """Store a command line as the shell script `commands/<sha256>`, and return the columns that name it."""
     return _store(objects, COMMANDS, f"{SCRIPT_HEAD}{command}\n".encode())
 
 

@@ -1,4 +1,4 @@
-"""What one can see of a running deployment from outside: its connector, and its executors with their free slots."""
+"""Reads the state of a running deployment: its connector, and its executors with their free slots."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from schemas.topics import EXECUTORS
 from tidemill.lag import KAFKA_SECONDS, admin_client, offsets, read_to_end, unavailable
 
 Word = tuple[datetime, Heartbeat]
-"""When it was appended, and what it says."""
+"""When a heartbeat was appended, and the heartbeat."""
 RECENT = timedelta(seconds=60)
-"""An executor that was silent for longer is not shown: another one has its name by then."""
+"""An executor without a heartbeat for longer is not shown; a new one may have its name by then."""
 MISSED_HEARTBEATS = 4
-"""So many in a row, and an executor is shown as silent."""
+"""After this many missed heartbeats, an executor is shown as silent."""
 
 
 def connector_state(place: Connections) -> str:
-    """`RUNNING`, or what Connect says instead of the connector or its task."""
+    """`RUNNING`, or the other state that Connect reports for the connector or its task."""
     name = read(SourceSettings).connector_name
     try:
         found = connect_api.get_state(place.connect_url, name)
@@ -48,14 +48,14 @@ def executors(place: Connections, now: datetime) -> list[dict[str, Any]]:
 
 
 def heartbeats(place: Connections, now: datetime) -> list[Heartbeat]:
-    """The latest word of each executor of the last minute that is not gone. Raises `BrokersError`."""
+    """The latest heartbeat of each present executor. Raises `BrokersError`."""
     return [heartbeat for _, heartbeat in present(words_of(place, now))]
 
 
 def present(words: Iterable[Word]) -> list[Word]:
-    """Each process has an id of its own, and ids lie in many partitions: only append times say which word is the last.
+    """The latest heartbeat of each executor that is present, by append time.
 
-    Those that left cleanly are gone; so is one that fell silent where another has come under its name since.
+    An executor is not present if it left cleanly, or if it is silent and a newer one has its name.
     """
     latest = {heartbeat.executor_id: (at, heartbeat) for at, heartbeat in sorted(words, key=_at)}
     newest = {heartbeat.name: at for at, heartbeat in sorted(latest.values(), key=_at)}
@@ -67,21 +67,21 @@ def present(words: Iterable[Word]) -> list[Word]:
 
 
 def doubled(words: Iterable[Word]) -> set[str]:
-    """The names under which two executors work at once: each has spoken after the other had begun to."""
+    """Names that two running executors share: each sent a heartbeat after the other's first one."""
     spans: dict[str, dict[str, tuple[datetime, datetime]]] = {}
     for at, heartbeat in sorted(words, key=_at):
         if heartbeat.state is ExecutorState.RUNNING:
-            spoken = spans.setdefault(heartbeat.name, {})
-            spoken[heartbeat.executor_id] = (spoken.get(heartbeat.executor_id, (at, at))[0], at)
+            span = spans.setdefault(heartbeat.name, {})
+            span[heartbeat.executor_id] = (span.get(heartbeat.executor_id, (at, at))[0], at)
     return {
         name
-        for name, spoken in spans.items()
-        if any(one[0] < other[1] and other[0] < one[1] for one, other in combinations(spoken.values(), 2))
+        for name, span in spans.items()
+        if any(one[0] < other[1] and other[0] < one[1] for one, other in combinations(span.values(), 2))
     }
 
 
 def executor_rows(words: Iterable[Word], now: datetime, doubled: Collection[str] = ()) -> list[dict[str, Any]]:
-    """Slots and free slots of all classes together, and by class."""
+    """One row per executor, with its slots and free slots in total and by class."""
     return [
         {
             "name": heartbeat.name,
@@ -125,7 +125,7 @@ def _is_silent(heartbeat: Heartbeat, silence: timedelta) -> bool:
 
 
 def _heartbeat(value: bytes | None) -> Heartbeat | None:
-    """None for a tombstone, or for what another version wrote."""
+    """None for a tombstone, and for a heartbeat that this version cannot decode."""
     try:
         return decode(value, Heartbeat) if value else None
     except UndecodableError:
@@ -133,7 +133,7 @@ def _heartbeat(value: bytes | None) -> Heartbeat | None:
 
 
 def _offsets_at(place: Connections, instant: datetime) -> dict[tuple[str, int], int]:
-    """Where each partition of `executors` goes on after `instant`; without those that have nothing newer."""
+    """The first offset after `instant` in each partition of `executors`, without partitions that have none."""
     admin = admin_client(place)
     topic = place.topic(EXECUTORS)
     known = admin.list_topics(topic, timeout=KAFKA_SECONDS).topics[topic].partitions

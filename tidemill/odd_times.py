@@ -1,4 +1,4 @@
-"""Times that Postgres holds and Python does not, such as infinity or a year before Christ: they stay text."""
+"""Loads times that Postgres can hold and Python cannot, such as infinity or a year BC, as text."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ LOADERS = {
     "timestamptz": TimestamptzLoader,
     "interval": IntervalLoader,
 }
-"""Those in Python: the ones in C have no subclasses."""
+"""The loaders in Python; those in C cannot be subclassed."""
 
 
 def load_odd_times(connection: psycopg.Connection[Any]) -> None:
-    """For the queries of this connection."""
+    """Register the loaders on this connection."""
     for name, loader in LOADERS.items():
         connection.adapters.register_loader(name, _or_text(loader))
 
 
 def _or_text(known: Any) -> Any:
-    class OrText(known):  # type: ignore[misc]  # psycopg asks for a subclass of its loader
+    class OrText(known):  # type: ignore[misc]  # psycopg requires a subclass of its loader
         def load(self, data: Buffer) -> Any:
             try:
                 return super().load(data)

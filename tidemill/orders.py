@@ -1,4 +1,4 @@
-"""`tidemill cancel`, `terminate` and `rerun`: requests about runs that are there already."""
+"""`tidemill cancel`, `terminate` and `rerun`: requests about existing runs."""
 
 from __future__ import annotations
 
@@ -27,19 +27,23 @@ from tidemill.runs import (
     since_instant,
 )
 
-RERUNS_ALL = "; --job runs all of its dead ones again"
+RERUNS_ALL = "; --job reruns all of its dead runs"
 MAX_RERUNS = 10_000
-"""In one command: they are one transaction."""
+"""The most reruns in one command, which are one transaction."""
 
 RunOrNone = Annotated[
     str | None,
     typer.Argument(metavar="[RUN]", help="A run's id, as `tidemill runs` shows it.", autocompletion=run_names),
 ]
 JobOption = Annotated[
-    str | None, typer.Option("--job", help="Instead of one run: all of this job or DAG.", autocompletion=owner_names)
+    str | None,
+    typer.Option("--job", help="All runs of this job or DAG, instead of one run.", autocompletion=owner_names),
 ]
-Note = Annotated[str | None, typer.Option(help="Why; it becomes the reason that the runs show.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Until they have ended.")]
+States = Annotated[
+    list[RunState] | None, typer.Option(help="With --job: runs in this state; repeat it for more states.")
+]
+Note = Annotated[str | None, typer.Option(help="The reason; the runs show it.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until the runs have ended.")]
 
 
 def cancel(
@@ -50,7 +54,7 @@ def cancel(
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Stop a run, or all open runs of a job or DAG: TERM, the job's cancel_grace, KILL; what waits never starts."""
+    """Stop a run, or all open runs of a job or DAG: TERM, then KILL after cancel_grace. Queued runs never start."""
     _stop(RequestKind.CANCEL, run_id, data, job, note, wait=wait, as_json=as_json)
 
 
@@ -62,7 +66,7 @@ def terminate(
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Stop a run, or all open runs of a job or DAG, with KILL and no grace."""
+    """Stop a run, or all open runs of a job or DAG, with KILL at once."""
     _stop(RequestKind.TERMINATE, run_id, data, job, note, wait=wait, as_json=as_json)
 
 
@@ -70,28 +74,28 @@ def rerun(  # noqa: PLR0917 - in the order in which they are shown
     run_id: RunOrNone = None,
     data: Data = DEFAULT_DATA,
     job: JobOption = None,
-    state: Annotated[list[RunState] | None, typer.Option(help="With --job: in this state; repeat it for more.")] = None,
+    state: States = None,
     since: Since = None,
     note: Note = None,
     downstream: Annotated[
-        bool, typer.Option("--downstream", help="Of a DAG: with what depends on it, also where that succeeded.")
+        bool, typer.Option("--downstream", help="Rerun also all nodes that depend on the node, even succeeded ones.")
     ] = False,
     payload: Annotated[
         str | None,
-        typer.Option(help="JSON for standard input, instead of what the run had; 'null' for the job's or each node's."),
+        typer.Option(help="JSON for standard input, in place of the run's; 'null': the payload of the job or node."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run again what has ended, under its own id: one run, or those of a job (the dead ones, if no state is given).
+    """Run an ended run again, under its own id; or, with --job, the dead runs of a job (--state: runs in other states).
 
-    What waits for its next attempt has it now. What is refused of a job's is named, the others run; it ends with 1.
-    Of a DAG run the nodes that failed and what waited for them; of a job that is a DAG the DAG runs that failed.
+    A run in retry_wait gets its next attempt now. A DAG run reruns its failed nodes and those that waited for them;
+    --job DAG reruns the failed DAG runs. With --job, a refused run is named, the others run, and the exit code is 1.
     """
     _one_of(run_id, job)
     check_json("--payload", payload)
     states = [each.value for each in state or [RunState.DEAD, RunState.FAILED]]
     if set(states) & {each.value for each in OPEN_STATES - {RunState.RETRY_WAIT}}:
-        raise UsageError(f"--state {', '.join(states)}: only what has ended, or is retry_wait, can run again")
+        raise UsageError(f"--state {', '.join(states)}: only ended runs and runs in retry_wait can run again")
     with database(data) as postgres:
         found = [run_row(postgres, run_id, RERUNS_ALL)] if run_id else _ended(postgres, job, states, since)
         names = [each["run_id"] for each in found if run_id or state or _is_given_up(each)]
@@ -101,7 +105,7 @@ def rerun(  # noqa: PLR0917 - in the order in which they are shown
         again = {"runs": [each["run_id"] for each in asked], "requests": [each["request_id"] for each in asked]}
         show_json(again | {"refused": refused})
     else:
-        say("\n".join(each["run_id"] for each in asked) or "Nothing to run again.")
+        say("\n".join(each["run_id"] for each in asked) or "No run to run again.")
     for each in refused:
         complain(f"{each['run_id']} does not run again: {each['reason']}")
     if refused:
@@ -111,7 +115,7 @@ def rerun(  # noqa: PLR0917 - in the order in which they are shown
 def _asked(
     postgres: psycopg.Connection[Row], names: list[str], values: Row, *, is_bulk: bool
 ) -> tuple[list[Row], list[Row]]:
-    """What runs again, and what of many was refused: one that cannot be asked for keeps no other from running."""
+    """The accepted and the refused requests. In bulk, a refused run does not stop the others."""
     asked, refused = [], []
     with postgres.transaction():
         for name in names:
@@ -142,12 +146,12 @@ def _stop(
         states = [{"run_id": each["run_id"], "state": each["state"]} for each in ended]
         show_json({"request_id": request_id, "runs": states})
     else:
-        unseen = f"{run_id} is not written yet; if it is open, it stops." if run_id else "Nothing is open."
+        unseen = f"{run_id} is not in the database yet; if it is open, it stops." if run_id else "No run is open."
         say("\n".join(f"{each['run_id']} {each['state']}" for each in ended) or unseen)
 
 
 def _open(postgres: psycopg.Connection[Row], run_id: str | None, job: str | None) -> list[Row]:
-    """What is to stop, as far as it is written. One that is not can be stopped as well, if its job or DAG is there."""
+    """The runs to stop that are in the database. An unwritten run can be stopped too, if its job or DAG exists."""
     owner = job or owner_of_run(run_id or "")
     if owner is None:
         raise no_run(postgres, run_id or "", of_all="; --job stops all of its open runs")
@@ -164,7 +168,7 @@ def _open(postgres: psycopg.Connection[Row], run_id: str | None, job: str | None
 
 
 def _await_refusal(postgres: psycopg.Connection[Row], run_id: str, request_id: str) -> None:
-    """A while, as of a run that is not there. Raises `RefusedError`."""
+    """Wait a few seconds for the run or a refusal. Raises `RefusedError`."""
     deadline = time.monotonic() + APPEAR_SECONDS
     while time.monotonic() < deadline:
         check_refusal(postgres, run_id, request_id)
@@ -175,17 +179,17 @@ def _await_refusal(postgres: psycopg.Connection[Row], run_id: str, request_id: s
 
 def _one_of(run_id: str | None, job: str | None) -> None:
     if (run_id is None) == (job is None):
-        raise UsageError("either a run or --job NAME is needed, and not both")
+        raise UsageError("give either a run or --job NAME, not both")
 
 
 def _ended(postgres: psycopg.Connection[Row], job: str | None, states: list[str], since: str | None) -> list[Row]:
     values = {"job_id": job, "states": states, "codes": None, "since": since_instant(since), "limit": MAX_RERUNS}
     found = rows(postgres, "runs", values)
-    # A range of occurrences that did not run is no run, a backfill only stands for its runs, a DAG run for its nodes.
+    # Leave out ranges of occurrences that did not run, backfills, and nodes, which run again with their DAG run.
     left_out = {RunKind.BACKFILL.value, RunKind.NODE.value}
     return [each for each in found if (each["missed_count"] or 1) == 1 and each["kind"] not in left_out]
 
 
 def _is_given_up(run: Row) -> bool:
-    """Of a job what is dead; a DAG run is never dead."""
+    """A dead run of a job, or any found DAG run: a DAG run is never dead."""
     return bool(run["state"] == RunState.DEAD.value or run["kind"] == RunKind.DAG.value)

@@ -1,4 +1,4 @@
-"""What commands print: rows as a table for people or as JSON for programs, and one sentence for what went wrong."""
+"""Prints rows as a table or as JSON, and an error as one sentence."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from schemas.times import rfc3339
 from tidemill.json_text import writable
 
 PIPE_WIDTH = 1_000_000_000
-"""Into a pipe nothing is wrapped: a line is a row."""
+"""In a pipe no line is wrapped: a line is a row."""
 BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""What ends a line, or makes a terminal do something else."""
+"""Characters that end a line or control a terminal."""
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""What makes a terminal do something else than show text: all but newline and tab."""
+"""Characters that control a terminal, without newline and tab."""
 STATE_STYLES = {
     "succeeded": "green",
     "running": "cyan",
@@ -51,17 +51,17 @@ STATE_STYLES = {
 
 
 def console() -> Console:
-    """Made where it is used: standard output may be another one by then."""
+    """Made at each use: standard output may have been replaced since."""
     return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=False)
 
 
 def say(sentence: str) -> None:
-    """A line for people, on standard output."""
+    """Print a line on standard output."""
     console().print(escape(visible(sentence)), soft_wrap=True)
 
 
 def complain(sentence: str) -> None:
-    """One sentence on standard error."""
+    """Print one sentence on standard error."""
     sys.stderr.write(f"tidemill: {visible(sentence.strip())}\n")
 
 
@@ -70,7 +70,7 @@ def show_json(value: object) -> None:
 
 
 def to_json(value: object) -> str:
-    """Instants as RFC 3339 UTC with milliseconds, durations as ISO 8601; what JSON has no form for as text."""
+    """Instants become RFC 3339 UTC with milliseconds, durations ISO 8601; other types that JSON lacks become text."""
     return _dumped(value, orjson.OPT_INDENT_2)
 
 
@@ -78,13 +78,13 @@ def _dumped(value: object, layout: int = 0) -> str:
     options = layout | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS
     try:
         text = orjson.dumps(value, default=_plain, option=options).decode()
-    except TypeError:  # orjson's own error is one
+    except TypeError:  # orjson raises a subclass
         text = orjson.dumps(writable(value), default=_plain, option=options).decode()
     return CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, title: str = "") -> None:
-    """As JSON all that the rows have; as a table only `columns`."""
+    """Print all columns as JSON, or only `columns` as a table."""
     if as_json:
         show_json(list(rows))
     else:
@@ -99,7 +99,7 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, title: s
 
 
 def show_fields(row: Mapping[str, Any]) -> None:
-    """One row, upright, without what is null."""
+    """Print one row vertically, without nulls."""
     grid = Table.grid(padding=(0, 2))
     for name, value in row.items():
         if value is not None:
@@ -108,13 +108,13 @@ def show_fields(row: Mapping[str, Any]) -> None:
 
 
 def cell(value: object) -> Text:
-    """On a terminal as many lines as the value has; into a pipe one."""
+    """A value as text: on a terminal with its line breaks, in a pipe on one line."""
     text = visible(words(value)) if sys.stdout.isatty() else on_one_line(words(value))
     return Text(text, style=STATE_STYLES.get(text, ""), overflow="fold")
 
 
 def visible(text: str) -> str:
-    """With control characters written out: what a job wrote, or is called, moves no cursor and sets no title."""
+    """Escape control characters, so that a job's output or name cannot control the terminal."""
     return CONTROLS.sub(_escaped, text)
 
 
@@ -127,7 +127,7 @@ def on_one_line(text: str) -> str:
 
 
 def words(value: object) -> str:  # noqa: PLR0911 - a dispatch table
-    """A value as people read it; nothing for null."""
+    """A value as readable text; empty for null."""
     match value:
         case None:
             return ""
@@ -146,13 +146,13 @@ def words(value: object) -> str:  # noqa: PLR0911 - a dispatch table
 
 
 def seconds(duration: timedelta) -> str:
-    """`0.034 s`, `90 s`: milliseconds only below a minute."""
+    """`0.034 s`, `90 s`: with milliseconds below a minute."""
     total = duration.total_seconds()
     return f"{total:.3f} s" if abs(total) < 60 and total != int(total) else f"{total:.0f} s"
 
 
 def iso_seconds(duration: timedelta) -> str:
-    """`PT90S`, `PT0.5S`: always in seconds, as in a definition."""
+    """`PT90S`, `PT0.5S`: always in seconds, as in definitions."""
     total = duration.total_seconds()
     return f"PT{total:.6f}".rstrip("0").rstrip(".") + "S" if total != int(total) else f"PT{int(total)}S"
 
@@ -174,10 +174,10 @@ def _plain(value: object) -> object:
 
 
 def _instant(value: datetime) -> str:
-    """A time on some clock stays one: without a zone it is no instant."""
+    """A timestamp without a zone is not an instant: print it as it is."""
     return rfc3339(value) if value.tzinfo else value.isoformat(sep=" ")
 
 
 def _hex(value: bytes) -> str:
-    """As Postgres shows bytea."""
+    """The form in which Postgres shows bytea."""
     return f"\\x{value.hex()}"

@@ -1,4 +1,4 @@
-"""What jobs and DAGs have in common for those who keep them: they are paused, resumed and deleted."""
+"""Pauses, resumes and deletes jobs and DAGs, which share these commands."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Owner:
         return row
 
     def say(self, name: str, what: str, *, as_json: bool, **facts: Any) -> None:
-        """What was done; as JSON the facts."""
+        """Print a sentence, or the facts as JSON."""
         if as_json:
             show_json({self.key: name, **facts})
         else:
@@ -47,13 +47,13 @@ def pause(owner: Owner, data: Path, name: str, note: str | None, *, as_json: boo
 def resume(owner: Owner, data: Path, name: str, catchup: str | None, *, as_json: bool) -> None:
     with database(data) as postgres, postgres.transaction():
         resume_once(postgres, owner, name, catchup)
-    owner.say(name, "goes on", as_json=as_json, paused=False)
+    owner.say(name, "is resumed", as_json=as_json, paused=False)
 
 
 def resume_once(postgres: psycopg.Connection[Row], owner: Owner, name: str, catchup: str | None) -> None:
-    """In the caller's transaction; two changes, so that `catchup` is said for this pause alone."""
+    """Resume in the caller's transaction. A second update restores `catchup_after_pause` for the next pause."""
     before = change(postgres, owner, "resume", name, catchup=catchup)
-    postgres.execute("set constraints all immediate")  # a DAG has a version for each change that was looked at
+    postgres.execute("set constraints all immediate")  # makes the DAG's version now, before the next update
     change(postgres, owner, "restore_catchup_after_pause", name, **before)
 
 
@@ -64,6 +64,6 @@ def delete(owner: Owner, data: Path, name: str, *, as_json: bool) -> None:
 
 
 def change(postgres: psycopg.Connection[Row], owner: Owner, statement: str, name: str, **values: Any) -> Row:
-    """Raises `NotFoundError`. The statement's file leaves open whose row it is."""
+    """Run a statement on the row of a job or DAG: its file has placeholders for the table. Raises `NotFoundError`."""
     sql = SQL(text(statement)).format(table=Identifier(owner.table), key=Identifier(owner.key))
     return owner.found(postgres, name, postgres.execute(sql, {"name": name, **values}).fetchone())

@@ -1,4 +1,4 @@
-"""Where a command finds its stack: the one in the data folder, else the one that the environment names."""
+"""Finds the stack of a command: in the data folder, otherwise by the environment; opens database connections."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ Row = dict[str, Any]
 
 
 class NotFoundError(TidemillError):
-    """What was asked about is not there. The command ends with 1."""
+    """The subject of the command does not exist. The exit code is 1."""
 
 
 class RefusedError(TidemillError):
-    """The owner of a job or DAG does not do what it was asked. The command ends with 1."""
+    """The request was refused. The exit code is 1."""
 
 
 class ReplicaError(TidemillError):
@@ -42,11 +42,11 @@ class ReplicaError(TidemillError):
 
 
 class UsageError(TidemillError):
-    """What was given cannot be used. The command ends with 2."""
+    """An argument is invalid. The exit code is 2."""
 
 
 def connections(data: Path) -> Connections:
-    """The addresses of the stack in `data` if one runs there, else those of the environment."""
+    """The addresses of the stack that runs in `data`, otherwise those of the environment."""
     if stack.status(data) is not None:
         return _from(stack.environment(data))
     if "TIDEMILL_POSTGRES_DSN" not in os.environ:
@@ -58,12 +58,12 @@ def connections(data: Path) -> Connections:
 
 
 def database(data: Path) -> psycopg.Connection[Row]:
-    """The primary, for whoever writes. A connection in autocommit; its session counts in UTC."""
+    """Connect to the primary, for writes. The connection is in autocommit mode, and its session in UTC."""
     return connect(connections(data).postgres_dsn)
 
 
 def reading(data: Path) -> psycopg.Connection[Row]:
-    """For whoever only reads: the replica, if there is one. Raises `ReplicaError`."""
+    """Connect for reads: to the replica, if there is one. Raises `ReplicaError`."""
     return connect_to_read(connections(data))
 
 
@@ -75,7 +75,7 @@ def connect_to_read(place: Connections, options: str = "", seconds: int = CONNEC
             raise
         raise ReplicaError(
             f"the read replica (TIDEMILL_POSTGRES_READ_DSN) does not answer: {str(error).strip().splitlines()[0]}; "
-            "without that setting, the primary is read"
+            "without that setting, commands read the primary"
         ) from error
 
 
@@ -93,7 +93,7 @@ def connect(dsn: str, options: str = "", seconds: int = CONNECT_SECONDS) -> psyc
 
 
 def wall_clock() -> datetime:
-    """The time of this machine, where a person asks for "from now on": nothing is ever decided by it."""
+    """The time of this machine, only to read and print times: no decision depends on it."""
     return datetime.now(UTC)  # noqa: TID251 - the command line is an edge
 
 

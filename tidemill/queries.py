@@ -1,4 +1,4 @@
-"""The commands' SQL, by name: each query is a file under `tidemill/sql/`."""
+"""Runs the commands' SQL by name: each query is a file in `tidemill/sql/`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def one(database: psycopg.Connection[Row], name: str, values: Mapping[str, Any] 
 
 
 def now_of(database: psycopg.Connection[Row]) -> datetime:
-    """The time of the database: what a row says is held against it."""
+    """The database's time, to compare with the times in its rows."""
     (row,) = database.execute("select clock_timestamp() as now").fetchall()
     now: datetime = row["now"]
     return now

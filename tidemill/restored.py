@@ -1,4 +1,4 @@
-"""`tidemill restored`: after Postgres was restored from a backup, what its tables say counts again (decision 34)."""
+"""`tidemill restored`: after a restore of Postgres from a backup, writes every job and DAG again (decision 34)."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class StillRunningError(TidemillError):
 
 def restored(
     data: Data = DEFAULT_DATA,
-    anyway: Annotated[bool, typer.Option("--anyway", help="Also if the database does not look restored.")] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Run also if the database does not look restored.")] = False,
 ) -> None:
-    """Heal a database that was restored from a backup: what its tables say of jobs and DAGs counts again."""
+    """Repair a deployment after its database was restored from a backup: write every job and DAG again."""
     place, _ = found_at(connections(data))
     with progress("Reading what the streams know"):
         known = _known(place)
@@ -46,12 +46,12 @@ def restored(
         if not (anyway or is_restored(postgres, known)):
             raise RefusedError(
                 "this database does not look restored: it has given every version that the streams know; is it the "
-                "right one? `tidemill restored --anyway` does it all the same"
+                "right database? `tidemill restored --anyway` continues"
             )
         settings = read(SourceSettings)
         with progress("Stopping the connector"):
             _stop(place, settings, postgres)
-        with progress("Writing every job and DAG anew"):
+        with progress("Writing every job and DAG again"):
             said = write_anew(postgres, known)
         connect_api.resume_connector(place.connect_url, settings.connector_name)
     with progress("Connector"):
@@ -66,7 +66,7 @@ def is_restored(postgres: psycopg.Connection[Row], known: Known) -> bool:
 
 
 def write_anew(postgres: psycopg.Connection[Row], known: Known) -> str:
-    """In one transaction; what was done, in a sentence."""
+    """Write all owners again in one transaction, and return a sentence about it."""
     with postgres.transaction():
         written = one(postgres, "write_anew", {"applied": known.newest_version})
         deleted = 0
@@ -76,7 +76,7 @@ def write_anew(postgres: psycopg.Connection[Row], known: Known) -> str:
             deleted += found["deleted"] if found else 0
     assert written is not None
     return (
-        f"{written['jobs']} jobs and {written['dags']} DAGs were written anew, above version {known.newest_version}; "
+        f"{written['jobs']} jobs and {written['dags']} DAGs were written again, above version {known.newest_version}; "
         f"{deleted} that only the streams knew are deleted."
     )
 
@@ -93,7 +93,7 @@ def _known(place: Connections) -> Known:
 
 
 def _stop(place: Connections, settings: SourceSettings, postgres: psycopg.Connection[Row]) -> None:
-    """Its place in the log of the database before means nothing in this one: it begins with a snapshot."""
+    """Stop the connector and delete its offsets, which are positions in the old database's WAL."""
     url, name = place.connect_url, settings.connector_name
     desired = source_config(place, settings)
     if observe(place, desired) is None:

@@ -1,4 +1,4 @@
-"""What is known of the times to live: the oldest week that is kept, the last round, the next one, what went wrong."""
+"""Reads the state of retention: the oldest kept week, the last round and the next, and the last failure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tidemill.queries import rows
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
     oldest_week: date | None
-    """None: there is no history yet."""
+    """None: no history yet."""
     weeks: int
     began_at: datetime | None
-    """None: no sink ever came to it."""
+    """None: no round has run yet."""
     finished_at: datetime | None
-    """Of the last round that did all there was to do."""
+    """When the last complete round ended."""
     next_at: datetime | None
     failure: str | None
-    """What kept the last round from doing all of it."""
+    """Why the last round was not complete."""
 
 
 def retention(postgres: psycopg.Connection[Row]) -> Retention:

@@ -1,4 +1,4 @@
-"""`tidemill up`, `down`, `status` and `migrate`: the local stack, and what one can see of any."""
+"""`tidemill up`, `down`, `status` and `migrate`: runs the local stack, and shows the status of any deployment."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tidemill.place import DEFAULT_DATA, AsJson, Data, connections, wall_clock
 
 STOP_SECONDS = 60.0
 RUNNING = "RUNNING"
-"""Of a connector that works."""
+"""The state of a healthy connector."""
 PROCESS_COLUMNS = ("name", "state", "pid", "port", "address")
 EXECUTOR_COLUMNS = ("name", "state", "slots", "free")
 
@@ -42,10 +42,10 @@ Seen = TypeVar("Seen")
 
 def up(
     data: Data = DEFAULT_DATA,
-    detach: Annotated[bool, typer.Option("--detach", help="Come back when all of it answers.")] = False,
-    workers: Annotated[int, typer.Option(min=0, help="Stream workers.")] = 1,
-    executors: Annotated[int, typer.Option(min=0, help="Executors.")] = 1,
-    partitions: Annotated[int, typer.Option(min=1, help="Chosen once for a data folder.")] = 8,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when every part answers.")] = False,
+    workers: Annotated[int, typer.Option(min=0, help="The number of stream workers.")] = 1,
+    executors: Annotated[int, typer.Option(min=0, help="The number of executors.")] = 1,
+    partitions: Annotated[int, typer.Option(min=1, help="Fixed by the first start in a data folder.")] = 8,
 ) -> None:
     """Start Postgres, Kafka, Connect, S3, stream workers, executors and the sink on this machine."""
     options = StackOptions(data=data, workers=workers, executors=executors, partitions=partitions)
@@ -65,7 +65,7 @@ def up(
 
 
 def start_detached(options: StackOptions) -> Status:
-    """Downloads come before, so that they are seen."""
+    """Download the jars first, so that the user sees the progress."""
     extra.need()
     jars.class_paths(read(InfraSettings).cache, say)
     with progress("Starting", lambda: started(options.data)):
@@ -73,28 +73,28 @@ def start_detached(options: StackOptions) -> Status:
 
 
 def started(data: Path) -> tuple[int, int]:
-    """How many processes of a stack run, of how many."""
+    """The number of running processes of a stack, and of all its processes."""
     found = stack.status(data)
     states = [each["state"] for each in found.processes] if found else []
     return states.count("running"), len(states)
 
 
 def stop(data: Path) -> bool:
-    """False when nothing ran."""
+    """False if no stack ran."""
     with progress("Stopping"):
         return stack.stop(data, STOP_SECONDS)
 
 
 def down(data: Data = DEFAULT_DATA) -> None:
-    """Stop the stack of a data folder; its data stays."""
+    """Stop the stack of a data folder, and keep its data."""
     if stop(data):
-        say(f"The stack in {data} is stopped; its data stays.")
+        say(f"The stack in {data} is stopped; its data is kept.")
     else:
         say(f"No stack runs in {data}.")
 
 
 def status(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
-    """Addresses, processes, the connector, the lag, executors with their free slots; 1 if a part does not answer."""
+    """Show addresses, processes, the connector, the lag and executors. Exit with 1 if a part does not answer."""
     place = connections(data)
     local = stack.status(data)
     said: set[str] = set()
@@ -118,12 +118,14 @@ def status(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
 
 def migrate(
     data: Data = DEFAULT_DATA,
-    tables_only: Annotated[bool, typer.Option("--tables-only", help="Neither topics nor the connector.")] = False,
+    tables_only: Annotated[
+        bool, typer.Option("--tables-only", help="Change neither topics nor the connector.")
+    ] = False,
     lock_timeout: Annotated[
-        float, typer.Option(min=0.001, help=f"Seconds that a migration waits for a lock, {TRIES} times.")
+        float, typer.Option(min=0.001, help=f"The seconds that a migration waits for a lock; it tries {TRIES} times.")
     ] = LOCK_TIMEOUT.total_seconds(),
 ) -> None:
-    """Bring the tables, the topics and the connector of a deployment up to date."""
+    """Bring the tables, topics and connector of a deployment up to date. Safe to repeat."""
     place = connections(data)
     with progress("Tables"):
         applied = apply_migrations(place.postgres_dsn, timedelta(seconds=lock_timeout))
@@ -137,7 +139,7 @@ def migrate(
         say(line)
     with progress("Connector"):
         actions = apply_connector(place)
-    say(f"Connector: {', '.join(type(action).__name__ for action in actions) or 'up to date'}; it runs.")
+    say(f"Connector: {', '.join(type(action).__name__ for action in actions) or 'up to date'}; running.")
 
 
 def show_ready(data: Path, status: Status, began: float) -> None:
@@ -146,12 +148,12 @@ def show_ready(data: Path, status: Status, began: float) -> None:
 
 
 def show_processes(data: Path, status: Status) -> None:
-    """What runs where."""
+    """Print the processes with their addresses."""
     rows = [
         {**process, "address": hide_password(status.addresses.get(process["name"]))} for process in status.processes
     ]
     console().print(table(rows, PROCESS_COLUMNS))
-    say(f"Logs are in {data / 'logs'}; `tidemill status --json` has the whole addresses.")
+    say(f"Logs are in {data / 'logs'}; `tidemill status --json` prints addresses with their passwords.")
 
 
 def _status_parts(local: Status | None, seen: Mapping[str, Any]) -> Iterator[RenderableType]:
@@ -165,7 +167,7 @@ def _status_parts(local: Status | None, seen: Mapping[str, Any]) -> Iterator[Ren
 
 
 def _addresses(place: Connections) -> dict[str, str | None]:
-    """Of a deployment, which the environment names: without passwords, in JSON too."""
+    """The addresses of a deployment from the environment: without passwords, also in JSON."""
     return {
         "postgres": hide_password(place.postgres_dsn),
         "kafka": place.kafka_bootstrap,
@@ -175,7 +177,7 @@ def _addresses(place: Connections) -> dict[str, str | None]:
 
 
 def _or_none(look: Callable[[Connections], Seen], place: Connections, said: set[str]) -> Seen | None:
-    """A part that does not answer is said once, and does not keep the rest from being seen."""
+    """None if a part does not answer: print its error once, and continue with the other parts."""
     try:
         return look(place)
     except (TidemillError, psycopg.Error) as error:

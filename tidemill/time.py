@@ -1,4 +1,4 @@
-"""`tidemill next`: when a schedule fires, by the very functions that the streams go by."""
+"""`tidemill next`: prints when a schedule is due, with the functions that the stream workers use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COLUMNS = ("nominal_time", "local_time", "note")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A schedule with all that decides when it fires."""
+    """A schedule with everything that decides when it is due."""
 
     schedule: Schedule
     timezone: str
@@ -41,32 +41,35 @@ class Plan:
 def next_times(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="The id of a job or DAG, or an expression.", autocompletion=owner_names),
+        typer.Argument(metavar="[NAME]", help="The id of a job or DAG, or a schedule.", autocompletion=owner_names),
     ] = None,
-    schedule: Annotated[str | None, typer.Option(help="An expression, instead of a job.")] = None,
-    timezone: Annotated[str, typer.Option(help="Of the expression.")] = "UTC",
-    after: Annotated[str | None, typer.Option(help="A time in the job's zone, or in so long; else now.")] = None,
-    number: Annotated[int, typer.Option("-n", min=1, max=10_000, help="So many.")] = 10,
+    schedule: Annotated[str | None, typer.Option(help="A schedule, such as '0 3 * * *', instead of a job.")] = None,
+    timezone: Annotated[str, typer.Option(help="The time zone of --schedule.")] = "UTC",
+    after: Annotated[
+        str | None,
+        typer.Option(help="Start after this time, in the job's time zone, or after a delay such as 2h. Default: now."),
+    ] = None,
+    number: Annotated[int, typer.Option("-n", min=1, max=10_000, help="The number of times to show.")] = 10,
     data: Data = DEFAULT_DATA,
     as_json: AsJson = False,
 ) -> None:
-    """When a job or DAG, or an expression, is due next. Needs no stack for an expression."""
+    """Show when a job, a DAG or a schedule is due next. A schedule needs no running stack."""
     if name is not None and is_expression(name):
         name, schedule = None, name
     if (name is None) == (schedule is None):
-        raise UsageError("name either a job or DAG, or a --schedule")
+        raise UsageError("give either the name of a job or DAG, or a --schedule")
     plan = _of_name(data, name) if name is not None else _of_expression(schedule or "", timezone)
     start = meant("--after", after, wall_clock(), plan.timezone) if after else wall_clock()
     show_rows([_row(plan, each) for each in upcoming(plan, start, number)], COLUMNS, as_json=as_json)
 
 
 def is_expression(text: str) -> bool:
-    """Whether somebody wrote a schedule in place of a name: as many words, or what no id may hold."""
+    """Whether a name is a schedule: it has as many words as cron fields, or a character that no id has."""
     return text.startswith("@") or len(text.split()) >= FIELDS
 
 
 def upcoming(plan: Plan, after: datetime, number: int) -> list[datetime]:
-    """The first occurrences strictly after `after`, within the job's life."""
+    """The first occurrences strictly after `after`, between starts_at and ends_at."""
     found: list[datetime] = []
     phase = plan.starts_at
     if plan.starts_at:
@@ -81,7 +84,7 @@ def upcoming(plan: Plan, after: datetime, number: int) -> list[datetime]:
 
 
 def note(plan: Plan, occurrence: datetime) -> str:
-    """What a change of the clock does to the occurrence, or to its day; empty for most."""
+    """How a clock change affects the occurrence or its day; usually empty."""
     local = local_note(plan.schedule, plan.timezone, plan.dst, occurrence)
     return local or _day_note(zones.load(plan.timezone), occurrence)
 
@@ -100,7 +103,7 @@ def _day_note(zone: ZoneInfo, occurrence: datetime) -> str:
 
 
 def _offset(zone: ZoneInfo, day: date) -> timedelta:
-    """At the beginning of a day."""
+    """The UTC offset at the start of a day."""
     return datetime(day.year, day.month, day.day, tzinfo=zone).utcoffset() or timedelta(0)
 
 
@@ -113,7 +116,7 @@ def _of_expression(schedule: str, timezone: str) -> Plan:
 
 
 def _of_name(data: Path, name: str) -> Plan:
-    """Of a name that is none, but nearly a schedule, the error says how that is written."""
+    """The plan of a job or DAG. If the name is unknown but nearly a schedule, the error suggests the schedule."""
     try:
         return _of_owner(data, name)
     except TidemillError as error:
@@ -127,11 +130,11 @@ def _of_owner(data: Path, name: str) -> Plan:
         kind = owner_kind(postgres, name)
         row = one(postgres, kind, {"job_id": name, "dag_id": name})
     if row is None:
-        raise NotFoundError(f"there is no job or DAG {name!r} any more")
+        raise NotFoundError(f"the job or DAG {name!r} does not exist any more")
     if row["schedule"] is None:
         raise NotFoundError(f"{name!r} has no schedule: it runs only on request")
     if row["paused"]:
-        complain(f"{name!r} is paused; this is when it would be due")
+        complain(f"{name!r} is paused; without the pause it would be due at these times")
     return _of_row(row)
 
 

@@ -199,7 +199,7 @@ def test_a_run_is_cancelled_and_run_again(tidemill, shown):
     assert "has ended: it is cancelled" in tidemill("cancel", run_id, code=1)
     assert tidemill("rerun", "--job", "slow", "--state", "cancelled").strip() == run_id
     eventually(lambda: shown("show", run_id)["state"] == "succeeded", what="the end of the second life")
-    assert tidemill("terminate", "--job", "slow") == "Nothing is open.\n"
+    assert tidemill("terminate", "--job", "slow") == "No run is open.\n"
     assert "either a run or --job" in tidemill("cancel", code=2)
 
 

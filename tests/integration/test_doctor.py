@@ -16,7 +16,7 @@ from connectors.topics import create as put_topics_right
 from schemas.settings import Connections
 from tests.support.waiting import eventually
 from tidemill.cli import run
-from tidemill.doctor import look_beside, look_groups, look_kafka
+from tidemill.doctor import look_groups, look_kafka, look_services
 from tidemill.doctor.check_groups import classes
 from tidemill.doctor.checks import findings
 from tidemill.doctor.command import look
@@ -99,7 +99,7 @@ def put(url):
 
 
 def said_of_connect(stack):
-    seen = look_beside.look_connect(stack.connections)
+    seen = look_services.look_connect(stack.connections)
     return "" if isinstance(seen, Silent) or seen.connector is None else str(seen.connector)
 
 
@@ -167,10 +167,10 @@ def test_a_class_that_nobody_serves_is_named(stack):
 def test_servers_that_are_not_there_are_silent_with_a_reason(stack):
     nowhere = replace_addresses(stack.connections)
     assert isinstance(look_kafka.look(nowhere), Silent)
-    connect = look_beside.look_connect(nowhere)
+    connect = look_services.look_connect(nowhere)
     assert isinstance(connect, Silent)
     assert "refused" in connect.reason
-    assert "Could not connect" in (look_beside.look_s3(nowhere).refused or "")
+    assert "Could not connect" in (look_services.look_s3(nowhere).refused or "")
 
 
 def replace_addresses(connections):

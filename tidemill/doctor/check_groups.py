@@ -1,4 +1,4 @@
-"""What is judged of stream workers, executors, and those who read a topic."""
+"""Checks of stream workers, executors, and the lag of each reader."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tidemill.doctor.facts import Executors, Reader, Readers, Streams
 from tidemill.doctor.finding import Finding, bad, listed, ok, warn
 
 QUIET = timedelta(seconds=15)
-"""Five times the interval in which an owner writes its clock when nothing else happens."""
+"""Five times the interval at which an idle owner writes its clock."""
 LATE = timedelta(seconds=10)
-"""A reader whose oldest record has waited for longer does not keep up."""
+"""If a reader's oldest record has waited for longer, the reader does not keep up."""
 STUCK = timedelta(seconds=60)
 BETWEEN = frozenset({"preparing_rebalancing", "completing_rebalancing"})
-"""States of a group in which nobody is said to hold anything, though all go on with what they hold."""
-START_WORKER = "start a stream worker (`python -m streams`), or look at why those that run do not join: their logs say"
+"""States of a group during a rebalance: the brokers report no assignments, but the members keep theirs."""
+START_WORKER = "start a stream worker (`python -m streams`); if one runs, its log says why it does not join the group"
 START_EXECUTOR = "start `python -m executors`"
 
 
@@ -25,18 +25,17 @@ def workers(facts: Streams) -> Iterator[Finding]:
     if facts.state in BETWEEN:
         yield warn(
             name,
-            f"the group {facts.group} is {facts.state}: its partitions are being dealt out",
-            "look again in some seconds; a worker that comes and goes has a reason in its log",
+            f"the group {facts.group} is {facts.state}: its partitions are being assigned",
+            "run doctor again in a few seconds; if a worker joins and leaves repeatedly, its log says why",
         )
     elif not names:
         yield bad(
             name,
-            f"no stream worker holds a partition (the group {facts.group} is {facts.state}): nothing is decided, "
-            "no job runs",
+            f"no stream worker holds a partition (the group {facts.group} is {facts.state}): no job runs",
             START_WORKER,
         )
     elif unheld:
-        yield bad(name, f"nobody holds {_partitions(unheld)}: no job there runs", START_WORKER)
+        yield bad(name, f"no stream worker holds {_partitions(unheld)}: jobs there do not run", START_WORKER)
     else:
         yield ok(name, f"{listed(names)} hold all {facts.partitions} partitions")
 
@@ -47,11 +46,12 @@ def progress(facts: Streams) -> Iterator[Finding]:
     if still:
         holders = sorted({facts.held[each] for each in still if each in facts.held})
         longest = max((age for each in still if (age := facts.quiet[each]) is not None), default=None)
-        since = f"for {longest.total_seconds():.0f} s" if longest else "ever"
+        since = f"for {longest.total_seconds():.0f} s" if longest else "yet"
         yield bad(
             name,
-            f"{_partitions(still)} decided nothing {since}, though an owner writes its clock every few seconds",
-            f"look at the log of {listed(holders)}, and restart it if it hangs" if holders else START_WORKER,
+            f"no clock was written for {_partitions(still)} {since}, but every owner writes one every few seconds: "
+            "no job there runs",
+            f"see the log of {listed(holders)}, and restart it if it hangs" if holders else START_WORKER,
         )
     else:
         yield ok(name, "the owner of every partition writes its clock")
@@ -63,9 +63,9 @@ def decided_ahead(facts: Streams) -> Iterator[Finding]:
         longest, where = max(facts.decided_ahead.values()), _partitions(sorted(facts.decided_ahead))
         yield bad(
             name,
-            f"schedules of {where} are decided up to {longest.total_seconds():.0f} s ahead of the brokers' time: "
-            "a clock was wrong and was believed; until then nothing is due there",
-            "put the clocks right, then restart the stream workers and executors; see docs/clocks.md",
+            f"the schedules of {where} are decided up to {longest.total_seconds():.0f} s ahead of the brokers' time, "
+            "because a clock was wrong: until that time nothing is due there",
+            "correct the clocks, then restart the stream workers and executors; see docs/clocks.md",
         )
     else:
         yield ok(name, "no schedule is decided ahead of the brokers' time")
@@ -78,13 +78,13 @@ def alive(facts: Executors) -> Iterator[Finding]:
     if silent:
         yield warn(
             name,
-            f"{listed(silent)} sends no heartbeats: what it ran is given to others once the lease has ended",
-            "is its machine up, can it reach Kafka? Its log says; it comes back by itself",
+            f"no heartbeats from {listed(silent)}: other executors get its runs after the lease expires",
+            "check that its machine runs and can reach Kafka, and see its log; it recovers without a restart",
         )
     if not serving:
-        yield bad(name, "no executor takes work: runs are decided, and wait", START_EXECUTOR)
+        yield bad(name, "no executor accepts work: all runs wait", START_EXECUTOR)
     elif not silent:
-        yield ok(name, f"{len(serving)} executor(s) take work: {listed(each.name for each in serving)}")
+        yield ok(name, f"{len(serving)} executor(s) accept work: {listed(each.name for each in serving)}")
 
 
 def classes(facts: Executors) -> Iterator[Finding]:
@@ -94,8 +94,8 @@ def classes(facts: Executors) -> Iterator[Finding]:
     if missing and served:
         yield bad(
             name,
-            f"no executor has slots for the class {listed(missing)}: runs that start or go on there wait for ever",
-            f"{START_EXECUTOR} with TIDEMILL_SLOTS naming it, or take the class out (`tidemill cluster set`)",
+            f"no executor has slots for the class {listed(missing)}: runs of that class wait forever",
+            f"{START_EXECUTOR} with that class in TIDEMILL_SLOTS, or remove the class (`tidemill cluster set`)",
         )
     elif served:
         yield ok(name, f"the classes {listed(facts.classes)} have executors")
@@ -106,13 +106,13 @@ def names(facts: Executors) -> Iterator[Finding]:
     if shared:
         yield warn(
             "executors.names",
-            f"two executors work under the name {listed(shared)}: what is shown of one may be the other's",
-            "give each a TIDEMILL_EXECUTOR_NAME of its own, or unset it, and each gets one",
+            f"two executors have the name {listed(shared)}: their states cannot be told apart",
+            "give each executor its own TIDEMILL_EXECUTOR_NAME, or unset it: then each gets its own name",
         )
 
 
 def assigned(facts: Executors) -> Iterator[Finding]:
-    """A class without any executor is the finding of `classes`."""
+    """Partitions without an executor, in classes that have one; `classes` reports a class without executors."""
     name, fine = "executors.partitions", True
     for each, count in facts.partitions.items():
         held = facts.held.get(each, frozenset())
@@ -122,7 +122,7 @@ def assigned(facts: Executors) -> Iterator[Finding]:
             yield warn(
                 name,
                 f"no executor holds {_partitions(unheld)} of the class {each}: dispatches there wait",
-                "look again in some seconds: the group deals partitions out when an executor comes or goes",
+                "run doctor again in a few seconds: the group assigns partitions when an executor joins or leaves",
             )
     if fine:
         yield ok(name, "executors hold the partitions of their classes")
@@ -136,8 +136,8 @@ def free(facts: Executors) -> Iterator[Finding]:
     if full:
         yield warn(
             name,
-            f"every slot of the class {listed(full)} is taken: runs wait for one to end",
-            "start more executors, or give them more TIDEMILL_SLOTS",
+            f"every slot of the class {listed(full)} is in use: new runs wait for a slot",
+            "start more executors, or raise TIDEMILL_SLOTS",
         )
     elif served:
         yield ok(name, f"free slots: {', '.join(f'{count} of {name}' for name, count in free.items())}")
@@ -148,15 +148,15 @@ def versions(facts: Executors) -> Iterator[Finding]:
     if len(found) > 1:
         yield warn(
             "executors.versions",
-            f"executors of the versions {listed(found)} work side by side",
-            "that is fine while you upgrade; then all of them should be of one version",
+            f"executors of the versions {listed(found)} run at the same time",
+            "this is normal during an upgrade; after it, all executors must have one version",
         )
 
 
 REMEDIES = {
-    "sink": "is `python -m connectors.sink` running, and does Postgres answer it? Its log says",
-    "streams": "are there too few stream workers, or does one hang? Its log says",
-    "executors": "start more executors, or give them more TIDEMILL_SLOTS",
+    "sink": "check in the log of `python -m connectors.sink` that it runs and that Postgres answers",
+    "streams": "start more stream workers; see their logs, and restart one that hangs",
+    "executors": "start more executors, or raise TIDEMILL_SLOTS",
 }
 
 
@@ -169,9 +169,7 @@ def _lag(reader: Reader) -> Finding:
     part = reader.name.partition(".")[0]
     name, who = f"lag.{reader.name}", _WHO[part].format(reader.name.partition(".")[2])
     age = reader.oldest_age or timedelta(0)
-    said = (
-        f"{who} is behind by {reader.waiting} records, the oldest of which has waited for {age.total_seconds():.0f} s"
-    )
+    said = f"{who} is behind by {reader.waiting} records; the oldest has waited for {age.total_seconds():.0f} s"
     if reader.waiting == 0 or age <= LATE:
         return ok(name, f"{who} keeps up")
     if age <= STUCK:

@@ -1,4 +1,4 @@
-"""What is judged of the brokers and the topics."""
+"""Checks of the brokers and the topics."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tidemill.doctor.facts import Kafka, Topic
 from tidemill.doctor.finding import Finding, bad, listed, ok, warn
 
 CONSUMER_PROTOCOL = 1
-"""The version of ConsumerGroupHeartbeat that came with Kafka 4.0."""
+"""The version of ConsumerGroupHeartbeat in Kafka 4.0."""
 SLOW_FAILOVER = timedelta(seconds=15)
 SHORTEST_OFFSETS_RETENTION = timedelta(days=1)
 ENOUGH_REPLICAS = 3
 MIGRATE = "run `tidemill migrate`"
 GRAVE = {
-    "cleanup.policy": "records that are still needed are deleted, or the topic grows for ever",
-    "message.timestamp.type": "the pipeline reads the cluster's time from the brokers' append times",
-    "max.message.bytes": "a large record is refused, and its owner stands still",
-    "min.insync.replicas": "what was acknowledged may be lost, or nothing can be written",
+    "cleanup.policy": "needed records are deleted, or the topic grows forever",
+    "message.timestamp.type": "the pipeline needs the brokers' append times as its clock",
+    "max.message.bytes": "the brokers refuse a large record, and its partition makes no progress",
+    "min.insync.replicas": "acknowledged records may be lost, or nothing can be written",
 }
-"""Settings without which something does not work, and why; the others only cost time or space."""
+"""Wrong values of these settings break something, and what they break; other settings only cost time or space."""
 
 
 def version(facts: Kafka) -> Iterator[Finding]:
@@ -29,11 +29,11 @@ def version(facts: Kafka) -> Iterator[Finding]:
     if found is None or found < CONSUMER_PROTOCOL:
         yield bad(
             name,
-            "the brokers do not speak the consumer protocol of Kafka 4.0 (KIP-848): executors cannot join their groups",
-            "use Kafka 4.0 or newer, with `consumer` among group.coordinator.rebalance.protocols",
+            "the brokers do not support Kafka 4.0's consumer protocol (KIP-848): executors cannot join their groups",
+            "use Kafka 4.0 or later, with `consumer` in group.coordinator.rebalance.protocols",
         )
     else:
-        yield ok(name, f"Kafka is 4.0 or newer, with {len(facts.brokers)} broker(s)")
+        yield ok(name, f"Kafka is 4.0 or later, with {len(facts.brokers)} broker(s)")
 
 
 def writable(facts: Kafka) -> Iterator[Finding]:
@@ -42,7 +42,8 @@ def writable(facts: Kafka) -> Iterator[Finding]:
         yield bad(
             name,
             f"a record could not be written: {facts.write_refused}",
-            "are enough replicas in sync, and may this user write to all topics of the prefix, in transactions too?",
+            "check that enough replicas are in sync, and that this user may write to all topics of the prefix, also in "
+            "transactions",
         )
     elif facts.clocks:
         yield ok(name, "a record was written and acknowledged")
@@ -52,41 +53,41 @@ def topics_exist(facts: Kafka) -> Iterator[Finding]:
     name = "kafka.topics"
     missing = [each.desired.name for each in facts.topics if each.found is None]
     if missing:
-        yield bad(name, f"missing: {listed(missing)}; nobody can write or read there", MIGRATE)
+        yield bad(name, f"missing topics: {listed(missing)}", MIGRATE)
     else:
-        yield ok(name, f"all {len(facts.topics)} topics are there")
+        yield ok(name, f"all {len(facts.topics)} topics exist")
 
 
 def partitions(facts: Kafka) -> Iterator[Finding]:
     name = "kafka.partitions"
     others = [
-        f"{each.desired.name} has {each.found.partitions} partitions and not {each.desired.partitions}"
+        f"{each.desired.name} has {each.found.partitions} partitions instead of {each.desired.partitions}"
         for each in facts.topics
         if each.found and each.found.partitions != each.desired.partitions
     ]
     if others:
         yield bad(
             name,
-            f"{listed(others)}: the number says which owner has which job, so stream workers do not start",
-            "set TIDEMILL_PARTITIONS to the number that was chosen when the topics were made",
+            f"{listed(others)}: the number assigns jobs to partitions, so stream workers do not start",
+            "set TIDEMILL_PARTITIONS to the number with which the topics were made",
         )
     else:
-        yield ok(name, "every topic has its number of partitions")
+        yield ok(name, "every topic has the right number of partitions")
 
 
 def topic_settings(facts: Kafka) -> Iterator[Finding]:
-    """One finding for each topic that is configured otherwise."""
+    """One finding for each wrong setting of a topic."""
     name, fine = "kafka.topic_settings", True
     for topic in facts.topics:
         for setting, found, wanted in _differences(topic):
             fine = False
-            said = f"{topic.desired.name} has {setting}={found} and not {wanted}"
+            said = f"{topic.desired.name} has {setting}={found} instead of {wanted}"
             if setting in GRAVE:
-                yield bad(name, f"{said}: {GRAVE[setting]}", f"{MIGRATE}: it puts the settings of topics right")
+                yield bad(name, f"{said}: {GRAVE[setting]}", f"{MIGRATE}: it corrects the settings of topics")
             else:
-                yield warn(name, said, f"{MIGRATE}: it puts the settings of topics right")
+                yield warn(name, said, f"{MIGRATE}: it corrects the settings of topics")
     if fine:
-        yield ok(name, f"the topics are configured as they should be (records up to {MAX_RECORD_BYTES >> 20} MB)")
+        yield ok(name, f"the topics are configured correctly (records up to {MAX_RECORD_BYTES >> 20} MB)")
 
 
 def _differences(topic: Topic) -> Iterator[tuple[str, str, str]]:
@@ -99,7 +100,7 @@ def _differences(topic: Topic) -> Iterator[tuple[str, str, str]]:
 
 
 def _normal(value: str) -> str:
-    """Lists have no order."""
+    """Sort a list: its order has no meaning."""
     return ",".join(sorted(value.split(",")))
 
 
@@ -109,12 +110,12 @@ def replicas(facts: Kafka) -> Iterator[Finding]:
     if fewest < min(count, ENOUGH_REPLICAS):
         yield warn(
             name,
-            f"there are {count} brokers, but a topic has {fewest} replica(s): with one broker, accepted work is lost",
-            "set TIDEMILL_REPLICATION_FACTOR=3 before the topics are made; those that exist are changed by "
+            f"there are {count} brokers, but a topic has {fewest} replica(s): if a broker fails, accepted work is lost",
+            "set TIDEMILL_REPLICATION_FACTOR=3 before the topics are made; change existing topics with "
             "`kafka-reassign-partitions`",
         )
     elif fewest == 1:
-        yield ok(name, "one broker holds everything, as on one machine: what its disk loses is lost")
+        yield ok(name, "the only broker has the only copy of every topic: if its disk fails, the data is lost")
     else:
         yield ok(name, f"every topic has at least {fewest} replicas")
 
@@ -125,9 +126,9 @@ def in_sync(facts: Kafka) -> Iterator[Finding]:
     leaderless = [each.name for each, there in found if there.leaderless]
     short = [each.name for each, there in found if there.in_sync < int(there.config.get("min.insync.replicas", "1"))]
     behind = [each.name for each, there in found if there.in_sync < there.replicas]
-    brokers = "is a broker down, or its disk full or slow? Its log says"
+    brokers = "check in the brokers' logs whether a broker is down, or its disk is full or slow"
     if leaderless:
-        yield bad(name, f"partitions of {listed(leaderless)} have no leader: nobody can read or write them", brokers)
+        yield bad(name, f"partitions of {listed(leaderless)} have no leader: no client can read or write them", brokers)
     elif short:
         yield bad(
             name, f"partitions of {listed(short)} have too few replicas in sync: nothing can be written there", brokers
@@ -145,7 +146,7 @@ def broker_settings(facts: Kafka) -> Iterator[Finding]:
         yield warn(
             name,
             f"the settings of broker {listed(silent)} cannot be read, so they are not checked",
-            "let this user describe the cluster's configuration, or compare them with infra/kafka.py by hand",
+            "allow this user to describe the cluster's configuration, or compare the settings with infra/kafka.py",
         )
 
 
@@ -153,8 +154,9 @@ def auto_create(facts: Kafka) -> Iterator[Finding]:
     if _any(facts, "auto.create.topics.enable", lambda value: value == "true"):
         yield warn(
             "kafka.auto_create",
-            "the brokers create topics by themselves: one of ours, asked for too early, gets the wrong partitions",
-            "set auto.create.topics.enable=false, or run `tidemill migrate` before anything else",
+            "the brokers create missing topics: a process that starts before `tidemill migrate` makes a topic with the "
+            "wrong number of partitions",
+            "set auto.create.topics.enable=false, or run `tidemill migrate` before all other processes",
         )
 
 
@@ -165,11 +167,11 @@ def failover(facts: Kafka) -> Iterator[Finding]:
         yield warn(
             name,
             f"group.consumer.session.timeout.ms is {slowest.total_seconds():.0f} s: "
-            "for so long the runs in the partitions of a killed executor wait",
-            "set it to 10000 and group.consumer.min.session.timeout.ms to 6000 on the brokers (or on the groups)",
+            "the runs in a killed executor's partitions wait for that time",
+            "on the brokers (or the groups), set it to 10000 and group.consumer.min.session.timeout.ms to 6000",
         )
     elif slowest is not None:
-        yield ok(name, f"the partitions of a killed executor go to others after {slowest.total_seconds():.0f} s")
+        yield ok(name, f"other executors get a killed executor's partitions after {slowest.total_seconds():.0f} s")
 
 
 def worker_session(facts: Kafka) -> Iterator[Finding]:
@@ -180,7 +182,7 @@ def worker_session(facts: Kafka) -> Iterator[Finding]:
     if least is not None and least > facts.session_timeout:
         yield bad(
             name,
-            f"group.min.session.timeout.ms is {least.total_seconds():.0f} s, and TIDEMILL_SESSION_TIMEOUT "
+            f"group.min.session.timeout.ms is {least.total_seconds():.0f} s, and TIDEMILL_SESSION_TIMEOUT is only "
             f"{facts.session_timeout.total_seconds():.0f} s: the brokers do not let stream workers join their group",
             "lower it on the brokers, or raise TIDEMILL_SESSION_TIMEOUT",
         )
@@ -191,8 +193,8 @@ def offsets_retention(facts: Kafka) -> Iterator[Finding]:
     if found and timedelta(minutes=min(found)) < SHORTEST_OFFSETS_RETENTION:
         yield warn(
             "kafka.offsets_retention",
-            f"the brokers forget a group's offsets after {min(found)} minutes: after a longer outage every executor "
-            "reads a week of old dispatches to refuse them",
+            f"the brokers delete a group's offsets after {min(found)} minutes: after a longer outage every executor "
+            "reads a week of old dispatches and refuses them",
             "set offsets.retention.minutes to its default, 10080",
         )
 
@@ -208,8 +210,8 @@ def internal_replicas(facts: Kafka) -> Iterator[Finding]:
         if _any(facts, setting, lambda value: int(value) < ENOUGH_REPLICAS):
             yield warn(
                 "kafka.internal_replicas",
-                f"{setting} is below 3: with one broker, what was claimed or committed is forgotten",
-                f"set {setting}=3 before the cluster's first use; later, reassign its internal topics",
+                f"{setting} is below 3: if a broker fails, committed offsets or transactions are lost",
+                f"set {setting}=3 before the cluster's first use; later, reassign the internal topics",
             )
 
 

@@ -1,4 +1,4 @@
-"""What is judged of Postgres: the server, the role, what is captured, the tables."""
+"""Checks of Postgres: the server, the role, the capture, the tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OLDEST_VERSION = 160_000
 CAPTURED = ("tidemill.definitions", "tidemill.requests")
 HEARTBEAT = "tidemill.heartbeat"
 HEARTBEAT_LATE = timedelta(seconds=30)
-"""Six times the connector's interval."""
+"""Six times the interval of the connector's heartbeat."""
 ROUND_LATE = timedelta(hours=1)
 MEGABYTE = 1024 * 1024
 MIGRATE = "run `tidemill migrate`"
@@ -26,9 +26,7 @@ def version(facts: Postgres) -> Iterator[Finding]:
     name = "postgres.version"
     said = f"Postgres is version {facts.version // 10_000}.{facts.version % 10_000}"
     if facts.version < OLDEST_VERSION:
-        yield bad(
-            name, f"{said}; the tables and the capture are made for 16 and later", "upgrade it, or use another server"
-        )
+        yield bad(name, f"{said}; the tables and the capture need 16 or later", "upgrade it, or use another server")
     else:
         yield ok(name, said)
 
@@ -39,10 +37,10 @@ def primary(facts: Postgres) -> Iterator[Finding]:
         yield bad(
             name,
             "TIDEMILL_POSTGRES_DSN points at a read-only replica: no job, request or run can be written",
-            "let it point at the primary",
+            "set it to the primary's address",
         )
     else:
-        yield ok(name, "Postgres takes writes")
+        yield ok(name, "Postgres accepts writes")
 
 
 def pooler(facts: Postgres) -> Iterator[Finding]:
@@ -63,7 +61,7 @@ def wal_level(facts: Postgres) -> Iterator[Finding]:
     if found != "logical":
         yield bad(
             name,
-            f"wal_level is {found}: Postgres does not write what Debezium decodes, so no row can reach Kafka",
+            f"wal_level is {found}: the WAL lacks what Debezium needs, so no row reaches Kafka",
             "`ALTER SYSTEM SET wal_level = 'logical'` (a managed service has a parameter for it), and restart Postgres",
         )
     else:
@@ -75,11 +73,11 @@ def role(facts: Postgres) -> Iterator[Finding]:
     if not facts.may_replicate:
         yield bad(
             name,
-            f"the role {facts.role} may not replicate: Debezium cannot read its slot",
+            f"the role {facts.role} has no replication right: Debezium cannot read its slot",
             f'`ALTER ROLE "{facts.role}" REPLICATION` as a superuser (on RDS: `GRANT rds_replication TO …`)',
         )
     else:
-        yield ok(name, f"the role {facts.role} may replicate")
+        yield ok(name, f"the role {facts.role} has the replication right")
 
 
 def rights(facts: Postgres) -> Iterator[Finding]:
@@ -87,8 +85,8 @@ def rights(facts: Postgres) -> Iterator[Finding]:
     if facts.missing_rights:
         yield bad(
             name,
-            f"the role {facts.role} lacks {listed(facts.missing_rights)}: what needs it fails when it is needed",
-            f'GRANT it to "{facts.role}" as the owner of the schema tidemill, or let that owner run Tidemill',
+            f"the role {facts.role} lacks {listed(facts.missing_rights)}: the processes that need this right will fail",
+            f'GRANT it to "{facts.role}" as the owner of the schema tidemill, or run Tidemill as that owner',
         )
     else:
         yield ok(name, f"the role {facts.role} has the rights that the processes need")
@@ -97,14 +95,14 @@ def rights(facts: Postgres) -> Iterator[Finding]:
 def migrations(facts: Postgres) -> Iterator[Finding]:
     name, found = "postgres.migrations", facts.migrations
     if found is None:
-        return  # `rights` says why nobody knows
+        return  # `rights` reports the missing right
     if found.newer:
         yield warn(name, found.newer, NEWER_REMEDY)
     elif found.changed:
         yield bad(
             name,
-            f"applied in another form: {listed(found.changed)}; the tables may not be what this version expects",
-            "use the version that migrated this database; a database without data can be made anew",
+            f"this version has other contents of {listed(found.changed)}: the tables may differ from what it expects",
+            "use the version that migrated this database, or make the database again if it has no data",
         )
     elif found.missing:
         yield bad(name, f"not applied yet: {listed(found.missing)}; tables or columns are missing", MIGRATE)
@@ -117,7 +115,7 @@ def publication(facts: Postgres) -> Iterator[Finding]:
     if found is None:
         yield bad(
             name,
-            f"there is no publication {PUBLICATION}: Postgres tells Debezium of no row at all",
+            f"there is no publication {PUBLICATION}: Postgres sends no row to Debezium",
             f"{MIGRATE}; if it was dropped: `CREATE PUBLICATION {PUBLICATION} FOR TABLE "
             f"{', '.join((*CAPTURED, HEARTBEAT))} WITH (publish = 'insert,update')`",
         )
@@ -126,7 +124,7 @@ def publication(facts: Postgres) -> Iterator[Finding]:
     if missing:
         yield bad(
             name,
-            f"the publication {PUBLICATION} is without {listed(missing)}: rows there are never captured",
+            f"the publication {PUBLICATION} lacks {listed(missing)}: their rows are never captured",
             f"`ALTER PUBLICATION {PUBLICATION} ADD TABLE {', '.join(missing)}`",
         )
     elif not (found.inserts and found.updates):
@@ -141,30 +139,31 @@ def publication(facts: Postgres) -> Iterator[Finding]:
 
 def slot(facts: Postgres) -> Iterator[Finding]:
     name, found, called = "postgres.slot", facts.slot, f"the replication slot {facts.slot_name}"
-    connector = "look at the findings about the connector; `python -m connectors.supervisor` restarts what failed"
+    connector = "see the findings about the connector; `python -m connectors.supervisor` restarts what failed"
     if found is None:
         yield bad(
             name,
-            f"{called} does not exist: nothing is captured, and what is written now is found by a snapshot later",
-            f"{MIGRATE}: the connector makes it",
+            f"{called} does not exist: nothing is captured; a later snapshot finds the rows that are written now",
+            f"{MIGRATE}: the connector makes the slot",
         )
     elif found.plugin != "pgoutput" or found.database != facts.database:
         yield bad(
             name,
-            f"{called} is of {found.plugin} on {found.database}, and not of pgoutput on {facts.database}: "
-            "it is somebody else's",
+            f"{called} is for {found.plugin} on {found.database} instead of pgoutput on {facts.database}: "
+            "another program owns it",
             "choose another TIDEMILL_SLOT_NAME and run `tidemill migrate`",
         )
     elif found.wal_status == LOST:
         yield bad(
             name,
-            f"the WAL of {called} is gone, because nobody read it for too long: nothing can be captured from it",
-            "`python -m connectors.supervisor` replaces it and takes a new snapshot; raise max_slot_wal_keep_size",
+            f"{called} was not read for too long, and its WAL is deleted: nothing can be captured from it",
+            "start `python -m connectors.supervisor`, which replaces the slot and takes a new snapshot; raise "
+            "max_slot_wal_keep_size",
         )
     elif not found.active:
-        yield bad(name, f"nobody reads {called}: rows wait in Postgres, which keeps their WAL", connector)
+        yield bad(name, f"no client reads {called}: rows wait in Postgres, which keeps their WAL", connector)
     else:
-        yield ok(name, f"{called} is read")
+        yield ok(name, f"Debezium reads {called}")
 
 
 def slot_lag(facts: Postgres) -> Iterator[Finding]:
@@ -177,13 +176,14 @@ def slot_lag(facts: Postgres) -> Iterator[Finding]:
         yield bad(
             name,
             f"{kept}, and after {_megabytes(max(found.safe_bytes or 0, 0))} more the slot is lost",
-            "let Debezium catch up: see the connector and Kafka; or raise max_slot_wal_keep_size for the time",
+            "see the findings about the connector and Kafka, so that Debezium catches up; or raise "
+            "max_slot_wal_keep_size until then",
         )
     elif found.wal_status == "extended":
         yield warn(
             name,
-            f"{kept}, more than max_wal_size: capturing does not keep up",
-            "see the findings about the connector and about Kafka; a long transaction holds it back too",
+            f"{kept}, more than max_wal_size: the capture does not keep up",
+            "see the findings about the connector and Kafka; a long transaction also delays the capture",
         )
     else:
         yield ok(name, kept)
@@ -194,11 +194,11 @@ def wal_limit(facts: Postgres) -> Iterator[Finding]:
     if limit < 0:
         yield warn(
             name,
-            "max_slot_wal_keep_size has no limit: a slot that nobody reads keeps WAL until the disk is full",
+            "max_slot_wal_keep_size has no limit: a slot without a reader keeps WAL until the disk is full",
             "`ALTER SYSTEM SET max_slot_wal_keep_size = '4GB'` and `SELECT pg_reload_conf()`; a lost slot is replaced",
         )
     else:
-        yield ok(name, f"a slot that nobody reads keeps at most {limit} MB of WAL")
+        yield ok(name, f"a slot without a reader keeps at most {limit} MB of WAL")
 
 
 def slots(facts: Postgres) -> Iterator[Finding]:
@@ -207,21 +207,21 @@ def slots(facts: Postgres) -> Iterator[Finding]:
     if facts.slot is None and facts.replication_slots >= limit:
         yield bad(
             name,
-            f"all {limit} replication slots are taken: Debezium cannot make its own",
-            "drop one that nobody uses (`SELECT * FROM pg_replication_slots`), or raise max_replication_slots; "
-            "that and max_wal_senders need a restart",
+            f"all {limit} replication slots are in use: Debezium cannot make its own",
+            "drop an unused one (`SELECT * FROM pg_replication_slots`), or raise max_replication_slots and "
+            "max_wal_senders, which needs a restart",
         )
     else:
         yield ok(name, f"{facts.replication_slots} of {limit} replication slots are in use")
 
 
 def idle_slots(facts: Postgres) -> Iterator[Finding]:
-    """A setting that Postgres has since version 18."""
+    """Check a setting that Postgres has since version 18."""
     name, seconds = "postgres.idle_replication_slot_timeout", facts.settings.get("idle_replication_slot_timeout", "0")
     if seconds != "0":
         yield warn(
             name,
-            f"idle_replication_slot_timeout is {seconds} s: while Connect is away for so long, the slot is dropped",
+            f"idle_replication_slot_timeout is {seconds} s: if Connect is down for that long, Postgres drops the slot",
             "`ALTER SYSTEM SET idle_replication_slot_timeout = 0`; max_slot_wal_keep_size protects the disk",
         )
 
@@ -234,7 +234,7 @@ def heartbeat(facts: Postgres) -> Iterator[Finding]:
     if age > HEARTBEAT_LATE:
         yield warn(
             name,
-            f"the connector's heartbeat was last written {age.total_seconds():.0f} s ago: it captures nothing now",
+            f"the connector last wrote its heartbeat {age.total_seconds():.0f} s ago: it captures nothing now",
             "see the findings about the connector",
         )
     else:
@@ -248,21 +248,21 @@ def problems(facts: Postgres) -> Iterator[Finding]:
     if facts.history.problems:
         yield warn(
             name,
-            f"{facts.history.problems} records of the last day could not be understood or were refused",
-            "`tidemill problems --since 24h` says which and why",
+            f"{facts.history.problems} records of the last day could not be decoded or were refused",
+            "`tidemill problems --since 24h` lists them with the reasons",
         )
     else:
-        yield ok(name, "the last day brought no problems")
+        yield ok(name, "there were no problems in the last day")
     if facts.history.unreadable:
         yield warn(
             "kafka.unreadable",
             facts.history.unreadable,
-            "find out which producer wrote them and with which codec, and ask again for what they asked for",
+            "find the producer that wrote them and its codec, and send the requests again",
         )
 
 
 def retention(facts: Postgres) -> Iterator[Finding]:
-    """What grows with time, and whether it ends."""
+    """Check that old history is pruned."""
     name, history = "postgres.retention", facts.history
     if history is None:
         return
@@ -271,14 +271,14 @@ def retention(facts: Postgres) -> Iterator[Finding]:
     if known.failure:
         yield warn(
             name,
-            f"{held}, and the last round of the times to live did not do all it had to: {known.failure}",
-            "it is tried again; the sink's log says more",
+            f"{held}, and the last round of pruning was not complete: {known.failure}",
+            "the sink tries again; see its log",
         )
     elif known.next_at is not None and history.now > known.next_at + ROUND_LATE:
         yield warn(
             name,
-            f"{held}, and no sink has pruned it since {rfc3339(known.next_at)}: it grows for ever",
-            "is `python -m connectors.sink` running? Its log says",
+            f"{held}, and no sink has pruned it since {rfc3339(known.next_at)}: it grows forever",
+            "check that `python -m connectors.sink` runs, and see its log",
         )
     else:
         yield ok(
@@ -291,14 +291,14 @@ def retention(facts: Postgres) -> Iterator[Finding]:
 def restored(facts: Restored) -> Iterator[Finding]:
     name = "history.restored"
     if facts.noticed_at is None and facts.given >= facts.applied:
-        yield ok(name, "the database gives versions that the streams have not read yet")
+        yield ok(name, "the database gives new versions, so it was not restored from a backup")
         return
     since = f" (noticed at {rfc3339(facts.noticed_at)})" if facts.noticed_at else ""
     yield bad(
         name,
-        f"the database was restored from a backup{since}: its versions begin again below {facts.applied}, which the "
-        "streams have applied, so changes of jobs and DAGs are shown and not used",
-        "run `tidemill restored`: it writes every job and DAG anew; see docs/backup.md",
+        f"the database was restored from a backup{since}: its new versions are below {facts.applied}, which the "
+        "streams have applied, so the streams ignore changes of jobs and DAGs",
+        "run `tidemill restored`: it writes every job and DAG again; see docs/backup.md",
     )
 
 

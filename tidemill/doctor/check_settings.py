@@ -1,4 +1,4 @@
-"""What is judged of the settings that all processes share: against the environment, the tables, and the members."""
+"""Checks the settings that all processes share against the environment, the tables, and the members."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MIGRATE = "run `tidemill migrate`"
 def record(facts: Settings) -> Iterator[Finding]:
     name = "settings.record"
     if facts.cluster is None:
-        yield bad(name, "Kafka holds no settings of a deployment: no process starts", MIGRATE)
+        yield bad(name, "Kafka has no settings of a deployment: no process starts", MIGRATE)
     else:
         yield ok(name, f"the deployment has its settings (version {facts.cluster.version})")
 
@@ -26,11 +26,11 @@ def environment(facts: Settings) -> Iterator[Finding]:
         said, _, remedy = sentence.partition(": ")
         yield bad(name, f"{said}: a process with this environment does not start", remedy)
     if not facts.contradictions:
-        yield ok(name, "the environment contradicts nothing that all processes share")
+        yield ok(name, "the environment agrees with the settings that all processes share")
 
 
 def members(facts: Facts) -> Iterator[Finding]:
-    """Who runs by what the record said before."""
+    """Check that no process uses older settings than the record's."""
     if not isinstance(facts.settings, Settings) or facts.settings.cluster is None:
         return
     name, version = "settings.members", facts.settings.cluster.version
@@ -40,11 +40,11 @@ def members(facts: Facts) -> Iterator[Finding]:
     if workers or executors:
         yield warn(
             name,
-            f"{listed([*workers, *executors])} go by older settings than version {version}",
+            f"older settings than version {version} are used by {listed([*workers, *executors])}",
             f"{RESTART}; then repeat `tidemill cluster set` or `tidemill migrate`",
         )
     else:
-        yield ok(name, f"everybody goes by version {version} of the settings")
+        yield ok(name, f"all processes use version {version} of the settings")
 
 
 def margins(facts: Facts) -> Iterator[Finding]:
@@ -70,8 +70,8 @@ def classes(facts: Facts) -> Iterator[Finding]:
     if allowed - there:
         yield bad(
             name,
-            f"jobs may name the timeout class {listed(sorted(allowed - there))}, which has no topic: they would run in "
-            "another one",
+            f"jobs may name the timeout class {listed(sorted(allowed - there))}, which has no topic: their runs would "
+            "use another class",
             MIGRATE,
         )
     elif there - allowed:

@@ -1,4 +1,4 @@
-"""Every check in one table, and the checks that need two parts."""
+"""The table of all checks, and the checks that compare two parts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from schemas.topics import STATUS
-from tidemill.doctor import check_beside, check_groups, check_kafka, check_postgres, check_settings
+from tidemill.doctor import check_groups, check_kafka, check_postgres, check_services, check_settings
 from tidemill.doctor.facts import Connect, Facts, Kafka, Offset, Postgres, Silent
 from tidemill.doctor.finding import Finding, bad, listed, ok, warn
 
@@ -19,7 +19,7 @@ CLOCK_WRONG_SECONDS = 30.0
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a deployment: which facts are about it, what is judged of them, and what to do if there are none."""
+    """A part of a deployment: its facts, its checks, and the remedy if it does not answer."""
 
     name: str
     title: str
@@ -33,7 +33,7 @@ PARTS = (
         name="stack",
         title="the local stack",
         facts=lambda facts: facts.processes,
-        checks=check_beside.PROCESS_CHECKS,
+        checks=check_services.PROCESS_CHECKS,
         if_silent="",
     ),
     Part(
@@ -41,32 +41,32 @@ PARTS = (
         title="Postgres",
         facts=lambda facts: facts.postgres,
         checks=check_postgres.CHECKS,
-        if_silent="start it, or let TIDEMILL_POSTGRES_DSN say where it is and who you are",
+        if_silent="start it, or set TIDEMILL_POSTGRES_DSN to its address and your role",
     ),
     Part(
         name="connect",
         title="Kafka Connect",
         facts=lambda facts: facts.connect,
-        checks=check_beside.CONNECT_CHECKS,
-        if_silent="start it, or let TIDEMILL_CONNECT_URL say where it is; until then rows wait in Postgres",
+        checks=check_services.CONNECT_CHECKS,
+        if_silent="start it, or set TIDEMILL_CONNECT_URL to its address; until then rows wait in Postgres",
     ),
     Part(
         name="kafka",
         title="Kafka",
         facts=lambda facts: facts.kafka,
         checks=check_kafka.CHECKS,
-        if_silent="start it, or let TIDEMILL_KAFKA_BOOTSTRAP and _OPTIONS say where it is and who you are",
+        if_silent="start it, or set TIDEMILL_KAFKA_BOOTSTRAP and TIDEMILL_KAFKA_OPTIONS to its address and your user",
     ),
     Part(
         name="settings",
-        title="what all processes share",
+        title="the record of the shared settings",
         facts=lambda facts: facts.settings,
         checks=check_settings.CHECKS,
-        if_silent="see the findings about Kafka; may this user read the topic `cluster`?",
+        if_silent="see the findings about Kafka; check that this user may read the topic `cluster`",
     ),
     Part(
         name="history",
-        title="where the database comes from",
+        title="the origin of the database",
         facts=lambda facts: facts.restored,
         checks=check_postgres.RESTORED_CHECKS,
         if_silent="",
@@ -76,18 +76,18 @@ PARTS = (
         title="the stream workers' group",
         facts=lambda facts: facts.streams,
         checks=check_groups.STREAM_CHECKS,
-        if_silent="see the findings about Kafka; may this user describe groups?",
+        if_silent="see the findings about Kafka; check that this user may describe groups",
     ),
     Part(
         name="executors",
         title="the executors' group",
         facts=lambda facts: facts.executors,
         checks=check_groups.EXECUTOR_CHECKS,
-        if_silent="see the findings about Kafka; may this user describe groups?",
+        if_silent="see the findings about Kafka; check that this user may describe groups",
     ),
     Part(
         name="lag",
-        title="who is behind",
+        title="the lag of the readers",
         facts=lambda facts: facts.readers,
         checks=check_groups.READER_CHECKS,
         if_silent="see the findings about Kafka and Postgres",
@@ -96,8 +96,8 @@ PARTS = (
         name="s3",
         title="S3",
         facts=lambda facts: facts.s3,
-        checks=check_beside.S3_CHECKS,
-        if_silent="let TIDEMILL_S3_ENDPOINT say where it is",
+        checks=check_services.S3_CHECKS,
+        if_silent="set TIDEMILL_S3_ENDPOINT to its address",
     ),
 )
 
@@ -126,16 +126,16 @@ def cluster(facts: Facts) -> Iterator[Finding]:
     if connect.cluster_id != kafka.cluster_id:
         yield bad(
             name,
-            f"Connect works for the Kafka cluster {connect.cluster_id}, everything else for {kafka.cluster_id}: "
-            "what is captured goes elsewhere",
-            "let TIDEMILL_CONNECT_URL and TIDEMILL_KAFKA_BOOTSTRAP name the same cluster",
+            f"Connect uses the Kafka cluster {connect.cluster_id}, all other processes use {kafka.cluster_id}: "
+            "the streams do not receive captured rows",
+            "set TIDEMILL_CONNECT_URL and TIDEMILL_KAFKA_BOOTSTRAP to the same cluster",
         )
     else:
-        yield ok(name, "Connect works for the same Kafka cluster")
+        yield ok(name, "Connect uses the same Kafka cluster")
 
 
 def clocks(facts: Facts) -> Iterator[Finding]:
-    """Only what the readings prove: a slow answer proves little."""
+    """Report only the difference that the readings prove: a slow answer proves little."""
     known = {"this machine": Offset(low=0.0, high=0.0)}
     if isinstance(facts.kafka, Kafka):
         many = len(facts.kafka.clocks) > 1
@@ -147,10 +147,10 @@ def clocks(facts: Facts) -> Iterator[Finding]:
     pairs = combinations(known, 2)
     seconds, one, other = max((_apart(known[one], known[other]), one, other) for one, other in pairs)
     said = f"the clocks of {one} and {other} are at least {seconds:.1f} s apart"
-    why = "requests and definitions count from Postgres' time, everything else from the brokers'"
+    why = "requests and definitions use Postgres' time, everything else the brokers'"
     if seconds > CLOCK_APART_SECONDS:
         level = bad if seconds > CLOCK_WRONG_SECONDS else warn
-        yield level("clocks", f"{said}: {why}", "let NTP or chrony keep the time of both")
+        yield level("clocks", f"{said}: {why}", "synchronize both with NTP or chrony")
     else:
         yield ok("clocks", f"the clocks of {listed(known)} agree")
 
@@ -160,7 +160,7 @@ def _apart(one: Offset, other: Offset) -> float:
 
 
 def history(facts: Facts) -> Iterator[Finding]:
-    """A replay of `status` must not bring back what was pruned."""
+    """Check that a replay of `status` cannot write runs again that were pruned."""
     if not (isinstance(facts.kafka, Kafka) and isinstance(facts.postgres, Postgres)):
         return
     kept = next(
@@ -178,7 +178,7 @@ def history(facts: Facts) -> Iterator[Finding]:
         yield warn(
             "history.replay",
             f"the topic {STATUS} keeps runs for longer ({_days(kept)}) than the tables ({ttl.days} days): "
-            "a sink that begins anew writes what was pruned",
+            "a sink that reads the topic from its start writes pruned runs again",
             "make TIDEMILL_HISTORY_TTL at least as long as the topic's retention.ms",
         )
     else:
@@ -186,4 +186,4 @@ def history(facts: Facts) -> Iterator[Finding]:
 
 
 def _days(milliseconds: int) -> str:
-    return "for ever" if milliseconds < 0 else f"{timedelta(milliseconds=milliseconds).days} days"
+    return "forever" if milliseconds < 0 else f"{timedelta(milliseconds=milliseconds).days} days"

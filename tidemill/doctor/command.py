@@ -1,4 +1,4 @@
-"""`tidemill doctor`: looks at every part, sends a run through all of them, says what is wrong and what to do."""
+"""`tidemill doctor`: checks every part, follows a probe run through all of them, and prints findings with remedies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer
 
 from infra.progress import progress
 from schemas.settings import Connections
-from tidemill.doctor import hops, look_beside, look_groups, look_kafka, look_postgres, look_settings
+from tidemill.doctor import hops, look_groups, look_kafka, look_postgres, look_services, look_settings
 from tidemill.doctor.checks import findings
 from tidemill.doctor.facts import Facts, Kafka, Settings, Silent, Streams
 from tidemill.doctor.finding import Finding, Level, bad, is_healthy
@@ -24,21 +24,21 @@ from tidemill.output import console, say, show_json, table
 from tidemill.place import DEFAULT_DATA, AsJson, Data, connections, wall_clock
 
 LOOKS = 4
-"""At a time: they mostly wait for others."""
+"""The number of threads: they mostly wait for answers."""
 HOP_COLUMNS = ("hop", "who", "until", "took", "state")
 FINDING_COLUMNS = ("level", "name", "finding")
 
 
 def doctor(
     data: Data = DEFAULT_DATA,
-    limit: Annotated[float, typer.Option(min=0.1, help="Seconds that the probe run may take for one hop.")] = 15.0,
-    no_probe: Annotated[bool, typer.Option("--no-probe", help="Ask for no run: only look.")] = False,
-    show_all: Annotated[bool, typer.Option("--all", help="Show what is well, too.")] = False,
+    limit: Annotated[float, typer.Option(min=0.1, help="The most seconds for one hop of the probe run.")] = 15.0,
+    no_probe: Annotated[bool, typer.Option("--no-probe", help="Only check; start no probe run.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="Show also the checks that are ok.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure every hop with a probe run; say what is unhealthy and what to do. 0: healthy; 1: not."""
+    """Check every part, measure every hop with a probe run, and print what to do. Exit with 1 if unhealthy."""
     place = connections(data)
-    with progress("Looking at every part"):
+    with progress("Checking every part"):
         facts = look(place, data)
     with progress("Following a run"):
         journey = None if no_probe else probe_if_possible(place, facts, timedelta(seconds=limit))
@@ -52,12 +52,12 @@ def doctor(
 
 
 def look(place: Connections, data: Path) -> Facts:
-    """All parts side by side; those that need the brokers after them, by the brokers' clock."""
+    """Look at all parts in parallel; the looks that need the brokers' time follow the brokers."""
     settings, place = look_settings.look(place)
     with ThreadPoolExecutor(LOOKS) as threads:
         postgres = threads.submit(look_postgres.look, place)
-        s3 = threads.submit(look_beside.look_s3, place)
-        connect = threads.submit(look_beside.look_connect, place)
+        s3 = threads.submit(look_services.look_s3, place)
+        connect = threads.submit(look_services.look_connect, place)
         kafka = look_kafka.look(place)
         now = brokers_now(kafka)
         version = settings.cluster.version if isinstance(settings, Settings) and settings.cluster else 0
@@ -67,7 +67,7 @@ def look(place: Connections, data: Path) -> Facts:
         decided = streams.result() if streams else None
         newest = decided.newest_version if isinstance(decided, Streams) else None
         return Facts(
-            processes=look_beside.look_processes(data),
+            processes=look_services.look_processes(data),
             postgres=postgres.result(),
             kafka=kafka,
             connect=connect.result(),
@@ -81,7 +81,7 @@ def look(place: Connections, data: Path) -> Facts:
 
 
 def brokers_now(kafka: Kafka | Silent) -> datetime | None:
-    """None where nobody can be at work: without brokers, or without topics."""
+    """The brokers' time; None without brokers or topics, because then no process can run."""
     if isinstance(kafka, Silent) or any(each.found is None for each in kafka.topics):
         return None
     clock = kafka.clock
@@ -89,7 +89,7 @@ def brokers_now(kafka: Kafka | Silent) -> datetime | None:
 
 
 def probe_if_possible(place: Connections, facts: Facts, limit: timedelta) -> Journey | Silent | None:
-    """None where a part that it needs from the start is away: that is a finding already."""
+    """None if a part that the probe needs at its start does not answer; another finding reports that."""
     postgres, kafka = facts.postgres, facts.kafka
     if isinstance(postgres, Silent) or isinstance(kafka, Silent) or facts.s3.refused:
         return None
@@ -109,7 +109,7 @@ def probe_findings(journey: Journey | Silent | None) -> Iterator[Finding]:
 
 
 def report(found: list[Finding], journey: Journey | Silent | None) -> dict[str, object]:
-    """All of it, for programs."""
+    """The result as JSON."""
     seen = journey if isinstance(journey, Journey) else None
     return {
         "healthy": is_healthy(found),
@@ -120,7 +120,7 @@ def report(found: list[Finding], journey: Journey | Silent | None) -> dict[str, 
 
 
 def show(found: list[Finding], journey: Journey | Silent | None, *, show_all: bool) -> None:
-    """For people; what is wrong comes last, where it is read first."""
+    """Print the result; the worst findings come last, where the user reads first."""
     if isinstance(journey, Journey):
         console().print(table([_plain(each) for each in hops.timed(journey)], HOP_COLUMNS))
     shown = [each for level in Level for each in found if each.level is level and (show_all or level is not Level.OK)]
@@ -132,7 +132,7 @@ def show(found: list[Finding], journey: Journey | Silent | None, *, show_all: bo
 
 
 def _row(finding: Finding) -> dict[str, object]:
-    """On a terminal the remedy has a line of its own; into a pipe a finding is a line."""
+    """On a terminal the remedy has its own line; in a pipe a finding is one line."""
     between = "\n\u2192 " if sys.stdout.isatty() else "; "
     return {**_plain(finding), "finding": between.join(filter(None, (finding.sentence, finding.remedy)))}
 

@@ -1,4 +1,4 @@
-"""What is known of a deployment at one moment: gathered by the `look_*` modules, judged by the `check_*` modules."""
+"""The facts about a deployment at one moment: the `look_*` modules gather them, the `check_*` modules judge them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tidemill.retention import Retention
 
 
 class Silent(msgspec.Struct, frozen=True, kw_only=True):
-    """A part that did not answer, or refused to."""
+    """A part that did not answer, or refused the request."""
 
     reason: str
     """One line."""
 
 
 def silent(error: Exception) -> Silent:
-    """Why, as the clients of Postgres, Kafka and ours say it: on one line, without where in a statement it was."""
+    """The client's error message on one line, without the position in a statement."""
     match error:
         case psycopg.Error() if error.diag.message_primary:
             said = error.diag.message_primary
@@ -39,7 +39,7 @@ def silent(error: Exception) -> Silent:
 
 
 class Offset(msgspec.Struct, frozen=True, kw_only=True):
-    """How far another clock is ahead of this machine's, in seconds: between `low` and `high`."""
+    """How far another clock is ahead of this machine's: between `low` and `high` seconds."""
 
     low: float
     high: float
@@ -57,9 +57,9 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     active: bool
     wal_status: str
     behind_bytes: int
-    """WAL that Postgres keeps for it."""
+    """WAL that Postgres keeps for the slot."""
     safe_bytes: int | None
-    """So much more may be written before the slot can be lost; None: there is no limit."""
+    """Bytes that may still be written before the slot can be lost; None: no limit."""
 
 
 class Migrations(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,14 +70,14 @@ class Migrations(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
-    """What the tables hold that the sink writes, and what is written beside them."""
+    """The state of the tables that the sink writes, and of the connector's heartbeat."""
 
     now: datetime
     total_bytes: int
     problems: int
     """Rows of `tidemill.problems` of the last day."""
     unreadable: str | None
-    """What no client could read of them, in sentences."""
+    """Sentences about records that no client could read."""
     heartbeat_age: timedelta
     """Since the connector's heartbeat query moved its row."""
     retention: Retention
@@ -85,7 +85,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 
 class Postgres(msgspec.Struct, frozen=True, kw_only=True):
     version: int
-    """As `server_version_num`: 180004."""
+    """`server_version_num`, such as 180004."""
     database: str
     role: str
     is_replica: bool
@@ -93,12 +93,12 @@ class Postgres(msgspec.Struct, frozen=True, kw_only=True):
     """Through a pooler in transaction mode (`connectors.sessions`)."""
     settings: dict[str, str]
     replication_slots: int
-    """In use, ours among them."""
+    """The number in use, including Debezium's."""
     may_replicate: bool
     missing_rights: tuple[str, ...]
-    """Such as `insert on tidemill.requests`, of tables that are there."""
+    """Such as `insert on tidemill.requests`, only for tables that exist."""
     migrations: Migrations | None
-    """None: this role may not read which."""
+    """None: this role may not read them."""
     publication: Publication | None
     slot_name: str
     slot: Slot | None
@@ -107,23 +107,23 @@ class Postgres(msgspec.Struct, frozen=True, kw_only=True):
     ttls: Ttls
     clock: Offset
     timeout_classes: tuple[str, ...] | None = None
-    """Those that jobs may name; None before the tables are made."""
+    """The classes that jobs may name; None before the tables are made."""
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the database comes from a backup: it gives versions that the streams have read before."""
+    """Facts that show a restored database: it gives versions that the streams have read before."""
 
     noticed_at: datetime | None
-    """By a sink."""
+    """When a sink noticed it."""
     given: int
-    """Asked for after `applied`, for both grow."""
+    """The last version that the database gave; read after `applied`, because both grow."""
     applied: int
 
 
 class Broker(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     settings: dict[str, str]
-    """Empty: the brokers do not tell."""
+    """Empty: this user may not read them."""
 
 
 class FoundTopic(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,19 +145,19 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
     cluster_id: str
     brokers: tuple[Broker, ...]
     consumer_protocol: int | None
-    """The highest version of ConsumerGroupHeartbeat that a broker speaks; None: it does not."""
+    """The highest version of ConsumerGroupHeartbeat that a broker supports; None: not supported."""
     topics: tuple[Topic, ...]
     replication_factor: int
-    """The setting."""
+    """The setting, not the topics' real number of replicas."""
     session_timeout: timedelta
-    """The setting of the stream workers."""
+    """The stream workers' setting."""
     clocks: dict[int, Offset]
-    """By broker; without those that did not answer in time."""
+    """By broker, without brokers that did not answer in time."""
     write_refused: str | None = None
 
     @property
     def clock(self) -> Offset | None:
-        """The middle one."""
+        """The median clock."""
         ordered = sorted(self.clocks.values(), key=lambda each: each.low)
         return ordered[len(ordered) // 2] if ordered else None
 
@@ -165,9 +165,9 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
 class Connect(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     cluster_id: str
-    """Of the Kafka that it works for."""
+    """The Kafka cluster that Connect uses."""
     debezium: str | None
-    """The version of its Postgres connector; None: Connect does not know it."""
+    """The version of its Postgres connector; None: Connect has none."""
     connector: Actual | None
     desired: Config
 
@@ -176,33 +176,33 @@ class S3(msgspec.Struct, frozen=True, kw_only=True):
     where: str
     bucket: str
     refused: str | None = None
-    """What was refused of writing, reading and deleting an object, and why."""
+    """Why an object could not be written, read or deleted."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the record in Kafka says, and who contradicts it."""
+    """The record of the shared settings in Kafka, and where the environment contradicts it."""
 
     cluster: Cluster | None
     """None: there is no record."""
     contradictions: tuple[str, ...]
-    """Of the environment of this command: a sentence each."""
+    """One sentence for each contradiction in the environment of this command."""
 
 
 class Streams(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     state: str
-    """Of the consumer group, in lower case: stable, empty, dead, …"""
+    """The consumer group's state, in lower case: stable, empty, dead, …"""
     held: dict[int, str]
     """The worker of each partition that has one."""
     partitions: int
     quiet: dict[int, timedelta | None]
-    """By partition: since its owner's clock was last written; None: it never was."""
+    """By partition: the time since its owner's clock was last written; None: never."""
     decided_ahead: dict[int, timedelta]
-    """By partition, where it is so: how far the time up to which schedules are decided is ahead of the brokers'."""
+    """By partition, if ahead: how far the time up to which schedules are decided is ahead of the brokers' time."""
     newest_version: int = 0
     """The highest version of a definition that any owner has read."""
     behind: dict[int, str] = {}
-    """By partition, where it is so: the worker that goes by older settings than the record's."""
+    """By partition, if behind: the worker that uses older settings than the record's."""
 
 
 class Executor(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,17 +222,17 @@ class Executors(msgspec.Struct, frozen=True, kw_only=True):
     held: dict[str, frozenset[int]]
     """By class: the partitions of its runs topic that the members of its group hold."""
     partitions: dict[str, int]
-    """By class: how many there are."""
+    """By class: the number of partitions of its runs topic."""
     margins: tuple[Margins, ...] = ()
 
 
 class Reader(msgspec.Struct, frozen=True, kw_only=True):
-    """How far behind somebody is who reads a topic."""
+    """The lag of one reader of topics."""
 
     name: str
     waiting: int
     oldest_age: timedelta | None
-    """Since the oldest record that waits was written."""
+    """The age of the oldest record that waits."""
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,10 +248,10 @@ Processes: TypeAlias = tuple[Process, ...]
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """None: not looked at, because of a part that did not answer; that one is `Silent`."""
+    """`Silent`: the part did not answer. None: not looked at, because another part did not answer."""
 
     processes: Processes
-    """Empty unless it is a stack of this machine."""
+    """Empty if the deployment is not a local stack."""
     postgres: Postgres | Silent
     kafka: Kafka | Silent
     connect: Connect | Silent

@@ -1,4 +1,4 @@
-"""What a check finds: a sentence on what is and why it matters, and what to do about it."""
+"""The result of a check: a sentence about the state and its effect, and a remedy."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import msgspec
 class Level(Enum):
     OK = "ok"
     WARN = "warn"
-    """It works now; it may not, or not as well as it could."""
+    """It works now, but it may fail later or is slower than it could be."""
     BAD = "bad"
     """Something does not work."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     name: str
-    """`part.check`: the same for every finding of a check, for programs."""
+    """`part.check`: a stable name for programs."""
     level: Level
     sentence: str
     remedy: str | None = None

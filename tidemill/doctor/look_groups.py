@@ -1,4 +1,4 @@
-"""Looks at those who work on the topics: stream workers, executors, each reader's lag; `now` is the brokers' clock."""
+"""Looks at stream workers, executors, and each reader's lag; `now` is the brokers' time."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ def _held(admin: AdminClient, place: Connections, timeout_class: str) -> frozens
 
 
 def _quiet(seen: Seen | None, now: datetime) -> timedelta | None:
-    """An owner writes its clock every few seconds, whatever else happens: a partition without is not decided."""
+    """The age of the owner's clock. An owner writes it every few seconds, so an old clock shows a stuck partition."""
     return _age(now, seen.appended_at if seen else None)
 
 
 def _decided_ahead(clocks: Mapping[int, Seen], now: datetime) -> dict[int, timedelta]:
-    """A clock that was written after `now` was asked for is compared with the time of its own record."""
+    """Compare each owner's watermark with `now`, or with its record's append time if that is later."""
     ahead = {number: each.clock.watermark - max(now, each.appended_at) for number, each in clocks.items()}
     return {number: each for number, each in ahead.items() if each > CLOCKS_AGREE}
 

@@ -1,4 +1,4 @@
-"""Looks at the brokers, their clocks and every topic; it writes a few records without a meaning."""
+"""Looks at the brokers, their clocks and every topic; writes a few records that have no effect."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BROKER_SETTINGS = (
     "offsets.topic.replication.factor",
     "transaction.state.log.replication.factor",
 )
-"""Those that the checks ask for."""
+"""The broker settings that the checks need."""
 _CONSUMER_GROUP_HEARTBEAT = 68
 
 
@@ -61,7 +61,7 @@ def look(place: Connections) -> Kafka | Silent:
 
 
 def _broker(admin: AdminClient, number: int) -> Broker:
-    """Not everybody may read a broker's settings, and not every service lets them."""
+    """A broker's settings; empty if this user may not read them."""
     try:
         found = _configs(admin, ResourceType.BROKER, [str(number)])[str(number)]
     except (KafkaException, TimeoutError):
@@ -100,7 +100,7 @@ def _found(partitions: Any, config: dict[str, str]) -> FoundTopic:
 
 
 def _consumer_protocol(place: Connections) -> int | None:
-    """Asked of one broker: a cluster speaks what its oldest broker speaks, once it is upgraded."""
+    """Ask one broker: all brokers of an upgraded cluster support the same version."""
     try:
         versions = asyncio.run(asyncio.wait_for(_api_versions(place), ANSWER_SECONDS))
     except (TimeoutError, OSError, AioKafkaError):
@@ -119,14 +119,16 @@ async def _api_versions(place: Connections) -> dict[int, int]:
 
 
 def _write_refused(place: Connections) -> str | None:
-    """Why no record could be written."""
-    told: list[KafkaError | None] = []
+    """Why no record could be written; None: one was."""
+    reports: list[KafkaError | None] = []
     producer = Producer(quiet(place, message_timeout_ms=int(ANSWER_SECONDS * 1000), linger_ms=0))
-    producer.produce(heartbeat_topic(place), b"{}", b"tidemill-doctor", on_delivery=lambda error, _: told.append(error))
+    producer.produce(
+        heartbeat_topic(place), b"{}", b"tidemill-doctor", on_delivery=lambda error, _: reports.append(error)
+    )
     producer.flush(2 * ANSWER_SECONDS)
-    if not told:
+    if not reports:
         return "no acknowledgement in time"
-    return None if told[0] is None else str(told[0].str())
+    return None if reports[0] is None else str(reports[0].str())
 
 
 def _clocks(place: Connections) -> dict[int, Offset]:

@@ -1,4 +1,4 @@
-"""Looks at Postgres: the server, the role, the publication, the slot, the tables; nothing is changed."""
+"""Looks at Postgres, without changes: the server, the role, the publication, the slot, the tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tidemill.retention import retention
 
 STATEMENT_SECONDS = 10
 CLOCK_READINGS = 3
-"""The narrowest of so many says how far the clocks differ."""
+"""The narrowest of this many readings gives the clocks' difference."""
 
 
 def look(place: Connections) -> Postgres | Silent:
@@ -35,7 +35,7 @@ def look(place: Connections) -> Postgres | Silent:
 
 
 def look_restored(place: Connections, applied: int) -> Restored | None:
-    """`applied`: the highest version that the streams had read before. None: nobody knows."""
+    """`applied`: the highest version that the streams had read before. None: the database does not answer."""
     try:
         with connect(place.postgres_dsn) as postgres:
             found = one(postgres, "restored")
@@ -111,5 +111,5 @@ def _reading(postgres: psycopg.Connection[Row]) -> Offset:
 
 
 def between(before: datetime, there: datetime, after: datetime) -> Offset:
-    """The offset of a clock that was read at some moment between two readings of ours."""
+    """The offset of a clock that was read between two readings of this machine's clock."""
     return Offset(low=(there - after) / timedelta(seconds=1), high=(there - before) / timedelta(seconds=1))

@@ -1,4 +1,4 @@
-"""Looks at what all processes share, and at the environment of this command, which may be that of a process."""
+"""Looks at the shared settings, and compares them with this command's environment, which a process may have too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tidemill.doctor.facts import Settings, Silent, silent
 
 
 def look(place: Connections) -> tuple[Settings | Silent, Connections]:
-    """Also where the deployment is, by what was found: the other looks are told."""
+    """The settings, and the connections completed with them for the other looks."""
     try:
         found = find(place)
     except TidemillError as error:

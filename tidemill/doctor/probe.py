@@ -1,4 +1,4 @@
-"""The probe run: one request for a job of its own, followed through every topic until its row shows its end."""
+"""Requests the probe run, and follows it through every topic until its row shows its end."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from schemas.topics import CDC, EVENTS, STATUS, runs_topic
 from schemas.words import RunState
 from tidemill.doctor.facts import Offset, Silent, silent
 from tidemill.doctor.hops import Journey, Mark
-from tidemill.doctor.look_beside import FOLDER
+from tidemill.doctor.look_services import FOLDER
 from tidemill.doctor.trail import Trail
 from tidemill.lag import admin_client, offsets, quiet
 from tidemill.place import Row, connect
 from tidemill.queries import one, text
 
 JOB = OwnerId("tidemill-doctor")
-"""The id is the doctor's own: it changes back what others make of that job."""
+"""The doctor's own job: each probe resets changes that users made to it."""
 POLL_SECONDS = 0.02
 BATCH = 1000
 
 
 def probe(place: Connections, limit: timedelta, ahead: timedelta) -> Journey | Silent:
-    """Ask for a run and follow it; each hop is waited for up to `limit`.
+    """Request a run and follow it, waiting up to `limit` for each hop.
 
-    `ahead`: how far the brokers' clock is ahead of Postgres', to count both by one.
+    `ahead`: how far the brokers' clock is ahead of Postgres'; converts Postgres' times to the brokers' clock.
     """
     request_id = f"probe-{secrets.token_hex(8)}"
     trail = Trail(request_run_id(JOB, RequestId(request_id)), request_id)
     try:
-        # Never seen before, so that it has to be fetched: that way is measured too.
+        # A new program, so that the executor must fetch it and the probe measures the fetch.
         program = Objects(place).put(f"{FOLDER}/probe", f"#!/bin/sh\n# {request_id}\nexit 0\n".encode())
         with _reader(place) as reader, connect(place.postgres_dsn) as postgres:
             trail.leave(Mark.ACCEPTED, _ask(postgres, program, request_id) + ahead)
@@ -60,14 +60,14 @@ def probe(place: Connections, limit: timedelta, ahead: timedelta) -> Journey | S
 
 
 def clock_difference(kafka: Offset | None, postgres: Offset) -> timedelta:
-    """How far the brokers' clock is ahead of Postgres', as far as one knows."""
+    """How far the brokers' clock is ahead of Postgres'; 0 if unknown."""
     if kafka is None:
         return timedelta(0)
     return timedelta(seconds=(kafka.low + kafka.high - postgres.low - postgres.high) / 2)
 
 
 def _ask(postgres: psycopg.Connection[Row], program: str, request_id: str) -> datetime:
-    """When the row was written, by Postgres' clock."""
+    """Write the request, and return its time by Postgres' clock."""
     with postgres.transaction():
         postgres.execute(text("doctor_job"), {"job_id": JOB, "executable": program})
         row = one(postgres, "doctor_request", {"job_id": JOB, "request_id": request_id})
@@ -77,7 +77,7 @@ def _ask(postgres: psycopg.Connection[Row], program: str, request_id: str) -> da
 
 
 def _follow(trail: Trail, limit: timedelta, look: Callable[[], None]) -> None:
-    """Until the last mark is there, or none has come for `limit`."""
+    """Look until the last mark is seen, or no new mark appears for `limit`."""
     marks, deadline = 0, 0.0
     while Mark.SHOWN not in trail.marks:
         if len(trail.marks) > marks:
@@ -102,7 +102,7 @@ def _look(
 
 @contextmanager
 def _reader(place: Connections) -> Iterator[Consumer]:
-    """From the present ends of the partition that is the probe's in every topic."""
+    """Read the probe's partition of every topic from its current end."""
     names = [CDC, EVENTS, STATUS, *(runs_topic(each.name) for each in parse_classes(place.timeout_classes))]
     partition = partition_of(JOB, place.partitions)
     where = [(place.topic(name), partition) for name in names]

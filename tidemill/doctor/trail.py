@@ -1,4 +1,4 @@
-"""What the records of the topics say of the probe run: which marks it has left, and what went wrong; no I/O."""
+"""Collects the probe run's marks and errors from the records of the topics. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EVENT_MARKS: dict[type[Event], Mark] = {
 
 
 class Trail:
-    """Is shown every record that comes by; other runs' are none of its business."""
+    """Takes every record of the probe's partitions, and ignores the records of other runs."""
 
     __slots__ = ("_request_id", "marks", "run_id", "said", "state")
 
@@ -35,14 +35,14 @@ class Trail:
         self.state: RunState | None = None
 
     def see(self, topic: str, value: bytes, at: datetime) -> None:
-        """`topic` has no prefix; `at` is the record's append time."""
+        """Take a record: `topic` without its prefix; `at`: the append time."""
         try:
             self._see(topic, value, at)
         except UndecodableError:
-            return  # somebody else's: the dead letter topic has it
+            return  # another run's record, which the dead letter topic has
 
     def leave(self, mark: Mark, at: datetime) -> None:
-        """What is seen again is a repetition."""
+        """Keep the first time: later ones are repetitions."""
         self.marks.setdefault(mark, at)
 
     def _see(self, topic: str, value: bytes, at: datetime) -> None:

@@ -131,6 +131,6 @@ def _time_of(run_id: str) -> datetime:
     instant = instant_in(text)
     if instant is None:
         raise NotFoundError(
-            f"there is no run {run_id!r}, and {text!r} is no time from 1970 to 2199 such as 2026-11-21T03:00:00Z"
+            f"there is no run {run_id!r}, and {text!r} is not a time from 1970 to 2199 such as 2026-11-21T03:00:00Z"
         )
     return instant

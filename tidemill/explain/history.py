@@ -116,7 +116,7 @@ def moments(text: str, timezone: str, now: datetime) -> list[Moment]:
     """What a time on the clocks of a zone may mean: two instants on the day on which the clock is put back."""
     if past := relative(text, now, timezone, ago=True):
         return [Moment(instant=past.astimezone(UTC))]
-    example = f"--at {text!r} is no time from 1970 to 2199, {FORMS}"
+    example = f"--at {text!r} is not a time from 1970 to 2199, {FORMS}"
     try:
         given = datetime.fromisoformat(on_its_day(text.strip(), now, timezone, ago=True) or text)
     except ValueError as error:

@@ -67,7 +67,7 @@ def tidemill(database, tables_dsn, monkeypatch, capsys, tmp_path):
         (("show", "nihgtly#r1"), "there is no run 'nihgtly#r1'; did you mean 'nightly'?"),
         (("show", "what?"), "there is no run 'what?': a run is <job>@<time> or <job>#<request>"),
         (("logs", "new"), "there is no run 'new': 'new' is a job, and it has no run yet"),
-        (("rerun", "nightly"), "its latest run is 'nightly#r2'; --job runs all of its dead ones again"),
+        (("rerun", "nightly"), "its latest run is 'nightly#r2'; --job reruns all of its dead runs"),
         (("cancel", "nightly"), "its latest run is 'nightly#r2'; --job stops all of its open runs"),
         (("next", "nihgtly"), "did you mean 'nightly'?"),
         (("backfill", "nihgtly", "--from", "7d"), "did you mean 'nightly'?"),

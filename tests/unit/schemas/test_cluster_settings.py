@@ -126,9 +126,9 @@ def test_a_duration_of_the_deployment_is_written_as_people_write_it(text, second
     [
         ("lease=P1M", "lease is 'P1M': it must be a duration, such as 90s, 5m or PT90S"),
         ("lease=long", "lease is 'long': it must be a duration, such as 90s, 5m or PT90S"),
-        ("lase=5s", "lase is no setting; did you mean lease?"),
-        ("partitions=16", "partitions cannot be changed: their number was chosen when the topics were made"),
-        ("lease", "'lease' is no NAME=VALUE; names are "),
+        ("lase=5s", "there is no setting lase; did you mean lease?"),
+        ("partitions=16", "the number of partitions cannot be changed after the topics are made"),
+        ("lease", "'lease' is not of the form NAME=VALUE; names are "),
     ],
 )
 def test_what_is_no_setting_of_the_deployment_is_refused(text, said):

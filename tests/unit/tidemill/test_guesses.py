@@ -57,22 +57,22 @@ def test_another_word_for_a_command(said, line, meant):
     ("line", "fragment"),
     [
         ("job put j --cron x", "there is no option --cron; did you mean --schedule?"),
-        ("job put j --misfire-grace 5m", "a column without one is set by --set misfire_grace=VALUE"),
+        ("job put j --misfire-grace 5m", "use --set misfire_grace=VALUE"),
         ("runs --status failed", "did you mean --state?"),
         ("runs --dag etl", "did you mean --job?"),
         ("runs -o json", "did you mean --json?"),
-        ("--json runs", "options stand behind the command"),
+        ("--json runs", "write options after the command"),
         ("run j --in 5m", "did you mean --at?"),
         ("logs j --watch", "did you mean --follow?"),
         ("runs nightly", "did you mean: tidemill runs --job nightly"),
         ("dag runs etl", "did you mean: tidemill dag runs --dag etl"),
         ("backfills nightly", "did you mean: tidemill backfills --job nightly"),
         ("sql select 1", "did you mean: tidemill sql --command 'select 1'"),
-        ("next */5 * * * *", "quote what is one argument"),
+        ("next */5 * * * *", "put quotes around a schedule"),
         ("logs", "Missing argument 'RUN|NAME', as in: tidemill logs 'nightly#r1'"),
         ("backfill j", "Missing option '--from', as in: tidemill backfill nightly --from 2026-11-01"),
         ("runs --state fail", "'fail' is not one of 'queued', "),
-        ("runs --state failed,dead", "Repeat the option for each of several."),
+        ("runs --state failed,dead", "Repeat the option for several values."),
         ("runs --limit 0", "it must be greater than or equal to 1"),
     ],
 )
@@ -122,9 +122,9 @@ def test_a_time_zone_without_its_continent_is_named_in_full(refused, name, meant
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        (("run", "j", "--payload", "foo"), """--payload 'foo' is no JSON: """),
-        (("run", "j", "--payload", "foo"), """as a text it is written '"foo"'"""),
-        (("rerun", "j#r", "--payload", "{"), "is no JSON"),
+        (("run", "j", "--payload", "foo"), """--payload 'foo' is not JSON: """),
+        (("run", "j", "--payload", "foo"), """write a text as '"foo"'"""),
+        (("rerun", "j#r", "--payload", "{"), "is not JSON"),
     ],
 )
 def test_a_payload_that_is_no_json_is_named(capsys, monkeypatch, tmp_path, arguments, fragment):

@@ -71,7 +71,7 @@ def test_a_time_of_day_is_the_last_or_the_next_one():
 @pytest.mark.parametrize("text", ["soon", "90", "1 month", "5x", "25:00", "2026-13-01", "999999d", "", "m", "-", "in"])
 def test_what_is_no_time_is_refused_with_the_forms_that_are(text):
     with pytest.raises(
-        UsageError, match=r"--at '.*' is no time from 1970 to 2199, such as .*2026-11-21, 03:00, 90m, 2d"
+        UsageError, match=r"--at '.*' is not a time from 1970 to 2199, such as .*2026-11-21, 03:00, 90m, 2d"
     ):
         meant("--at", text, NOW)
 
@@ -79,8 +79,8 @@ def test_what_is_no_time_is_refused_with_the_forms_that_are(text):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("2026-10-25 02:30", "is shown twice .* write 2026-10-25T02:30:00[+]02:00 or 2026-10-25T02:30:00[+]01:00"),
-        ("2026-03-29 02:30", "is left out by the clocks in Europe/Berlin"),
+        ("2026-10-25 02:30", "occurs twice .* write 2026-10-25T02:30:00[+]02:00 or 2026-10-25T02:30:00[+]01:00"),
+        ("2026-03-29 02:30", "does not exist in Europe/Berlin"),
     ],
 )
 def test_a_time_that_the_clocks_show_twice_or_never_is_refused(text, said):
@@ -96,7 +96,7 @@ def test_what_follows_from_a_guess_is_said(capsys):
 
 @pytest.mark.parametrize(
     ("now", "said"),
-    [("2026-03-28T12:00", "is left out by the clocks"), ("2026-10-24T12:00", "is shown twice by the clocks")],
+    [("2026-03-28T12:00", "does not exist in"), ("2026-10-24T12:00", "occurs twice in")],
 )
 def test_a_time_of_day_that_the_clocks_show_twice_or_never_is_refused(now, said):
     with pytest.raises(UsageError, match=said):

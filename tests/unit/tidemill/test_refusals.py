@@ -19,9 +19,9 @@ NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["runs", "--since", "999999d"], "--since '999999d' is no time from 1970 to 2199"),
-        (["runs", "--since", "9" * 5000 + "d"], "is no time from 1970"),
-        (["runs", "--since", "1969-12-31T23:59:59Z"], "is no time from 1970 to 2199"),
+        (["runs", "--since", "999999d"], "--since '999999d' is not a time from 1970 to 2199"),
+        (["runs", "--since", "9" * 5000 + "d"], "is not a time from 1970"),
+        (["runs", "--since", "1969-12-31T23:59:59Z"], "is not a time from 1970 to 2199"),
         (["next", "--schedule", "@daily", "--after", "0001-01-01T00:00:00+01:00"], "from 1970 to 2199"),
         (["next", "--schedule", "@daily", "--after", "9999-12-31T23:59:59-01:00"], "from 1970 to 2199"),
     ],
@@ -32,7 +32,7 @@ def test_a_time_that_nothing_can_be_due_at(refused, arguments, said):
 
 @pytest.mark.parametrize("text", ["9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+01:00", "0001-01-01", "2200-01-01"])
 def test_explain_is_asked_for_a_time_that_the_tables_can_hold(text):
-    with pytest.raises(UsageError, match="is no time from 1970 to 2199"):
+    with pytest.raises(UsageError, match="is not a time from 1970 to 2199"):
         moments(text, "Europe/Berlin", NOW)
     assert instant_in(text) is None
 
@@ -84,4 +84,4 @@ def test_a_duration_that_cannot_be_read(refused, monkeypatch):
 def test_a_state_file_that_is_not_whole(refused, tmp_path, content, command):
     (tmp_path / "stack.json").write_bytes(content)
     said = refused(*command, "--data", str(tmp_path), code=1)
-    assert said.startswith(f"{tmp_path / 'stack.json'} says what runs there, and cannot be understood")
+    assert said.startswith(f"The state file {tmp_path / 'stack.json'} cannot be read")

@@ -35,7 +35,7 @@ def up_to(last):
 def test_a_whole_way_is_seven_hops_and_one_good_finding():
     assert [(each.took, each.state) for each in timed(journey(FAST))] == [(10 * MS, HopState.OK)] * 7
     (found,) = findings(journey(FAST))
-    assert (found.level, found.sentence) == (Level.OK, "a run went all the way in 0.070 s")
+    assert (found.level, found.sentence) == (Level.OK, "the probe run passed every hop in 0.070 s")
 
 
 @pytest.mark.parametrize("hop", HOPS, ids=lambda hop: hop.name)
@@ -52,7 +52,7 @@ def test_a_way_that_breaks_off_names_the_hop_and_says_what_to_do(hop):
 
 def test_a_reason_that_somebody_gave_is_said():
     (found,) = findings(journey(up_to(Mark.CLAIMED), succeeded=False, said="the executor rejected it: no such object"))
-    assert found.sentence == "the way breaks off at S3 and the executor: the executor rejected it: no such object"
+    assert found.sentence == "the probe run stopped at S3 and the executor: the executor rejected it: no such object"
 
 
 def test_a_slow_hop_is_a_warning():

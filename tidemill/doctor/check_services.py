@@ -1,4 +1,4 @@
-"""What is judged of Connect and its connector, of S3, and of the processes of a local stack."""
+"""Checks of Connect and its connector, of S3, and of the processes of a local stack."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def debezium(facts: Connect) -> Iterator[Finding]:
     if found is None:
         yield bad(
             name,
-            f"Connect {facts.version} knows no Debezium connector for Postgres: nothing can be captured",
-            "put debezium-connector-postgres 3.7 into its plugin.path and restart it",
+            f"Connect {facts.version} has no Debezium connector for Postgres: nothing can be captured",
+            "put debezium-connector-postgres 3.7 into Connect's plugin.path and restart it",
         )
     elif not found.startswith(DEBEZIUM):
         yield warn(
             name,
-            f"Debezium is {found}, tested is 3.7: 3.6 can lose rows that share a position when it restarts",
-            "use 3.7",
+            f"Debezium is version {found}; only 3.7 is tested, and 3.6 can lose rows at a restart",
+            "use Debezium 3.7",
         )
     else:
         yield ok(name, f"Connect {facts.version} has Debezium {found}")
@@ -43,23 +43,25 @@ def connector(facts: Connect) -> Iterator[Finding]:
     elif states & {"PAUSED", "STOPPED"}:
         yield bad(
             name,
-            f"{said}: somebody paused it, and rows wait in Postgres",
-            f"`PUT /connectors/{facts.desired['name']}/resume` on Connect",
+            f"{said}: an operator paused it, and rows wait in Postgres",
+            f"resume it: `PUT /connectors/{facts.desired['name']}/resume` on Connect",
         )
     elif states <= {RUNNING, "UNASSIGNED", "RESTARTING"}:
         yield bad(
-            name, f"{said}: it is on its way, or no worker takes it", "look again in some seconds; see Connect's log"
+            name,
+            f"{said}: it is starting, or no Connect worker runs it",
+            "run doctor again in a few seconds; see Connect's log",
         )
     else:
         yield bad(
             name,
             f"{said}: rows wait in Postgres",
-            "`python -m connectors.supervisor` restarts it; the cause is the one named, or in Connect's log",
+            "start `python -m connectors.supervisor`, which restarts it; Connect's log has the cause",
         )
 
 
 def connector_config(facts: Connect) -> Iterator[Finding]:
-    """The names alone: a value may be a password."""
+    """Report only the names of options: a value may be a password."""
     name = "connect.config"
     if facts.connector is None:
         return
@@ -72,11 +74,11 @@ def connector_config(facts: Connect) -> Iterator[Finding]:
     elif others:
         yield bad(
             name,
-            f"the connector is configured otherwise in {listed(others)}: it may capture too little or too late",
-            f"{MIGRATE}: it puts the connector right",
+            f"the connector has wrong values of {listed(others)}: it may capture too little or too late",
+            f"{MIGRATE}: it corrects the connector",
         )
     else:
-        yield ok(name, "the connector is configured as it should be")
+        yield ok(name, "the connector is configured correctly")
 
 
 def bucket(facts: S3) -> Iterator[Finding]:
@@ -86,8 +88,8 @@ def bucket(facts: S3) -> Iterator[Finding]:
     elif "NoSuchBucket" in facts.refused:
         yield bad(
             name,
-            f"there is no bucket {facts.bucket} at {facts.where}: programs and logs have no place",
-            f"create it, or let TIDEMILL_S3_BUCKET name another one ({facts.refused})",
+            f"there is no bucket {facts.bucket} at {facts.where}: programs and logs cannot be stored",
+            f"create it, or set TIDEMILL_S3_BUCKET to another one ({facts.refused})",
         )
     else:
         yield bad(
@@ -101,7 +103,7 @@ def processes(facts: Processes) -> Iterator[Finding]:
     name = "stack.processes"
     others = [each for each in facts if each.state != "running"]
     for each in others:
-        yield bad(name, f"the process {each.name} is {each.state}", f"the end of {each.log} says why")
+        yield bad(name, f"the process {each.name} is {each.state}", f"see the end of {each.log} for the reason")
     if facts and not others:
         yield ok(name, f"all {len(facts)} processes of the local stack are running")
 

@@ -1,4 +1,4 @@
-"""Looks at what stands beside the pipeline: Connect, S3 (an object is written and deleted), local processes."""
+"""Looks at Connect, at S3 (writes and deletes an object), and at the processes of a local stack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from schemas.settings import Connections, read
 from tidemill.doctor.facts import S3, Connect, Process, Processes, Silent, silent
 
 FOLDER = "doctor"
-"""What the doctor keeps in the bucket."""
+"""The doctor's folder in the bucket."""
 DEBEZIUM = "io.debezium.connector.postgresql.PostgresConnector"
 
 
