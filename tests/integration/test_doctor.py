@@ -87,7 +87,7 @@ def test_a_connector_that_is_paused_breaks_the_way_before_the_topic(stack, probe
         eventually(lambda: "PAUSED" in said_of_connect(stack), what="a paused connector")
         found = probed()
         assert broken(found) == ["capture"]
-        assert "somebody paused it" in bad(found)["connect.connector"]
+        assert "an operator paused it" in bad(found)["connect.connector"]
         assert "Debezium" in bad(found)["hop.capture"]
     finally:
         put(f"{url}/resume")
@@ -115,7 +115,7 @@ def test_executors_that_hang_break_the_way_at_the_claim(stack, doctor, probed):
     with frozen(stack, "executor-0", "executor-1"):
         found = probed()
     assert broken(found) == ["claim"]
-    assert "is an executor running" in remedy(found, "hop.claim")
+    assert "check that an executor of the class runs" in remedy(found, "hop.claim")
 
 
 def remedy(found, name):

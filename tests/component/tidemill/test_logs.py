@@ -60,7 +60,7 @@ def test_an_attempt_that_wrote_nothing_needs_no_s3_to_say_so(logs, monkeypatch):
 
 def test_output_that_is_kept_no_more_is_said_to_be_gone(logs):
     printed = logs(FAILED | {"output_bytes": 7})
-    assert (printed.out, b"attempt 1 wrote 7 bytes, and none of them is kept" in printed.err) == (b"", True)
+    assert (printed.out, b"the 7 bytes that attempt 1 wrote are not kept" in printed.err) == (b"", True)
 
 
 def test_a_log_that_retention_has_deleted_is_said_to_be_gone(logs):

@@ -120,7 +120,7 @@ def test_a_column_or_a_value_that_is_none_is_named(tidemill, pair, said):
 
 def test_a_hash_of_what_is_stored_here_is_not_believed(tidemill):
     said = tidemill("job", "put", "nightly", "--command", "true", "--sha256", "0" * 64, code=2).err
-    assert "--sha256 is for an s3:// executable" in said
+    assert "--sha256 is only for an s3:// executable" in said
 
 
 def test_what_is_written_is_said_as_json_too(tidemill):

@@ -68,7 +68,7 @@ def test_a_statement_without_rows_is_an_empty_list(sql):
 )
 def test_a_copy_through_the_client_is_refused_with_a_sentence(sql, copy):
     said = sql("-c", copy, code=2)
-    assert said.startswith("tidemill: COPY to STDOUT or from STDIN is not for -c")
+    assert said.startswith("tidemill: -c cannot COPY to STDOUT or from STDIN")
     assert len(said.splitlines()) == 1
 
 

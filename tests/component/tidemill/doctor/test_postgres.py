@@ -50,7 +50,7 @@ def test_a_database_without_tables_is_told_to_migrate(said, empty_dsn):
 def test_a_migration_that_is_forgotten_changed_or_unknown_is_found(said, tables_dsn):
     keeping = "set tidemill.keeping = 'on'"
     execute(tables_dsn, keeping, "update tidemill.migrations set sha256 = 'x' where name like '0003%'")
-    assert "in another form: 0003_schedules.sql" in said()["postgres.migrations"]
+    assert "has other contents of 0003_schedules.sql" in said()["postgres.migrations"]
     execute(tables_dsn, keeping, "delete from tidemill.migrations where name like '0003%'")
     assert "not applied yet: 0003_schedules.sql" in said()["postgres.migrations"]
 

@@ -114,7 +114,7 @@ def test_a_time_that_the_clock_shows_twice_may_be_due_once_or_twice():
 def test_a_time_has_the_zone_of_the_job_unless_it_has_an_offset():
     assert moments("2026-11-21 03:00", BERLIN, NOW) == [Moment(instant=DUE)]
     assert moments("2026-11-21T02:00:00Z", BERLIN, NOW) == [Moment(instant=DUE)]
-    with pytest.raises(UsageError, match="--at 'soon' is no time"):
+    with pytest.raises(UsageError, match="--at 'soon' is not a time"):
         moments("soon", BERLIN, NOW)
 
 
