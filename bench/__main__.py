@@ -1,4 +1,4 @@
-"""`make bench`: measures the figures, prints a table, and writes `results.json` and `RESULTS.md` beside this file."""
+"""`make bench`: measures the figures, prints a table, and writes `results.json` and `RESULTS.md` into this folder."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     names = [each.name for each in FIGURES]
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", default=",".join(names), help=f"some of {', '.join(names)}, separated by commas")
-    parser.add_argument("--short", action="store_true", help="a smoke run: small, and nothing is written down")
+    parser.add_argument("--short", action="store_true", help="a smoke run: small, and no result is saved")
     options = parser.parse_args(arguments)
     options.only = [name.strip() for name in options.only.split(",")]
     unknown = set(options.only) - set(names)
@@ -90,7 +90,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _measured(bench: Bench, figure: Figure) -> Result:
-    """Written down at once: a run of an hour that is broken off keeps what it had."""
+    """Measure a figure and save it at once, so that an interrupted run keeps its earlier results."""
     result = _measure(bench, figure)
     if not bench.short:
         save([result])
@@ -99,7 +99,7 @@ def _measured(bench: Bench, figure: Figure) -> Result:
 
 
 def _measure(bench: Bench, figure: Figure) -> Result:
-    """An error ends this figure and no other one; what it had said before is kept."""
+    """An error ends only this figure, and keeps the lines measured before."""
     bench.say(f"{figure.name}: {figure.claim}")
     lines: list[Line] = []
     began, error = wall_clock(), None
@@ -107,10 +107,10 @@ def _measure(bench: Bench, figure: Figure) -> Result:
         for line in figure.measure(bench):
             lines.append(line)
             bench.say(f"{figure.name}: {line.what} {line.value:.4g} {line.unit}")
-    except Exception as problem:  # noqa: BLE001 - whatever it was, the next figure is measured
+    except Exception as problem:  # noqa: BLE001 - after any error, the next figure is measured
         traceback.print_exc()
         error = f"{type(problem).__name__}: {problem}".splitlines()[0][:300]
-        bench.stacks.close()  # what broke may have left it in any state
+        bench.stacks.close()  # the failure may have left the stack in any state
     return Result(
         name=figure.name,
         claim=figure.claim,

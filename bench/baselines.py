@@ -1,4 +1,4 @@
-"""What this machine does without us, measured in the same run: the floor below each figure."""
+"""Baselines: what this machine does without Tidemill, measured in the same run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TRUE = "/bin/true"
 
 
 def spawn_rate(seconds: float, processes: int = 1) -> float:
-    """/bin/true a second, spawned and reaped one after the other as a supervisor does it, in so many processes."""
+    """How many /bin/true a second this many processes spawn and reap, each one after the other, as an executor does."""
     with ProcessPoolExecutor(processes) as pool:
         return sum(pool.map(_spawn_loop, [seconds] * processes))
 
@@ -45,7 +45,7 @@ def _spawn_loop(seconds: float) -> float:
 
 
 def kafka_hop_ms(connections: Connections) -> tuple[float, float]:
-    """p50 and p99 of one small transaction until a read_committed reader has it: no dispatch can be quicker."""
+    """p50 and p99 of one small transaction until a read_committed reader has it: the least time of a dispatch."""
     topic = f"bench-{uuid4().hex[:8]}"
     admin = AdminClient(connections.kafka())
     for future in admin.create_topics([NewTopic(topic, 1, 1)]).values():

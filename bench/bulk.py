@@ -1,4 +1,4 @@
-"""Jobs written by one COPY and deleted by one statement: how quickly they are applied, and what waits for them."""
+"""Measures how fast jobs from one COPY or one DELETE are applied, and how long other work waits behind them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ READY_SECONDS = 120
 APPLIED_SECONDS = 300
 AT_ONCE = 1_000
 SCHEDULES = 1_440
-"""So many distinct ones, as in a crontab that spreads its jobs over the minutes of a day; none is due soon."""
+"""The number of distinct schedules: one for each minute of a day. None is due soon."""
 ASKED, TICKING = "bulk-asked", "bulk-ticking"
 
 
@@ -59,7 +59,7 @@ def measure(bench: Bench) -> Iterator[Line]:
 
 
 def _row(number: int, at: datetime, *, deleted: bool = False) -> bytes:
-    """As the connector writes it."""
+    """A row of `definitions`, as the connector writes it."""
     spec = encode(partitions.job(number, f"{number % 60} {number // 60 % 24} 1 1 *")).decode()
     row = {
         "owner": f"customer-{number:07d}",
@@ -76,7 +76,7 @@ def _row(number: int, at: datetime, *, deleted: bool = False) -> bytes:
 
 
 def _in_memory(count: int) -> Iterator[Line]:
-    """Read, decided and encoded by one owner; CPU seconds, so that a busy machine does not count."""
+    """One owner reads, decides and encodes. Measures CPU seconds, which other load on the machine does not change."""
     now = wall_clock()
     owner = Owner(partitions.in_memory((), now), 1)
     owner.reach_end(CDC, -1)
@@ -135,7 +135,7 @@ def _write(connections: Connections, rows: Sequence[bytes]) -> None:
 
 
 def _applied_at(connections: Connections, count: int, since: datetime) -> int:
-    """When the last of them was committed, once all are."""
+    """Wait until all definitions are applied, and return when the last one was committed."""
     found: list[int] = []
 
     def all_there() -> bool:
@@ -151,7 +151,7 @@ def _applied_at(connections: Connections, count: int, since: datetime) -> int:
 
 
 def _through_the_stack(bench: Bench, client: StackClient, size: int) -> Iterator[Line]:
-    """One COPY and one DELETE, a request right behind each, and beside them a job that is due every second."""
+    """Do one COPY and one DELETE, each followed by a request, while another job is due every second."""
     executable = client.put_object("bench/true", Path(TRUE).read_bytes())
     beside: list[dict[str, Any]] = [
         {"job_id": ASKED, "executable": executable, "schedule": None, "overlap_policy": "skip"},
@@ -178,7 +178,7 @@ def _copy(client: StackClient, size: int) -> None:
 
 
 def _server_cpu(client: StackClient, work: Callable[[], None]) -> float:
-    """Seconds of the server's CPU for this connection."""
+    """The CPU seconds that the server used for this connection."""
     pid = client.database.info.backend_pid
     before = cpu_seconds(pid)
     work()

@@ -1,4 +1,4 @@
-"""200 jobs that are due at one second, on 8 slots: how long until the last one has started."""
+"""Measures how long 200 jobs that are due in the same second take to start on 8 slots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An owner's core without a log: what a bulk of changes costs, and how long one step keeps everything else waiting."""
+"""Measures bulk changes in an owner's core, without a log: their cost, and the longest turn."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCHEDULES: dict[str, Callable[[int], str]] = {
 
 
 def measure(bench: Bench) -> Iterator[Line]:
-    """CPU seconds, so that a busy machine does not count."""
+    """Measures CPU seconds, which other load on the machine does not change."""
     size = bench.pick(JOBS, 500)
     for what, schedule in SCHEDULES.items():
         log = Log()
@@ -39,7 +39,7 @@ def measure(bench: Bench) -> Iterator[Line]:
 
 
 def _define(log: Log, owner: Driven, size: int, schedule: Callable[[int], str], *, paused: bool) -> list[float]:
-    """CPU seconds of each turn, until all of them are applied."""
+    """Apply all changes, and return the CPU seconds of each turn."""
     version = 1 + size * (not paused)
     for number in range(size):
         owner.offer(log.define(version + number, job_id=f"job-{number}", schedule=schedule(number), paused=paused))

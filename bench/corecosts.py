@@ -1,4 +1,4 @@
-"""What a step of an owner's core costs beside 10, 1,000 and 10,000 of what it must not search."""
+"""Measures one step of an owner's core with 10, 1,000 and 10,000 entries that the step must not search."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ FEW = 10
 SIZES = (1_000, 10_000)
 TURNS = 40
 MOST_TIMES = 3.0
-"""So many times what it costs beside few: caches and the allocator are allowed that, a search is not."""
+"""The limit for the growth of the cost: caches and the allocator stay below it, a search does not."""
 
 
 def measure(bench: Bench) -> Iterator[Line]:
-    """CPU seconds, so that a busy machine does not count."""
+    """Measures CPU seconds, which other load on the machine does not change."""
     for what, cost in COSTS.items():
         few = cost(FEW)
         for size in SIZES if not bench.short else SIZES[:1]:
@@ -51,7 +51,7 @@ def measure(bench: Bench) -> Iterator[Line]:
 
 
 def _median(log: Log, owner: Driven, turn: Callable[[int], Iterable[Input]]) -> float:
-    """CPU seconds of the steps over what one turn brings; the median, so that a collection of garbage is none."""
+    """The median CPU seconds of the steps of one turn; the median excludes garbage collections."""
     found = []
     for number in range(TURNS):
         inputs = turn(number)
@@ -72,7 +72,7 @@ def _settled(log: Log) -> Driven:
 
 
 def _heartbeat(size: int) -> float:
-    """Each executor says that it holds the partition and has no room in it, the worst that can be; a run waits."""
+    """The worst case: each executor holds the partition and reports no free slot, and a run waits."""
     log = Log()
     log.define()
     owner = _settled(log)
@@ -88,7 +88,7 @@ def _heartbeat(size: int) -> float:
 
 
 def _occurrence(size: int) -> float:
-    """Of a job that skips while a run of it is open; half of those that are open were asked for a later time."""
+    """An occurrence of a job that skips while a run is open; half of the open runs were requested for a later time."""
     log = Log()
     log.define(schedule="@every 1s", overlap_policy="skip")
     for number in range(size // 2):
@@ -104,7 +104,7 @@ def _occurrence(size: int) -> float:
 
 
 def _end_of_a_dag_run(size: int) -> float:
-    """One ends, and the next one begins."""
+    """One DAG run ends, and the next one starts."""
     log = Log()
     log.define_dag(NodeSpec(node_id="a", executable="s3://tidemill/x"), max_active_epochs=1)
     for number in range(size + TURNS):
@@ -122,7 +122,7 @@ def _end_of_a_dag_run(size: int) -> float:
 
 
 def _left_behind(edits: int) -> int:
-    """Entries in the heap of an owner's timers after so many edits of one job."""
+    """The number of entries in an owner's timer heap after this many edits of one job."""
     log = Log()
     for version in range(1, edits + 1):
         _edited(log, version)
@@ -134,7 +134,7 @@ def _edited(log: Log, version: int) -> None:
 
 
 def _tick(size: int) -> float:
-    """In which nothing is due, while jobs catch up."""
+    """A tick with nothing due, while jobs catch up."""
     log = Log()
     owner = _settled(log)
     for number in range(size):

@@ -1,4 +1,4 @@
-"""DAGs without a log: a large one is compiled and opened, and its nodes move through an owner's core."""
+"""Measures a large DAG in an owner's core, without a log: it is compiled and opened, and its nodes run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.simulated.log import Log, ended, started
 NODES = 10_000
 WIDTH = 100
 NEEDED = 3
-"""Each node depends on so many of the layer before."""
+"""Each node depends on this many nodes of the layer before."""
 EVENTS_OF_A_RECORD = 100
 EPOCHS = 5
 MUST_SECONDS, MUST_A_SECOND = 2.0, 100_000
@@ -32,7 +32,7 @@ REPLACED = 100_000
 
 
 def measure(bench: Bench) -> Iterator[Line]:
-    """CPU seconds, so that a busy machine does not count."""
+    """Measures CPU seconds, which other load on the machine does not change."""
     size = bench.pick(NODES, 1_000)
     found, raw = [], 0.0
     for _ in range(bench.pick(EPOCHS, 1)):
@@ -80,7 +80,7 @@ def _log(size: int) -> Log:
 
 
 def _opened(log: Log) -> Driven:
-    """From the records on, until the roots are on their way."""
+    """Recover from the records, and dispatch the roots."""
     owner = log.recover()
     heartbeat = partitions.heartbeat(1, log.now)
     owner.learn(HeartbeatHeard(heartbeat=heartbeat, appended_at=log.now))
@@ -91,7 +91,7 @@ def _opened(log: Log) -> Driven:
 
 
 def _through(owner: Driven, log: Log, size: int) -> tuple[float, int]:
-    """CPU seconds of the core, and how many transitions it made: those that the nodes' statuses carry in the end."""
+    """The core's CPU seconds, and its number of transitions, counted in the nodes' final statuses."""
     say = partial(_report, log)
     waiting, seconds, transitions, dispatched = log.dispatches(), 0.0, 0, WIDTH
     while waiting:
@@ -128,7 +128,7 @@ def _ended_nodes(effects: list[Effect]) -> list[Run]:
 
 
 def _replaced(log: Log) -> float:
-    """A second: the least that a transition of an immutable value can cost."""
+    """Replacements per second: the least cost of a transition of an immutable value."""
     status = log.history()[-1]
     began = time.process_time()
     for number in range(REPLACED):

@@ -1,4 +1,4 @@
-"""DAGs on the real stack: a long chain, its hops, and a wide diamond, each asked for by one row."""
+"""Measures DAGs on the real stack: a long chain, its hops, and a wide diamond, each requested by one row."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _chained(length: int) -> Mapping[str, Sequence[str]]:
 def _dag(
     client: StackClient, name: str, nodes: Mapping[str, Sequence[str]], program: str, args: Sequence[str] = ()
 ) -> Iterator[None]:
-    """Until the end of the block, with that program at each node; its hash is given, as `dag put` does."""
+    """A DAG that exists until the block ends; each node runs the program, with its hash, as `dag put` writes it."""
     content = Path(program).read_bytes()
     executable, sha256 = client.put_object(f"bench/{Path(program).name}", content), hashlib.sha256(content).hexdigest()
     rows = [(name, node_id, list(needed), executable, sha256, list(args)) for node_id, needed in nodes.items()]
@@ -105,8 +105,8 @@ def _dag(
 
 
 def _epoch(client: StackClient, name: str, request_id: str) -> float:
-    """Seconds from the commit of the row that asks for it to the end that the DAG run says."""
-    asked_at = wall_clock()  # the owner's clock is that of this machine, through its brokers
+    """The seconds from the commit of the request to the end of the DAG run."""
+    asked_at = wall_clock()  # the brokers, whose clock the owner uses, run on this machine
     client.insert("requests", dag_id=name, request_id=f"{name}-{request_id}")
     run = client.ended(request_run_id(name, f"{name}-{request_id}"), END_SECONDS)
     if run["state"] != "succeeded":
@@ -115,7 +115,7 @@ def _epoch(client: StackClient, name: str, request_id: str) -> float:
 
 
 def _hops(client: StackClient, name: str, request_id: str) -> Iterator[float]:
-    """Milliseconds from the end of each process to the start of the next."""
+    """The milliseconds from the end of each process to the start of the next."""
     _epoch(client, name, request_id)
     where = [name, f"{request_run_id(name, f'{name}-{request_id}')}/"]
 

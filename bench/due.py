@@ -1,4 +1,4 @@
-"""Due to process started, at a steady rate: the process's own start, as its executor reports it."""
+"""Measures the time from due to process started at a steady rate, by the start that the executor reports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.stacks import Shape, jobs
 from tests.support.stack_client import StackClient
 
 LEAD = timedelta(seconds=10)
-"""From the rows to the first occurrence: captured, the executable fetched, everything warm."""
+"""The time from the rows to the first occurrence: the rows are captured, and the executable is fetched."""
 DRAIN_SECONDS = 30
 DELAYS = """
 select extract(epoch from started_at - scheduled_time)::float8 * 1000 as ms, state, attempt
@@ -52,11 +52,11 @@ def measure(bench: Bench, rate: int, seconds: int, limits: dict[str, dict[str, f
     yield Line(what="longest", value=max(delays), unit="ms")
     yield Line(what="early", value=sum(ms < 0 for ms in delays), unit=f"of {rate * seconds}", at_most=0)
     yield Line(what="missed", value=rate * seconds - len(delays), unit=f"of {rate * seconds}", at_most=0)
-    yield Line(what="ended otherwise", value=sum(row["state"] != "succeeded" for row in found), unit="runs", at_most=0)
+    yield Line(what="did not succeed", value=sum(row["state"] != "succeeded" for row in found), unit="runs", at_most=0)
 
 
 def warm(client: StackClient) -> None:
-    """The first run of an executable fetches it."""
+    """Run the executable once, so that the executor has fetched it."""
     executable = client.put_object("bench/true", Path(TRUE).read_bytes())
     name = f"warm-{time.monotonic_ns()}"
     with jobs(client, [{"job_id": name, "executable": executable}]):
@@ -64,7 +64,7 @@ def warm(client: StackClient) -> None:
 
 
 def _wait(client: StackClient, name: str, expected: int, seconds: float) -> None:
-    """Until all have ended, or for so long: what is missing then is a result, and no error."""
+    """Wait until all runs have ended, for at most `seconds`: missing runs are a result, not an error."""
     until = time.monotonic() + seconds
     query = "select count(*) as n from runs where starts_with(job_id, %s) and finished_at is not null"
     while time.monotonic() < until and client.rows(query, [name])[0]["n"] < expected:

@@ -1,4 +1,4 @@
-"""A stream worker is killed with -9 and stays dead: how long its partitions dispatch nothing."""
+"""Kills a stream worker with -9, and measures how long its partitions dispatch nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CLOCKS = 32
 """Jobs that are due every second, some in each partition; the others are due once a day."""
 WORKER = "stream-bench"
 SESSIONS = [(6, 10), (4, 7)]
-"""Seconds: the session timeout, and what must be reached with it. 6 is the least that a broker allows by default."""
+"""The session timeout and the limit of the gap, in seconds. Brokers allow no timeout below 6 s by default."""
 CAPTURE_SECONDS = 120
 BEFORE_SECONDS = 5
 AFTER_SECONDS = 20
@@ -71,7 +71,7 @@ def _rows(client: StackClient, name: str, count: int) -> list[dict[str, str]]:
 
 
 def _held(client: StackClient) -> set[int]:
-    """The partitions of our worker, as the group's coordinator says."""
+    """The partitions of this bench's worker, from the group's coordinator."""
     held = Groups(client.connections, StreamSettings().stream_group, WORKER).held_under_this_name()
     if not held:
         raise NotMeasuredError(f"worker {WORKER} was given no partition")
@@ -84,7 +84,7 @@ def _all_tick(client: StackClient, name: str) -> bool:
 
 
 def _longest_gap(client: StackClient, name: str, held: set[int], killed_at: datetime) -> float:
-    """From the kill to the next dispatch, of the partition of the dead worker that waited longest."""
+    """The longest time from the kill to the next dispatch among the dead worker's partitions."""
     first: dict[int, datetime] = {}
     for row in client.rows(DISPATCHED, [name, killed_at]):
         first.setdefault(partition_of(row["job_id"], client.connections.partitions), row["dispatched_at"])

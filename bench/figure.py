@@ -1,4 +1,4 @@
-"""A figure: what is claimed, how it is measured, and the lines that come out, each beside its baseline."""
+"""A figure: its claim, its measurement, and the resulting lines with their baselines."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     at_least: float | None = None
     aim: float | None = None
     baseline: str = ""
-    """What else this machine did in the same run, to compare with."""
+    """What this machine did without Tidemill in the same run, for comparison."""
 
     @property
     def is_met(self) -> bool | None:
-        """None: nothing is claimed."""
+        """None: the line has no limit."""
         if self.at_most is None and self.at_least is None:
             return None
         return (self.at_most is None or self.value <= self.at_most) and (
@@ -35,14 +35,14 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bench(msgspec.Struct, frozen=True, kw_only=True):
-    """What a measurement works with."""
+    """The environment of a measurement."""
 
     short: bool
     stacks: Stacks
     say: Callable[[str], None]
 
     def pick(self, full: int, short: int) -> int:
-        """A size or a number of seconds: of the real thing, or of a smoke run that only shows that it works."""
+        """The size or duration for a full measurement, or for a smoke run."""
         return short if self.short else full
 
 
@@ -50,12 +50,12 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     claim: str
     measure: Callable[[Bench], Iterator[Line]]
-    """Lines come as soon as they are known: those of a measurement that breaks off later are kept."""
+    """Yields each line as soon as it is measured: if a later step fails, the earlier lines are kept."""
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """The value that this share (0 to 1) of them does not exceed."""
+    """The value that this share (0 to 1) of the values does not exceed."""
     ordered = sorted(values)
     if not ordered:
-        raise NotMeasuredError("there is nothing to take a percentile of")
+        raise NotMeasuredError("a percentile needs at least one value")
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)]

@@ -1,4 +1,4 @@
-"""A stream worker or an executor is stopped as planned, and started again: how late the runs of that time start."""
+"""Stops and starts a stream worker and an executor, and measures how late runs start meanwhile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from bench.baselines import TRUE, hop_line
 from bench.due import warm
 from bench.figure import Bench, Figure, Line
-from bench.processes import Beside, StreamWorker
+from bench.processes import ExtraProcess, StreamWorker
 from bench.stacks import Shape, jobs
 from infra import stack
 from tests.support.stack_client import StackClient
@@ -22,7 +22,7 @@ CLOCKS = 32
 """Jobs that are due every second, some in each partition; the others are due once a day."""
 READY_SECONDS = 60
 WATCHED = timedelta(seconds=10)
-"""After each stop and each start."""
+"""The time after each stop and each start in which starts are measured."""
 DRAIN_SECONDS = 30
 AT_MOST_SECONDS = 1
 LATE = """
@@ -47,7 +47,7 @@ def measure(bench: Bench) -> Iterator[Line]:
         yield from _watch(bench, client, "nothing is restarted", lambda: None, baseline)
         for name, process in (
             ("stream worker", StreamWorker(environment)),
-            ("executor", Beside("executors", executor)),
+            ("executor", ExtraProcess("executors", executor)),
         ):
             with process:
                 process.wait_ready(READY_SECONDS)

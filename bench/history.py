@@ -1,4 +1,4 @@
-"""The read model after ten million runs over 400 days: what the commands ask, what the sink writes, what is pruned."""
+"""Measures the read model with ten million runs of 400 days: queries of the commands, batches of the sink, pruning."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LOCKS = 500
 BATCH = 400
 TIMES = 20
 WARM = 12
-"""So often a connection of a pool has asked before: the client has prepared the query, the server has its plan."""
+"""The number of unmeasured queries first, after which the query is prepared and the server has cached its plan."""
 ANY: dict[str, Any] = {
     "job_id": None,
     "states": None,
@@ -66,7 +66,7 @@ def measure_in(dsn: str, now: datetime) -> Iterator[Line]:
 
 
 def asked(now: datetime) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """What is asked, the name of the query, its values."""
+    """The label, the name of the query, and its values."""
     week_ago = now - timedelta(days=7)
     yield "runs", "runs", ANY
     yield "runs --job of a busy one", "runs", ANY | {"job_id": "hot"}
@@ -110,7 +110,7 @@ def _show(pooled: psycopg.Connection[Row]) -> Iterator[Line]:
 
 
 def _timed(pooled: psycopg.Connection[Row], query: str, values: dict[str, Any]) -> tuple[float, float]:
-    """Milliseconds until the rows are here, and those of the server's CPU; the median, of a connection in use."""
+    """The median milliseconds of a query, and of the server's CPU, on a warm connection."""
     for _ in range(WARM):
         rows(pooled, query, values)
     found, before = [], _cpu_ms(pooled)
@@ -133,7 +133,7 @@ def _locks(pooled: psycopg.Connection[Row], query: str, values: dict[str, Any]) 
 
 
 def _batches(dsn: str, now: datetime) -> Iterator[Line]:
-    """Whatever the times of the runs. Those of a backfill may have been known in any week since."""
+    """Batches of runs with different times; a backfilled run may be filed in any later week."""
     with open_ledger(dsn, IDS) as ledger:
         offset = ledger.load_offsets([(STATUS, 0)])[STATUS, 0]
         pid = _pid_of_sink(dsn)
@@ -168,7 +168,7 @@ def _pid_of_sink(dsn: str) -> int:
 
 
 def _records(offset: int, now: datetime, days: int, changes: dict[str, Any]) -> Iterator[Record]:
-    """As of a busy owner: of each run its three records, one behind the other's."""
+    """The records of a busy owner: three for each run, interleaved with other runs."""
     statuses = [each for _, each in zip(range(BATCH), histories(BATCH), strict=False)]
     runs: dict[str, int] = {}
     for number, status in enumerate(statuses):
@@ -177,7 +177,7 @@ def _records(offset: int, now: datetime, days: int, changes: dict[str, Any]) -> 
 
 
 def _unlike(status: RunStatus, offset: int, nominal_time: datetime, changes: dict[str, Any]) -> RunStatus:
-    """The occurrence of a job that no other batch tells of."""
+    """Change the status to a job and occurrence that no other batch has."""
     job_id = OwnerId(f"{status.run_id.translate(NO_MARKS)}-{offset}")
     return msgspec.structs.replace(
         status,
@@ -196,7 +196,7 @@ def _record(offset: int, status: RunStatus) -> Record:
 
 
 def _pruned(pruning: psycopg.Connection[Any]) -> Iterator[Line]:
-    """A week is reduced, and one is dropped; a day is the seventh part."""
+    """Reduce weeks and drop weeks; the result for one day is a seventh."""
     limits = {"history_ttl": timedelta(days=30), "failed_history_ttl": timedelta(days=90)}
     began = time.perf_counter()
     due = pruning.execute(sql("weeks_to_prune"), limits).fetchall()

@@ -1,4 +1,4 @@
-"""A read model of many runs over many days, made by Postgres itself: what the sink would have written by then."""
+"""Makes a read model of many runs over many days with SQL, as the sink would have written it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from connectors.migrate import migrate
 JOBS = 100_000
 ROWS = Path(__file__).with_name("history_rows.sql").read_text(encoding="utf-8")
 SESSION = "-c TimeZone=UTC -c synchronous_commit=off -c tidemill.sink=on -c session_replication_role=replica"
-"""`session_replication_role=replica` writes jobs without their triggers: no connector captures them here."""
+"""`session_replication_role=replica` turns the triggers of jobs off: no connector captures them here."""
 JOB_ROWS = """
 insert into tidemill.jobs (job_id, schedule, executable, version, updated_at)
 select 'job-' || lpad(number::text, 6, '0'), '0 * * * *', 's3://tidemill/hello.sh', number, now()

@@ -1,6 +1,6 @@
--- Runs filed in one week, with their stories: `count` in all over `days` days until now, of which these are numbers `first`
--- to `last`. Of a hundred, one is of the job "hot", one of a DAG, one of a backfill, one has failed and one was skipped; the
--- last 2,000 are open.
+-- Inserts the runs of one week with their stories: the numbers `first` to `last` of `count` runs in `days` days until now.
+-- In each hundred runs, one is of the job "hot", one of a DAG, one of a backfill, one failed and one was skipped. The last
+-- 2,000 runs are open.
 with made as materialized (
     select
         number,

@@ -1,4 +1,4 @@
-"""An executor is killed with -9 while its runs run: how long until each of them runs again."""
+"""Kills an executor with -9, and measures how long each of its runs takes to run again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.stack_client import StackClient
 from tests.support.waiting import eventually
 
 RUNS = 16
-"""Of as many jobs: they lie in all partitions, and so at both executors."""
+"""One run for each of this many jobs, which are in all partitions, and so on both executors."""
 VICTIM = "executor-0"
 LASTING = "#!/bin/sh\n[ $TIDEMILL_ATTEMPT = 1 ] && exec sleep 300\ntrue\n"
 SLACK = timedelta(seconds=3)

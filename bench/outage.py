@@ -1,4 +1,4 @@
-"""The only stream worker is down for 10 s while jobs are due every second: what becomes of each occurrence."""
+"""Stops the only stream worker for 10 s while jobs are due every second, and accounts for each occurrence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ READY_SECONDS = 60
 LEAD = timedelta(seconds=8)
 POLICIES = ("all", "latest", "skip")
 GRACES = {"grace1s": timedelta(seconds=1), "grace60s": timedelta(seconds=60)}
-"""Within its `misfire_grace` an occurrence is merely late, whatever the policy."""
+"""Within `misfire_grace` a late occurrence runs under every policy."""
 RUNS = "select state, started_at, missed_count from runs where job_id = %s"
 OTHERS = "measured, one kill each: Airflow 15 lost, Celery beat 12, APScheduler 10, Procrastinate 10"
 
@@ -63,16 +63,16 @@ def _row(client: StackClient, begin: datetime, end: datetime, policy: str, grace
 
 
 def _account(client: StackClient, job_id: str, expected: int) -> Iterator[Line]:
-    """Of so many occurrences: those that ran, those that are told to have been missed, and the rest."""
+    """Count the occurrences that ran, those recorded as missed, and the rest."""
     found = client.rows(RUNS, [job_id])
     ran = sum(row["started_at"] is not None for row in found)
-    told = sum(row["missed_count"] or 1 for row in found if row["started_at"] is None)
+    recorded = sum(row["missed_count"] or 1 for row in found if row["started_at"] is None)
     what = job_id.removeprefix("out-").replace("-", ", ")
     baseline = OTHERS if what == "all, grace1s" else ""
-    unaccounted = expected - ran - told
+    unaccounted = expected - ran - recorded
     yield Line(what=f"{what}: unaccounted", value=unaccounted, unit=f"of {expected}", at_most=0, baseline=baseline)
     may_miss = expected if "grace1s" in job_id and "all" not in job_id else 0
-    yield Line(what=f"{what}: not run, and said so", value=told, unit=f"of {expected}", at_most=may_miss)
+    yield Line(what=f"{what}: not run, but recorded", value=recorded, unit=f"of {expected}", at_most=may_miss)
 
 
 def _pass(client: StackClient, until: datetime) -> None:

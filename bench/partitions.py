@@ -1,4 +1,4 @@
-"""Partitions full of jobs, in memory and in a log: what an owner finds in `state` when it takes over."""
+"""Makes partitions full of jobs, in memory or in a log, as an owner finds them in `state` at a takeover."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from streams.owner.transaction_records import JOB_PREFIX
 FLUSH_SECONDS = 120.0
 CLASS = "10s"
 WINDOW = 1_000_000
-"""Room for all: how quickly an owner decides and dispatches is measured, not how quickly executors take."""
+"""A window for all runs, so that the executors do not limit the measured owner."""
 TOPIC_IDS = {name: name for name in INPUT_TOPICS}
 
 Schedule = Callable[[int], str]
 
 
 def job(number: int, schedule: str) -> JobSpec:
-    """One of a hundred executables, arguments of its own, the rest as it is by default."""
+    """A job with one of a hundred executables and its own arguments; all else is default."""
     return JobSpec(
         job_id=f"customer-{number:07d}",
         executable=f"s3://tidemill/reports/daily-{number % 100}",
@@ -57,7 +57,7 @@ def in_memory(specs: Iterable[JobSpec], since: datetime) -> OwnerState:
 
 
 def write(connections: Connections, specs: Iterable[JobSpec], since: datetime, say: Callable[[str], None]) -> None:
-    """Into `state`, as the owners before would have written them."""
+    """Write the jobs into `state`, as earlier owners would have written them."""
     producer = Producer(
         connections.kafka(
             linger_ms=50, compression_type="lz4", queue_buffering_max_messages=200_000, batch_size=500_000
@@ -74,7 +74,7 @@ def write(connections: Connections, specs: Iterable[JobSpec], since: datetime, s
 
 
 def heartbeat(partitions: int, at: datetime) -> Heartbeat:
-    """Of an executor with room for everything."""
+    """The heartbeat of an executor with a window for all runs."""
     return Heartbeat(
         executor_id=ExecutorId("bench.1"),
         name="bench",
@@ -96,7 +96,7 @@ def beat(connections: Connections, producer: Producer, at: datetime) -> None:
 
 
 def environment(connections: Connections) -> dict[str, str]:
-    """By which a stream worker finds this log."""
+    """The variables with which a stream worker finds this log."""
     return {
         "TIDEMILL_KAFKA_BOOTSTRAP": connections.kafka_bootstrap,
         "TIDEMILL_PARTITIONS": str(connections.partitions),

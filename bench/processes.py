@@ -1,4 +1,4 @@
-"""What the kernel says of a process, and processes of our own beside a stack, which stay dead when they are killed."""
+"""Reads the memory and CPU of a process, and starts extra processes for a stack, which nothing restarts."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def _kilobytes(pid: int, name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
-class Beside:
-    """As a context: `python -m MODULE` beside whatever else runs, until it is killed or the context is left."""
+class ExtraProcess:
+    """A context in which `python -m MODULE` runs, in addition to a stack's processes."""
 
     def __init__(self, module: str, environment: Mapping[str, str]) -> None:
         self._module = module
@@ -61,7 +61,7 @@ class Beside:
             self._process = subprocess.Popen([sys.executable, "-m", self._module], env=self._environment, stderr=log)
 
     def wait_ready(self, seconds: float) -> None:
-        """Once it does its work: a stream worker has recovered every partition that it holds, an executor may claim."""
+        """Wait until a stream worker has recovered its partitions, or an executor may claim."""
         eventually(self._is_ready, seconds, lambda: f"{self._module} that is ready; its log ends with {self._said()}")
 
     def kill(self) -> None:
@@ -97,6 +97,6 @@ class Beside:
         return last_lines(self._log, 5)
 
 
-class StreamWorker(Beside):
+class StreamWorker(ExtraProcess):
     def __init__(self, environment: Mapping[str, str], name: str = "stream-bench") -> None:
         super().__init__("streams", {**environment, "TIDEMILL_WORKER_ID": name})

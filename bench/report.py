@@ -1,4 +1,4 @@
-"""Results as JSON, as a table and as Markdown; a run of some figures replaces those and keeps the others."""
+"""Writes results as JSON, as a table and as Markdown; a run of some figures keeps the results of the others."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bench.figure import Line
 
 JSON = Path(__file__).with_name("results.json")
 MARKDOWN = Path(__file__).with_name("RESULTS.md")
-_HEAD = """# What was measured
+_HEAD = """# Results
 
-`make bench` measures all of it and writes this file; `make bench ONLY=tick,due20` measures some and keeps the rest.
-Everything - servers, workers, executors and the load - runs on the one machine that is named. Beside each figure stands
-what the same machine did without Tidemill in the same run.
+`make bench` measures all figures and writes this file; `make bench ONLY=tick,due20` measures some and keeps the rest.
+All servers, workers, executors and the load run on the named machine. The baseline is what the same machine did in the
+same run without Tidemill, or with little load.
 
-| figure | value | must | aim | met | beside it |
+| figure | value | must | aim | met | baseline |
 |---|---|---|---|---|---|
 """
 
@@ -36,7 +36,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def machine() -> str:
-    """What it is, and how busy it was when the measurement ended."""
+    """The machine, and its load at the end of the measurement."""
     cores, load_1, memory = os.cpu_count(), os.getloadavg()[0], os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return f"{cores} cores, {memory / 1024**3:.0f} GB, Linux {platform.release()}, load {load_1:.1f}"
 
@@ -55,7 +55,7 @@ def load(order: Sequence[str]) -> list[Result]:
 
 
 def table(results: Sequence[Result]) -> Table:
-    shown = Table("figure", "value", "must", "aim", "met", "beside it")
+    shown = Table("figure", "value", "must", "aim", "met", "baseline")
     for result in results:
         for line in result.lines:
             shown.add_row(f"{result.name}: {line.what}", *_cells(line))
@@ -83,7 +83,7 @@ def _cells(line: Line) -> tuple[str, str, str, str, str]:
 
 
 def _number(value: float) -> str:
-    """Three digits that count, and no more."""
+    """Round to three significant digits, but not above 1,000."""
     if value == int(value) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}"

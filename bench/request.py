@@ -1,4 +1,4 @@
-"""A request's row is committed, and its process starts: one at a time, so that nothing queues."""
+"""Measures the time from a request's commit to the start of its process, one request at a time, so that none queues."""
 
 from __future__ import annotations
 

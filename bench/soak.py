@@ -1,4 +1,4 @@
-"""Half load for a long time: every run ends as it should, and no process grows."""
+"""Runs half load for a long time: every run must succeed, and no process may grow."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.support.steady_load import Load
 SCHEDULED = 80
 """Jobs due every second."""
 REQUESTED = 20
-"""Requests a second; together half of the 200 runs/s that the pipeline must do."""
+"""Requests a second; with the jobs, half of the 200 runs/s that the pipeline must reach."""
 LEAD = timedelta(seconds=8)
 DRAIN_SECONDS = 60
 SAMPLE_SECONDS = 10
 LIMIT_OF_GROWTH = 10
 JVMS = {"kafka", "connect", "s3"}
-"""Their heaps grow up to their own limits; they are shown, and nothing is claimed."""
+"""JVM heaps grow up to their limits, so their growth is shown without a limit."""
 STATES = """
 select state, count(*) as n from runs where starts_with(job_id, 'soak') group by state order by n desc
 """
@@ -54,7 +54,7 @@ def measure(bench: Bench) -> Iterator[Line]:
     well = states.get("succeeded", 0)
     table = ", ".join(f"{state} {count}" for state, count in states.items())
     yield Line(
-        what="ended as they should",
+        what="succeeded",
         value=100 * well / expected,
         unit="%",
         at_least=100,
@@ -69,7 +69,7 @@ def _phase(number: int) -> timedelta:
 
 
 def _sample(bench: Bench, client: StackClient, seconds: int) -> dict[str, list[float]]:
-    """Megabytes of each process, by its name."""
+    """The megabytes of each process over time, by name."""
     sizes: dict[str, list[float]] = {}
     until = time.monotonic() + LEAD.total_seconds() + seconds
     while time.monotonic() < until:
@@ -83,7 +83,7 @@ def _sample(bench: Bench, client: StackClient, seconds: int) -> dict[str, list[f
 
 
 def _settled(client: StackClient, expected: int) -> dict[str, int]:
-    """By state, once all have ended; after a while what is there."""
+    """The number of runs by state, once all have succeeded or the time is over."""
     until = time.monotonic() + DRAIN_SECONDS
     while True:
         states = {row["state"]: row["n"] for row in client.rows(STATES)}
@@ -93,7 +93,7 @@ def _settled(client: StackClient, expected: int) -> dict[str, int]:
 
 
 def _growth(name: str, values: list[float]) -> Line:
-    """The last quarter beside the second one: in the first, caches fill."""
+    """Compare the last quarter with the second one: in the first, caches fill."""
     quarter = max(1, len(values) // 4)
     early, late = _mean(values[quarter : 2 * quarter] or values[:1]), _mean(values[-quarter:])
     limit = None if name in JVMS or name == "postgres" else LIMIT_OF_GROWTH
@@ -105,6 +105,4 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-FIGURES = (
-    Figure(name="soak", claim="runs that ended as they should, 20 min at half load; memory flat", measure=measure),
-)
+FIGURES = (Figure(name="soak", claim="runs that succeeded in 20 min at half load; memory flat", measure=measure),)

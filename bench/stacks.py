@@ -1,4 +1,4 @@
-"""Local stacks for the figures: started when the shape that is asked for is another one than what runs."""
+"""Starts local stacks for the figures; figures that need the same shape share one stack."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stacks:
-    """At most one stack runs at a time; it ends with this process, however that ends."""
+    """Runs at most one stack at a time; the stack stops when this process ends, for any reason."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -49,7 +49,7 @@ class Stacks:
 
     def _start(self, shape: Shape) -> StackClient:
         data = Path(tempfile.mkdtemp(prefix="tidemill-bench-"))
-        data.chmod(0o755)  # Postgres' own user enters it
+        data.chmod(0o755)  # so that Postgres' user can enter it
         options = StackOptions(
             data=data,
             workers=shape.workers,
@@ -67,7 +67,7 @@ class Stacks:
 
 @contextlib.contextmanager
 def jobs(client: StackClient, rows: Sequence[Mapping[str, Any]]) -> Iterator[None]:
-    """These rows in `jobs`, all with the same columns, until the end of the block."""
+    """Insert rows, all with the same columns, into `jobs`, and delete them when the block ends."""
     names = ", ".join(f'"{name}"' for name in rows[0])
     marks = ", ".join(f"%({name})s" for name in rows[0])
     with client.database.transaction(), client.database.cursor() as cursor:

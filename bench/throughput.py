@@ -1,4 +1,4 @@
-"""/bin/true through the whole pipeline, from rows that are all there, beside the machine's own spawn rate."""
+"""Measures the rate of /bin/true through the whole pipeline, compared with the machine's spawn rate."""
 
 from __future__ import annotations
 
@@ -48,9 +48,14 @@ def measure(bench: Bench) -> Iterator[Line]:
     yield Line(what="of the raw spawn rate", value=100 * rate / serial, unit="%", aim=100 * SHARE_AIMED_AT)
     at_first, at_last = first["n"] / (first["ended"] - first["began"]), last["n"] / (last["ended"] - second["ended"])
     thirds = f"{at_first:.0f}/s in the first third, {at_last:.0f}/s in the last"
-    yield Line(what="the last third's rate, of the first's", value=100 * at_last / at_first, unit="%", baseline=thirds)
+    yield Line(
+        what="the last third's rate, in % of the first third's",
+        value=100 * at_last / at_first,
+        unit="%",
+        baseline=thirds,
+    )
     otherwise = sum(third["otherwise"] for third in (first, second, last))
-    yield Line(what="ended otherwise", value=otherwise, unit="runs", at_most=0)
+    yield Line(what="did not succeed", value=otherwise, unit="runs", at_most=0)
 
 
 FIGURES = (Figure(name="true", claim="/bin/true through the whole pipeline", measure=measure),)

@@ -1,4 +1,4 @@
-"""One tick with 100,000 due jobs: in memory, and by a stream worker in real transactions."""
+"""Measures one tick with 100,000 due jobs: in memory, and in a stream worker with real transactions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def measure(bench: Bench) -> Iterator[Line]:
 
 
 def _in_memory(count: int) -> Iterator[Line]:
-    """Decided, dispatched and encoded by one owner; CPU seconds, so that a busy machine does not count."""
+    """One owner decides, dispatches and encodes. Measures CPU seconds, which other load does not change."""
     schedule = f"@at {DUE:%Y-%m-%dT%H:%M:%SZ}"
     owner = Owner(partitions.in_memory((partitions.job(each, schedule) for each in range(count)), START), 1)
     owner.reach_end(CDC, -1)
@@ -93,7 +93,7 @@ def _in_transactions(bench: Bench, connections: Connections, count: int) -> Iter
 
 
 def _dispatches(connections: Connections, count: int) -> list[int]:
-    """When each was appended, once all are there."""
+    """Wait for all dispatches, and return their append times."""
     topic = runs_topic(partitions.CLASS)
     found: list[int] = []
 
@@ -108,7 +108,7 @@ def _dispatches(connections: Connections, count: int) -> list[int]:
 
 
 def _raw_log(connections: Connections, count: int) -> float:
-    """Runs a second if nothing had to be decided: records of the same size, in transactions of the same size."""
+    """The runs per second without decisions: records and transactions of the same size."""
     producer = Producer(connections.kafka(transactional_id="bench", linger_ms=0, compression_type="lz4"))
     producer.init_transactions(READY_SECONDS)
     topic, value = connections.topic("status"), bytes(range(250)) * (RECORD_BYTES // 250)

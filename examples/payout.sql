@@ -1,4 +1,4 @@
--- What payout.py needs of its own database, beside schemas/tables/0010_fences.sql.
+-- The tables that payout.py needs in its database, in addition to schemas/tables/0010_fences.sql.
 create table accounts (
     account text not null primary key,
     cents bigint not null

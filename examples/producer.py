@@ -1,7 +1,7 @@
-"""Asks Tidemill to run a job, by a record in Kafka: `python examples/producer.py JOB_ID REQUEST_ID [PAYLOAD]`.
+"""Requests a run of a job by a record in Kafka: `python examples/producer.py JOB_ID REQUEST_ID [PAYLOAD]`.
 
-All it needs is confluent-kafka and two settings, TIDEMILL_KAFKA_BOOTSTRAP and TIDEMILL_TOPIC_PREFIX (`tidemill up`
-prints the first). The same id may be sent again for its job, here or as a row of tidemill.requests: it runs once.
+It needs confluent-kafka and two settings, TIDEMILL_KAFKA_BOOTSTRAP (`tidemill up` prints it) and TIDEMILL_TOPIC_PREFIX.
+If the same request id is sent again for the same job, here or as a row of tidemill.requests, the job runs only once.
 """
 
 import json
@@ -16,25 +16,25 @@ SECONDS = 30
 
 
 def main(job_id: str, request_id: str, payload: str = "null") -> str | None:
-    """What went wrong, if anything did."""
+    """Send the request; returns an error, or None."""
     try:
         json.loads(payload)
     except json.JSONDecodeError as error:
         return f"PAYLOAD is {payload!r}, which is not JSON: {error}"
-    # As it was given: written again by a program, a number could be another one.
+    # The payload as it was given: parsing and writing it again could change a number.
     request = f'{{"request_id": {json.dumps(request_id)}, "job_id": {json.dumps(job_id)}, "payload": {payload}}}'
     errors = []
     producer = Producer(
         {
             "bootstrap.servers": BOOTSTRAP,
-            "partitioner": "murmur2_random",  # as Java clients do; any other costs a detour
+            "partitioner": "murmur2_random",  # the Java clients' default; with another one, the record takes a detour
             "enable.idempotence": True,
         }
     )
     producer.produce(TOPIC, request, key=job_id, on_delivery=lambda error, _: errors.append(error))
     if producer.flush(SECONDS) or errors != [None]:
-        return f"{request_id} was not taken: {errors[0] if errors else f'{BOOTSTRAP} does not answer'}"
-    print(f"asked: the run will be {job_id}#{request_id}")
+        return f"{request_id} was not sent: {errors[0] if errors else f'{BOOTSTRAP} does not answer'}"
+    print(f"requested: the run will be {job_id}#{request_id}")
     return None
 
 

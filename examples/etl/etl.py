@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""All steps of etl.yaml, one of them a process: `etl.py STEP`. A step reads objects from S3 and writes its own there.
+"""The steps of etl.yaml: `etl.py STEP` runs one step, which reads objects from S3 and writes its own objects there.
 
-Numbers and names go from step to step as results, the data itself by S3. What a DAG run makes lies below a prefix of
-its own, each object is written whole, and the same input gives the same bytes: so a step may be attempted again at any
-time. Python alone is enough; the keys of S3 are a secret (etl.yaml).
+A step passes numbers and names to later steps as its result, and data through S3. Each DAG run writes below its own
+prefix, each object is written as a whole, and the same input gives the same bytes: so a step can be retried at any
+time. The script needs only Python; the S3 keys are a secret (see etl.yaml).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from urllib.request import Request, urlopen
 
 SOURCE = "examples/orders.csv"
 EPOCH = os.environ["TIDEMILL_RUN_ID"].partition("/")[0]
-"""The DAG run; behind the `/` is the node."""
+"""The DAG run's id; after the `/` follows the node."""
 Result = dict[str, Any]
 
 
 def extract() -> Result:
-    """The export as it came, without lines that are no orders, and without those that came twice."""
+    """Copy the export, without invalid lines and duplicates."""
     rows = read(SOURCE)
     orders = {row["order_id"]: row for row in rows if row["quantity"].isdigit()}
     write(f"etl/{EPOCH}/orders.csv", list(orders.values()))
@@ -41,7 +41,7 @@ def extract() -> Result:
 
 
 def transform(column: str) -> Result:
-    """What was sold, by one column."""
+    """Sum the sales by one column."""
     cents: Counter[str] = Counter()
     for order in read(f"etl/{EPOCH}/orders.csv"):
         cents[order[column]] += int(order["quantity"]) * int(order["price_cents"])
@@ -51,10 +51,10 @@ def transform(column: str) -> Result:
 
 
 def load() -> Result:
-    """What the transforms made, in one table; they must agree on the sum."""
+    """Load the results of the transforms into one table; their sums must be equal."""
     made = results()
     if len({each["cents"] for each in made}) != 1:
-        sys.exit(f"the transforms do not agree on what was sold: {made}")
+        sys.exit(f"the transforms have different sums: {made}")
     with tempfile.NamedTemporaryFile() as file:
         warehouse = sqlite3.connect(file.name)
         warehouse.execute("create table sales (by text, name text, cents integer, primary key (by, name))")
@@ -69,7 +69,7 @@ def load() -> Result:
 
 def report() -> Result:
     (loaded,) = results()
-    lines = [f"# Sales, as of {os.environ['TIDEMILL_NOMINAL_TIME']}: {loaded['cents'] / 100:.2f}"]
+    lines = [f"# Sales at {os.environ['TIDEMILL_NOMINAL_TIME']}: {loaded['cents'] / 100:.2f}"]
     with tempfile.NamedTemporaryFile() as file:
         Path(file.name).write_bytes(s3("GET", f"etl/{EPOCH}/warehouse.sqlite"))
         warehouse = sqlite3.connect(file.name)
@@ -86,7 +86,7 @@ def report() -> Result:
 
 
 def results() -> list[Result]:
-    """Of the steps that this one depends on, by their names."""
+    """The results of the steps that this step depends on, sorted by name."""
     found: dict[str, Result] = json.load(sys.stdin)["results"]
     return [found[name] for name in sorted(found)]
 
@@ -104,9 +104,9 @@ def write(key: str, rows: list[dict[str, object]] | list[dict[str, str]]) -> Non
 
 
 def s3(method: str, key: str, body: bytes = b"") -> bytes:
-    """One request, signed as S3 asks for it (AWS Signature Version 4); boto3 would do as well."""
-    place = json.loads(os.environ["S3"])
-    url = urlsplit(f"{place['endpoint']}/{place['bucket']}/{quote(key)}")
+    """Send one request, signed with AWS Signature Version 4, as S3 requires; boto3 could do the same."""
+    store = json.loads(os.environ["S3"])
+    url = urlsplit(f"{store['endpoint']}/{store['bucket']}/{quote(key)}")
     at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     sent = {
         "content-type": "application/octet-stream",
@@ -117,13 +117,13 @@ def s3(method: str, key: str, body: bytes = b"") -> bytes:
     names = ";".join(sent)
     headers = "".join(f"{name}:{value}\n" for name, value in sent.items())
     request = f"{method}\n{url.path}\n\n{headers}\n{names}\n{sent['x-amz-content-sha256']}"
-    scope = f"{at[:8]}/{place['region']}/s3/aws4_request"
+    scope = f"{at[:8]}/{store['region']}/s3/aws4_request"
     signed = f"AWS4-HMAC-SHA256\n{at}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-    secret = f"AWS4{place['secret_key']}".encode()
+    secret = f"AWS4{store['secret_key']}".encode()
     for part in (*scope.split("/"), signed):
         secret = hmac.digest(secret, part.encode(), "sha256")
     sent["authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={place['access_key']}/{scope}, SignedHeaders={names}, Signature={secret.hex()}"
+        f"AWS4-HMAC-SHA256 Credential={store['access_key']}/{scope}, SignedHeaders={names}, Signature={secret.hex()}"
     )
     with urlopen(Request(url.geturl(), body if method == "PUT" else None, sent, method=method), timeout=30) as answer:
         content: bytes = answer.read()
@@ -134,4 +134,4 @@ STEPS: dict[str, Callable[..., Result]] = {"extract": extract, "transform": tran
 
 if __name__ == "__main__":
     result = STEPS[sys.argv[1]](*sys.argv[2:])
-    Path(os.environ["TIDEMILL_RESULT"]).write_text(json.dumps(result))  # the steps behind find it on standard input
+    Path(os.environ["TIDEMILL_RESULT"]).write_text(json.dumps(result))  # later steps get it on standard input

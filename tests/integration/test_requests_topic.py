@@ -52,7 +52,7 @@ def example(stack, *arguments):
 def test_the_example_producer_and_a_row_with_the_same_id_are_one_run(stack, job, journal):
     for _ in range(2):
         ran = example(stack, job, f"{job}r", '{"invoice": 42.10}')
-        assert (ran.returncode, ran.stdout) == (0, f"asked: the run will be {job}#{job}r\n"), ran.stderr
+        assert (ran.returncode, ran.stdout) == (0, f"requested: the run will be {job}#{job}r\n"), ran.stderr
     run_id = stack.request(job, f"{job}r")
     assert stack.ended(run_id)["state"] == "succeeded"
     last = stack.request(job, f"{job}last")

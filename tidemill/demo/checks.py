@@ -1,4 +1,4 @@
-"""Whether a demo went as it should: pure functions over rows of jobs, runs and attempts, a sentence for each check."""
+"""Checks the result of a demo: pure functions over rows of jobs, runs and attempts; each returns a sentence."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tidemill.place import Row
 TICK = timedelta(microseconds=1)
 ALL = 1_000_000
 LONGEST_GAP = timedelta(seconds=60)
-"""Two processes were killed: by then a session has ended, a lease has lapsed, and others have taken over."""
+"""The limit after two processes were killed: a session ends, a lease expires, and other processes take over."""
 NODE = RunKind.NODE.value
 NOT_JUDGED = {AttemptEnd.LOST.value, AttemptEnd.EXPIRED.value}
-"""Attempts that a kill took away say nothing about the job."""
+"""Attempts that a kill ended; they are no result of the job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Check:
 
 
 def due(job: Row) -> list[datetime]:
-    """From its row alone, when the job had to run: starts_at <= nominal time < ends_at."""
+    """Compute from the job's row when it had to run: starts_at <= nominal time < ends_at."""
     first, last = job["starts_at"] - TICK, job["ends_at"] - TICK
     schedule = parse_schedule(job["schedule"])
     return occurrences(schedule, job["timezone"], DstRules(), first, last, ALL, job["starts_at"])
@@ -39,7 +39,7 @@ def due(job: Row) -> list[datetime]:
 def check_all(
     jobs: Sequence[Row], nodes: Sequence[Row], runs: Sequence[Row], attempts: Sequence[Row]
 ) -> Iterator[Check]:
-    """`jobs` are DAGs too, and `nodes` what these consist of."""
+    """`jobs` includes DAGs, and `nodes` are the DAGs' nodes."""
     for job in jobs:
         yield check_counts(job, [run for run in runs if run["job_id"] == job["job_id"] and run["kind"] != NODE])
     yield check_order(nodes, runs)
@@ -50,12 +50,12 @@ def check_all(
 
 
 def check_counts(job: Row, runs: Sequence[Row]) -> Check:
-    """Every due occurrence is there exactly once, and nothing else is."""
+    """Check that every due occurrence ran exactly once, and that no other did."""
     expected = due(job)
     found = Counter(run["nominal_time"] for run in runs)
     wrong = {
         "missing": [each for each in expected if each not in found],
-        "there more than once": [each for each, count in found.items() if count > 1],
+        "found more than once": [each for each, count in found.items() if count > 1],
         "not due": sorted(set(found) - set(expected)),
     }
     faults = [f"{what}: {', '.join(map(rfc3339, times))}" for what, times in wrong.items() if times]
@@ -64,10 +64,10 @@ def check_counts(job: Row, runs: Sequence[Row]) -> Check:
 
 
 def check_order(nodes: Sequence[Row], runs: Sequence[Row]) -> Check:
-    """Every DAG run has each node once, and none that began before what it depends on had ended."""
+    """Check that every DAG run has each node once, and that no node started before its dependencies ended."""
     epochs = [run for run in runs if run["kind"] == RunKind.DAG.value]
     found = {run["run_id"]: run for run in runs if run["kind"] == NODE}
-    wrong = [] if len(found) == len(epochs) * len(nodes) else [f"{len(found)} node runs are there"]
+    wrong = [] if len(found) == len(epochs) * len(nodes) else [f"{len(found)} node runs were found"]
     for epoch, node in product(epochs, nodes):
         name = f"{epoch['run_id']}/{node['node_id']}"
         if name not in found:
@@ -79,21 +79,21 @@ def check_order(nodes: Sequence[Row], runs: Sequence[Row]) -> Check:
     said = f"DAGs: {_count(epochs, 'DAG run')} of {_count(nodes, 'node')}"
     if wrong:
         return Check(holds=False, sentence=f"{said}; {', '.join(wrong)}.")
-    return Check(holds=bool(epochs), sentence=f"{said}, each node once, and after all that it depends on.")
+    return Check(holds=bool(epochs), sentence=f"{said}, each node once, and after its dependencies.")
 
 
 def check_ended(runs: Sequence[Row]) -> Check:
     others = [f"{run['run_id']} is {run['state']}" for run in runs if run["state"] != RunState.SUCCEEDED.value]
     if others:
         return Check(holds=False, sentence=f"Not every run succeeded: {', '.join(others)}.")
-    return Check(holds=bool(runs), sentence=f"None is stuck: all of {_count(runs, 'run')} succeeded.")
+    return Check(holds=bool(runs), sentence=f"No run is stuck: all {_count(runs, 'run')} succeeded.")
 
 
 def check_never_early(runs: Sequence[Row]) -> Check:
     early = [run["run_id"] for run in runs if run["latency"] is not None and run["latency"] < timedelta(0)]
     return Check(
         holds=not early,
-        sentence=f"Started before they were due: {', '.join(early)}." if early else "None started before it was due.",
+        sentence=f"Started before they were due: {', '.join(early)}." if early else "No run started before it was due.",
     )
 
 
@@ -101,18 +101,20 @@ def check_promoted(runs: Sequence[Row], attempts: Sequence[Row]) -> Check:
     wrong = [run["run_id"] for run in runs if not _was_promoted(run, _ends(run, attempts))]
     if wrong:
         return Check(holds=False, sentence=f"slow: not promoted from 10s and done in 1m: {', '.join(wrong)}.")
-    return Check(holds=bool(runs), sentence=f"slow: {_count(runs, 'run')} outlived 10s, promoted, succeeded in 1m.")
+    return Check(
+        holds=bool(runs), sentence=f"slow: {_count(runs, 'run')} exceeded 10s, and succeeded in 1m after its promotion."
+    )
 
 
 def check_retried(runs: Sequence[Row], attempts: Sequence[Row]) -> Check:
     wrong = [run["run_id"] for run in runs if not _was_retried(run, attempts)]
     if wrong:
         return Check(holds=False, sentence=f"flaky: did not succeed at attempt 3: {', '.join(wrong)}.")
-    return Check(holds=bool(runs), sentence=f"flaky: {_count(runs, 'run')} failed twice, succeeded at attempt 3.")
+    return Check(holds=bool(runs), sentence=f"flaky: {_count(runs, 'run')} failed twice, and succeeded at attempt 3.")
 
 
 def check_gap(starts: Iterable[datetime], killed_at: datetime) -> Check:
-    """The longest time without a start, before the kill and from it on."""
+    """Check the longest time without a start, before and after the kill."""
     before, after = timedelta(0), timedelta(0)
     for first, second in pairwise(sorted(starts)):
         if second <= killed_at:
@@ -121,7 +123,7 @@ def check_gap(starts: Iterable[datetime], killed_at: datetime) -> Check:
             after = max(after, second - first)
     return Check(
         holds=timedelta(0) < after <= LONGEST_GAP,
-        sentence=f"The longest time without a start: {seconds(before)} before the kill, {seconds(after)} from it on.",
+        sentence=f"The longest time without a start: {seconds(before)} before the kill, {seconds(after)} after it.",
     )
 
 
@@ -131,7 +133,7 @@ def _was_promoted(run: Row, ends: list[str]) -> bool:
 
 
 def _was_retried(run: Row, attempts: Sequence[Row]) -> bool:
-    """The script looks at the number of its attempt; one that was lost to the kill has used a number up."""
+    """The script fails by the number of its attempt, and a lost attempt has used a number up."""
     all_ends = [each["ended_as"] for each in attempts if each["run_id"] == run["run_id"]]
     lost = sum(each in NOT_JUDGED for each in all_ends)
     failed = sum(each == AttemptEnd.FAILED.value for each in all_ends)

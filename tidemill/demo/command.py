@@ -1,4 +1,4 @@
-"""`tidemill demo`: a stack of its own, four jobs, a DAG, a live table, two processes killed, and the counts checked."""
+"""`tidemill demo`: runs four jobs and a DAG on an own stack, kills two processes, and checks the counts."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ WORKERS = 2
 EXECUTORS = 2
 SHORTEST_SECONDS = 30
 UNBOUNDED_KILL = timedelta(seconds=45)
-"""Without SECONDS there is no half-way."""
+"""Without SECONDS, the kill comes after this time; with SECONDS, after half of it."""
 DAG = Path(__file__).parents[2] / "examples" / "etl" / "etl.yaml"
 LEAD = timedelta(seconds=3)
-"""The window opens so long after the jobs are written, so that it does not depend on how long that takes."""
+"""The window opens this long after the jobs are written, so that it does not depend on the time of the writes."""
 MINUTE_JOB_AFTER = timedelta(seconds=12)
-"""Into the window: a short demo shall see the job of every minute too."""
+"""The first minute job is due this long after the window opens, so that a short demo shows it too."""
 SETTLE = timedelta(seconds=150)
-"""The longest wait for what was due to end: a lease, a new attempt, and the slow job."""
+"""The longest wait for the last runs: a lease, a new attempt, and the slow job."""
 HALF_SECOND = timedelta(milliseconds=500)
 
 
 @dataclass(kw_only=True)
 class Demo:
-    """What one demo knows while it runs."""
+    """The state of one demo."""
 
     data: Path
     place: Connections
@@ -60,17 +60,17 @@ class Demo:
     ends_at: datetime | None
     kill_at: datetime
     killed: Killed | None = None
-    told: set[str] = field(default_factory=set)
-    """The runs that a pipe was told of."""
+    printed: set[str] = field(default_factory=set)
+    """The runs that were printed into a pipe."""
 
 
 def demo(
     seconds: Annotated[
-        int | None, typer.Argument(metavar="[SECONDS]", min=SHORTEST_SECONDS, help="Else until Ctrl-C.")
+        int | None, typer.Argument(metavar="[SECONDS]", min=SHORTEST_SECONDS, help="Default: until Ctrl-C.")
     ] = None,
     data: Data = DEFAULT_DATA,
 ) -> None:
-    """Show all of it on this machine: four jobs, a DAG, two processes killed, the counts checked."""
+    """Show Tidemill on this machine: run four jobs and a DAG, kill two processes, and check the counts."""
     extra.need()
     folder = data / "demo"
     with _own_stack(folder):
@@ -86,7 +86,7 @@ def demo(
 
 def _play(folder: Path, place: Connections, postgres: psycopg.Connection[Row], seconds: int | None) -> list[Check]:
     starts_at = _now(postgres).replace(microsecond=0) + LEAD
-    # No schedule fires on a half second: it is plain what belongs to the window.
+    # No schedule is due on a half second, so the end of the window is unambiguous.
     ends_at = None if seconds is None else starts_at + timedelta(seconds=seconds) - HALF_SECOND
     kill_at = starts_at + (UNBOUNDED_KILL if seconds is None else timedelta(seconds=seconds / 2))
     this = Demo(data=folder, place=place, postgres=postgres, starts_at=starts_at, ends_at=ends_at, kill_at=kill_at)
@@ -112,7 +112,7 @@ def _write_jobs(this: Demo) -> None:
 
 
 def _put_dag(this: Demo) -> None:
-    """The example as it is, but for its schedule."""
+    """Put the example DAG, with a faster schedule."""
     _headline(f"tidemill dag put {DAG.relative_to(DAG.parents[2])}")
     file = stored(this.place, DAG)
     with this.postgres.transaction():
@@ -121,7 +121,7 @@ def _put_dag(this: Demo) -> None:
 
 
 def _watch_until(this: Demo, until: datetime | None) -> None:
-    watch(this.postgres, lambda _: until is not None and _now(this.postgres) >= until, this.told)
+    watch(this.postgres, lambda _: until is not None and _now(this.postgres) >= until, this.printed)
 
 
 def _kill(this: Demo) -> None:
@@ -132,24 +132,24 @@ def _kill(this: Demo) -> None:
 
 
 def _end(this: Demo) -> None:
-    """Interrupted: nothing is due any more from the next half second on."""
+    """After Ctrl-C: close the window at the next half second."""
     from_now = _now(this.postgres).replace(microsecond=0) + timedelta(seconds=1)
     this.ends_at = max(from_now, this.starts_at) + HALF_SECOND
     _show_and_run(this, "end", {"ends_at": this.ends_at})
 
 
 def _settle(this: Demo) -> None:
-    """Until everything that was due is there and has ended, and the killed are back; bounded."""
+    """Wait until all due runs have ended and the killed processes run again, for at most `SETTLE`."""
     due_of = {job["job_id"]: len(due(job)) for job in _jobs(this)}
     expected = sum(due_of.values()) + sum(due_of[node["dag_id"]] for node in _nodes(this))
     give_up_at = (this.ends_at or _now(this.postgres)) + SETTLE
-    _headline(f"{sum(due_of.values())} occurrences were due; waiting for the last of them")
+    _headline(f"{sum(due_of.values())} occurrences were due; waiting for the last ones")
 
     def is_over(runs: list[Row]) -> bool:
         ended = len(runs) >= expected and all(RunState(run["state"]).is_final for run in runs)
         return _now(this.postgres) > give_up_at or (ended and (this.killed is None or are_back(this.data, this.killed)))
 
-    watch(this.postgres, is_over, this.told)
+    watch(this.postgres, is_over, this.printed)
 
 
 def _judge(this: Demo) -> list[Check]:
@@ -171,7 +171,7 @@ def _judge(this: Demo) -> list[Check]:
 
 
 def _draw(this: Demo, runs: list[Row]) -> None:
-    """The newest DAG run."""
+    """Draw the newest DAG run."""
     newest = next((run["run_id"] for run in runs if run["kind"] == RunKind.DAG.value), None)
     if newest is not None:
         _headline(f"tidemill dag show '{newest}'")
@@ -187,7 +187,7 @@ def _nodes(this: Demo) -> list[Row]:
 
 
 def _show_and_run(this: Demo, name: str, values: dict[str, Any]) -> list[Row]:
-    """Shown is exactly what is executed."""
+    """Print the SQL, and execute exactly that."""
     cursor = psycopg.ClientCursor(this.postgres)
     text = cursor.mogrify(_sql(name), values)
     _headline("SQL")
@@ -215,7 +215,7 @@ def _headline(sentence: str) -> None:
 def _own_stack(folder: Path) -> Iterator[None]:
     if stack.status(folder) is not None:
         raise UsageError(
-            f"a demo runs in {folder} already; `tidemill down --data {folder}` ends it, --data takes another"
+            f"a demo already runs in {folder}; stop it with `tidemill down --data {folder}`, or use another --data"
         )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -232,5 +232,5 @@ def _own_stack(folder: Path) -> Iterator[None]:
 
 
 def _stop(number: int, _: FrameType | None) -> None:
-    """As if interrupted, so that the stack is stopped on the way out."""
+    """Exit with an exception, so that the context stops the stack."""
     sys.exit(128 + number)

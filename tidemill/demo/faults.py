@@ -1,4 +1,4 @@
-"""What a demo does to its own stack: it kills one stream worker and one executor, and sees that they come back."""
+"""Kills one stream worker and one executor of the demo's stack, and checks that they run again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Killed:
 
 
 def kill(data: Path, names: tuple[str, ...], now: datetime) -> Killed:
-    """`kill -9`, all at once."""
+    """Kill all of them with -9."""
     running = _pids(data)
     missing = [name for name in names if name not in running]
     if missing:
@@ -48,7 +48,7 @@ def check_back(data: Path, killed: Killed) -> Check:
 
 
 def _pids(data: Path) -> dict[str, int]:
-    """Of the processes that run."""
+    """The pids of the running processes, by name."""
     seen = stack.status(data)
     processes = seen.processes if seen else ()
     return {each["name"]: each["pid"] for each in processes if each["state"] == "running" and each["pid"] is not None}

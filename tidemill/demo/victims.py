@@ -1,4 +1,4 @@
-"""Whom a demo kills: the worker that owns the busiest job, and the executor that started its last run."""
+"""Chooses the processes to kill: the worker that owns the busiest job, and the executor that started the last run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def executor_of(runs: Sequence[Row]) -> str | None:
 
 
 def worker_of(place: Connections, job_id: str) -> str | None:
-    """The worker that holds the job's partition; None: Kafka cannot say at this moment."""
+    """The worker that holds the job's partition; None: Kafka does not answer."""
     try:
         return workers(place, admin_client(place)).held.get(partition_of(job_id, place.partitions))
     except (KafkaException, TimeoutError):

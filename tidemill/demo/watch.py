@@ -1,4 +1,4 @@
-"""What a demo shows while it runs: a live table in a terminal, plain lines in a pipe."""
+"""Shows the runs of a demo: a live table in a terminal, plain lines in a pipe."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ ALL_RUNS = {"job_id": None, "states": None, "codes": None, "since": None, "limit
 IsOver = Callable[[list[Row]], bool]
 
 
-def watch(postgres: psycopg.Connection[Row], is_over: IsOver, told: set[str]) -> list[Row]:
-    """Show the runs until `is_over` says so of them; the runs. `told` holds what a pipe was told already."""
+def watch(postgres: psycopg.Connection[Row], is_over: IsOver, printed: set[str]) -> list[Row]:
+    """Show the runs until `is_over`, and return them. `printed`: the runs already printed into a pipe."""
     if not sys.stdout.isatty():
-        return _lines(postgres, is_over, told)
+        return _lines(postgres, is_over, printed)
     with Live(console=console(), auto_refresh=False, transient=True) as live:
         while True:
             runs = all_runs(postgres)
@@ -40,22 +40,22 @@ def watch(postgres: psycopg.Connection[Row], is_over: IsOver, told: set[str]) ->
 
 
 def all_runs(postgres: psycopg.Connection[Row]) -> list[Row]:
-    """The newest first, with their latencies: from due to started."""
+    """All runs, the newest first, with their latencies from due to started."""
     return rows(postgres, "runs", ALL_RUNS)
 
 
 def runs_table(runs: list[Row]) -> Table:
-    """Nodes are counted by their DAG run."""
+    """A DAG run's row counts its nodes, so nodes have no rows of their own."""
     shown = [counted(run) for run in runs if run["kind"] != RunKind.NODE.value]
     return table(shown[:SHOWN_RUNS], COLUMNS, title=f"{len(runs)} runs, the newest; latency: due to started")
 
 
-def _lines(postgres: psycopg.Connection[Row], is_over: IsOver, told: set[str]) -> list[Row]:
+def _lines(postgres: psycopg.Connection[Row], is_over: IsOver, printed: set[str]) -> list[Row]:
     while True:
         runs = all_runs(postgres)
         for run in reversed(runs):
-            if run["run_id"] not in told and RunState(run["state"]).is_final and run["kind"] != RunKind.NODE.value:
-                told.add(run["run_id"])
+            if run["run_id"] not in printed and RunState(run["state"]).is_final and run["kind"] != RunKind.NODE.value:
+                printed.add(run["run_id"])
                 say(_line(run))
         if is_over(runs):
             return runs

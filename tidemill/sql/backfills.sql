@@ -1,4 +1,4 @@
--- Backfills, the newest first; how far one is, is counted for these alone.
+-- Backfills, the newest first; progress is counted only for the selected ones.
 select *
 from tidemill.backfills
 where run_id in (

@@ -1,9 +1,9 @@
--- The nodes of a DAG, each after all that it depends on.
+-- The nodes of a DAG in topological order.
 select node.*
 from tidemill.dags
 join tidemill.definitions on definitions.owner = dags.dag_id and definitions.kind = 'dag' and definitions.version = dags.version
 cross join lateral json_array_elements(definitions.spec -> 'nodes') with ordinality as compiled (node, place)
--- One by one, by the primary key: a planner without statistics of nodes just written would join them each with each.
+-- offset 0 makes the planner look each node up by the primary key; without statistics it would use a nested-loop join.
 cross join lateral (
     select *
     from tidemill.dag_nodes

@@ -1,5 +1,5 @@
--- The nodes of one DAG run, each after all that it depends on, as far as they have become anything in this life of the run. If
--- the version that it goes by was pruned, it is the oldest that is left; before it opens, the newest.
+-- The nodes of one DAG run in topological order, with their runs of the run's current life. The nodes are those of the
+-- version that the run uses; if that was pruned, of the oldest kept version; before the run opens, of the newest version.
 with run as materialized (
     select run_id, dag_id, dag_version, filed_on, queued_at, rerun_id = request_id as is_backfilled
     from tidemill.runs
@@ -20,12 +20,12 @@ select
 from definition
 cross join run
 cross join lateral json_array_elements(spec -> 'nodes') with ordinality as compiled (node, place)
--- One by one, by the primary key: a planner without statistics of today's runs would join each with each.
+-- offset 0 makes the planner look each run up by the primary key; without statistics it would use a nested-loop join.
 left join lateral (
     select *
     from tidemill.runs
     where runs.run_id = run.run_id || '/' || (node ->> 'node_id') and runs.filed_on = run.filed_on
-        -- Run again by a backfill, all nodes begin anew.
+        -- A backfill runs all nodes again, so older node runs do not count.
         and (run.is_backfilled is not true or coalesce(runs.queued_at, runs.finished_at) >= run.queued_at)
     offset 0
 ) as each on true

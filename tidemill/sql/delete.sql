@@ -1,2 +1,2 @@
--- Its runs stay; nothing new becomes due.
+-- Deletes a job or DAG; its runs stay.
 delete from tidemill.{table} where {key} = %(name)s returning {key}

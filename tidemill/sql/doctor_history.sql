@@ -1,4 +1,4 @@
--- The size of what the sink has written, what it could not understand, and the connector's sign of life.
+-- The size of the sink's tables, the problems of the last day, and the age of the connector's heartbeat.
 select
     clock_timestamp() as now,
     (

@@ -1,2 +1,2 @@
--- What was applied to this database.
+-- The migrations that were applied to this database.
 select name, sha256 from tidemill.migrations

@@ -1,4 +1,4 @@
--- The publication, with what it publishes.
+-- The publication, with its tables and operations.
 select
     pubinsert as inserts,
     pubupdate as updates,

@@ -1,4 +1,4 @@
--- What users, processes and the times to live need of what is there, and this role may not.
+-- The rights on existing tables that users and processes need and that this role lacks.
 select lower(privilege) || ' on tidemill.' || relname as missing
 from (
     values
@@ -37,7 +37,7 @@ from pg_class
 join pg_namespace on relnamespace = pg_namespace.oid
 where nspname = 'tidemill' and relname = 'definition_version' and not has_sequence_privilege(pg_class.oid, 'USAGE')
 union all
--- The sink adds a partition a week, and drops those whose time is over.
+-- The sink adds a partition each week, and drops expired ones.
 select distinct
     'ownership of ' || case when each.oid = parent.oid then '' else 'the partitions of ' end || 'tidemill.'
     || parent.relname

@@ -1,4 +1,4 @@
--- What the server is, and what the role may do in it.
+-- The server's version and settings, and the role's replication right.
 select
     current_setting('server_version_num')::int as version,
     current_database() as database,
@@ -11,13 +11,13 @@ select
             'idle_replication_slot_timeout')
     ) as settings,
     (select count(*)::int from pg_replication_slots) as replication_slots,
-    -- Amazon's roles cannot have the attribute; a membership stands for it.
+    -- On Amazon RDS a role cannot have the attribute, but a membership gives the same right.
     exists (
         select from pg_roles
         where rolname = current_user and (rolsuper or rolreplication)
             or rolname in ('rds_replication', 'rds_superuser') and pg_has_role(current_user, oid, 'member')
     ) as may_replicate,
-    -- By the catalog: to look up a name one would need rights on its schema.
+    -- From the catalog: to_regclass needs rights on the schema.
     exists (
         select from pg_class
         join pg_namespace on pg_namespace.oid = relnamespace

@@ -1,4 +1,4 @@
--- The slot of the connector, and how much WAL Postgres keeps for it.
+-- The connector's slot, and how much WAL Postgres keeps for it.
 select
     coalesce(plugin, '') as plugin,
     coalesce(database, '') as database,

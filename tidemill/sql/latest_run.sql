@@ -1,4 +1,4 @@
--- The newest run of a job or DAG, without nodes and backfills, which only stand for runs; if asked so, of those that started.
+-- The newest run of a job or DAG, without nodes and backfills; with `started`, the newest run that has started.
 select *
 from tidemill.runs
 where job_id = %(owner)s and node_id is null and kind <> 'backfill'

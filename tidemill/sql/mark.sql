@@ -1,4 +1,4 @@
--- What came of a mark, once it is shown with the DAG run that it changed; or why it was refused.
+-- The result of a mark, once the node and its DAG run show it; or the reason of its refusal.
 select node.state, node.reason, null as refused
 from tidemill.runs as node
 join tidemill.dag_runs as whole on whole.run_id = split_part(node.run_id, '/', 1)

@@ -1,4 +1,4 @@
--- The newest runs of a job or DAG and of its nodes, as far as they may be meant by an id that is not there.
+-- The newest runs of a job or DAG and of its nodes, as suggestions for an unknown id.
 select run_id
 from tidemill.runs
 where job_id = %(owner)s

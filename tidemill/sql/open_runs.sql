@@ -1,4 +1,4 @@
--- The runs of a job, or the one run, that have not ended.
+-- The open runs of a job, or one run if it is open.
 select run_id, state
 from tidemill.runs
 where (%(job_id)s::text is null or job_id = %(job_id)s)

@@ -1,4 +1,4 @@
--- Whether a name is that of a job or of a DAG, and on whose clocks it is due.
+-- Whether a name is a job or a DAG, and its time zone.
 select 'job' as kind, timezone from tidemill.jobs where job_id = %(name)s
 union all
 select 'dag', timezone from tidemill.dags where dag_id = %(name)s

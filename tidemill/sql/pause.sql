@@ -1,2 +1,2 @@
--- Decides nothing more for the job or DAG until it is resumed.
+-- Pauses a job or DAG.
 update tidemill.{table} set paused = true, paused_note = %(note)s where {key} = %(name)s returning {key}

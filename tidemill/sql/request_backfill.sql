@@ -1,4 +1,4 @@
--- Ask for a backfill; the id is the idempotency key, so asking again changes nothing.
+-- Requests a backfill; the id is the idempotency key, so a second request changes nothing.
 insert into tidemill.requests
     (request_id, kind, job_id, dag_id, backfill_from, backfill_to, reprocess, max_active_runs, run_backwards, note)
 values (

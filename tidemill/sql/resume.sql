@@ -1,4 +1,4 @@
--- Goes on from now. `catchup` says what becomes of what was due while it was paused; null: its own column does.
+-- Resumes a job or DAG from now. `catchup` replaces its column `catchup_after_pause` for this pause, unless null.
 with before as (
     select {key}, catchup_after_pause
     from tidemill.{table}

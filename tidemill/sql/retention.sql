@@ -1,4 +1,4 @@
--- What is kept, and how the last round of the times to live went; nothing is known before the first one.
+-- The kept weeks, and the last round of pruning; nulls before the first round.
 select
     (select min(week) from tidemill.weeks) as oldest_week,
     (select count(*) from tidemill.weeks) as weeks,

@@ -1,2 +1,2 @@
--- Those that jobs may name.
+-- The timeout classes that jobs may name.
 select name from tidemill.timeout_classes order by name

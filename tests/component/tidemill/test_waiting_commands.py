@@ -74,7 +74,7 @@ def test_a_request_that_is_refused_is_waited_for_no_longer(tidemill, answers, co
 
 def test_a_run_that_is_not_written_yet_can_be_stopped(tidemill, database, answers):
     answers(RUN.replace("%s", "'cancelling'"))
-    assert "j#r is not written yet" in tidemill("cancel", "j#r", code=0)
+    assert "j#r is not in the database yet" in tidemill("cancel", "j#r", code=0)
     assert database.execute("select kind, run_id from tidemill.requests").fetchall() == [("cancel", "j#r")]
 
 

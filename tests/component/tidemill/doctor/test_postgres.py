@@ -64,7 +64,7 @@ def test_a_release_that_was_rolled_back_is_told_which_one_migrated_and_that_it_m
 
 def test_a_publication_that_is_not_whole_is_found(said, tables_dsn):
     execute(tables_dsn, "alter publication tidemill drop table tidemill.requests")
-    assert "is without tidemill.requests" in said()["postgres.publication"]
+    assert "lacks tidemill.requests" in said()["postgres.publication"]
     execute(
         tables_dsn,
         "alter publication tidemill add table tidemill.requests",
@@ -82,7 +82,7 @@ def test_a_role_without_rights_is_told_which_it_lacks(said, tables_dsn):
     try:
         found = said(dsn)
         assert "usage on schema tidemill" in found["postgres.rights"]
-        assert "poor may not replicate" in found["postgres.replication_right"]
+        assert "poor has no replication right" in found["postgres.replication_right"]
         assert "postgres.migrations" not in found
         execute(
             tables_dsn,
@@ -102,9 +102,9 @@ def test_a_role_without_rights_is_told_which_it_lacks(said, tables_dsn):
 def test_a_slot_of_somebody_else_and_one_that_nobody_reads_are_found(said, tables_dsn, empty_dsn):
     """A slot is the server's, and of one database."""
     with slot_in(empty_dsn):
-        assert "somebody else's" in said()["postgres.slot"]
+        assert "another program owns it" in said()["postgres.slot"]
     with slot_in(tables_dsn):
-        assert "nobody reads the replication slot" in said()["postgres.slot"]
+        assert "no client reads the replication slot" in said()["postgres.slot"]
 
 
 @contextmanager

@@ -144,7 +144,7 @@ def test_the_gap_is_the_longest_time_without_a_start_around_the_kill():
     starts = [START + timedelta(seconds=n) for n in (0, 5, 10, 24, 25, 30)]
     check = check_gap(starts, START + timedelta(seconds=12))
     assert check.holds
-    assert "5 s before the kill, 14 s from it on" in check.sentence
+    assert "5 s before the kill, 14 s after it" in check.sentence
 
 
 def test_no_start_after_the_kill_is_a_failure():
