@@ -1,4 +1,4 @@
-"""`tidemill run`, `runs`, `show` and `problems`: ask for runs, and read what became of them."""
+"""`tidemill run`, `runs`, `show` and `problems`: requests runs, and shows runs and problems."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tidemill.queries import now_of, one, rows
 POLL_SECONDS = 0.2
 APPEAR_SECONDS = 5.0
 HINT_SECONDS = 60.0
-"""A run that is waited for and not written by then may never be: its request was made long ago, or nobody works."""
+"""If a run is not in the database after this time, print a hint: its request may be old, or a part may be down."""
 RUN_COLUMNS = ("run_id", "state", "attempt", "timeout_class", "latency", "started_at", "finished_at", "reason")
 ATTEMPT_COLUMNS = (
     "attempt",
@@ -60,32 +60,34 @@ RunToRead = Annotated[
     str,
     typer.Argument(
         metavar="RUN|NAME",
-        help="A run's id, as `tidemill runs` shows it; of a job or DAG its latest run.",
+        help="A run's id, as `tidemill runs` shows it, or a job or DAG for its latest run.",
         autocompletion=owner_and_run_names,
     ),
 ]
 Reasons = Annotated[
     list[ReasonCode] | None,
-    typer.Option("--reason", help="Only with this reason_code; repeat it for more.", show_choices=False),
+    typer.Option("--reason", help="Only runs with this reason_code; repeat it for more codes.", show_choices=False),
 ]
 Since = Annotated[
-    str | None, typer.Option(help="A duration such as 2h, a day, or a time: in UTC, unless it has an offset.")
+    str | None, typer.Option(help="Only since then: a duration such as 2h, a day, or a time (UTC, if without offset).")
 ]
-Limit = Annotated[int, typer.Option(min=1, help="At most so many, the newest.")]
+Limit = Annotated[int, typer.Option(min=1, help="The most rows to show, the newest ones.")]
 
 
 def run(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The id of a job or DAG.", autocompletion=owner_names)],
     data: Data = DEFAULT_DATA,
-    at: Annotated[str | None, typer.Option(help="When: a time in the job's zone, or in so long, as 5m.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Until it has ended; 0 only if it succeeded.")] = False,
-    request_id: Annotated[str | None, typer.Option(help="Asking again under the same id changes nothing.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="When to run: a time in the job's time zone, or a delay such as 5m.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait; exit with 0 only if the run succeeded.")] = False,
+    request_id: Annotated[str | None, typer.Option(help="A second request with the same id changes nothing.")] = None,
     payload: Annotated[
-        str | None, typer.Option(help="JSON for standard input, instead of the job's or each node's.")
+        str | None, typer.Option(help="JSON for standard input, in place of the job's or each node's.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask for one run of a job or DAG."""
+    """Request one run of a job or DAG."""
     request_id = request_id or secrets.token_hex(8)
     check_json("--payload", payload)
     with database(data) as postgres:
@@ -106,14 +108,16 @@ def run(
 
 def runs(
     data: Data = DEFAULT_DATA,
-    job: Annotated[str | None, typer.Option(help="Only of this job.", autocompletion=job_names)] = None,
-    state: Annotated[list[RunState] | None, typer.Option(help="Only in this state; repeat it for more.")] = None,
+    job: Annotated[str | None, typer.Option(help="Only runs of this job.", autocompletion=job_names)] = None,
+    state: Annotated[
+        list[RunState] | None, typer.Option(help="Only runs in this state; repeat it for more states.")
+    ] = None,
     reason: Reasons = None,
     since: Since = None,
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Runs, the newest first."""
+    """List runs, the newest first."""
     values = which(state, reason, since, limit) | {"job_id": job}
     with reading(data) as postgres:
         found = rows(postgres, "runs", values)
@@ -123,7 +127,7 @@ def runs(
 
 
 def show(run_id: RunToRead, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
-    """One run: what it is now, its attempts, its history, its output, its result."""
+    """Show one run: its state, attempts, history, output and result."""
     with reading(data) as postgres:
         found = run_to_read(postgres, run_id)
         attempts = rows(postgres, "attempts", found)
@@ -144,13 +148,14 @@ def show(run_id: RunToRead, data: Data = DEFAULT_DATA, as_json: AsJson = False) 
 def problems(
     data: Data = DEFAULT_DATA,
     code: Annotated[
-        list[ProblemCode] | None, typer.Option(help="Only with this code; repeat it for more.", show_choices=False)
+        list[ProblemCode] | None,
+        typer.Option(help="Only problems with this code; repeat it for more codes.", show_choices=False),
     ] = None,
     since: Since = None,
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Inputs that were set aside (dead_letter), and alerts, the newest first."""
+    """List rejected inputs (dead_letter) and alerts, the newest first."""
     with reading(data) as postgres:
         values = {"codes": _words(code), "since": since_instant(since), "limit": limit}
         found = rows(postgres, "problems", values)
@@ -160,7 +165,7 @@ def problems(
 def which(
     state: list[RunState] | None, reason: list[ReasonCode] | None, since: str | None, limit: int
 ) -> dict[str, Any]:
-    """What the options of a list of runs mean to its query."""
+    """The query values for the options of a list of runs."""
     return {
         "states": _words(state),
         "codes": _words(reason),
@@ -174,19 +179,19 @@ def _words(chosen: Sequence[Enum] | None) -> list[str] | None:
 
 
 def since_instant(text: str | None) -> datetime | None:
-    """The lists show instants in UTC, so a time without an offset is one."""
+    """Parse --since. A time without an offset is in UTC, as in the lists."""
     return meant("--since", text, wall_clock(), ago=True) if text else None
 
 
 def await_known(postgres: psycopg.Connection[Row], run_id: str) -> None:
-    """A run that was asked for a moment ago is not in the read model yet."""
+    """Wait up to a few seconds for a new run to appear in the read model."""
     deadline = time.monotonic() + APPEAR_SECONDS
     while one(postgres, "run", {"run_id": run_id}) is None and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
 
 
 def await_end(postgres: psycopg.Connection[Row], run_id: str, request_id: str) -> Row:
-    """The run once it has ended; one that was asked for a moment ago may not be there yet. Raises `RefusedError`."""
+    """Wait until a run has ended; it may not be in the read model yet. Raises `RefusedError`."""
     hint_at = time.monotonic() + HINT_SECONDS
     with progress(f"Waiting for {run_id}"):
         while True:
@@ -196,19 +201,19 @@ def await_end(postgres: psycopg.Connection[Row], run_id: str, request_id: str) -
             if found is None:
                 check_refusal(postgres, run_id, request_id)
             if found is None and time.monotonic() > hint_at:
-                complain(f"no run {run_id} is written yet; `tidemill explain '{run_id}'` says what is known of it")
+                complain(f"run {run_id} is not in the database yet; see `tidemill explain '{run_id}'`")
                 hint_at = math.inf
             time.sleep(POLL_SECONDS)
 
 
 def check_refusal(postgres: psycopg.Connection[Row], run_id: str, request_id: str) -> None:
-    """Raises `RefusedError` if the owner of the run has refused the request."""
+    """Raises `RefusedError` if the request was refused."""
     problem = refusal(postgres, str(owner_of_run(run_id)), request_id)
     if problem:
         raise RefusedError(problem["reason"])
 
 
 def refusal(postgres: psycopg.Connection[Row], owner: str, request_id: str, *, everywhere: bool = False) -> Row | None:
-    """The problem that says why nothing comes of a request; `everywhere`: also if its record had another key."""
+    """The problem that reports the refusal of a request; `everywhere`: also if its record had another key."""
     values = {"owner": owner, "request_id": request_id, "everywhere": everywhere}
     return one(postgres, "refusal", values)

@@ -1,4 +1,4 @@
--- What else bears on an occurrence of which no run is written.
+-- Problems and skipped occurrences that explain why an occurrence has no run.
 select
     (
         select to_jsonb(problem)

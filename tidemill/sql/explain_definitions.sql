@@ -1,4 +1,4 @@
--- The newest versions of a job or DAG, the newest first; without payload and nodes, which say nothing about time.
+-- The newest versions of a job or DAG, the newest first, without payload and nodes, which do not affect the schedule.
 select
     kind, valid_from,
     (

@@ -1,4 +1,4 @@
--- A DAG with one of its nodes, in the version that a DAG run goes by; if that was pruned, the oldest that is left.
+-- A DAG with one of its nodes, in the version that a DAG run uses; if that was pruned, in the oldest kept version.
 select tidemill.spec_with(
     (select jsonb_object_agg(key, value) from json_each(spec) where key <> 'nodes'), 'nodes', json_build_array(node)
 )::text as spec

@@ -1,4 +1,4 @@
--- The record of a range of occurrences that did not run, if one covers a time.
+-- The record of a range of occurrences that did not run, if a range covers a time.
 select *
 from tidemill.runs
 where job_id = %(owner)s and nominal_time <= %(at)s and missed_to >= %(at)s and node_id is null

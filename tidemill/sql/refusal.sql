@@ -1,6 +1,6 @@
--- The problem that says why nothing comes of a request, if there is one: it was refused, or nobody could read it, and then
--- the record itself says which request it was. The key of what came by topic may be anything: such records are looked for
--- everywhere, if asked.
+-- The problem that reports why a request has no run: it was refused, or its record could not be decoded. In that case the
+-- record's text names the request. A record of the topic may have any key: with `everywhere`, the problems of all owners
+-- are searched for it.
 select at, reason
 from tidemill.problems
 where (
