@@ -1,4 +1,4 @@
-"""`tidemill explain`: why something ran as it did, or did not run, in plain sentences."""
+"""`tidemill explain`: explains why a run ran as it did, or why a job or DAG did not run."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def explain(
     at: Annotated[
         str | None,
         typer.Option(
-            help='A time such as "2026-11-21 03:00", in the zone of the job unless it has an offset; '
-            "what was due last, and will be next, if not given."
+            help='The time to explain, such as "2026-11-21 03:00", in the job\'s time zone unless it has an offset. '
+            "Default: the last and the next occurrence."
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Why did it run as it did, or why did it not run?"""
+    """Explain why a run ran as it did, or why a job or DAG did not run."""
     if at is not None and is_run(name):
-        raise UsageError("--at is for a job or DAG; a run has its time")
+        raise UsageError("--at is only for a job or DAG, because a run has its own time")
     with reading(data) as postgres:
         found = [_run(postgres, name)] if is_run(name) else _of_owner(postgres, name, at)
     if as_json:
@@ -58,7 +58,7 @@ def as_text(told: Explanation) -> str:
     lines = [told.sentence]
     if told.facts:
         timed = any(each.at for each in told.facts)
-        lines += [f"The newest first, as clocks in {told.timezone} show it:" if timed else "Also:"]
+        lines += [f"The newest first, in the time zone {told.timezone}:" if timed else "Also:"]
         lines += [f"  {_line(each, local)}" for each in told.facts]
     return "\n".join([*lines, *(f"To do: {each}." for each in told.to_do)])
 
@@ -112,7 +112,7 @@ def _never_ran(owner: str, timezone: str) -> Explanation:
         nominal_time=None,
         timezone=timezone,
         answer="never_ran",
-        sentence=f"{owner} has not been due by a schedule yet, and no request has had it run.",
+        sentence=f"{owner} has not been due by its schedule yet, and no request has run it.",
     )
 
 

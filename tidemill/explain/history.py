@@ -1,4 +1,4 @@
-"""The versions of a job or DAG, and what its schedule said at a time: pure functions over `tidemill.definitions`."""
+"""The versions of a job or DAG, and its schedule at a time: pure functions over `tidemill.definitions`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tidemill.time import TICK, Plan, upcoming
 class Version(msgspec.Struct, frozen=True, kw_only=True):
     valid_from: datetime
     spec: JobSpec | None
-    """Of a DAG what the clock sees of it; None: deleted."""
+    """For a DAG, the job with its schedule; None: deleted."""
     is_dag: bool = False
 
 
@@ -32,24 +32,24 @@ History = Sequence[Version]
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """The instant that somebody means by a time on a clock."""
+    """The instant that the user means by a local time."""
 
     instant: datetime
     left_out: str | None = None
-    """The time that was asked for, if the clock leaves it out: this is the instant at which it does."""
+    """The local time, if it does not exist because the clock is put forward; `instant` is then the clock change."""
 
 
 def version_of(row: Row) -> Version:
     spec, is_dag = row["spec"], row["kind"] == "dag"
     if spec is not None:
-        # A DAG comes without nodes: they say nothing about time, and are up to 4 MB in each version.
+        # The query leaves the nodes of a DAG out: they do not affect the schedule, and have up to 4 MB in each version.
         json = spec.encode()
         spec = clock_of(decode(json, DagSpec)) if is_dag else decode(json, JobSpec)
     return Version(valid_from=row["valid_from"], spec=spec, is_dag=is_dag)
 
 
 def in_force(history: History, instant: datetime) -> int | None:
-    """Which version decided an occurrence of that time; a change decides what was due until then as it was before."""
+    """The version that decided an occurrence of that time: the newest one from before it."""
     return next((place for place in reversed(range(len(history))) if history[place].valid_from < instant), None)
 
 
@@ -58,7 +58,7 @@ def newest_spec(history: History) -> JobSpec | None:
 
 
 def plan_of(spec: JobSpec) -> Plan | None:
-    """None: it runs only on request."""
+    """None: the job runs only on request."""
     if spec.schedule is None:
         return None
     return Plan(
@@ -75,14 +75,14 @@ def is_due(plan: Plan, instant: datetime) -> bool:
 
 
 def last_before(plan: Plan, instant: datetime, after: datetime = EPOCH) -> datetime | None:
-    """The last occurrence strictly before `instant` and after `after`, within the job's life."""
+    """The last occurrence strictly before `instant` and after `after`, between starts_at and ends_at."""
     begin = max(after, plan.starts_at - TICK) if plan.starts_at else after
     end = min(instant, plan.ends_at) if plan.ends_at else instant
     return latest(plan.schedule, plan.timezone, plan.dst, begin, end - TICK, plan.starts_at)
 
 
 def last_due(history: History, now: datetime) -> datetime | None:
-    """The newest occurrence up to now, each stretch of time by the version that decides it."""
+    """The newest occurrence up to now, by the version that was valid at its time."""
     until = now + TICK
     for version in reversed(history):
         plan = plan_of(version.spec) if version.spec else None
@@ -100,20 +100,20 @@ def next_due(history: History, now: datetime) -> datetime | None:
 
 
 def deleted_since(history: History, instant: datetime | None) -> datetime | None:
-    """When it was deleted last, if that was after `instant`."""
+    """The time of the last deletion after `instant`."""
     found = [each.valid_from for each in history if each.spec is None and instant and each.valid_from > instant]
     return found[-1] if found else None
 
 
 def paused_since(history: History, place: int) -> datetime:
-    """Of a version that is paused: when the pause began, as far as its versions are kept."""
+    """When the pause of a paused version started, as far as its versions are kept."""
     while place > 0 and (before := history[place - 1].spec) and before.paused:
         place -= 1
     return history[place].valid_from
 
 
 def moments(text: str, timezone: str, now: datetime) -> list[Moment]:
-    """What a time on the clocks of a zone may mean: two instants on the day on which the clock is put back."""
+    """The instants of a local time: two if the clock is put back over it."""
     if past := relative(text, now, timezone, ago=True):
         return [Moment(instant=past.astimezone(UTC))]
     example = f"--at {text!r} is not a time from 1970 to 2199, {FORMS}"

@@ -1,4 +1,4 @@
-"""Reads what `tidemill explain` goes by: runs, versions and problems, from Postgres alone."""
+"""Reads the input of `tidemill explain` from Postgres: runs, versions and problems."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from tidemill.place import NotFoundError, Row
 from tidemill.queries import one, rows
 
 MOST_VERSIONS = 1000
-"""Of a job that is changed all the time, the newest."""
+"""The most versions that are read, the newest ones; for jobs that change all the time."""
 
 
 def read_history(postgres: psycopg.Connection[Row], owner: str) -> History:
-    """Also of what is deleted. Raises `NotFoundError`."""
+    """The versions, also of a deleted job or DAG. Raises `NotFoundError`."""
     history = find_history(postgres, owner)
     if not history:
         owner_row(postgres, owner)
-        raise NotFoundError(f"none of the versions of {owner!r} is kept")
+        raise NotFoundError(f"no version of {owner!r} is kept")
     return history
 
 
 def find_history(postgres: psycopg.Connection[Row], owner: str) -> History:
-    """Empty, if no version is kept: a run or a request may be known all the same."""
+    """The versions; empty if none is kept, although a run or a request may be."""
     found = rows(postgres, "explain_definitions", {"owner": owner, "most": MOST_VERSIONS})
     return [version_of(row) for row in reversed(found)]
 
@@ -42,7 +42,7 @@ def find_history(postgres: psycopg.Connection[Row], owner: str) -> History:
 def read_occurrence(
     postgres: psycopg.Connection[Row], owner: str, moment: Moment, history: History, now: datetime
 ) -> Seen | Nothing:
-    """The run of that time, or the record of a range that it lies in, or that there is none."""
+    """The run of that time, or the record of a range that contains it, or `Nothing`."""
     found = one(postgres, "run", {"run_id": occurrence_run_id(owner, moment.instant)})
     found = found or one(postgres, "explain_range", {"owner": owner, "at": moment.instant})
     if found:
@@ -94,7 +94,7 @@ def _others(postgres: psycopg.Connection[Row], run: Row) -> list[Row]:
 
 
 def _spec_of(postgres: psycopg.Connection[Row], run: Row, history: History) -> JobSpec | None:
-    """What the run goes by, as far as that is kept."""
+    """The definition that the run uses, if it is kept."""
     if run["node_id"]:
         found = one(postgres, "explain_node", {"dag_run": dag_run_of(run["run_id"]), "node_id": run["node_id"]})
         dag = decode(found["spec"].encode(), DagSpec) if found else None
@@ -104,5 +104,5 @@ def _spec_of(postgres: psycopg.Connection[Row], run: Row, history: History) -> J
 
 
 def _with_times(row: Row | None, column: str) -> Row | None:
-    """JSON has no instants."""
+    """Parse the time of a JSON row."""
     return row and row | {column: datetime.fromisoformat(row[column])}

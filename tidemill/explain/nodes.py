@@ -1,4 +1,4 @@
-"""The nodes of a DAG run, as facts: what a node waits for, what kept it from running, which nodes failed."""
+"""Facts about the nodes of a DAG run: what a node waits for, why it did not run, which nodes failed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MOST_CAUSES = 20
 
 
 def waits_for(nodes: list[Row], node_id: str) -> str:
-    """Its dependencies that have not ended; nothing if there is none."""
+    """The dependencies of a node that have not ended, as text; empty if there are none."""
     states = {each["node_id"]: each["state"] for each in nodes}
     return listed(
         [
@@ -23,7 +23,7 @@ def waits_for(nodes: list[Row], node_id: str) -> str:
 
 
 def causes(nodes: list[Row], node_id: str) -> list[str]:
-    """The runs of the nodes above it that failed by themselves, through those that could not run because of them."""
+    """The runs of upstream nodes that failed, followed through nodes in upstream_failed."""
     by_id = {each["node_id"]: each for each in nodes}
     found: list[str] = []
     seen = {node_id}
@@ -43,13 +43,15 @@ def causes(nodes: list[Row], node_id: str) -> list[str]:
 
 
 def node_facts(nodes: list[Row], run: Row) -> list[Fact]:
-    """Its trigger rule, and what it depended on."""
+    """The node's trigger rule, its dependencies, and the failures that kept it from running."""
     node = next((each for each in nodes if each["node_id"] == run["node_id"]), None)
     if node is None or not node["depends_on"]:
         return []
     by_id = {each["node_id"]: each for each in nodes}
     told = [f"{each} ({_outcome(by_id[each], run['node_id'])})" for each in node["depends_on"] if each in by_id]
-    facts = [Fact(name="depends_on", sentence=f"It depends on {listed(told)}; its rule is {node['trigger_rule']}.")]
+    facts = [
+        Fact(name="depends_on", sentence=f"It depends on {listed(told)}; its trigger_rule is {node['trigger_rule']}.")
+    ]
     by_run = {each["run_id"]: each for each in nodes}
     if run["state"] in {"upstream_failed", "skipped"}:
         for cause in causes(nodes, run["node_id"]):
@@ -59,7 +61,7 @@ def node_facts(nodes: list[Row], run: Row) -> list[Fact]:
 
 
 def dag_facts(nodes: list[Row]) -> list[Fact]:
-    """Of a DAG run: the nodes that failed, those that are at work, and how many wait for others."""
+    """The failed nodes of a DAG run, its open nodes, and its slowest node."""
     facts: list[Fact] = []
     for each in nodes:
         if _ended(each["state"]) and OUTCOME[RunState(each["state"])] is Outcome.FAILED and len(facts) < MOST_CAUSES:
@@ -67,11 +69,13 @@ def dag_facts(nodes: list[Row]) -> list[Fact]:
             facts.append(
                 Fact(name="node_failed", at=each["finished_at"], sentence=sentence, data={"run_id": each["run_id"]})
             )
-    at_work = [f"{each['node_id']} ({each['state']})" for each in nodes if each["state"] and not _ended(each["state"])]
-    if at_work:
-        facts.append(Fact(name="open_nodes", sentence=f"Open are {listed(at_work)}."))
+    still_open = [
+        f"{each['node_id']} ({each['state']})" for each in nodes if each["state"] and not _ended(each["state"])
+    ]
+    if still_open:
+        facts.append(Fact(name="open_nodes", sentence=f"Open nodes: {listed(still_open)}."))
     ended = [each for each in nodes if each["finished_at"] and each["started_at"]]
-    if ended and not at_work:
+    if ended and not still_open:
         slowest = max(ended, key=lambda each: each["finished_at"] - each["started_at"])
         took = lasted(slowest["finished_at"] - slowest["started_at"])
         facts.append(Fact(name="slowest_node", sentence=f"Its slowest node was {slowest['node_id']}: {took}."))
@@ -79,7 +83,7 @@ def dag_facts(nodes: list[Row]) -> list[Fact]:
 
 
 def _outcome(node: Row, child: str) -> str:
-    """Of a dependency; one that chose which nodes are followed may not have chosen this one."""
+    """A dependency's state, and the nodes that it chose if `child` is not among them."""
     chosen = node.get("next_nodes")
     state = node["state"] or "waiting"
     return state if chosen is None or child in chosen else f"{state}, and chose {listed(chosen) or 'none'}"

@@ -1,4 +1,4 @@
-"""The reasons that runs carry, as sentences for people, and what can be done about each."""
+"""Turns the reason codes of runs into sentences and advice."""
 
 from __future__ import annotations
 
@@ -14,34 +14,36 @@ from tidemill.explain.why_not import backfill_of
 from tidemill.place import Row
 
 WHY = {
-    ReasonCode.OVERLAP_SKIPPED: "its overlap_policy lets no more in ({text})",
+    ReasonCode.OVERLAP_SKIPPED: "its overlap_policy does not allow another run ({text})",
     ReasonCode.PAUSED: "it was {text}",
-    ReasonCode.PAUSED_ON_FAILURE: "it had failed so often in a row that pause_on_failure stopped it ({text})",
-    ReasonCode.MAX_RUNS: "all runs that max_runs allows were made ({text})",
+    ReasonCode.PAUSED_ON_FAILURE: "pause_on_failure stopped it after too many failures in a row ({text})",
+    ReasonCode.MAX_RUNS: "max_runs was reached ({text})",
     ReasonCode.CATCHUP_SKIP: "it was decided too late, and its catchup_policy does not catch up ({text})",
     ReasonCode.CATCHUP_LATEST: (
-        "it was decided too late, and of several late ones only the newest runs (catchup_policy latest; {text})"
+        "it was decided too late, and catchup_policy latest runs only the newest late occurrence ({text})"
     ),
-    ReasonCode.CATCHUP_WINDOW: "it was decided too late: longer ago than catchup_window ({text})",
-    ReasonCode.PAST: "its time was over when its row was written ({text})",
-    ReasonCode.RESUME_LIMIT: "more was due during its pause than one resumption runs ({text})",
+    ReasonCode.CATCHUP_WINDOW: "it was decided later than its catchup_window allows ({text})",
+    ReasonCode.PAST: "its time was in the past when its row was written ({text})",
+    ReasonCode.RESUME_LIMIT: "more occurrences were due during its pause than one resume runs ({text})",
     ReasonCode.START_DEADLINE: "it could not start within its start_deadline ({text})",
 }
-"""What a code means to one who asks; `text` is the sentence beside it. Of other codes that says it all."""
+"""The meaning of a code; `text` is the run's reason. For other codes the reason is enough."""
 
 BETTER = {
     ReasonCode.OVERLAP_SKIPPED: (
-        "another overlap_policy (buffer_one, buffer_all, allow_all) lets it wait, or run beside the other"
+        "another overlap_policy lets it wait (buffer_one, buffer_all) or run at the same time (allow_all)"
     ),
-    ReasonCode.CATCHUP_SKIP: ("catchup_policy latest or all catches up; misfire_grace says how late is merely late"),
-    ReasonCode.CATCHUP_LATEST: "catchup_policy all would have run each of them",
-    ReasonCode.CATCHUP_WINDOW: "a longer catchup_window would have had it run",
+    ReasonCode.CATCHUP_SKIP: (
+        "catchup_policy latest or all runs late occurrences; within misfire_grace a late occurrence always runs"
+    ),
+    ReasonCode.CATCHUP_LATEST: "catchup_policy all runs each late occurrence",
+    ReasonCode.CATCHUP_WINDOW: "a longer catchup_window allows it to run later",
     ReasonCode.START_DEADLINE: (
-        "tidemill status shows whether the executors have free slots; start_deadline may be longer"
+        "tidemill status shows whether the executors have free slots; a longer start_deadline lets it wait longer"
     ),
-    ReasonCode.MAX_RUNS: "a greater max_runs lets it go on",
+    ReasonCode.MAX_RUNS: "a greater max_runs allows more runs",
 }
-MORE_EPOCHS = "a greater max_active_epochs lets more DAG runs be open at once"
+MORE_EPOCHS = "a greater max_active_epochs allows more open DAG runs"
 SAYS_HOW = frozenset(
     {
         (RunState.TIMED_OUT, ReasonCode.TIMED_OUT),
@@ -51,33 +53,35 @@ SAYS_HOW = frozenset(
         (RunState.CANCELLED, ReasonCode.KIND_CHANGED),
     }
 )
-"""The sentence begins with how the run ended: `cancelled: a test`."""
+"""For these, the reason starts with how the run ended: `cancelled: a test`."""
 
 
 class InTheWay(msgspec.Struct, frozen=True, kw_only=True):
     """The run for which an occurrence was skipped."""
 
     run: Row
-    """As it is now."""
+    """The other run, in its current state."""
     deleted_at: datetime | None = None
-    """It is a run of the job of this name that was deleted then."""
+    """When the other run's job was deleted; a new job has its name."""
 
 
 def fact_of(other: InTheWay, local: Local) -> Fact:
     run = other.run
     of_deleted = (
-        f"; it is of the {run['job_id']} that was deleted at {local.said(other.deleted_at)}" if other.deleted_at else ""
+        f"; it belongs to the {run['job_id']} that was deleted at {local.said(other.deleted_at)}"
+        if other.deleted_at
+        else ""
     )
-    sentence = f"{run['run_id']}, which was in its way, was queued; now it is {run['state']}{of_deleted}."
+    sentence = f"{run['run_id']}, which blocked it, was queued; now it is {run['state']}{of_deleted}."
     return Fact(name="in_the_way", at=run["queued_at"], sentence=sentence, data={"run_id": run["run_id"]})
 
 
 def advice_on_open(run: Row) -> str:
-    """How to get a run out of the way."""
+    """How to end an open run that blocks another."""
     run_id = run["run_id"]
     if run["state"] == RunState.RETRY_WAIT.value:
-        return f"tidemill rerun '{run_id}' has it attempted now, and tidemill cancel '{run_id}' ends it"
-    return f"tidemill explain '{run_id}' says what that one does, and tidemill cancel '{run_id}' ends it"
+        return f"tidemill rerun '{run_id}' starts its next attempt now, and tidemill cancel '{run_id}' ends it"
+    return f"tidemill explain '{run_id}' explains that run, and tidemill cancel '{run_id}' ends it"
 
 
 def why_skipped(run: Row) -> str:
@@ -90,34 +94,36 @@ def advice_on_skip(
 ) -> list[str]:
     code = run["reason_code"]
     if run["kind"] == RunKind.NODE.value:
-        return [f"tidemill explain '{each}' says why that one failed" for each in causes(nodes, run["node_id"])[:3]]
+        return [
+            f"tidemill explain '{each}' explains why that node failed" for each in causes(nodes, run["node_id"])[:3]
+        ]
     is_still_there = in_the_way is not None and not RunState(in_the_way.run["state"]).is_final
     advice = [advice_on_open(in_the_way.run)] if in_the_way and is_still_there else []
     advice += [BETTER[code]] if code in BETTER else []
     if code in {ReasonCode.PAUSED, ReasonCode.PAUSED_ON_FAILURE}:
-        advice.append(f"tidemill {_group(run)} resume {run['job_id']} lets it go on, if it has not since")
+        advice.append(f"tidemill {_group(run)} resume {run['job_id']} resumes it, unless it is resumed already")
     if run["kind"] == RunKind.DAG.value and code == ReasonCode.OVERLAP_SKIPPED:
         advice.append(MORE_EPOCHS)
     if (run["missed_count"] or 1) > 1:
         first, last = (asked_at, asked_at) if asked_at else (run["missed_from"], run["missed_to"])
-        return [*advice, f"{backfill_of(run['job_id'], first, last)} runs it all the same"]
+        return [*advice, f"{backfill_of(run['job_id'], first, last)} runs it now"]
     first = run["missed_from"] or run["nominal_time"]
     is_plain = not run["missed_count"] and not run["dag_id"]
     again = f"tidemill rerun '{run['run_id']}'" if is_plain else backfill_of(run["job_id"], first, first)
-    return [*advice, f"{again} runs it all the same"]
+    return [*advice, f"{again} runs it now"]
 
 
 def advice_on_failure(run: Row, nodes: list[Row]) -> list[str]:
     run_id = run["run_id"]
     if run["kind"] == RunKind.DAG.value:
         failed = [each["run_id"] for each in nodes if each["state"] in {"failed", "dead", "timed_out", "cancelled"}]
-        found = [f"tidemill explain '{each}' says why that node failed" for each in failed[:3]]
-        return [*found, f"tidemill rerun '{run_id}' runs again what failed, and what depends on it"]
+        found = [f"tidemill explain '{each}' explains why that node failed" for each in failed[:3]]
+        return [*found, f"tidemill rerun '{run_id}' runs the failed nodes and their dependents again"]
     advice = [f"tidemill logs '{run_id}' shows what it wrote"] if run["started_at"] else []
     if run["kind"] != RunKind.BACKFILL.value:
         advice.append(f"tidemill rerun '{run_id}' runs it again")
     if run["kind"] == RunKind.NODE.value:
-        advice.append(f"tidemill dag mark '{run_id}' skipped lets its DAG run go on without it")
+        advice.append(f"tidemill dag mark '{run_id}' skipped lets its DAG run continue without it")
     if run["state"] == RunState.TIMED_OUT.value:
         advice.append("a longer timeout, or a later class, gives it more time")
     return advice

@@ -1,4 +1,4 @@
-"""What became of a run, as facts: when it was due, what it waited for, its attempts, how it ended, and what to do."""
+"""Explains one run: when it was due, what it waited for, its attempts, how it ended, and what to do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tidemill.place import Row
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """A run, and all that is written about it."""
+    """A run with everything that the database has about it."""
 
     run: Row
     now: datetime
@@ -35,14 +35,14 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     attempts: list[Row] = []
     transitions: list[Row] = []
     nodes: list[Row] = []
-    """Of a DAG run, or of the DAG run that a node's run belongs to."""
+    """The nodes of the DAG run, or of the DAG run that a node's run belongs to."""
     open_runs: list[Row] = []
-    """Of the same job or DAG, without nodes."""
+    """Open runs of the same job or DAG, nodes' runs excluded."""
     spec: JobSpec | None = None
-    """That the run goes by; None: it is not kept."""
+    """The definition that the run uses; None: it is not kept."""
     in_the_way: InTheWay | None = None
     asked_at: datetime | None = None
-    """The occurrence that was asked about, if the row stands for several."""
+    """The occurrence to explain, if the row stands for several."""
 
     @property
     def state(self) -> RunState:
@@ -88,14 +88,14 @@ def _answer(seen: Seen) -> str:
     if state in NEVER_RAN:
         return f"did not run: {why_skipped(run)}"
     if state is RunState.QUEUED:
-        return f"has not {'gone on' if run['started_at'] else 'started'} yet: {_waiting(seen)}"
+        return f"has not {'continued' if run['started_at'] else 'started'} yet: {_waiting(seen)}"
     reason = f": {run['reason']}" if run["reason"] else ""
     if state in OPEN_STATES:
         since = f", since {seen.said(run['started_at'])}{_late(seen)}" if run["started_at"] else ""
         return {
             RunState.RUNNING: f"is running{since}",
             RunState.RETRY_WAIT: f"waits before its next attempt{reason}",
-            RunState.CANCELLING: f"has been told to stop, and its exit is not confirmed yet{reason}",
+            RunState.CANCELLING: f"was requested to stop, and its exit is not confirmed yet{reason}",
         }[state]
     if state is RunState.SUCCEEDED:
         return f"ran and succeeded{_late(seen)}"
@@ -114,13 +114,13 @@ def _first_start(seen: Seen) -> datetime | None:
 
 
 def _late(seen: Seen) -> str:
-    """Of a node: since it could start. What a backfill runs, or is run again, was due long ago and is not late."""
+    """The delay of the start: for a node, from ready to started. Backfilled runs and reruns are not late."""
     started = _first_start(seen)
     if started is None or seen.kind is RunKind.BACKFILLED or seen.run["rerun_id"]:
         return ""
     due = seen.run["queued_at"] if seen.kind is RunKind.NODE else seen.run["scheduled_time"]
     late = started - due
-    since = "it could" if seen.kind is RunKind.NODE else "it was due"
+    since = "it was ready" if seen.kind is RunKind.NODE else "it was due"
     return f"; it started {lasted(late)} after {since}" if late >= timedelta(0) else ""
 
 
@@ -132,9 +132,7 @@ def _birth(seen: Seen) -> list[Fact]:
     facts = [Fact(name="due", at=run["nominal_time"], sentence=due)]
     jitter = run["scheduled_time"] - run["nominal_time"]
     if jitter:
-        facts.append(
-            Fact(name="jitter", at=run["scheduled_time"], sentence=f"Its jitter of {lasted(jitter)} was over.")
-        )
+        facts.append(Fact(name="jitter", at=run["scheduled_time"], sentence=f"Its jitter of {lasted(jitter)} ended."))
     return facts + _decided_late(seen)
 
 
@@ -142,21 +140,21 @@ def _why_due(seen: Seen) -> str:
     run, kind = seen.run, seen.kind
     match kind:
         case RunKind.NODE:
-            return f"{dag_run_of(run['run_id'])}, which it belongs to, was due."
+            return f"Its DAG run {dag_run_of(run['run_id'])} was due."
         case RunKind.BACKFILLED | RunKind.DAG if _is_backfilled(run) or kind is RunKind.BACKFILLED:
-            return f"It was due by its schedule; the backfill {run['request_id']} had it run."
+            return f"It was due by its schedule; the backfill {run['request_id']} requested it."
         case RunKind.REQUESTED | RunKind.DAG if run["request_id"]:
-            return f"It was asked for, by request {run['request_id']}, for this time."
+            return f"It was requested for this time, by request {run['request_id']}."
         case RunKind.SCHEDULED | RunKind.DAG | RunKind.BACKFILLED:
             return "It was due by its schedule."
         case RunKind.BACKFILL | RunKind.REQUESTED:
-            return "It was asked for."
+            return "It was requested."
         case _:
             assert_never(kind)
 
 
 def _is_backfilled(run: Row) -> bool:
-    """A DAG run says it by naming its request twice."""
+    """A backfilled DAG run has the same request_id and rerun_id."""
     return run["request_id"] is not None and run["rerun_id"] == run["request_id"]
 
 
@@ -167,17 +165,17 @@ def _decided_late(seen: Seen) -> list[Fact]:
     late = run["queued_at"] - run["nominal_time"]
     if late < NOTICEABLE:
         return []
-    sentence = f"Only now was it decided, {lasted(late)} late: {_why_late(seen)}."
+    sentence = f"It was decided {lasted(late)} late: {_why_late(seen)}."
     return [Fact(name="decided_late", at=run["queued_at"], sentence=sentence, data={"late": late})]
 
 
 def _why_late(seen: Seen) -> str:
     run = seen.run
     if run["request_id"]:
-        return "the request had not reached the streams before"
+        return "the request reached the streams only then"
     if seen.spec and seen.spec.resumed_at and run["nominal_time"] <= seen.spec.resumed_at <= run["queued_at"]:
-        return "its pause had ended then"
-    return "no stream worker decided its partition before, or a change of its definition came late"
+        return "its pause ended then"
+    return "no stream worker decided its partition earlier, or a change of its definition arrived late"
 
 
 def _range(seen: Seen) -> list[Fact]:
@@ -194,7 +192,7 @@ def _range(seen: Seen) -> list[Fact]:
 
 
 def _changes(seen: Seen) -> list[Fact]:
-    """What its history says beyond its attempts."""
+    """The state changes of its history, other than those of its attempts."""
     facts = []
     held_since: datetime | None = None
     for change in seen.transitions:
@@ -204,13 +202,13 @@ def _changes(seen: Seen) -> list[Fact]:
             held_since = change["at"] if code in HOLDING else None
         elif state is RunState.QUEUED and held_since:
             waited = lasted(change["at"] - held_since)
-            sentence = f"What it waited for was over, after {waited}."
+            sentence = f"Its wait ended after {waited}."
             facts.append(Fact(name="let_go", at=change["at"], sentence=sentence))
             held_since = None
         elif state is RunState.RETRY_WAIT:
             facts.append(Fact(name="retry_wait", at=change["at"], sentence="It waits before its next attempt."))
         elif state is RunState.CANCELLING:
-            sentence = f"It was told to stop: {change['reason']}."
+            sentence = f"It was requested to stop: {change['reason']}."
             facts.append(Fact(name="cancelling", at=change["at"], sentence=sentence, data={"reason_code": code}))
     return facts
 
@@ -220,11 +218,11 @@ def _queued(seen: Seen, change: Row) -> Fact:
     match code:
         case ReasonCode.CLASS_LEARNED:
             begun = seen.attempts[0]["timeout_class"] if seen.attempts else seen.run["timeout_class"]
-            said, name = f"It began in the class {begun}, as its history says: {text}.", "learned_class"
+            said, name = f"It started in the class {begun}, by the history of the job: {text}.", "learned_class"
         case ReasonCode.OVERLAP_WAITING | ReasonCode.MAX_ACTIVE_EPOCHS:
             said, name = f"It {text} ({code}).", "held"
         case ReasonCode.BACKFILL if seen.kind is not RunKind.BACKFILL:
-            said, name = f"The {text} had it queued.", "backfilled"
+            said, name = f"The {text} queued it.", "backfilled"
         case ReasonCode.RERUN_BY_REQUEST:
             said, name = f"It was {text}.", "rerun"
         case _:
@@ -236,7 +234,7 @@ def _attempt(seen: Seen, attempt: Row) -> list[Fact]:
     number, name = attempt["attempt"], attempt["timeout_class"]
     facts = [*_dispatched(seen, attempt)]
     if attempt["claimed_at"]:
-        sentence = f"{attempt['executor_id']} took attempt {number}, and fetched its executable."
+        sentence = f"{attempt['executor_id']} claimed attempt {number}, and fetched its executable."
         facts.append(Fact(name="claimed", at=attempt["claimed_at"], sentence=sentence))
     if attempt["started_at"]:
         why = f" ({_why_class(seen.spec, name)})" if attempt is seen.attempts[0] and not _learned(seen) else ""
@@ -249,22 +247,22 @@ def _attempt(seen: Seen, attempt: Row) -> list[Fact]:
 
 
 def _dispatched(seen: Seen, attempt: Row) -> list[Fact]:
-    """What it waited for in the queue of its owner, if that took long."""
+    """Why the run waited in its owner's queue, if it waited noticeably."""
     before = [each["at"] for each in seen.transitions if each["at"] <= attempt["dispatched_at"]]
     waited = attempt["dispatched_at"] - max([*before, seen.run["scheduled_time"]])
     if waited < NOTICEABLE:
         return []
     name = attempt["timeout_class"]
     sentence = (
-        f"It was dispatched after {lasted(waited)} in the queue: no executor of the class {name} had room before."
+        f"It was dispatched after {lasted(waited)} in the queue: no executor of the class {name} had a free slot."
     )
     if seen.kind is RunKind.BACKFILLED:
-        sentence = f"It was dispatched after {lasted(waited)} in the queue: a backfill goes behind live work."
+        sentence = f"It was dispatched after {lasted(waited)} in the queue: live runs go before a backfill."
     return [Fact(name="dispatched_late", at=attempt["dispatched_at"], sentence=sentence, data={"waited": waited})]
 
 
 def _waits(attempt: Row) -> str:
-    """Between its dispatch and its start: for a slot, for the executable."""
+    """The noticeable waits between dispatch and start: for a slot, and for the executable."""
     taken = attempt["claimed_at"] or attempt["started_at"]
     parts = [(taken - attempt["dispatched_at"], "for a slot"), (attempt["started_at"] - taken, "for its executable")]
     noticed = [f"{lasted(waited)} {what}" for waited, what in parts if waited >= NOTICEABLE]
@@ -286,7 +284,7 @@ def _attempt_end(seen: Seen, attempt: Row) -> Fact:
 
 
 def _judged_at(seen: Seen, attempt: Row) -> datetime | None:
-    """When its end was decided, if nobody reported it."""
+    """When the end was decided, if no executor reported it."""
     code = attempt["reason_code"]
     after = (each for each in seen.transitions if each["at"] > attempt["dispatched_at"])
     return next((each["at"] for each in after if code and each["reason_code"] == code), None)
@@ -298,18 +296,18 @@ def _learned(seen: Seen) -> bool:
 
 def _why_class(spec: JobSpec | None, name: str) -> str:
     if spec is None:
-        return "its definition of that time is not kept"
+        return "the definition that it used is not kept"
     if spec.timeout_class == name:
         return "its timeout_class"
     if spec.timeout:
-        return f"the smallest that holds its timeout of {lasted(spec.timeout)}"
+        return f"the smallest class for its timeout of {lasted(spec.timeout)}"
     if not spec.promote or (spec.max_attempts == 1 and spec.max_infra_retries == 0):
-        return "the longest: it must not be cut off to go on in another"
-    return "the smallest: it has no timeout"
+        return "the longest class: it must not be stopped for a promotion"
+    return "the smallest class: it has no timeout"
 
 
 def _end(seen: Seen) -> list[Fact]:
-    """Where the last attempt's end does not say it."""
+    """The end of the run, if the last attempt's end does not show it."""
     run, state = seen.run, seen.state
     if (
         not state.is_final
@@ -336,29 +334,31 @@ def _waiting(seen: Seen) -> str:
         return _unstarted(seen, last)
     if run["reason_code"] in HOLDING:
         others = [f"{each['run_id']} ({each['state']})" for each in seen.open_runs if each["run_id"] != run["run_id"]]
-        return f"it {run['reason']}{f'; open are {listed(others)}' if others else ''}"
+        return f"it {run['reason']}{f'; open runs: {listed(others)}' if others else ''}"
     return _for_room(seen)
 
 
 def _for_room(seen: Seen) -> str:
     run = seen.run
     if seen.kind is RunKind.BACKFILLED or _is_backfilled(run):
-        return "its backfill runs so many at a time as max_active_runs says, behind live work"
+        return "its backfill runs at most max_active_runs at a time, and live runs go first"
     if seen.kind is RunKind.NODE and (needed := waits_for(seen.nodes, run["node_id"])):
         return f"it waits for {needed}"
     if seen.kind is RunKind.DAG:
-        return "it has not been opened yet"
+        return "the stream worker has not opened it yet"
     name = run["timeout_class"]
-    return f"it waits for room; all slots of the class {name} are taken, no executor has that class, or it catches up"
+    return (
+        f"all slots of the class {name} are in use, no executor has that class, or the pace of its catch-up limits it"
+    )
 
 
 def _unstarted(seen: Seen, attempt: Row) -> str:
     name = attempt["timeout_class"]
     if attempt["claimed_at"]:
         since = seen.said(attempt["claimed_at"])
-        return f"{attempt['executor_id']} has taken it and fetches its executable, since {since}"
+        return f"{attempt['executor_id']} has claimed it and fetches its executable, since {since}"
     waited = lasted(seen.now - attempt["dispatched_at"])
-    why = "none has a free slot, or none answers"
+    why = "no executor has a free slot, or no executor answers"
     return f"it was dispatched to the class {name} {waited} ago, and no executor has started it: {why}"
 
 
@@ -380,5 +380,5 @@ def _to_do_meanwhile(seen: Seen) -> list[str]:
     if run["reason_code"] in HOLDING:
         return [advice_on_open(each) for each in seen.open_runs if each["run_id"] != run["run_id"]][:1]
     if seen.kind is RunKind.BACKFILLED or _is_backfilled(run):
-        return [f"tidemill backfills --job {run['job_id']} shows how far it is"]
-    return ["tidemill status shows the executors, their free slots, and who is behind"]
+        return [f"tidemill backfills --job {run['job_id']} shows its progress"]
+    return ["tidemill status shows the executors, their free slots, and the lag"]

@@ -1,4 +1,4 @@
-"""What `tidemill explain` answers: facts, each one a sentence with its time, and how times are said."""
+"""The answer of `tidemill explain` as a value: facts with sentences and times; formats times and durations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streams.core.schedule import zone as zones
 from tidemill.output import seconds
 
 NOTICEABLE = timedelta(seconds=1)
-"""What takes less needs no explanation."""
+"""A shorter delay is not mentioned."""
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,18 +19,18 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     at: datetime | None = None
     data: dict[str, Any] = {}
-    """The same for programs, where the sentence has numbers or names in it."""
+    """The numbers and names of the sentence, for programs."""
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     about: str
-    """A run's id, or a job's or DAG's."""
+    """The id of a run, a job or a DAG."""
     nominal_time: datetime | None
     timezone: str
     answer: str
-    """One word: the state of the run, or why there is none."""
+    """One word: the run's state, or why there is no run."""
     reason_code: str | None = None
-    """Of the run: a `ReasonCode`."""
+    """The run's `ReasonCode`."""
     sentence: str
     facts: tuple[Fact, ...] = ()
     """The newest first."""
@@ -38,7 +38,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Local(msgspec.Struct, frozen=True):
-    """Says instants as the clocks of a zone show them."""
+    """Formats instants in a time zone."""
 
     timezone: str
 
@@ -50,7 +50,7 @@ class Local(msgspec.Struct, frozen=True):
 
 
 def newest_first(facts: list[Fact]) -> tuple[Fact, ...]:
-    """Of one instant, the last one that was given comes first; what has no time comes last."""
+    """Sort facts by time, the newest first; at equal times the later one of the list, and facts without a time last."""
     timed = [(each.at, place, each) for place, each in enumerate(facts) if each.at]
     return (
         *(each for *_, each in sorted(timed, key=lambda found: found[:2], reverse=True)),

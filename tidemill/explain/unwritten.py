@@ -1,4 +1,4 @@
-"""Runs of which nothing is written yet, although they do not follow from a schedule: of requests, and of nodes."""
+"""Explains runs of requests and nodes that are not in the database."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tidemill.queries import one, rows
 from tidemill.runs import refusal
 
 PARK_LIMIT = Rules().park_limit
-"""As it is, unless the stream workers have another one."""
+"""The default limit; the stream workers may have another setting."""
 
 
 def explain_node(postgres: psycopg.Connection[Row], run_id: str, history: History) -> Explanation:
     dag_run = dag_run_of(run_id)
     parent = one(postgres, "dag_run", {"run_id": dag_run})
     if parent is None:
-        raise NotFoundError(f"there is no DAG run {dag_run!r}; `tidemill explain '{dag_run}'` says why")
+        raise NotFoundError(f"there is no DAG run {dag_run!r}; see `tidemill explain '{dag_run}'`")
     return node_of(parent, run_id, rows(postgres, "dag_run_nodes", {"run_id": dag_run}), _zone(history))
 
 
@@ -33,24 +33,24 @@ def node_of(parent: Row, run_id: str, nodes: list[Row], timezone: str) -> Explan
     node_id = run_id.partition("/")[2]
     node = next((each for each in nodes if each["node_id"] == node_id), None)
     if node is None:
-        raise NotFoundError(f"{parent['dag_id']} had no node {node_id!r} when {parent['run_id']} began")
+        raise NotFoundError(f"{parent['dag_id']} had no node {node_id!r} when {parent['run_id']} started")
     state = RunState(parent["state"])
     needed = waits_for(nodes, node_id)
     if state.is_final:
         answer, why = (
             "not_kept",
-            f"is not written: {parent['run_id']} is {state.value}, and of old days only failures are kept",
+            f"is not kept: {parent['run_id']} is {state.value}, and only failures of old weeks are kept",
         )
     elif state is RunState.QUEUED:
         answer, why = (
             "waiting",
-            f"has not started: {parent['run_id']} has not begun ({parent['reason'] or 'it is queued'})",
+            f"has not started: its DAG run has not started ({parent['reason'] or 'it is queued'})",
         )
     elif needed:
-        answer, why = "waiting", f"has not started: it waits for {needed}; its rule is {node['trigger_rule']}"
+        answer, why = "waiting", f"has not started: it waits for {needed}; its trigger_rule is {node['trigger_rule']}"
     else:
-        answer, why = "waiting", "has not started: all that it waits for has ended, and it is about to be decided"
-    to_do = (f"tidemill explain '{parent['run_id']}' tells of the whole DAG run",)
+        answer, why = "waiting", "has not started: all its dependencies have ended, and it is decided next"
+    to_do = (f"tidemill explain '{parent['run_id']}' explains the whole DAG run",)
     return Explanation(
         about=run_id,
         nominal_time=parent["nominal_time"],
@@ -72,7 +72,7 @@ def explain_request(
         raise no_run(postgres, run_id)
     if asked is None and problem is None:
         raise NotFoundError(
-            f"there is no run {run_id!r}, no row of tidemill.requests that asks for it, and no problem that names it"
+            f"there is no run {run_id!r}, no row of tidemill.requests for it, and no problem that names it"
         )
     waits = asked is not None and not is_known and now - asked["created_at"] < 2 * PARK_LIMIT
     meant = owner_meant(postgres, owner) if waits else None
@@ -88,11 +88,11 @@ def request_of(
     *,
     nobody: str | None = None,
 ) -> Explanation:
-    """A request whose run is not there. One that came by topic is no row: of it only the refusal is known.
+    """Explain a request without a run. A request by topic has no row: only its refusal is known.
 
-    `nobody`: no job or DAG has its name, and this says which may be meant.
+    `nobody`: no job or DAG has the name; the text suggests another one.
     """
-    facts = [Fact(name="asked_for", at=asked["created_at"], sentence="It was asked for.")] if asked else []
+    facts = [Fact(name="asked_for", at=asked["created_at"], sentence="It was requested.")] if asked else []
     to_do: tuple[str, ...] = ()
     if problem:
         answer, why = "refused", f"did not run: {problem['reason']}"
@@ -112,17 +112,17 @@ def request_of(
 
 
 def _undecided(run_id: str, since: str, nobody: str | None) -> tuple[str, str, tuple[str, ...]]:
-    """In a word, as a sentence, and what to do."""
+    """The answer in one word, the sentence, and the advice."""
     if nobody is None:
-        why = "no run of it is written: it has not been decided, or it is not kept any more"
-        to_do = ("tidemill doctor says which part does not work, if it was asked for lately",)
-        return "not_there", f"was asked for {since} ago, and {why}", to_do
+        why = "no run of it is in the database: it is not decided yet, or its run is not kept any more"
+        to_do = ("tidemill doctor finds the part that does not work, if the request is recent",)
+        return "not_there", f"was requested {since} ago, and {why}", to_do
     why = (
         f"there is no job or DAG {owner_of_run(run_id)}: if none is defined within {lasted(PARK_LIMIT)} "
-        f"(TIDEMILL_PARK_LIMIT) it is refused{nobody}"
+        f"(TIDEMILL_PARK_LIMIT), the request is refused{nobody}"
     )
-    to_do = ("ask again under another request id, with the right name",)
-    return "no_such_owner", f"was asked for {since} ago, and {why}", to_do
+    to_do = ("send another request, with a new request id and the right name",)
+    return "no_such_owner", f"was requested {since} ago, and {why}", to_do
 
 
 def _zone(history: History) -> str:

@@ -1,4 +1,4 @@
-"""Why nothing ran at a time for which no run is written: decided from the versions of the job or DAG, row by row."""
+"""Explains why a job or DAG has no run at a time, from its versions."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from tidemill.place import Row
 from tidemill.time import TICK, Plan, note, upcoming
 
 JUST_NOW = timedelta(seconds=10)
-"""What was due so lately may not be written yet."""
+"""A run that was due this recently may not be in the database yet."""
 LONG_TRANSACTION = timedelta(hours=1)
-"""A transaction that is open for longer is not thought of."""
+"""Longer transactions are not considered."""
 LONG_AGO = timedelta(days=1)
-"""What was due so long ago may have been pruned."""
+"""A run that was due longer ago may have been pruned."""
 
 
 class Nothing(msgspec.Struct, frozen=True, kw_only=True):
-    """That no run is written, and what else is known about that time."""
+    """A time without a run, and what else is known about that time."""
 
     owner: str
     moment: Moment
     now: datetime
     history: History
     problem: Row | None = None
-    """The newest one that says that the owner is quarantined."""
+    """The newest problem that reports the owner as quarantined."""
     finished: Row | None = None
-    """The skipped occurrence that said that all `max_runs` are made."""
+    """The occurrence that was skipped because max_runs was reached."""
     week_is_kept: bool = True
-    """Runs of that day are written that are no failures."""
+    """Whether runs of that week are kept that did not fail."""
 
     @property
     def at(self) -> datetime:
@@ -76,7 +76,7 @@ def why_not(seen: Nothing) -> Explanation:
             seen,
             "on_request",
             f"{seen.owner} had no schedule at {seen.said}: it runs only on request.",
-            to_do=[f"tidemill runs --job {seen.owner} shows what was asked for"],
+            to_do=[f"tidemill runs --job {seen.owner} shows the requested runs"],
         )
     rules: tuple[Callable[[], Explanation | None], ...] = (
         partial(_outside_life, seen, version.spec),
@@ -105,10 +105,7 @@ def _told(
 
 def _did_not_exist(seen: Nothing) -> Explanation:
     first = seen.history[0].valid_from
-    sentence = (
-        f"{seen.owner} did not exist at {seen.said}: "
-        f"the oldest of its versions that are kept is of {seen.local.said(first)}."
-    )
+    sentence = f"{seen.owner} did not exist at {seen.said}: its oldest kept version is of {seen.local.said(first)}."
     return _told(seen, "did_not_exist", sentence, to_do=_backfill(seen))
 
 
@@ -123,18 +120,18 @@ def _was_deleted(seen: Nothing, place: int) -> Explanation:
 def _outside_life(seen: Nothing, spec: JobSpec) -> Explanation | None:
     if spec.starts_at and seen.at < spec.starts_at:
         begin = seen.local.said(spec.starts_at)
-        return _told(seen, "before_start", f"{seen.owner} begins later than {seen.said}: starts_at is {begin}.")
+        return _told(seen, "before_start", f"{seen.owner} starts later than {seen.said}: starts_at is {begin}.")
     if spec.ends_at and seen.at >= spec.ends_at:
         end = seen.local.said(spec.ends_at)
         sentence = f"{seen.owner} had ended by {seen.said}: ends_at is {end}."
-        return _told(seen, "after_end", sentence, to_do=["a later ends_at, or null, lets it go on"])
+        return _told(seen, "after_end", sentence, to_do=["a later ends_at, or null, lets it continue"])
     return None
 
 
 def _no_occurrence(seen: Nothing, spec: JobSpec, plan: Plan) -> Explanation | None:
     if is_due(plan, seen.at) and (seen.moment.left_out is None or note(plan, seen.at).startswith("shifted")):
         return None
-    # The instant itself is not the time that was asked for, where the clock leaves that out.
+    # If the local time does not exist, the instant is the clock change and not the time of the user.
     from_then = seen.at - TICK if seen.moment.left_out else seen.at
     before, after = last_before(plan, seen.at), next(iter(upcoming(plan, from_then, 1)), None)
     near = [("before", before), ("after", after)]
@@ -142,9 +139,7 @@ def _no_occurrence(seen: Nothing, spec: JobSpec, plan: Plan) -> Explanation | No
     schedule = f"its schedule {spec.schedule!r} in {spec.timezone}"
     if seen.moment.left_out:
         rule = ", and dst_gap is 'skip'" if spec.dst_gap is DstGap.SKIP else ""
-        sentence = (
-            f"{seen.owner} was not due at {seen.moment.left_out}: the clock leaves this time out on that day{rule}."
-        )
+        sentence = f"{seen.owner} was not due at {seen.moment.left_out}: the clock skips this time on that day{rule}."
         return _told(seen, "no_occurrence", sentence, facts)
     sentence = f"{seen.owner} was not due at {seen.said}: {schedule} has no such time."
     if seen.at > seen.now:
@@ -154,7 +149,7 @@ def _no_occurrence(seen: Nothing, spec: JobSpec, plan: Plan) -> Explanation | No
 
 def _nearest(seen: Nothing, plan: Plan, name: str, instant: datetime) -> Fact:
     change = note(plan, instant)
-    sentence = f"The nearest time {name} it at which it is due{f' ({change})' if change else ''}."
+    sentence = f"The nearest occurrence {name} that time{f' ({change})' if change else ''}."
     run_id = occurrence_run_id(seen.owner, instant)
     return Fact(name=f"nearest_{name}", at=instant, sentence=sentence, data={"run_id": run_id, "note": change})
 
@@ -176,60 +171,60 @@ def _paused(seen: Nothing, place: int, spec: JobSpec) -> Explanation | None:
         "paused",
         sentence,
         facts,
-        [f"{resume} lets it go on; with --catchup latest (or all) what was due meanwhile runs"],
+        [f"{resume} resumes it; --catchup latest (or all) also runs what was due during the pause"],
     )
 
 
 def _to_come(seen: Nothing, plan: Plan) -> Explanation | None:
     change = note(plan, seen.at)
-    facts = [Fact(name="clock_change", sentence=f"Of that day: {change}.")] if change else []
+    facts = [Fact(name="clock_change", sentence=f"On that day, {change}.")] if change else []
     if seen.at > seen.now:
         sentence = f"{seen.owner} is due at {seen.said}, in {lasted(_seconds(seen.at - seen.now))}."
         return _told(seen, "to_come", sentence, facts)
     if seen.at > seen.now - JUST_NOW:
-        sentence = f"{seen.owner} was due a moment ago, at {seen.said}, and no run is written yet."
-        return _told(seen, "just_due", sentence, facts, ["ask again in a few seconds"])
+        sentence = f"{seen.owner} was due a moment ago, at {seen.said}, and its run is not in the database yet."
+        return _told(seen, "just_due", sentence, facts, ["repeat the command in a few seconds"])
     return None
 
 
 def _finished(seen: Nothing, version: Version) -> Explanation | None:
     if seen.finished is None or version.spec is None or version.spec.max_runs is None:
         return None
-    said = seen.finished["nominal_time"]
-    facts = [Fact(name="finished", at=said, sentence=f"This occurrence said so: {seen.finished['reason']}.")]
-    sentence = f"{seen.owner} did not run at {seen.said}: all {version.spec.max_runs} runs of max_runs were made."
-    return _told(seen, "max_runs", sentence, facts, ["a greater max_runs, or null, lets it go on"])
+    at = seen.finished["nominal_time"]
+    facts = [Fact(name="finished", at=at, sentence=f"This occurrence was skipped: {seen.finished['reason']}.")]
+    sentence = f"{seen.owner} did not run at {seen.said}: max_runs ({version.spec.max_runs}) was reached."
+    return _told(seen, "max_runs", sentence, facts, ["a greater max_runs, or null, allows more runs"])
 
 
 def _quarantined(seen: Nothing, version: Version) -> Explanation | None:
     if seen.problem is None or not version.valid_from <= seen.problem["at"]:
         return None
     facts = [Fact(name="quarantined", at=seen.problem["at"], sentence=f"{seen.problem['reason']}.")]
-    sentence = f"{seen.owner} did not run at {seen.said}: its schedule could not be followed."
-    return _told(seen, "quarantined", sentence, facts, ["any change of its row has it tried again"])
+    sentence = f"{seen.owner} did not run at {seen.said}: its schedule could not be decided."
+    return _told(seen, "quarantined", sentence, facts, ["after any change of its row, the streams try it again"])
 
 
 def _missing(seen: Nothing, version: Version, plan: Plan) -> Explanation:
     change = note(plan, seen.at)
-    facts = [Fact(name="clock_change", sentence=f"Of that day: {change}.")] if change else []
+    facts = [Fact(name="clock_change", sentence=f"On that day, {change}.")] if change else []
     if seen.at - version.valid_from < LONG_TRANSACTION:
-        sentence = "It was written; if its transaction was open for longer, it counts from the commit."
+        sentence = "Its version was written; if its transaction was long, the version is valid from the commit."
         facts.append(Fact(name="written", at=version.valid_from, sentence=sentence))
     if seen.at < seen.now - LONG_AGO and not seen.week_is_kept:
         sentence = (
-            f"{seen.owner} was due at {seen.said}, and nothing is written about it: the history of that day is not "
-            "kept any more, or nothing was decided on it."
+            f"{seen.owner} was due at {seen.said}, and the database has nothing about it: the history of that week is "
+            "not kept any more, or the occurrence was never decided."
         )
         return _told(seen, "not_kept", sentence, facts, _backfill(seen))
     sentence = (
-        f"{seen.owner} was due at {seen.said} and should have run, but no run of it is written: it has not been "
-        "decided, or what was decided has not reached this database."
+        f"{seen.owner} was due at {seen.said} and should have run, but its run is not in the database: it is not "
+        "decided yet, or the decision has not reached the database."
     )
-    return _told(seen, "not_there", sentence, facts, ["tidemill doctor says which part does not work"])
+    return _told(seen, "not_there", sentence, facts, ["tidemill doctor finds the part that does not work"])
 
 
 def next_one(owner: str, history: History, now: datetime, local: Local) -> Fact:
-    """When it will be due next, or why never."""
+    """When the job or DAG is due next, or why it is not."""
     newest = history[-1].spec
     following = next_due(history, now)
     if newest is None:
@@ -237,7 +232,7 @@ def next_one(owner: str, history: History, now: datetime, local: Local) -> Fact:
     if newest.schedule is None:
         return Fact(name="next", sentence="Next: only on request, it has no schedule.")
     if following is None:
-        return Fact(name="next", sentence="Next: never, its schedule or ends_at is over.")
+        return Fact(name="next", sentence="Next: never, its schedule or its ends_at is in the past.")
     paused = ", but it is paused" if newest.paused else ""
     sentence = f"Next: {owner} is due at {local.said(following)}, in {lasted(_seconds(following - now))}{paused}."
     return Fact(name="next", at=following, sentence=sentence)
@@ -255,7 +250,7 @@ def _backfill(seen: Nothing) -> list[str]:
     newest = seen.history[-1].spec
     if newest is None or newest.schedule is None or seen.at > seen.now:
         return []
-    return [f"{backfill_of(seen.owner, seen.at, seen.at)} runs what its schedule says now was due then"]
+    return [f"{backfill_of(seen.owner, seen.at, seen.at)} runs what its current schedule has at that time"]
 
 
 def backfill_of(owner: str, first: datetime, last: datetime) -> str:

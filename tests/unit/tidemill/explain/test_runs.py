@@ -102,15 +102,15 @@ RUNS = {
     "on time": (seen(row(), attempt()), ["ran and succeeded; it started 0.050 s after it was due", "the smallest"]),
     "decided late": (
         seen(row(queued_at=after(90)), attempt(dispatched=90, started=91, finished=92)),
-        ["it started 91 s after", "Only now was it decided, 90 s late: no stream worker"],
+        ["it started 91 s after", "It was decided 90 s late: no stream worker"],
     ),
     "after a pause": (
         seen(row(queued_at=after(90)), attempt(started=91), spec=changed(resumed_at=after(89))),
-        ["90 s late: its pause had ended then"],
+        ["90 s late: its pause ended then"],
     ),
     "no slot before it was dispatched": (
         seen(row(), attempt(dispatched=700, started=701), changes=[change(0, "queued")]),
-        ["dispatched after 11 min in the queue: no executor of the class 10s had room"],
+        ["dispatched after 11 min in the queue: no executor of the class 10s had a free slot"],
     ),
     "no slot after it was dispatched": (seen(row(), attempt(started=30)), ["it had waited 29.990 s for a slot"]),
     "a slow executable": (
@@ -119,11 +119,11 @@ RUNS = {
     ),
     "held": (
         seen(row(), attempt(dispatched=60, started=61), changes=[change(0, "queued", **HELD), change(60, "queued")]),
-        ["It waits for the run before it (overlap_waiting)", "What it waited for was over, after 60 s"],
+        ["It waits for the run before it (overlap_waiting)", "Its wait ended after 60 s"],
     ),
     "learned": (
         seen(row(), attempt(timeout_class="1m"), changes=[change(0, "queued", **LEARNED)]),
-        ["began in the class 1m, as its history says: 3 of the last 3 runs outlived 10s"],
+        ["started in the class 1m, by the history of the job: 3 of the last 3 runs outlived 10s"],
     ),
     "promoted": (
         seen(
@@ -135,7 +135,7 @@ RUNS = {
         ["10s (its timeout_class)", "Attempt 1 was promoted after 9.950 s: longer than 10s", "Attempt 2 succeeded"],
     ),
     "by its timeout": (seen(row(), attempt(), spec=changed(timeout=timedelta(seconds=5))), ["its timeout of 5 s"]),
-    "in the longest": (seen(row(), attempt(), spec=changed(promote=False)), ["must not be cut off"]),
+    "in the longest": (seen(row(), attempt(), spec=changed(promote=False)), ["must not be stopped for a promotion"]),
     "given up": (
         seen(
             row("dead", **DEAD),
@@ -164,14 +164,14 @@ RUNS = {
     ),
     "told to stop": (
         seen(row("cancelling", reason="cancelled: x"), changes=[change(1, "cancelling", "cancelled: x")]),
-        ["exit is not confirmed yet", "It was told to stop: cancelled: x"],
+        ["exit is not confirmed yet", "It was requested to stop: cancelled: x"],
     ),
     "running": (seen(row("running"), attempt(ended_as=None, finished=None)), ["is running, since 2026-11-21 03:00"]),
     "waiting for others": (
         seen(row("queued", **HELD, **NEVER), changes=[change(0, "queued", **HELD)], open_runs=[OTHER]),
         [
             "has not started yet: it waits for the run before it",
-            "open are nightly@2026-11-20T02:00:00Z (running)",
+            "open runs: nightly@2026-11-20T02:00:00Z (running)",
             "To do: tidemill explain",
         ],
     ),
@@ -181,17 +181,17 @@ RUNS = {
     ),
     "waiting for its executable": (
         seen(row("queued", **UNSTARTED), attempt(claimed=1, started=None, ended_as=None, finished=None)),
-        ["executor-0.x has taken it and fetches its executable, since 2026-11-21 03:00:01"],
+        ["executor-0.x has claimed it and fetches its executable, since 2026-11-21 03:00:01"],
     ),
-    "waiting in the queue": (seen(row("queued", **NEVER), changes=[change(0, "queued")]), ["it waits for room"]),
+    "waiting in the queue": (seen(row("queued", **NEVER), changes=[change(0, "queued")]), ["all slots of the class"]),
     "not due yet": (seen(row("queued", **NEVER), now=after(-60)), ["its time is 2026-11-21 03:00:00 +01:00, in 60 s"]),
     "retry": (
         seen(row("retry_wait", reason="exit code 3"), attempt(ended_as="failed")),
-        ["before its next attempt", "To do: tidemill rerun 'nightly@2026-11-21T02:00:00Z' has it attempted now"],
+        ["before its next attempt", "To do: tidemill rerun 'nightly@2026-11-21T02:00:00Z' starts its next attempt now"],
     ),
     "skipped": (
         seen(row("skipped", **SKIPPED, reason="nightly@2026-11-20T02:00:00Z is running", **NEVER)),
-        ["did not run: its overlap_policy lets no more in (nightly@2026-11-20T02:00:00Z is running)", "rerun"],
+        ["did not run: its overlap_policy does not allow another run (nightly@2026-11-20T02:00:00Z is running)", "rerun"],
     ),
     "skipped for one that waits, of the job before": (
         seen(
@@ -200,9 +200,9 @@ RUNS = {
         ),
         [
             "(nightly@2026-11-20T02:00:00Z waits for its next attempt)",
-            "2026-11-20 03:00:00 +01:00  nightly@2026-11-20T02:00:00Z, which was in its way, was queued; now it is",
-            "it is of the nightly that was deleted at 2026-11-21 02:59:00 +01:00.",
-            "To do: tidemill rerun 'nightly@2026-11-20T02:00:00Z' has it attempted now, and tidemill cancel '",
+            "2026-11-20 03:00:00 +01:00  nightly@2026-11-20T02:00:00Z, which blocked it, was queued; now it is",
+            "it belongs to the nightly that was deleted at 2026-11-21 02:59:00 +01:00.",
+            "To do: tidemill rerun 'nightly@2026-11-20T02:00:00Z' starts its next attempt now, and tidemill cancel '",
         ],
     ),
     "skipped late": (
@@ -242,13 +242,13 @@ RUNS = {
     ),
     "backfilled": (
         seen(row(kind="backfilled", request_id="b1"), attempt(dispatched=9000, started=9000)),
-        ["ran and succeeded.", "the backfill b1 had it run", "a backfill goes behind live work"],
+        ["ran and succeeded.", "the backfill b1 requested it", "live runs go before a backfill"],
     ),
     "waiting for its backfill": (
         seen(row("queued", kind="backfilled", request_id="b1", reason="backfill b1", **NEVER)),
-        ["its backfill runs so many at a time", "tidemill backfills --job nightly"],
+        ["its backfill runs at most max_active_runs at a time", "tidemill backfills --job nightly"],
     ),
-    "asked for": (seen(row(kind="requested", request_id="r1"), attempt()), ["asked for, by request r1"]),
+    "asked for": (seen(row(kind="requested", request_id="r1"), attempt()), ["requested for this time, by request r1"]),
 }
 
 
@@ -271,7 +271,7 @@ def test_programs_read_the_code_and_never_the_sentence():
 
 def test_the_newest_fact_comes_first_with_its_time_in_the_zone_of_the_job():
     lines = as_text(story(seen(row(), attempt()))).splitlines()
-    assert lines[1] == "The newest first, as clocks in Europe/Berlin show it:"
+    assert lines[1] == "The newest first, in the time zone Europe/Berlin:"
     assert [each.split("  ")[1] for each in lines[2:]] == [
         "2026-11-21 03:00:02 +01:00",
         "2026-11-21 03:00:00.050 +01:00",
@@ -307,7 +307,7 @@ def test_a_node_that_did_not_run_is_traced_to_those_that_failed():
     columns = OF_DAG | NEVER | {"run_id": "etl#r/d", "node_id": "d", "kind": "node", "reason": reason}
     text = as_text(story(seen(row("upstream_failed", **columns), nodes=FAILED)))
     assert "The cause: etl#r/a failed: exit code 3." in text
-    assert "It depends on b (upstream_failed), c (succeeded); its rule is all_success." in text
+    assert "It depends on b (upstream_failed), c (succeeded); its trigger_rule is all_success." in text
     assert "tidemill explain 'etl#r/a'" in text
 
 
@@ -322,24 +322,24 @@ def test_a_dag_run_names_the_nodes_that_failed_or_are_open():
     columns = OF_DAG | {"run_id": "etl#r", "kind": "dag", "timeout_class": None}
     text = as_text(story(seen(row("failed", reason="1 of 4 nodes failed: a", **columns), nodes=FAILED)))
     assert "Node a failed: exit code 3." in text
-    assert "tidemill explain 'etl#r/a' says why that node failed" in text
-    assert "Open are a (running)." in as_text(story(seen(row("running", **columns), nodes=WAITING)))
+    assert "tidemill explain 'etl#r/a' explains why that node failed" in text
+    assert "Open nodes: a (running)." in as_text(story(seen(row("running", **columns), nodes=WAITING)))
 
 
 def test_a_node_that_is_nothing_yet_says_what_it_waits_for():
     parent = row("running", **OF_DAG | {"run_id": "etl#r", "kind": "dag"})
     assert "it waits for b (waiting)" in node_of(parent, "etl#r/c", WAITING, BERLIN).sentence
-    assert "only failures are kept" in node_of(parent | {"state": "failed"}, "etl#r/c", WAITING, BERLIN).sentence
-    assert "has not begun" in node_of(parent | {"state": "queued"}, "etl#r/c", WAITING, BERLIN).sentence
+    assert "only failures of old weeks are kept" in node_of(parent | {"state": "failed"}, "etl#r/c", WAITING, BERLIN).sentence
+    assert "its DAG run has not started" in node_of(parent | {"state": "queued"}, "etl#r/c", WAITING, BERLIN).sentence
     with pytest.raises(NotFoundError, match="no node 'x'"):
         node_of(parent, "etl#r/x", WAITING, BERLIN)
 
 
 def test_a_request_without_a_run_was_refused_or_has_not_been_decided():
     asked = {"created_at": DUE, "run_at": None}
-    assert "has not been decided" in request_of(asked, None, "nightly#r", NOW, BERLIN).sentence
+    assert "is not decided yet" in request_of(asked, None, "nightly#r", NOW, BERLIN).sentence
     told = request_of(asked, None, "nightyl#r", after(3), BERLIN, nobody="; did you mean 'nightly'?")
-    assert told.sentence.startswith("nightyl#r was asked for 3 s ago, and there is no job or DAG nightyl: if none is")
+    assert told.sentence.startswith("nightyl#r was requested 3 s ago, and there is no job or DAG nightyl: if none is")
     assert told.sentence.endswith("it is refused; did you mean 'nightly'?")
     problem = {"at": NOW, "reason": "request 'r' is refused: job 'nightly' was deleted"}
     told = request_of(asked, problem, "nightly#r", NOW, BERLIN)

@@ -58,13 +58,13 @@ NOT_WRITTEN = {
     "still paused": (
         nothing(changed(paused=True)),
         "paused",
-        "tidemill job resume nightly lets it go on; with --catchup",
+        "tidemill job resume nightly resumes it; --catchup",
     ),
     "due tomorrow": (nothing(NIGHTLY, at=DUE + timedelta(days=1)), "to_come", "in 18 h"),
     "paused, due tomorrow": (nothing(changed(paused=True), at=DUE + timedelta(days=1)), "paused", "will not run"),
     "due a moment ago": (nothing(NIGHTLY, now=after(3)), "just_due", "a few seconds"),
     "all runs made": (nothing(changed(max_runs=2), finished=FINISHED), "max_runs", "a greater max_runs"),
-    "quarantined": (nothing(NIGHTLY, problem=QUARANTINED), "quarantined", "could not be followed"),
+    "quarantined": (nothing(NIGHTLY, problem=QUARANTINED), "quarantined", "could not be decided"),
     "quarantined before a change": (nothing(NIGHTLY, NIGHTLY, days=9.5, problem=QUARANTINED), "not_there", "doctor"),
     "not there": (nothing(NIGHTLY), "not_there", "tidemill doctor"),
     "not kept": (nothing(NIGHTLY, now=NOW + timedelta(days=5), week_is_kept=False), "not_kept", "not kept any more"),
@@ -97,9 +97,9 @@ def test_a_time_that_the_clock_leaves_out_was_due_shifted_or_not_at_all():
     assert "shifted from 2027-03-28 02:30:00, which the clock leaves out" in said
     answers, said = asked("2027-03-28 02:30", schedule="30 2 * * *", dst_gap=DstGap.SKIP)
     assert answers == ["no_occurrence"]
-    assert "the clock leaves this time out on that day, and dst_gap is 'skip'" in said
+    assert "the clock skips this time on that day, and dst_gap is 'skip'" in said
     answers, said = asked("2027-03-28 02:30")
-    assert "2027-03-28 03:00:00 +02:00  The nearest time after it" in said
+    assert "2027-03-28 03:00:00 +02:00  The nearest occurrence after that time" in said
     assert answers == ["no_occurrence"]
 
 
@@ -134,7 +134,7 @@ def test_what_was_due_last_follows_from_the_version_that_was_in_force():
     [
         (NIGHTLY, "nightly is due at 2026-11-22 03:00:00 +01:00, in 18 h."),
         (changed(paused=True), "in 18 h, but it is paused."),
-        (changed(ends_at=NOW), "never, its schedule or ends_at is over"),
+        (changed(ends_at=NOW), "never, its schedule or its ends_at is in the past"),
         (changed(schedule=None), "only on request"),
         (None, "it is deleted"),
     ],
