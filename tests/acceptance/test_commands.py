@@ -225,7 +225,7 @@ def test_why_something_ran_or_did_not_is_explained(tidemill, shown):
     tidemill("job", "put", "asked", "--command", "true")
     tidemill("run", "asked", "--request-id", "a1", "--wait")
     assert "only on request" in tidemill("explain", "asked")
-    assert "asked for, by request a1" in tidemill("explain", "asked#a1")
+    assert "requested for this time, by request a1" in tidemill("explain", "asked#a1")
     assert "neither a job" in tidemill("explain", "@", code=2)
 
 

@@ -14,7 +14,7 @@ from tidemill.explain.why_not import backfill_of
 from tidemill.place import Row
 
 WHY = {
-    ReasonCode.OVERLAP_SKIPPED: "its overlap_policy does not allow another run ({text})",
+    ReasonCode.OVERLAP_SKIPPED: "its overlap_policy allows no other run ({text})",
     ReasonCode.PAUSED: "it was {text}",
     ReasonCode.PAUSED_ON_FAILURE: "pause_on_failure stopped it after too many failures in a row ({text})",
     ReasonCode.MAX_RUNS: "max_runs was reached ({text})",

@@ -191,7 +191,7 @@ RUNS = {
     ),
     "skipped": (
         seen(row("skipped", **SKIPPED, reason="nightly@2026-11-20T02:00:00Z is running", **NEVER)),
-        ["did not run: its overlap_policy does not allow another run (nightly@2026-11-20T02:00:00Z is running)", "rerun"],
+        ["did not run: its overlap_policy allows no other run (nightly@2026-11-20T02:00:00Z is running)", "rerun"],
     ),
     "skipped for one that waits, of the job before": (
         seen(
@@ -329,7 +329,8 @@ def test_a_dag_run_names_the_nodes_that_failed_or_are_open():
 def test_a_node_that_is_nothing_yet_says_what_it_waits_for():
     parent = row("running", **OF_DAG | {"run_id": "etl#r", "kind": "dag"})
     assert "it waits for b (waiting)" in node_of(parent, "etl#r/c", WAITING, BERLIN).sentence
-    assert "only failures of old weeks are kept" in node_of(parent | {"state": "failed"}, "etl#r/c", WAITING, BERLIN).sentence
+    failed = node_of(parent | {"state": "failed"}, "etl#r/c", WAITING, BERLIN)
+    assert "only failures of old weeks are kept" in failed.sentence
     assert "its DAG run has not started" in node_of(parent | {"state": "queued"}, "etl#r/c", WAITING, BERLIN).sentence
     with pytest.raises(NotFoundError, match="no node 'x'"):
         node_of(parent, "etl#r/x", WAITING, BERLIN)
@@ -340,7 +341,7 @@ def test_a_request_without_a_run_was_refused_or_has_not_been_decided():
     assert "is not decided yet" in request_of(asked, None, "nightly#r", NOW, BERLIN).sentence
     told = request_of(asked, None, "nightyl#r", after(3), BERLIN, nobody="; did you mean 'nightly'?")
     assert told.sentence.startswith("nightyl#r was requested 3 s ago, and there is no job or DAG nightyl: if none is")
-    assert told.sentence.endswith("it is refused; did you mean 'nightly'?")
+    assert told.sentence.endswith("the request is refused; did you mean 'nightly'?")
     problem = {"at": NOW, "reason": "request 'r' is refused: job 'nightly' was deleted"}
     told = request_of(asked, problem, "nightly#r", NOW, BERLIN)
     assert (told.answer, [fact.name for fact in told.facts]) == ("refused", ["refused", "asked_for"])
