@@ -18,7 +18,7 @@ from schemas.words import DefinitionKind, Reprocess, RunState
 from streams.core.dag.graph import clock_of
 from streams.core.requests.backfill import attempts_had, occurrences
 from tidemill.complete import owner_names
-from tidemill.instants import meant, say_what_is_meant
+from tidemill.instants import parse_instant, print_instant
 from tidemill.names import check_owner, names_of, owner_row
 from tidemill.output import say, show_json, show_rows
 from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, database, reading, wall_clock
@@ -60,7 +60,7 @@ def backfill(  # noqa: PLR0917 - in the order in which they are shown
     max_active: Annotated[int, typer.Option(min=1, max=MAX_ACTIVE_RUNS, help="The most runs at a time.")] = 1,
     backwards: Annotated[bool, typer.Option("--backwards", help="Run the newest occurrence first.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run; write nothing.")] = False,
-    note: Annotated[str | None, typer.Option(help="The reason, for whoever reads it later.")] = None,
+    note: Annotated[str | None, typer.Option(help="The reason; it is stored with the request.")] = None,
     request_id: Annotated[str | None, typer.Option(help="A second request with the same id changes nothing.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait; exit with 0 only if all its runs succeeded.")] = False,
     as_json: AsJson = False,
@@ -103,11 +103,11 @@ def _range(postgres: psycopg.Connection[Row], owner: str, begin: str, end: str |
     """A time without an offset is in the owner's time zone; a duration counts back from now."""
     now, timezone = now_of(postgres), owner_row(postgres, owner)["timezone"]
     found = {
-        option: meant(option, text, now, timezone, ago=True) if text else None
+        option: parse_instant(option, text, now, timezone, ago=True) if text else None
         for option, text in (("--from", begin), ("--to", end))
     }
-    say_what_is_meant("--from", begin, found["--from"])
-    say_what_is_meant("--to", end, found["--to"])
+    print_instant("--from", begin, found["--from"])
+    print_instant("--to", end, found["--to"])
     return {"backfill_from": found["--from"], "backfill_to": found["--to"]}
 
 

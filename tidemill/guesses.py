@@ -12,7 +12,7 @@ from typer._click.core import Context
 from schemas.job import JobSpec
 from tidemill.examples import EXAMPLES
 
-WORDS = {
+COMMAND_SYNONYMS = {
     "help": "--help",
     "version": "--version",
     "jobs": "job list",
@@ -70,7 +70,7 @@ WORDS = {
 }
 """Names of commands in other tools, and our names."""
 
-OPTIONS = {
+OPTION_SYNONYMS = {
     "--cron": "--schedule",
     "--tz": "--timezone",
     "--zone": "--timezone",
@@ -112,12 +112,12 @@ def sentence(error: typer.TyperException) -> str:
     """The sentence for an error; empty if the help was shown."""
     said = error.format_message().replace("Value error, ", "").replace("Input should be ", "it must be ")
     context = getattr(error, "ctx", None)
-    return _with_what_is_meant(error, context, said) if context and said else said
+    return _with_suggestion(error, context, said) if context and said else said
 
 
-def _with_what_is_meant(error: typer.TyperException, context: Context, said: str) -> str:
+def _with_suggestion(error: typer.TyperException, context: Context, said: str) -> str:
     if unknown := _UNKNOWN_COMMAND.match(said):
-        meant = _command_meant(context, unknown[1])
+        meant = _suggested_command(context, unknown[1])
         return f"there is no command {unknown[1]!r}; did you mean `{meant}`?" if meant else said
     if option := getattr(error, "option_name", None):
         return _option_sentence(context, option, said)
@@ -130,7 +130,7 @@ def _with_what_is_meant(error: typer.TyperException, context: Context, said: str
     return said
 
 
-def _command_meant(context: Context, word: str) -> str | None:
+def _suggested_command(context: Context, word: str) -> str | None:
     """Search the user's group, then the top level, then the other groups."""
     root = context.find_root()
     groups = [("" if context is root else context.info_name, context.command), *_groups(root)]
@@ -147,7 +147,7 @@ def _command_meant(context: Context, word: str) -> str | None:
 
 def _spellings(word: str) -> Iterator[str]:
     low = word.lower()
-    yield from filter(None, [WORDS.get(low), low, low.removesuffix("s"), f"{low}s"])
+    yield from filter(None, [COMMAND_SYNONYMS.get(low), low, low.removesuffix("s"), f"{low}s"])
 
 
 def _groups(root: Context) -> Iterator[tuple[str, object]]:
@@ -159,8 +159,8 @@ def _groups(root: Context) -> Iterator[tuple[str, object]]:
 
 def _option_sentence(context: Context, option: str, said: str) -> str:
     known = _options(context)
-    if OPTIONS.get(option) in known:
-        return f"there is no option {option}; did you mean {OPTIONS[option]}?"
+    if OPTION_SYNONYMS.get(option) in known:
+        return f"there is no option {option}; did you mean {OPTION_SYNONYMS[option]}?"
     if "--set" in known and option.removeprefix("--").replace("-", "_") in JobSpec.__struct_fields__:
         column = option.removeprefix("--").replace("-", "_")
         return f"there is no option {option}; use --set {column}=VALUE"

@@ -23,7 +23,7 @@ FORMS = (
 )
 
 
-def meant(option: str, text: str, now: datetime, timezone: str = "UTC", *, ago: bool = False) -> datetime:
+def parse_instant(option: str, text: str, now: datetime, timezone: str = "UTC", *, ago: bool = False) -> datetime:
     """The instant in UTC. A time without an offset is in `timezone`; `ago`: durations and times of day are past."""
     found = instant_in(text) or relative(text, now, timezone, ago=ago)
     found = found or _shown(option, on_its_day(text.strip(), now, timezone, ago=ago) or text, timezone)
@@ -50,7 +50,7 @@ def relative(text: str, now: datetime, timezone: str, *, ago: bool) -> datetime 
     return found if found and EPOCH <= found <= LATEST else None
 
 
-def say_what_is_meant(option: str, text: str | None, instant: datetime | None) -> None:
+def print_instant(option: str, text: str | None, instant: datetime | None) -> None:
     """Print the instant on standard error, unless the user wrote it with an offset."""
     if text and instant and instant_in(text) is None:
         complain(f"{option} {text} is {rfc3339(instant)}")

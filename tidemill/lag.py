@@ -32,9 +32,9 @@ KAFKA_SECONDS = 10.0
 COUNTED = 1_000
 """Up to this number, waiting records are read and counted: offsets also count transaction markers."""
 
-Place = tuple[str, int]
+Partition = tuple[str, int]
 """A topic and a partition."""
-Offsets = dict[Place, int]
+Offsets = dict[Partition, int]
 
 
 class BrokersError(TidemillError):
@@ -58,15 +58,15 @@ class Waiting:
 
 
 def lags(place: Connections) -> dict[str, int]:
-    """The number of waiting records by reader. Raises what `waits` raises."""
-    return {name: each.records for name, each in waits(place).items()}
+    """The number of waiting records by reader. Raises what `waiting_records` raises."""
+    return {name: each.records for name, each in waiting_records(place).items()}
 
 
-SHUT_OUT_SECONDS = 2.0
-_SHUT_OUT = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})  # noqa: SLF001 - its codes are named so
+ACCESS_SECONDS = 2.0
+_ACCESS_CODES = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})  # noqa: SLF001 - its codes are named so
 
 
-def waits(place: Connections) -> dict[str, Waiting]:
+def waiting_records(place: Connections) -> dict[str, Waiting]:
     """The waiting records by reader. Raises `BrokersError`, and psycopg's errors for the sink's offsets."""
     admin = admin_client(place)
     try:
@@ -86,7 +86,7 @@ def waits(place: Connections) -> dict[str, Waiting]:
         raise unavailable(place, error) from error
 
 
-def quiet(place: Connections, **options: Any) -> dict[str, Any]:
+def quiet_options(place: Connections, **options: Any) -> dict[str, Any]:
     """The options of a client that writes no log of its own."""
     return place.kafka(**options) | {"log_level": 0, "socket.timeout.ms": int(KAFKA_SECONDS * 1000)}
 
@@ -94,7 +94,7 @@ def quiet(place: Connections, **options: Any) -> dict[str, Any]:
 def admin_client(place: Connections) -> AdminClient:
     """Make the first client of a command. Raises `BrokersError` if the options are invalid."""
     try:
-        return AdminClient(quiet(place))
+        return AdminClient(quiet_options(place))
     except (KafkaException, TypeError, ValueError) as error:
         said = error.args[0].str() if isinstance(error, KafkaException) else error
         raise BrokersError(f"TIDEMILL_KAFKA_BOOTSTRAP or _OPTIONS cannot be used: {said}") from error
@@ -102,17 +102,17 @@ def admin_client(place: Connections) -> AdminClient:
 
 def unavailable(place: Connections, error: KafkaException | TimeoutError) -> BrokersError:
     said = error.args[0].str() if isinstance(error, KafkaException) else "no answer in time"
-    return BrokersError(f"Kafka at {place.kafka_bootstrap}: {shut_out(place) or said}")
+    return BrokersError(f"Kafka at {place.kafka_bootstrap}: {access_error(place) or said}")
 
 
-def shut_out(place: Connections) -> str | None:
+def access_error(place: Connections) -> str | None:
     """Why the brokers refuse this client (TLS or authentication); other requests only time out."""
     errors: list[KafkaError] = []
-    admin = AdminClient(quiet(place, error_cb=errors.append))
+    admin = AdminClient(quiet_options(place, error_cb=errors.append))
     with suppress(KafkaException):
-        admin.list_topics(timeout=SHUT_OUT_SECONDS)
+        admin.list_topics(timeout=ACCESS_SECONDS)
     admin.poll(0)
-    return next((each.str() for each in errors if each.code() in _SHUT_OUT), None)
+    return next((each.str() for each in errors if each.code() in _ACCESS_CODES), None)
 
 
 def _sink(place: Connections) -> Reader:
@@ -143,7 +143,7 @@ def _committed(admin: AdminClient, group: str) -> Offsets:
     return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
 
 
-def offsets(admin: AdminClient, partitions: Iterable[Place], spec: OffsetSpec) -> Offsets:
+def offsets(admin: AdminClient, partitions: Iterable[Partition], spec: OffsetSpec) -> Offsets:
     asked = {TopicPartition(topic, number): spec for topic, number in partitions}
     if not asked:
         return {}
@@ -183,7 +183,7 @@ def read_to_end(place: Connections, begin: Offsets) -> Generator[Any, None, None
             if error is None:
                 yield message
             elif is_unreadable(message):
-                _pass_by(place, consumer, message, where)
+                _skip_unreadable(place, consumer, message, where)
             elif not is_end_of_file(message):
                 raise BrokersError(f"Kafka at {place.kafka_bootstrap}: {error.str()}")
             if reaches(message, unfinished.get(where, math.inf)):
@@ -194,13 +194,13 @@ def read_to_end(place: Connections, begin: Offsets) -> Generator[Any, None, None
 
 def _consumer(place: Connections) -> Consumer:
     return Consumer(
-        quiet(place, group_id="tidemill-cli", enable_auto_commit=False, enable_partition_eof=True)
+        quiet_options(place, group_id="tidemill-cli", enable_auto_commit=False, enable_partition_eof=True)
         # At the end of a partition, the broker would wait for new records.
         | {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20}
     )
 
 
-def _pass_by(place: Connections, consumer: Consumer, message: Any, where: Place) -> None:
+def _skip_unreadable(place: Connections, consumer: Consumer, message: Any, where: Partition) -> None:
     """Seek past unreadable records. If they are the last ones, the end-of-partition event follows."""
     with closing(_consumer(place)) as reader:
         found = extent(reader, message, partial(TopicPartition, *where))

@@ -23,7 +23,7 @@ def owner_row(postgres: psycopg.Connection[Row], name: str) -> Row:
     """`kind`, `job` or `dag`, and `timezone`. Raises `NotFoundError`."""
     found = one(postgres, "owner_kind", {"name": name})
     if found is None:
-        raise NotFoundError(f"there is no job or DAG {name!r}{owner_meant(postgres, name)}")
+        raise NotFoundError(f"there is no job or DAG {name!r}{suggested_owner(postgres, name)}")
     return found
 
 
@@ -44,7 +44,7 @@ def no_owner(postgres: psycopg.Connection[Row], kind: str, name: str) -> NotFoun
     other = one(postgres, "owner_kind", {"name": name})
     if other:
         return NotFoundError(f"{said}: it is a {NOUNS[other['kind']]}, see `tidemill {other['kind']} --help`")
-    return NotFoundError(f"{said}{owner_meant(postgres, name)}")
+    return NotFoundError(f"{said}{suggested_owner(postgres, name)}")
 
 
 def check_owner(postgres: psycopg.Connection[Row], name: str | None) -> None:
@@ -78,10 +78,10 @@ def no_run(postgres: psycopg.Connection[Row], run_id: str, of_all: str = "") -> 
         if near:
             return NotFoundError(f"{said}{_did_you_mean(run_id, near)}")
         known = one(postgres, "owner_kind", {"name": owner})
-        return NotFoundError(f"{said}: {owner!r} has no run" if known else f"{said}{owner_meant(postgres, owner)}")
+        return NotFoundError(f"{said}: {owner!r} has no run" if known else f"{said}{suggested_owner(postgres, owner)}")
     known = one(postgres, "owner_kind", {"name": run_id})
     if known is None:
-        meant = owner_meant(postgres, run_id) or ": a run is <job>@<time> or <job>#<request>"
+        meant = suggested_owner(postgres, run_id) or ": a run is <job>@<time> or <job>#<request>"
         return NotFoundError(f"{said}{meant}")
     latest = _latest(postgres, run_id)
     noun = NOUNS[known["kind"]]
@@ -100,7 +100,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return next(iter(begins or get_close_matches(name, known, 1, SIMILAR)), None)
 
 
-def owner_meant(postgres: psycopg.Connection[Row], name: str) -> str:
+def suggested_owner(postgres: psycopg.Connection[Row], name: str) -> str:
     """The end of a sentence about an unknown name: the suggestion, or nothing."""
     return _did_you_mean(
         name, (row["name"] for row in rows(postgres, "near_owners", {"name": name, "most": MOST_NEAR}))

@@ -20,7 +20,7 @@ from schemas.times import epoch_ms, from_epoch_ms
 from schemas.topics import EXECUTORS
 from tidemill.lag import KAFKA_SECONDS, admin_client, offsets, read_to_end, unavailable
 
-Word = tuple[datetime, Heartbeat]
+Beat = tuple[datetime, Heartbeat]
 """When a heartbeat was appended, and the heartbeat."""
 RECENT = timedelta(seconds=60)
 """An executor without a heartbeat for longer is not shown; a new one may have its name by then."""
@@ -43,21 +43,21 @@ def connector_state(place: Connections) -> str:
 
 def executors(place: Connections, now: datetime) -> list[dict[str, Any]]:
     """The executors of the last minute. Raises `BrokersError`."""
-    words = words_of(place, now)
-    return executor_rows(present(words), now, doubled(words))
+    beats = recent_beats(place, now)
+    return executor_rows(present(beats), now, shared_names(beats))
 
 
 def heartbeats(place: Connections, now: datetime) -> list[Heartbeat]:
     """The latest heartbeat of each present executor. Raises `BrokersError`."""
-    return [heartbeat for _, heartbeat in present(words_of(place, now))]
+    return [heartbeat for _, heartbeat in present(recent_beats(place, now))]
 
 
-def present(words: Iterable[Word]) -> list[Word]:
+def present(beats: Iterable[Beat]) -> list[Beat]:
     """The latest heartbeat of each executor that is present, by append time.
 
     An executor is not present if it left cleanly, or if it is silent and a newer one has its name.
     """
-    latest = {heartbeat.executor_id: (at, heartbeat) for at, heartbeat in sorted(words, key=_at)}
+    latest = {heartbeat.executor_id: (at, heartbeat) for at, heartbeat in sorted(beats, key=_at)}
     newest = {heartbeat.name: at for at, heartbeat in sorted(latest.values(), key=_at)}
     return [
         (at, heartbeat)
@@ -66,10 +66,10 @@ def present(words: Iterable[Word]) -> list[Word]:
     ]
 
 
-def doubled(words: Iterable[Word]) -> set[str]:
+def shared_names(beats: Iterable[Beat]) -> set[str]:
     """Names that two running executors share: each sent a heartbeat after the other's first one."""
     spans: dict[str, dict[str, tuple[datetime, datetime]]] = {}
-    for at, heartbeat in sorted(words, key=_at):
+    for at, heartbeat in sorted(beats, key=_at):
         if heartbeat.state is ExecutorState.RUNNING:
             span = spans.setdefault(heartbeat.name, {})
             span[heartbeat.executor_id] = (span.get(heartbeat.executor_id, (at, at))[0], at)
@@ -80,7 +80,7 @@ def doubled(words: Iterable[Word]) -> set[str]:
     }
 
 
-def executor_rows(words: Iterable[Word], now: datetime, doubled: Collection[str] = ()) -> list[dict[str, Any]]:
+def executor_rows(beats: Iterable[Beat], now: datetime, shared_names: Collection[str] = ()) -> list[dict[str, Any]]:
     """One row per executor, with its slots and free slots in total and by class."""
     return [
         {
@@ -90,17 +90,17 @@ def executor_rows(words: Iterable[Word], now: datetime, doubled: Collection[str]
             "version": heartbeat.version,
             "settings_version": heartbeat.cluster_version,
             "state": _state(heartbeat, now - at),
-            "shares_its_name": heartbeat.name in doubled,
+            "shares_its_name": heartbeat.name in shared_names,
             "slots": sum(each.total for each in heartbeat.slots),
             "free": sum(each.free for each in heartbeat.slots),
             "classes": {each.timeout_class: {"slots": each.total, "free": each.free} for each in heartbeat.slots},
             "attempts": [each.run_id for each in heartbeat.attempts],
         }
-        for at, heartbeat in words
+        for at, heartbeat in beats
     ]
 
 
-def words_of(place: Connections, now: datetime) -> list[Word]:
+def recent_beats(place: Connections, now: datetime) -> list[Beat]:
     """All heartbeats of the last minute. Raises `BrokersError`."""
     try:
         return [
@@ -112,8 +112,8 @@ def words_of(place: Connections, now: datetime) -> list[Word]:
         raise unavailable(place, error) from error
 
 
-def _at(word: Word) -> datetime:
-    return word[0]
+def _at(beat: Beat) -> datetime:
+    return beat[0]
 
 
 def _state(heartbeat: Heartbeat, silence: timedelta) -> str:

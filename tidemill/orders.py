@@ -86,10 +86,10 @@ def rerun(  # noqa: PLR0917 - in the order in which they are shown
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run an ended run again, under its own id; or, with --job, the dead runs of a job (--state: runs in other states).
+    """Run a run again that has ended, under its own id; with --job, all dead runs of a job, or failed runs of a DAG.
 
-    A run in retry_wait gets its next attempt now. A DAG run reruns its failed nodes and those that waited for them;
-    --job DAG reruns the failed DAG runs. With --job, a refused run is named, the others run, and the exit code is 1.
+    A run in retry_wait gets its next attempt now. A DAG run runs its failed nodes again, and the nodes that waited for
+    them. If some runs of a job are refused, the command names them, runs the others, and exits with 1.
     """
     _one_of(run_id, job)
     check_json("--payload", payload)

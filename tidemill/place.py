@@ -19,7 +19,7 @@ from schemas.settings import Connections, read
 from tidemill import json_text
 
 Data = Annotated[
-    Path, typer.Option("--data", envvar="TIDEMILL_DATA", help="The folder that holds a local stack.", show_default=True)
+    Path, typer.Option("--data", envvar="TIDEMILL_DATA", help="The folder of a local stack.", show_default=True)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_DATA = Path(".tidemill")

@@ -19,7 +19,7 @@ from schemas.reasons import ProblemCode, ReasonCode
 from schemas.words import RunState
 from tidemill.complete import job_names, owner_and_run_names, owner_names, run_names
 from tidemill.given import check_json
-from tidemill.instants import meant, say_what_is_meant
+from tidemill.instants import parse_instant, print_instant
 from tidemill.names import check_owner, names_of, owner_row, run_to_read
 from tidemill.output import complain, console, say, show_fields, show_json, show_rows, table, to_json
 from tidemill.place import (
@@ -92,8 +92,8 @@ def run(
     check_json("--payload", payload)
     with database(data) as postgres:
         timezone = owner_row(postgres, name)["timezone"]
-        run_at = meant("--at", at, now_of(postgres), timezone) if at else None
-        say_what_is_meant("--at", at, run_at)
+        run_at = parse_instant("--at", at, now_of(postgres), timezone) if at else None
+        print_instant("--at", at, run_at)
         values = {"request_id": request_id, "run_at": run_at, "payload": payload}
         one(postgres, "request_run", names_of(postgres, name) | values)
         run_id = request_run_id(OwnerId(name), RequestId(request_id))
@@ -180,7 +180,7 @@ def _words(chosen: Sequence[Enum] | None) -> list[str] | None:
 
 def since_instant(text: str | None) -> datetime | None:
     """Parse --since. A time without an offset is in UTC, as in the lists."""
-    return meant("--since", text, wall_clock(), ago=True) if text else None
+    return parse_instant("--since", text, wall_clock(), ago=True) if text else None
 
 
 def await_known(postgres: psycopg.Connection[Row], run_id: str) -> None:

@@ -15,7 +15,7 @@ from streams.core.schedule import zone as zones
 from streams.core.schedule.habits import habit
 from streams.core.schedule.occurrences import DstRules, Schedule, local_note, next_after, parse_schedule
 from tidemill.complete import owner_names
-from tidemill.instants import meant
+from tidemill.instants import parse_instant
 from tidemill.names import owner_kind
 from tidemill.output import complain, show_rows
 from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, reading, wall_clock
@@ -59,7 +59,7 @@ def next_times(
     if (name is None) == (schedule is None):
         raise UsageError("give either the name of a job or DAG, or a --schedule")
     plan = _of_name(data, name) if name is not None else _of_expression(schedule or "", timezone)
-    start = meant("--after", after, wall_clock(), plan.timezone) if after else wall_clock()
+    start = parse_instant("--after", after, wall_clock(), plan.timezone) if after else wall_clock()
     show_rows([_row(plan, each) for each in upcoming(plan, start, number)], COLUMNS, as_json=as_json)
 
 

@@ -18,9 +18,9 @@ from schemas.settings import Connections
 from schemas.topics import executor_group, runs_topic
 from tidemill.doctor.facts import Executor, Executors, Reader, Readers, Silent, Streams, silent
 from tidemill.doctor.look_kafka import ANSWER_SECONDS
-from tidemill.lag import admin_client, waits
+from tidemill.lag import admin_client, waiting_records
 from tidemill.members import behind, described, margins_of, workers
-from tidemill.observe import doubled, executor_rows, present, words_of
+from tidemill.observe import executor_rows, present, recent_beats, shared_names
 
 CLOCKS_AGREE = timedelta(seconds=AGREE_SECONDS)
 
@@ -49,13 +49,13 @@ def look_executors(place: Connections, now: datetime) -> Executors | Silent:
         admin = admin_client(place)
         topics = admin.list_topics(timeout=ANSWER_SECONDS).topics
         names = {each: place.topic(runs_topic(each)) for each in classes}
-        words = words_of(place, now)
+        beats = recent_beats(place, now)
         return Executors(
             classes=classes,
-            executors=tuple(map(_executor, executor_rows(present(words), now, doubled(words)))),
+            executors=tuple(map(_executor, executor_rows(present(beats), now, shared_names(beats)))),
             held={each: _held(admin, place, each) for each in classes},
             partitions={each: len(topics[name].partitions) for each, name in names.items() if name in topics},
-            margins=tuple(margins_of(each) for _, each in present(words)),
+            margins=tuple(margins_of(each) for _, each in present(beats)),
         )
     except (KafkaException, TimeoutError, TidemillError) as error:
         return silent(error)
@@ -63,7 +63,7 @@ def look_executors(place: Connections, now: datetime) -> Executors | Silent:
 
 def look_readers(place: Connections, now: datetime) -> Readers | Silent:
     try:
-        found = waits(place)
+        found = waiting_records(place)
     except (TidemillError, psycopg.Error) as error:
         return silent(error)
     return tuple(

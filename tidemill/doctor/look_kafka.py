@@ -23,7 +23,7 @@ from streams.clock import boot_seconds, host_seconds
 from streams.security import admin_options
 from streams.settings import StreamSettings
 from tidemill.doctor.facts import Broker, FoundTopic, Kafka, Offset, Silent, Topic, silent
-from tidemill.lag import admin_client, quiet, shut_out
+from tidemill.lag import access_error, admin_client, quiet_options
 
 ANSWER_SECONDS = 5.0
 BROKER_SETTINGS = (
@@ -55,7 +55,7 @@ def look(place: Connections) -> Kafka | Silent:
             write_refused=_write_refused(place) if heartbeat_topic(place) in there else None,
         )
     except (KafkaException, TimeoutError) as error:
-        return Silent(reason=f"{place.kafka_bootstrap}: {shut_out(place) or silent(error).reason}")
+        return Silent(reason=f"{place.kafka_bootstrap}: {access_error(place) or silent(error).reason}")
     except TidemillError as error:
         return silent(error)
 
@@ -121,7 +121,7 @@ async def _api_versions(place: Connections) -> dict[int, int]:
 def _write_refused(place: Connections) -> str | None:
     """Why no record could be written; None: one was."""
     reports: list[KafkaError | None] = []
-    producer = Producer(quiet(place, message_timeout_ms=int(ANSWER_SECONDS * 1000), linger_ms=0))
+    producer = Producer(quiet_options(place, message_timeout_ms=int(ANSWER_SECONDS * 1000), linger_ms=0))
     producer.produce(
         heartbeat_topic(place), b"{}", b"tidemill-doctor", on_delivery=lambda error, _: reports.append(error)
     )
@@ -133,7 +133,9 @@ def _write_refused(place: Connections) -> str | None:
 
 def _clocks(place: Connections) -> dict[int, Offset]:
     """How far the clock of each broker is ahead of this machine's."""
-    asked = ask_brokers(Producer(quiet(place, **PRODUCER_OPTIONS)), place.topic(EXECUTORS), boot_seconds, host_seconds)
+    asked = ask_brokers(
+        Producer(quiet_options(place, **PRODUCER_OPTIONS)), place.topic(EXECUTORS), boot_seconds, host_seconds
+    )
     return {
         number: Offset(low=span.low - asked.host, high=span.high - asked.host) for number, span in asked.answers.items()
     }

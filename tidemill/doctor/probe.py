@@ -25,7 +25,7 @@ from tidemill.doctor.facts import Offset, Silent, silent
 from tidemill.doctor.hops import Journey, Mark
 from tidemill.doctor.look_services import FOLDER
 from tidemill.doctor.trail import Trail
-from tidemill.lag import admin_client, offsets, quiet
+from tidemill.lag import admin_client, offsets, quiet_options
 from tidemill.place import Row, connect
 from tidemill.queries import one, text
 
@@ -108,6 +108,6 @@ def _reader(place: Connections) -> Iterator[Consumer]:
     where = [(place.topic(name), partition) for name in names]
     ends = offsets(admin_client(place), where, LatestSpec())  # type: ignore[no-untyped-call]  # theirs
     options = {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20}
-    with closing(Consumer(quiet(place, group_id="tidemill-cli", enable_auto_commit=False) | options)) as reader:
+    with closing(Consumer(quiet_options(place, group_id="tidemill-cli", enable_auto_commit=False) | options)) as reader:
         reader.assign([TopicPartition(topic, number, offset) for (topic, number), offset in ends.items()])
         yield reader

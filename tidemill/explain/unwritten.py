@@ -12,7 +12,7 @@ from streams.core.policy.rules import Rules
 from tidemill.explain.history import History, newest_spec
 from tidemill.explain.nodes import waits_for
 from tidemill.explain.telling import Explanation, Fact, lasted, newest_first
-from tidemill.names import no_run, owner_meant
+from tidemill.names import no_run, suggested_owner
 from tidemill.place import NotFoundError, Row
 from tidemill.queries import one, rows
 from tidemill.runs import refusal
@@ -75,7 +75,7 @@ def explain_request(
             f"there is no run {run_id!r}, no row of tidemill.requests for it, and no problem that names it"
         )
     waits = asked is not None and not is_known and now - asked["created_at"] < 2 * PARK_LIMIT
-    meant = owner_meant(postgres, owner) if waits else None
+    meant = suggested_owner(postgres, owner) if waits else None
     return request_of(asked, problem, run_id, now, _zone(history), nobody=meant)
 
 

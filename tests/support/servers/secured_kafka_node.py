@@ -20,7 +20,7 @@ from infra.ports import Ports
 from infra.settings import InfraSettings
 from schemas.settings import Connections
 from tests.support.servers.server_process import start
-from tidemill.lag import quiet
+from tidemill.lag import quiet_options
 
 USER = "tidemill"
 LISTENER = "SASL_SSL"
@@ -96,7 +96,7 @@ def write_store(certificate: trustme.LeafCert, store: Path) -> Path:
 
 def _answers(place: Connections) -> bool:
     try:
-        AdminClient(quiet(place)).list_topics(timeout=ANSWER_SECONDS)
+        AdminClient(quiet_options(place)).list_topics(timeout=ANSWER_SECONDS)
     except KafkaException:
         return False
     return True

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from schemas.heartbeat import ExecutorState, Heartbeat, Slots
 from schemas.ids import ExecutorId
 from tidemill.addresses import hide_password
-from tidemill.observe import doubled, executor_rows, present
+from tidemill.observe import executor_rows, present, shared_names
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
@@ -48,29 +48,29 @@ def at(seconds):
 
 def test_an_executor_that_was_restarted_is_shown_although_the_last_word_of_the_one_before_is_read_after_it():
     """The two ids lie in two partitions, which a reader gets in any order."""
-    words = [(at(2), heartbeat("e-0", process="new")), (at(0), heartbeat("e-0", ExecutorState.GONE, process="old"))]
-    for order in (words, words[::-1]):
+    beats = [(at(2), heartbeat("e-0", process="new")), (at(0), heartbeat("e-0", ExecutorState.GONE, process="old"))]
+    for order in (beats, beats[::-1]):
         assert [each.executor_id for _, each in present(order)] == ["e-0.new"]
 
 
 def test_an_executor_that_was_killed_is_not_shown_once_another_has_worked_under_its_name_for_a_while():
-    words = [(at(0), heartbeat("e-0", process="old")), (at(2), heartbeat("e-0", process="new"))]
-    assert len(present(words)) == 2
-    assert [each.executor_id for _, each in present([*words, (at(14), heartbeat("e-0", process="new"))])] == ["e-0.new"]
+    beats = [(at(0), heartbeat("e-0", process="old")), (at(2), heartbeat("e-0", process="new"))]
+    assert len(present(beats)) == 2
+    assert [each.executor_id for _, each in present([*beats, (at(14), heartbeat("e-0", process="new"))])] == ["e-0.new"]
 
 
 def test_two_executors_of_one_name_are_both_shown_and_found():
-    words = [(at(number), heartbeat("e-0", process="ab"[number % 2])) for number in range(4)]
-    assert [each.executor_id for _, each in present(words)] == ["e-0.a", "e-0.b"]
-    assert doubled(words) == {"e-0"}
-    assert all(row["shares_its_name"] for row in executor_rows(present(words), at(4), doubled(words)))
+    beats = [(at(number), heartbeat("e-0", process="ab"[number % 2])) for number in range(4)]
+    assert [each.executor_id for _, each in present(beats)] == ["e-0.a", "e-0.b"]
+    assert shared_names(beats) == {"e-0"}
+    assert all(row["shares_its_name"] for row in executor_rows(present(beats), at(4), shared_names(beats)))
 
 
 def test_one_that_follows_another_of_its_name_shares_it_with_nobody():
-    words = [(at(0), heartbeat("e-0", process="old")), (at(2), heartbeat("e-0", process="new"))]
-    assert doubled(words) == set()
+    beats = [(at(0), heartbeat("e-0", process="old")), (at(2), heartbeat("e-0", process="new"))]
+    assert shared_names(beats) == set()
     draining = (at(3), heartbeat("e-0", ExecutorState.DRAINING, process="old"))
-    assert doubled([*words, draining]) == set()
+    assert shared_names([*beats, draining]) == set()
 
 
 def test_a_password_in_an_address_is_not_shown():

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tidemill.instants import meant, say_what_is_meant
+from tidemill.instants import parse_instant, print_instant
 from tidemill.place import UsageError
 
 NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
@@ -27,10 +27,18 @@ NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
     ],
 )
 def test_a_duration_is_so_long_ago_or_from_now(text, seconds):
-    assert meant("--since", text, NOW, ago=True) == NOW - timedelta(seconds=seconds)
-    assert meant("--at", text, NOW) == NOW + timedelta(seconds=seconds)
-    assert meant("--at", f"in {text}", NOW) == meant("--at", f"+{text}", NOW) == NOW + timedelta(seconds=seconds)
-    assert meant("--at", f"{text} ago", NOW) == meant("--at", f"-{text}", NOW) == NOW - timedelta(seconds=seconds)
+    assert parse_instant("--since", text, NOW, ago=True) == NOW - timedelta(seconds=seconds)
+    assert parse_instant("--at", text, NOW) == NOW + timedelta(seconds=seconds)
+    assert (
+        parse_instant("--at", f"in {text}", NOW)
+        == parse_instant("--at", f"+{text}", NOW)
+        == NOW + timedelta(seconds=seconds)
+    )
+    assert (
+        parse_instant("--at", f"{text} ago", NOW)
+        == parse_instant("--at", f"-{text}", NOW)
+        == NOW - timedelta(seconds=seconds)
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,7 +55,7 @@ def test_a_duration_is_so_long_ago_or_from_now(text, seconds):
     ],
 )
 def test_a_time_without_an_offset_is_one_of_the_zone(text, utc):
-    assert meant("--at", text, NOW, "Europe/Berlin") == datetime.fromisoformat(utc).replace(tzinfo=UTC)
+    assert parse_instant("--at", text, NOW, "Europe/Berlin") == datetime.fromisoformat(utc).replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -58,14 +66,14 @@ def test_a_time_without_an_offset_is_one_of_the_zone(text, utc):
     ],
 )
 def test_a_day_is_its_beginning_whatever_the_clocks_do_then(day, timezone, utc):
-    assert meant("--at", day, NOW, timezone) == datetime.fromisoformat(utc).replace(tzinfo=UTC)
+    assert parse_instant("--at", day, NOW, timezone) == datetime.fromisoformat(utc).replace(tzinfo=UTC)
 
 
 def test_a_time_of_day_is_the_last_or_the_next_one():
-    assert meant("--at", "03:00", NOW) == NOW + timedelta(days=1)
-    assert meant("--at", "3:30", NOW) == NOW + timedelta(minutes=30)
-    assert meant("--since", "03:00", NOW, ago=True) == NOW
-    assert meant("--since", "03:30:00", NOW, ago=True) == NOW + timedelta(minutes=30, days=-1)
+    assert parse_instant("--at", "03:00", NOW) == NOW + timedelta(days=1)
+    assert parse_instant("--at", "3:30", NOW) == NOW + timedelta(minutes=30)
+    assert parse_instant("--since", "03:00", NOW, ago=True) == NOW
+    assert parse_instant("--since", "03:30:00", NOW, ago=True) == NOW + timedelta(minutes=30, days=-1)
 
 
 @pytest.mark.parametrize("text", ["soon", "90", "1 month", "5x", "25:00", "2026-13-01", "999999d", "", "m", "-", "in"])
@@ -73,7 +81,7 @@ def test_what_is_no_time_is_refused_with_the_forms_that_are(text):
     with pytest.raises(
         UsageError, match=r"--at '.*' is not a time from 1970 to 2199, such as .*2026-11-21, 03:00, 90m, 2d"
     ):
-        meant("--at", text, NOW)
+        parse_instant("--at", text, NOW)
 
 
 @pytest.mark.parametrize(
@@ -85,12 +93,12 @@ def test_what_is_no_time_is_refused_with_the_forms_that_are(text):
 )
 def test_a_time_that_the_clocks_show_twice_or_never_is_refused(text, said):
     with pytest.raises(UsageError, match=said):
-        meant("--at", text, NOW, "Europe/Berlin")
+        parse_instant("--at", text, NOW, "Europe/Berlin")
 
 
 def test_what_follows_from_a_guess_is_said(capsys):
-    say_what_is_meant("--at", "5m", NOW)
-    say_what_is_meant("--at", "2026-11-30T03:00:00Z", NOW)
+    print_instant("--at", "5m", NOW)
+    print_instant("--at", "2026-11-30T03:00:00Z", NOW)
     assert capsys.readouterr() == ("", "tidemill: --at 5m is 2026-11-30T03:00:00.000Z\n")
 
 
@@ -100,4 +108,4 @@ def test_what_follows_from_a_guess_is_said(capsys):
 )
 def test_a_time_of_day_that_the_clocks_show_twice_or_never_is_refused(now, said):
     with pytest.raises(UsageError, match=said):
-        meant("--at", "02:30", datetime.fromisoformat(now).replace(tzinfo=UTC), "Europe/Berlin")
+        parse_instant("--at", "02:30", datetime.fromisoformat(now).replace(tzinfo=UTC), "Europe/Berlin")
