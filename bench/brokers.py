@@ -1,4 +1,4 @@
-"""A broker of three is killed, or stands still: how late runs start that are asked for meanwhile."""
+"""Kills or freezes one of three brokers, and measures how late runs start that are requested meanwhile."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _one_in_each_partition() -> list[str]:
 
 @contextmanager
 def _asking(dsn: str, jobs: Sequence[str]) -> Iterator[None]:
-    """For a run of one job after the other, by rows in Postgres."""
+    """Request runs of one job after the other, by rows in Postgres, until the block ends."""
     stop = threading.Event()
 
     def ask() -> None:
@@ -102,14 +102,14 @@ def _kill(brokers: Brokers, number: int) -> None:
 
 
 def _freeze(brokers: Brokers, number: int) -> None:
-    """As a machine that is gone: connections stay open, and nothing answers."""
+    """Stop the process: as with a lost machine, connections stay open, and nothing answers."""
     os.kill(brokers.pid(number), signal.SIGSTOP)
 
 
 def _round(
     brokers: Brokers, database: psycopg.Connection, number: int, act: Callable[[Brokers, int], None]
 ) -> tuple[float, float]:
-    """Seconds until other brokers lead what this one led, and the longest from a row to the start of its process."""
+    """The seconds until other brokers lead this one's partitions, and the longest time from a row to its process."""
     brokers.balance()
     since = _now(database)
     time.sleep(BEFORE_SECONDS)
@@ -145,8 +145,8 @@ def _leads(brokers: Brokers, number: int) -> bool:
 FAULTS = (
     ("the controller is killed", True, _kill),
     ("another broker is killed", False, _kill),
-    ("the controller stands still", True, _freeze),
-    ("another broker stands still", False, _freeze),
+    ("the controller is frozen", True, _freeze),
+    ("another broker is frozen", False, _freeze),
 )
 FIGURES = (
     Figure(

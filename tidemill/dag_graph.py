@@ -36,16 +36,16 @@ def levels(nodes: Iterable[Row]) -> dict[str, int]:
 
 def critical_path(nodes: Iterable[Row]) -> list[str]:
     """The path from a root to the node that ended last or is open, through each node's last dependency to end."""
-    begun = {node["node_id"]: node for node in nodes if node["state"] is not None}
+    open_or_ended = {node["node_id"]: node for node in nodes if node["state"] is not None}
     path: list[str] = []
-    candidates = list(begun)
+    candidates = list(open_or_ended)
     while candidates:
-        last = max(candidates, key=lambda node_id: _end(begun[node_id]))
+        last = max(candidates, key=lambda node_id: _end(open_or_ended[node_id]))
         path.append(last)
         # A dependency that ended after the node started did not delay it: some trigger rules do not wait for all.
-        began_at = begun[last]["queued_at"] or _end(begun[last])
-        needed = [each for each in begun[last]["depends_on"] if each in begun]
-        candidates = [each for each in needed if _end(begun[each]) <= began_at]
+        began_at = open_or_ended[last]["queued_at"] or _end(open_or_ended[last])
+        needed = [each for each in open_or_ended[last]["depends_on"] if each in open_or_ended]
+        candidates = [each for each in needed if _end(open_or_ended[each]) <= began_at]
     return path[::-1]
 
 

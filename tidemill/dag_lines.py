@@ -25,13 +25,13 @@ TROUBLE = ("failed", "timed_out", "dead", "cancelled", "upstream_failed")
 class Glyphs:
     lanes: str
     critical: str
-    begun: str
+    started: str
     waiting: str
     arrow: str
 
 
-FINE = Glyphs(lanes=LANES, critical="◆", begun="●", waiting="○", arrow=" → ")
-PLAIN = Glyphs(lanes=PLAIN_LANES, critical="*", begun="o", waiting=".", arrow=" -> ")
+FINE = Glyphs(lanes=LANES, critical="◆", started="●", waiting="○", arrow=" → ")
+PLAIN = Glyphs(lanes=PLAIN_LANES, critical="*", started="o", waiting=".", arrow=" -> ")
 
 
 def glyphs() -> Glyphs:
@@ -86,7 +86,7 @@ def group(name: str, members: list[Row]) -> Row:
         "node_id": name,
         "members": {node["node_id"] for node in members},
         "state": ", ".join(f"{len(names)} {state}" for state, names in sorted(named.items()) if state) or None,
-        "begun": any(node.get("begun") for node in members),
+        "started": any(node.get("started") for node in members),
         "waited": _longest(members, "waited"),
         "duration": _longest(members, "duration"),
         "reason": "; ".join(f"{state}: {some(named[state])}" for state in TROUBLE if state in named) or None,
@@ -106,7 +106,7 @@ def _longest(members: list[Row], column: str) -> Any:
 def _mark(node: Row, critical: Collection[str], look: Glyphs) -> str:
     if _is_critical(node, critical):
         return look.critical
-    return look.begun if node.get("begun") else look.waiting
+    return look.started if node.get("started") else look.waiting
 
 
 def _is_critical(node: Row, critical: Collection[str]) -> bool:

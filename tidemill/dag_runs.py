@@ -110,9 +110,9 @@ def _between(begin: datetime | None, end: datetime | None) -> Any:
 
 def _drawn(node: Row) -> Row:
     """Leave out defaults, such as attempt 1."""
-    begun = node["started_at"] is not None
+    started = node["started_at"] is not None
     again = node["attempt"] if (node["attempt"] or 0) > 1 else None
-    return node | {"begun": begun, "attempt": again, "chose": _chose(node)}
+    return node | {"started": started, "attempt": again, "chose": _chose(node)}
 
 
 def _marked(node: Row) -> Row:

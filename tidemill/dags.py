@@ -152,10 +152,10 @@ def write(postgres: psycopg.Connection[Row], file: DagFile) -> None:
 
 
 def _drawn(node: Row) -> Row:
-    """Leave out defaults. `begun`: the nodes of a definition are drawn as filled dots."""
+    """Leave out defaults. `started`: the nodes of a definition are drawn as filled dots."""
     rule = node["trigger_rule"]
     said = {"trigger_rule": None if rule == TriggerRule.ALL_SUCCESS.value else rule, "args": node["args"] or None}
-    return node | said | {"begun": True}
+    return node | said | {"started": True}
 
 
 def _upsert(dag: Columns) -> Composed:

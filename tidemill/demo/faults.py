@@ -22,7 +22,7 @@ class NothingToKillError(TidemillError):
 class Killed:
     at: datetime
     pids: Mapping[str, int]
-    """By name."""
+    """The pids by process name."""
 
 
 def kill(data: Path, names: tuple[str, ...], now: datetime) -> Killed:

@@ -66,7 +66,7 @@ class Migrations(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     newer: str | None = None
-    """What is true, if a newer release has migrated the database."""
+    """A sentence about it, if a newer release has migrated the database."""
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +79,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: str | None
     """Sentences about records that no client could read."""
     heartbeat_age: timedelta
-    """Since the connector's heartbeat query moved its row."""
+    """The age of the row that the connector's heartbeat query updates."""
     retention: Retention
 
 

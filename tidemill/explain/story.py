@@ -217,8 +217,8 @@ def _queued(seen: Seen, change: Row) -> Fact:
     text, code = change["reason"], change["reason_code"]
     match code:
         case ReasonCode.CLASS_LEARNED:
-            begun = seen.attempts[0]["timeout_class"] if seen.attempts else seen.run["timeout_class"]
-            said, name = f"It started in the class {begun}, by the history of the job: {text}.", "learned_class"
+            first_class = seen.attempts[0]["timeout_class"] if seen.attempts else seen.run["timeout_class"]
+            said, name = f"It started in the class {first_class}, by the history of the job: {text}.", "learned_class"
         case ReasonCode.OVERLAP_WAITING | ReasonCode.MAX_ACTIVE_EPOCHS:
             said, name = f"It {text} ({code}).", "held"
         case ReasonCode.BACKFILL if seen.kind is not RunKind.BACKFILL:

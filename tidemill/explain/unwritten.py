@@ -76,7 +76,7 @@ def explain_request(
         )
     waits = asked is not None and not is_known and now - asked["created_at"] < 2 * PARK_LIMIT
     meant = suggested_owner(postgres, owner) if waits else None
-    return request_of(asked, problem, run_id, now, _zone(history), nobody=meant)
+    return request_of(asked, problem, run_id, now, _zone(history), suggestion=meant)
 
 
 def request_of(
@@ -86,11 +86,11 @@ def request_of(
     now: datetime,
     timezone: str,
     *,
-    nobody: str | None = None,
+    suggestion: str | None = None,
 ) -> Explanation:
     """Explain a request without a run. A request by topic has no row: only its refusal is known.
 
-    `nobody`: no job or DAG has the name; the text suggests another one.
+    `suggestion`: no job or DAG has the name; the text suggests another one.
     """
     facts = [Fact(name="asked_for", at=asked["created_at"], sentence="It was requested.")] if asked else []
     to_do: tuple[str, ...] = ()
@@ -99,7 +99,7 @@ def request_of(
         facts.append(Fact(name="refused", at=problem["at"], sentence="It was refused."))
     else:
         assert asked is not None
-        answer, why, to_do = _undecided(run_id, lasted(now - asked["created_at"]), nobody)
+        answer, why, to_do = _undecided(run_id, lasted(now - asked["created_at"]), suggestion)
     return Explanation(
         about=run_id,
         nominal_time=(asked["run_at"] or asked["created_at"]) if asked else None,
@@ -111,15 +111,15 @@ def request_of(
     )
 
 
-def _undecided(run_id: str, since: str, nobody: str | None) -> tuple[str, str, tuple[str, ...]]:
+def _undecided(run_id: str, since: str, suggestion: str | None) -> tuple[str, str, tuple[str, ...]]:
     """The answer in one word, the sentence, and the advice."""
-    if nobody is None:
+    if suggestion is None:
         why = "no run of it is in the database: it is not decided yet, or its run is not kept any more"
         to_do = ("tidemill doctor finds the part that does not work, if the request is recent",)
         return "not_there", f"was requested {since} ago, and {why}", to_do
     why = (
         f"there is no job or DAG {owner_of_run(run_id)}: if none is defined within {lasted(PARK_LIMIT)} "
-        f"(TIDEMILL_PARK_LIMIT), the request is refused{nobody}"
+        f"(TIDEMILL_PARK_LIMIT), the request is refused{suggestion}"
     )
     to_do = ("send another request, with a new request id and the right name",)
     return "no_such_owner", f"was requested {since} ago, and {why}", to_do

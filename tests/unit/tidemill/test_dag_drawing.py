@@ -69,7 +69,7 @@ def test_any_graph_is_drawn_once_each_node_in_order_and_within_the_lanes(needs):
 
 def test_beside_each_node_stands_what_is_known_of_it():
     nodes = [
-        {"node_id": "a", "depends_on": [], "state": "succeeded", "begun": True},
+        {"node_id": "a", "depends_on": [], "state": "succeeded", "started": True},
         {"node_id": "b", "depends_on": ["a"], "state": "waiting", "reason": None},
     ]
     found = [line.plain for line in lines(draw(nodes, group), ("state", "reason"), {"a"}, PLAIN)]

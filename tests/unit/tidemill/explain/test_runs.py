@@ -339,7 +339,7 @@ def test_a_node_that_is_nothing_yet_says_what_it_waits_for():
 def test_a_request_without_a_run_was_refused_or_has_not_been_decided():
     asked = {"created_at": DUE, "run_at": None}
     assert "is not decided yet" in request_of(asked, None, "nightly#r", NOW, BERLIN).sentence
-    told = request_of(asked, None, "nightyl#r", after(3), BERLIN, nobody="; did you mean 'nightly'?")
+    told = request_of(asked, None, "nightyl#r", after(3), BERLIN, suggestion="; did you mean 'nightly'?")
     assert told.sentence.startswith("nightyl#r was requested 3 s ago, and there is no job or DAG nightyl: if none is")
     assert told.sentence.endswith("the request is refused; did you mean 'nightly'?")
     problem = {"at": NOW, "reason": "request 'r' is refused: job 'nightly' was deleted"}
