@@ -16,7 +16,7 @@ from connectors.batch import Record
 from connectors.ledger import open_ledger
 from connectors.migrate import migrate, migrations, release
 from connectors.writer import Writer
-from infra.postgres_place import _wheel_programs
+from infra.postgres_installation import _wheel_programs
 from schemas.topics import SINK_TOPICS, STATUS
 from tests.support.formats import Kept, whole_records
 from tests.support.release_story import as_records, told
