@@ -19,7 +19,7 @@ from schemas.job import Definition
 from schemas.request import Request
 from schemas.topics import CLUSTER, DEADLETTER, SINK_TOPICS, STATE, STATUS, STREAM_TOPICS
 from schemas.words import OPEN_STATES, RequestKind, RunState
-from streams.owner import commit
+from streams.owner import transaction_records
 from tests.support.formats import READERS, RUNS, WRITTEN, Kept, whole_records
 from tests.support.release import TOPIC_IDS, folders, manifest, read_by_sink, records_of
 from tests.support.release_story import as_log, as_records, told
@@ -89,7 +89,7 @@ def test_the_samples_of_this_version_are_what_it_writes():
 
 
 def test_every_topic_and_every_key_of_state_has_a_sample():
-    keys = {value for name, value in vars(commit).items() if name.endswith(("_PREFIX", "CLOCK_KEY"))}
+    keys = {value for name, value in vars(transaction_records).items() if name.endswith(("_PREFIX", "CLOCK_KEY"))}
     for records in (whole_records(), as_records(told())):
         assert {
             each for each in keys if not any(known.topic == STATE and known.key.startswith(each) for known in records)

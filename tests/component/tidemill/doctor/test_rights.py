@@ -150,4 +150,5 @@ def test_the_sink_can_write_and_the_times_to_live_can_prune(role, tables_dsn):
 
 
 def problem():
-    return {"at": OLD, "partition": 1, "record_offset": 1, "topic_id": "t", "owner": "j", "reason": "r"}
+    row = {"at": OLD, "partition": 1, "record_offset": 1, "topic_id": "t", "owner": "j", "reason": "r"}
+    return row | {"kind": "dead_letter", "code": "undecodable"}
