@@ -35,7 +35,7 @@ from bench.figure import Bench, Figure, Line
 from bench.report import Result, load, machine, markdown, save, table
 from bench.stacks import Stacks
 from schemas.times import rfc3339
-from tidemill.place import wall_clock
+from tidemill.target import wall_clock
 
 FIGURES: tuple[Figure, ...] = (
     *tick.FIGURES,

@@ -31,7 +31,7 @@ from tests.support.servers.kafka_node import running_kafka
 from tests.support.servers.topic_records import each_committed
 from tests.support.stack_client import StackClient
 from tests.support.waiting import eventually
-from tidemill.place import Row, wall_clock
+from tidemill.target import Row, wall_clock
 
 APPLIED_PER_SECOND = 10_000
 COPY_CPU_SECONDS = 20

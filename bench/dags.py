@@ -16,7 +16,7 @@ from bench.stacks import Shape
 from schemas.ids import request_run_id
 from tests.support.stack_client import StackClient
 from tests.support.waiting import eventually
-from tidemill.place import Row, wall_clock
+from tidemill.target import Row, wall_clock
 
 SLEEP, TASK_SECONDS = "/bin/sleep", "0.01"
 CHAIN, HOPS, WIDE = 40, 10, 1_000

@@ -24,8 +24,8 @@ from schemas.status import RunStatus
 from schemas.words import RunKind
 from tests.support.run_histories import histories
 from tests.support.servers.postgres_node import running_postgres
-from tidemill.place import Row, wall_clock
 from tidemill.queries import rows
+from tidemill.target import Row, wall_clock
 
 DAYS = 400
 QUERY_MS, SHOW_MS, BATCH_MS, PRUNE_MS = 50, 5, 30, 100

@@ -17,7 +17,7 @@ from schemas.topics import CDC, STATE
 from streams.owner.owner import Owner
 from tests.support.servers.kafka_node import running_kafka
 from tests.support.servers.topic_records import each_committed
-from tidemill.place import wall_clock
+from tidemill.target import wall_clock
 
 TIMERS = 5_000
 RECOVERY_SECONDS = 60

@@ -17,7 +17,7 @@ from schemas.times import epoch_ms
 from schemas.topics import CDC
 from tests.support.stack_client import StackClient
 from tests.support.waiting import eventually
-from tidemill.place import wall_clock
+from tidemill.target import wall_clock
 
 NAME = "asked"
 PAUSE_SECONDS = 0.1

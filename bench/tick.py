@@ -20,7 +20,7 @@ from streams.owner.owner import Owner
 from tests.support.servers.kafka_node import running_kafka
 from tests.support.servers.topic_records import each_committed
 from tests.support.waiting import eventually
-from tidemill.place import wall_clock
+from tidemill.target import wall_clock
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DUE = START + timedelta(seconds=30)

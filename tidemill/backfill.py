@@ -21,9 +21,9 @@ from tidemill.complete import owner_names
 from tidemill.instants import parse_instant, print_instant
 from tidemill.names import check_owner, names_of, owner_row
 from tidemill.output import say, show_json, show_rows
-from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, database, reading, wall_clock
 from tidemill.queries import now_of, one, rows
 from tidemill.runs import Limit, await_end
+from tidemill.target import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, database, reading, wall_clock
 
 PLAN_COLUMNS = ("nominal_time", "runs", "attempt")
 PROGRESS_COLUMNS = (

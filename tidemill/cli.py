@@ -25,8 +25,8 @@ from tidemill.examples import add_examples
 from tidemill.explain.command import explain
 from tidemill.guesses import sentence
 from tidemill.output import complain
-from tidemill.place import UsageError
 from tidemill.restored import restored
+from tidemill.target import UsageError
 
 FAILED = 1
 REFUSED = 2

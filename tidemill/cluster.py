@@ -24,7 +24,7 @@ from tidemill.lag import admin_client, unavailable
 from tidemill.members import behind, margins_of, workers
 from tidemill.observe import heartbeats
 from tidemill.output import say, show_rows
-from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, UsageError, connections, wall_clock
+from tidemill.target import DEFAULT_DATA, AsJson, Data, NotFoundError, UsageError, connections, wall_clock
 
 app = typer.Typer(no_args_is_help=True, help="Show or change the settings that all processes of a deployment share.")
 COLUMNS = ("name", "value")
@@ -35,8 +35,8 @@ _DURATION: TypeAdapter[timedelta] = TypeAdapter(timedelta)
 @app.command("show")
 def show(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """Show the settings that all processes share, and the number of partitions."""
-    place, cluster = found_at(connections(data))
-    values = {"partitions": place.partitions, **cluster.values, "version": cluster.version}
+    target, cluster = found_at(connections(data))
+    values = {"partitions": target.partitions, **cluster.values, "version": cluster.version}
     show_rows([{"name": name, "value": in_words(each)} for name, each in values.items()], COLUMNS, as_json=as_json)
 
 
@@ -47,20 +47,20 @@ def set_values(
 ) -> None:
     """Change settings for all processes, and name the processes that must be restarted. Safe to repeat."""
     asked = parse(values)
-    place, _ = found_at(connections(data))
+    target, _ = found_at(connections(data))
     with progress("Changing the settings"):
-        before, after = change(place, asked, lambda new: _check_members(place, new))
+        before, after = change(target, asked, lambda new: _check_members(target, new))
     changed = [name for name in after.values if before.values[name] != after.values[name]]
     say(f"Settings: {', '.join(f'{name}={in_words(after.values[name])}' for name in changed) or 'as they were'}.")
-    for line in open_classes(place, after):
+    for line in open_classes(target, after):
         say(line)
 
 
-def open_classes(place: Connections, cluster: Cluster) -> list[str]:
+def open_classes(target: Connections, cluster: Cluster) -> list[str]:
     """Allow jobs to name the classes once every stream worker knows them. Returns what is left to do, as sentences."""
-    unread = _behind(place, cluster)
+    unread = _behind(target, cluster)
     if not unread:
-        allow_classes(place.postgres_dsn, list(cluster.classes))
+        allow_classes(target.postgres_dsn, list(cluster.classes))
         return []
     names = ", ".join(sorted(set(unread.values())))
     said = (
@@ -74,17 +74,17 @@ def parse(values: Sequence[str]) -> dict[str, Any]:
     return dict(map(_parse, values))
 
 
-def found_at(place: Connections) -> tuple[Connections, Cluster]:
+def found_at(target: Connections) -> tuple[Connections, Cluster]:
     """Raises `NotFoundError` before `tidemill migrate`, `KafkaRefusedError`."""
-    found: Found = look(place)
+    found: Found = look(target)
     if found.cluster is None:
-        raise NotFoundError(f"{place.kafka_bootstrap} holds no settings of a deployment: run `tidemill migrate` first")
-    return of_deployment(place, found), found.cluster
+        raise NotFoundError(f"{target.kafka_bootstrap} holds no settings of a deployment: run `tidemill migrate` first")
+    return of_deployment(target, found), found.cluster
 
 
-def _check_members(place: Connections, cluster: Cluster) -> None:
+def _check_members(target: Connections, cluster: Cluster) -> None:
     """Raises `DisagreementError` if a running executor's margins do not fit the settings."""
-    check_margins(cluster, map(margins_of, heartbeats(place, wall_clock())))
+    check_margins(cluster, map(margins_of, heartbeats(target, wall_clock())))
 
 
 def _parse(text: str) -> tuple[str, Any]:
@@ -112,9 +112,9 @@ def _duration(name: str, value: str) -> timedelta:
     return found
 
 
-def _behind(place: Connections, cluster: Cluster) -> dict[int, str]:
+def _behind(target: Connections, cluster: Cluster) -> dict[int, str]:
     try:
-        held = workers(place, admin_client(place)).held
-        return behind(cluster.version, held, latest_clocks(place))
+        held = workers(target, admin_client(target)).held
+        return behind(cluster.version, held, latest_clocks(target))
     except (KafkaException, TimeoutError) as error:
-        raise unavailable(place, error) from error
+        raise unavailable(target, error) from error

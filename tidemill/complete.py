@@ -8,8 +8,8 @@ import psycopg
 import typer
 
 from schemas.errors import TidemillError
-from tidemill.place import DEFAULT_DATA, connect_to_read, connections
 from tidemill.queries import rows
+from tidemill.target import DEFAULT_DATA, connect_to_read, connections
 
 MOST = 100
 PATIENCE = "-c statement_timeout=1000"
@@ -44,8 +44,8 @@ def run_names(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def _names(ctx: typer.Context, query: str, incomplete: str) -> list[str]:
     try:
-        place = connections(Path(ctx.params.get("data") or DEFAULT_DATA))
-        with connect_to_read(place, PATIENCE, PATIENCE_SECONDS) as postgres:
+        target = connections(Path(ctx.params.get("data") or DEFAULT_DATA))
+        with connect_to_read(target, PATIENCE, PATIENCE_SECONDS) as postgres:
             return [row["name"] for row in rows(postgres, query, {"begin": incomplete, "most": MOST})]
     except (psycopg.Error, TidemillError, OSError, ValueError):  # completion cannot show an error
         return []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from tidemill.dag_graph import levels
-from tidemill.place import Row
+from tidemill.target import Row
 
 UP, DOWN, LEFT, RIGHT = 1, 2, 4, 8
 LANES = " │││─╯╮┤─╰╭├─┴┬┼"

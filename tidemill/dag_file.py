@@ -15,7 +15,7 @@ import orjson
 import yaml
 
 from schemas.dag import DagSpec, NodeSpec
-from tidemill.place import UsageError
+from tidemill.target import UsageError
 
 Columns = dict[str, Any]
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import orjson
 
-from tidemill.place import Row
+from tidemill.target import Row
 
 COLOURS = {
     "succeeded": "palegreen",

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tidemill.dag_drawing import LANES, PLAIN_LANES, Drawing, draw
 from tidemill.output import STATE_STYLES, console, on_one_line, say, words
-from tidemill.place import Row
+from tidemill.target import Row
 
 GAP = "  "
 MAX_NAMED = 5

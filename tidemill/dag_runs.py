@@ -15,9 +15,9 @@ from tidemill.dag_graph import critical_path, dot, levels
 from tidemill.dag_lines import glyphs, show_drawing, some
 from tidemill.names import check_owner, no_run
 from tidemill.output import console, say, show_fields, show_json, show_rows, table
-from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, reading
 from tidemill.queries import one, rows
 from tidemill.runs import Limit, Reasons, Since, which
+from tidemill.target import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, reading
 
 RUN_COLUMNS = ("run_id", "state", "nodes", "started_at", "finished_at", "duration", "reason")
 DRAWN_COLUMNS = ("state", "attempt", "waited", "duration", "chose", "reason")

@@ -23,8 +23,8 @@ from tidemill.dag_lines import show_drawing
 from tidemill.mark import mark
 from tidemill.objects import store_command, store_executable, storing
 from tidemill.output import show_fields, show_json, show_rows
-from tidemill.place import DEFAULT_DATA, AsJson, Data, Row, connect, connections, reading
 from tidemill.queries import one, rows
+from tidemill.target import DEFAULT_DATA, AsJson, Data, Row, connect, connections, reading
 
 app = typer.Typer(
     no_args_is_help=True, help="Put, list, show, mark, pause, resume and delete DAGs, and list their runs."
@@ -47,9 +47,9 @@ def put(
     as_json: AsJson = False,
 ) -> None:
     """Create a DAG, or change an existing one to match the file. Nodes that the file does not name are deleted."""
-    place = connections(data)
-    with storing(place), connect(place.postgres_dsn) as postgres:
-        file = stored(place, path)
+    target = connections(data)
+    with storing(target), connect(target.postgres_dsn) as postgres:
+        file = stored(target, path)
         with postgres.transaction():
             write(postgres, file)
         row = one(postgres, "dag", {"dag_id": file.dag["dag_id"]})
@@ -127,10 +127,10 @@ def delete(name: Name, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> No
     owners.delete(owners.DAG, data, name, as_json=as_json)
 
 
-def stored(place: Connections, path: Path) -> DagFile:
+def stored(target: Connections, path: Path) -> DagFile:
     """Read the file, and store its programs in S3; a program that several nodes use is stored once."""
     file = read_dag(path)
-    program = cache(partial(_program, Objects(place), path.parent))
+    program = cache(partial(_program, Objects(target), path.parent))
     nodes = {name: _with_program(columns, program) for name, columns in file.nodes.items()}
     return DagFile(dag=file.dag, nodes=nodes)
 

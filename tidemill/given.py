@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tidemill.place import UsageError
+from tidemill.target import UsageError
 
 
 def check_json(option: str, text: str | None) -> None:

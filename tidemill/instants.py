@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from schemas.times import EPOCH, LATEST, rfc3339
 from streams.core.schedule import zone as zones
 from tidemill.output import complain
-from tidemill.place import UsageError
+from tidemill.target import UsageError
 
 _PARTS = re.compile(
     r"\s*(?P<number>[0-9]{1,9})\s*"
@@ -76,14 +76,14 @@ def _by_duration(text: str, now: datetime, *, ago: bool) -> datetime | None:
 
 def duration_in(text: str) -> timedelta | None:
     """Parse 90s, `2 hours`, 1h30m, 1day; None: the text is not a duration."""
-    total, place = timedelta(0), 0
-    while place < len(text):
-        found = _PARTS.match(text, place)
+    total, position = timedelta(0), 0
+    while position < len(text):
+        found = _PARTS.match(text, position)
         if found is None:
             return None
         unit = next(name for name in ("seconds", "minutes", "hours", "days", "weeks") if found[name])
         total += timedelta(**{unit: int(found["number"])})
-        place = found.end()
+        position = found.end()
     return total if text else None
 
 

@@ -9,9 +9,9 @@ import typer
 from tidemill import owners
 from tidemill.complete import job_names
 from tidemill.output import complain, show_fields, show_json, show_rows
-from tidemill.place import DEFAULT_DATA, AsJson, Data, reading
 from tidemill.put import put
 from tidemill.queries import one, rows
+from tidemill.target import DEFAULT_DATA, AsJson, Data, reading
 
 app = typer.Typer(no_args_is_help=True, help="Put, list, show, pause, resume and delete jobs.")
 app.command("put")(put)

@@ -51,11 +51,11 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     """None: the owner is deleted."""
 
 
-def known_owners(place: Connections) -> Known:
+def known_owners(target: Connections) -> Known:
     """Raises `BrokersError` and KafkaException."""
-    clocks = latest_clocks(place)
+    clocks = latest_clocks(target)
     newest = max((each.clock.newest_version for each in clocks.values()), default=0)
-    return known_by(newest, chain(_stored(place), _unread(place, clocks)))
+    return known_by(newest, chain(_stored(target), _unread(target, clocks)))
 
 
 def known_by(newest: int, versions: Iterable[Version]) -> Known:
@@ -70,9 +70,9 @@ def known_by(newest: int, versions: Iterable[Version]) -> Known:
     return Known(newest_version=newest, owners=owners)
 
 
-def _stored(place: Connections) -> Iterator[Version]:
+def _stored(target: Connections) -> Iterator[Version]:
     """All owners in `state`. Only deleted owners get a tombstone, so a tombstone adds nothing."""
-    for message in read_to_end(place, _begins(place, STATE)):
+    for message in read_to_end(target, _begins(target, STATE)):
         key = (message.key() or b"").decode()
         value = message.value()
         if not (key.startswith(JOB_PREFIX) and value):
@@ -82,13 +82,13 @@ def _stored(place: Connections) -> Iterator[Version]:
         yield Version(owner=key.removeprefix(JOB_PREFIX), number=stored.version, kind=None if stored.deleted else kind)
 
 
-def _unread(place: Connections, clocks: dict[int, Seen]) -> Iterator[Version]:
+def _unread(target: Connections, clocks: dict[int, Seen]) -> Iterator[Version]:
     """Versions that the connector has captured and no stream worker has applied yet."""
     begins = {
         (topic, number): max(begin, clocks[number].clock.applied_of(CDC) + 1 if number in clocks else begin)
-        for (topic, number), begin in _begins(place, CDC).items()
+        for (topic, number), begin in _begins(target, CDC).items()
     }
-    for message in read_to_end(place, begins):
+    for message in read_to_end(target, begins):
         try:
             row = decode(message.value() or b"", _Captured)
         except UndecodableError:
@@ -96,6 +96,6 @@ def _unread(place: Connections, clocks: dict[int, Seen]) -> Iterator[Version]:
         yield Version(owner=row.owner, number=row.version, kind=None if row.deleted else row.kind)
 
 
-def _begins(place: Connections, topic: str) -> dict[tuple[str, int], int]:
-    asked = [(place.topic(topic), number) for number in range(place.partitions)]
-    return offsets(admin_client(place), asked, EarliestSpec())  # type: ignore[no-untyped-call]  # theirs
+def _begins(target: Connections, topic: str) -> dict[tuple[str, int], int]:
+    asked = [(target.topic(topic), number) for number in range(target.partitions)]
+    return offsets(admin_client(target), asked, EarliestSpec())  # type: ignore[no-untyped-call]  # theirs

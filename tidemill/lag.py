@@ -25,8 +25,8 @@ from schemas.topics import STATUS, executor_group, runs_topic
 from schemas.unreadable import extent, is_unreadable
 from streams.owner.intake import INPUT_TOPICS
 from streams.settings import StreamSettings
-from tidemill.place import connect_to_read
 from tidemill.queries import rows
+from tidemill.target import connect_to_read
 
 KAFKA_SECONDS = 10.0
 COUNTED = 1_000
@@ -57,21 +57,21 @@ class Waiting:
     """When the oldest of the counted records was appended; None: no record waits."""
 
 
-def lags(place: Connections) -> dict[str, int]:
+def lags(target: Connections) -> dict[str, int]:
     """The number of waiting records by reader. Raises what `waiting_records` raises."""
-    return {name: each.records for name, each in waiting_records(place).items()}
+    return {name: each.records for name, each in waiting_records(target).items()}
 
 
 ACCESS_SECONDS = 2.0
 _ACCESS_CODES = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})  # noqa: SLF001 - its codes are named so
 
 
-def waiting_records(place: Connections) -> dict[str, Waiting]:
+def waiting_records(target: Connections) -> dict[str, Waiting]:
     """The waiting records by reader. Raises `BrokersError`, and psycopg's errors for the sink's offsets."""
-    admin = admin_client(place)
+    admin = admin_client(target)
     try:
         metadata = admin.list_topics(timeout=KAFKA_SECONDS)
-        readers = [_sink(place), _streams(place, admin), *_executors(place, admin)]
+        readers = [_sink(target), _streams(target, admin), *_executors(target, admin)]
         partitions = [
             (topic, number)
             for reader in readers
@@ -81,59 +81,59 @@ def waiting_records(place: Connections) -> dict[str, Waiting]:
         ]
         begins = offsets(admin, partitions, EarliestSpec())  # type: ignore[no-untyped-call]  # theirs
         ends = offsets(admin, partitions, LatestSpec())  # type: ignore[no-untyped-call]  # theirs
-        return {reader.name: _waiting(place, reader, begins, ends) for reader in readers}
+        return {reader.name: _waiting(target, reader, begins, ends) for reader in readers}
     except (KafkaException, TimeoutError) as error:
-        raise unavailable(place, error) from error
+        raise unavailable(target, error) from error
 
 
-def quiet_options(place: Connections, **options: Any) -> dict[str, Any]:
+def quiet_options(target: Connections, **options: Any) -> dict[str, Any]:
     """The options of a client that writes no log of its own."""
-    return place.kafka(**options) | {"log_level": 0, "socket.timeout.ms": int(KAFKA_SECONDS * 1000)}
+    return target.kafka(**options) | {"log_level": 0, "socket.timeout.ms": int(KAFKA_SECONDS * 1000)}
 
 
-def admin_client(place: Connections) -> AdminClient:
+def admin_client(target: Connections) -> AdminClient:
     """Make the first client of a command. Raises `BrokersError` if the options are invalid."""
     try:
-        return AdminClient(quiet_options(place))
+        return AdminClient(quiet_options(target))
     except (KafkaException, TypeError, ValueError) as error:
         said = error.args[0].str() if isinstance(error, KafkaException) else error
         raise BrokersError(f"TIDEMILL_KAFKA_BOOTSTRAP or _OPTIONS cannot be used: {said}") from error
 
 
-def unavailable(place: Connections, error: KafkaException | TimeoutError) -> BrokersError:
+def unavailable(target: Connections, error: KafkaException | TimeoutError) -> BrokersError:
     said = error.args[0].str() if isinstance(error, KafkaException) else "no answer in time"
-    return BrokersError(f"Kafka at {place.kafka_bootstrap}: {access_error(place) or said}")
+    return BrokersError(f"Kafka at {target.kafka_bootstrap}: {access_error(target) or said}")
 
 
-def access_error(place: Connections) -> str | None:
+def access_error(target: Connections) -> str | None:
     """Why the brokers refuse this client (TLS or authentication); other requests only time out."""
     errors: list[KafkaError] = []
-    admin = AdminClient(quiet_options(place, error_cb=errors.append))
+    admin = AdminClient(quiet_options(target, error_cb=errors.append))
     with suppress(KafkaException):
         admin.list_topics(timeout=ACCESS_SECONDS)
     admin.poll(0)
     return next((each.str() for each in errors if each.code() in _ACCESS_CODES), None)
 
 
-def _sink(place: Connections) -> Reader:
-    topic = place.topic(STATUS)
-    with connect_to_read(place) as postgres:
+def _sink(target: Connections) -> Reader:
+    topic = target.topic(STATUS)
+    with connect_to_read(target) as postgres:
         found = rows(postgres, "sink_offsets", {"topic": topic})
     return Reader(
         name="sink", topics=(topic,), positions={(topic, each["partition"]): each["next_offset"] for each in found}
     )
 
 
-def _streams(place: Connections, admin: AdminClient) -> Reader:
+def _streams(target: Connections, admin: AdminClient) -> Reader:
     group = read(StreamSettings).stream_group
-    topics = tuple(place.topic(each) for each in INPUT_TOPICS)
+    topics = tuple(target.topic(each) for each in INPUT_TOPICS)
     return Reader(name="streams", topics=topics, positions=_committed(admin, group))
 
 
-def _executors(place: Connections, admin: AdminClient) -> Iterator[Reader]:
-    for each in parse_classes(place.timeout_classes):
-        positions = _committed(admin, executor_group(place.topic_prefix, each.name))
-        topic = place.topic(runs_topic(each.name))
+def _executors(target: Connections, admin: AdminClient) -> Iterator[Reader]:
+    for each in parse_classes(target.timeout_classes):
+        positions = _committed(admin, executor_group(target.topic_prefix, each.name))
+        topic = target.topic(runs_topic(each.name))
         yield Reader(name=f"executors.{each.name}", topics=(topic,), positions=positions)
 
 
@@ -151,14 +151,14 @@ def offsets(admin: AdminClient, partitions: Iterable[Partition], spec: OffsetSpe
     return {(each.topic, each.partition): future.result(2 * KAFKA_SECONDS).offset for each, future in futures.items()}
 
 
-def _waiting(place: Connections, reader: Reader, begins: Offsets, ends: Offsets) -> Waiting:
+def _waiting(target: Connections, reader: Reader, begins: Offsets, ends: Offsets) -> Waiting:
     behind = {
         each: max(begins[each], reader.positions.get(each, 0))
         for each, end in ends.items()
         if each[0] in reader.topics and reader.positions.get(each, 0) < end
     }
     at_most = sum(ends[each] - position for each, position in behind.items())
-    with closing(read_to_end(place, behind)) as waiting:
+    with closing(read_to_end(target, behind)) as waiting:
         appended = [message.timestamp()[1] for message in islice(waiting, COUNTED)]
     return Waiting(
         records=at_most if at_most > COUNTED else len(appended),
@@ -166,11 +166,11 @@ def _waiting(place: Connections, reader: Reader, begins: Offsets, ends: Offsets)
     )
 
 
-def read_to_end(place: Connections, begin: Offsets) -> Generator[Any, None, None]:
+def read_to_end(target: Connections, begin: Offsets) -> Generator[Any, None, None]:
     """The committed messages from these offsets to the current ends."""
     if not begin:
         return
-    consumer = _consumer(place)
+    consumer = _consumer(target)
     try:
         ends = {where: watermarks(consumer, TopicPartition(*where))[1] for where in begin}
         unfinished = {where: end for where, end in ends.items() if begin[where] < end}
@@ -178,30 +178,30 @@ def read_to_end(place: Connections, begin: Offsets) -> Generator[Any, None, None
         while unfinished:
             message = consumer.poll(KAFKA_SECONDS)
             if message is None:
-                raise BrokersError(f"Kafka at {place.kafka_bootstrap} did not answer within {KAFKA_SECONDS:g} s")
+                raise BrokersError(f"Kafka at {target.kafka_bootstrap} did not answer within {KAFKA_SECONDS:g} s")
             error, where = message.error(), (str(message.topic()), int(message.partition() or 0))
             if error is None:
                 yield message
             elif is_unreadable(message):
-                _skip_unreadable(place, consumer, message, where)
+                _skip_unreadable(target, consumer, message, where)
             elif not is_end_of_file(message):
-                raise BrokersError(f"Kafka at {place.kafka_bootstrap}: {error.str()}")
+                raise BrokersError(f"Kafka at {target.kafka_bootstrap}: {error.str()}")
             if reaches(message, unfinished.get(where, math.inf)):
                 unfinished.pop(where, None)
     finally:
         consumer.close()
 
 
-def _consumer(place: Connections) -> Consumer:
+def _consumer(target: Connections) -> Consumer:
     return Consumer(
-        quiet_options(place, group_id="tidemill-cli", enable_auto_commit=False, enable_partition_eof=True)
+        quiet_options(target, group_id="tidemill-cli", enable_auto_commit=False, enable_partition_eof=True)
         # At the end of a partition, the broker would wait for new records.
         | {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20}
     )
 
 
-def _skip_unreadable(place: Connections, consumer: Consumer, message: Any, where: Partition) -> None:
+def _skip_unreadable(target: Connections, consumer: Consumer, message: Any, where: Partition) -> None:
     """Seek past unreadable records. If they are the last ones, the end-of-partition event follows."""
-    with closing(_consumer(place)) as reader:
+    with closing(_consumer(target)) as reader:
         found = extent(reader, message, partial(TopicPartition, *where))
     consumer.seek(TopicPartition(*where, found.last + 1))

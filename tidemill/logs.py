@@ -19,9 +19,9 @@ from schemas.times import rfc3339
 from schemas.words import RunKind, RunState
 from tidemill.names import run_to_read
 from tidemill.output import complain
-from tidemill.place import DEFAULT_DATA, Data, NotFoundError, Row, connect_to_read, connections
 from tidemill.queries import rows
 from tidemill.runs import RunToRead, await_known
+from tidemill.target import DEFAULT_DATA, Data, NotFoundError, Row, connect_to_read, connections
 
 POLL_SECONDS = 0.5
 
@@ -33,23 +33,23 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new output until the run has ended.")] = False,
 ) -> None:
     """Print what a run wrote to standard output and standard error."""
-    place = connections(data)
-    with connect_to_read(place) as postgres:
+    target = connections(data)
+    with connect_to_read(target) as postgres:
         if follow:
-            _follow(place, postgres, run_id, attempt)
+            _follow(target, postgres, run_id, attempt)
         else:
-            _print_all(place, postgres, run_id, attempt)
+            _print_all(target, postgres, run_id, attempt)
 
 
-def _print_all(place: Connections, postgres: psycopg.Connection[Row], run_id: str, number: int | None) -> None:
+def _print_all(target: Connections, postgres: psycopg.Connection[Row], run_id: str, number: int | None) -> None:
     run = _run_with_output(postgres, run_id)
     found = _attempts(postgres, run, number)
     if not found:
         raise NotFoundError(_no_attempt(run, rows(postgres, "attempts", run), number))
-    _Printer(place, run["run_id"]).advance(found[-1])
+    _Printer(target, run["run_id"]).advance(found[-1])
 
 
-def _follow(place: Connections, postgres: psycopg.Connection[Row], run_id: str, number: int | None) -> None:
+def _follow(target: Connections, postgres: psycopg.Connection[Row], run_id: str, number: int | None) -> None:
     """Print the output of one attempt after the other, as it arrives."""
     printers: dict[tuple[int, int], _Printer] = {}
     if owner_of_run(run_id):
@@ -62,7 +62,7 @@ def _follow(place: Connections, postgres: psycopg.Connection[Row], run_id: str, 
         for each in found:
             key = each["attempt"], each["token"]
             if key not in printers:
-                printers[key] = _Printer(place, run_id)
+                printers[key] = _Printer(target, run_id)
                 complain(f"attempt {each['attempt']} in {each['timeout_class']}")
             printers[key].advance(each)
         if state.is_final or (number and found and found[-1]["ended_as"]):
@@ -93,8 +93,8 @@ def _attempts(postgres: psycopg.Connection[Row], run: Row, number: int | None) -
 class _Printer:
     """Prints an attempt's output; each `advance` prints what is new."""
 
-    def __init__(self, place: Connections, run_id: str) -> None:
-        self._place = place
+    def __init__(self, target: Connections, run_id: str) -> None:
+        self._target = target
         self._run_id = run_id
         self._last_chunk = ""
         self._is_done = False
@@ -105,7 +105,7 @@ class _Printer:
             return
         if _has_chunks(attempt):
             prefix = log_prefix(RunId(self._run_id), attempt["attempt"])
-            self._chunks(attempt["log_uri"] or f"s3://{self._place.s3_bucket}/{prefix}")
+            self._chunks(attempt["log_uri"] or f"s3://{self._target.s3_bucket}/{prefix}")
         if attempt["ended_as"] is not None:
             if not self._last_chunk:
                 self._write((attempt["output"] or "").encode())
@@ -115,7 +115,7 @@ class _Printer:
 
     @cached_property
     def _store(self) -> Objects:
-        return Objects(self._place)
+        return Objects(self._target)
 
     def _chunks(self, prefix: str) -> None:
         for uri in filter(is_chunk, self._store.below(prefix, self._last_chunk)):

@@ -13,9 +13,9 @@ from schemas.ids import dag_run_of
 from schemas.words import MarkAs
 from tidemill.complete import run_names
 from tidemill.output import complain, say, show_json
-from tidemill.place import DEFAULT_DATA, AsJson, Data, Row, UsageError, database
 from tidemill.queries import one
 from tidemill.runs import APPEAR_SECONDS, POLL_SECONDS, await_known
+from tidemill.target import DEFAULT_DATA, AsJson, Data, Row, UsageError, database
 
 
 def mark(

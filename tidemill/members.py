@@ -26,7 +26,7 @@ class Workers(msgspec.Struct, frozen=True, kw_only=True):
     """The worker of each partition that has one."""
 
 
-def workers(place: Connections, admin: AdminClient) -> Workers:
+def workers(target: Connections, admin: AdminClient) -> Workers:
     group = read(StreamSettings).stream_group
     found = described(admin, group)
     return Workers(
@@ -36,7 +36,7 @@ def workers(place: Connections, admin: AdminClient) -> Workers:
             each.partition: member.group_instance_id or member.client_id
             for member in found.members
             for each in member.assignment.topic_partitions
-            if each.topic == place.topic(CDC)
+            if each.topic == target.topic(CDC)
         },
     )
 

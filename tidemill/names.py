@@ -9,8 +9,8 @@ import psycopg
 
 from schemas.ids import owner_of_run
 from tidemill.output import complain
-from tidemill.place import NotFoundError, Row
 from tidemill.queries import one, rows
+from tidemill.target import NotFoundError, Row
 
 MOST_NEAR = 5_000
 """The most names that a suggestion compares: a tenth of a second."""

@@ -10,15 +10,15 @@ from pathlib import Path
 from connectors.objects import Objects
 from schemas.programs import COMMANDS, EXECUTABLES, PROGRAMS_LOCK, program_key
 from schemas.settings import Connections
-from tidemill.place import UsageError, connect
+from tidemill.target import UsageError, connect
 
 SCRIPT_HEAD = "#!/bin/sh\n"
 
 
 @contextmanager
-def storing(place: Connections) -> Iterator[None]:
+def storing(target: Connections) -> Iterator[None]:
     """Inside this context, retention deletes no stored program: the row that names the program is written last."""
-    with connect(place.postgres_dsn) as postgres:
+    with connect(target.postgres_dsn) as postgres:
         postgres.execute("select pg_advisory_lock_shared(%s)", (PROGRAMS_LOCK,))
         yield
 

@@ -28,11 +28,11 @@ MISSED_HEARTBEATS = 4
 """After this many missed heartbeats, an executor is shown as silent."""
 
 
-def connector_state(place: Connections) -> str:
+def connector_state(target: Connections) -> str:
     """`RUNNING`, or the other state that Connect reports for the connector or its task."""
     name = read(SourceSettings).connector_name
     try:
-        found = connect_api.get_state(place.connect_url, name)
+        found = connect_api.get_state(target.connect_url, name)
     except TidemillError:
         return "UNREACHABLE"
     if found is None:
@@ -41,15 +41,15 @@ def connector_state(place: Connections) -> str:
     return next((each for each in (state, *(task.state for task in tasks)) if each != "RUNNING"), state)
 
 
-def executors(place: Connections, now: datetime) -> list[dict[str, Any]]:
+def executors(target: Connections, now: datetime) -> list[dict[str, Any]]:
     """The executors of the last minute. Raises `BrokersError`."""
-    beats = recent_beats(place, now)
+    beats = recent_beats(target, now)
     return executor_rows(present(beats), now, shared_names(beats))
 
 
-def heartbeats(place: Connections, now: datetime) -> list[Heartbeat]:
+def heartbeats(target: Connections, now: datetime) -> list[Heartbeat]:
     """The latest heartbeat of each present executor. Raises `BrokersError`."""
-    return [heartbeat for _, heartbeat in present(recent_beats(place, now))]
+    return [heartbeat for _, heartbeat in present(recent_beats(target, now))]
 
 
 def present(beats: Iterable[Beat]) -> list[Beat]:
@@ -100,16 +100,16 @@ def executor_rows(beats: Iterable[Beat], now: datetime, shared_names: Collection
     ]
 
 
-def recent_beats(place: Connections, now: datetime) -> list[Beat]:
+def recent_beats(target: Connections, now: datetime) -> list[Beat]:
     """All heartbeats of the last minute. Raises `BrokersError`."""
     try:
         return [
             (from_epoch_ms(message.timestamp()[1]), heartbeat)
-            for message in read_to_end(place, _offsets_at(place, now - RECENT))
+            for message in read_to_end(target, _offsets_at(target, now - RECENT))
             if (heartbeat := _heartbeat(message.value()))
         ]
     except (KafkaException, TimeoutError) as error:
-        raise unavailable(place, error) from error
+        raise unavailable(target, error) from error
 
 
 def _at(beat: Beat) -> datetime:
@@ -132,10 +132,10 @@ def _heartbeat(value: bytes | None) -> Heartbeat | None:
         return None
 
 
-def _offsets_at(place: Connections, instant: datetime) -> dict[tuple[str, int], int]:
+def _offsets_at(target: Connections, instant: datetime) -> dict[tuple[str, int], int]:
     """The first offset after `instant` in each partition of `executors`, without partitions that have none."""
-    admin = admin_client(place)
-    topic = place.topic(EXECUTORS)
+    admin = admin_client(target)
+    topic = target.topic(EXECUTORS)
     known = admin.list_topics(topic, timeout=KAFKA_SECONDS).topics[topic].partitions
     found = offsets(admin, [(topic, number) for number in known], OffsetSpec.for_timestamp(epoch_ms(instant)))
     return {each: offset for each, offset in found.items() if offset >= 0}

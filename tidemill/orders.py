@@ -15,7 +15,6 @@ from tidemill.complete import owner_names, run_names
 from tidemill.given import check_json
 from tidemill.names import no_run, owner_kind, run_row
 from tidemill.output import complain, say, show_json
-from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, database
 from tidemill.queries import one, rows
 from tidemill.runs import (
     APPEAR_SECONDS,
@@ -26,6 +25,7 @@ from tidemill.runs import (
     check_refusal,
     since_instant,
 )
+from tidemill.target import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, database
 
 RERUNS_ALL = "; --job reruns all of its dead runs"
 MAX_RERUNS = 10_000

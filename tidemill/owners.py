@@ -11,8 +11,8 @@ from psycopg.sql import SQL, Identifier
 
 from tidemill.names import no_owner
 from tidemill.output import say, show_json
-from tidemill.place import Row, database
 from tidemill.queries import text
+from tidemill.target import Row, database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from psycopg.rows import tuple_row
 
 from tidemill.odd_times import load_odd_times
 from tidemill.output import say, show_json, show_rows
-from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, connect, connections
+from tidemill.target import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, connect, connections
 
 SEARCH_PATH = "-c search_path=tidemill,public"
 

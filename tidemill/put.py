@@ -20,7 +20,7 @@ from tidemill.names import nearest, no_owner
 from tidemill.objects import store_command, store_executable, storing
 from tidemill.output import say
 from tidemill.owners import JOB
-from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, UsageError, connect, connections
+from tidemill.target import DEFAULT_DATA, AsJson, Data, NotFoundError, UsageError, connect, connections
 
 Text = Annotated[str | None, typer.Option()]
 Columns = dict[str, Any]
@@ -56,11 +56,11 @@ def put(  # noqa: PLR0917 - an option of a command is an argument of its functio
     when = {"schedule": schedule, "timezone": timezone, "overlap_policy": overlap, "catchup_policy": catchup}
     how = {"timeout": timeout, "timeout_class": timeout_class, "max_attempts": max_attempts, "tenant": tenant}
     what = {"payload": payload, "args": _array(arg), "env": _object(env)}
-    place = connections(data)
+    target = connections(data)
     others = given(when | how | what, column or [])
-    with storing(place):
-        columns = program(place, executable, command, sha256) | others
-        version = put_row(name, columns, place, show_sql=show_sql)
+    with storing(target):
+        columns = program(target, executable, command, sha256) | others
+        version = put_row(name, columns, target, show_sql=show_sql)
     JOB.say(name, f"is version {version}", as_json=as_json, version=version)
 
 
@@ -77,19 +77,19 @@ def given(options: Mapping[str, Any], pairs: list[str]) -> Columns:
     return {name: None if value == "" else value for name, value in columns.items()}
 
 
-def program(place: Connections, executable: str | None, command: str | None, sha256: str | None) -> Columns:
+def program(target: Connections, executable: str | None, command: str | None, sha256: str | None) -> Columns:
     """The columns `executable` and `sha256`; a file or a command is stored first."""
     if executable is not None and command is not None:
         raise UsageError("--executable and --command exclude each other")
     if sha256 is not None and (command is not None or not (executable or "s3://").startswith("s3://")):
         raise UsageError("--sha256 is only for an s3:// executable; the hash of a file or command is computed")
     if command is not None:
-        return store_command(Objects(place), command)
+        return store_command(Objects(target), command)
     if executable is None:
         return {} if sha256 is None else {"sha256": sha256}
     if executable.startswith("s3://"):
         return {"executable": executable, "sha256": sha256}
-    return store_executable(Objects(place), Path(executable))
+    return store_executable(Objects(target), Path(executable))
 
 
 def statement(name: str, columns: Mapping[str, Any]) -> Composed:
@@ -109,12 +109,12 @@ def statement(name: str, columns: Mapping[str, Any]) -> Composed:
     ).format(names, values, assignments)
 
 
-def put_row(name: str, columns: Columns, place: Connections, *, show_sql: bool) -> int:
+def put_row(name: str, columns: Columns, target: Connections, *, show_sql: bool) -> int:
     """Write the row, and return its version."""
     if not columns:
         raise UsageError(f"job {name!r} has nothing to change: give a program, a schedule or another column")
     sql = statement(name, columns)
-    with connect(place.postgres_dsn) as postgres:
+    with connect(target.postgres_dsn) as postgres:
         if show_sql:
             say(f"{sql.as_string(postgres)};")
         try:

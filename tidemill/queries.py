@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from tidemill.place import Row
+from tidemill.target import Row
 
 
 @cache

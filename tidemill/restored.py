@@ -22,8 +22,8 @@ from tidemill.cluster import found_at
 from tidemill.known_owners import Known, known_owners
 from tidemill.lag import unavailable
 from tidemill.output import say
-from tidemill.place import DEFAULT_DATA, Data, RefusedError, Row, connect, connections
 from tidemill.queries import one
+from tidemill.target import DEFAULT_DATA, Data, RefusedError, Row, connect, connections
 
 OWNERS_AT_ONCE = 10_000
 STOP_SECONDS = 60.0
@@ -39,10 +39,10 @@ def restored(
     anyway: Annotated[bool, typer.Option("--anyway", help="Run also if the database does not look restored.")] = False,
 ) -> None:
     """Repair a deployment after its database was restored from a backup: write every job and DAG again."""
-    place, _ = found_at(connections(data))
+    target, _ = found_at(connections(data))
     with progress("Reading what the streams know"):
-        known = _known(place)
-    with connect(place.postgres_dsn) as postgres:
+        known = _known(target)
+    with connect(target.postgres_dsn) as postgres:
         if not (anyway or is_restored(postgres, known)):
             raise RefusedError(
                 "this database does not look restored: it has given every version that the streams know; is it the "
@@ -50,12 +50,12 @@ def restored(
             )
         settings = read(SourceSettings)
         with progress("Stopping the connector"):
-            _stop(place, settings, postgres)
+            _stop(target, settings, postgres)
         with progress("Writing every job and DAG again"):
             said = write_anew(postgres, known)
-        connect_api.resume_connector(place.connect_url, settings.connector_name)
+        connect_api.resume_connector(target.connect_url, settings.connector_name)
     with progress("Connector"):
-        apply_connector(place, settings)
+        apply_connector(target, settings)
     say(said)
 
 
@@ -85,22 +85,22 @@ def _parts(owners: Sequence[str]) -> Iterator[list[str]]:
     return (list(owners[begin : begin + OWNERS_AT_ONCE]) for begin in range(0, len(owners), OWNERS_AT_ONCE))
 
 
-def _known(place: Connections) -> Known:
+def _known(target: Connections) -> Known:
     try:
-        return known_owners(place)
+        return known_owners(target)
     except (KafkaException, TimeoutError) as error:
-        raise unavailable(place, error) from error
+        raise unavailable(target, error) from error
 
 
-def _stop(place: Connections, settings: SourceSettings, postgres: psycopg.Connection[Row]) -> None:
+def _stop(target: Connections, settings: SourceSettings, postgres: psycopg.Connection[Row]) -> None:
     """Stop the connector and delete its offsets, which are positions in the old database's WAL."""
-    url, name = place.connect_url, settings.connector_name
-    desired = source_config(place, settings)
-    if observe(place, desired) is None:
+    url, name = target.connect_url, settings.connector_name
+    desired = source_config(target, settings)
+    if observe(target, desired) is None:
         connect_api.put_config(url, name, desired)
     connect_api.stop_connector(url, name)
     deadline = time.monotonic() + STOP_SECONDS
-    while not _has_stopped(place, desired, postgres):
+    while not _has_stopped(target, desired, postgres):
         if time.monotonic() > deadline:
             raise StillRunningError(f"the connector {name} did not stop within {STOP_SECONDS:g} s; try again")
         time.sleep(LOOK_AGAIN_SECONDS)
@@ -108,6 +108,6 @@ def _stop(place: Connections, settings: SourceSettings, postgres: psycopg.Connec
     connect_api.forget_offsets(url, name)
 
 
-def _has_stopped(place: Connections, desired: Config, postgres: psycopg.Connection[Row]) -> bool:
-    found, slot = observe(place, desired), one(postgres, "doctor_slot", {"slot_name": desired["slot.name"]})
+def _has_stopped(target: Connections, desired: Config, postgres: psycopg.Connection[Row]) -> bool:
+    found, slot = observe(target, desired), one(postgres, "doctor_slot", {"slot_name": desired["slot.name"]})
     return found is not None and found.state == "STOPPED" and not found.tasks and not (slot and slot["active"])

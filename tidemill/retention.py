@@ -7,8 +7,8 @@ from datetime import date, datetime
 
 import psycopg
 
-from tidemill.place import Row
 from tidemill.queries import rows
+from tidemill.target import Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,8 @@ from tidemill.given import check_json
 from tidemill.instants import parse_instant, print_instant
 from tidemill.names import check_owner, names_of, owner_row, run_to_read
 from tidemill.output import complain, console, say, show_fields, show_json, show_rows, table, to_json
-from tidemill.place import (
+from tidemill.queries import now_of, one, rows
+from tidemill.target import (
     DEFAULT_DATA,
     AsJson,
     Data,
@@ -32,7 +33,6 @@ from tidemill.place import (
     reading,
     wall_clock,
 )
-from tidemill.queries import now_of, one, rows
 
 POLL_SECONDS = 0.2
 APPEAR_SECONDS = 5.0

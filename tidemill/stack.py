@@ -29,7 +29,7 @@ from tidemill.cluster import open_classes
 from tidemill.lag import lags
 from tidemill.observe import connector_state, executors
 from tidemill.output import complain, console, say, show_json, table
-from tidemill.place import DEFAULT_DATA, AsJson, Data, connections, wall_clock
+from tidemill.target import DEFAULT_DATA, AsJson, Data, connections, wall_clock
 
 STOP_SECONDS = 60.0
 RUNNING = "RUNNING"
@@ -95,15 +95,15 @@ def down(data: Data = DEFAULT_DATA) -> None:
 
 def status(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """Show addresses, processes, the connector, the lag and executors. Exit with 1 if a part does not answer."""
-    place = connections(data)
+    target = connections(data)
     local = stack.status(data)
     said: set[str] = set()
     seen = {
-        "addresses": local.addresses if local else _addresses(place),
+        "addresses": local.addresses if local else _addresses(target),
         "processes": local.processes if local else [],
-        "connector": connector_state(place),
-        "lag": _or_none(lags, place, said),
-        "executors": _or_none(lambda at: executors(at, wall_clock()), place, said),
+        "connector": connector_state(target),
+        "lag": _or_none(lags, target, said),
+        "executors": _or_none(lambda at: executors(at, wall_clock()), target, said),
     }
     if as_json:
         show_json(seen)
@@ -126,19 +126,19 @@ def migrate(
     ] = LOCK_TIMEOUT.total_seconds(),
 ) -> None:
     """Bring the tables, topics and connector of a deployment up to date. Safe to repeat."""
-    place = connections(data)
+    target = connections(data)
     with progress("Tables"):
-        applied = apply_migrations(place.postgres_dsn, timedelta(seconds=lock_timeout))
+        applied = apply_migrations(target.postgres_dsn, timedelta(seconds=lock_timeout))
     say(f"Tables: {', '.join(applied) or 'up to date'}.")
     if tables_only:
         return
     with progress("Topics"):
-        found = establish(place, read(AgreedSettings))
+        found = establish(target, read(AgreedSettings))
     say(f"Topics: {', '.join(found.made) or 'up to date'}.")
     for line in open_classes(found.connections, found.cluster):
         say(line)
     with progress("Connector"):
-        actions = apply_connector(place)
+        actions = apply_connector(target)
     say(f"Connector: {', '.join(type(action).__name__ for action in actions) or 'up to date'}; running.")
 
 
@@ -166,20 +166,20 @@ def _status_parts(local: Status | None, seen: Mapping[str, Any]) -> Iterator[Ren
     yield f"Lag: {', '.join(f'{name} {waiting}' for name, waiting in lag.items()) if lag else 'unknown'}."
 
 
-def _addresses(place: Connections) -> dict[str, str | None]:
+def _addresses(target: Connections) -> dict[str, str | None]:
     """The addresses of a deployment from the environment: without passwords, also in JSON."""
     return {
-        "postgres": hide_password(place.postgres_dsn),
-        "kafka": place.kafka_bootstrap,
-        "connect": hide_password(place.connect_url),
-        "s3": hide_password(place.s3_endpoint),
+        "postgres": hide_password(target.postgres_dsn),
+        "kafka": target.kafka_bootstrap,
+        "connect": hide_password(target.connect_url),
+        "s3": hide_password(target.s3_endpoint),
     }
 
 
-def _or_none(look: Callable[[Connections], Seen], place: Connections, said: set[str]) -> Seen | None:
+def _or_none(look: Callable[[Connections], Seen], target: Connections, said: set[str]) -> Seen | None:
     """None if a part does not answer: print its error once, and continue with the other parts."""
     try:
-        return look(place)
+        return look(target)
     except (TidemillError, psycopg.Error) as error:
         sentence = f"{'Postgres: ' if isinstance(error, psycopg.Error) else ''}{str(error).splitlines()[0]}"
         if sentence not in said:

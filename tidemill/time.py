@@ -18,8 +18,8 @@ from tidemill.complete import owner_names
 from tidemill.instants import parse_instant
 from tidemill.names import owner_kind
 from tidemill.output import complain, show_rows
-from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, reading, wall_clock
 from tidemill.queries import one
+from tidemill.target import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, reading, wall_clock
 
 TICK = timedelta(microseconds=1)
 FIELDS = 5

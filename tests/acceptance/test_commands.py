@@ -14,7 +14,7 @@ from infra import stack
 from infra.stack import StackOptions
 from tests.support.waiting import eventually
 from tidemill.cli import run
-from tidemill.place import connections
+from tidemill.target import connections
 
 REPOSITORY = Path(__file__).parents[2]
 ETL = REPOSITORY / "examples" / "etl" / "etl.yaml"

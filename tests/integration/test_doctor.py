@@ -22,7 +22,7 @@ from tidemill.doctor.checks import findings
 from tidemill.doctor.command import look
 from tidemill.doctor.facts import Silent
 from tidemill.doctor.finding import Level
-from tidemill.place import wall_clock
+from tidemill.target import wall_clock
 
 pytestmark = pytest.mark.integration
 HOP_SECONDS = 5

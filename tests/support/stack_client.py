@@ -23,7 +23,7 @@ from schemas.topics import STATUS, runs_topic
 from schemas.words import RunState
 from tests.support.servers.topic_records import read_committed
 from tests.support.waiting import eventually
-from tidemill.place import Row, connect, connections
+from tidemill.target import Row, connect, connections
 
 JSON_COLUMNS = {"args", "env", "payload"}
 FINAL_SECONDS = 60

@@ -18,7 +18,7 @@ from schemas.ids import RunId, request_run_id
 from schemas.topics import REQUESTS
 from tests.support.stack_client import StackClient
 from tests.support.waiting import eventually
-from tidemill.place import Row, connect
+from tidemill.target import Row, connect
 
 BATCH_SECONDS = 0.05
 POSTGRES_SECONDS = 60

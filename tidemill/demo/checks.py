@@ -12,7 +12,7 @@ from schemas.times import rfc3339
 from schemas.words import AttemptEnd, RunKind, RunState
 from streams.core.schedule.occurrences import DstRules, occurrences, parse_schedule
 from tidemill.output import seconds
-from tidemill.place import Row
+from tidemill.target import Row
 
 TICK = timedelta(microseconds=1)
 ALL = 1_000_000

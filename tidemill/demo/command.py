@@ -31,8 +31,8 @@ from tidemill.demo.faults import Killed, are_back, check_back, kill
 from tidemill.demo.victims import victims
 from tidemill.demo.watch import all_runs, watch
 from tidemill.output import console, say, table
-from tidemill.place import DEFAULT_DATA, Data, Row, UsageError, connect, connections
 from tidemill.stack import show_ready, start_detached, stop
+from tidemill.target import DEFAULT_DATA, Data, Row, UsageError, connect, connections
 
 WORKERS = 2
 EXECUTORS = 2
@@ -54,7 +54,7 @@ class Demo:
     """The state of one demo."""
 
     data: Path
-    place: Connections
+    target: Connections
     postgres: psycopg.Connection[Row]
     starts_at: datetime
     ends_at: datetime | None
@@ -74,9 +74,9 @@ def demo(
     extra.need()
     folder = data / "demo"
     with _own_stack(folder):
-        place = connections(folder)
-        with connect(place.postgres_dsn) as postgres:
-            checks = _play(folder, place, postgres, seconds)
+        target = connections(folder)
+        with connect(target.postgres_dsn) as postgres:
+            checks = _play(folder, target, postgres, seconds)
     failed = [check for check in checks if not check.holds]
     if failed:
         say(f"{len(failed)} of {len(checks)} checks failed; the logs are in {folder / 'logs'}.")
@@ -84,12 +84,12 @@ def demo(
     say(f"All {len(checks)} checks hold.")
 
 
-def _play(folder: Path, place: Connections, postgres: psycopg.Connection[Row], seconds: int | None) -> list[Check]:
+def _play(folder: Path, target: Connections, postgres: psycopg.Connection[Row], seconds: int | None) -> list[Check]:
     starts_at = _now(postgres).replace(microsecond=0) + LEAD
     # No schedule is due on a half second, so the end of the window is unambiguous.
     ends_at = None if seconds is None else starts_at + timedelta(seconds=seconds) - HALF_SECOND
     kill_at = starts_at + (UNBOUNDED_KILL if seconds is None else timedelta(seconds=seconds / 2))
-    this = Demo(data=folder, place=place, postgres=postgres, starts_at=starts_at, ends_at=ends_at, kill_at=kill_at)
+    this = Demo(data=folder, target=target, postgres=postgres, starts_at=starts_at, ends_at=ends_at, kill_at=kill_at)
     _write_jobs(this)
     _put_dag(this)
     try:
@@ -114,7 +114,7 @@ def _write_jobs(this: Demo) -> None:
 def _put_dag(this: Demo) -> None:
     """Put the example DAG, with a faster schedule."""
     _headline(f"tidemill dag put {DAG.relative_to(DAG.parents[2])}")
-    file = stored(this.place, DAG)
+    file = stored(this.target, DAG)
     with this.postgres.transaction():
         write(this.postgres, file)
         _show_and_run(this, "dag", {"starts_at": this.starts_at, "ends_at": this.ends_at})
@@ -125,7 +125,7 @@ def _watch_until(this: Demo, until: datetime | None) -> None:
 
 
 def _kill(this: Demo) -> None:
-    names = victims(this.place, all_runs(this.postgres))
+    names = victims(this.target, all_runs(this.postgres))
     this.killed = kill(this.data, names, _now(this.postgres))
     pids = ", ".join(f"{name} (pid {pid})" for name, pid in this.killed.pids.items())
     _headline(f"kill -9: {pids}, at {rfc3339(this.killed.at)}")

@@ -10,15 +10,15 @@ from schemas.partition import partition_of
 from schemas.settings import Connections
 from tidemill.lag import admin_client
 from tidemill.members import workers
-from tidemill.place import Row
+from tidemill.target import Row
 
 BUSIEST_JOB = "every-5s"
 DEFAULT_WORKER = "stream-0"
 DEFAULT_EXECUTOR = "executor-0"
 
 
-def victims(place: Connections, runs: Sequence[Row]) -> tuple[str, str]:
-    return worker_of(place, BUSIEST_JOB) or DEFAULT_WORKER, executor_of(runs) or DEFAULT_EXECUTOR
+def victims(target: Connections, runs: Sequence[Row]) -> tuple[str, str]:
+    return worker_of(target, BUSIEST_JOB) or DEFAULT_WORKER, executor_of(runs) or DEFAULT_EXECUTOR
 
 
 def executor_of(runs: Sequence[Row]) -> str | None:
@@ -28,9 +28,9 @@ def executor_of(runs: Sequence[Row]) -> str | None:
     return str(latest["executor_id"]).rpartition(".")[0] if latest else None
 
 
-def worker_of(place: Connections, job_id: str) -> str | None:
+def worker_of(target: Connections, job_id: str) -> str | None:
     """The worker that holds the job's partition; None: Kafka does not answer."""
     try:
-        return workers(place, admin_client(place)).held.get(partition_of(job_id, place.partitions))
+        return workers(target, admin_client(target)).held.get(partition_of(job_id, target.partitions))
     except (KafkaException, TimeoutError):
         return None

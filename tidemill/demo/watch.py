@@ -13,8 +13,8 @@ from rich.table import Table
 from schemas.words import RunKind, RunState
 from tidemill.dag_runs import counted
 from tidemill.output import console, say, table, words
-from tidemill.place import Row
 from tidemill.queries import rows
+from tidemill.target import Row
 
 LOOK_SECONDS = 0.5
 SHOWN_RUNS = 14

@@ -21,7 +21,7 @@ from tidemill.doctor.finding import Finding, Level, bad, is_healthy
 from tidemill.doctor.hops import Journey
 from tidemill.doctor.probe import clock_difference, probe
 from tidemill.output import console, say, show_json, table
-from tidemill.place import DEFAULT_DATA, AsJson, Data, connections, wall_clock
+from tidemill.target import DEFAULT_DATA, AsJson, Data, connections, wall_clock
 
 LOOKS = 4
 """The number of threads: they mostly wait for answers."""
@@ -37,11 +37,11 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check every part, measure every hop with a probe run, and print what to do. Exit with 1 if unhealthy."""
-    place = connections(data)
+    target = connections(data)
     with progress("Checking every part"):
-        facts = look(place, data)
+        facts = look(target, data)
     with progress("Following a run"):
-        journey = None if no_probe else probe_if_possible(place, facts, timedelta(seconds=limit))
+        journey = None if no_probe else probe_if_possible(target, facts, timedelta(seconds=limit))
     found = [*findings(facts), *probe_findings(journey)]
     if as_json:
         show_json(report(found, journey))
@@ -51,19 +51,19 @@ def doctor(
         raise typer.Exit(1)
 
 
-def look(place: Connections, data: Path) -> Facts:
+def look(target: Connections, data: Path) -> Facts:
     """Look at all parts in parallel; the looks that need the brokers' time follow the brokers."""
-    settings, place = look_settings.look(place)
+    settings, target = look_settings.look(target)
     with ThreadPoolExecutor(LOOKS) as threads:
-        postgres = threads.submit(look_postgres.look, place)
-        s3 = threads.submit(look_services.look_s3, place)
-        connect = threads.submit(look_services.look_connect, place)
-        kafka = look_kafka.look(place)
+        postgres = threads.submit(look_postgres.look, target)
+        s3 = threads.submit(look_services.look_s3, target)
+        connect = threads.submit(look_services.look_connect, target)
+        kafka = look_kafka.look(target)
         now = brokers_now(kafka)
         version = settings.cluster.version if isinstance(settings, Settings) and settings.cluster else 0
-        streams = threads.submit(look_groups.look_streams, place, now, version) if now else None
-        executors = threads.submit(look_groups.look_executors, place, now) if now else None
-        readers = threads.submit(look_groups.look_readers, place, now) if now else None
+        streams = threads.submit(look_groups.look_streams, target, now, version) if now else None
+        executors = threads.submit(look_groups.look_executors, target, now) if now else None
+        readers = threads.submit(look_groups.look_readers, target, now) if now else None
         decided = streams.result() if streams else None
         newest = decided.newest_version if isinstance(decided, Streams) else None
         return Facts(
@@ -76,7 +76,7 @@ def look(place: Connections, data: Path) -> Facts:
             executors=executors.result() if executors else None,
             readers=readers.result() if readers else None,
             settings=settings,
-            restored=look_postgres.look_restored(place, newest) if newest is not None else None,
+            restored=look_postgres.look_restored(target, newest) if newest is not None else None,
         )
 
 
@@ -88,14 +88,14 @@ def brokers_now(kafka: Kafka | Silent) -> datetime | None:
     return wall_clock() + timedelta(seconds=(clock.low + clock.high) / 2 if clock else 0)
 
 
-def probe_if_possible(place: Connections, facts: Facts, limit: timedelta) -> Journey | Silent | None:
+def probe_if_possible(target: Connections, facts: Facts, limit: timedelta) -> Journey | Silent | None:
     """None if a part that the probe needs at its start does not answer; another finding reports that."""
     postgres, kafka = facts.postgres, facts.kafka
     if isinstance(postgres, Silent) or isinstance(kafka, Silent) or facts.s3.refused:
         return None
     if postgres.history is None or facts.streams is None:
         return None
-    return probe(place, limit, clock_difference(kafka.clock, postgres.clock))
+    return probe(target, limit, clock_difference(kafka.clock, postgres.clock))
 
 
 def probe_findings(journey: Journey | Silent | None) -> Iterator[Finding]:

@@ -25,35 +25,35 @@ from tidemill.observe import executor_rows, present, recent_beats, shared_names
 CLOCKS_AGREE = timedelta(seconds=AGREE_SECONDS)
 
 
-def look_streams(place: Connections, now: datetime, settings_version: int) -> Streams | Silent:
+def look_streams(target: Connections, now: datetime, settings_version: int) -> Streams | Silent:
     try:
-        found = workers(place, admin_client(place))
-        clocks = latest_clocks(place)
+        found = workers(target, admin_client(target))
+        clocks = latest_clocks(target)
     except (KafkaException, TimeoutError, TidemillError) as error:
         return silent(error)
     return Streams(
         group=found.group,
         state=found.state,
         held=found.held,
-        partitions=place.partitions,
-        quiet={number: _quiet(clocks.get(number), now) for number in range(place.partitions)},
+        partitions=target.partitions,
+        quiet={number: _quiet(clocks.get(number), now) for number in range(target.partitions)},
         decided_ahead=_decided_ahead(clocks, now),
         newest_version=max((each.clock.newest_version for each in clocks.values()), default=0),
         behind=behind(settings_version, found.held, clocks),
     )
 
 
-def look_executors(place: Connections, now: datetime) -> Executors | Silent:
+def look_executors(target: Connections, now: datetime) -> Executors | Silent:
     try:
-        classes = tuple(each.name for each in parse_classes(place.timeout_classes))
-        admin = admin_client(place)
+        classes = tuple(each.name for each in parse_classes(target.timeout_classes))
+        admin = admin_client(target)
         topics = admin.list_topics(timeout=ANSWER_SECONDS).topics
-        names = {each: place.topic(runs_topic(each)) for each in classes}
-        beats = recent_beats(place, now)
+        names = {each: target.topic(runs_topic(each)) for each in classes}
+        beats = recent_beats(target, now)
         return Executors(
             classes=classes,
             executors=tuple(map(_executor, executor_rows(present(beats), now, shared_names(beats)))),
-            held={each: _held(admin, place, each) for each in classes},
+            held={each: _held(admin, target, each) for each in classes},
             partitions={each: len(topics[name].partitions) for each, name in names.items() if name in topics},
             margins=tuple(margins_of(each) for _, each in present(beats)),
         )
@@ -61,9 +61,9 @@ def look_executors(place: Connections, now: datetime) -> Executors | Silent:
         return silent(error)
 
 
-def look_readers(place: Connections, now: datetime) -> Readers | Silent:
+def look_readers(target: Connections, now: datetime) -> Readers | Silent:
     try:
-        found = waiting_records(place)
+        found = waiting_records(target)
     except (TidemillError, psycopg.Error) as error:
         return silent(error)
     return tuple(
@@ -71,8 +71,8 @@ def look_readers(place: Connections, now: datetime) -> Readers | Silent:
     )
 
 
-def _held(admin: AdminClient, place: Connections, timeout_class: str) -> frozenset[int]:
-    members: Iterable[Any] = described(admin, executor_group(place.topic_prefix, timeout_class)).members
+def _held(admin: AdminClient, target: Connections, timeout_class: str) -> frozenset[int]:
+    members: Iterable[Any] = described(admin, executor_group(target.topic_prefix, timeout_class)).members
     return frozenset(each.partition for member in members for each in member.assignment.topic_partitions)
 
 

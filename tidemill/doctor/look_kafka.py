@@ -38,24 +38,24 @@ BROKER_SETTINGS = (
 _CONSUMER_GROUP_HEARTBEAT = 68
 
 
-def look(place: Connections) -> Kafka | Silent:
+def look(target: Connections) -> Kafka | Silent:
     try:
-        admin = admin_client(place)
+        admin = admin_client(target)
         cluster = admin.describe_cluster(request_timeout=ANSWER_SECONDS).result(2 * ANSWER_SECONDS)
-        topics = tuple(_topics(place, admin))
+        topics = tuple(_topics(target, admin))
         there = {each.desired.name for each in topics if each.found}
         return Kafka(
             cluster_id=cluster.cluster_id,
             brokers=tuple(_broker(admin, node.id) for node in sorted(cluster.nodes, key=lambda each: each.id)),
-            consumer_protocol=_consumer_protocol(place),
+            consumer_protocol=_consumer_protocol(target),
             topics=topics,
-            replication_factor=place.replication_factor,
+            replication_factor=target.replication_factor,
             session_timeout=read(StreamSettings).session_timeout,
-            clocks=_clocks(place) if place.topic(EXECUTORS) in there else {},
-            write_refused=_write_refused(place) if heartbeat_topic(place) in there else None,
+            clocks=_clocks(target) if target.topic(EXECUTORS) in there else {},
+            write_refused=_write_refused(target) if heartbeat_topic(target) in there else None,
         )
     except (KafkaException, TimeoutError) as error:
-        return Silent(reason=f"{place.kafka_bootstrap}: {access_error(place) or silent(error).reason}")
+        return Silent(reason=f"{target.kafka_bootstrap}: {access_error(target) or silent(error).reason}")
     except TidemillError as error:
         return silent(error)
 
@@ -77,8 +77,8 @@ def _configs(admin: AdminClient, kind: ResourceType, names: Iterable[str]) -> di
     }
 
 
-def _topics(place: Connections, admin: AdminClient) -> Iterable[Topic]:
-    desired = {each.name: each for each in desired_topics(place)}
+def _topics(target: Connections, admin: AdminClient) -> Iterable[Topic]:
+    desired = {each.name: each for each in desired_topics(target)}
     existing = admin.list_topics(timeout=ANSWER_SECONDS).topics
     names = [name for name in desired if name in existing]
     configs = _configs(admin, ResourceType.TOPIC, names) if names else {}
@@ -99,17 +99,17 @@ def _found(partitions: Any, config: dict[str, str]) -> FoundTopic:
     )
 
 
-def _consumer_protocol(place: Connections) -> int | None:
+def _consumer_protocol(target: Connections) -> int | None:
     """Ask one broker: all brokers of an upgraded cluster support the same version."""
     try:
-        versions = asyncio.run(asyncio.wait_for(_api_versions(place), ANSWER_SECONDS))
+        versions = asyncio.run(asyncio.wait_for(_api_versions(target), ANSWER_SECONDS))
     except (TimeoutError, OSError, AioKafkaError):
         return None
     return versions.get(_CONSUMER_GROUP_HEARTBEAT)
 
 
-async def _api_versions(place: Connections) -> dict[int, int]:
-    client = AIOKafkaClient(bootstrap_servers=place.kafka_bootstrap, **admin_options(place.kafka_options))
+async def _api_versions(target: Connections) -> dict[int, int]:
+    client = AIOKafkaClient(bootstrap_servers=target.kafka_bootstrap, **admin_options(target.kafka_options))
     try:
         await client.bootstrap()
         answer = await client.send(client.get_random_node(), ApiVersionRequest())
@@ -118,12 +118,12 @@ async def _api_versions(place: Connections) -> dict[int, int]:
         await client.close()
 
 
-def _write_refused(place: Connections) -> str | None:
+def _write_refused(target: Connections) -> str | None:
     """Why no record could be written; None: one was."""
     reports: list[KafkaError | None] = []
-    producer = Producer(quiet_options(place, message_timeout_ms=int(ANSWER_SECONDS * 1000), linger_ms=0))
+    producer = Producer(quiet_options(target, message_timeout_ms=int(ANSWER_SECONDS * 1000), linger_ms=0))
     producer.produce(
-        heartbeat_topic(place), b"{}", b"tidemill-doctor", on_delivery=lambda error, _: reports.append(error)
+        heartbeat_topic(target), b"{}", b"tidemill-doctor", on_delivery=lambda error, _: reports.append(error)
     )
     producer.flush(2 * ANSWER_SECONDS)
     if not reports:
@@ -131,10 +131,10 @@ def _write_refused(place: Connections) -> str | None:
     return None if reports[0] is None else str(reports[0].str())
 
 
-def _clocks(place: Connections) -> dict[int, Offset]:
+def _clocks(target: Connections) -> dict[int, Offset]:
     """How far the clock of each broker is ahead of this machine's."""
     asked = ask_brokers(
-        Producer(quiet_options(place, **PRODUCER_OPTIONS)), place.topic(EXECUTORS), boot_seconds, host_seconds
+        Producer(quiet_options(target, **PRODUCER_OPTIONS)), target.topic(EXECUTORS), boot_seconds, host_seconds
     )
     return {
         number: Offset(low=span.low - asked.host, high=span.high - asked.host) for number, span in asked.answers.items()

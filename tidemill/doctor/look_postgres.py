@@ -16,28 +16,28 @@ from connectors.settings import RetentionSettings, SourceSettings
 from connectors.source import PUBLICATION
 from schemas.settings import Connections, read
 from tidemill.doctor.facts import History, Migrations, Offset, Postgres, Publication, Restored, Silent, Slot, silent
-from tidemill.place import Row, connect, wall_clock
 from tidemill.queries import one, rows
 from tidemill.retention import retention
+from tidemill.target import Row, connect, wall_clock
 
 STATEMENT_SECONDS = 10
 CLOCK_READINGS = 3
 """The narrowest of this many readings gives the clocks' difference."""
 
 
-def look(place: Connections) -> Postgres | Silent:
+def look(target: Connections) -> Postgres | Silent:
     try:
-        with connect(place.postgres_dsn) as postgres:
+        with connect(target.postgres_dsn) as postgres:
             postgres.execute("select set_config('statement_timeout', %s, false)", [f"{STATEMENT_SECONDS}s"])
-            return _postgres(postgres, is_shared=is_shared(postgres, place.postgres_dsn))
+            return _postgres(postgres, is_shared=is_shared(postgres, target.postgres_dsn))
     except psycopg.Error as error:
         return silent(error)
 
 
-def look_restored(place: Connections, applied: int) -> Restored | None:
+def look_restored(target: Connections, applied: int) -> Restored | None:
     """`applied`: the highest version that the streams had read before. None: the database does not answer."""
     try:
-        with connect(place.postgres_dsn) as postgres:
+        with connect(target.postgres_dsn) as postgres:
             found = one(postgres, "restored")
     except psycopg.Error:
         return None

@@ -20,31 +20,31 @@ FOLDER = "doctor"
 DEBEZIUM = "io.debezium.connector.postgresql.PostgresConnector"
 
 
-def look_connect(place: Connections) -> Connect | Silent:
-    desired = source_config(place, read(SourceSettings))
+def look_connect(target: Connections) -> Connect | Silent:
+    desired = source_config(target, read(SourceSettings))
     try:
-        version, cluster_id = connect_api.get_version(place.connect_url)
+        version, cluster_id = connect_api.get_version(target.connect_url)
         return Connect(
             version=version,
             cluster_id=cluster_id,
-            debezium=connect_api.get_plugins(place.connect_url).get(DEBEZIUM),
-            connector=observe(place, desired),
+            debezium=connect_api.get_plugins(target.connect_url).get(DEBEZIUM),
+            connector=observe(target, desired),
             desired=desired,
         )
     except TidemillError as error:
         return silent(error)
 
 
-def look_s3(place: Connections) -> S3:
-    where = place.s3_endpoint or place.s3_region
+def look_s3(target: Connections) -> S3:
+    where = target.s3_endpoint or target.s3_region
     try:
-        objects = Objects(place)
+        objects = Objects(target)
         uri = objects.put(f"{FOLDER}/check-{secrets.token_hex(8)}", b"tidemill")
         objects.read(uri)
         kept = objects.delete([uri])
     except ObjectsError as error:
-        return S3(where=where, bucket=place.s3_bucket, refused=str(error))
-    return S3(where=where, bucket=place.s3_bucket, refused=f"{uri} cannot be deleted: {kept[uri]}" if kept else None)
+        return S3(where=where, bucket=target.s3_bucket, refused=str(error))
+    return S3(where=where, bucket=target.s3_bucket, refused=f"{uri} cannot be deleted: {kept[uri]}" if kept else None)
 
 
 def look_processes(data: Path) -> Processes:

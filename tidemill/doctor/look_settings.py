@@ -12,16 +12,16 @@ from streams.settings import StreamSettings
 from tidemill.doctor.facts import Settings, Silent, silent
 
 
-def look(place: Connections) -> tuple[Settings | Silent, Connections]:
+def look(target: Connections) -> tuple[Settings | Silent, Connections]:
     """The settings, and the connections completed with them for the other looks."""
     try:
-        found = find(place)
+        found = find(target)
     except TidemillError as error:
-        return silent(error), place
-    partitions = found.partitions(place)
-    said = [wrong_partitions(place, partitions)] if partitions else []
+        return silent(error), target
+    partitions = found.partitions(target)
+    said = [wrong_partitions(target, partitions)] if partitions else []
     if found.cluster:
-        for settings in (place, read(StreamSettings), read(RetentionSettings)):
+        for settings in (target, read(StreamSettings), read(RetentionSettings)):
             said += disagreements(settings, found.cluster)
     contradictions = tuple(dict.fromkeys(each for each in said if each))
-    return Settings(cluster=found.cluster, contradictions=contradictions), of_deployment(place, found)
+    return Settings(cluster=found.cluster, contradictions=contradictions), of_deployment(target, found)

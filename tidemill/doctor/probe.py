@@ -26,8 +26,8 @@ from tidemill.doctor.hops import Journey, Mark
 from tidemill.doctor.look_services import FOLDER
 from tidemill.doctor.trail import Trail
 from tidemill.lag import admin_client, offsets, quiet_options
-from tidemill.place import Row, connect
 from tidemill.queries import one, text
+from tidemill.target import Row, connect
 
 JOB = OwnerId("tidemill-doctor")
 """The doctor's own job: each probe resets changes that users made to it."""
@@ -35,7 +35,7 @@ POLL_SECONDS = 0.02
 BATCH = 1000
 
 
-def probe(place: Connections, limit: timedelta, ahead: timedelta) -> Journey | Silent:
+def probe(target: Connections, limit: timedelta, ahead: timedelta) -> Journey | Silent:
     """Request a run and follow it, waiting up to `limit` for each hop.
 
     `ahead`: how far the brokers' clock is ahead of Postgres'; converts Postgres' times to the brokers' clock.
@@ -44,10 +44,10 @@ def probe(place: Connections, limit: timedelta, ahead: timedelta) -> Journey | S
     trail = Trail(request_run_id(JOB, RequestId(request_id)), request_id)
     try:
         # A new program, so that the executor must fetch it and the probe measures the fetch.
-        program = Objects(place).put(f"{FOLDER}/probe", f"#!/bin/sh\n# {request_id}\nexit 0\n".encode())
-        with _reader(place) as reader, connect(place.postgres_dsn) as postgres:
+        program = Objects(target).put(f"{FOLDER}/probe", f"#!/bin/sh\n# {request_id}\nexit 0\n".encode())
+        with _reader(target) as reader, connect(target.postgres_dsn) as postgres:
             trail.leave(Mark.ACCEPTED, _ask(postgres, program, request_id) + ahead)
-            _follow(trail, limit, lambda: _look(trail, reader, postgres, place, ahead))
+            _follow(trail, limit, lambda: _look(trail, reader, postgres, target, ahead))
     except (KafkaException, TimeoutError, TidemillError, psycopg.Error) as error:
         return silent(error)
     return Journey(
@@ -88,12 +88,12 @@ def _follow(trail: Trail, limit: timedelta, look: Callable[[], None]) -> None:
 
 
 def _look(
-    trail: Trail, reader: Consumer, postgres: psycopg.Connection[Row], place: Connections, ahead: timedelta
+    trail: Trail, reader: Consumer, postgres: psycopg.Connection[Row], target: Connections, ahead: timedelta
 ) -> None:
     for message in reader.consume(1, POLL_SECONDS) + reader.consume(BATCH, 0):
         topic, value = message.topic(), message.value()
         if message.error() is None and topic and value:
-            trail.see(topic.removeprefix(place.topic_prefix), value, from_epoch_ms(message.timestamp()[1]))
+            trail.see(topic.removeprefix(target.topic_prefix), value, from_epoch_ms(message.timestamp()[1]))
     if Mark.JUDGED in trail.marks:
         shown = one(postgres, "doctor_shown", {"run_id": trail.run_id})
         if shown:
@@ -101,13 +101,15 @@ def _look(
 
 
 @contextmanager
-def _reader(place: Connections) -> Iterator[Consumer]:
+def _reader(target: Connections) -> Iterator[Consumer]:
     """Read the probe's partition of every topic from its current end."""
-    names = [CDC, EVENTS, STATUS, *(runs_topic(each.name) for each in parse_classes(place.timeout_classes))]
-    partition = partition_of(JOB, place.partitions)
-    where = [(place.topic(name), partition) for name in names]
-    ends = offsets(admin_client(place), where, LatestSpec())  # type: ignore[no-untyped-call]  # theirs
+    names = [CDC, EVENTS, STATUS, *(runs_topic(each.name) for each in parse_classes(target.timeout_classes))]
+    partition = partition_of(JOB, target.partitions)
+    where = [(target.topic(name), partition) for name in names]
+    ends = offsets(admin_client(target), where, LatestSpec())  # type: ignore[no-untyped-call]  # theirs
     options = {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20}
-    with closing(Consumer(quiet_options(place, group_id="tidemill-cli", enable_auto_commit=False) | options)) as reader:
+    with closing(
+        Consumer(quiet_options(target, group_id="tidemill-cli", enable_auto_commit=False) | options)
+    ) as reader:
         reader.assign([TopicPartition(topic, number, offset) for (topic, number), offset in ends.items()])
         yield reader

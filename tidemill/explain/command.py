@@ -20,8 +20,8 @@ from tidemill.explain.unwritten import explain_node, explain_request
 from tidemill.explain.why_not import Nothing, next_one, why_not
 from tidemill.instants import instant_in
 from tidemill.output import say, show_json
-from tidemill.place import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, reading
 from tidemill.queries import now_of, one
+from tidemill.target import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, reading
 
 
 def explain(
@@ -49,8 +49,8 @@ def explain(
     if as_json:
         show_json([_plain(each) for each in found])
         return
-    for place, each in enumerate(found):
-        say(("\n" if place else "") + as_text(each))
+    for index, each in enumerate(found):
+        say(("\n" if index else "") + as_text(each))
 
 
 def as_text(told: Explanation) -> str:

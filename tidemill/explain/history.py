@@ -16,7 +16,7 @@ from streams.core.schedule import zone as zones
 from streams.core.schedule.dst import gap_before
 from streams.core.schedule.occurrences import DstRules, latest, parse_schedule
 from tidemill.instants import FORMS, on_its_day, readings, relative
-from tidemill.place import Row, UsageError
+from tidemill.target import Row, UsageError
 from tidemill.time import TICK, Plan, upcoming
 
 
@@ -50,7 +50,7 @@ def version_of(row: Row) -> Version:
 
 def in_force(history: History, instant: datetime) -> int | None:
     """The version that decided an occurrence of that time: the newest one from before it."""
-    return next((place for place in reversed(range(len(history))) if history[place].valid_from < instant), None)
+    return next((index for index in reversed(range(len(history))) if history[index].valid_from < instant), None)
 
 
 def newest_spec(history: History) -> JobSpec | None:
@@ -105,11 +105,11 @@ def deleted_since(history: History, instant: datetime | None) -> datetime | None
     return found[-1] if found else None
 
 
-def paused_since(history: History, place: int) -> datetime:
+def paused_since(history: History, index: int) -> datetime:
     """When the pause of a paused version started, as far as its versions are kept."""
-    while place > 0 and (before := history[place - 1].spec) and before.paused:
-        place -= 1
-    return history[place].valid_from
+    while index > 0 and (before := history[index - 1].spec) and before.paused:
+        index -= 1
+    return history[index].valid_from
 
 
 def moments(text: str, timezone: str, now: datetime) -> list[Moment]:

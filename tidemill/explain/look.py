@@ -17,8 +17,8 @@ from tidemill.explain.reasons import InTheWay
 from tidemill.explain.story import Seen
 from tidemill.explain.why_not import Nothing
 from tidemill.names import owner_row
-from tidemill.place import NotFoundError, Row
 from tidemill.queries import one, rows
+from tidemill.target import NotFoundError, Row
 
 MOST_VERSIONS = 1000
 """The most versions that are read, the newest ones; for jobs that change all the time."""
@@ -47,8 +47,8 @@ def read_occurrence(
     found = found or one(postgres, "explain_range", {"owner": owner, "at": moment.instant})
     if found:
         return read_run(postgres, found, history, now, moment.instant if found["missed_count"] else None)
-    place = in_force(history, moment.instant)
-    since = history[place].valid_from if place is not None else moment.instant
+    index = in_force(history, moment.instant)
+    since = history[index].valid_from if index is not None else moment.instant
     beside = one(postgres, "explain_beside", {"owner": owner, "at": moment.instant, "since": since}) or {}
     return Nothing(
         owner=owner,
@@ -99,8 +99,8 @@ def _spec_of(postgres: psycopg.Connection[Row], run: Row, history: History) -> J
         found = one(postgres, "explain_node", {"dag_run": dag_run_of(run["run_id"]), "node_id": run["node_id"]})
         dag = decode(found["spec"].encode(), DagSpec) if found else None
         return job_of_node(dag, dag.nodes[0]) if dag else None
-    place = in_force(history, run["queued_at"] or run["nominal_time"])
-    return history[place].spec if place is not None else None
+    index = in_force(history, run["queued_at"] or run["nominal_time"])
+    return history[index].spec if index is not None else None
 
 
 def _with_times(row: Row | None, column: str) -> Row | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from schemas.words import RunState
 from streams.core.dag.trigger import OUTCOME, Outcome
 from tidemill.explain.telling import Fact, lasted, listed
-from tidemill.place import Row
+from tidemill.target import Row
 
 MOST_CAUSES = 20
 

@@ -11,7 +11,7 @@ from schemas.words import RunKind, RunState
 from tidemill.explain.nodes import causes
 from tidemill.explain.telling import Fact, Local
 from tidemill.explain.why_not import backfill_of
-from tidemill.place import Row
+from tidemill.target import Row
 
 WHY = {
     ReasonCode.OVERLAP_SKIPPED: "its overlap_policy allows no other run ({text})",

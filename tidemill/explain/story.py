@@ -23,7 +23,7 @@ from tidemill.explain.reasons import (
     why_skipped,
 )
 from tidemill.explain.telling import NOTICEABLE, Explanation, Fact, Local, lasted, listed, newest_first
-from tidemill.place import Row
+from tidemill.target import Row
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):

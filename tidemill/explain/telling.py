@@ -51,7 +51,7 @@ class Local(msgspec.Struct, frozen=True):
 
 def newest_first(facts: list[Fact]) -> tuple[Fact, ...]:
     """Sort facts by time, the newest first; at equal times the later one of the list, and facts without a time last."""
-    timed = [(each.at, place, each) for place, each in enumerate(facts) if each.at]
+    timed = [(each.at, target, each) for target, each in enumerate(facts) if each.at]
     return (
         *(each for *_, each in sorted(timed, key=lambda found: found[:2], reverse=True)),
         *(each for each in facts if not each.at),

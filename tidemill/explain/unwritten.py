@@ -13,9 +13,9 @@ from tidemill.explain.history import History, newest_spec
 from tidemill.explain.nodes import waits_for
 from tidemill.explain.telling import Explanation, Fact, lasted, newest_first
 from tidemill.names import no_run, suggested_owner
-from tidemill.place import NotFoundError, Row
 from tidemill.queries import one, rows
 from tidemill.runs import refusal
+from tidemill.target import NotFoundError, Row
 
 PARK_LIMIT = Rules().park_limit
 """The default limit; the stream workers may have another setting."""

@@ -24,7 +24,7 @@ from tidemill.explain.history import (
     plan_of,
 )
 from tidemill.explain.telling import Explanation, Fact, Local, lasted, newest_first
-from tidemill.place import Row
+from tidemill.target import Row
 from tidemill.time import TICK, Plan, note, upcoming
 
 JUST_NOW = timedelta(seconds=10)
@@ -64,12 +64,12 @@ class Nothing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def why_not(seen: Nothing) -> Explanation:
-    place = in_force(seen.history, min(seen.at, seen.now))
-    if place is None:
+    index = in_force(seen.history, min(seen.at, seen.now))
+    if index is None:
         return _did_not_exist(seen)
-    version = seen.history[place]
+    version = seen.history[index]
     if version.spec is None:
-        return _was_deleted(seen, place)
+        return _was_deleted(seen, index)
     plan = plan_of(version.spec)
     if plan is None:
         return _told(
@@ -81,7 +81,7 @@ def why_not(seen: Nothing) -> Explanation:
     rules: tuple[Callable[[], Explanation | None], ...] = (
         partial(_outside_life, seen, version.spec),
         partial(_no_occurrence, seen, version.spec, plan),
-        partial(_paused, seen, place, version.spec),
+        partial(_paused, seen, index, version.spec),
         partial(_to_come, seen, plan),
         partial(_finished, seen, version),
         partial(_quarantined, seen, version),
@@ -109,11 +109,11 @@ def _did_not_exist(seen: Nothing) -> Explanation:
     return _told(seen, "did_not_exist", sentence, to_do=_backfill(seen))
 
 
-def _was_deleted(seen: Nothing, place: int) -> Explanation:
-    facts = [Fact(name="deleted", at=seen.history[place].valid_from, sentence="It was deleted.")]
-    if place + 1 < len(seen.history):
-        facts.append(Fact(name="made_again", at=seen.history[place + 1].valid_from, sentence="It was made again."))
-    when = seen.local.said(seen.history[place].valid_from)
+def _was_deleted(seen: Nothing, index: int) -> Explanation:
+    facts = [Fact(name="deleted", at=seen.history[index].valid_from, sentence="It was deleted.")]
+    if index + 1 < len(seen.history):
+        facts.append(Fact(name="made_again", at=seen.history[index + 1].valid_from, sentence="It was made again."))
+    when = seen.local.said(seen.history[index].valid_from)
     return _told(seen, "deleted", f"{seen.owner} did not exist at {seen.said}: it was deleted at {when}.", facts)
 
 
@@ -154,14 +154,14 @@ def _nearest(seen: Nothing, plan: Plan, name: str, instant: datetime) -> Fact:
     return Fact(name=f"nearest_{name}", at=instant, sentence=sentence, data={"run_id": run_id, "note": change})
 
 
-def _paused(seen: Nothing, place: int, spec: JobSpec) -> Explanation | None:
+def _paused(seen: Nothing, index: int, spec: JobSpec) -> Explanation | None:
     if not spec.paused:
         return None
-    since = paused_since(seen.history, place)
+    since = paused_since(seen.history, index)
     why = f": {spec.paused_note}" if spec.paused_note else ""
     facts = [Fact(name="paused", at=since, sentence=f"It was paused{why}.", data={"note": spec.paused_note})]
-    if place + 1 < len(seen.history):
-        facts.append(Fact(name="changed", at=seen.history[place + 1].valid_from, sentence="It was changed after that."))
+    if index + 1 < len(seen.history):
+        facts.append(Fact(name="changed", at=seen.history[index + 1].valid_from, sentence="It was changed after that."))
         return _told(seen, "paused", f"{seen.owner} did not run at {seen.said}: it was paused{why}.", facts)
     resume = f"tidemill {_kind(seen)} resume {seen.owner}"
     verb = "will not run" if seen.at > seen.now else "did not run"

@@ -30,7 +30,7 @@ from streams.core.stored import StoredClock
 from streams.owner.transaction_records import CLOCK_KEY
 from tests.support.servers.kafka_node import running_kafka
 from tests.support.waiting import eventually
-from tidemill.place import wall_clock
+from tidemill.target import wall_clock
 
 SECONDS = 30
 JOB = """insert into tidemill.jobs (job_id, executable, timeout_class) values (%s, 's3://bucket/key', %s)"""

@@ -22,8 +22,8 @@ from schemas.log_chunks import chunk_key
 from schemas.result import result_key
 from tests.support.read_model_rows import add_story, open_weeks
 from tests.support.waiting import eventually
-from tidemill.place import connect
 from tidemill.retention import Retention, retention
+from tidemill.target import connect
 
 TODAY = datetime.now(UTC).date()  # noqa: TID251 - times to live go by the clock of Postgres
 YOUNG, OLD, VERY_OLD = (week_of(TODAY - timedelta(days=days)) for days in (3, 45, 105))

@@ -33,7 +33,7 @@ from streams.owner_log import SETTLED_KEY, OwnerLog
 from streams.watchdog import is_unread, watchdog_reader
 from tests.support.servers.kafka_node import running_node
 from tests.support.waiting import eventually
-from tidemill.place import wall_clock
+from tidemill.target import wall_clock
 
 PARTITIONS = 8
 COMMITS_BEFORE_THE_KILL = 400

@@ -41,7 +41,7 @@ from tests.support.servers.damaged_batches import DAMAGES, broken_body, odd_head
 from tests.support.servers.kafka_node import running_node
 from tests.support.waiting import eventually
 from tidemill.lag import read_to_end
-from tidemill.place import wall_clock
+from tidemill.target import wall_clock
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 IN_THE_BATCH = 40

@@ -8,8 +8,8 @@ from tests.support.dag_rows import EXECUTABLE, settle, spec
 from tidemill.dag_file import dag_of
 from tidemill.dags import write
 from tidemill.owners import DAG, change, resume_once
-from tidemill.place import NotFoundError, connect
 from tidemill.queries import rows
+from tidemill.target import NotFoundError, connect
 
 FILE = {
     "dag_id": "d",

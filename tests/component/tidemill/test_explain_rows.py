@@ -14,8 +14,8 @@ from tidemill.explain.look import find_history, read_history, read_occurrence
 from tidemill.explain.story import story
 from tidemill.explain.unwritten import explain_request
 from tidemill.explain.why_not import Nothing, why_not
-from tidemill.place import NotFoundError
 from tidemill.queries import now_of
+from tidemill.target import NotFoundError
 
 DUE = datetime(2026, 11, 21, 2, tzinfo=UTC)
 JOB = """insert into tidemill.jobs (job_id, executable, schedule, timezone, max_runs)

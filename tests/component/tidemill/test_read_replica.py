@@ -9,7 +9,7 @@ from connectors.migrate import migrate
 from schemas.settings import Connections
 from tests.support.read_model_rows import add_story, open_weeks
 from tidemill.cli import run
-from tidemill.place import connect_to_read
+from tidemill.target import connect_to_read
 
 JOB = """insert into tidemill.jobs (job_id, executable, schedule) values (%s, 's3://bucket/key', '@daily')"""
 RUN = """insert into tidemill.runs

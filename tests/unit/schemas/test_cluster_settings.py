@@ -14,7 +14,7 @@ from schemas.topics import EXECUTOR_TOPICS, STREAM_TOPICS, runs_topic
 from streams.core.policy.rules import Rules
 from streams.settings import StreamSettings
 from tidemill.cluster import parse
-from tidemill.place import UsageError
+from tidemill.target import UsageError
 
 SECOND = timedelta(seconds=1)
 CLUSTER = Cluster(version=3, timeout_classes="10s,1m", lease=20 * SECOND)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tidemill.dag_file import DagFile, json_of, read_dag
-from tidemill.place import UsageError
+from tidemill.target import UsageError
 
 YAML = """
 dag_id: etl

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tidemill.instants import parse_instant, print_instant
-from tidemill.place import UsageError
+from tidemill.target import UsageError
 
 NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
 

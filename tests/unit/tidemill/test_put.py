@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from schemas.settings import Connections
-from tidemill.place import UsageError
 from tidemill.put import given, program, statement
+from tidemill.target import UsageError
 
 
 def sql(columns):

@@ -10,7 +10,7 @@ import pytest
 
 from tidemill.explain.history import moments
 from tidemill.instants import instant_in
-from tidemill.place import UsageError
+from tidemill.target import UsageError
 
 SECONDS = 30
 NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)

@@ -17,7 +17,7 @@ from streams.owner.transaction_records import CLOCK_KEY
 from streams.owner_log import OwnerLog
 from tests.support.servers.kafka_node import running_node
 from tidemill.doctor import look_groups, look_kafka
-from tidemill.place import wall_clock
+from tidemill.target import wall_clock
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 

@@ -14,8 +14,8 @@ from connectors.statements import sql
 from tests.support.read_model_rows import open_weeks
 from tests.support.run_histories import histories, last_of_each
 from tidemill.cli import run
-from tidemill.place import connect
 from tidemill.queries import rows
+from tidemill.target import connect
 
 GRANT = re.compile("(select|insert|update|delete|usage|create) on (.*)")
 OWNERSHIP = re.compile(r"ownership of (the partitions of )?(tidemill\.\w+)")
@@ -151,4 +151,4 @@ def test_the_sink_can_write_and_the_times_to_live_can_prune(role, tables_dsn):
 
 def problem():
     row = {"at": OLD, "partition": 1, "record_offset": 1, "topic_id": "t", "owner": "j", "reason": "r"}
-    return row | {"kind": "dead_letter", "code": "undecodable"}
+    return row | {"kind": "dead_letter", "code": "status_refused"}

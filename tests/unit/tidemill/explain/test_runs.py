@@ -12,7 +12,7 @@ from tidemill.explain.command import as_text
 from tidemill.explain.reasons import InTheWay
 from tidemill.explain.story import Seen, story
 from tidemill.explain.unwritten import node_of, request_of
-from tidemill.place import NotFoundError
+from tidemill.target import NotFoundError
 
 BERLIN = "Europe/Berlin"
 DUE = datetime(2026, 11, 21, 2, tzinfo=UTC)

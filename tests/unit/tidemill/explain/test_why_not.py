@@ -13,7 +13,7 @@ from tidemill.explain.command import as_text
 from tidemill.explain.history import Moment, Version, last_due, moments
 from tidemill.explain.telling import Local
 from tidemill.explain.why_not import Nothing, next_one, why_not
-from tidemill.place import UsageError
+from tidemill.target import UsageError
 
 BERLIN = "Europe/Berlin"
 DUE = datetime(2026, 11, 21, 2, tzinfo=UTC)

@@ -67,11 +67,11 @@ def reading(data: Path) -> psycopg.Connection[Row]:
     return connect_to_read(connections(data))
 
 
-def connect_to_read(place: Connections, options: str = "", seconds: int = CONNECT_SECONDS) -> psycopg.Connection[Row]:
+def connect_to_read(target: Connections, options: str = "", seconds: int = CONNECT_SECONDS) -> psycopg.Connection[Row]:
     try:
-        return connect(place.postgres_read_dsn or place.postgres_dsn, f"{READ_ONLY} {options}", seconds)
+        return connect(target.postgres_read_dsn or target.postgres_dsn, f"{READ_ONLY} {options}", seconds)
     except psycopg.OperationalError as error:
-        if place.postgres_read_dsn in (None, place.postgres_dsn):
+        if target.postgres_read_dsn in (None, target.postgres_dsn):
             raise
         raise ReplicaError(
             f"the read replica (TIDEMILL_POSTGRES_READ_DSN) does not answer: {str(error).strip().splitlines()[0]}; "
