@@ -18,7 +18,7 @@ MICROSECONDS_OF_A_RECORD = 30
 BYTES_A_MICROSECOND = 100
 MICROSECONDS_OF_A_DEFINITION = 50
 """To read it, to compare it and to find out when it is due first."""
-MICROSECONDS_OF_A_LOOK = 2
+MICROSECONDS_OF_A_CHECK = 2
 """At something of which nothing follows, such as the stale entry of a heap."""
 MICROSECONDS_OF_A_SEARCH = 10
 """For an occurrence that a schedule is searched for, in the calendar as it was read before."""
@@ -94,7 +94,7 @@ class TransactionRoom:
         """Effects at which a tick stops making runs, so that all that it has made can be dispatched as well."""
         return self.effects + max(1, (self.bounds.effects - self.effects) // EFFECTS_OF_A_RUN)
 
-    def take(self, *, effects: int = 0, bytes: int = 0, searched: int = 0, work_us: int = 0) -> None:  # noqa: A002
+    def spend(self, *, effects: int = 0, bytes: int = 0, searched: int = 0, work_us: int = 0) -> None:  # noqa: A002
         self.effects += effects
         self.bytes += bytes
         self.work_us += searched * MICROSECONDS_OF_A_SEARCH + work_us

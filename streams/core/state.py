@@ -1,4 +1,4 @@
-"""What one owner knows, by how long it lives: the values in the containers are frozen, and only `step` changes them."""
+"""The state of one partition owner, grouped by lifetime. The values in it are frozen; only `step` changes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streams.core.requests.open_backfills import OpenBackfills
 from streams.core.requests.park import Park
 from streams.core.room import TransactionRoom
 from streams.core.runs.fleet import Fleet, InFlight
-from streams.core.runs.occupancy import Occupancy, entry_of
+from streams.core.runs.occupancy import Occupancy, occupancy_entry
 from streams.core.runs.run import Run, Turn
 from streams.core.schedule.timers import Timers
 from streams.core.stored import Applied, Cursor, Forgotten, StoredJob, StoredQuarantine, StoredRequest, Tally
@@ -26,17 +26,17 @@ from streams.core.stored import Applied, Cursor, Forgotten, StoredJob, StoredQua
 
 @dataclass(slots=True, kw_only=True)
 class Durable:
-    """What the topic `state` holds (protocol O1): the next owner of the partition reads it, and nothing else."""
+    """What the topic `state` holds (protocol O1). The next owner of the partition recovers from this alone."""
 
     watermark: datetime = EPOCH
     cursor: Cursor | None = None
     token: int = 0
     newest_requests: dict[str, datetime] = field(default_factory=dict)
-    """By source: the highest creation time of a request that was applied."""
+    """By source topic: the latest creation time of an applied request."""
     newest_definition: datetime = EPOCH
-    """The latest time of a definition that was applied."""
+    """The latest `valid_from` of an applied definition."""
     forgotten: Forgotten | None = None
-    """None: no deletion was forgotten."""
+    """None: no deletion has been forgotten."""
     newest_version: int = 0
     """The highest version of a definition that was read."""
     applied: dict[str, Applied] = field(default_factory=dict)
@@ -48,26 +48,26 @@ class Durable:
     requests: dict[RunId, StoredRequest] = field(default_factory=dict)
     """By `Request.key`."""
     quarantined: dict[OwnerId, StoredQuarantine] = field(default_factory=dict)
-    """Of these nothing is known but their definitions: their runs, epochs and backfills wait in the topic."""
+    """The owner knows only the definitions of these jobs; their runs, epochs and backfills stay in the topic."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Derived:
-    """Indexes over `Durable`. Recovery computes them again; no decision may depend on how they were reached."""
+    """Indexes over `Durable`. Recovery rebuilds them, so no decision may depend on their history."""
 
     shared: Shared = field(default_factory=Shared)
-    """Values that many jobs have in common."""
+    """One copy of each value that many jobs have in common."""
     quarantined: set[str] = field(default_factory=set)
     """Jobs whose schedule cannot be followed."""
     timers: Timers = field(default_factory=Timers)
     open_runs: dict[str, set[RunId]] = field(default_factory=lambda: defaultdict(set))
     """By job."""
     occupancy: dict[str, Occupancy] = field(default_factory=lambda: defaultdict(Occupancy))
-    """By job: what of its open runs stands in the way of others."""
+    """By job: its open runs as the overlap policy counts them."""
     waiting: Agenda[datetime, RunId] = field(default_factory=Agenda)
-    """Runs that are not due yet."""
+    """Runs by the time at which they become due."""
     ready: dict[str, Agenda[Turn, RunId]] = field(default_factory=lambda: defaultdict(Agenda))
-    """By timeout class: runs that wait for room in their runs partition."""
+    """By timeout class: due runs that wait for room in an executor's window."""
     start_deadlines: Agenda[datetime, RunId] = field(default_factory=Agenda)
     """Open runs by `start_by`."""
     catchup_slots: Agenda[datetime, str] = field(default_factory=Agenda)
@@ -75,28 +75,28 @@ class Derived:
     request_ages: dict[str, list[tuple[datetime, RunId]]] = field(default_factory=lambda: defaultdict(list))
     """By source, a heap, by creation time."""
     parked: dict[OwnerId, list[RunId]] = field(default_factory=dict)
-    """Requests that wait for their definition."""
+    """By owner id: requests that wait for the definition."""
     arrived: dict[OwnerId, None] = field(default_factory=dict)
-    """Owners whose definition is there, and whose requests are still parked; in the order in which they came."""
+    """Jobs whose definition has arrived and whose requests are still parked, in order of arrival."""
     parked_deadlines: list[tuple[datetime, RunId]] = field(default_factory=list)
-    """A heap: when each of them is refused. An entry of a request that waits no more is stale and skipped."""
+    """A heap: when each parked request is refused. Entries of requests that no longer wait are skipped."""
     park: Park = field(default_factory=Park)
-    """What those that wait take."""
+    """The number and size of the parked requests."""
     deletions: list[tuple[datetime, OwnerId]] = field(default_factory=list)
-    """A heap, by the time of the deletion."""
+    """A heap of deleted jobs, by the time of the deletion."""
     newly_quarantined: set[OwnerId] = field(default_factory=set)
-    """That is not written yet."""
+    """Jobs whose quarantine is not written yet."""
     to_try: dict[OwnerId, StoredQuarantine] = field(default_factory=dict)
-    """Their definition has changed since they were quarantined: the owner begins with that change."""
+    """Quarantined jobs whose definition has changed: the owner first tries that change."""
     is_outdated: bool = False
-    """A definition of a quarantined job has changed: the next owner tries it again with all that is stored of it."""
+    """The definition of a quarantined job has changed: the next owner reads its stored state and tries again."""
     backfills: OpenBackfills = field(default_factory=OpenBackfills)
     epochs: OpenEpochs = field(default_factory=OpenEpochs)
 
 
 @dataclass(slots=True, kw_only=True)
 class Seen:
-    """What this owner has observed since it took over: dispatches, heartbeats, and its own absences."""
+    """What this owner has observed since it took over: dispatches, heartbeats and its own absences."""
 
     in_flight: dict[RunId, InFlight] = field(default_factory=dict)
     fleet: Fleet = field(default_factory=Fleet)
@@ -105,40 +105,40 @@ class Seen:
     silence_from: datetime = EPOCH
     """Ignore silence before this time: the owner took over then (protocol L3)."""
     absences: list[tuple[datetime, datetime]] = field(default_factory=list)
-    """Times (from, to) since then in which silence does not count, in order: the owner was away."""
+    """Ordered intervals (from, to) since then in which silence does not count, because the owner was away."""
     catchup_goes_on: datetime = EPOCH
-    """When the next run that catches up may be dispatched, if the rate of the partition were kept at every moment."""
+    """The earliest dispatch of the next catch-up run at an even rate; `runs/pace.py` allows a burst before it."""
 
 
 @dataclass(slots=True, kw_only=True)
 class StepWork:
-    """What one pass of a step hands to the next, and what the step as a whole leaves for the next step."""
+    """What one pass leaves for a later pass, or one step for the next step."""
 
     is_cut: bool = False
-    """The record that was stepped over last has to come again: more follows from it than the transaction holds."""
+    """The last input is only partly applied, because its effects do not fit the transaction: read its record again."""
     freed: set[str] = field(default_factory=set)
-    """Jobs whose held runs may be let go: something has changed."""
+    """Jobs whose held runs may be released, because a run ended or the definition changed."""
     may_dispatch_more: bool = False
-    """There was room for more dispatches than one step sends."""
+    """The windows have room for more dispatches, but the transaction was full."""
     catchup_wake: datetime | None = None
-    """Runs that catch up are ready, and may go on then."""
+    """When the rate limit allows the next ready run that catches up; None: none waits for it."""
     backfill_ends: list[Run] = field(default_factory=list)
-    """Runs of backfills that have ended and are not counted yet."""
+    """Ended runs that their backfills have not counted yet."""
     touched_backfills: set[RunId] = field(default_factory=set)
-    """Backfills that may go on, or have ended."""
+    """Backfills that may release more runs, or may have ended."""
     more_of_backfills: bool = False
-    """There is more to plan, or to cancel, than one step does."""
+    """Backfills have more to plan or to cancel than one step does."""
     node_ends: list[tuple[Epoch, int, Run]] = field(default_factory=list)
-    """Nodes whose runs have ended and are not counted yet."""
+    """Ended nodes that their epochs have not counted yet."""
     touched_epochs: dict[RunId, None] = field(default_factory=dict)
-    """DAG runs whose nodes have moved since their status was last written; in that order."""
+    """DAG runs whose nodes changed state since their status was last published, in order."""
     abandoned: list[RunId] = field(default_factory=list)
     """Reopened DAG runs that ended before resuming."""
 
 
 @dataclass(slots=True, kw_only=True)
 class OwnerState:
-    """One container that only `step` changes, in five values by how long each lives."""
+    """The whole state of one partition owner. Only `step` changes it."""
 
     partition: int
     rules: Rules
@@ -147,8 +147,8 @@ class OwnerState:
     seen: Seen = field(default_factory=Seen)
     transaction: TransactionRoom = field(init=False)
     step: StepWork = field(default_factory=StepWork)
-    at_work: str | None = None
-    """The job or DAG in whose work an exception is raised now; None: in nobody's alone."""
+    current_job: str | None = None
+    """The job or DAG that `step` works on; an exception now quarantines it. None: no single one."""
 
     def __post_init__(self) -> None:
         self.begin_transaction()
@@ -158,7 +158,7 @@ class OwnerState:
         return self.durable.token
 
     def keep(self, run: Run) -> None:
-        """The run's new value; the indexes follow."""
+        """Store the run's new value and update the indexes."""
         before = self.durable.runs.get(run.run_id)
         if run.state.is_final:
             self._forget(run.run_id, before)
@@ -177,7 +177,7 @@ class OwnerState:
             self.derived.ready[before.status.timeout_class or ""].drop(run_id)
 
     def _index(self, before: Run | None, run: Run) -> None:
-        """A node is not one of its DAG's open runs, but of its epoch's."""
+        """Not for nodes: a node belongs to its epoch, not to the open runs of its DAG."""
         run_id, job_id = run.run_id, run.status.job_id
         self._occupy(job_id, before, run)
         if not run.state.is_final:
@@ -185,7 +185,7 @@ class OwnerState:
             return
         if run.backfill_id:
             self.step.backfill_ends.append(run)
-        if job_id in self.derived.backfills.unplanned and run.has_begun:
+        if job_id in self.derived.backfills.unplanned and run.has_started:
             self.step.touched_backfills |= self.derived.backfills.note_end(run)
         if self.derived.epochs.reopened.pop(run_id, None):
             self.step.abandoned.append(run_id)
@@ -194,8 +194,8 @@ class OwnerState:
             del self.derived.open_runs[job_id]
 
     def _occupy(self, job_id: str, before: Run | None, run: Run) -> None:
-        left = before and entry_of(before)
-        taken = None if run.state.is_final else entry_of(run)
+        left = before and occupancy_entry(before)
+        taken = None if run.state.is_final else occupancy_entry(run)
         if left != taken:
             occupancy = self.derived.occupancy[job_id]
             if left:
@@ -216,21 +216,21 @@ class OwnerState:
         epoch.move(node, before, after)
         self.step.touched_epochs[epoch.run_id] = None
         if after.is_final:
-            self.transaction.take(effects=1)  # to store how it ended
+            self.transaction.spend(effects=1)  # to store how it ended
             self.step.node_ends.append((epoch, node, run))
 
     def held_count(self, job_id: str) -> int:
-        """How many open runs of the job wait for others to end."""
+        """How many open runs of the job wait for other runs to end."""
         occupancy = self.derived.occupancy.get(job_id)
         return occupancy.held_count if occupancy else 0
 
     def kind_of(self, owner: str, of_a_job: RunKind) -> RunKind:
-        """Of a run of this job, or DAG."""
+        """The kind of a run: `of_a_job`, or DAG if `owner` is a DAG."""
         return of_a_job if self.durable.jobs[OwnerId(owner)].dag is None else RunKind.DAG
 
     @property
     def has_more_to_do(self) -> bool:
-        """Without any further input: what did not fit the last step."""
+        """Whether work is left that did not fit the last step and needs no further input."""
         return (
             self.step.may_dispatch_more
             or self.step.more_of_backfills
@@ -238,21 +238,21 @@ class OwnerState:
             or bool(self.derived.arrived or self.step.freed or self.step.touched_epochs)
         )
 
-    def leaves_alone(self, run_id: str) -> bool:
-        """It is a run of a quarantined job, of which nothing is known."""
+    def is_of_quarantined(self, run_id: str) -> bool:
+        """Whether the run belongs to a quarantined job, whose runs the owner does not know."""
         return bool(self.durable.quarantined) and owner_of_run(run_id) in self.durable.quarantined
 
     def begin_transaction(self) -> None:
-        """It has room for everything again."""
+        """Start with an empty transaction."""
         self.transaction = TransactionRoom(bounds=self.rules.bounds)
 
-    def land(self, run_id: RunId) -> None:
-        """The attempt that was in flight is no longer."""
+    def remove_in_flight(self, run_id: RunId) -> None:
+        """The attempt has ended."""
         flight = self.seen.in_flight.pop(run_id, None)
         if flight is not None:
             self.seen.fleet.count(flight, -1)
 
-    def take_off(self, run_id: RunId, flight: InFlight) -> None:
+    def add_in_flight(self, run_id: RunId, flight: InFlight) -> None:
         self.seen.in_flight[run_id] = flight
         self.seen.fleet.count(flight, 1)
 

@@ -1,4 +1,4 @@
-"""The whole behaviour of an owner: `step(state, input, now) -> effects`; no I/O, no clock, no randomness."""
+"""The whole behavior of a partition owner: `step(state, input, now) -> effects`; no I/O, no clock, no randomness."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from streams.core import inputs as i
 from streams.core.dag.advance import advance_epochs, count_ended, open_epochs
 from streams.core.definitions.apply import apply_definition
 from streams.core.definitions.deletions import forget_deletions
-from streams.core.definitions.quarantine import put_aside, take_over
+from streams.core.definitions.quarantine import store_change, take_over
 from streams.core.effects import DeadLetter, Effect, Forward, Origin
-from streams.core.requests.backfill import go_on, settle
+from streams.core.requests.backfill import advance_backfills, settle_backfills
 from streams.core.requests.once import apply_request, forget_old, refuse_overdue, release_parked
-from streams.core.room import MICROSECONDS_OF_A_LOOK
+from streams.core.room import MICROSECONDS_OF_A_CHECK
 from streams.core.runs.attempts import apply_event
 from streams.core.runs.deadline import miss_overdue
 from streams.core.runs.leases import (
+    apply_heartbeat,
+    end_lost_attempts,
     forget_silent_executors,
-    hear_heartbeat,
-    judge,
     note_absence,
     note_claims,
     note_dispatched,
@@ -38,33 +38,33 @@ from streams.core.tick import advance_clock
 
 
 def step(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:
-    """`now` is cluster time. Only this function changes `state`."""
-    begun_at = state.transaction.effects
+    """Apply one input, then run all passes. `now` is cluster time. Only this function changes `state`."""
+    effects_before = state.transaction.effects
     state.step.is_cut = False
-    state.at_work = None
+    state.current_job = None
     effects = _apply(state, input_, now)
-    is_cut, state.step.is_cut = state.step.is_cut, False  # the input is cut, not what the passes carry out
+    is_cut, state.step.is_cut = state.step.is_cut, False  # it describes the input, not the passes
     for each in PASSES:
-        state.at_work = None
-        effects += each.of(state, now)
-        state.transaction.effects = max(state.transaction.effects, begun_at + len(effects))
-    state.transaction.effects = begun_at + len(effects)  # what was expected to follow is exact now
+        state.current_job = None
+        effects += each.apply(state, now)
+        state.transaction.effects = max(state.transaction.effects, effects_before + len(effects))
+    state.transaction.effects = effects_before + len(effects)  # replaces the estimates by the exact count
     state.step.is_cut = is_cut
     return effects
 
 
 class Pass(msgspec.Struct, frozen=True):
-    """What follows from an input, or from the time: it takes what is due as far as the transaction has room."""
+    """Work that follows from an input or from the time. A pass does as much of it as fits the transaction."""
 
-    of: Callable[[OwnerState, datetime], list[Effect]]
+    apply: Callable[[OwnerState, datetime], list[Effect]]
     reason: str
-    """Why it stands where it stands."""
+    """Why the pass has this place in the order."""
 
 
 def _open_due(state: OwnerState, now: datetime) -> list[Effect]:
     if not state.derived.epochs.due:
         return []
-    return open_epochs(state, now) + release_due(state, now) + settle(state, now)
+    return open_epochs(state, now) + release_due(state, now) + settle_backfills(state, now)
 
 
 def _dispatch(state: OwnerState, now: datetime) -> list[Effect]:
@@ -72,20 +72,27 @@ def _dispatch(state: OwnerState, now: datetime) -> list[Effect]:
 
 
 PASSES = (
-    Pass(release_parked, "Requests that came before this input are carried out before what follows from it."),
-    Pass(miss_overdue, "What is too late is not started below, and an epoch counts its missed nodes in this step."),
-    Pass(advance_epochs, "All ends are known now: what depends on them starts, and a DAG run may end itself."),
-    Pass(release_held, "Runs and DAG runs have ended: those of their jobs that are held become due."),
-    Pass(release_due, "All that is due by now is queued: new runs, retries, nodes, and runs that were held."),
-    Pass(settle, "Ends are counted in their own step, else the next owner does not know them; others of theirs go."),
-    Pass(_open_due, "DAG runs became due in the two passes before: they open, and their first nodes are queued."),
-    Pass(_dispatch, "The queues are complete. A dispatch that is refused ends its run: its epoch counts that at once."),
+    Pass(
+        release_parked, "Requests that arrived before this input are carried out before the consequences of the input."
+    ),
+    Pass(
+        miss_overdue, "An overdue run must not start in a later pass, and its epoch counts a missed node in this step."
+    ),
+    Pass(advance_epochs, "All ends are known now: dependent nodes start, and a DAG run may end."),
+    Pass(release_held, "Runs and DAG runs have ended, so held runs of their jobs become due."),
+    Pass(release_due, "Everything due is queued: new runs, retries, nodes, and released runs."),
+    Pass(
+        settle_backfills,
+        "A backfill counts its ended runs in the same step, or the next owner misses them. It releases more.",
+    ),
+    Pass(_open_due, "The two passes before made DAG runs due: they open, and their first nodes are queued."),
+    Pass(_dispatch, "The queues are complete. A refused dispatch ends its run, and the epoch counts that at once."),
 )
-"""In this order, after each input. A pass that finds no room leaves the rest where it is, for the next transaction."""
+"""They run in this order after each input. What does not fit the transaction stays queued for the next one."""
 
 
 def next_due(state: OwnerState) -> datetime | None:
-    """When `ClockAdvanced` has something to do next, if nothing else happens."""
+    """The next time at which `ClockAdvanced` has work, if no other input arrives."""
     derived = state.derived
     agendas = derived.waiting, derived.start_deadlines, derived.epochs.deadlines
     heads = [head[0] for head in (agenda.head() for agenda in agendas) if head]
@@ -101,7 +108,7 @@ def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  
         case i.DefinitionChanged(definition=definition, origin=origin):
             state.durable.newest_version = max(state.durable.newest_version, definition.version)
             if definition.owner in state.durable.quarantined:
-                return put_aside(state, definition)
+                return store_change(state, definition)
             return apply_definition(state, definition, origin, now)
         case i.RequestReceived(request=request, origin=origin, appended_at=appended_at):
             return apply_request(state, request, origin, now, appended_at)
@@ -116,9 +123,9 @@ def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  
         case i.ClockAdvanced():
             return _advance(state, now)
         case i.HeartbeatHeard(heartbeat=heartbeat, appended_at=appended_at):
-            return hear_heartbeat(state, heartbeat, appended_at)
+            return apply_heartbeat(state, heartbeat, appended_at)
         case i.CaughtUp(as_of=as_of):
-            return judge(state, as_of, now)
+            return end_lost_attempts(state, as_of, now)
         case _:
             _learn(state, input_, now)
             return []
@@ -135,14 +142,14 @@ def _input_deleted(topic: str, first: int, last: int) -> DeadLetter:
 
 
 def _report(state: OwnerState, batch: EventBatch, now: datetime, appended_at: datetime) -> list[Effect]:
-    """If the transaction is full, the record comes again: an event that was applied changes nothing then."""
+    """If the transaction is full, the record is read again; an event that was already applied then changes nothing."""
     effects: list[Effect] = []
     for event in batch.events:
         if state.transaction.is_full:
             state.step.is_cut = True
             break
         found = apply_event(state, event, batch.executor_id, now, appended_at)
-        state.transaction.take(effects=len(found), work_us=MICROSECONDS_OF_A_LOOK)
+        state.transaction.spend(effects=len(found), work_us=MICROSECONDS_OF_A_CHECK)
         effects += found
     return effects
 
@@ -153,12 +160,12 @@ def _advance(state: OwnerState, now: datetime) -> list[Effect]:
     forget_silent_executors(state, now)
     forget_slots(state, now)
     effects = refuse_overdue(state, now)
-    state.at_work = None
+    state.current_job = None
     effects += advance_clock(state, now)
     if state.durable.cursor:
         return effects
-    effects += go_on(state, now) + forget_deletions(state)
-    state.at_work = None
+    effects += advance_backfills(state, now) + forget_deletions(state)
+    state.current_job = None
     return effects + forget_old(state)
 
 
@@ -167,7 +174,7 @@ def _learn(
     input_: i.DispatchesCommitted | i.DispatchesFound | i.ClaimsSeen | i.WasAway,
     now: datetime,
 ) -> None:
-    """Inputs that have no effect of their own."""
+    """Inputs that only change what the owner has observed."""
     match input_:
         case i.DispatchesCommitted(offsets=offsets):
             note_dispatched(state, offsets, now)

@@ -1,4 +1,4 @@
-"""The tick: decide every occurrence in (W, now], in one order, as far as one transaction holds (protocol O6)."""
+"""The tick: decide all occurrences in (watermark, now], in a fixed order, transaction by transaction (protocol O6)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schemas.reasons import ProblemCode, ReasonCode
 from schemas.words import RunKind, RunState
 from streams.core.effects import Effect, PublishStatus, ReportProblem
 from streams.core.policy.catchup import (
-    TICK,
+    MICROSECOND,
     CatchupDecision,
     Change,
     OfNew,
@@ -26,7 +26,7 @@ from streams.core.policy.catchup import (
 )
 from streams.core.policy.overlap import Hold, Replace, Skip, Start
 from streams.core.reason import Reason
-from streams.core.room import MICROSECONDS_OF_A_LOOK
+from streams.core.room import MICROSECONDS_OF_A_CHECK
 from streams.core.runs.life import NewRun, blank_status, materialize
 from streams.core.runs.overlapping import grace_of, on_overlap, stop_others
 from streams.core.runs.run import Lane, move
@@ -37,14 +37,14 @@ from streams.core.state import OwnerState
 from streams.core.stored import Cursor
 
 EFFECTS_OF_AN_OCCURRENCE = 4
-"""Its run, the count of those that its job has made, and the end of one that it replaces."""
+"""Its run, the count of runs that its job has made, and the end of a run that it replaces."""
 
 
 def advance_clock(state: OwnerState, now: datetime) -> list[Effect]:
-    """Decide what is due, as far as the transaction has room, and room to dispatch it; the rest waits behind
-    `state.durable.cursor`.
+    """Decide due occurrences while the transaction has room for them and for their dispatches.
 
-    While there is a cursor, the tick that was cut goes on as of its own `now`; definitions wait for its end.
+    `state.durable.cursor` marks where a cut tick stopped. The tick then continues with its original `now`, and
+    definitions wait for its end.
     """
     as_of = state.durable.cursor.now if state.durable.cursor else now
     if as_of < state.durable.watermark:
@@ -59,7 +59,7 @@ def advance_clock(state: OwnerState, now: datetime) -> list[Effect]:
             state.derived.timers.keep_due(due[index:])
             return effects
         state.derived.timers.advance(timer, as_of)
-        state.transaction.take(searched=timer.take_searched())
+        state.transaction.spend(searched=timer.take_searched())
     state.durable.cursor = None
     state.durable.watermark = as_of
     return effects
@@ -68,9 +68,9 @@ def advance_clock(state: OwnerState, now: datetime) -> list[Effect]:
 def decide_job(
     state: OwnerState, owner: OwnerId, after: datetime, until: datetime, now: datetime, change: Change
 ) -> tuple[list[Effect], datetime | None]:
-    """Decide one job's occurrences in (after, until], ahead of the tick: its definition changes (protocol O7).
+    """Decide one job's occurrences in (after, until] before the tick, because its definition changes (protocol O7).
 
-    If more comes of it than fits a transaction, the second value is the time up to which it is decided.
+    If not all effects fit a transaction, the second value is the time up to which occurrences are decided.
     """
     stored = state.durable.jobs[owner]
     if after >= until or stored.deleted or stored.spec.schedule is None or owner in state.derived.quarantined:
@@ -80,11 +80,11 @@ def decide_job(
     try:
         timer = timer_of(stored.spec)
         for decision in decide_change(stored, timer, after, until, now, state.rules, change):
-            decided = _carry_out(state, stored.spec, timer, decision, now)
-            state.transaction.take(effects=len(decided), searched=timer.take_searched())
+            decided = _apply_decision(state, stored.spec, timer, decision, now)
+            state.transaction.spend(effects=len(decided), searched=timer.take_searched())
             effects += decided
             if state.step.is_cut:
-                return effects, _first_time(decision) - TICK
+                return effects, _first_time(decision) - MICROSECOND
             if state.transaction.is_full and isinstance(change, OfOld):
                 return effects, _last_time(decision)
     except Exception as error:  # noqa: BLE001 - as in the tick (protocol I7)
@@ -95,7 +95,7 @@ def decide_job(
 
 
 def _decide_timer(state: OwnerState, timer: Timer, now: datetime, effects: list[Effect], most: int) -> Cursor | None:
-    """Returns where it stopped, or None if the timer is done up to `now`."""
+    """Returns where it stopped; None: the timer is decided up to `now`."""
     room = state.transaction
     resumed = state.durable.cursor if state.durable.cursor and state.durable.cursor.timer_key == timer.key else None
     for job_id in timer.from_member(resumed.job_id if resumed else ""):
@@ -103,7 +103,7 @@ def _decide_timer(state: OwnerState, timer: Timer, now: datetime, effects: list[
         try:
             if room.is_full or room.effects >= most:
                 return Cursor(now=now, timer_key=timer.key, job_id=job_id, decided_through=through)
-            room.take(work_us=MICROSECONDS_OF_A_LOOK)
+            room.spend(work_us=MICROSECONDS_OF_A_CHECK)
             for nominal in _decide_member(state, timer, OwnerId(job_id), through, now, effects):
                 if room.is_full or room.effects >= most:
                     return Cursor(now=now, timer_key=timer.key, job_id=job_id, decided_through=nominal)
@@ -115,20 +115,22 @@ def _decide_timer(state: OwnerState, timer: Timer, now: datetime, effects: list[
 def _decide_member(
     state: OwnerState, timer: Timer, owner: OwnerId, through: datetime, now: datetime, effects: list[Effect]
 ) -> Iterator[datetime]:
-    """Yields how far it has decided after each decision."""
+    """Yields, after each decision, the time up to which the job is decided."""
     stored = state.durable.jobs[owner]
     for decision in decide(stored.spec, timer, max(stored.since, through), now, now, state.rules):
-        decided = _carry_out(state, stored.spec, timer, decision, now)
-        state.transaction.take(effects=len(decided), searched=timer.take_searched())
+        decided = _apply_decision(state, stored.spec, timer, decision, now)
+        state.transaction.spend(effects=len(decided), searched=timer.take_searched())
         effects += decided
         if state.step.is_cut:
             state.step.is_cut = False
-            yield _first_time(decision) - TICK
+            yield _first_time(decision) - MICROSECOND
             return
         yield _last_time(decision)
 
 
-def _carry_out(state: OwnerState, job: JobSpec, timer: Timer, decision: CatchupDecision, now: datetime) -> list[Effect]:
+def _apply_decision(
+    state: OwnerState, job: JobSpec, timer: Timer, decision: CatchupDecision, now: datetime
+) -> list[Effect]:
     match decision:
         case RunOccurrence():
             return _run_or_skip(state, job, timer, decision, now)
@@ -154,7 +156,7 @@ def _occurrence(job: JobSpec, timer: Timer, due: RunOccurrence, kind: RunKind) -
 
 def _run_or_skip(state: OwnerState, job: JobSpec, timer: Timer, due: RunOccurrence, now: datetime) -> list[Effect]:
     new = _occurrence(job, timer, due, state.kind_of(job.job_id, RunKind.SCHEDULED))
-    # A backfill of what was due during a pause may have come before its catch-up.
+    # A backfill may already have made a run for an occurrence of a pause.
     if tally_of(state, job.job_id).is_finished or new.run_id in state.durable.runs:
         return []
     refusal = reason_to_refuse(state, job)
@@ -175,7 +177,7 @@ def _run_or_skip(state: OwnerState, job: JobSpec, timer: Timer, due: RunOccurren
 
 
 def _replace(state: OwnerState, job: JobSpec, new: NewRun, decision: Replace, now: datetime) -> list[Effect]:
-    """If the transaction does not hold all orders to stop, the occurrence is decided again after those."""
+    """If not all stops fit the transaction, the occurrence is decided again after them."""
     grace, why = grace_of(job, decision), Reason(ReasonCode.OVERLAP_REPLACED, f"{new.run_id} takes its place")
     stopped = stop_others(state, job, new.nominal_time, grace, why, now)
     if state.step.is_cut:
@@ -187,7 +189,7 @@ def _replace(state: OwnerState, job: JobSpec, new: NewRun, decision: Replace, no
 def _hold(
     state: OwnerState, job: JobSpec, new: NewRun, reason: Reason, now: datetime, *, catches_up: bool
 ) -> list[Effect]:
-    """Queued, and let go by the end of others: at once if they have ended already."""
+    """The run is queued but held until other runs end. If they have ended already, `release_held` releases it now."""
     state.step.freed.add(job.job_id)
     held = msgspec.structs.replace(new, held=True, lane=Lane.CATCH_UP if catches_up else new.lane)
     return count_made(state, job) + materialize(state, job, held, now, reason)

@@ -173,7 +173,7 @@ class Owner:
             raise
 
     def _blame_job(self, error: Exception) -> None:
-        owner = self.state.at_work
+        owner = self.state.current_job
         if owner is not None:
             job = self.state.durable.jobs.get(OwnerId(owner))
             raise JobFailedError(owner, error, job.version if job else 0) from error
@@ -254,7 +254,7 @@ class Owner:
         if record.offset <= self.state.durable.applied[record.topic].offset:
             return []
         size = len(record.value or b"")
-        self.state.transaction.take(bytes=size, work_us=MICROSECONDS_OF_A_RECORD + size // BYTES_A_MICROSECOND)
+        self.state.transaction.spend(bytes=size, work_us=MICROSECONDS_OF_A_RECORD + size // BYTES_A_MICROSECOND)
         effects = self._effects_of(record, now)
         if self.state.step.is_cut:
             return effects

@@ -163,7 +163,7 @@ def _restore(state: OwnerState, run: Run, now: datetime) -> None:
     state.expect_start(run)
     restore_slot(state, run)
     attempt = run.open_attempt
-    if run.status.kind is RunKind.BACKFILL or (run.backfill_id and not run.has_begun):
+    if run.status.kind is RunKind.BACKFILL or (run.backfill_id and not run.has_started):
         return
     if run.held:
         state.step.freed.add(run.status.job_id)
@@ -180,7 +180,7 @@ def _restore(state: OwnerState, run: Run, now: datetime) -> None:
         executor_id=attempt.executor_id,
         heard_at=now if is_heard else None,
     )
-    state.take_off(run.run_id, flight)
+    state.add_in_flight(run.run_id, flight)
 
 
 def _resume_tick(state: OwnerState) -> None:

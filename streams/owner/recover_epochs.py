@@ -41,7 +41,7 @@ def resume_epochs(state: OwnerState, latest: Mapping[str, bytes]) -> None:
         if dag_run_id == run_id:
             continue
         if dag_run_id not in state.derived.epochs.by_run:
-            state.derived.epochs.litter[dag_run_id].append(run_id)
+            state.derived.epochs.to_forget[dag_run_id].append(run_id)
             continue
         with BlameJob(owner_of_run(run_id)):
             base, node = state.derived.epochs.by_run[dag_run_id].base, decode(value, StoredNode)

@@ -13,7 +13,7 @@ from schemas.result import Result
 from schemas.status import RunStatus
 from schemas.words import RunKind, RunState
 from streams.core.dag.epoch import Epoch
-from streams.core.dag.hand_on import passed_on
+from streams.core.dag.node_results import passed_on
 from streams.core.dag.result import result_of, why_not
 from streams.core.dag.stop import stop_overdue, stored_epoch
 from streams.core.dag.trigger import NodeDecision
@@ -34,26 +34,26 @@ def advance_epochs(state: OwnerState, now: datetime) -> list[Effect]:
     room = state.transaction
     while state.derived.epochs.busy and room.nodes_room > 0 and not room.is_full:
         epoch = state.derived.epochs.by_run[next(iter(state.derived.epochs.busy))]
-        state.at_work = owner_of_run(epoch.run_id)
+        state.current_job = owner_of_run(epoch.run_id)
         before = len(effects)
-        room.nodes_room -= _work(state, epoch, room.nodes_room, now, effects)
+        room.nodes_room -= _advance(state, epoch, room.nodes_room, now, effects)
         effects += count_ended(state)
-        room.take(effects=len(effects) - before)
+        room.spend(effects=len(effects) - before)
         if not (epoch.to_decide or epoch.to_stop):
             state.derived.epochs.busy.pop(epoch.run_id, None)
-    return effects + _tell_touched(state, now) + _sweep(state)
+    return effects + _publish_touched(state, now) + _forget_nodes(state)
 
 
-def _tell_touched(state: OwnerState, now: datetime) -> list[Effect]:
+def _publish_touched(state: OwnerState, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
     touched = state.step.touched_epochs
     while touched and not state.transaction.is_full:
         run_id = next(iter(touched))
-        state.at_work = owner_of_run(run_id)
+        state.current_job = owner_of_run(run_id)
         del touched[run_id]
-        told = _tell(state, state.derived.epochs.by_run[run_id], now)
-        state.transaction.take(effects=len(told))
-        effects += told
+        published = _publish_status(state, state.derived.epochs.by_run[run_id], now)
+        state.transaction.spend(effects=len(published))
+        effects += published
     return effects
 
 
@@ -62,16 +62,16 @@ def open_epochs(state: OwnerState, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
     due, state.derived.epochs.due = state.derived.epochs.due, []
     for run_id in due:
-        state.at_work = owner_of_run(run_id)
+        state.current_job = owner_of_run(run_id)
         run = state.durable.runs.get(run_id)
         if run is None or run.state is not RunState.QUEUED or run.held:
             continue
         # What is left of its life before would be taken for its own.
-        if run_id in state.derived.epochs.litter or state.transaction.is_full:
+        if run_id in state.derived.epochs.to_forget or state.transaction.is_full:
             state.derived.epochs.due.append(run_id)
         else:
             opened = _open_or_hold(state, run, now)
-            state.transaction.take(effects=len(opened) + 1)  # its status is told once more below
+            state.transaction.spend(effects=len(opened) + 1)  # its status is published once more below
             effects += opened
     return effects + advance_epochs(state, now)
 
@@ -99,7 +99,7 @@ def count_ended(state: OwnerState) -> list[Effect]:
     """What ended since the last time is counted by what depends on it."""
     effects: list[Effect] = []
     for epoch, node, run in state.step.node_ends:
-        state.at_work = run.status.job_id
+        state.current_job = run.status.job_id
         passed = passed_on(run.status.result) if epoch.graph.children[node] else None
         stored = ended_node(run.status, passed)
         epoch.end(node, stored)
@@ -110,7 +110,7 @@ def count_ended(state: OwnerState) -> list[Effect]:
     return effects
 
 
-def _work(state: OwnerState, epoch: Epoch, room: int, now: datetime, effects: list[Effect]) -> int:
+def _advance(state: OwnerState, epoch: Epoch, room: int, now: datetime, effects: list[Effect]) -> int:
     """Returns how much of `room` it took."""
     dag_run = state.durable.runs[epoch.run_id]
     done = 0
@@ -195,7 +195,7 @@ def ended_node(status: RunStatus, passed: Result | None) -> StoredNode:
     )
 
 
-def _tell(state: OwnerState, epoch: Epoch, now: datetime) -> list[Effect]:
+def _publish_status(state: OwnerState, epoch: Epoch, now: datetime) -> list[Effect]:
     """The DAG run's status says how many nodes are in which state, and its end when there is nothing left."""
     run = state.durable.runs[epoch.run_id]
     status = msgspec.structs.replace(run.status, version=state.next_token(), nodes=epoch.counts())
@@ -209,24 +209,24 @@ def _tell(state: OwnerState, epoch: Epoch, now: datetime) -> list[Effect]:
 
 def _close(state: OwnerState, epoch: Epoch, owner: OwnerId) -> list[Effect]:
     state.derived.epochs.remove(owner, epoch.run_id)
-    state.derived.epochs.litter[epoch.run_id].extend(
+    state.derived.epochs.to_forget[epoch.run_id].extend(
         node_run_id(epoch.run_id, node.node_id) for node in epoch.graph.dag.nodes
     )
     return [PutEpoch(run_id=epoch.run_id, epoch=None), *drop_version(state, owner, epoch.graph.version)]
 
 
-def _sweep(state: OwnerState) -> list[Effect]:
+def _forget_nodes(state: OwnerState) -> list[Effect]:
     """The header of an epoch goes with its end, the keys of its nodes in as many transactions as they need."""
     effects: list[Effect] = []
     room = state.transaction
-    while state.derived.epochs.litter and room.nodes_room > 0 and not room.is_full:
-        run_id, nodes = next(iter(state.derived.epochs.litter.items()))
+    while state.derived.epochs.to_forget and room.nodes_room > 0 and not room.is_full:
+        run_id, nodes = next(iter(state.derived.epochs.to_forget.items()))
         taken = min(room.nodes_room, len(nodes))
         effects += [PutNode(run_id=nodes.popleft(), node=None) for _ in range(taken)]
         room.nodes_room -= taken
-        room.take(effects=taken)
+        room.spend(effects=taken)
         if not nodes:
-            del state.derived.epochs.litter[run_id]
+            del state.derived.epochs.to_forget[run_id]
     return effects
 
 

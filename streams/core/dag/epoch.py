@@ -10,7 +10,7 @@ from schemas.reasons import ReasonCode
 from schemas.result import Result
 from schemas.words import RunState, TriggerRule
 from streams.core.dag.graph import Graph
-from streams.core.dag.trigger import OUTCOME, START_OF_SUCCESSES, Ends, NodeDecision, Outcome, can_be_early, judge
+from streams.core.dag.trigger import OUTCOME, START_OF_SUCCESSES, Ends, NodeDecision, Outcome, can_be_early, decide_node
 from streams.core.reason import Reason
 from streams.core.stored import EpochBase, NodeAgain, StoredNode
 
@@ -124,7 +124,7 @@ class Epoch:
             skipped=counts[Outcome.SKIPPED][node],
             upstream_failed=counts[Outcome.UPSTREAM_FAILED][node],
         )
-        return judge(rule, ends)
+        return decide_node(rule, ends)
 
     def move(self, node: int, before: RunState | None, after: RunState) -> None:
         """A node is in another state."""

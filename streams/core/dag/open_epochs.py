@@ -30,7 +30,7 @@ class OpenEpochs:
     """By `dag_timeout`."""
     busy: dict[RunId, None] = field(default_factory=dict)
     """These have nodes to start or to stop; in the order in which they go on."""
-    litter: dict[RunId, deque[RunId]] = field(default_factory=lambda: defaultdict(deque))
+    to_forget: dict[RunId, deque[RunId]] = field(default_factory=lambda: defaultdict(deque))
     """By DAG run that is over: nodes, of which what is stored is to be forgotten. Until then it cannot open again."""
     reopened: dict[RunId, EpochBase] = field(default_factory=dict)
     """DAG runs that had ended and wait for their turn to go on from there."""
@@ -40,7 +40,7 @@ class OpenEpochs:
     @property
     def may_go_on(self) -> bool:
         """There was more to do than one step does."""
-        return bool(self.busy or self.litter or self.due)
+        return bool(self.busy or self.to_forget or self.due)
 
     def add(self, run: Run, epoch: Epoch, started_at: datetime) -> None:
         dag_id, run_id = run.status.job_id, run.run_id

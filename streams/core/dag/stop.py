@@ -31,7 +31,7 @@ def stop_overdue(state: OwnerState, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
     deadlines, room = state.derived.epochs.deadlines, state.transaction
     while not room.is_full and (run_id := deadlines.pop_due(now)) is not None:
-        state.at_work = owner_of_run(run_id)
+        state.current_job = owner_of_run(run_id)
         epoch = state.derived.epochs.by_run[run_id]
         if epoch.ends_as:
             continue
@@ -41,7 +41,7 @@ def stop_overdue(state: OwnerState, now: datetime) -> list[Effect]:
         run = msgspec.structs.replace(run, status=status)
         state.keep(run)
         effects += [PutRun(run=run), *stop_epoch(state, run_id, RunState.TIMED_OUT)]
-        room.take(effects=2, bytes=bytes_of(run))
+        room.spend(effects=2, bytes=bytes_of(run))
     return effects
 
 

@@ -62,7 +62,7 @@ class Ends(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.succeeded + self.failed + self.skipped + self.upstream_failed == self.needed
 
 
-def judge(rule: TriggerRule, ends: Ends) -> NodeDecision:
+def decide_node(rule: TriggerRule, ends: Ends) -> NodeDecision:
     """A decision other than WAIT stands, whatever ends later, and does not depend on the order of the ends.
 
     Three rules start a node early. All others, and every decision that a node does not run, wait until all its
@@ -121,7 +121,7 @@ def _when_done(rule: TriggerRule, ends: Ends) -> NodeDecision:  # noqa: C901, PL
 
 
 def _starts_of_successes() -> Iterator[TriggerRule]:
-    return (rule for rule in TriggerRule if judge(rule, Ends(needed=1, succeeded=1)) is NodeDecision.START)
+    return (rule for rule in TriggerRule if decide_node(rule, Ends(needed=1, succeeded=1)) is NodeDecision.START)
 
 
 def _or_skip(holds: bool) -> NodeDecision:  # noqa: FBT001 - the condition itself

@@ -15,7 +15,7 @@ from schemas.reasons import ProblemCode, ReasonCode
 from schemas.words import CatchupPolicy, OnDelete
 from streams.core.dag.graph import clock_of
 from streams.core.dag.versions import keep_version
-from streams.core.definitions.deletions import may_be_deleted, note_applied, set_aside
+from streams.core.definitions.deletions import may_be_deleted, note_applied, refuse_as_deleted
 from streams.core.definitions.edit import Edit, compare
 from streams.core.definitions.past_instant import decide_past
 from streams.core.definitions.restored import of_restored_database
@@ -44,8 +44,8 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
     if known and definition.version <= known.version:
         return of_restored_database(known, definition, origin)
     if known is None and may_be_deleted(state, definition):
-        return set_aside(definition, origin)
-    state.transaction.take(work_us=MICROSECONDS_OF_A_DEFINITION)
+        return refuse_as_deleted(definition, origin)
+    state.transaction.spend(work_us=MICROSECONDS_OF_A_DEFINITION)
     new = _new_version(definition, known, now)
     edit = compare(known, new)
     effects: list[Effect] = []
@@ -55,7 +55,7 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
         effects += _stop_old(state, known, new, edit, definition.kind.value, now)
     is_late = edit.begins_ticking and not _is_quiet(state, new.spec, since)
     if is_late and not state.step.is_cut:
-        effects += _make_way(state, new, since, now)
+        effects += _stop_replaced(state, new, since, now)
     if known and state.step.is_cut:
         state.durable.jobs[definition.owner] = msgspec.structs.replace(known, since=since)
         return [*effects, PutJob(owner=definition.owner, job=state.durable.jobs[definition.owner])]
@@ -68,7 +68,7 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
     note_applied(state, definition, now)
     effects += renew(state, definition.owner, deleted=definition.deleted)
     is_late |= edit.begins_ticking and since < new.since
-    effects += _begin(state, definition, state.derived.shared.job(stored), now, is_late=is_late)
+    effects += _start_new(state, definition, state.derived.shared.job(stored), now, is_late=is_late)
     return [*effects, record_range(state, new.spec, missed, now)] if missed else effects
 
 
@@ -132,7 +132,7 @@ def _is_quiet(state: OwnerState, spec: JobSpec, since: datetime) -> bool:
         return True  # `install` says so
 
 
-def _make_way(state: OwnerState, new: StoredJob, since: datetime, now: datetime) -> list[Effect]:
+def _stop_replaced(state: OwnerState, new: StoredJob, since: datetime, now: datetime) -> list[Effect]:
     """For the occurrences that the new version would have decided by now, if it had arrived when it was written."""
     last = last_occurrence(new.spec, since, state.durable.watermark)
     if last is None:
@@ -164,7 +164,7 @@ def _count(state: OwnerState, spec: JobSpec, after: datetime, until: datetime) -
         return 0  # the job is quarantined, or the new version says so itself
 
 
-def _begin(
+def _start_new(
     state: OwnerState, definition: Definition, stored: StoredJob, now: datetime, *, is_late: bool
 ) -> list[Effect]:
     """`is_late`: something was due between the time from which it counts and the watermark."""

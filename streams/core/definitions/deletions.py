@@ -30,7 +30,7 @@ def forget_deletions(state: OwnerState) -> list[Effect]:
     deletions, horizon = state.derived.deletions, state.durable.newest_definition - state.rules.request_ttl
     while deletions and deletions[0][0] <= horizon and not state.transaction.is_half_full:
         deleted_at, owner = heapq.heappop(deletions)
-        state.at_work = owner
+        state.current_job = owner
         stored = state.durable.jobs.get(owner)
         if stored is None or not stored.deleted or stored.valid_from > deleted_at:
             continue
@@ -41,7 +41,7 @@ def forget_deletions(state: OwnerState) -> list[Effect]:
         state.derived.epochs.graphs.pop((owner, stored.version), None)
         _mark(state, stored.version, stored.valid_from)
         effects.append(PutJob(owner=owner, job=None))
-        state.transaction.take(effects=1)
+        state.transaction.spend(effects=1)
     return effects
 
 
@@ -51,7 +51,7 @@ def may_be_deleted(state: OwnerState, definition: Definition) -> bool:
     return mark is not None and definition.version <= mark.version and definition.valid_from <= mark.valid_from
 
 
-def set_aside(definition: Definition, origin: Origin) -> list[Effect]:
+def refuse_as_deleted(definition: Definition, origin: Origin) -> list[Effect]:
     """It is new after all if its transaction took longer than the TTL; such a job must not be lost in silence."""
     if definition.deleted:
         return []

@@ -12,7 +12,7 @@ from schemas.reasons import ReasonCode
 from schemas.status import Missed
 from schemas.words import RunState
 from streams.core.definitions.edit import has_same_clock
-from streams.core.policy.catchup import TICK, RecordRange, last_occurrence
+from streams.core.policy.catchup import MICROSECOND, RecordRange, last_occurrence
 from streams.core.policy.rules import Rules
 from streams.core.reason import Reason
 from streams.core.schedule.cron import At
@@ -33,14 +33,14 @@ def decide_past(
         return since, _missed(at, f"over by {late} when it was written, more than misfire_grace, {grace}")
     if known is not None and at <= known.since:
         return since, _missed(at, f"over by {late} when it was written, and a version before may have run it")
-    return at - TICK, None
+    return at - MICROSECOND, None
 
 
 def _past_instant(known: StoredJob | None, new: StoredJob) -> datetime | None:
     """The instant of `new`, if it was over when that was written, and the version before has no answer for it."""
     spec = new.spec
     at = None if new.deleted else _instant(spec)
-    if at is None or at > new.since or last_occurrence(spec, at - TICK, at) is None:
+    if at is None or at > new.since or last_occurrence(spec, at - MICROSECOND, at) is None:
         return None
     if known is None or known.deleted:
         return at
@@ -54,7 +54,7 @@ def _missed(at: datetime, why: str) -> RecordRange:
 
 def _has_answer(known: StoredJob, at: datetime) -> bool:
     """It was due under the version before, too, and that is decided."""
-    return known.since < at and last_occurrence(known.spec, at - TICK, at) is not None
+    return known.since < at and last_occurrence(known.spec, at - MICROSECOND, at) is not None
 
 
 def _instant(spec: JobSpec) -> datetime | None:

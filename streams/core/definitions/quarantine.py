@@ -17,7 +17,7 @@ from streams.core.state import OwnerState
 from streams.core.stored import StoredChange, StoredQuarantine
 
 
-def put_aside(state: OwnerState, definition: Definition) -> list[Effect]:
+def store_change(state: OwnerState, definition: Definition) -> list[Effect]:
     """The definition of a quarantined job has changed: the next owner begins with this change."""
     owner, spec = definition.owner, definition.spec
     known = state.durable.quarantined[owner]
@@ -47,7 +47,7 @@ def take_over(state: OwnerState, now: datetime) -> list[Effect]:
     for owner, quarantine in list(state.derived.to_try.items()):
         if state.transaction.is_full:
             break
-        state.at_work = owner
+        state.current_job = owner
         effects += _try_again(state, owner, quarantine, now)
     return effects
 

@@ -1,4 +1,4 @@
-"""Which occurrences of a stretch of time run, and which are only recorded: lateness, catch-up policy, pauses."""
+"""Which occurrences of an interval run, and which are only recorded: lateness, catch-up policy, pauses."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from streams.core.schedule.occurrences import InvalidScheduleError
 from streams.core.schedule.timers import Timer, timer_of
 from streams.core.stored import StoredJob
 
-TICK = timedelta(microseconds=1)
+MICROSECOND = timedelta(microseconds=1)
 _A_LATER_ONE_RAN = Reason(ReasonCode.CATCHUP_LATEST, "a later occurrence ran instead")
 _TOO_LATE = Reason(ReasonCode.CATCHUP_WINDOW, "more than catchup_window late")
 _CHUNK = 256
-"""Occurrences that are computed at a time."""
+"""How many occurrences are computed at a time."""
 
 
 class RunOccurrence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     nominal_time: datetime
     is_late: bool = False
-    """By more than `misfire_grace`: it catches up."""
+    """Late by more than `misfire_grace`, so the run catches up."""
 
 
 class RecordRange(msgspec.Struct, frozen=True, kw_only=True):
-    """These occurrences do not run: one record says so, and why."""
+    """These occurrences do not run; one record stores them with the reason."""
 
     missed: Missed
     state: RunState
@@ -44,20 +44,20 @@ CatchupDecision = RunOccurrence | RecordRange
 
 
 class OfOld(msgspec.Struct, frozen=True, kw_only=True):
-    """What the version that is replaced has not decided yet."""
+    """Occurrences that the replaced version has not decided yet."""
 
     is_followed: bool
-    """Its replacement has occurrences up to now, so that its own newest one is not the newest."""
+    """The new version has occurrences up to now, so the replaced version does not have the newest one."""
 
 
 class OfPause(msgspec.Struct, frozen=True, kw_only=True):
-    """What was due in a pause that is over."""
+    """Occurrences of a pause that ended."""
 
     policy: CatchupPolicy
 
 
 class OfNew(msgspec.Struct, frozen=True, kw_only=True):
-    """What a version would have decided by now if it had arrived when it was written."""
+    """Occurrences that a version would have decided by now if it had arrived when it was written."""
 
 
 Change = OfOld | OfPause | OfNew
@@ -66,9 +66,9 @@ Change = OfOld | OfPause | OfNew
 def decide_change(
     stored: StoredJob, timer: Timer, after: datetime, until: datetime, now: datetime, rules: Rules, change: Change
 ) -> Iterator[CatchupDecision]:
-    """What becomes of the occurrences in (after, until] of one job, ahead of the tick: its definition changes.
+    """Decide one job's occurrences in (after, until] before the tick, because its definition changes.
 
-    What has become a run already, during a pause, is decided by that.
+    Occurrences that became runs during a pause are decided already and are left out.
     """
     job, covered = stored.spec, stored.covered
     match change:
@@ -95,11 +95,11 @@ def decide(
     *,
     is_followed: bool = False,
 ) -> Iterator[CatchupDecision]:
-    """What becomes of the occurrences in (after, until], in the order of their nominal times.
+    """Decide the occurrences in (after, until], in the order of their nominal times.
 
-    `now` is when that is decided: up to `misfire_grace` late, an occurrence merely runs late. The decisions about
-    the rest of a stretch do not depend on where an earlier call stopped, so that a cut tick can be resumed.
-    `is_followed`: there is a later occurrence, of another version.
+    `now` is the time of the decision: an occurrence that is at most `misfire_grace` late still runs as a live one.
+    The decisions do not depend on where an earlier call stopped, so a cut tick can resume.
+    `is_followed`: another version has a later occurrence.
     """
     start, end = within_life(job, after, until)
     if start >= end:
@@ -112,8 +112,8 @@ def decide(
         reason = Reason(ReasonCode.START_DEADLINE, f"more than start_deadline, {job.start_deadline}, late")
         yield from _record(timer, start, too_late, RunState.MISSED, reason, rules)
         start = too_late
-    # Occurrences at `on_time_from` itself are still on time, hence the open lower bound just before it.
-    grace_start = min(max(start, now - job.misfire_grace - TICK), end)
+    # An occurrence exactly `misfire_grace` late is still on time, so the open lower bound lies just before it.
+    grace_start = min(max(start, now - job.misfire_grace - MICROSECOND), end)
     newer = is_followed or timer.latest(grace_start, end) is not None
     yield from _catch_up(job, timer, start, grace_start, now, rules, has_newer=newer)
     yield from _run_all(timer, grace_start, end)
@@ -122,7 +122,7 @@ def decide(
 def _decide_pause(
     job: JobSpec, timer: Timer, after: datetime, until: datetime, rules: Rules, policy: CatchupPolicy
 ) -> Iterator[CatchupDecision]:
-    """`job` was paused in (after, until], and goes on at `until`."""
+    """`job` was paused in (after, until] and resumes at `until`."""
     if policy is CatchupPolicy.SKIP:
         return decide(job, timer, after, until, until, rules)
     awake = msgspec.structs.replace(job, paused=False, catchup_policy=policy, misfire_grace=timedelta(0))
@@ -151,14 +151,14 @@ def _at_most(
     rules: Rules,
     which: str,
 ) -> Iterator[CatchupDecision]:
-    """They are one transaction, so that not more than `resume_limit` of them run (protocol O6)."""
+    """At most `resume_limit` of them run, because all fit one transaction (protocol O6)."""
     runs = 0
     for decision in decisions:
         match decision:
             case RunOccurrence(nominal_time=nominal_time) if runs == rules.resume_limit:
                 text = f"more than {runs} occurrences {which}; a backfill runs the rest"
                 reason = Reason(ReasonCode.RESUME_LIMIT, text)
-                rest = _record(timer, nominal_time - TICK, until, RunState.MISSED, reason, rules)
+                rest = _record(timer, nominal_time - MICROSECOND, until, RunState.MISSED, reason, rules)
                 yield from _undecided(rest, covered, timer, rules)
                 return
             case RunOccurrence():
@@ -171,14 +171,14 @@ def _at_most(
 
 
 def within_life(job: JobSpec, after: datetime, until: datetime) -> tuple[datetime, datetime]:
-    """(after, until] as far as the job lives: an occurrence belongs to it if starts_at <= nominal < ends_at."""
-    start = after if job.starts_at is None else max(after, job.starts_at - TICK)
-    end = until if job.ends_at is None else min(until, job.ends_at - TICK)
+    """(after, until] limited to the job's life: starts_at <= nominal time < ends_at."""
+    start = after if job.starts_at is None else max(after, job.starts_at - MICROSECOND)
+    end = until if job.ends_at is None else min(until, job.ends_at - MICROSECOND)
     return start, end
 
 
 def last_occurrence(spec: JobSpec, after: datetime, until: datetime) -> datetime | None:
-    """The newest one in (after, until]."""
+    """The newest occurrence in (after, until]."""
     after, until = within_life(spec, after, until)
     if spec.schedule is None or after >= until:
         return None
@@ -191,10 +191,10 @@ def last_occurrence(spec: JobSpec, after: datetime, until: datetime) -> datetime
 def _catch_up(
     job: JobSpec, timer: Timer, start: datetime, grace_start: datetime, now: datetime, rules: Rules, *, has_newer: bool
 ) -> Iterator[CatchupDecision]:
-    """The occurrences in (start, grace_start]: too late to be merely late."""
+    """The occurrences in (start, grace_start], which are later than `misfire_grace`."""
     if start >= grace_start:
         return
-    window_start = min(max(start, now - job.catchup_window - TICK), grace_start)
+    window_start = min(max(start, now - job.catchup_window - MICROSECOND), grace_start)
     match job.catchup_policy:
         case CatchupPolicy.SKIP:
             reason = Reason(ReasonCode.CATCHUP_SKIP, f"more than misfire_grace, {job.misfire_grace}, late")
@@ -210,10 +210,10 @@ def _catch_up(
 def _latest_only(
     timer: Timer, start: datetime, window_start: datetime, grace_start: datetime, rules: Rules, *, has_newer: bool
 ) -> Iterator[CatchupDecision]:
-    """The newest occurrence runs; if one that is merely late follows, that is the newest."""
+    """Only the newest occurrence runs. If a later one is within `misfire_grace`, that one is the newest."""
     last = None if has_newer else timer.latest(window_start, grace_start)
     reason = _A_LATER_ONE_RAN if has_newer or last else _TOO_LATE
-    before_last = last - TICK if last else grace_start
+    before_last = last - MICROSECOND if last else grace_start
     yield from _record(timer, start, before_last, RunState.MISSED, reason, rules)
     if last:
         yield RunOccurrence(nominal_time=last, is_late=True)
@@ -232,7 +232,7 @@ def _run_all(timer: Timer, after: datetime, until: datetime, *, is_late: bool = 
 def _record(
     timer: Timer, after: datetime, until: datetime, state: RunState, reason: Reason, rules: Rules
 ) -> Iterator[CatchupDecision]:
-    """The occurrences in (after, until] as one record, if there are any."""
+    """One record for the occurrences in (after, until], if there are any."""
     first = timer.next_after(after)
     if first is None or first > until:
         return

@@ -1,4 +1,4 @@
-"""Sets of instants as sorted, disjoint intervals [from, to): which occurrences they contain, and which they leave."""
+"""Sets of instants as sorted, disjoint intervals [from, to)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def outside(intervals: tuple[Interval, ...], first: datetime, last: datetime) ->
 
 
 def joined(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
-    """Sorted; intervals that touch become one."""
+    """The intervals sorted; those that touch are merged."""
     found: list[Interval] = []
     for begin, end in sorted(intervals):
         if found and begin <= found[-1][1]:

@@ -1,6 +1,6 @@
-"""What happens to an occurrence whose job, or DAG, has open runs: one pure function over their counts.
+"""The overlap policy: what happens to an occurrence whose job or DAG has open runs. One pure function over counts.
 
-`streams/core/runs/overlapping.py` counts, and carries the decision out. To add a policy: docs in CONTRIBUTING.md.
+`streams/core/runs/overlapping.py` counts the runs and applies the decision. CONTRIBUTING.md says how to add a policy.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from streams.core.reason import Reason
 
 
 class OpenRuns(msgspec.Struct, frozen=True, kw_only=True):
-    """The open runs of one job as an occurrence finds them: now, and at its own nominal time ("then").
+    """Counts of one job's open runs: now, and at the occurrence's nominal time ("then").
 
-    Runs of backfills do not count: a backfill has its own limit.
+    Runs of backfills do not count, because a backfill has its own limit.
     """
 
-    at_work: int
-    """Open now and not held."""
+    active: int
+    """Open and not held now."""
     held: int
-    """Held now: they wait until others end."""
+    """Held now: these runs wait until others end."""
     open_then: int
-    """Open then, held ones included. Runs that catch up do not count."""
+    """Open then, including held runs. Runs that catch up do not count."""
     held_then: int
     """Held then. Runs that catch up do not count."""
     catching_up_then: int
-    """Runs that catch up, not held, and that were open then."""
+    """Runs that catch up, were open then and are not held."""
     any_since: bool
     """Another run has become open since then."""
     first_open_then: tuple[RunId, RunState] | None
-    """One of those open then; one at work if there is one."""
+    """One run that was open then; an active one if possible."""
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -50,18 +50,18 @@ class Skip(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """The occurrence becomes a run that waits until others have ended."""
+    """The occurrence becomes a run that waits until other runs have ended."""
 
     reason: Reason
     catches_up: bool
-    """Others have become open since its time, so it goes behind those."""
+    """Other runs became open after its time, so it waits behind them."""
 
 
 class Replace(msgspec.Struct, frozen=True, kw_only=True):
     """The open runs are stopped; the occurrence becomes a run that waits until they have ended."""
 
     gently: bool
-    """With the job's `cancel_grace`; else at once."""
+    """True: stop with the job's `cancel_grace`. False: kill at once."""
     catches_up: bool
     """As in `Hold`."""
 
@@ -71,16 +71,16 @@ OverlapDecision = Start | Skip | Hold | Replace
 START = Start()
 
 IN_ORDER = frozenset({OverlapPolicy.BUFFER_ALL, OverlapPolicy.ALLOW_ALL})
-"""All occurrences run one after the other by their times, also those that catch up."""
+"""These policies run all occurrences in the order of their times, including those that catch up."""
 
 _ACTIVITY = {RunState.RETRY_WAIT: "waits for its next attempt", RunState.CANCELLING: "is being stopped"}
 
 
 def decide_overlap(job: JobSpec, found: OpenRuns) -> OverlapDecision:
-    """What becomes of an occurrence of `job` that finds these open runs. A DAG's runs are its epochs.
+    """Decide an occurrence of `job`, given its open runs. A DAG's runs are its epochs.
 
-    An occurrence overlaps with what was open at its own time. For runs that became open after its time, and for runs
-    that catch up, it only waits: no occurrence is skipped because others were decided late (decision 30).
+    An occurrence overlaps with the runs that were open at its own time. It only waits for runs that became open later
+    and for runs that catch up, so late decisions never skip an occurrence (decision 30).
     """
     match job.overlap_policy:
         case OverlapPolicy.SKIP:
@@ -95,22 +95,22 @@ def decide_overlap(job: JobSpec, found: OpenRuns) -> OverlapDecision:
             assert_never(job.overlap_policy)
 
 
-def at_a_time(job: JobSpec) -> int | None:
-    """How many runs may be at work at a time; None: any number.
+def concurrency_of(job: JobSpec) -> int | None:
+    """How many runs may be active at a time; None: any number.
 
-    With other policies than `allow_all` only a DAG has a limit: `max_active_epochs`.
+    Under policies other than `allow_all`, a job has limit 1 and a DAG has `max_active_epochs`.
     """
     return job.concurrency_limit if job.overlap_policy is OverlapPolicy.ALLOW_ALL else job.concurrency_limit or 1
 
 
-def free_places(job: JobSpec, *, at_work: int, held: int) -> int:
-    """How many more runs of `job` may be at work; without a limit, one more than are held."""
-    limit = at_a_time(job)
-    return held + 1 if limit is None else max(0, limit - at_work)
+def free_slots(job: JobSpec, *, active: int, held: int) -> int:
+    """How many more runs of `job` may become active. Without a limit: one more than the held runs."""
+    limit = concurrency_of(job)
+    return held + 1 if limit is None else max(0, limit - active)
 
 
 def _skip(job: JobSpec, found: OpenRuns) -> Skip | None:
-    if found.first_open_then is None or found.open_then < (at_a_time(job) or 1):
+    if found.first_open_then is None or found.open_then < (concurrency_of(job) or 1):
         return None
     run_id, state = found.first_open_then
     text = f"{run_id} {_ACTIVITY.get(state) or f'is {state.value}'}"
@@ -131,9 +131,9 @@ def _replace(job: JobSpec, found: OpenRuns) -> Replace | None:
 
 
 def _wait(job: JobSpec, found: OpenRuns) -> Start | Hold:
-    """Start if a place is free and no other run waits for it; else hold, which keeps the order."""
-    if found.held == 0 and free_places(job, at_work=found.at_work, held=0):
+    """Start if a slot is free and no run is held; otherwise hold, which keeps the order."""
+    if found.held == 0 and free_slots(job, active=found.active, held=0):
         return START
-    limit = at_a_time(job)
+    limit = concurrency_of(job)
     text = f"waits until fewer than {limit} are open" if limit != 1 else "waits for the run before it"
     return Hold(reason=Reason(ReasonCode.OVERLAP_WAITING, text), catches_up=found.any_since)

@@ -1,4 +1,4 @@
-"""Timeout classes: where a run starts, how long an attempt may take there, and where it goes after that."""
+"""Timeout classes: in which class a run starts, how long an attempt may take, and which class is next."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from streams.core.policy.rules import Rules
 
 
 def first_class(job: JobSpec, rules: Rules) -> TimeoutClass:
-    """The job's own choice; else the smallest class that holds its timeout, or the smallest of all without one.
+    """The job's `timeout_class`; otherwise the smallest class that holds its timeout; without one, the smallest class.
 
-    A job that must not run twice cannot be promoted, so it starts where it can end (protocol L7); so does one that
-    must not be promoted, unless it has chosen. A class that is not among the settings counts as no choice;
-    `definitions` has said so to people.
+    A job that must not run twice cannot be promoted, so it starts in the class that holds its timeout (protocol L7).
+    So does a job with `promote` off, unless it names a class. A class that is not configured counts as unset, which
+    `definitions` has reported.
     """
     if _runs_once(job):
         return _holding(job.timeout, rules)
@@ -25,14 +25,14 @@ def first_class(job: JobSpec, rules: Rules) -> TimeoutClass:
 
 
 def limit_in(timeout_class: TimeoutClass, job: JobSpec) -> timedelta:
-    """The longest that an attempt may take in the class."""
+    """The longest time that an attempt may take in the class."""
     return timeout_class.limit if job.timeout is None else min(timeout_class.limit, job.timeout)
 
 
 def next_class(name: str, job: JobSpec, rules: Rules) -> TimeoutClass | None:
-    """Where an attempt that used up its limit in class `name` goes on; None: it has timed out.
+    """The next class for an attempt that reached its limit in class `name`; None: it timed out.
 
-    That class may have been removed from the settings meanwhile.
+    Class `name` may have been removed from the settings since.
     """
     current = class_called(name)
     if not job.promote or limit_in(current, job) < current.limit or job.timeout == current.limit:
@@ -45,7 +45,7 @@ def may_be_promoted(job: JobSpec) -> bool:
 
 
 def class_that_holds(duration: timedelta, rules: Rules) -> TimeoutClass:
-    """The smallest one in which that is allowed, or the last."""
+    """The smallest class whose limit is at least `duration`, or the last class."""
     return next((each for each in rules.classes if each.limit >= duration), rules.classes[-1])
 
 

@@ -1,4 +1,4 @@
-"""What follows an attempt that did not succeed: another one, and when, or the end of its run."""
+"""The retry policy: whether an ended attempt is followed by another one, and when, or by the end of the run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streams.core.schedule.jitter import share
 
 
 class Again(msgspec.Struct, frozen=True, kw_only=True):
-    """One more attempt, after `wait`; zero: at once."""
+    """One more attempt after `wait`; zero: at once."""
 
     wait: timedelta
     failures: int
@@ -25,7 +25,7 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
 class Over(msgspec.Struct, frozen=True, kw_only=True):
     state: RunState
     reason: Reason | None
-    """None: it succeeded."""
+    """None: the run succeeded."""
 
 
 RetryDecision = Again | Over
@@ -33,7 +33,7 @@ RetryDecision = Again | Over
 _SUCCEEDED = Over(state=RunState.SUCCEEDED, reason=None)
 _AT_ONCE = timedelta(0)
 _UNCHARGED = frozenset({AttemptEnd.PROMOTED, AttemptEnd.EXPIRED})
-"""What follows them is no retry."""
+"""The attempt after one of these is not a retry."""
 
 
 def after_attempt(run: Run, job: JobSpec, report: AttemptReport, now: datetime) -> RetryDecision:
@@ -95,13 +95,13 @@ def _after_infra_failure(run: Run, job: JobSpec, report: AttemptReport) -> Retry
     if failures > job.max_infra_retries:
         why = _why(report).but(f"all {job.max_infra_retries} infra retries are used up")
         return Over(state=RunState.DEAD, reason=why)
-    # A lost attempt was nobody's fault and may be anywhere else at once; what was rejected needs time to mend.
+    # A lost attempt can run elsewhere at once; the cause of a rejection needs time to be repaired.
     wait = _AT_ONCE if report.end is AttemptEnd.LOST else backoff(run, job, failures)
     return Again(wait=wait, failures=run.failures, infra_failures=failures)
 
 
 def backoff(run: Run, job: JobSpec, failures: int) -> timedelta:
-    """Exponential up to `max_interval`; the jitter makes it up to `retry_jitter` longer."""
+    """Exponential up to `max_interval`, plus a jitter of at most the share `retry_jitter`."""
     limit = max(job.max_interval, job.initial_interval)
     seconds = min(
         job.initial_interval.total_seconds() * job.backoff_coefficient ** min(failures - 1, 64), limit.total_seconds()

@@ -15,7 +15,7 @@ from schemas.times import MILLISECOND, rfc3339, run_id_time
 from schemas.words import RunKind, RunState
 from streams.core.definitions.covered import cover, why_full
 from streams.core.effects import Effect, PublishStatus, PutBackfill
-from streams.core.policy.catchup import TICK, within_life
+from streams.core.policy.catchup import MICROSECOND, within_life
 from streams.core.policy.intervals import Interval
 from streams.core.reason import Reason
 from streams.core.requests.open_backfills import OpenBackfill
@@ -38,14 +38,14 @@ CLOCKS_DIFFER = timedelta(minutes=1)
 def occurrences(job: JobSpec, asked: Backfill, beyond: datetime | None, limit: int) -> list[datetime]:
     """The first `limit` ones, in the order in which they are to run; `beyond` is where an earlier call stopped."""
     timer = timer_of(job)
-    after, until = within_life(job, asked.backfill_from - TICK, asked.backfill_to - TICK)
+    after, until = within_life(job, asked.backfill_from - MICROSECOND, asked.backfill_to - MICROSECOND)
     if not asked.run_backwards:
         return timer.between(max(after, beyond or after), until, limit)
-    until = min(until, beyond - TICK) if beyond else until
+    until = min(until, beyond - MICROSECOND) if beyond else until
     found: list[datetime] = []
     while len(found) < limit and (last := latest(timer.schedule, timer.zone, timer.dst, after, until, timer.phase)):
         found.append(last)
-        until = last - TICK
+        until = last - MICROSECOND
     return found
 
 
@@ -86,42 +86,45 @@ def accept(state: OwnerState, request: Request, asked: Backfill, now: datetime) 
     ]
 
 
-def go_on(state: OwnerState, now: datetime) -> list[Effect]:
+def advance_backfills(state: OwnerState, now: datetime) -> list[Effect]:
     """Plan what is not planned and cancel what is to stop, in what live work has left of the transaction."""
     effects: list[Effect] = []
     backfills = state.derived.backfills
     state.step.more_of_backfills = False
     for backfill in list(backfills.by_run.values()):
-        state.at_work = backfill.stored.job_id
+        state.current_job = backfill.stored.job_id
         room = min(AT_A_TIME, state.transaction.most_of_runs() - state.transaction.effects)
         room = 0 if state.transaction.is_full else room
         before = len(effects)
         if _parent(state, backfill).state is RunState.CANCELLING:
             effects += _cancel_held(state, backfill, max(0, room), now)
-        elif not backfill.stored.is_planned and backfill.stored.asked.backfill_to - TICK <= state.durable.watermark:
+        elif (
+            not backfill.stored.is_planned
+            and backfill.stored.asked.backfill_to - MICROSECOND <= state.durable.watermark
+        ):
             effects += _plan(state, backfill, room, now) if room > 0 else []
             state.step.more_of_backfills |= not backfill.stored.is_planned
-        state.transaction.take(effects=len(effects) - before)
+        state.transaction.spend(effects=len(effects) - before)
     return effects
 
 
-def settle(state: OwnerState, now: datetime) -> list[Effect]:
+def settle_backfills(state: OwnerState, now: datetime) -> list[Effect]:
     """Count what has ended, let go of what follows, and end what is done."""
     backfills = state.derived.backfills
     if not (state.step.backfill_ends or state.step.touched_backfills):
         return []
     effects: list[Effect] = []
     for run in state.step.backfill_ends:
-        state.at_work = run.status.job_id
+        state.current_job = run.status.job_id
         assert run.backfill_id, f"{run.run_id} is of no backfill"
         _count_end(backfills.by_run[run.backfill_id], run)
         state.step.touched_backfills.add(run.backfill_id)
     state.step.backfill_ends.clear()
     for run_id in sorted(state.step.touched_backfills):
         backfill = backfills.by_run[run_id]
-        state.at_work = backfill.stored.job_id
+        state.current_job = backfill.stored.job_id
         backfill.note_ran()
-        effects += _let_go(state, backfill, now)
+        effects += _release_runs(state, backfill, now)
         effects += _end(state, backfill, now) if _is_over(backfill) else []
         is_open = run_id in backfills.by_run
         effects.append(PutBackfill(run_id=run_id, backfill=backfill.stored if is_open else None))
@@ -160,7 +163,7 @@ def _too_many_at_a_time(stored: StoredJob, most: int) -> str | None:
 def _count(job: JobSpec, asked: Backfill) -> int:
     """It stops above the limit."""
     timer = timer_of(job)
-    after, until = within_life(job, asked.backfill_from - TICK, asked.backfill_to - TICK)
+    after, until = within_life(job, asked.backfill_from - MICROSECOND, asked.backfill_to - MICROSECOND)
     return count_between(timer.schedule, timer.zone, timer.dst, after, until, MAX_OCCURRENCES + 1, timer.phase)
 
 
@@ -186,7 +189,7 @@ def _too_many_stretches(state: OwnerState, job: JobSpec, asked: Backfill) -> str
 
 def _dry(state: OwnerState, job: JobSpec, asked: Backfill) -> Reason:
     found = occurrences(job, asked, None, MAX_OCCURRENCES)
-    state.transaction.take(searched=len(found))
+    state.transaction.spend(searched=len(found))
     wanted = [each for each in found if attempts_had(asked, each) is not None]
     between = f", from {rfc3339(wanted[0])} to {rfc3339(wanted[-1])}" if wanted else ""
     left = len(found) - len(wanted)
@@ -208,12 +211,12 @@ def _plan(state: OwnerState, backfill: OpenBackfill, room: int, now: datetime) -
     except Exception as error:  # noqa: BLE001 - its schedule was changed to what cannot be followed (protocol I7)
         reason = Reason(ReasonCode.INVALID_SCHEDULE, f"stopped: {error}")
         return stop_backfill(state, _parent(state, backfill), reason, now)
-    state.transaction.take(searched=len(found))
+    state.transaction.spend(searched=len(found))
     effects: list[Effect] = []
     for nominal_time in found:
         effects += _hold(state, backfill, job, nominal_time, now)
     is_planned = len(found) < room
-    laid_out = _laid_out(stored, found[-1] if found else None, is_planned=is_planned)
+    planned_part = _planned_part(stored, found[-1] if found else None, is_planned=is_planned)
     backfill.stored = msgspec.structs.replace(
         stored,
         planned_through=found[-1] if found else stored.planned_through,
@@ -222,11 +225,11 @@ def _plan(state: OwnerState, backfill: OpenBackfill, room: int, now: datetime) -
         left=stored.left + len(found) - len(effects),
         asked=msgspec.structs.replace(stored.asked, ran={}) if is_planned else stored.asked,
     )
-    effects += cover(state, OwnerId(stored.job_id), *laid_out)
+    effects += cover(state, OwnerId(stored.job_id), *planned_part)
     return effects + _begin(state, backfill, now) if is_planned else effects
 
 
-def _laid_out(stored: StoredBackfill, last: datetime | None, *, is_planned: bool) -> Interval:
+def _planned_part(stored: StoredBackfill, last: datetime | None, *, is_planned: bool) -> Interval:
     """What is laid out since `stored`, up to the occurrence `last`."""
     asked, before = stored.asked, stored.planned_through
     if asked.run_backwards:
@@ -267,7 +270,7 @@ def _begin(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Eff
     return put(state, msgspec.structs.replace(parent, status=status))
 
 
-def _let_go(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Effect]:
+def _release_runs(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Effect]:
     if _parent(state, backfill).state is RunState.CANCELLING:
         return []
     effects: list[Effect] = []
@@ -296,7 +299,7 @@ def _cancel_held(state: OwnerState, backfill: OpenBackfill, room: int, now: date
 def _held(state: OwnerState, backfill: OpenBackfill) -> Run | None:
     """The next one; None if it was stopped meanwhile by itself."""
     run = state.durable.runs.get(backfill.held.popleft())
-    is_its_own = run is not None and run.status.rerun_id == backfill.stored.request_id and not run.has_begun
+    is_its_own = run is not None and run.status.rerun_id == backfill.stored.request_id and not run.has_started
     return run if is_its_own else None
 
 

@@ -12,7 +12,7 @@ from schemas.request import Request
 from streams.core.effects import Effect, Origin, PutRequest
 from streams.core.requests.orders import carry_out
 from streams.core.requests.refusal import refuse
-from streams.core.room import MICROSECONDS_OF_A_LOOK
+from streams.core.room import MICROSECONDS_OF_A_CHECK
 from streams.core.state import OwnerState
 from streams.core.stored import StoredRequest
 
@@ -57,7 +57,7 @@ def release_parked(state: OwnerState, now: datetime) -> list[Effect]:
         if owner not in state.derived.parked:
             del state.derived.arrived[owner]
         else:
-            effects += _settle(state, state.derived.parked[owner][0], now)
+            effects += _carry_out_parked(state, state.derived.parked[owner][0], now)
     return effects
 
 
@@ -73,11 +73,11 @@ def refuse_overdue(state: OwnerState, now: datetime) -> list[Effect]:
     while deadlines and deadlines[0][0] <= now and not room.is_full:
         key = deadlines[0][1]
         if _is_parked(state, key):
-            effects += _settle(state, key, now)
+            effects += _carry_out_parked(state, key, now)
         if _is_parked(state, key):
             break  # more follows from it than the transaction holds
         heapq.heappop(deadlines)
-        room.take(work_us=MICROSECONDS_OF_A_LOOK)
+        room.spend(work_us=MICROSECONDS_OF_A_CHECK)
     return effects
 
 
@@ -99,7 +99,7 @@ def forget_old(state: OwnerState) -> list[Effect]:
             del state.durable.requests[key]
             if stored.reopened and state.derived.epochs.orders.get(stored.reopened) == stored.as_of:
                 del state.derived.epochs.orders[stored.reopened]
-            state.transaction.take(effects=1)
+            state.transaction.spend(effects=1)
             effects.append(PutRequest(key=key, request=None))
     return effects
 
@@ -138,25 +138,25 @@ def _leave_park(state: OwnerState, owner: OwnerId, key: RunId) -> None:
         del state.derived.parked[owner]
 
 
-def _settle(state: OwnerState, key: RunId, now: datetime) -> list[Effect]:
+def _carry_out_parked(state: OwnerState, key: RunId, now: datetime) -> list[Effect]:
     stored = state.durable.requests[key]
     request = stored.parked
     assert request is not None
-    state.at_work = request.owner
-    settled = StoredRequest(created_at=stored.created_at, source=stored.source)
-    state.durable.requests[key] = settled
+    state.current_job = request.owner
+    known = StoredRequest(created_at=stored.created_at, source=stored.source)
+    state.durable.requests[key] = known
     job = state.durable.jobs.get(request.owner)
     origin = Origin(topic=stored.source, offset=stored.parked_offset or 0, key=None, value=None)
     effects = carry_out(state, request, job, now, origin)
-    state.transaction.take(effects=1 + len(effects))
+    state.transaction.spend(effects=1 + len(effects))
     if state.step.is_cut:  # it stays where it is, and goes on from there
         state.step.is_cut = False
         state.durable.requests[key] = stored
         return effects
     state.derived.park.leave(key)
     _leave_park(state, request.owner, key)
-    if settled.created_at < _horizon(state, settled.source):
-        heapq.heappush(state.derived.request_ages[settled.source], (settled.created_at, key))
+    if known.created_at < _horizon(state, known.source):
+        heapq.heappush(state.derived.request_ages[known.source], (known.created_at, key))
     return [PutRequest(key=key, request=state.durable.requests[key]), *effects]
 
 

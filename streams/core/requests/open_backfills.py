@@ -78,7 +78,7 @@ class OpenBackfills:
         """Once all of `runs`, those of all backfills, are known: what was let go and has not begun is held again."""
         for run in sorted(runs, key=lambda each: each.status.nominal_time):
             backfill = self.by_run[run.backfill_id or run.run_id]
-            if run.has_begun:
+            if run.has_started:
                 backfill.active.add(run.run_id)
             elif backfill.stored.asked.run_backwards:
                 backfill.held.appendleft(run.run_id)

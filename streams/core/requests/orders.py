@@ -9,7 +9,7 @@ from schemas.ids import RunId, request_of_run
 from schemas.reasons import ReasonCode
 from schemas.request import Request
 from schemas.words import RequestKind, RunKind
-from streams.core.dag.again import mark, rerun_nodes
+from streams.core.dag.rerun import mark, rerun_nodes
 from streams.core.definitions.covered import cover_one, why_full
 from streams.core.effects import Effect, Origin
 from streams.core.reason import Reason

@@ -13,7 +13,7 @@ from schemas.exit_codes import as_a_shell_has_it
 from schemas.ids import ExecutorId
 from schemas.reasons import ReasonCode
 from schemas.words import AttemptEnd, RunState
-from streams.core.dag.hand_on import is_short_circuit, wrong_choice
+from streams.core.dag.node_results import is_short_circuit, wrong_choice
 from streams.core.effects import Effect
 from streams.core.policy.promotion import limit_in, next_class
 from streams.core.reason import Reason, of_exit_code

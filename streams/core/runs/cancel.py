@@ -28,7 +28,7 @@ STRAY_PATIENCE = timedelta(seconds=5)
 
 
 def cancel_run(state: OwnerState, run: Run, grace: timedelta, reason: Reason, now: datetime) -> list[Effect]:
-    """An open run is told to stop. A second order may shorten the grace of the first."""
+    """An open run is stopped to stop. A second order may shorten the grace of the first."""
     if run.status.kind is RunKind.BACKFILL:
         return _cancel_backfill(state, run, grace, reason, now)
     if run.run_id in state.derived.epochs.by_run:
@@ -38,7 +38,7 @@ def cancel_run(state: OwnerState, run: Run, grace: timedelta, reason: Reason, no
         status = move(run.status, ends_as, version=state.next_token(), at=now, reason=reason)
         return put(state, msgspec.structs.replace(run, status=status))
     if run.state is RunState.CANCELLING:
-        return _hurry(state, run, grace)
+        return _shorten_grace(state, run, grace)
     status = move(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
     run = msgspec.structs.replace(run, status=status, kill_grace=grace)
     return [*put(state, run), *_kill(state, run)]
@@ -64,7 +64,7 @@ def _cancel_backfill(state: OwnerState, run: Run, grace: timedelta, reason: Reas
 
 
 def _cancel_epoch(state: OwnerState, run: Run, grace: timedelta, reason: Reason, now: datetime) -> list[Effect]:
-    """Its nodes are told in the steps that follow, so many at a time."""
+    """Its nodes are stopped in the steps that follow, so many at a time."""
     if run.state is RunState.CANCELLING:
         if run.kill_grace is not None and grace >= run.kill_grace:
             return []
@@ -75,7 +75,7 @@ def _cancel_epoch(state: OwnerState, run: Run, grace: timedelta, reason: Reason,
     return [*put(state, run), *stop_epoch(state, run.run_id, RunState.CANCELLED)]
 
 
-def _hurry(state: OwnerState, run: Run, grace: timedelta) -> list[Effect]:
+def _shorten_grace(state: OwnerState, run: Run, grace: timedelta) -> list[Effect]:
     if run.kill_grace is None or grace >= run.kill_grace:
         return []
     status = msgspec.structs.replace(run.status, version=state.next_token())
@@ -95,18 +95,18 @@ def cancel_each(
     """As far as the transaction has room; if some are left, `step.is_cut` says so."""
     effects: list[Effect] = []
     for run in runs:
-        if _is_told(run, grace):
+        if _is_already_stopping(run, grace):
             continue
         if state.transaction.is_full:
             state.step.is_cut = True
             break
-        told = cancel_run(state, run, grace, reason, now)
-        state.transaction.take(effects=len(told))
-        effects += told
+        stopped = cancel_run(state, run, grace, reason, now)
+        state.transaction.spend(effects=len(stopped))
+        effects += stopped
     return effects
 
 
-def _is_told(run: Run, grace: timedelta) -> bool:
+def _is_already_stopping(run: Run, grace: timedelta) -> bool:
     return run.state is RunState.CANCELLING and run.kill_grace is not None and grace >= run.kill_grace
 
 
@@ -120,60 +120,60 @@ def stop_backfills(state: OwnerState, job_id: str, reason: Reason, now: datetime
         if state.transaction.is_full:
             state.step.is_cut = True
             break
-        told = stop_backfill(state, run, reason, now)
-        state.transaction.take(effects=len(told) + 1)  # what it has stored follows
-        effects += told
+        stopped = stop_backfill(state, run, reason, now)
+        state.transaction.spend(effects=len(stopped) + 1)  # what it has stored follows
+        effects += stopped
     return effects
 
 
-def kill_what_is_over(
+def resend_kills(
     state: OwnerState, executor_id: ExecutorId, attempts: Iterable[AttemptInHand], appended_at: datetime
 ) -> list[Effect]:
-    """What a heartbeat still lists although it must stop: told again, for as long as it is listed (protocol L4)."""
+    """What a heartbeat still lists although it must stop: stopped again, for as long as it is listed (protocol L4)."""
     effects: list[Effect] = []
     before = state.seen.strays.pop(executor_id, {})
     strays: dict[tuple[RunId, int], datetime] = {}
     for attempt in attempts:
-        if attempt.partition != state.partition or state.leaves_alone(attempt.run_id):
+        if attempt.partition != state.partition or state.is_of_quarantined(attempt.run_id):
             continue
-        state.at_work = owner_of_run(attempt.run_id)
+        state.current_job = owner_of_run(attempt.run_id)
         flight = state.seen.in_flight.get(attempt.run_id)
         if flight and flight.token == attempt.token:
             for kill in _kill(state, state.durable.runs[attempt.run_id]):
-                effects += _again(state, kill)
+                effects += _if_room(state, kill)
             continue
         key = attempt.run_id, attempt.token
         strays[key] = before.get(key, appended_at)
         if appended_at - strays[key] >= STRAY_PATIENCE:
-            effects += _again(state, _order(*key, AT_ONCE, state.rules.terms))
+            effects += _if_room(state, _kill_of(*key, AT_ONCE, state.rules.terms))
     if strays:
         state.seen.strays[executor_id] = strays
     return effects
 
 
-def _again(state: OwnerState, kill: SendKill) -> list[Effect]:
+def _if_room(state: OwnerState, kill: SendKill) -> list[Effect]:
     """If the transaction has no room for it, the next heartbeat asks for it again."""
     if state.transaction.is_full:
         return []
-    state.transaction.take(effects=1)
+    state.transaction.spend(effects=1)
     return [kill]
 
 
-def give_up_unclaimed(state: OwnerState, now: datetime) -> list[Effect]:
+def end_unclaimed(state: OwnerState, now: datetime) -> list[Effect]:
     """Dispatches that nobody took: their runs are cancelled (protocol L6), or have missed their deadline."""
     effects: list[Effect] = []
     for run_id, flight in list(state.seen.in_flight.items()):
         if state.transaction.is_full:
             break  # the next judgement finds the rest
-        state.at_work = owner_of_run(run_id)
-        if is_in_vain(state, run_id, flight, now):
+        state.current_job = owner_of_run(run_id)
+        if will_never_start(state, run_id, flight, now):
             ended = end_attempt(state, state.durable.runs[run_id], _NOBODY_TOOK_IT, now)
-            state.transaction.take(effects=len(ended))
+            state.transaction.spend(effects=len(ended))
             effects += ended
     return effects
 
 
-def is_in_vain(state: OwnerState, run_id: RunId, flight: InFlight, now: datetime) -> bool:
+def will_never_start(state: OwnerState, run_id: RunId, flight: InFlight, now: datetime) -> bool:
     """Nobody may run it any more, and nobody shall. Any other one is worth waiting for: an executor reports it."""
     if not _is_void(flight):
         return False
@@ -193,10 +193,10 @@ def _kill(state: OwnerState, run: Run) -> list[SendKill]:
     if run.kill_grace is None:
         return []
     flight = state.seen.in_flight[run.run_id]
-    return [_order(run.run_id, flight.token, run.kill_grace, flight.terms)]
+    return [_kill_of(run.run_id, flight.token, run.kill_grace, flight.terms)]
 
 
-def _order(run_id: RunId, token: int, grace: timedelta, terms: Terms) -> SendKill:
+def _kill_of(run_id: RunId, token: int, grace: timedelta, terms: Terms) -> SendKill:
     """Remembered until no executor may begin the attempt, by what its dispatch says."""
     valid_for = terms.valid_for + terms.claim_grace
     return SendKill(kill=Kill(run_id=run_id, token=token, grace=grace, valid_for=valid_for))

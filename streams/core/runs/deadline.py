@@ -10,7 +10,7 @@ from schemas.reasons import ReasonCode
 from schemas.words import RunState
 from streams.core.effects import Effect
 from streams.core.reason import Reason
-from streams.core.room import MICROSECONDS_OF_A_LOOK
+from streams.core.room import MICROSECONDS_OF_A_CHECK
 from streams.core.runs.life import put
 from streams.core.runs.run import move
 from streams.core.state import OwnerState
@@ -21,14 +21,14 @@ def miss_overdue(state: OwnerState, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
     deadlines, room = state.derived.start_deadlines, state.transaction
     while not room.is_full and (run_id := deadlines.pop_due(now)) is not None:
-        room.take(work_us=MICROSECONDS_OF_A_LOOK)
+        room.spend(work_us=MICROSECONDS_OF_A_CHECK)
         run = state.durable.runs[run_id]
         if run.start_by is None or run.open_attempt or run.status.started_at:
             continue
-        state.at_work = run.status.job_id
+        state.current_job = run.status.job_id
         text = f"not started within {run.start_by - run.status.scheduled_time} of its time"
         reason = Reason(ReasonCode.START_DEADLINE, text)
         status = move(run.status, RunState.MISSED, version=state.next_token(), at=now, reason=reason)
         effects += put(state, msgspec.structs.replace(run, status=status))
-        room.take(effects=1)
+        room.spend(effects=1)
     return effects

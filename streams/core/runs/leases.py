@@ -11,7 +11,7 @@ from schemas.reasons import ReasonCode
 from schemas.words import AttemptEnd
 from streams.core.effects import Effect
 from streams.core.reason import Reason
-from streams.core.runs.cancel import give_up_unclaimed, is_in_vain, kill_what_is_over
+from streams.core.runs.cancel import end_unclaimed, resend_kills, will_never_start
 from streams.core.runs.fleet import InFlight
 from streams.core.runs.life import end_attempt
 from streams.core.runs.run import AttemptReport
@@ -26,7 +26,7 @@ CLAIM_INTERVAL = timedelta(seconds=5)
 """One that waits behind long runs is asked for so often; each answer costs a connection to the brokers."""
 
 
-def hear_heartbeat(state: OwnerState, heartbeat: Heartbeat, appended_at: datetime) -> list[Effect]:
+def apply_heartbeat(state: OwnerState, heartbeat: Heartbeat, appended_at: datetime) -> list[Effect]:
     """It renews the attempts that it lists, and says how much this partition may dispatch to its sender."""
     if heartbeat.state is ExecutorState.GONE:
         forget_executor(state, heartbeat.executor_id)
@@ -37,7 +37,7 @@ def hear_heartbeat(state: OwnerState, heartbeat: Heartbeat, appended_at: datetim
         flight = state.seen.in_flight.get(attempt.run_id)
         if flight and flight.token == attempt.token:
             state.seen.fleet.found_at(flight, heartbeat.executor_id, appended_at)
-    return kill_what_is_over(state, heartbeat.executor_id, heartbeat.attempts, appended_at)
+    return resend_kills(state, heartbeat.executor_id, heartbeat.attempts, appended_at)
 
 
 def forget_silent_executors(state: OwnerState, now: datetime) -> None:
@@ -117,7 +117,7 @@ def _silence(state: OwnerState, heard_at: datetime, as_of: datetime) -> timedelt
 def wants_judgement(state: OwnerState, now: datetime) -> bool:
     """Whether some attempt looks over, so that it is worth finding out whether everything was read."""
     return any(
-        _lost_reason(state, flight, now) or is_in_vain(state, run_id, flight, now)
+        _lost_reason(state, flight, now) or will_never_start(state, run_id, flight, now)
         for run_id, flight in state.seen.in_flight.items()
     )
 
@@ -134,7 +134,7 @@ def wants_claims(state: OwnerState, now: datetime) -> bool:
     )
 
 
-def judge(state: OwnerState, as_of: datetime, now: datetime) -> list[Effect]:
+def end_lost_attempts(state: OwnerState, as_of: datetime, now: datetime) -> list[Effect]:
     """`events` and heartbeats are applied up to an end that was fetched at `as_of`: what was silent then is lost."""
     effects: list[Effect] = []
     lost = [(run_id, _lost_reason(state, flight, as_of)) for run_id, flight in state.seen.in_flight.items()]
@@ -142,12 +142,12 @@ def judge(state: OwnerState, as_of: datetime, now: datetime) -> list[Effect]:
         if state.transaction.is_full:
             break  # the next judgement finds the rest
         if reason:
-            state.at_work = owner_of_run(run_id)
+            state.current_job = owner_of_run(run_id)
             report = AttemptReport(end=AttemptEnd.LOST, reason=reason)
             ended = end_attempt(state, state.durable.runs[run_id], report, now)
-            state.transaction.take(effects=len(ended))
+            state.transaction.spend(effects=len(ended))
             effects += ended
-    return effects + give_up_unclaimed(state, now)
+    return effects + end_unclaimed(state, now)
 
 
 def _lost_reason(state: OwnerState, flight: InFlight, as_of: datetime) -> Reason | None:

@@ -1,4 +1,4 @@
-"""How a run is born, waits, gets an attempt and ends: the moves that inputs and policies lead to."""
+"""The life of a run: created, queued, dispatched, retried, ended. Read this after `run.py`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from schemas.reasons import ProblemCode, ReasonCode
 from schemas.result import Result
 from schemas.status import Attempt, RunStatus
 from schemas.words import AttemptEnd, RunKind, RunState
-from streams.core.dag.hand_on import record_bytes, why_too_much
+from streams.core.dag.node_results import record_bytes, why_too_large
 from streams.core.effects import Effect, PutRun, ReportProblem, SendDispatch
 from streams.core.policy.promotion import first_class, limit_in
 from streams.core.policy.retry import Again, Over, after_attempt
 from streams.core.policy.rules import Rules
 from streams.core.reason import Reason
-from streams.core.room import MICROSECONDS_OF_A_LOOK, TransactionRoom
+from streams.core.room import MICROSECONDS_OF_A_CHECK, TransactionRoom
 from streams.core.runs.fleet import InFlight
-from streams.core.runs.pace import may_go, note_gone, take_slot
+from streams.core.runs.pace import may_start, take_slot, use_rate
 from streams.core.runs.run import (
     AttemptReport,
     Lane,
@@ -34,7 +34,7 @@ from streams.core.runs.run import (
     move,
     with_attempt,
 )
-from streams.core.runs.specs import handed_to, is_to_stop, spec_of
+from streams.core.runs.specs import inputs_of, is_to_stop, spec_of
 from streams.core.runs.tally import count_end, starting_class
 from streams.core.runs.weight import bytes_of
 from streams.core.state import OwnerState
@@ -43,7 +43,7 @@ _OF_DAGS = frozenset({RunKind.DAG, RunKind.NODE})
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What makes a run the run it is."""
+    """The facts that a run is created from."""
 
     run_id: RunId
     kind: RunKind
@@ -54,19 +54,19 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     payload: Json = None
     rerun_id: str | None = None
     attempts: int = 0
-    """That it has had before it was asked to run again."""
+    """Attempts that the run had before a request ran it again."""
     lane: Lane = Lane.LIVE
     held: bool = False
-    """For others of its job to end."""
+    """It waits for other runs of its job to end."""
     start_by: datetime | None = None
     filed_on: date | None = None
-    """Of a node: that of its DAG run."""
+    """A node takes this date from its DAG run."""
 
 
 def materialize(
     state: OwnerState, job: JobSpec, new: NewRun, now: datetime, reason: Reason | None = None
 ) -> list[Effect]:
-    """A run is queued; it is dispatched when its time has come and there is room for it."""
+    """Create a run in state `queued`. `fill_windows` dispatches it once it is due and an executor has room."""
     timeout_class, learned = first_class_of(state, job, new.kind)
     status = blank_status(job, new, queued_at=now, timeout_class=timeout_class)
     status = queue(state, status, now, learned, reason)
@@ -81,7 +81,7 @@ def materialize(
 
 
 def queue(state: OwnerState, status: RunStatus, now: datetime, *reasons: Reason | None) -> RunStatus:
-    """A transition has one reason, so several reasons are several transitions; the last one is that of the run."""
+    """One transition per reason. The run shows the last reason."""
     said: list[Reason | None] = [each for each in reasons if each]
     for reason in said or [None]:
         status = move(status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
@@ -89,7 +89,7 @@ def queue(state: OwnerState, status: RunStatus, now: datetime, *reasons: Reason 
 
 
 def first_class_of(state: OwnerState, job: JobSpec, kind: RunKind) -> tuple[str | None, Reason | None]:
-    """Where it begins, and why there. Only jobs have a history to learn from, and a DAG run has no attempts."""
+    """The timeout class of the first attempt, and the reason. Only jobs learn it; a DAG run has no attempts."""
     if kind is RunKind.DAG:
         return None, None
     if kind is RunKind.NODE:
@@ -124,18 +124,18 @@ def blank_status(
 
 def put(state: OwnerState, run: Run) -> list[Effect]:
     state.keep(run)
-    state.transaction.take(bytes=bytes_of(run))
+    state.transaction.spend(bytes=bytes_of(run))
     return [PutRun(run=run)]
 
 
 def release_due(state: OwnerState, now: datetime) -> list[Effect]:
-    """Runs whose time has come enter the ready queue of their class."""
+    """Due runs enter the ready queue of their timeout class. Due DAG runs wait for `open_epochs`."""
     effects: list[Effect] = []
     waiting, room = state.derived.waiting, state.transaction
     while not room.is_full and (run_id := waiting.pop_due(now)) is not None:
-        room.take(work_us=MICROSECONDS_OF_A_LOOK)
+        room.spend(work_us=MICROSECONDS_OF_A_CHECK)
         run = state.durable.runs[run_id]
-        state.at_work = run.status.job_id
+        state.current_job = run.status.job_id
         if run.status.kind is RunKind.DAG:
             state.derived.epochs.due.append(run_id)
             continue
@@ -144,17 +144,17 @@ def release_due(state: OwnerState, now: datetime) -> list[Effect]:
                 run, status=move(run.status, RunState.QUEUED, version=state.next_token(), at=now)
             )
             effects += put(state, run)
-            room.take(effects=1)
+            room.spend(effects=1)
         entered = enter_queue(state, run, now)
-        room.take(effects=len(entered))
+        room.spend(effects=len(entered))
         effects += entered
     return effects
 
 
 def enter_queue(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
-    """The only way into a ready queue: a dispatch goes to the topic of that class, so the class must be configured.
+    """The only way into a ready queue. A dispatch goes to the topic of its class, so the class must be configured.
 
-    If the class of the run was removed from the settings, the run goes on where it would begin now, and says so.
+    If the run's class was removed from the settings, the run moves to the class of a new run, with a reason.
     """
     if state.rules.class_named(run.status.timeout_class or ""):
         state.make_ready(run)
@@ -168,7 +168,7 @@ def enter_queue(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
 
 
 def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
-    """Dispatch from the ready queues while the windows of this partition have room (protocol D1)."""
+    """Dispatch ready runs while the executors' windows for this partition have room (protocol D1)."""
     effects: list[Effect] = []
     room = state.transaction
     state.step.may_dispatch_more = False
@@ -181,18 +181,18 @@ def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
         free = window - state.seen.fleet.unfinished(timeout_class)
         while (head := queue.head()) and free > 0 and _has_room(room):
             (lane, *_), run_id = head
-            if not may_go(state, lane, now):
+            if not may_start(state, lane, now):
                 break
             queue.pop()
-            state.at_work = owner_of_run(run_id)
+            state.current_job = owner_of_run(run_id)
             run = state.durable.runs[run_id]
             if is_to_stop(state, run):
                 continue
             room.is_waited_for |= 2 * state.seen.fleet.unfinished(timeout_class) < window
             sent = _dispatch(state, run, now)
-            room.take(effects=len(sent))
+            room.spend(effects=len(sent))
             effects += sent
-            note_gone(state, lane, now)
+            use_rate(state, lane, now)
             free -= 1
         state.step.may_dispatch_more |= bool(queue) and free > 0 and not _has_room(room)
     return effects
@@ -203,8 +203,8 @@ def _has_room(room: TransactionRoom) -> bool:
 
 
 def end_attempt(state: OwnerState, run: Run, report: AttemptReport, now: datetime) -> list[Effect]:
-    """The open attempt of `run` is over; its job's policy says what follows."""
-    state.land(run.run_id)
+    """The open attempt of `run` ended. The job's retry policy decides whether another attempt follows."""
+    state.remove_in_flight(run.run_id)
     decision = after_attempt(run, spec_of(state, run), report, now)
     expired = run.expired + 1 if report.end is AttemptEnd.EXPIRED else 0
     report = _in_a_row(report, expired) if expired > 1 else report
@@ -216,7 +216,7 @@ def end_attempt(state: OwnerState, run: Run, report: AttemptReport, now: datetim
         case Over(state=to, reason=reason):
             status = move(status, to, version=state.next_token(), at=now, reason=reason)
             run = msgspec.structs.replace(run, status=status)
-            return put(state, run) + _given_up(run) + count_end(state, run)
+            return put(state, run) + _report_dead(run) + count_end(state, run)
         case Again():
             run = msgspec.structs.replace(run, status=status)
             return _again(state, run, decision, report, now)
@@ -229,8 +229,8 @@ def _in_a_row(report: AttemptReport, times: int) -> AttemptReport:
     return msgspec.structs.replace(report, reason=Reason(ReasonCode.EXPIRED, text))
 
 
-def _given_up(run: Run) -> list[Effect]:
-    """A run that is given up goes to people as well."""
+def _report_dead(run: Run) -> list[Effect]:
+    """Report a dead run to the operators as well."""
     if run.state is not RunState.DEAD:
         return []
     status = run.status
@@ -255,16 +255,16 @@ def _again(state: OwnerState, run: Run, decision: Again, report: AttemptReport, 
 
 
 def _as_if_never_dispatched(run: Run, due_at: datetime) -> Run:
-    """A dispatch that no executor took costs no turn in the queue, and no retry is counted from it."""
+    """An expired dispatch keeps the run's place in the queue and does not start the time for retries."""
     is_first = run.tried_since == run.status.attempts[-1].dispatched_at
     return msgspec.structs.replace(run, due_at=due_at, tried_since=None if is_first else run.tried_since)
 
 
 def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
-    job, payload, results = handed_to(state, run)
+    job, payload, results = inputs_of(state, run)
     name = run.status.timeout_class or ""
     size = record_bytes(results)
-    refusal = why_too_much(results, size)
+    refusal = why_too_large(results, size)
     if refusal:
         reason = Reason(ReasonCode.RESULTS_TOO_LARGE, refusal)
         status = move(run.status, RunState.FAILED, version=state.next_token(), at=now, reason=reason)
@@ -275,7 +275,7 @@ def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     status = with_attempt(run.status, attempt, version=state.next_token())
     terms = state.rules.terms
     run = msgspec.structs.replace(run, status=status, tried_since=run.tried_since or now, terms=terms)
-    state.take_off(run.run_id, InFlight(token=token, timeout_class=name, dispatched_at=now, terms=terms))
+    state.add_in_flight(run.run_id, InFlight(token=token, timeout_class=name, dispatched_at=now, terms=terms))
     dispatch = _dispatch_of(state.rules, run, job, payload, results)
     return [*put(state, run), SendDispatch(dispatch=dispatch)]
 
@@ -283,10 +283,10 @@ def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
 def _dispatch_of(
     rules: Rules, run: Run, job: JobSpec, payload: Json, results: dict[str, Result | None] | None
 ) -> Dispatch:
-    """Of its newest attempt."""
+    """The dispatch of the run's newest attempt."""
     attempt, terms = run.status.attempts[-1], rules.terms
     timeout_class = rules.class_named(attempt.timeout_class)
-    assert timeout_class, f"{run.run_id}: a dispatch into class {attempt.timeout_class!r}, which is not configured"
+    assert timeout_class, f"{run.run_id}: dispatch into class {attempt.timeout_class!r}, which is not configured"
     return Dispatch(
         run_id=run.run_id,
         owner=OwnerId(job.job_id),

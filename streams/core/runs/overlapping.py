@@ -11,11 +11,11 @@ from schemas.ids import OwnerId
 from schemas.job import JobSpec
 from schemas.words import RunState
 from streams.core.effects import Effect
-from streams.core.policy.overlap import IN_ORDER, START, OpenRuns, OverlapDecision, Replace, decide_overlap, free_places
+from streams.core.policy.overlap import IN_ORDER, START, OpenRuns, OverlapDecision, Replace, decide_overlap, free_slots
 from streams.core.reason import Reason
 from streams.core.runs.cancel import AT_ONCE, cancel_each
 from streams.core.runs.life import put
-from streams.core.runs.occupancy import Occupancy, Place, entry_of
+from streams.core.runs.occupancy import Category, Occupancy, occupancy_entry
 from streams.core.runs.run import Run, move
 from streams.core.state import OwnerState
 
@@ -47,28 +47,28 @@ def release_held(state: OwnerState, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
     freed, state.step.freed = state.step.freed, set()
     for job_id in sorted(freed & state.derived.occupancy.keys()):
-        state.at_work = job_id
+        state.current_job = job_id
         job = state.durable.jobs[OwnerId(job_id)].spec
         occupancy = state.derived.occupancy[job_id]
-        places = free_places(job, at_work=occupancy.at_work(now), held=occupancy.held_count)
-        for run_id in occupancy.first_held(places, in_order=job.overlap_policy in IN_ORDER):
+        free = free_slots(job, active=occupancy.active(now), held=occupancy.held_count)
+        for run_id in occupancy.next_held(free, in_order=job.overlap_policy in IN_ORDER):
             if state.transaction.is_full:
                 state.step.freed.add(job_id)
                 break
             effects += _release(state, state.durable.runs[run_id], now)
-            state.transaction.take(effects=1)
+            state.transaction.spend(effects=1)
     return effects
 
 
 def _count(state: OwnerState, occupancy: Occupancy, nominal_time: datetime, now: datetime) -> OpenRuns:
     first = occupancy.first_open_before(nominal_time)
     return OpenRuns(
-        at_work=occupancy.at_work(now),
+        active=occupancy.active(now),
         held=occupancy.held_count,
         open_then=occupancy.open_before(nominal_time),
         held_then=occupancy.held_before(nominal_time),
         catching_up_then=occupancy.catching_up_before(nominal_time),
-        any_since=occupancy.has_come_since(nominal_time, now),
+        any_since=occupancy.has_any_since(nominal_time, now),
         first_open_then=(first, state.durable.runs[first].state) if first else None,
     )
 
@@ -78,8 +78,8 @@ def _replaced(state: OwnerState, job_id: str, nominal_time: datetime, now: datet
     occupancy = state.derived.occupancy.get(job_id)
     for run_id in occupancy.runs(now) if occupancy else ():
         run = state.durable.runs[run_id]
-        entry = entry_of(run)
-        if entry and entry.since <= nominal_time and entry.place is not Place.HELD_BEHIND:
+        entry = occupancy_entry(run)
+        if entry and entry.since <= nominal_time and entry.category is not Category.HELD_CATCH_UP:
             yield run
 
 

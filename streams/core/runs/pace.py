@@ -33,7 +33,7 @@ def forget_slots(state: OwnerState, now: datetime) -> None:
         pass
 
 
-def may_go(state: OwnerState, lane: Lane, now: datetime) -> bool:
+def may_start(state: OwnerState, lane: Lane, now: datetime) -> bool:
     """Whether the next run of this lane may be dispatched now."""
     if lane is not Lane.CATCH_UP or state.seen.catchup_goes_on <= now + BURST:
         return True
@@ -42,7 +42,7 @@ def may_go(state: OwnerState, lane: Lane, now: datetime) -> bool:
     return False
 
 
-def note_gone(state: OwnerState, lane: Lane, now: datetime) -> None:
+def use_rate(state: OwnerState, lane: Lane, now: datetime) -> None:
     """A run of this lane was dispatched."""
     if lane is Lane.CATCH_UP:
         state.seen.catchup_goes_on = (

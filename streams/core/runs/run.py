@@ -1,4 +1,4 @@
-"""A run: the states it may take, and the only function that moves it from one to the next."""
+"""A run: its states, the legal transitions, and `move`, the only function that makes a transition."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from streams.core.reason import Reason
 Q, R, W, C = RunState.QUEUED, RunState.RUNNING, RunState.RETRY_WAIT, RunState.CANCELLING
 
 MARKS = frozenset({RunState.SUCCEEDED, RunState.SKIPPED})
-"""What people may say that a node counts as, whatever it is; a process of it is stopped first."""
+"""The states that a user may give to a node. If its process runs, it is stopped first."""
 
 LEGAL: dict[RunState | None, frozenset[RunState]] = {
-    # A node of a DAG run that was told to stop is cancelled before it was anything else.
+    # Stopping a DAG run cancels nodes that have no record yet.
     None: frozenset({Q, RunState.MISSED, RunState.UPSTREAM_FAILED, RunState.CANCELLED, *MARKS}),
-    # An attempt that was rejected, lost before it started, or promoted leads back to the queue or ends the run.
+    # After a rejected, lost or promoted attempt, the run returns to the queue or ends.
     Q: frozenset({Q, R, W, C, RunState.CANCELLED, RunState.DEAD, RunState.FAILED, RunState.MISSED, *MARKS}),
     R: frozenset({Q, W, C, RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.DEAD}),
     W: frozenset({Q, RunState.CANCELLED, RunState.MISSED, *MARKS}),
-    # It may have succeeded before it was told to stop; a DAG run is also told to by its timeout.
+    # The process may succeed before the kill arrives. A DAG run may also be stopped by its timeout.
     C: frozenset({RunState.CANCELLED, RunState.TIMED_OUT, *MARKS}),
 }
-"""The whole life of a run; None is before its first record. Final states are not in the table: nothing follows them."""
+"""Legal transitions; None is before the first record. Final states are no keys: nothing follows them."""
 
 
 class Lane(IntEnum):
-    """Who goes first when there is less room than work."""
+    """The order in which ready runs are dispatched: the lowest lane first."""
 
     LIVE = 0
-    """What is due now, and what somebody asked for."""
+    """Occurrences that are due now, and requested runs."""
     CATCH_UP = 1
-    """Occurrences from before the owner, or the job, was away."""
+    """Occurrences that were due while the owner or the job was away."""
     BACKFILL = 2
 
 
@@ -47,7 +47,7 @@ Turn = tuple[Lane, bool, datetime]
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """A run that is not final: its public status, and what the owner alone needs to know."""
+    """A run that is not final: its public status, and the facts that only its owner needs."""
 
     status: RunStatus
     payload: Json = None
@@ -59,22 +59,22 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
     tried_since: datetime | None = None
     """When its first attempt was dispatched."""
     checkpoint: str | None = None
-    """What its attempts have left in S3 for the next one, the newest."""
+    """The newest checkpoint in S3 that an attempt left for the next one."""
     kill_grace: timedelta | None = None
-    """Of a run that is told to stop, between TERM and KILL."""
+    """The time between TERM and KILL, if the run is being stopped."""
     marked: RunState | None = None
-    """Of a node that is told to stop: what it then counts as."""
+    """The state that a node gets once its process has stopped, if a user marked it."""
     due_at: datetime
-    """Not dispatched before: the scheduled time, or the end of a retry's wait."""
+    """Do not dispatch before this: the scheduled time, or the end of a backoff."""
     lane: Lane = Lane.LIVE
     held: bool = False
     """It waits for other runs of its job to end, as the overlap policy says."""
     start_by: datetime | None = None
     """If it has not started by then, it is missed."""
     terms: Terms | None = None
-    """Of its newest attempt; None in records of the version before."""
+    """The terms of its newest attempt; None in records of the previous version."""
     expired: int = 0
-    """So many dispatches before the open one, in a row, were taken by no executor in time."""
+    """How many dispatches in a row, just before the open one, expired because no executor claimed them in time."""
 
     def __post_init__(self) -> None:
         keep_json(self, "payload")
@@ -89,38 +89,38 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
 
     @property
     def backfill_id(self) -> RunId | None:
-        """Of the run that stands for the backfill which it is one of the runs of."""
+        """The run id of the backfill that this run belongs to."""
         kind = self.status.kind
         is_one = kind is RunKind.BACKFILLED or (kind is RunKind.DAG and self.lane is Lane.BACKFILL)
         return request_run_id(self.status.job_id, self.status.request_id or "") if is_one else None
 
     @property
     def is_again(self) -> bool:
-        """It was asked to run once more."""
+        """A request ran it again."""
         return self.status.rerun_id is not None
 
     @property
     def turn(self) -> Turn:
-        """Among the runs that are ready, the lowest goes first: within a lane, what runs again goes behind the rest."""
+        """The ready run with the lowest turn is dispatched first. Within a lane, reruns come last."""
         return self.lane, self.is_again, self.due_at
 
     @property
-    def has_begun(self) -> bool:
+    def has_started(self) -> bool:
         """It has had an attempt, or is a DAG run that has opened."""
         return bool(self.status.attempts or self.status.started_at)
 
     @property
     def open_attempt(self) -> Attempt | None:
-        """The attempt that is dispatched and has not ended."""
+        """The attempt that was dispatched and has not ended."""
         attempts = self.status.attempts
         return attempts[-1] if attempts and attempts[-1].end is None else None
 
 
 class Exit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What an executor saw of the process of an attempt."""
+    """What an executor observed of an attempt's process."""
 
     started_at: datetime | None
-    """None: it never was there."""
+    """None: the process never started."""
     exit_code: int | None
     output: str | None
     output_bytes: int
@@ -132,24 +132,24 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     end: AttemptEnd
     reason: Reason | None
-    """None: it succeeded, or was told to stop, and there is nothing else to say."""
+    """None: it succeeded or was stopped, and there is nothing to add."""
     executor_id: ExecutorId | None = None
-    """Who reports it; None: its owner found it out."""
+    """The executor that reported the end; None: the owner decided it."""
     finished_at: datetime | None = None
     exit: Exit | None = None
-    """None: nobody saw its process."""
+    """None: no executor observed a process."""
     next_class: str | None = None
-    """Where it goes on, if it is promoted."""
+    """The class of the next attempt, if this one was promoted."""
 
 
 def move(status: RunStatus, to: RunState, *, version: int, at: datetime, reason: Reason | None = None) -> RunStatus:
-    """The status after a transition. An illegal one is a broken invariant, not bad input."""
+    """The status after a transition. An illegal transition is a bug, never bad input."""
     before = status.transitions
     left = status.state if before else None
-    assert to in LEGAL.get(left, ()), f"{status.run_id}: {left} -> {to} is no legal transition"
+    assert to in LEGAL.get(left, ()), f"{status.run_id}: {left} -> {to} is not a legal transition"
     text, code = (reason.text, reason.code) if reason else (None, None)
     transition = Transition(version=version, at=at, state=to, attempt=status.attempt, reason=text, reason_code=code)
-    filed_on = status.filed_on or (at.date() if not before else None)  # once for all its life (protocol S4)
+    filed_on = status.filed_on or (at.date() if not before else None)  # never changes (protocol S4)
     return msgspec.structs.replace(
         status,
         state=to,
@@ -192,12 +192,12 @@ def reason_of(status: RunStatus) -> Reason | None:
 
 
 def why_stopped(status: RunStatus) -> Reason:
-    """Of a run that is told to stop."""
+    """Why a run is being stopped."""
     return reason_of(status) or Reason(ReasonCode.CANCELLED_BY_REQUEST, status.reason or "cancelled")
 
 
 def change_attempt(status: RunStatus, attempt: Attempt, *, version: int) -> RunStatus:
-    """The status with `attempt` as its latest, and with the facts of it that the run shows as its own."""
+    """The status with its newest attempt replaced, and with the fields that the run copies from it."""
     return msgspec.structs.replace(
         status,
         version=version,
@@ -210,7 +210,7 @@ def change_attempt(status: RunStatus, attempt: Attempt, *, version: int) -> RunS
 
 
 def fold_expired(status: RunStatus) -> RunStatus:
-    """Of dispatches in a row that expired, the newest stands for all: the one before it leaves the history."""
+    """Keep only the newest of expired dispatches in a row: remove the one before it from the history."""
     *earlier, folded, newest = status.attempts
     assert folded.end is AttemptEnd.EXPIRED, f"{status.run_id}: attempt {folded.attempt} did not expire"
     said = folded.attempt, ReasonCode.EXPIRED
@@ -222,7 +222,7 @@ def fold_expired(status: RunStatus) -> RunStatus:
 
 
 def _few(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
-    """What was executed is kept for longer than what was not."""
+    """Drop expired attempts before attempts that were executed."""
     if len(attempts) <= MAX_ATTEMPTS:
         return attempts
     gone = next((n for n, each in enumerate(attempts[:-1]) if each.end is AttemptEnd.EXPIRED), 0)
@@ -230,7 +230,7 @@ def _few(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
 
 
 def _finished_at(status: RunStatus, at: datetime) -> datetime:
-    """When the process was gone, as its executor saw it; a run without one ended when that was decided."""
+    """When the process ended, by the executor's report; without a process, the time of the decision."""
     last = status.attempts[-1].finished_at if status.attempts else None
     return last or at
 

@@ -7,7 +7,7 @@ from schemas.job import JobSpec
 from schemas.raw import Json
 from schemas.result import Result
 from streams.core.dag.epoch import Epoch
-from streams.core.dag.hand_on import results_for
+from streams.core.dag.node_results import results_for
 from streams.core.runs.run import Run
 from streams.core.state import OwnerState
 
@@ -30,7 +30,7 @@ def is_to_stop(state: OwnerState, run: Run) -> bool:
     return epoch is not None and epoch.ends_as is not None
 
 
-def handed_to(state: OwnerState, run: Run) -> tuple[JobSpec, Json, dict[str, Result | None] | None]:
+def inputs_of(state: OwnerState, run: Run) -> tuple[JobSpec, Json, dict[str, Result | None] | None]:
     """What its next attempt goes by and is given: spec, payload, and the results of what it depends on, if on anything.
 
     The payload is what the request said for the run, or for the whole DAG run; else what the definition says.

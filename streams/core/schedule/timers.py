@@ -47,7 +47,7 @@ class Timer:
     _order: list[str] | None = None
     searched: int = 0
     """Occurrences that were looked for so far: what it has cost."""
-    _told: int = 0
+    _charged: int = 0
     _answers: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def from_member(self, job_id: str) -> Iterator[str]:
@@ -87,7 +87,7 @@ class Timer:
 
     def take_searched(self) -> int:
         """How many since the last time."""
-        found, self._told = self.searched - self._told, self.searched
+        found, self._charged = self.searched - self._charged, self.searched
         return found
 
     def forget_answers(self) -> None:
@@ -189,13 +189,13 @@ class Timers:
         key = _key(job, schedule)
         found = self._by_key.get(key)
         if found is None:
-            found = self._by_key[key] = self._begun(job, key, after)
+            found = self._by_key[key] = self._new_timer(job, key, after)
             self._note(found)
         elif after < found.nothing_after:
             self._set_back(found, after)
         return found
 
-    def _begun(self, job: JobSpec, key: str, after: datetime) -> Timer:
+    def _new_timer(self, job: JobSpec, key: str, after: datetime) -> Timer:
         asked, self._asked = self._asked, None
         if asked is not None and asked.key == key and asked.knows_what_follows(after):
             return asked

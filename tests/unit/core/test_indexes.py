@@ -200,9 +200,9 @@ def _check_occupancy(state: OwnerState, whole: list[Run], now: datetime) -> None
         assert {job: ids for job, ids in found.items() if ids} == _by_job(there, lambda run: run.run_id)
         for job, each in state.derived.occupancy.items():
             mine = [run for run in there if run.status.job_id == job]
-            assert each.at_work(at) == sum(not run.held for run in mine)
+            assert each.active(at) == sum(not run.held for run in mine)
             held = sorted((run.is_again, run.status.nominal_time, run.run_id) for run in mine if run.held)
-            assert each.first_held(len(mine), in_order=True) == [run_id for *_, run_id in held]
+            assert each.next_held(len(mine), in_order=True) == [run_id for *_, run_id in held]
         for job, each in state.derived.occupancy.items():
             in_their_time = [run for run in counted if run.status.job_id == job and run.lane is not Lane.CATCH_UP]
             assert each.open_before(at) == sum(_in_the_way_since(run) <= at for run in in_their_time)
@@ -218,7 +218,7 @@ def _is_asked_for(run: Run) -> bool:
 
 
 def _is_later(run: Run, now: datetime) -> bool:
-    return _is_asked_for(run) and run.status.scheduled_time > now and not (run.held or run.has_begun)
+    return _is_asked_for(run) and run.status.scheduled_time > now and not (run.held or run.has_started)
 
 
 def _check_queues(state: OwnerState, runs: list[Run]) -> None:

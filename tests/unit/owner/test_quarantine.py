@@ -182,10 +182,10 @@ HISTORIES = [
     ("streams.core.runs.life._dispatch", asked, "bad"),
     ("streams.core.runs.leases.end_attempt", silent, "bad"),
     ("streams.core.requests.backfill._plan", filled, "bad"),
-    ("streams.core.requests.backfill._let_go", filled, "bad"),
+    ("streams.core.requests.backfill._release_runs", filled, "bad"),
     ("streams.core.dag.advance._decide", dag_asked, "dag"),
     ("streams.core.dag.advance._open_or_hold", dag_asked, "dag"),
-    ("streams.core.dag.advance._tell", dag_asked, "dag"),
+    ("streams.core.dag.advance._publish_status", dag_asked, "dag"),
 ]
 
 

@@ -12,7 +12,7 @@ from schemas.result import MAX_GIVEN_BYTES, MAX_PASSED_BYTES, Result
 from schemas.status import RunStatus
 from schemas.topics import MAX_RECORD_BYTES
 from schemas.words import AttemptEnd, RunState, TriggerRule
-from streams.core.dag.hand_on import MAX_RECORD_SHARE, passed_on, record_bytes, why_too_much
+from streams.core.dag.node_results import MAX_RECORD_SHARE, passed_on, record_bytes, why_too_large
 from streams.core.room import Bounds
 from tests.support.raw_json import raw
 from tests.support.simulated.log import Log, ended, started
@@ -177,7 +177,7 @@ def test_what_all_nodes_of_the_largest_dag_hand_on_fits_one_record() -> None:
     result = Result(bytes=MAX_PASSED_BYTES, value=raw(value))
     assert passed_on(result) == result
     results: dict[str, Result | None] = {f"node {number:04}": result for number in range(MAX_NODES - 1)}
-    assert why_too_much(results, record_bytes(results)) is None
+    assert why_too_large(results, record_bytes(results)) is None
     play = Play(node("a"))
     (dispatch,) = play.log.dispatches()
     size = len(encode(dispatch, results=b"{" + b",".join(_entry(*each) for each in results.items()) + b"}"))
@@ -192,7 +192,7 @@ def _entry(node_id: str, result: Result | None) -> bytes:
 def test_results_that_do_not_fit_a_record_are_refused_with_a_sentence() -> None:
     far = Result(bytes=1, uri="s3://tidemill/" + "x" * 2_000, sha256="ab" * 32)
     results = {f"n{number}": far for number in range(6_000)}
-    reason = why_too_much(results, record_bytes(results))
+    reason = why_too_large(results, record_bytes(results))
     assert reason
     assert reason.endswith(f"at most {MAX_RECORD_SHARE} fit the record that starts it")
 

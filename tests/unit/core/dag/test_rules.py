@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.words import RunState, TriggerRule
-from streams.core.dag.trigger import OUTCOME, Ends, NodeDecision, judge
+from streams.core.dag.trigger import OUTCOME, Ends, NodeDecision, decide_node
 from tests.support.dag_reference import STARTED_EARLY_BY, TABLE
 
 FIELDS = {"s": "succeeded", "f": "failed", "k": "skipped", "u": "upstream_failed"}
@@ -25,7 +25,7 @@ CASES = [(rule, column) for rule in TriggerRule for column in COLUMNS]
 
 def said(rule: TriggerRule, found: str, needed: int | None = None) -> str:
     counts = {name: found.count(letter) for letter, name in FIELDS.items()}
-    return SAID[judge(rule, Ends(needed=len(found) if needed is None else needed, **counts))]
+    return SAID[decide_node(rule, Ends(needed=len(found) if needed is None else needed, **counts))]
 
 
 @pytest.mark.parametrize(("rule", "column"), CASES, ids=[f"{rule.value} {column}" for rule, column in CASES])

@@ -16,7 +16,7 @@ from schemas.words import MarkAs, RunKind, RunState
 from streams.core.dag.advance import count_ended, ended_node, publish_node
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.graph import Graph
-from streams.core.dag.hand_on import passed_on
+from streams.core.dag.node_results import passed_on
 from streams.core.dag.stop import stored_epoch
 from streams.core.dag.trigger import OUTCOME, Outcome
 from streams.core.dag.versions import newest_graph
@@ -99,7 +99,7 @@ def mark(state: OwnerState, request: Request, now: datetime, origin: Origin) -> 
         past.epoch.pass_over(node, stored)
         _wake(state, past.run_id)
         return [*effects, PutNode(run_id=new.run_id, node=stored)]
-    again = _behind(past.graph, [node], lambda each: _state(past, each) in _UNDECIDED_BY_MARK) - {node}
+    again = _downstream(past.graph, [node], lambda each: _state(past, each) in _UNDECIDED_BY_MARK) - {node}
     past.ended[node_id] = stored
     base = _base(state, past, again, request, f"run again: {node_id} {text}")
     return effects + _go_on(state, past, base, request, Reason(ReasonCode.MARKED, f"{node_id} {text}"), now)
@@ -153,22 +153,22 @@ def _stored(graph: Graph, end: NodeEnd) -> StoredNode:
 def _to_run_again(past: Past, request: Request) -> set[int]:
     asked_for = _asked_for(past, request)
     if request.downstream:
-        again = _behind(past.graph, asked_for, lambda _: True)
+        again = _downstream(past.graph, asked_for, lambda _: True)
     else:
-        again = _behind(past.graph, asked_for, lambda each: _state(past, each) not in {None, RunState.SUCCEEDED})
-    _refuse_at_work(past, again)
+        again = _downstream(past.graph, asked_for, lambda each: _state(past, each) not in {None, RunState.SUCCEEDED})
+    _refuse_if_open(past, again)
     return again
 
 
-def _refuse_at_work(past: Past, again: set[int]) -> None:
+def _refuse_if_open(past: Past, again: set[int]) -> None:
     """What runs goes on with what it was given: nothing of that may be taken back."""
     if past.epoch is None:
         return
     gave = [each for each in again if each in past.epoch.passed]
     given = {child for each in gave for child in past.graph.children[each]}
-    at_work = (again | given) & past.epoch.open
-    if at_work:
-        node_id = past.graph.dag.nodes[min(at_work)].node_id
+    still_open = (again | given) & past.epoch.open
+    if still_open:
+        node_id = past.graph.dag.nodes[min(still_open)].node_id
         raise RefusedOrderError(f"node {node_id!r}, which depends on it, has not ended; it can be cancelled")
 
 
@@ -192,7 +192,7 @@ def _to_mark(past: Past, request: Request) -> tuple[str, RunState]:
     if (before := past.ended.get(node_id)) and before.state is to:
         raise RefusedOrderError(f"node {node_id!r} is {to.value} already")
     if before:
-        _refuse_at_work(past, {past.graph.index[node_id]})
+        _refuse_if_open(past, {past.graph.index[node_id]})
     return node_id, to
 
 
@@ -209,7 +209,7 @@ def _state(past: Past, node: int) -> RunState | None:
     return found.state if found else None
 
 
-def _behind(graph: Graph, first: Iterable[int], takes: Callable[[int], bool]) -> set[int]:
+def _downstream(graph: Graph, first: Iterable[int], takes: Callable[[int], bool]) -> set[int]:
     """`first`, and what depends on them, directly or by others that are taken."""
     found = set(first)
     queue = deque(found)

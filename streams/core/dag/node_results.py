@@ -44,7 +44,7 @@ def record_bytes(results: Mapping[str, Result | None] | None) -> int:
     )
 
 
-def why_too_much(results: Mapping[str, Result | None] | None, size: int) -> str | None:
+def why_too_large(results: Mapping[str, Result | None] | None, size: int) -> str | None:
     """Why a node cannot get them, as a sentence; `size` is what they take of a record."""
     if not results or not size:
         return None
