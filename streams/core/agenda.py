@@ -1,4 +1,4 @@
-"""What is to happen in which order: a heap in which a key has one place, and no more dead entries than living ones."""
+"""A priority queue of unique keys: a heap with at most about as many dead entries as live ones."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ At = TypeVar("At", bound=Any)
 Key = TypeVar("Key", bound=Any)
 
 _DEAD_ALLOWED = 16
-"""Dead entries beside as many as there are living ones: a short heap is not worth a compaction."""
+"""This many more dead than live entries are allowed, because compacting a short heap is not worth it."""
 
 
 class Agenda(Generic[At, Key]):
-    """Keys by place, the lowest first. All operations take logarithmic time, on average over many.
+    """Keys by place, the lowest first. All operations take amortized logarithmic time.
 
-    A heap cannot remove an entry from its middle. An entry whose key has another place, or none, is dead; a heap that
-    is mostly dead is built again from the places.
+    A heap cannot remove an entry from its middle. An entry is dead if its key has another place or none. A heap with
+    mostly dead entries is rebuilt.
     """
 
     __slots__ = ("_heap", "_places")
@@ -33,7 +33,7 @@ class Agenda(Generic[At, Key]):
 
     @property
     def entries(self) -> int:
-        """In memory, dead ones included."""
+        """The length of the heap, including dead entries."""
         return len(self._heap)
 
     def place(self, key: Key) -> At | None:
@@ -44,14 +44,14 @@ class Agenda(Generic[At, Key]):
         return dict(self._places)
 
     def put(self, key: Key, at: At) -> None:
-        """`key` has this place, and no other."""
+        """Give `key` this place instead of any other."""
         if self._places.get(key) != at:
             self._places[key] = at
             heapq.heappush(self._heap, (at, key))
             self._compact()
 
     def drop(self, key: Key) -> None:
-        """Of a key without a place nothing changes."""
+        """Remove the key, if it is there."""
         if self._places.pop(key, None) is not None:
             self._compact()
 
@@ -62,7 +62,7 @@ class Agenda(Generic[At, Key]):
         return heap[0] if heap else None
 
     def pop(self) -> tuple[At, Key]:
-        """The head, which must be there."""
+        """Remove and return the head, which must exist."""
         head = self.head()
         assert head is not None, "an empty agenda has no head"
         heapq.heappop(self._heap)
@@ -70,7 +70,7 @@ class Agenda(Generic[At, Key]):
         return head
 
     def pop_due(self, until: At) -> Key | None:
-        """The key of the head, if its place is not beyond `until`."""
+        """Remove and return the first key, if its place is at most `until`."""
         head = self.head()
         return self.pop()[1] if head is not None and head[0] <= until else None
 

@@ -1,4 +1,4 @@
-"""What a step wants done, as values; a batch of them goes out in one transaction (protocol O6)."""
+"""The effects of a step, as values. The owner writes a batch of them in one transaction (protocol O6)."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from streams.core.stored import (
 
 
 class PutRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Publish the run's status and store the run, or forget it when it is final."""
+    """Publish the run's status, and store the run; a final run is deleted from `state`."""
 
     run: Run
 
 
 class PublishStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Publish what never was an open run: an occurrence that was skipped, a range that was missed."""
+    """Publish a status that never was an open run: a skipped occurrence, a missed range."""
 
     status: RunStatus
 
@@ -59,7 +59,7 @@ class PutBackfill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PutDag(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of a DAG that is no longer the newest, and that open epochs go by."""
+    """A version of a DAG that is not the newest but that open epochs use."""
 
     owner: OwnerId
     version: int
@@ -75,7 +75,7 @@ class PutEpoch(msgspec.Struct, frozen=True, kw_only=True):
 
 class PutNode(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     run_id: RunId
-    """Of the node."""
+    """The node's run id."""
     node: StoredNode | None
     """None: forget it."""
 
@@ -83,7 +83,7 @@ class PutNode(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class PutQuarantine(msgspec.Struct, frozen=True, kw_only=True):
     owner: OwnerId
     quarantine: StoredQuarantine | None
-    """None: its work goes on."""
+    """None: the quarantine has ended."""
 
 
 class SendDispatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -95,7 +95,7 @@ class SendKill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The record that an input came in; topic names have no prefix."""
+    """The record that held an input. The topic name has no prefix."""
 
     topic: str
     offset: int
@@ -104,7 +104,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """Set an input aside: it has no effect, and people read what is wrong with it."""
+    """Refuse an input: it has no effect, and operators see the reason."""
 
     code: ProblemCode
     reason: str
@@ -112,22 +112,22 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     origin: Origin
     request_id: str | None = None
-    """Of a request that is refused."""
+    """The id of a refused request."""
 
 
 class ReportProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """Tell people of a job, a DAG or a run that needs them; no input is to blame."""
+    """Report a job, a DAG or a run that needs an operator, without a faulty input."""
 
     code: ProblemCode
     reason: str
     """A sentence."""
     owner: str
     run: RunStatus | None = None
-    """The one that it is about, or that was the last straw."""
+    """The run with the problem, or the run that triggered the report."""
 
 
 class Forward(msgspec.Struct, frozen=True, kw_only=True):
-    """Hand a request that lies in the wrong partition to its home (protocol I6)."""
+    """Send a request that lies in the wrong partition to its home partition (protocol I6)."""
 
     origin: Origin
     owner: OwnerId

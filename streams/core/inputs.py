@@ -1,4 +1,4 @@
-"""What an owner steps over: records of the input topics, what it has learned about the log, and the passing of time."""
+"""The inputs of `step`: records of the input topics, observations of the log, and time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RequestReceived(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class RequestMisplaced(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that lies in a partition which is not that of its job."""
+    """A request that lies in another partition than its job."""
 
     owner: OwnerId
     home: int
@@ -41,7 +41,7 @@ class ExecutorReported(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordRefused(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that cannot be understood."""
+    """A record that cannot be read."""
 
     code: ProblemCode
     reason: str
@@ -50,7 +50,7 @@ class RecordRefused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InputDeleted(msgspec.Struct, frozen=True, kw_only=True):
-    """Records of an input topic were deleted for their age, or by hand, before they were applied."""
+    """Records of an input topic were deleted, by retention or by hand, before they were applied."""
 
     topic: str
     first: int
@@ -67,27 +67,27 @@ class ClockAdvanced(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DispatchesCommitted(msgspec.Struct, frozen=True, kw_only=True):
-    """Where dispatches stand in their runs partition: (token, offset) by run."""
+    """By run: (token, offset) of each dispatch of a committed transaction."""
 
     offsets: Mapping[RunId, tuple[int, int]]
 
 
 class DispatchesFound(msgspec.Struct, frozen=True, kw_only=True):
-    """The same after recovery, for those that are not claimed yet."""
+    """By run, after recovery: (token, offset) of each dispatch that is not claimed yet."""
 
     offsets: Mapping[RunId, tuple[int, int]]
 
 
 class ClaimsSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """By timeout class: the offset up to which the executors' group has committed in this partition."""
+    """By timeout class: the committed offset of the executors' consumer group in this partition."""
 
     claimed_below: Mapping[str, int]
     as_of: datetime
-    """When that was asked for."""
+    """When the offsets were requested."""
 
 
 class CaughtUp(msgspec.Struct, frozen=True, kw_only=True):
-    """Events and heartbeats are applied up to an end that was fetched at `as_of`."""
+    """Events and heartbeats are applied up to the end offsets that were fetched at `as_of`."""
 
     as_of: datetime
 
@@ -96,11 +96,11 @@ class WasAway(msgspec.Struct, frozen=True, kw_only=True):
     """The owner could not commit or read until now."""
 
     since: datetime | None
-    """From when on; None: it has just taken over, and knows nothing of the time before."""
+    """The start of the absence; None: the owner has just taken over and knows nothing of the time before."""
 
 
 class TakenOver(msgspec.Struct, frozen=True):
-    """The first input of an owner some of whose jobs are quarantined, or are to be tried again."""
+    """The first input of an owner that has jobs to quarantine or to try again."""
 
 
 Input = (

@@ -1,4 +1,4 @@
-"""Why something is as it is: a code for programs, and a sentence for people that is never read by programs."""
+"""The reason of a state: a code for programs, and a sentence for users that no program parses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Reason(msgspec.Struct, frozen=True, gc=False):
     text: str
 
     def but(self, more: str) -> Reason:
-        """The same cause; the sentence goes on."""
+        """The same code with a longer sentence."""
         return Reason(self.code, f"{self.text}; {more}")
 
 

@@ -1,6 +1,6 @@
-"""What one transaction may hold, and what it has room for still: whatever loops over state asks here before it goes on.
+"""How much one transaction may hold. Each loop over state asks here before its next item.
 
-What finds no room stays where it is and goes on in the next transaction (protocol O6).
+Work that does not fit stays queued and continues in the next transaction (protocol O6).
 """
 
 from __future__ import annotations
@@ -10,66 +10,66 @@ from dataclasses import dataclass, field
 import msgspec
 
 EFFECTS_OF_A_RUN = 3
-"""A run that is due at once is put when it is queued and when it is dispatched, and the dispatch is sent."""
+"""A run that is due at once has three effects: put as queued, put as dispatched, send the dispatch."""
 MICROSECONDS_OF_AN_EFFECT = 40
-"""To decide it and to encode it, as measured."""
+"""To decide and encode one effect, as measured."""
 MICROSECONDS_OF_A_RECORD = 30
-"""To read it, beside `BYTES_A_MICROSECOND`."""
+"""To read one record, in addition to `BYTES_A_MICROSECOND`."""
 BYTES_A_MICROSECOND = 100
 MICROSECONDS_OF_A_DEFINITION = 50
-"""To read it, to compare it and to find out when it is due first."""
+"""To read and compare one definition, and to find its first occurrence."""
 MICROSECONDS_OF_A_CHECK = 2
-"""At something of which nothing follows, such as the stale entry of a heap."""
+"""To check an item that needs no work, such as a stale heap entry."""
 MICROSECONDS_OF_A_SEARCH = 10
-"""For an occurrence that a schedule is searched for, in the calendar as it was read before."""
+"""To find one occurrence of a schedule with a cached calendar."""
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one transaction. Each is checked before an item, so that the last item may lie beyond it."""
+    """Limits of one transaction. They are checked before an item, so the last item may exceed them."""
 
     effects: int = EFFECTS_OF_A_RUN * 1_600
-    """At most 5,000 (protocol O6): there is room for 1,600 runs that are queued and dispatched at once."""
+    """At most 5,000 (protocol O6): enough for 1,600 runs that are queued and dispatched at once."""
     nodes: int = 1_600
-    """Of DAG runs, that it starts, stops, passes over or forgets: what follows from each must fit it too."""
+    """Nodes of DAG runs that it starts, stops, passes over or forgets; the effects of each must fit too."""
     handed: int = 16 * 1024 * 1024
-    """Bytes of payloads and results in all its dispatches, and what the last one of them has beyond: an executor that
-    waits for it is not kept waiting long."""
+    """Bytes of payloads and results in all its dispatches; the last dispatch may exceed it. Keeps transactions short
+    for executors that wait."""
     bytes: int = 32 * 1024 * 1024
-    """Of what is written again: payloads, results, outputs and definitions."""
+    """Bytes of payloads, results, outputs and definitions that it writes."""
     work_us: int = 200_000
-    """Microseconds of CPU by a count that is the same on every machine: a step that takes longer looks like a stall."""
+    """Estimated microseconds of CPU, the same on every machine. A longer step would look like a stall."""
     slice_us: int = 20_000
-    """Of that for definitions, and for requests, before the next look at the clock: what is due waits for no more of
-    them. The partitions of a worker share one core, so that eight slices may come in between."""
+    """The part of it for definitions, and for requests, before the clock advances, so that due work waits for no more.
+    The partitions of a worker share one CPU core, so up to eight slices may run in between."""
 
 
 @dataclass(slots=True, kw_only=True)
 class TransactionRoom:
-    """What the current transaction still has room for; each transaction begins with a new one."""
+    """What the current transaction has used and may still use; each transaction starts with a new one."""
 
     bounds: Bounds
     effects: int = 0
-    """Taken so far."""
+    """Used so far."""
     bytes: int = 0
-    """Taken so far."""
+    """Used so far."""
     work_us: int = 0
-    """Taken since `prepare` was called last, beside what effects cost."""
+    """Used since the last `prepare`, without the cost of effects."""
     handed_room: int = field(init=False)
     """Bytes of payloads and results that its dispatches may still carry."""
     nodes_room: int = field(init=False)
     """Nodes of DAG runs that it may still start, stop, pass over or forget."""
     is_waited_for: bool = False
-    """One of its dispatches goes into a window that is less than half full: an executor waits for it."""
+    """An executor waits for one of its dispatches, because its window is less than half full."""
 
     is_for_one: bool = False
-    """What is done now is one item: it was seen before that it fits."""
+    """The current work is one item that was checked to fit, so `is_full` stays false."""
 
     def __post_init__(self) -> None:
         self.handed_room, self.nodes_room = self.bounds.handed, self.bounds.nodes
 
     @property
     def spent_us(self) -> int:
-        """Work that was done since `prepare` was called last, and all effects."""
+        """The cost of the work since the last `prepare` and of all effects."""
         return self.effects * MICROSECONDS_OF_AN_EFFECT + self.work_us
 
     @property
@@ -78,20 +78,20 @@ class TransactionRoom:
 
     @property
     def is_half_full(self) -> bool:
-        """What is left is for the clock, however much others write."""
+        """The second half is reserved for the clock."""
         return self._is_beyond(2)
 
     @property
     def is_used_up(self) -> bool:
-        """Something may wait for the next transaction, so this one waits for nothing."""
+        """Work may wait for the next transaction, so commit this one without waiting for more."""
         return self.is_half_full or self.handed_room <= 0 or self.nodes_room <= 0
 
     def fits(self, effects: int) -> bool:
-        """Whether so many at once fit; in an empty transaction everything does."""
+        """Whether that many effects fit together. An empty transaction accepts any number."""
         return effects == 0 or self.effects == 0 or self.effects + effects <= self.bounds.effects
 
     def most_of_runs(self) -> int:
-        """Effects at which a tick stops making runs, so that all that it has made can be dispatched as well."""
+        """The number of effects at which a tick stops making runs, so that their dispatches fit too."""
         return self.effects + max(1, (self.bounds.effects - self.effects) // EFFECTS_OF_A_RUN)
 
     def spend(self, *, effects: int = 0, bytes: int = 0, searched: int = 0, work_us: int = 0) -> None:  # noqa: A002

@@ -1,4 +1,4 @@
-"""Epochs go on: they open, their nodes start or never run, what ends is counted, and in the end they end."""
+"""Epochs advance: they open, their nodes start or never run, ended nodes are counted, and the epochs end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from streams.core.stored import StoredNode
 
 
 def advance_epochs(state: OwnerState, now: datetime) -> list[Effect]:
-    """All that follows from what has ended, as far as it fits a transaction; the rest goes on in the next one."""
+    """Do what follows from ended nodes, as much as fits the transaction; the next one continues."""
     effects = stop_overdue(state, now) + count_ended(state) + _forget_abandoned(state)
     room = state.transaction
     while state.derived.epochs.busy and room.nodes_room > 0 and not room.is_full:
@@ -58,7 +58,7 @@ def _publish_touched(state: OwnerState, now: datetime) -> list[Effect]:
 
 
 def open_epochs(state: OwnerState, now: datetime) -> list[Effect]:
-    """DAG runs whose time has come begin, or wait for other epochs of their DAG to end."""
+    """Due DAG runs open, or wait for other epochs of their DAG to end."""
     effects: list[Effect] = []
     due, state.derived.epochs.due = state.derived.epochs.due, []
     for run_id in due:
@@ -66,7 +66,7 @@ def open_epochs(state: OwnerState, now: datetime) -> list[Effect]:
         run = state.durable.runs.get(run_id)
         if run is None or run.state is not RunState.QUEUED or run.held:
             continue
-        # What is left of its life before would be taken for its own.
+        # Stored nodes of its earlier life would be taken for nodes of the new one.
         if run_id in state.derived.epochs.to_forget or state.transaction.is_full:
             state.derived.epochs.due.append(run_id)
         else:
@@ -96,7 +96,7 @@ def _open_or_hold(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
 
 
 def count_ended(state: OwnerState) -> list[Effect]:
-    """What ended since the last time is counted by what depends on it."""
+    """Count the nodes that ended since the last call in the nodes that depend on them."""
     effects: list[Effect] = []
     for epoch, node, run in state.step.node_ends:
         state.current_job = run.status.job_id
@@ -111,7 +111,7 @@ def count_ended(state: OwnerState) -> list[Effect]:
 
 
 def _advance(state: OwnerState, epoch: Epoch, room: int, now: datetime, effects: list[Effect]) -> int:
-    """Returns how much of `room` it took."""
+    """Stop and decide nodes. Returns how many, at most `room`."""
     dag_run = state.durable.runs[epoch.run_id]
     done = 0
     while epoch.to_stop and done < room:
@@ -144,7 +144,7 @@ def _decide(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, now: datet
         case NodeDecision.UPSTREAM_FAILED:
             return _pass_over(state, epoch, dag_run, node, RunState.UPSTREAM_FAILED, now)
         case NodeDecision.WAIT:
-            raise AssertionError(f"{epoch.run_id}: node {node} was to be decided, and has to wait")
+            raise AssertionError(f"{epoch.run_id}: node {node} is queued for a decision but must wait")
         case decision:
             assert_never(decision)
 
@@ -166,7 +166,7 @@ def _new_run(epoch: Epoch, dag_run: Run, node: int) -> NewRun:
 
 
 def _pass_over(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, to: RunState, now: datetime) -> list[Effect]:
-    """The node never runs; those that depend on it hear of it."""
+    """The node never runs; the nodes that depend on it count it."""
     new = _new_run(epoch, dag_run, node)
     reason = why_stopped(dag_run.status) if epoch.ends_as else why_not(epoch, node, to)
     blank = blank_status(epoch.graph.jobs[node], new)
@@ -179,7 +179,7 @@ def _pass_over(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, to: Run
 
 
 def publish_node(status: RunStatus) -> Effect:
-    """Of a node that is no open run. Where it has been one, it follows what may have been written of that."""
+    """Publish the status of a node without an open run. A rerun node may have a stored run, which PutRun deletes."""
     if status.rerun_id is None:
         return PublishStatus(status=status)
     return PutRun(run=Run(status=status, due_at=status.scheduled_time))
@@ -196,7 +196,7 @@ def ended_node(status: RunStatus, passed: Result | None) -> StoredNode:
 
 
 def _publish_status(state: OwnerState, epoch: Epoch, now: datetime) -> list[Effect]:
-    """The DAG run's status says how many nodes are in which state, and its end when there is nothing left."""
+    """Publish the DAG run's status with the count of nodes by state; end the run if no node is left."""
     run = state.durable.runs[epoch.run_id]
     status = msgspec.structs.replace(run.status, version=state.next_token(), nodes=epoch.counts())
     if epoch.undecided:
@@ -216,7 +216,7 @@ def _close(state: OwnerState, epoch: Epoch, owner: OwnerId) -> list[Effect]:
 
 
 def _forget_nodes(state: OwnerState) -> list[Effect]:
-    """The header of an epoch goes with its end, the keys of its nodes in as many transactions as they need."""
+    """Delete the stored nodes of ended epochs, in as many transactions as they need."""
     effects: list[Effect] = []
     room = state.transaction
     while state.derived.epochs.to_forget and room.nodes_room > 0 and not room.is_full:

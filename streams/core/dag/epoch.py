@@ -1,4 +1,4 @@
-"""One epoch of a DAG as its owner counts it: what has ended, what is open, and what the rules have decided."""
+"""One open epoch of a DAG: which nodes have ended, which are open, which are decided."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FIRST_TIME = NodeAgain()
 
 
 class Epoch:
-    """Part of the owner's state: only a step changes it. An end costs O(children), a child O(1)."""
+    """Part of the owner's state, so only `step` changes it. An end of a node costs O(children)."""
 
     __slots__ = (
         "_counts",
@@ -44,41 +44,39 @@ class Epoch:
         size = len(graph.needed)
         self.run_id, self.graph = run_id, graph
         self.ends_as: RunState | None = None
-        """Told to stop: nothing new starts, and when all nodes have ended the DAG run ends as this."""
+        """It is being stopped: no node starts, and the DAG run ends in this state. None: it is not."""
         self.states: dict[RunState, int] = {}
-        """How many nodes are in which state; those without a state wait for their dependencies."""
+        """The number of nodes by state. Nodes without a state wait for their dependencies."""
         self.base: EpochBase | None = None
-        """What an order left of it."""
+        """What remained of it after a rerun or mark."""
         self.attempts: dict[int, int] = {}
-        """That nodes which have ended have had; those without one are left out."""
+        """By ended node: how many attempts it had; nodes without attempts are left out."""
         self.ended: dict[int, RunState] = {}
         self.chosen: dict[int, frozenset[int]] = {}
-        """Of nodes that chose: which of their children are followed."""
+        """By node that chose: the children that it chose."""
         self.passed: dict[int, Result] = {}
-        """What nodes hand on to their children."""
+        """By node: the result that its children get."""
         self.open: set[int] = set()
         """Nodes whose run is not final."""
         self.undecided = size
         self.to_decide: deque[int] = deque()
-        """Nodes that start or never run, in the order in which that became known."""
+        """Nodes that start or never run, in the order in which this became known."""
         self.to_stop: deque[int] = deque()
-        """Open nodes that have to be told to stop."""
+        """Open nodes that must be stopped."""
         self._known = bytearray(size)
-        """Nodes that are in `to_decide`, or were."""
+        """1 for nodes that are or were in `to_decide`."""
         self._early = bytearray(map(can_be_early, graph.rules))
         self._done = [0] * size
         self._counts: dict[Outcome, list[int]] = {each: [0] * size for each in Outcome}
 
-    def _begin(self) -> None:
-        """What waits for nothing starts."""
+    def _queue_roots(self) -> None:
+        """Queue the nodes that wait for no dependency."""
         for node, needed in enumerate(self.graph.needed):
             if needed == 0 or self.graph.rules[node] is TriggerRule.ALWAYS:
-                self._announce(node)
+                self._queue_decision(node)
 
     def resume(self, later: Mapping[str, StoredNode]) -> None:
-        """As an earlier owner, or an order, left it: its base and what has ended since; open nodes have moved already;
-        the rest follows.
-        """
+        """Continue from `base` and from the nodes that ended later. The caller has moved the open nodes already."""
         index = self.graph.index
         nodes = {**self.base.nodes, **later} if self.base else later
         ended = {index[node_id]: stored for node_id, stored in nodes.items() if node_id in index}
@@ -87,12 +85,12 @@ class Epoch:
         for node, stored in ended.items():
             self.move(node, None, stored.state)
             self.end(node, stored)
-        self._begin()
+        self._queue_roots()
         if self.ends_as:
             self.stop(self.ends_as)
 
     def stored(self, node: int) -> StoredNode:
-        """A node that has ended."""
+        """The stored value of an ended node."""
         names, chosen = self.graph.dag.nodes, self.chosen.get(node)
         return StoredNode(
             state=self.ended[node],
@@ -102,7 +100,7 @@ class Epoch:
         )
 
     def again(self, node: int) -> NodeAgain:
-        """What a node that is about to run, or not, has behind it."""
+        """The earlier attempts of a node, and the request that runs it again."""
         if self.base is None:
             return _FIRST_TIME
         return self.base.again.get(self.graph.dag.nodes[node].node_id, _FIRST_TIME)
@@ -127,7 +125,7 @@ class Epoch:
         return decide_node(rule, ends)
 
     def move(self, node: int, before: RunState | None, after: RunState) -> None:
-        """A node is in another state."""
+        """A node changes its state."""
         if before is not None:
             self.states[before] -= 1
         self.states[after] = self.states.get(after, 0) + 1
@@ -136,7 +134,7 @@ class Epoch:
             self._known[node] = 1
 
     def end(self, node: int, stored: StoredNode) -> None:
-        """A node has ended, or never runs: its children count it, as skipped those that it did not choose."""
+        """A node has ended or never runs. Its children count it; those that it did not choose count it as skipped."""
         self.open.discard(node)
         self.ended[node] = stored.state
         if stored.attempt:
@@ -145,7 +143,7 @@ class Epoch:
         if stored.passed:
             self.passed[node] = stored.passed
         if stored.next_nodes is not None:
-            index = self.graph.index  # a DAG run that is open again may go by a version without some of them
+            index = self.graph.index  # a reopened DAG run may use a version without some of them
             self.chosen[node] = frozenset(index[each] for each in stored.next_nodes if each in index)
         counts, skips = self._counts[OUTCOME[stored.state]], self._counts[Outcome.SKIPPED]
         chosen, done, needed = self.chosen.get(node), self._done, self.graph.needed
@@ -156,10 +154,10 @@ class Epoch:
                 skips[child] += 1
             done[child] += 1
             if done[child] == needed[child] or (self._early[child] and self.decision(child) is not NodeDecision.WAIT):
-                self._announce(child)
+                self._queue_decision(child)
 
     def pass_over(self, node: int, stored: StoredNode) -> None:
-        """A node that waits for others never runs, whatever its rule says."""
+        """A node that still waits never runs, regardless of its rule."""
         self._known[node] = 1
         if node in self.to_decide:
             self.to_decide.remove(node)
@@ -167,16 +165,16 @@ class Epoch:
         self.end(node, stored)
 
     def stop(self, ends_as: RunState) -> None:
-        """Nothing new starts, and what is open is told so; again if it was told before."""
+        """Start no more nodes, and stop the open ones; a second call stops them again."""
         self.ends_as = self.ends_as or ends_as
         self.to_stop = deque(sorted(self.open))
         for node in range(len(self._known)):
-            self._announce(node)
+            self._queue_decision(node)
 
     def counts(self) -> dict[RunState, int]:
         return {state: number for state, number in self.states.items() if number}
 
-    def _announce(self, node: int) -> None:
+    def _queue_decision(self, node: int) -> None:
         if not self._known[node]:
             self._known[node] = 1
             self.to_decide.append(node)

@@ -1,4 +1,4 @@
-"""A DAG's definition, indexed once per version: nodes are numbers, and each knows who waits for it."""
+"""A DAG's definition, indexed once per version: nodes are numbers, with their dependent nodes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     dag: DagSpec
     version: int
     index: dict[str, int]
-    """By node id: its place in `dag.nodes`, which is its number here."""
+    """By node id: its index in `dag.nodes`, which is the node's number."""
     children: tuple[tuple[int, ...], ...]
     rules: tuple[TriggerRule, ...]
     needed: tuple[int, ...]
     """How many dependencies a node has."""
     jobs: tuple[JobSpec, ...]
-    """What a node's runs go by, as a job has it."""
+    """By node: its spec, in the form of a job."""
 
     def job(self, node_id: str) -> JobSpec:
         return self.jobs[self.index[node_id]]
@@ -45,11 +45,11 @@ def compile_dag(dag: DagSpec, version: int) -> Graph:
 
 _CLOCK_FIELDS = tuple(name for name in DagSpec.__struct_fields__ if name in JobSpec.__struct_fields__)
 _NODE_FIELDS = tuple(name for name in NodeSpec.__struct_fields__ if name in JobSpec.__struct_fields__)
-"""What has one name means one thing."""
+"""Fields with the same name mean the same."""
 
 
 def clock_of(dag: DagSpec) -> JobSpec:
-    """What the schedule, the policies and the clock see of a DAG: a job that has no executable."""
+    """A DAG as the schedule and the policies see it: a job without an executable."""
     shared = {name: getattr(dag, name) for name in _CLOCK_FIELDS}
     return JobSpec(job_id=dag.dag_id, executable="", concurrency_limit=dag.max_active_epochs, **shared)
 

@@ -1,4 +1,4 @@
-"""What nodes hand on: which of their results their children get, and which of their children are followed."""
+"""Results of nodes: what their children get, and which children a node chooses."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from schemas.result import MAX_GIVEN_BYTES, MAX_PASSED_BYTES, Result
 from streams.core.dag.epoch import Epoch
 
 MAX_RECORD_SHARE = 11 * 1024 * 1024
-"""Of a dispatch for what its node gets of others; their ids have at most 4 MB, as the whole DAG has, and the rest of
-16 MB is more than the dispatch itself may need.
+"""The most bytes that parents' results may take of a dispatch record. Of 16 MB, node ids take at most 4 MB, as in the
+whole DAG; the rest is enough for the dispatch itself.
 """
 MAX_NAMED = 10
 _AROUND_VALUE, _AROUND_ADDRESS = 40, 160
-"""Beside its value or address, an entry has at most so many bytes: a size, perhaps a checksum, and their names."""
+"""The most bytes of an entry beside its value or address: size, checksum and their names."""
 
 
 def passed_on(result: Result | None) -> Result | None:
-    """As others get it: a value if it is small, else where it lies."""
+    """The result as children get it: the value if it is small, otherwise only its address."""
     if result is None or (result.uri is None and result.bytes <= MAX_PASSED_BYTES):
         return result
     return msgspec.structs.replace(result, value=None)
@@ -36,7 +36,7 @@ def results_for(epoch: Epoch, node_id: str) -> dict[str, Result | None] | None:
 
 
 def record_bytes(results: Mapping[str, Result | None] | None) -> int:
-    """What they take of a record, at most, beside the ids."""
+    """The most bytes that the results take of a record, without the node ids."""
     if not results or not any(results.values()):
         return 0
     return sum(
@@ -45,7 +45,7 @@ def record_bytes(results: Mapping[str, Result | None] | None) -> int:
 
 
 def why_too_large(results: Mapping[str, Result | None] | None, size: int) -> str | None:
-    """Why a node cannot get them, as a sentence; `size` is what they take of a record."""
+    """Why the results are too large for a node, as a sentence; `size` comes from `record_bytes`."""
     if not results or not size:
         return None
     given = sum(each.bytes for each in results.values() if each)
@@ -60,12 +60,12 @@ def why_too_large(results: Mapping[str, Result | None] | None, size: int) -> str
 
 
 def is_short_circuit(epoch: Epoch, node_id: str, exit_code: int | None) -> bool:
-    """Whether the node says by its exit code that nothing is to follow."""
+    """Whether the exit code means that no dependent node runs."""
     return exit_code in epoch.graph.dag.nodes[epoch.graph.index[node_id]].skip_exit_codes
 
 
 def wrong_choice(epoch: Epoch, node_id: str, event: Ended) -> str | None:
-    """What is wrong with the nodes that a result names, as a sentence."""
+    """What is wrong with the next nodes that a result names, as a sentence."""
     if not event.next_nodes:
         return None
     graph = epoch.graph

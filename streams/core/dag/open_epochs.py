@@ -1,4 +1,4 @@
-"""The epochs of one owner that have begun and not ended, and what there is to do about them."""
+"""The open epochs of one owner, and their pending work."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from streams.core.stored import EpochBase
 @dataclass(slots=True, kw_only=True)
 class OpenEpochs:
     by_run: dict[RunId, Epoch] = field(default_factory=dict)
-    """By DAG run."""
+    """By run id of the DAG run."""
     by_dag: dict[str, set[RunId]] = field(default_factory=lambda: defaultdict(set))
-    """Those that count for `max_active_epochs`: a backfill has its own limit."""
+    """By DAG: the epochs that count for `max_active_epochs`; those of backfills do not."""
     versions: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
-    """By DAG and version: how many epochs go by it."""
+    """By DAG and version: how many epochs use it."""
     graphs: dict[tuple[str, int], Graph] = field(default_factory=dict)
-    """By DAG and version: those that epochs go by."""
+    """By DAG and version: the compiled graphs in use."""
     due: list[RunId] = field(default_factory=list)
-    """DAG runs whose time has come."""
+    """DAG runs that are due and not open yet."""
     deadlines: Agenda[datetime, RunId] = field(default_factory=Agenda)
-    """By `dag_timeout`."""
+    """DAG runs by the time at which `dag_timeout` ends them."""
     busy: dict[RunId, None] = field(default_factory=dict)
-    """These have nodes to start or to stop; in the order in which they go on."""
+    """DAG runs with nodes to start or stop, in the order in which they advance."""
     to_forget: dict[RunId, deque[RunId]] = field(default_factory=lambda: defaultdict(deque))
-    """By DAG run that is over: nodes, of which what is stored is to be forgotten. Until then it cannot open again."""
+    """By ended DAG run: nodes whose stored values must be deleted before the DAG run can open again."""
     reopened: dict[RunId, EpochBase] = field(default_factory=dict)
-    """DAG runs that had ended and wait for their turn to go on from there."""
+    """Ended DAG runs that wait to open again."""
     orders: dict[RunId, int] = field(default_factory=dict)
-    """By DAG run: as of when the last order opened it again, for as long as the order's id is remembered."""
+    """By DAG run: the version at which a request last opened it again, as long as the request id is known."""
 
     @property
     def may_go_on(self) -> bool:
-        """There was more to do than one step does."""
+        """Whether work is left that did not fit the last step."""
         return bool(self.busy or self.to_forget or self.due)
 
     def add(self, run: Run, epoch: Epoch, started_at: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Orders about nodes: run some again with what depends on them, or say what one counts as (decision 0016)."""
+"""Requests about nodes: rerun nodes and what depends on them, or mark a node as ended (decision 0016)."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ from streams.core.stored import EpochBase, NodeAgain, StoredEpoch, StoredNode
 _BAD = frozenset({Outcome.FAILED, Outcome.UPSTREAM_FAILED})
 _MARKED = {MarkAs.SUCCEEDED: RunState.SUCCEEDED, MarkAs.SKIPPED: RunState.SKIPPED}
 _UNDECIDED_BY_MARK = frozenset({RunState.UPSTREAM_FAILED, RunState.SKIPPED, RunState.CANCELLED})
-"""What never ran because of what it depends on, or was stopped, is decided again when that counts as something else."""
+"""Dependent nodes in these states are decided again after a mark."""
 
 
 class RefusedOrderError(TidemillError):
-    """An order cannot be carried out."""
+    """The request cannot be carried out."""
 
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):
-    """A DAG run as an order finds it."""
+    """A DAG run as a request finds it."""
 
     run_id: RunId
     graph: Graph
     epoch: Epoch | None
-    """None: it has ended."""
+    """None: the DAG run has ended."""
     ended: dict[str, StoredNode]
-    """By node."""
+    """By node id."""
     nominal_time: datetime
 
 
 def rerun_nodes(state: OwnerState, request: Request, now: datetime, origin: Origin) -> list[Effect]:
-    """Of what has ended: a DAG run, or one of its nodes. A DAG run that is over waits for its turn to be open again."""
+    """Rerun an ended DAG run, or ended nodes. An ended DAG run is queued until it may open again."""
     effects = count_ended(state)
     try:
         past = _past(state, request)
@@ -67,7 +67,7 @@ def rerun_nodes(state: OwnerState, request: Request, now: datetime, origin: Orig
 
 
 def mark(state: OwnerState, request: Request, now: datetime, origin: Origin) -> list[Effect]:
-    """A node counts as succeeded or skipped, whatever it is; where a process of it is there, that is stopped first."""
+    """A node counts as succeeded or skipped from now on. If its process runs, it is stopped first."""
     effects = count_ended(state)
     try:
         past = _past(state, request)
@@ -95,7 +95,7 @@ def mark(state: OwnerState, request: Request, now: datetime, origin: Origin) -> 
     status = move(status, to, version=state.next_token(), at=now, reason=reason)
     effects.append(publish_node(status))
     stored = ended_node(status, None)
-    if past.epoch and before is None:  # nothing that depends on it has been decided by it
+    if past.epoch and before is None:  # no dependent node was decided by its end
         past.epoch.pass_over(node, stored)
         _wake(state, past.run_id)
         return [*effects, PutNode(run_id=new.run_id, node=stored)]
@@ -124,7 +124,7 @@ def _past(state: OwnerState, request: Request) -> Past:
 
 
 def _forgotten(state: OwnerState, request: Request, run_id: RunId) -> Past:
-    """A DAG run that has ended: it goes on by the newest version, and the request knows what became of its nodes."""
+    """An ended DAG run continues with the newest version. The request carries the ends of its nodes."""
     if request.nominal_time is None:
         raise RefusedOrderError(f"it needs nominal_time, that of DAG run {run_id!r}, which has ended")
     if request_of_run(run_id) is None and request.nominal_time > state.durable.watermark:
@@ -145,7 +145,7 @@ def _forgotten(state: OwnerState, request: Request, run_id: RunId) -> Past:
 
 
 def _stored(graph: Graph, end: NodeEnd) -> StoredNode:
-    """What it chose may be gone."""
+    """Nodes that it chose may be missing in the newest version."""
     chosen = None if end.next_nodes is None else tuple(each for each in end.next_nodes if each in graph.index)
     return StoredNode(state=end.state, attempt=end.attempt, passed=passed_on(end.result), next_nodes=chosen)
 
@@ -161,7 +161,7 @@ def _to_run_again(past: Past, request: Request) -> set[int]:
 
 
 def _refuse_if_open(past: Past, again: set[int]) -> None:
-    """What runs goes on with what it was given: nothing of that may be taken back."""
+    """Refuse if an open node is to run again, or uses the result of a node that is."""
     if past.epoch is None:
         return
     gave = [each for each in again if each in past.epoch.passed]
@@ -210,7 +210,7 @@ def _state(past: Past, node: int) -> RunState | None:
 
 
 def _downstream(graph: Graph, first: Iterable[int], takes: Callable[[int], bool]) -> set[int]:
-    """`first`, and what depends on them, directly or by others that are taken."""
+    """`first` and their dependent nodes, followed through nodes that `takes` accepts."""
     found = set(first)
     queue = deque(found)
     while queue:
@@ -256,7 +256,7 @@ def _go_on(
 def _reopen(
     state: OwnerState, past: Past, base: EpochBase, request: Request, reason: Reason, now: datetime
 ) -> list[Effect]:
-    """A new life of the DAG run; until it is open it is queued as any other."""
+    """Queue the ended DAG run again, as a new run with the same id."""
     new = NewRun(
         run_id=past.run_id,
         kind=RunKind.DAG,

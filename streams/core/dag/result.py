@@ -1,4 +1,4 @@
-"""What people are told: why a node never ran, and what became of an epoch, which all its nodes decide."""
+"""The result of an epoch, which all its nodes decide, and the reason why a node never ran."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from streams.core.dag.trigger import OUTCOME, Outcome
 from streams.core.reason import Reason
 
 MAX_NAMED = 5
-"""Nodes that a reason names; the rest is a number."""
+"""How many nodes a reason names; it counts the rest."""
 CHOSE_OTHERS = "that chose others"
 
 
 def result_of(epoch: Epoch) -> tuple[RunState, Reason | None]:
-    """Every node counts: a leaf that runs whatever happened does not hide a failure."""
+    """Every node counts, so a last node with rule `always` does not hide a failure."""
     if epoch.ends_as:
         return epoch.ends_as, None
     failed = [node for node, state in epoch.ended.items() if OUTCOME[state] is Outcome.FAILED]
@@ -29,7 +29,7 @@ def result_of(epoch: Epoch) -> tuple[RunState, Reason | None]:
 
 
 def why_not(epoch: Epoch, node: int, to: RunState) -> Reason:
-    """Why it never runs and is `to`, by the state of what the node depends on."""
+    """Why the node never runs and ends as `to`, by the states of its dependencies."""
     graph = epoch.graph
     counts: dict[str, int] = {}
     for parent in graph.dag.nodes[node].depends_on:
@@ -37,7 +37,7 @@ def why_not(epoch: Epoch, node: int, to: RunState) -> Reason:
         chosen = epoch.chosen.get(number)
         word = epoch.ended[number].value if chosen is None or node in chosen else CHOSE_OTHERS
         counts[word] = counts.get(word, 0) + 1
-    told = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
+    counted = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
     skipped = ReasonCode.NOT_FOLLOWED if CHOSE_OTHERS in counts else ReasonCode.TRIGGER_RULE
     code = ReasonCode.UPSTREAM_FAILED if to is RunState.UPSTREAM_FAILED else skipped
-    return Reason(code, f"trigger_rule {graph.rules[node].value}: of its dependencies {told}")
+    return Reason(code, f"trigger_rule {graph.rules[node].value}: of its dependencies {counted}")

@@ -1,4 +1,4 @@
-"""An epoch is told to stop: nothing of it starts any more, and what is open is stopped in the steps that follow."""
+"""Stop an epoch: no node starts any more, and later steps stop the open nodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streams.core.stored import StoredEpoch
 
 
 def stop_epoch(state: OwnerState, run_id: RunId, ends_as: RunState) -> list[Effect]:
-    """It ends as the first order said; a second one has what is open told again."""
+    """The first call decides the final state; a second call stops the open nodes again."""
     epoch = state.derived.epochs.by_run[run_id]
     epoch.stop(ends_as)
     state.derived.epochs.busy[run_id] = None
@@ -27,7 +27,7 @@ def stop_epoch(state: OwnerState, run_id: RunId, ends_as: RunState) -> list[Effe
 
 
 def stop_overdue(state: OwnerState, now: datetime) -> list[Effect]:
-    """Epochs that have been open for longer than their `dag_timeout`."""
+    """Stop the epochs that have been open for longer than their `dag_timeout`."""
     effects: list[Effect] = []
     deadlines, room = state.derived.epochs.deadlines, state.transaction
     while not room.is_full and (run_id := deadlines.pop_due(now)) is not None:

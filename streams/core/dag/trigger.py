@@ -1,4 +1,4 @@
-"""Trigger rules: whether a node starts, waits or never runs, by what became of its dependencies (docs/dags.md)."""
+"""Trigger rules: whether a node starts, waits or never runs, by the ends of its dependencies (docs/dags.md)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class NodeDecision(Enum):
 
 
 class Outcome(Enum):
-    """What the end of a node means to those that depend on it."""
+    """What the end of a node means for dependent nodes."""
 
     SUCCEEDED = 0
     FAILED = 1
@@ -41,11 +41,11 @@ OUTCOME: dict[RunState, Outcome] = {
     RunState.MISSED: Outcome.SKIPPED,
     RunState.UPSTREAM_FAILED: Outcome.UPSTREAM_FAILED,
 }
-"""Of every final state."""
+"""By final state."""
 
 
 class Ends(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How many dependencies a node has, and how many of them ended how."""
+    """How many dependencies a node has, and how many ended with which outcome."""
 
     needed: int
     succeeded: int = 0
@@ -63,10 +63,10 @@ class Ends(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def decide_node(rule: TriggerRule, ends: Ends) -> NodeDecision:
-    """A decision other than WAIT stands, whatever ends later, and does not depend on the order of the ends.
+    """A decision other than WAIT is final and does not depend on the order of the ends.
 
-    Three rules start a node early. All others, and every decision that a node does not run, wait until all its
-    dependencies have ended: else a skip that is heard of before a failure would count for more than it.
+    Three rules start a node before all its dependencies have ended. All other decisions wait for the last end;
+    otherwise the result would depend on whether a skip or a failure comes first.
     """
     if ends.needed == 0 or rule is TriggerRule.ALWAYS or _starts_early(rule, ends):
         return NodeDecision.START
@@ -94,7 +94,7 @@ def _starts_early(rule: TriggerRule, ends: Ends) -> bool:
 
 
 def _when_done(rule: TriggerRule, ends: Ends) -> NodeDecision:  # noqa: C901, PLR0911 - a table
-    """All dependencies have ended, and nothing has started the node early."""
+    """The decision after all dependencies have ended, if no rule started the node early."""
     match rule:
         case TriggerRule.ALL_SUCCESS:
             return _unless_broken(ends, or_skip=ends.skipped > 0)
@@ -135,4 +135,4 @@ def _unless_broken(ends: Ends, *, or_skip: bool) -> NodeDecision:
 
 
 START_OF_SUCCESSES = frozenset(_starts_of_successes())
-"""Rules that start a node whose dependencies have all succeeded, however many: the usual case needs no judging."""
+"""Rules that start a node if all its dependencies succeeded: a shortcut for the usual case."""

@@ -1,4 +1,4 @@
-"""A new version of a definition: what was open is decided under the old one, and the new one counts from there."""
+"""Apply a new version of a definition: the old version decides up to the change, the new one from there."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from streams.core.tick import EFFECTS_OF_AN_OCCURRENCE, decide_job, record_range
 
 
 def apply_definition(state: OwnerState, definition: Definition, origin: Origin, now: datetime) -> list[Effect]:
-    """An event whose version is not newer than the one applied changes nothing (protocol I2).
+    """A version that is not newer than the applied one changes nothing (protocol I2).
 
-    With `state.step.is_cut` it is not applied yet: more follows from the end of the old version than the transaction
-    holds. `since` of the old version says how far that is decided, and the record comes again.
+    If `state.step.is_cut` is set, the version is not applied yet, because the effects of the old version's end do not
+    fit the transaction. `since` of the old version then marks how far it is decided, and the record is read again.
     """
     known = state.durable.jobs.get(definition.owner)
     if known and definition.version <= known.version:
@@ -87,7 +87,7 @@ def _new_version(definition: Definition, known: StoredJob | None, now: datetime)
 def _decide_old(
     state: OwnerState, known: StoredJob, new: StoredJob, edit: Edit, now: datetime
 ) -> tuple[list[Effect], datetime]:
-    """Decide what the old version has left, up to the change. Returns also up to when that is done."""
+    """Decide the old version's occurrences up to the change. Also returns the time up to which that is done."""
     if edit.goes_on_pausing:
         return [], known.since
     decided_until = max(known.since, state.durable.watermark) if edit.ends_ticking else known.since
@@ -111,7 +111,7 @@ def _decide_old(
 def _stop_old(
     state: OwnerState, known: StoredJob, new: StoredJob, edit: Edit, kind: str, now: datetime
 ) -> list[Effect]:
-    """The open runs that do not go on under the new version."""
+    """Stop the open runs that do not continue under the new version."""
     owner, grace = OwnerId(known.spec.job_id), known.spec.cancel_grace
     effects: list[Effect] = []
     if edit.ends_kind and not state.step.is_cut:
@@ -125,15 +125,15 @@ def _stop_old(
 
 
 def _is_quiet(state: OwnerState, spec: JobSpec, since: datetime) -> bool:
-    """Whether nothing was due since then, up to what the clock has passed: so it is with most definitions."""
+    """Whether nothing was due between `since` and the watermark, as with most definitions."""
     try:
         return state.derived.timers.is_quiet(spec, since, state.durable.watermark)
     except InvalidScheduleError:
-        return True  # `install` says so
+        return True  # `install` reports it
 
 
 def _stop_replaced(state: OwnerState, new: StoredJob, since: datetime, now: datetime) -> list[Effect]:
-    """For the occurrences that the new version would have decided by now, if it had arrived when it was written."""
+    """Stop runs that the new version would have replaced by now if it had arrived when it was written."""
     last = last_occurrence(new.spec, since, state.durable.watermark)
     if last is None:
         return []
@@ -154,20 +154,20 @@ def _fits(state: OwnerState, spec: JobSpec, after: datetime, until: datetime) ->
 
 
 def _count(state: OwnerState, spec: JobSpec, after: datetime, until: datetime) -> int:
-    """Occurrences in (after, until], up to those that one change may have run."""
+    """How many occurrences are in (after, until], counted up to `resume_limit`."""
     after, until = within_life(spec, after, until)
     if spec.schedule is None or after >= until:
         return 0
     try:
         return timer_of(spec).count(after, until, state.rules.resume_limit)
     except InvalidScheduleError:
-        return 0  # the job is quarantined, or the new version says so itself
+        return 0  # the job is quarantined, or `install` reports the new version
 
 
 def _start_new(
     state: OwnerState, definition: Definition, stored: StoredJob, now: datetime, *, is_late: bool
 ) -> list[Effect]:
-    """`is_late`: something was due between the time from which it counts and the watermark."""
+    """Store and install the new version. `is_late`: occurrences were due between its `since` and the watermark."""
     owner = definition.owner
     effects: list[Effect] = [PutJob(owner=owner, job=stored)]
     problems = {
@@ -175,7 +175,7 @@ def _start_new(
         ProblemCode.INVALID_SCHEDULE: install(state, owner, stored),
     }
     effects += [ReportProblem(code=code, reason=why, owner=owner) for code, why in problems.items() if why]
-    # A job that was just written counts from then, though the watermark may have gone past that (protocol O7).
+    # A new job counts from its `since`, even if the watermark has passed that time (protocol O7).
     if is_late:
         effects += decide_job(state, owner, stored.since, state.durable.watermark, now, OfNew())[0]
     state.step.freed.add(owner)  # the new version may let more runs be open
@@ -185,7 +185,7 @@ def _start_new(
 
 
 def install(state: OwnerState, owner: OwnerId, stored: StoredJob) -> str | None:
-    """Make `stored` what the owner goes by; recovery does so too. Returns why its schedule cannot be followed."""
+    """Use `stored` from now on; recovery calls this too. Returns why its schedule cannot be followed, if so."""
     state.durable.jobs[owner] = stored
     state.derived.quarantined.discard(owner)
     state.derived.timers.remove(owner)
@@ -201,7 +201,7 @@ def install(state: OwnerState, owner: OwnerId, stored: StoredJob) -> str | None:
 
 
 def _specs(definition: Definition, known: StoredJob | None) -> tuple[JobSpec, DagSpec | None]:
-    """A deleted job's open runs go on under its last definition; a deletion of what was never known has none."""
+    """The spec and DAG of a definition. A deletion keeps the last known spec, because open runs still use it."""
     match definition.spec:
         case JobSpec() as job:
             return job, None
@@ -224,7 +224,7 @@ def _unknown_class(definition: Definition, state: OwnerState) -> str | None:
 
 
 def _classes(definition: Definition) -> list[tuple[str, str | None]]:
-    """Who asks for which."""
+    """The timeout classes that the definition names, each with the job or node that names it."""
     match definition.spec:
         case JobSpec(timeout_class=name):
             return [(f"job {definition.owner!r}", name)]

@@ -1,4 +1,4 @@
-"""Which occurrences of a pause became runs before the pause ends: its catch-up does not run them again.
+"""Which occurrences of a pause became runs before the pause ends, so that its catch-up does not run them again.
 
 The end of a pause decides its occurrences. Until then a backfill may plan runs for some of them, and a rerun may run
 one. The job's stored state notes these as intervals [from, to), so the next owner knows them too.
@@ -17,11 +17,11 @@ from streams.core.policy.intervals import joined
 from streams.core.state import OwnerState
 
 MAX_COVERED = 1_000
-"""Intervals of one job, stored with it at each change; a request that needs one more is refused."""
+"""How many intervals one job may have; they are stored with each change of the job."""
 
 
 def cover(state: OwnerState, owner: OwnerId, begin: datetime, end: datetime) -> list[Effect]:
-    """The occurrences in [begin, end) have become runs, or have been runs before."""
+    """Note that the occurrences in [begin, end) have become runs."""
     job = state.durable.jobs[owner]
     if begin >= end or not _is_undecided(state, owner, end):
         return []
@@ -34,7 +34,7 @@ def cover_one(state: OwnerState, owner: OwnerId, nominal_time: datetime) -> list
 
 
 def why_full(state: OwnerState, owner: OwnerId, end: datetime, planned: int = 0) -> str | None:
-    """Why nothing more of a pause can be run before it ends, as a sentence; `planned` more intervals follow."""
+    """Why no more occurrences of a pause may run before it ends; `planned` intervals will be added."""
     job = state.durable.jobs[owner]
     if len(job.covered) + planned < MAX_COVERED or not _is_undecided(state, owner, end):
         return None

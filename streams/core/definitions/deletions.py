@@ -1,8 +1,8 @@
-"""How long a deletion is remembered, and what an owner believes of a job of which it knows nothing (protocol I2).
+"""How long a deletion is remembered, and when the definition of an unknown job is refused (protocol I2).
 
-A new snapshot sends every version again that the table holds, also those of jobs that were deleted. Deletions that are
-forgotten leave one mark: the highest of their versions and the latest of their times. A definition of an unknown
-job may be a copy of a deleted one if neither its version nor its time is beyond the mark: it is not applied.
+A new snapshot sends all versions of the table again, including those of deleted jobs. Forgotten deletions leave one
+mark: their highest version and their latest time. A definition of an unknown job whose version and time are both not
+above the mark may be a copy of a deleted job, so it is not applied.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from streams.core.stored import Forgotten
 
 
 def note_applied(state: OwnerState, definition: Definition, now: datetime) -> None:
-    """Deletions age by the definitions that were applied, never by the wall clock: an outage forgets nothing."""
-    at = min(definition.valid_from, now)  # a time in the future would forget all of them
+    """Deletions age by the applied definitions, not by the wall clock, so an outage forgets no deletion."""
+    at = min(definition.valid_from, now)  # a time in the future would forget all deletions
     state.durable.newest_definition = max(at, state.durable.newest_definition)
 
 
 def forget_deletions(state: OwnerState) -> list[Effect]:
-    """A deletion is remembered for the request TTL, and for as long as a run of the job is open."""
+    """Forget deletions older than the request TTL, unless a run of the job is open."""
     effects: list[Effect] = []
     deletions, horizon = state.derived.deletions, state.durable.newest_definition - state.rules.request_ttl
     while deletions and deletions[0][0] <= horizon and not state.transaction.is_half_full:
@@ -35,7 +35,7 @@ def forget_deletions(state: OwnerState) -> list[Effect]:
         if stored is None or not stored.deleted or stored.valid_from > deleted_at:
             continue
         if state.derived.open_runs.get(owner):
-            heapq.heappush(deletions, (state.durable.newest_definition, owner))  # to be looked at one TTL later
+            heapq.heappush(deletions, (state.durable.newest_definition, owner))  # check it again one TTL later
             continue
         del state.durable.jobs[owner]
         state.derived.epochs.graphs.pop((owner, stored.version), None)
@@ -46,13 +46,13 @@ def forget_deletions(state: OwnerState) -> list[Effect]:
 
 
 def may_be_deleted(state: OwnerState, definition: Definition) -> bool:
-    """Whether a definition of an unknown job may be a copy of a job whose deletion is forgotten."""
+    """Whether the definition of an unknown job may be a copy of a job whose deletion is forgotten."""
     mark = state.durable.forgotten
     return mark is not None and definition.version <= mark.version and definition.valid_from <= mark.valid_from
 
 
 def refuse_as_deleted(definition: Definition, origin: Origin) -> list[Effect]:
-    """It is new after all if its transaction took longer than the TTL; such a job must not be lost in silence."""
+    """Refuse the definition. It may be new after all, if its transaction took longer than the TTL, so report it."""
     if definition.deleted:
         return []
     kind, owner = definition.kind.value, definition.owner

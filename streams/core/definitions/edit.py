@@ -1,4 +1,4 @@
-"""What a new version of a definition ends of the old one, and what it begins."""
+"""Compare two versions of a definition: what the new version ends and starts."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from streams.core.stored import StoredJob
 
 class Edit(msgspec.Struct, frozen=True, kw_only=True):
     ends_ticking: bool
-    """The old version has decided its occurrences up to the watermark; else up to its `since` only."""
+    """The tick decided the old version up to the watermark; otherwise it is decided up to its `since` only."""
     ends_pause: bool
-    """What was due in the pause catches up."""
+    """The pause ends, so its occurrences catch up."""
     goes_on_pausing: bool
-    """What becomes of the whole pause is decided at its end."""
+    """The pause continues; its end decides all its occurrences."""
     ends_kind: bool
-    """A job and a DAG that follow each other under one id have nothing in common."""
+    """A job became a DAG, or a DAG a job: the open runs do not continue."""
     begins_ticking: bool
-    """The new version has occurrences of its own."""
+    """The new version has a schedule that is not paused."""
 
 
 def compare(old: StoredJob | None, new: StoredJob) -> Edit:
-    """`new.since` does not matter here."""
+    """What changes from `old` to `new`, regardless of `new.since`."""
     was_there = old is not None and not old.deleted
     was_paused = old is not None and old.spec.paused
     is_paused = new.spec.paused and not new.deleted
@@ -36,7 +36,7 @@ def compare(old: StoredJob | None, new: StoredJob) -> Edit:
 
 
 def has_same_clock(one: JobSpec, other: JobSpec) -> bool:
-    """Whether the same occurrences are due under both."""
+    """Whether both have the same occurrences."""
     return _clock(one) == _clock(other)
 
 

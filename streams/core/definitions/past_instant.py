@@ -1,6 +1,6 @@
-"""A job for one instant, `@at`, that was over when its row was written: it runs late, or one record says why not.
+"""A job whose only instant, `@at`, had passed when its row was written: it runs late, or one record says why not.
 
-A version counts from its commit: what its clock says before that is not its own. An instant has nothing else.
+A version normally decides only occurrences after its commit. A past `@at` would then never run, without a record.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from streams.core.stored import StoredJob
 def decide_past(
     known: StoredJob | None, new: StoredJob, since: datetime, rules: Rules
 ) -> tuple[datetime, RecordRange | None]:
-    """From when on `new` counts: `since`, or just before its instant. And what is recorded if that does not run."""
+    """The `since` of `new`: unchanged, or just before its instant; and the record if the instant does not run."""
     at = _past_instant(known, new)
     if at is None:
         return since, None
@@ -37,14 +37,14 @@ def decide_past(
 
 
 def _past_instant(known: StoredJob | None, new: StoredJob) -> datetime | None:
-    """The instant of `new`, if it was over when that was written, and the version before has no answer for it."""
+    """The instant of `new`, if it had passed when `new` was written and the version before did not decide it."""
     spec = new.spec
     at = None if new.deleted else _instant(spec)
     if at is None or at > new.since or last_occurrence(spec, at - MICROSECOND, at) is None:
         return None
     if known is None or known.deleted:
         return at
-    return None if has_same_clock(known.spec, spec) or _has_answer(known, at) else at
+    return None if has_same_clock(known.spec, spec) or _was_decided(known, at) else at
 
 
 def _missed(at: datetime, why: str) -> RecordRange:
@@ -52,8 +52,8 @@ def _missed(at: datetime, why: str) -> RecordRange:
     return RecordRange(missed=missed, state=RunState.MISSED, reason=Reason(ReasonCode.PAST, why))
 
 
-def _has_answer(known: StoredJob, at: datetime) -> bool:
-    """It was due under the version before, too, and that is decided."""
+def _was_decided(known: StoredJob, at: datetime) -> bool:
+    """The version before had the same occurrence, and it is decided."""
     return known.since < at and last_occurrence(known.spec, at - MICROSECOND, at) is not None
 
 
@@ -63,5 +63,5 @@ def _instant(spec: JobSpec) -> datetime | None:
     try:
         schedule = parse_schedule(spec.schedule or "")
     except InvalidScheduleError:
-        return None  # the version says so itself
+        return None  # `install` reports it
     return schedule.instant if isinstance(schedule, At) else None

@@ -1,4 +1,4 @@
-"""Jobs and DAGs in whose work the core has failed: they are left alone until their definition changes (decision 19)."""
+"""Jobs and DAGs on which the core failed: the owner leaves them alone until their definition changes (decision 19)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streams.core.stored import StoredChange, StoredQuarantine
 
 
 def store_change(state: OwnerState, definition: Definition) -> list[Effect]:
-    """The definition of a quarantined job has changed: the next owner begins with this change."""
+    """Store a changed definition of a quarantined job; the next owner tries it first."""
     owner, spec = definition.owner, definition.spec
     known = state.durable.quarantined[owner]
     if definition.version <= max(known.tried_version, known.change.version if known.change else 0):
@@ -37,7 +37,7 @@ def store_change(state: OwnerState, definition: Definition) -> list[Effect]:
 
 
 def take_over(state: OwnerState, now: datetime) -> list[Effect]:
-    """Say which jobs are quarantined from now on; apply the changes of those that are tried again."""
+    """Report newly quarantined jobs, and apply the changed definitions of jobs that are tried again."""
     effects: list[Effect] = []
     for owner in sorted(state.derived.newly_quarantined):
         quarantine = state.durable.quarantined[owner]
@@ -64,7 +64,7 @@ def _try_again(state: OwnerState, owner: OwnerId, quarantine: StoredQuarantine, 
         kind=change.kind,
     )
     effects = apply_definition(state, definition, Origin(topic=CDC, offset=-1, key=None, value=None), now)
-    if state.step.is_cut:  # it goes on in the next transaction
+    if state.step.is_cut:  # continue in the next transaction
         state.step.is_cut = False
         return effects
     del state.derived.to_try[owner]

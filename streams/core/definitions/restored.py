@@ -1,4 +1,4 @@
-"""Definitions of a database that was restored from a backup: its versions begin again (protocol I10)."""
+"""Detect definitions of a database that was restored from a backup: its versions start again (protocol I10)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from streams.core.effects import DeadLetter, Effect, Origin
 from streams.core.stored import StoredJob
 
 CLOCK_STEP = timedelta(seconds=1)
-"""So far may the clock of a database go back without a word."""
+"""How far the clock of a database may go back before a definition counts as restored."""
 
 
 def of_restored_database(known: StoredJob, definition: Definition, origin: Origin) -> list[Effect]:
-    """A version that is not newer but was written later: both grow together, unless a backup was restored.
+    """Report a version that is not newer but was written later, because both grow together without a restore.
 
-    A copy of what was applied before has an earlier time, or the same.
+    A copy of an applied definition has the same or an earlier time.
     """
     if definition.valid_from <= known.valid_from + CLOCK_STEP:
         return []

@@ -1,4 +1,4 @@
-"""One copy of each value that many jobs have in common: most of what a million definitions weigh."""
+"""Keep one copy of each value that many jobs have in common; this saves most memory of a million definitions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from schemas.job import JobSpec
 from streams.core.stored import StoredJob
 
 MAX_SHARED = 10_000
-"""Values of a partition; what is beyond them keeps its own copy."""
+"""How many values one partition shares; further values are kept as separate copies."""
 _NO_ENV: dict[str, str] = {}
 
 
 class Shared:
-    """The values, by themselves. Nothing is decided by it."""
+    """The shared values. No decision depends on them."""
 
     __slots__ = ("_values",)
 
@@ -24,12 +24,12 @@ class Shared:
         self._values: dict[Any, Any] = {}
 
     def job(self, stored: StoredJob) -> StoredJob:
-        """The same, in less memory."""
+        """An equal job in less memory."""
         since = stored.valid_from if stored.since == stored.valid_from else stored.since
         return msgspec.structs.replace(stored, since=since, spec=self._spec(stored.spec))
 
     def _spec(self, spec: JobSpec) -> JobSpec:
-        """Args and payloads are mostly each job's own."""
+        """Args and payloads are not shared, because they mostly differ."""
         one: Callable[..., Any] = self._values.setdefault if len(self._values) < MAX_SHARED else self._values.get
         return msgspec.structs.replace(
             spec,

@@ -1,4 +1,4 @@
-"""Backfills: occurrences of the past, planned once, and let go a few at a time behind all live work (decision 11)."""
+"""Backfills: runs of past occurrences, planned once and released a few at a time after all live work (decision 11)."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from streams.core.state import OwnerState
 from streams.core.stored import StoredBackfill, StoredJob
 
 MAX_OPEN = 100_000
-"""Occurrences of all open backfills of one owner, and nodes of a DAG's backfill: their runs are held in memory."""
+"""Limit of occurrences of all open backfills of an owner, and of open nodes of one backfill; both are in memory."""
 AT_A_TIME = 1_000
-"""Runs that one step plans, or cancels, of one backfill."""
+"""How many runs of one backfill one step plans or cancels."""
 CLOCKS_DIFFER = timedelta(minutes=1)
-"""The clock of Postgres may be so far ahead: a backfill that ends a little later than now waits for its end."""
+"""How far the clock of Postgres may be ahead; a backfill that ends that little later than now waits for its end."""
 
 
 def occurrences(job: JobSpec, asked: Backfill, beyond: datetime | None, limit: int) -> list[datetime]:
-    """The first `limit` ones, in the order in which they are to run; `beyond` is where an earlier call stopped."""
+    """The next `limit` occurrences, in the order in which they run; `beyond` is where an earlier call stopped."""
     timer = timer_of(job)
     after, until = within_life(job, asked.backfill_from - MICROSECOND, asked.backfill_to - MICROSECOND)
     if not asked.run_backwards:
@@ -50,12 +50,12 @@ def occurrences(job: JobSpec, asked: Backfill, beyond: datetime | None, limit: i
 
 
 def attempts_had(asked: Backfill, nominal_time: datetime) -> int | None:
-    """Attempts that the occurrence had before this backfill runs it; None: it is left alone."""
+    """How many attempts the occurrence had before this backfill; None: the backfill leaves it alone."""
     return asked.ran.get(run_id_time(nominal_time), 0)
 
 
 def accept(state: OwnerState, request: Request, asked: Backfill, now: datetime) -> list[Effect]:
-    """The backfill is a run itself, of no process: what becomes of it is read there, refusals and dry runs included."""
+    """A backfill is itself a run, without a process. Its status shows the progress, refusals and dry runs."""
     stored_job = state.durable.jobs[OwnerId(request.job_id)]
     job = stored_job.spec
     new = NewRun(
@@ -87,7 +87,7 @@ def accept(state: OwnerState, request: Request, asked: Backfill, now: datetime) 
 
 
 def advance_backfills(state: OwnerState, now: datetime) -> list[Effect]:
-    """Plan what is not planned and cancel what is to stop, in what live work has left of the transaction."""
+    """Plan unplanned runs and cancel those of stopped backfills, in the room that live work leaves."""
     effects: list[Effect] = []
     backfills = state.derived.backfills
     state.step.more_of_backfills = False
@@ -109,14 +109,14 @@ def advance_backfills(state: OwnerState, now: datetime) -> list[Effect]:
 
 
 def settle_backfills(state: OwnerState, now: datetime) -> list[Effect]:
-    """Count what has ended, let go of what follows, and end what is done."""
+    """Count ended runs, release the next ones, and end finished backfills."""
     backfills = state.derived.backfills
     if not (state.step.backfill_ends or state.step.touched_backfills):
         return []
     effects: list[Effect] = []
     for run in state.step.backfill_ends:
         state.current_job = run.status.job_id
-        assert run.backfill_id, f"{run.run_id} is of no backfill"
+        assert run.backfill_id, f"{run.run_id} belongs to no backfill"
         _count_end(backfills.by_run[run.backfill_id], run)
         state.step.touched_backfills.add(run.backfill_id)
     state.step.backfill_ends.clear()
@@ -161,7 +161,7 @@ def _too_many_at_a_time(stored: StoredJob, most: int) -> str | None:
 
 
 def _count(job: JobSpec, asked: Backfill) -> int:
-    """It stops above the limit."""
+    """Counts up to one more than `MAX_OCCURRENCES`."""
     timer = timer_of(job)
     after, until = within_life(job, asked.backfill_from - MICROSECOND, asked.backfill_to - MICROSECOND)
     return count_between(timer.schedule, timer.zone, timer.dst, after, until, MAX_OCCURRENCES + 1, timer.phase)
@@ -208,7 +208,7 @@ def _plan(state: OwnerState, backfill: OpenBackfill, room: int, now: datetime) -
     state.step.touched_backfills.add(stored.run_id)
     try:
         found = occurrences(job, stored.asked, stored.planned_through, room)
-    except Exception as error:  # noqa: BLE001 - its schedule was changed to what cannot be followed (protocol I7)
+    except Exception as error:  # noqa: BLE001 - the new schedule cannot be followed (protocol I7)
         reason = Reason(ReasonCode.INVALID_SCHEDULE, f"stopped: {error}")
         return stop_backfill(state, _parent(state, backfill), reason, now)
     state.transaction.spend(searched=len(found))
@@ -226,22 +226,22 @@ def _plan(state: OwnerState, backfill: OpenBackfill, room: int, now: datetime) -
         asked=msgspec.structs.replace(stored.asked, ran={}) if is_planned else stored.asked,
     )
     effects += cover(state, OwnerId(stored.job_id), *planned_part)
-    return effects + _begin(state, backfill, now) if is_planned else effects
+    return effects + _start(state, backfill, now) if is_planned else effects
 
 
 def _planned_part(stored: StoredBackfill, last: datetime | None, *, is_planned: bool) -> Interval:
-    """What is laid out since `stored`, up to the occurrence `last`."""
+    """The interval that was planned since `stored`, up to the occurrence `last`."""
     asked, before = stored.asked, stored.planned_through
     if asked.run_backwards:
         return (last if last and not is_planned else asked.backfill_from), before or asked.backfill_to
-    begin = before + MILLISECOND if before else asked.backfill_from  # what is stored has no microseconds
+    begin = before + MILLISECOND if before else asked.backfill_from  # stored times have no microseconds
     return begin, (last + MILLISECOND if last and not is_planned else asked.backfill_to)
 
 
 def _hold(
     state: OwnerState, backfill: OpenBackfill, job: JobSpec, nominal_time: datetime, now: datetime
 ) -> list[Effect]:
-    """The run of an occurrence, unless that is open or to be left alone. Its history begins here (decision 7)."""
+    """Create the held run of an occurrence, unless it is open or left alone. Its history starts anew (decision 7)."""
     run_id = occurrence_run_id(job.job_id, nominal_time)
     attempts = attempts_had(backfill.stored.asked, nominal_time)
     if run_id in state.durable.runs or attempts is None:
@@ -263,7 +263,7 @@ def _hold(
     return put(state, Run(status=status, due_at=now, lane=Lane.BACKFILL))
 
 
-def _begin(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Effect]:
+def _start(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Effect]:
     parent, stored = _parent(state, backfill), backfill.stored
     reason = Reason(ReasonCode.BACKFILL, f"{stored.runs} runs, {stored.left} occurrences are left alone")
     status = move(parent.status, RunState.RUNNING, version=state.next_token(), at=now, reason=reason)
@@ -297,7 +297,7 @@ def _cancel_held(state: OwnerState, backfill: OpenBackfill, room: int, now: date
 
 
 def _held(state: OwnerState, backfill: OpenBackfill) -> Run | None:
-    """The next one; None if it was stopped meanwhile by itself."""
+    """The next held run; None if it was stopped or run again on its own."""
     run = state.durable.runs.get(backfill.held.popleft())
     is_its_own = run is not None and run.status.rerun_id == backfill.stored.request_id and not run.has_started
     return run if is_its_own else None

@@ -1,4 +1,4 @@
-"""Requests: each is carried out once, however often it arrives (protocol I4, I5)."""
+"""Requests: each is carried out exactly once, even if it arrives several times (protocol I4, I5)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from streams.core.state import OwnerState
 from streams.core.stored import StoredRequest
 
 MAX_FORGOTTEN = 1_000
-"""Ids that one step forgets."""
+"""How many ids one step forgets."""
 
 
 def apply_request(
     state: OwnerState, request: Request, origin: Origin, now: datetime, appended_at: datetime
 ) -> list[Effect]:
-    """A request whose id is known changes nothing; one that is too old or cannot wait is refused with the reason."""
+    """A known request id changes nothing. A request that is too old or cannot wait is refused with the reason."""
     if request.key in state.durable.requests or request.key in state.durable.runs:
         return []
-    # A creation time in the future would move the refusal horizon for everybody.
+    # A creation time in the future would move the TTL horizon of all requests.
     created_at, source = min(request.created_at, appended_at), origin.topic
     request = msgspec.structs.replace(request, created_at=created_at)
     if created_at < _horizon(state, source):
@@ -43,14 +43,14 @@ def apply_request(
         effects = refuse(request, reason, origin)
     else:
         effects = carry_out(state, request, job, now, origin)
-    if state.step.is_cut:  # it comes again, and is not known until all of it is carried out
+    if state.step.is_cut:  # it is read again; its id is known once all of it is carried out
         del state.durable.requests[request.key]
         return effects
     return [PutRequest(key=request.key, request=state.durable.requests[request.key]), *effects]
 
 
 def release_parked(state: OwnerState, now: datetime) -> list[Effect]:
-    """The definition that these requests waited for is there: they are carried out in their order."""
+    """Carry out, in order, the parked requests whose definition has arrived."""
     effects: list[Effect] = []
     while state.derived.arrived and not state.transaction.is_full:
         owner = next(iter(state.derived.arrived))
@@ -62,12 +62,12 @@ def release_parked(state: OwnerState, now: datetime) -> list[Effect]:
 
 
 def _waits(state: OwnerState, owner: OwnerId) -> bool:
-    """Requests that came earlier are carried out first."""
+    """Whether earlier requests of the job are still parked; they go first."""
     return owner in state.derived.arrived and owner in state.derived.parked
 
 
 def refuse_overdue(state: OwnerState, now: datetime) -> list[Effect]:
-    """Requests that have waited for their definition long enough."""
+    """Refuse requests that have waited too long for their definition."""
     effects: list[Effect] = []
     deadlines, room = state.derived.parked_deadlines, state.transaction
     while deadlines and deadlines[0][0] <= now and not room.is_full:
@@ -75,7 +75,7 @@ def refuse_overdue(state: OwnerState, now: datetime) -> list[Effect]:
         if _is_parked(state, key):
             effects += _carry_out_parked(state, key, now)
         if _is_parked(state, key):
-            break  # more follows from it than the transaction holds
+            break  # its effects do not fit the transaction
         heapq.heappop(deadlines)
         room.spend(work_us=MICROSECONDS_OF_A_CHECK)
     return effects
@@ -87,7 +87,7 @@ def _is_parked(state: OwnerState, key: RunId) -> bool:
 
 
 def forget_old(state: OwnerState) -> list[Effect]:
-    """Ids that are so old that a copy would be refused for its age need not be remembered. It is not urgent."""
+    """Forget ids older than the TTL: a copy of such a request would be refused for its age. This is not urgent."""
     effects: list[Effect] = []
     for source, ages in state.derived.request_ages.items():
         horizon = _horizon(state, source)
@@ -95,7 +95,7 @@ def forget_old(state: OwnerState) -> list[Effect]:
             _, key = heapq.heappop(ages)
             stored = state.durable.requests.get(key)
             if stored is None or stored.parked:
-                continue  # what still waits for its definition gets its place back when it is carried out
+                continue  # a parked request enters the heap again when it is carried out
             del state.durable.requests[key]
             if stored.reopened and state.derived.epochs.orders.get(stored.reopened) == stored.as_of:
                 del state.derived.epochs.orders[stored.reopened]
@@ -105,7 +105,7 @@ def forget_old(state: OwnerState) -> list[Effect]:
 
 
 def remember(state: OwnerState, key: RunId, stored: StoredRequest) -> None:
-    """Also how recovery rebuilds the memory."""
+    """Recovery calls this too."""
     if key not in state.durable.requests:
         heapq.heappush(state.derived.request_ages[stored.source], (stored.created_at, key))
     state.durable.requests[key] = stored
@@ -149,7 +149,7 @@ def _carry_out_parked(state: OwnerState, key: RunId, now: datetime) -> list[Effe
     origin = Origin(topic=stored.source, offset=stored.parked_offset or 0, key=None, value=None)
     effects = carry_out(state, request, job, now, origin)
     state.transaction.spend(effects=1 + len(effects))
-    if state.step.is_cut:  # it stays where it is, and goes on from there
+    if state.step.is_cut:  # it stays parked and continues in the next transaction
         state.step.is_cut = False
         state.durable.requests[key] = stored
         return effects
@@ -161,6 +161,6 @@ def _carry_out_parked(state: OwnerState, key: RunId, now: datetime) -> list[Effe
 
 
 def _horizon(state: OwnerState, source: str) -> datetime:
-    """It follows the requests that were applied, never the wall clock: a long outage refuses nothing."""
+    """It follows the applied requests, not the wall clock, so a long outage refuses no request."""
     newest = state.durable.newest_requests.get(source)
     return newest - state.rules.request_ttl if newest else datetime.min.replace(tzinfo=state.durable.watermark.tzinfo)

@@ -1,4 +1,4 @@
-"""The backfills of one owner that have not ended: what each still has to start, and what it has at work."""
+"""The open backfills of one owner: which runs each holds, and which are active."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ from streams.core.stored import StoredBackfill
 class OpenBackfill:
     stored: StoredBackfill
     held: deque[RunId] = field(default_factory=deque)
-    """Its runs that wait for others of it to end, in the order in which they start. One that has moved on is stale."""
+    """Its runs that wait for its other runs to end, in the order in which they start. Entries may be stale."""
     active: set[RunId] = field(default_factory=set)
-    """Its runs that were let go and have not ended."""
+    """Its runs that were released and have not ended."""
     ran: set[str] = field(default_factory=set)
-    """By their time as in a run id: occurrences that others have run since it was asked for, and that are not stored
-    yet.
-    """
+    """Occurrences, by time as in a run id, that ran otherwise since the request and are not stored yet."""
 
     def note_ran(self) -> None:
-        """What others have run, it leaves alone, as what had run before it was asked for."""
+        """Leave alone the occurrences that ran otherwise, like those that had run before the request."""
         if self.ran and not self.stored.is_planned:
             asked = self.stored.asked
             asked = msgspec.structs.replace(asked, ran={**asked.ran, **dict.fromkeys(self.ran)})
@@ -34,7 +32,7 @@ class OpenBackfill:
         self.ran.clear()
 
     def is_beside(self, run: Run) -> bool:
-        """Whether the run is that of an occurrence of this backfill, and not its own."""
+        """Whether the run is of an occurrence in this backfill's interval, but not the backfill's own run."""
         asked, status = self.stored.asked, run.status
         return (
             asked.backfill_from <= status.nominal_time < asked.backfill_to
@@ -46,9 +44,9 @@ class OpenBackfill:
 @dataclass(slots=True, kw_only=True)
 class OpenBackfills:
     by_run: dict[RunId, OpenBackfill] = field(default_factory=dict)
-    """By the run that stands for it."""
+    """By the run that represents the backfill."""
     unplanned: dict[str, set[RunId]] = field(default_factory=dict)
-    """By job. One that is planned by now is stale and taken out when it is met."""
+    """By job; entries that are planned by now are removed when found."""
 
     def add(self, backfill: OpenBackfill) -> None:
         stored = backfill.stored
@@ -57,7 +55,7 @@ class OpenBackfills:
             self.unplanned.setdefault(stored.job_id, set()).add(stored.run_id)
 
     def note_end(self, run: Run) -> set[RunId]:
-        """A run has ended that had begun. Returns the backfills which leave its occurrence alone for that."""
+        """A run that had started has ended. Returns the backfills that leave its occurrence alone because of it."""
         still = self.unplanned_of(run.status.job_id)
         beside = {each for each in still if self.by_run[each].is_beside(run)}
         for backfill_id in beside:
@@ -75,7 +73,7 @@ class OpenBackfills:
         return backfill is not None and not backfill.stored.is_planned
 
     def restore(self, runs: list[Run]) -> None:
-        """Once all of `runs`, those of all backfills, are known: what was let go and has not begun is held again."""
+        """Recovery: `runs` are those of all backfills. A run that was released but has not started is held again."""
         for run in sorted(runs, key=lambda each: each.status.nominal_time):
             backfill = self.by_run[run.backfill_id or run.run_id]
             if run.has_started:

@@ -1,4 +1,4 @@
-"""What a request asks for, carried out: run, cancel, terminate, rerun, mark, backfill; or refused with a sentence."""
+"""Carry out a request by its kind: run, cancel, terminate, rerun, mark, backfill; or refuse it with a sentence."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from streams.core.runs.specs import spec_of
 from streams.core.state import OwnerState
 from streams.core.stored import StoredJob
 
-_OF_ONE_OR_THE_OTHER = frozenset({RequestKind.RUN, RequestKind.BACKFILL})
-"""They say whether it is a job or a DAG."""
+_NAMES_JOB_OR_DAG = frozenset({RequestKind.RUN, RequestKind.BACKFILL})
+"""Requests of these kinds must name the right one, a job or a DAG."""
 
 
 def carry_out(
     state: OwnerState, request: Request, job: StoredJob | None, now: datetime, origin: Origin
 ) -> list[Effect]:
-    """`job` is what the owner knows of the request's job; it has waited for it long enough."""
+    """`job` is the definition; None: it did not arrive in time."""
     quarantine = state.durable.quarantined.get(request.owner)
     if quarantine:
         return refuse(request, quarantine.reason, origin)
@@ -54,7 +54,7 @@ def _refused(state: OwnerState, request: Request, job: StoredJob | None, origin:
         return refuse(request, f"{_what(request)} does not exist, and none was defined within {limit}", origin)
     if job.deleted:
         return refuse(request, f"{_what(request)} was deleted", origin)
-    if (request.dag_id is None) is (job.dag is None) or request.kind not in _OF_ONE_OR_THE_OTHER:
+    if (request.dag_id is None) is (job.dag is None) or request.kind not in _NAMES_JOB_OR_DAG:
         return []
     is_a, column = ("job", "job_id") if job.dag is None else ("DAG", "dag_id")
     named = "job_id" if request.dag_id is None else "dag_id"
@@ -67,7 +67,7 @@ def _what(request: Request) -> str:
 
 def _run(state: OwnerState, request: Request, now: datetime) -> list[Effect]:
     run_id = request.key
-    if run_id in state.durable.runs:  # a rerun of it came first
+    if run_id in state.durable.runs:  # a rerun of the same run was applied first
         return []
     at = max(request.run_at, request.created_at) if request.run_at else min(request.created_at, now)
     new = NewRun(
@@ -82,7 +82,7 @@ def _run(state: OwnerState, request: Request, now: datetime) -> list[Effect]:
 
 
 def _stop(state: OwnerState, request: Request, job: StoredJob | None, now: datetime, origin: Origin) -> list[Effect]:
-    """Of a deleted job too: its runs may still be open."""
+    """Cancel or terminate one run, or all runs of a job; a deleted job may still have open runs."""
     if job is None:
         return _refused(state, request, job, origin)
     is_soft = request.kind is RequestKind.CANCEL
@@ -98,7 +98,7 @@ def _stop(state: OwnerState, request: Request, job: StoredJob | None, now: datet
 
 
 def _rerun(state: OwnerState, request: Request, now: datetime, origin: Origin) -> list[Effect]:
-    """The run's history begins again; its attempts are counted on, and its fencing tokens grow (protocol L5)."""
+    """The run's history starts anew; attempt numbers and fencing tokens continue to grow (protocol L5)."""
     waiting = waiting_run(state, request)
     if waiting:
         return attempt_now(state, waiting, request, now)

@@ -1,4 +1,4 @@
-"""How much the requests that wait for their definition take: they are held in memory, and each recovery reads them."""
+"""Number and size of the parked requests, which are held in memory and read at each recovery."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Park:
         self.bytes_taken -= self._sizes.pop(key)
 
     def why_full(self, request: Request, rules: Rules) -> str | None:
-        """Why `request` cannot wait as well, as a sentence."""
+        """Why `request` cannot be parked, as a sentence; None: it can."""
         if len(self) >= rules.max_parked:
             return f"{len(self)} requests wait for their definitions already; at most {rules.max_parked} may"
         size = len(encode(request))

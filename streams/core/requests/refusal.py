@@ -1,4 +1,4 @@
-"""A request that cannot be carried out goes to people, with a sentence that says why."""
+"""The effect that refuses a request, with a sentence for operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that waits for its next attempt has it now: somebody has repaired what failed."""
+"""Rerun of a run that waits for its next attempt: skip the wait, because a user has repaired the cause."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from streams.core.state import OwnerState
 
 
 def waiting_run(state: OwnerState, request: Request) -> Run | None:
-    """The run that `request` names, if it waits for its next attempt; with `downstream` more than a run is meant."""
+    """The run that `request` names, if it waits for its next attempt and `downstream` is not set."""
     run = None if request.run_id is None or request.downstream else state.durable.runs.get(request.run_id)
     return run if run is not None and run.state is RunState.RETRY_WAIT else None
 
 
 def attempt_now(state: OwnerState, run: Run, request: Request, now: datetime) -> list[Effect]:
-    """It is the same run: its attempts and failures are counted on, and its payload stays unless another is given."""
+    """The same run continues: attempts and failures count on, and the payload stays unless the request has one."""
     text = f"attempted now: {request.note}" if request.note else f"attempted now by request {request.request_id}"
     reason = Reason(ReasonCode.RETRIED_BY_REQUEST, text)
     status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)

@@ -1,4 +1,4 @@
-"""What executors report about attempts, judged: only the current attempt is listened to (design, ideas 6 and 7)."""
+"""Apply the events that executors report about attempts; only the current attempt counts (design, ideas 6 and 7)."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _WHY_LOST = {
     EndCause.CANCELLED: Reason(ReasonCode.KILLED_BY_OTHER, "it was killed, but not by its owner"),
     EndCause.LIMIT: Reason(ReasonCode.NOT_STARTED, "it was ended by a limit, but had not started"),
 }
-_NOBODY_TOOK_IT = Reason(ReasonCode.EXPIRED, "no executor took it in time")
+_NOT_CLAIMED = Reason(ReasonCode.EXPIRED, "no executor took it in time")
 
 
 def apply_event(
     state: OwnerState, event: Event, executor_id: ExecutorId, now: datetime, appended_at: datetime
 ) -> list[Effect]:
-    """A late, duplicate or foreign event is normal and changes nothing."""
+    """A late or duplicate event, or one of an older attempt, is normal and changes nothing."""
     run = state.durable.runs.get(event.run_id)
     attempt = run.open_attempt if run else None
     if run is None or attempt is None or attempt.token != event.token:
@@ -46,14 +46,13 @@ def apply_event(
         case Started():
             return _started(state, run, event, executor_id)
         case Ended():
-            return _ended(state, _as_begun(state, run, event), event, executor_id, now)
+            return _ended(state, _as_started(state, run, event), event, executor_id, now)
         case Rejected(reason=text, at=at):
             why = Reason(ReasonCode.REJECTED, text)
             report = AttemptReport(end=AttemptEnd.REJECTED, reason=why, executor_id=executor_id, finished_at=at)
             return end_attempt(state, run, report, now)
         case Expired(at=at):
-            why = _NOBODY_TOOK_IT
-            report = AttemptReport(end=AttemptEnd.EXPIRED, reason=why, executor_id=executor_id, finished_at=at)
+            report = AttemptReport(end=AttemptEnd.EXPIRED, reason=_NOT_CLAIMED, executor_id=executor_id, finished_at=at)
             return end_attempt(state, run, report, now)
         case _:
             assert_never(event)
@@ -73,13 +72,13 @@ def _started(state: OwnerState, run: Run, event: Started, executor_id: ExecutorI
         run.status.attempts[-1], executor_id=executor_id, started_at=event.at, sha256=event.sha256
     )
     status = change_attempt(run.status, attempt, version=version)
-    if run.state is not RunState.CANCELLING:  # else the kill is on its way to it
+    if run.state is not RunState.CANCELLING:  # a run that is being stopped stays in `cancelling`
         status = move(status, RunState.RUNNING, version=version, at=event.at)
     return put(state, msgspec.structs.replace(run, status=status))
 
 
-def _as_begun(state: OwnerState, run: Run, event: Ended) -> Run:
-    """What a process did tells that it was started, also where that word is lost with its topic (protocol O2)."""
+def _as_started(state: OwnerState, run: Run, event: Ended) -> Run:
+    """An end with a start time implies the start, even if its event was lost with the topic (protocol O2)."""
     if run.state is not RunState.QUEUED or event.started_at is None:
         return run
     status = move(run.status, RunState.RUNNING, version=state.next_token(), at=event.started_at)
@@ -106,7 +105,7 @@ def _exit_of(event: Ended) -> Exit:
 
 
 def _judged(state: OwnerState, run: Run, event: Ended) -> tuple[Run, AttemptReport]:
-    """What the end of a process means, and the run with what it handed on."""
+    """How the attempt ended, and the run with its result."""
     problem = event.checkpoint_problem
     match event.cause:
         case EndCause.EXITED:
@@ -131,7 +130,7 @@ def _exited(state: OwnerState, run: Run, event: Ended) -> tuple[Run, AttemptRepo
         return run, AttemptReport(end=AttemptEnd.SUCCEEDED, reason=why)
     if code != 0:
         return run, AttemptReport(end=AttemptEnd.FAILED, reason=_with(_why_failed(event), problem))
-    if run.marked:  # whatever it has written
+    if run.marked:  # its result does not count
         return run, AttemptReport(end=AttemptEnd.SUCCEEDED, reason=None)
     if event.result_lost:
         return run, AttemptReport(end=AttemptEnd.LOST, reason=Reason(ReasonCode.RESULT_LOST, event.result_lost))

@@ -1,4 +1,4 @@
-"""Stop runs: at once where nothing was dispatched; else tell the executor and await its word (protocol L4, L6)."""
+"""Stop runs: at once without an open attempt; otherwise by a kill that the executor confirms (protocol L4, L6)."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from streams.core.runs.run import AttemptReport, Run, move
 from streams.core.state import OwnerState
 
 AT_ONCE = timedelta(0)
-_NOBODY_TOOK_IT = AttemptReport(end=AttemptEnd.EXPIRED, reason=Reason(ReasonCode.EXPIRED, "nobody took it"))
+_NOT_CLAIMED = AttemptReport(end=AttemptEnd.EXPIRED, reason=Reason(ReasonCode.EXPIRED, "nobody took it"))
 STRAY_PATIENCE = timedelta(seconds=5)
-"""An attempt that has just ended may still be listed by a heartbeat that was under way."""
+"""A heartbeat that was sent before an attempt ended may still list it."""
 
 
 def cancel_run(state: OwnerState, run: Run, grace: timedelta, reason: Reason, now: datetime) -> list[Effect]:
-    """An open run is stopped to stop. A second order may shorten the grace of the first."""
+    """Stop an open run. A second call may only shorten the grace of the first."""
     if run.status.kind is RunKind.BACKFILL:
         return _cancel_backfill(state, run, grace, reason, now)
     if run.run_id in state.derived.epochs.by_run:
@@ -45,7 +45,7 @@ def cancel_run(state: OwnerState, run: Run, grace: timedelta, reason: Reason, no
 
 
 def stop_backfill(state: OwnerState, run: Run, reason: Reason, now: datetime) -> list[Effect]:
-    """Nothing more of it starts; what has started goes on. What waits is cancelled little by little."""
+    """Start no more of its runs. Running ones continue; `advance_backfills` cancels the waiting ones step by step."""
     backfill = state.derived.backfills.by_run[run.run_id]
     state.step.touched_backfills.add(run.run_id)
     if run.state is RunState.CANCELLING:
@@ -64,7 +64,7 @@ def _cancel_backfill(state: OwnerState, run: Run, grace: timedelta, reason: Reas
 
 
 def _cancel_epoch(state: OwnerState, run: Run, grace: timedelta, reason: Reason, now: datetime) -> list[Effect]:
-    """Its nodes are stopped in the steps that follow, so many at a time."""
+    """`advance_epochs` stops its nodes in the following steps, a limited number at a time."""
     if run.state is RunState.CANCELLING:
         if run.kill_grace is not None and grace >= run.kill_grace:
             return []
@@ -84,7 +84,7 @@ def _shorten_grace(state: OwnerState, run: Run, grace: timedelta) -> list[Effect
 
 
 def cancel_all(state: OwnerState, job_id: str, grace: timedelta, reason: Reason, now: datetime) -> list[Effect]:
-    """All open runs of a job; its backfills see to their own."""
+    """All open runs of a job except those of backfills."""
     runs = [state.durable.runs[run_id] for run_id in sorted(state.derived.open_runs.get(job_id, ()))]
     return cancel_each(state, [run for run in runs if run.backfill_id is None], grace, reason, now)
 
@@ -92,7 +92,7 @@ def cancel_all(state: OwnerState, job_id: str, grace: timedelta, reason: Reason,
 def cancel_each(
     state: OwnerState, runs: Iterable[Run], grace: timedelta, reason: Reason, now: datetime
 ) -> list[Effect]:
-    """As far as the transaction has room; if some are left, `step.is_cut` says so."""
+    """As many as fit the transaction; `step.is_cut` is set if some are left."""
     effects: list[Effect] = []
     for run in runs:
         if _is_already_stopping(run, grace):
@@ -111,7 +111,7 @@ def _is_already_stopping(run: Run, grace: timedelta) -> bool:
 
 
 def stop_backfills(state: OwnerState, job_id: str, reason: Reason, now: datetime) -> list[Effect]:
-    """As `cancel_each`."""
+    """As many as fit the transaction, as `cancel_each`."""
     effects: list[Effect] = []
     for run_id in sorted(state.derived.open_runs.get(job_id, ())):
         run = state.durable.runs[run_id]
@@ -121,7 +121,7 @@ def stop_backfills(state: OwnerState, job_id: str, reason: Reason, now: datetime
             state.step.is_cut = True
             break
         stopped = stop_backfill(state, run, reason, now)
-        state.transaction.spend(effects=len(stopped) + 1)  # what it has stored follows
+        state.transaction.spend(effects=len(stopped) + 1)  # its PutBackfill follows
         effects += stopped
     return effects
 
@@ -129,7 +129,7 @@ def stop_backfills(state: OwnerState, job_id: str, reason: Reason, now: datetime
 def resend_kills(
     state: OwnerState, executor_id: ExecutorId, attempts: Iterable[AttemptInHand], appended_at: datetime
 ) -> list[Effect]:
-    """What a heartbeat still lists although it must stop: stopped again, for as long as it is listed (protocol L4)."""
+    """Resend the kill of each attempt that must stop, as long as heartbeats list it (protocol L4)."""
     effects: list[Effect] = []
     before = state.seen.strays.pop(executor_id, {})
     strays: dict[tuple[RunId, int], datetime] = {}
@@ -152,7 +152,7 @@ def resend_kills(
 
 
 def _if_room(state: OwnerState, kill: SendKill) -> list[Effect]:
-    """If the transaction has no room for it, the next heartbeat asks for it again."""
+    """If the transaction is full, the next heartbeat triggers the kill again."""
     if state.transaction.is_full:
         return []
     state.transaction.spend(effects=1)
@@ -160,21 +160,21 @@ def _if_room(state: OwnerState, kill: SendKill) -> list[Effect]:
 
 
 def end_unclaimed(state: OwnerState, now: datetime) -> list[Effect]:
-    """Dispatches that nobody took: their runs are cancelled (protocol L6), or have missed their deadline."""
+    """End attempts that no executor can claim any more and whose run must not start (protocol L6)."""
     effects: list[Effect] = []
     for run_id, flight in list(state.seen.in_flight.items()):
         if state.transaction.is_full:
-            break  # the next judgement finds the rest
+            break  # the next call ends the rest
         state.current_job = owner_of_run(run_id)
         if will_never_start(state, run_id, flight, now):
-            ended = end_attempt(state, state.durable.runs[run_id], _NOBODY_TOOK_IT, now)
+            ended = end_attempt(state, state.durable.runs[run_id], _NOT_CLAIMED, now)
             state.transaction.spend(effects=len(ended))
             effects += ended
     return effects
 
 
 def will_never_start(state: OwnerState, run_id: RunId, flight: InFlight, now: datetime) -> bool:
-    """Nobody may run it any more, and nobody shall. Any other one is worth waiting for: an executor reports it."""
+    """No executor may claim it any more, and its run must not start. Other dispatches get an event."""
     if not _is_void(flight):
         return False
     run = state.durable.runs[run_id]
@@ -183,7 +183,7 @@ def will_never_start(state: OwnerState, run_id: RunId, flight: InFlight, now: da
 
 
 def _is_void(flight: InFlight) -> bool:
-    """It was seen unclaimed at a time at which a reader would have refused it for its age (protocol D2)."""
+    """It was still unclaimed at a time at which an executor would have refused its age (protocol D2)."""
     void_from = flight.dispatched_at + flight.terms.valid_for + flight.terms.claim_grace
     is_unclaimed = flight.claim_seen_at is None and flight.heard_at is None
     return is_unclaimed and flight.unclaimed_at is not None and flight.unclaimed_at >= void_from
@@ -197,6 +197,6 @@ def _kill(state: OwnerState, run: Run) -> list[SendKill]:
 
 
 def _kill_of(run_id: RunId, token: int, grace: timedelta, terms: Terms) -> SendKill:
-    """Remembered until no executor may begin the attempt, by what its dispatch says."""
+    """The kill is valid until no executor may start the attempt any more, by the terms of its dispatch."""
     valid_for = terms.valid_for + terms.claim_grace
     return SendKill(kill=Kill(run_id=run_id, token=token, grace=grace, valid_for=valid_for))

@@ -1,4 +1,4 @@
-"""Occurrences that have not started by their deadline, `start_deadline` after their time: they are missed."""
+"""Runs that have not started by their deadline, `start_deadline` after their scheduled time, are missed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streams.core.state import OwnerState
 
 
 def miss_overdue(state: OwnerState, now: datetime) -> list[Effect]:
-    """An attempt that is under way at that moment goes on; if it never starts, its run is missed then."""
+    """A run with an open attempt is not missed now; if that attempt never starts, the run is missed later."""
     effects: list[Effect] = []
     deadlines, room = state.derived.start_deadlines, state.transaction
     while not room.is_full and (run_id := deadlines.pop_due(now)) is not None:

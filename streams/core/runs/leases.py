@@ -1,4 +1,4 @@
-"""Silence: when an attempt of which nothing is heard counts as lost (protocol D5, L1, L3)."""
+"""Leases: how long an executor may be silent until its attempts count as lost (protocol D5, L1, L3)."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from streams.core.runs.run import AttemptReport
 from streams.core.state import OwnerState
 
 CLAIM_PATIENCE = timedelta(seconds=2)
-"""A dispatch is usually claimed within milliseconds; only one that was not makes the owner look."""
+"""Read the group's offsets only for a dispatch older than this; most are claimed within milliseconds."""
 
 SILENT_SHARE = 0.1
-"""Of an absence of the owner. So a lost attempt is called lost within ten leases, however slow the owner is."""
+"""The share of an owner's absence that counts as silence: a slow owner still finds a loss within ten leases."""
 CLAIM_INTERVAL = timedelta(seconds=5)
-"""One that waits behind long runs is asked for so often; each answer costs a connection to the brokers."""
+"""How often to read the offsets for a dispatch that waits; each read costs a connection to the brokers."""
 
 
 def apply_heartbeat(state: OwnerState, heartbeat: Heartbeat, appended_at: datetime) -> list[Effect]:
-    """It renews the attempts that it lists, and says how much this partition may dispatch to its sender."""
+    """A heartbeat renews the leases of the attempts it lists, and sets the windows of its executor."""
     if heartbeat.state is ExecutorState.GONE:
         forget_executor(state, heartbeat.executor_id)
         return []
@@ -41,9 +41,9 @@ def apply_heartbeat(state: OwnerState, heartbeat: Heartbeat, appended_at: dateti
 
 
 def forget_silent_executors(state: OwnerState, now: datetime) -> None:
-    """The window of an executor that has gone silent is no longer believed.
+    """Drop the windows of silent executors.
 
-    For how long it is, the owner's own lease says: a window promises nothing to any attempt.
+    The lease of the settings decides, not that of a dispatch, because a window belongs to no attempt.
     """
     while (executor_id := state.seen.fleet.silent_since(now - state.rules.lease)) is not None:
         forget_executor(state, executor_id)
@@ -55,7 +55,7 @@ def forget_executor(state: OwnerState, executor_id: ExecutorId) -> None:
 
 
 def note_dispatched(state: OwnerState, offsets: Mapping[RunId, tuple[int, int]], now: datetime) -> None:
-    """Where the dispatches of a committed transaction stand: (token, offset) by run."""
+    """Note the offsets of a committed transaction's dispatches: (token, offset) by run."""
     for run_id, (token, offset) in offsets.items():
         flight = state.seen.in_flight.get(run_id)
         if flight and flight.token == token:
@@ -63,11 +63,11 @@ def note_dispatched(state: OwnerState, offsets: Mapping[RunId, tuple[int, int]],
 
 
 def note_found(state: OwnerState, found: Mapping[RunId, tuple[int, int]], now: datetime) -> None:
-    """After recovery: the dispatches that are still unclaimed in the log. The others count as claimed now
+    """After recovery, note the dispatches that are still unclaimed in the log; all others count as claimed now
     (protocol D5).
 
-    The topic of a class that was removed from the settings is not read: an executor that still reads it may claim such
-    a dispatch for as long as that is valid (protocol D2).
+    The owner does not read the topic of a class that was removed from the settings. An executor that still reads it
+    may claim such a dispatch as long as the dispatch is valid (protocol D2).
     """
     note_dispatched(state, found, now)
     for flight in state.seen.in_flight.values():
@@ -78,9 +78,9 @@ def note_found(state: OwnerState, found: Mapping[RunId, tuple[int, int]], now: d
 
 
 def note_claims(state: OwnerState, claimed_below: Mapping[str, int], as_of: datetime, now: datetime) -> None:
-    """The executors' group had committed up to here, by timeout class: what lies below is claimed, or gone.
+    """Note the group's committed offsets by timeout class: a dispatch below is claimed, or expired.
 
-    The answer is of some time between `as_of` and `now`; what it is used for takes the one that waits longer.
+    The offsets were read between `as_of` and `now`; each use takes the time that makes the owner wait longer.
     """
     for flight in state.seen.in_flight.values():
         if flight.offset is None or flight.claim_seen_at is not None:
@@ -92,10 +92,10 @@ def note_claims(state: OwnerState, claimed_below: Mapping[str, int], as_of: date
 
 
 def note_absence(state: OwnerState, since: datetime | None, now: datetime) -> None:
-    """The owner could not commit or read until now, and perhaps no executor could either (protocol L3).
+    """The owner could not commit or read until now, and perhaps executors could not either (protocol L3).
 
-    Silence before a takeover does not count. Of a later absence `SILENT_SHARE` does: else an owner each of whose turns
-    is slow would call nothing lost, ever.
+    Silence before a takeover does not count. `SILENT_SHARE` of a later absence does; otherwise an owner that is always
+    slow would never find a lost attempt.
     """
     seen = state.seen
     if since is None:
@@ -108,14 +108,14 @@ def note_absence(state: OwnerState, since: datetime | None, now: datetime) -> No
 
 
 def _silence(state: OwnerState, heard_at: datetime, as_of: datetime) -> timedelta:
-    """How long nothing was heard although the owner was there."""
+    """How long the executor was silent while the owner was present."""
     since = max(heard_at, state.seen.silence_from)
     away = (min(end, as_of) - max(begin, since) for begin, end in state.seen.absences if end > since)
     return as_of - since - sum((each for each in away if each > timedelta(0)), timedelta(0))
 
 
 def wants_judgement(state: OwnerState, now: datetime) -> bool:
-    """Whether some attempt looks over, so that it is worth finding out whether everything was read."""
+    """Whether an attempt looks lost, so that the owner should read all events before it decides."""
     return any(
         _lost_reason(state, flight, now) or will_never_start(state, run_id, flight, now)
         for run_id, flight in state.seen.in_flight.items()
@@ -123,7 +123,7 @@ def wants_judgement(state: OwnerState, now: datetime) -> bool:
 
 
 def wants_claims(state: OwnerState, now: datetime) -> bool:
-    """Whether a dispatch has waited so long that the group's offsets are worth reading, or reading again."""
+    """Whether a dispatch has waited long enough to read the group's offsets, or to read them again."""
     waiting_since, asked_since = now - CLAIM_PATIENCE, now - CLAIM_INTERVAL
     return any(
         flight.heard_at is None
@@ -135,12 +135,12 @@ def wants_claims(state: OwnerState, now: datetime) -> bool:
 
 
 def end_lost_attempts(state: OwnerState, as_of: datetime, now: datetime) -> list[Effect]:
-    """`events` and heartbeats are applied up to an end that was fetched at `as_of`: what was silent then is lost."""
+    """End the attempts whose lease had expired at `as_of`. Events and heartbeats are applied up to that time."""
     effects: list[Effect] = []
     lost = [(run_id, _lost_reason(state, flight, as_of)) for run_id, flight in state.seen.in_flight.items()]
     for run_id, reason in lost:
         if state.transaction.is_full:
-            break  # the next judgement finds the rest
+            break  # the next call ends the rest
         if reason:
             state.current_job = owner_of_run(run_id)
             report = AttemptReport(end=AttemptEnd.LOST, reason=reason)
@@ -151,7 +151,7 @@ def end_lost_attempts(state: OwnerState, as_of: datetime, now: datetime) -> list
 
 
 def _lost_reason(state: OwnerState, flight: InFlight, as_of: datetime) -> Reason | None:
-    """By what the dispatch says: its executor and its supervisor go by that, whatever the settings are now."""
+    """Uses the terms of the dispatch, as its executor does, not the current settings."""
     if flight.heard_at is not None:
         lease = flight.terms.lease
         is_silent = _silence(state, flight.heard_at, as_of) >= lease

@@ -1,4 +1,4 @@
-"""What stands in the way of a job's next occurrence: its open runs, in the order in which they are asked about."""
+"""The open runs of one job, indexed so that the overlap policy can count them quickly."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from schemas.words import RunKind
 from streams.core.runs.run import Lane, Run
 
 _AFTER_ALL_IDS = RunId("\U0010ffff")
-"""No run id is greater: an entry with it stands behind all entries of its time."""
+"""Greater than every run id, so it sorts after all entries of the same time."""
 
 Key = tuple[bool, datetime, RunId]
 
 
 class Category(Enum):
     OPEN = "open"
-    """An occurrence, or a run that was asked for and has begun."""
+    """An occurrence, or a requested run that has started."""
     REQUESTED = "requested"
-    """A run that was asked for and has not begun: before its time it is in nobody's way."""
+    """A requested run that has not started; it does not count before its scheduled time."""
     CATCHING_UP = "catching_up"
-    """An occurrence from before its job, or the owner, was away."""
+    """An occurrence that was due while its job or the owner was away."""
     HELD = "held"
-    """It waits for others of its job to end."""
+    """It waits for other runs of its job to end."""
     HELD_CATCH_UP = "held_catch_up"
-    """It catches up, and waits for others of its job to end."""
+    """It catches up, and waits for other runs of its job to end."""
 
-    __hash__ = object.__hash__  # a member is one object, and each move of a run asks for several
+    __hash__ = object.__hash__  # faster than the default, and each move of a run needs several
 
 
 _ACTIVE = (Category.OPEN, Category.CATCHING_UP)
@@ -44,13 +44,13 @@ _ON_TIME = (Category.OPEN, Category.REQUESTED, Category.HELD)
 class Entry(NamedTuple):
     category: Category
     key: Key
-    """By which those of one category are ordered."""
+    """The order within a category."""
     since: datetime
-    """From when on it was in the way."""
+    """The time from which the run counts."""
 
 
 class Occupancy:
-    """Of one job. What is asked of it takes logarithmic time, however many runs of the job are open."""
+    """The open runs of one job. Counts take logarithmic time."""
 
     __slots__ = ("_by_category", "_since")
 
@@ -73,7 +73,7 @@ class Occupancy:
             del self._by_category[entry.category], self._since[entry.category]
 
     def active(self, now: datetime) -> int:
-        """How many are there at `now` and not held."""
+        """How many runs are open at `now` and not held."""
         return sum(len(self._in(category)) for category in _ACTIVE) + self._requested(now)
 
     @property
@@ -81,32 +81,32 @@ class Occupancy:
         return sum(len(self._in(category)) for category in _WAITING)
 
     def held_before(self, instant: datetime) -> int:
-        """How many waited at `instant` already; what catches up does not count."""
+        """How many held runs were open at `instant`, without those that catch up."""
         return self._before(Category.HELD, instant)
 
     def open_before(self, instant: datetime) -> int:
-        """How many were open at `instant` already; what catches up does not count."""
+        """How many runs were open at `instant`, without those that catch up."""
         return sum(self._before(category, instant) for category in _ON_TIME)
 
     def catching_up_before(self, instant: datetime) -> int:
-        """How many that catch up were open at `instant` already and are not held."""
+        """How many runs that catch up were open at `instant` and are not held."""
         return self._before(Category.CATCHING_UP, instant)
 
     def first_open_before(self, instant: datetime) -> RunId | None:
-        """Of these one, at work rather than held."""
+        """One run of `open_before`, an active one if possible."""
         return next((self._since[category][0][1] for category in _ON_TIME if self._before(category, instant)), None)
 
     def has_any_since(self, instant: datetime, now: datetime) -> bool:
-        """Whether one is there at `now` that was not there at `instant`."""
+        """Whether a run is open at `now` that was not open at `instant`."""
         return any(self._before(category, now) > self._before(category, instant) for category in self._since)
 
     def next_held(self, most: int, *, in_order: bool) -> list[RunId]:
-        """Those that are let go first. Without `in_order` what catches up goes behind the others."""
+        """The held runs to release next. Without `in_order`, runs that catch up come last."""
         held, behind = self._in(Category.HELD), self._in(Category.HELD_CATCH_UP)
         return [run_id for *_, run_id in islice(merge(held, behind) if in_order else chain(held, behind), most)]
 
     def runs(self, now: datetime) -> Iterator[RunId]:
-        """Those that are there at `now`; first what is at work, the longest due first."""
+        """The runs that are open at `now`: active ones first, in each category the earliest scheduled first."""
         asked = islice(self._in(Category.REQUESTED), self._requested(now))
         active = (self._in(category) for category in _ACTIVE)
         waiting = (self._in(category) for category in _WAITING)
@@ -128,9 +128,9 @@ class Occupancy:
 
 
 def occupancy_entry(run: Run) -> Entry | None:
-    """Where an open run stands in the occupancy of its job; None: it is of a backfill, which has a limit of its own.
+    """The entry of an open run in its job's occupancy; None: it belongs to a backfill, which has its own limit.
 
-    A run that was asked for a later time and has begun is there, also for a tick that goes on as of an earlier time.
+    A requested run that has started counts at once, even for a resumed tick whose `now` is before its scheduled time.
     """
     status = run.status
     is_asked_for = status.kind is RunKind.REQUESTED or status.request_id is not None

@@ -1,4 +1,4 @@
-"""Carries out the overlap policy: counts the open runs of a job, stops those that are replaced, releases held ones."""
+"""Apply the overlap policy: count the open runs of a job, stop replaced runs, release held runs."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from streams.core.state import OwnerState
 
 
 def on_overlap(state: OwnerState, job: JobSpec, nominal_time: datetime, now: datetime) -> OverlapDecision:
-    """What becomes of an occurrence of `job` that is due."""
+    """Decide a due occurrence of `job` by its open runs."""
     occupancy = state.derived.occupancy.get(job.job_id)
     return START if occupancy is None else decide_overlap(job, _count(state, occupancy, nominal_time, now))
 
 
 def grace_of(job: JobSpec, decision: Replace) -> timedelta:
-    """How long the runs that are replaced have between TERM and KILL."""
+    """The time between TERM and KILL for replaced runs."""
     return job.cancel_grace if decision.gently else AT_ONCE
 
 
 def stop_others(
     state: OwnerState, job: JobSpec, nominal_time: datetime, grace: timedelta, reason: Reason, now: datetime
 ) -> list[Effect]:
-    """Stop the runs of `job` that an occurrence replaces, as `cancel_each`; runs that wait are cancelled at once."""
+    """Stop the runs of `job` that an occurrence replaces, as `cancel_each` does."""
     runs = sorted(_replaced(state, job.job_id, nominal_time, now), key=lambda each: each.run_id)
     return cancel_each(state, runs, grace, reason, now)
 
 
 def release_held(state: OwnerState, now: datetime) -> list[Effect]:
-    """Held runs become due, in the order of their times, as far as others have made room.
+    """Held runs become due in the order of their times, as far as the job's limit allows.
 
-    Runs that were asked to run again go behind them. Runs that catch up go last, unless the job keeps the order.
+    Reruns come after them. Runs that catch up come last, unless the policy runs all in order.
     """
     effects: list[Effect] = []
     freed, state.step.freed = state.step.freed, set()
@@ -74,7 +74,7 @@ def _count(state: OwnerState, occupancy: Occupancy, nominal_time: datetime, now:
 
 
 def _replaced(state: OwnerState, job_id: str, nominal_time: datetime, now: datetime) -> Iterator[Run]:
-    """The runs that were open at that time, but no held run that catches up: its turn comes when all others ended."""
+    """The runs that were open at that time, except held runs that catch up: these wait behind the occurrence."""
     occupancy = state.derived.occupancy.get(job_id)
     for run_id in occupancy.runs(now) if occupancy else ():
         run = state.durable.runs[run_id]

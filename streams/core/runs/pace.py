@@ -1,4 +1,4 @@
-"""How fast what was missed is caught up with: so fast per job, so fast per partition, and after live work."""
+"""Rate limits of runs that catch up: one per job, one per partition."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from streams.core.state import OwnerState
 
 MINUTE = timedelta(minutes=1)
 BURST = timedelta(seconds=1)
-"""The rate of a partition is kept over this time: what was not used of it is lost."""
+"""The partition's limit allows a burst of this length; older unused rate is lost."""
 
 
 def take_slot(state: OwnerState, job_id: str, now: datetime) -> datetime:
-    """When the next run that catches up for this job may start."""
+    """Reserve the next start time for a run of this job that catches up."""
     slot = max(now, state.derived.catchup_slots.place(job_id) or now)
     state.derived.catchup_slots.put(job_id, slot + MINUTE / state.rules.catchup_rate_per_job)
     return slot
 
 
 def restore_slot(state: OwnerState, run: Run) -> None:
-    """What an earlier owner has promised to a run is taken."""
+    """After recovery, reserve the start time that an earlier owner gave to `run`."""
     if run.lane is Lane.CATCH_UP and run.status.node_id is None:
         job_id = run.status.job_id
         after = run.due_at + MINUTE / state.rules.catchup_rate_per_job
@@ -28,7 +28,7 @@ def restore_slot(state: OwnerState, run: Run) -> None:
 
 
 def forget_slots(state: OwnerState, now: datetime) -> None:
-    """Slots that have passed bind nobody."""
+    """Forget slots that lie in the past."""
     while state.derived.catchup_slots.pop_due(now) is not None:
         pass
 

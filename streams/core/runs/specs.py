@@ -1,4 +1,4 @@
-"""What a run goes by: its job's newest definition, or its node in the version that its epoch began with."""
+"""The spec of a run: its job's newest definition, or its node in the version that its epoch started with."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def spec_of(state: OwnerState, run: Run) -> JobSpec:
 
 
 def epoch_of(state: OwnerState, run: Run) -> Epoch | None:
-    """Of a node's run the one that it belongs to."""
+    """The epoch of a node's run; None: the run is no node."""
     return None if run.status.node_id is None else state.derived.epochs.by_run[dag_run_of(run.run_id)]
 
 
 def is_to_stop(state: OwnerState, run: Run) -> bool:
-    """Whether it is a node of a DAG run that was told to stop, though it may not have been its turn yet."""
+    """Whether it is a node of a DAG run that is being stopped, even if the node is not stopped yet."""
     epoch = epoch_of(state, run)
     return epoch is not None and epoch.ends_as is not None
 
 
 def inputs_of(state: OwnerState, run: Run) -> tuple[JobSpec, Json, dict[str, Result | None] | None]:
-    """What its next attempt goes by and is given: spec, payload, and the results of what it depends on, if on anything.
+    """Spec, payload and parents' results for the next attempt; results are None if the run depends on nothing.
 
-    The payload is what the request said for the run, or for the whole DAG run; else what the definition says.
+    The payload comes from the request for the run, or for the whole DAG run; otherwise from the definition.
     """
     node_id = run.status.node_id
     if node_id is None:

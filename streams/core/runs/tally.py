@@ -1,4 +1,4 @@
-"""What policies count over the runs of a job: failures in a row, runs made, and the classes that they needed."""
+"""Counts over the runs of a job that policies need: failures in a row, runs made, classes needed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from streams.core.state import OwnerState
 from streams.core.stored import Tally
 
 BAD_ENDS = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.DEAD})
-BY_ITSELF = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT})
+NOT_STOPPED = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT})
 REMEMBERED = 5
-"""So many of the latest runs say which class the next one needs."""
+"""How many of the latest runs decide in which class the next run starts."""
 MOST = 3
-"""So many of them must have needed a longer class than the job's."""
+"""How many of these must have needed a longer class than the job's own."""
 _NOTHING = Tally()
 
 
@@ -31,7 +31,7 @@ def tally_of(state: OwnerState, job_id: str) -> Tally:
 
 
 def reason_to_refuse(state: OwnerState, job: JobSpec) -> Reason | None:
-    """Why no occurrence of the job is to run, if that is so."""
+    """Why the job must make no more runs; None: it may."""
     tally = tally_of(state, job.job_id)
     if job.max_runs is not None and tally.made >= job.max_runs:
         return Reason(ReasonCode.MAX_RUNS, f"all {job.max_runs} runs are made; nothing more is due")
@@ -47,7 +47,7 @@ def count_made(state: OwnerState, job: JobSpec) -> list[Effect]:
 
 
 def finish(state: OwnerState, job: JobSpec) -> list[Effect]:
-    """All runs are made, and an occurrence has said so: the job is not looked at any more until it changes."""
+    """If all `max_runs` runs are made, remove the job's timer until its definition changes."""
     tally = tally_of(state, job.job_id)
     if job.max_runs is None or tally.made < job.max_runs:
         return []
@@ -56,7 +56,7 @@ def finish(state: OwnerState, job: JobSpec) -> list[Effect]:
 
 
 def renew(state: OwnerState, job_id: str, *, deleted: bool) -> list[Effect]:
-    """The definition has changed: failures are forgotten, and `max_runs` may be another. A deletion forgets all."""
+    """Reset failures and `is_finished`, because the definition changed. A deletion resets all counts."""
     tally = state.durable.tallies.get(job_id)
     if tally is None:
         return []
@@ -65,7 +65,7 @@ def renew(state: OwnerState, job_id: str, *, deleted: bool) -> list[Effect]:
 
 
 def count_end(state: OwnerState, run: Run) -> list[Effect]:
-    """A run has ended. The nodes of a DAG have nothing in common."""
+    """Count an ended run of a job or DAG. Runs of nodes and of backfills do not count."""
     if run.status.node_id is not None:
         return []
     is_a = "job" if run.status.kind is not RunKind.DAG else "dag"
@@ -115,8 +115,8 @@ def _with_end(tally: Tally, job: JobSpec, run: Run, is_a: str) -> Tally:
 
 
 def _with_class(tally: Tally, job: JobSpec, run: Run, rules: Rules) -> Tally:
-    """A history in which every run was content with the job's own class is none."""
-    if run.status.kind is RunKind.DAG or run.state not in BY_ITSELF or not may_be_promoted(job):
+    """If every run fitted the job's own class, store nothing."""
+    if run.status.kind is RunKind.DAG or run.state not in NOT_STOPPED or not may_be_promoted(job):
         return tally
     first = first_class(job, rules)
     needed = _needed(run, first, rules)
@@ -127,7 +127,7 @@ def _with_class(tally: Tally, job: JobSpec, run: Run, rules: Rules) -> Tally:
 
 
 def _needed(run: Run, first: TimeoutClass, rules: Rules) -> str:
-    """The class in which the run would have ended at its first attempt; what was promoted needed where it ended."""
+    """The class that a run needed: by its duration, or the class of its last attempt if a limit ended one."""
     last = run.status.attempts[-1]
     was_cut = run.state is RunState.TIMED_OUT or any(each.end is AttemptEnd.PROMOTED for each in run.status.attempts)
     if was_cut or last.started_at is None or last.finished_at is None:

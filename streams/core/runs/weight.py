@@ -1,4 +1,4 @@
-"""What a write of a run weighs, for the room of its transaction."""
+"""The estimated size of a write of a run, for the limits of its transaction."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from schemas.raw import size_of
 from streams.core.runs.run import Run
 
 BYTES_OF_A_RUN = 3_500
-"""What a status and a stored run weigh without payload, result and output."""
+"""Bytes of a status and a stored run without payload, result and output."""
 
 
 def bytes_of(run: Run) -> int:
-    """What a write of `run` weighs, about: once in its status and once in `state`."""
+    """The approximate bytes of a write of `run`: once as status, once in `state`."""
     status = run.status
     size = BYTES_OF_A_RUN + size_of(run.payload)
     if status.result is not None:
