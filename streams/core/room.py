@@ -31,7 +31,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """At most 5,000 (protocol O6): enough for 1,600 runs that are queued and dispatched at once."""
     nodes: int = 1_600
     """Nodes of DAG runs that it starts, stops, passes over or forgets; the effects of each must fit too."""
-    handed: int = 16 * 1024 * 1024
+    payload_bytes: int = 16 * 1024 * 1024
     """Bytes of payloads and results in all its dispatches; the last dispatch may exceed it. Keeps transactions short
     for executors that wait."""
     bytes: int = 32 * 1024 * 1024
@@ -54,7 +54,7 @@ class TransactionRoom:
     """Used so far."""
     work_us: int = 0
     """Used since the last `prepare`, without the cost of effects."""
-    handed_room: int = field(init=False)
+    payload_room: int = field(init=False)
     """Bytes of payloads and results that its dispatches may still carry."""
     nodes_room: int = field(init=False)
     """Nodes of DAG runs that it may still start, stop, pass over or forget."""
@@ -65,7 +65,7 @@ class TransactionRoom:
     """The current work is one item that was checked to fit, so `is_full` stays false."""
 
     def __post_init__(self) -> None:
-        self.handed_room, self.nodes_room = self.bounds.handed, self.bounds.nodes
+        self.payload_room, self.nodes_room = self.bounds.payload_bytes, self.bounds.nodes
 
     @property
     def spent_us(self) -> int:
@@ -84,7 +84,7 @@ class TransactionRoom:
     @property
     def is_used_up(self) -> bool:
         """Work may wait for the next transaction, so commit this one without waiting for more."""
-        return self.is_half_full or self.handed_room <= 0 or self.nodes_room <= 0
+        return self.is_half_full or self.payload_room <= 0 or self.nodes_room <= 0
 
     def fits(self, effects: int) -> bool:
         """Whether that many effects fit together. An empty transaction accepts any number."""

@@ -134,8 +134,8 @@ def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  
 def _input_deleted(topic: str, first: int, last: int) -> DeadLetter:
     reason = (
         f"topic {topic} lost the offsets {first} to {last} before they were applied: its retention or a person deleted "
-        "them, and what they said has no effect. Touch the definitions that changed meanwhile, ask again for the "
-        "requests, and let `retention.ms` of the topic be longer than the longest outage"
+        "them, so they have no effect. Change the affected definitions again, send the requests again, and set "
+        "`retention.ms` of the topic above the longest outage"
     )
     origin = Origin(topic=topic, offset=first, key=None, value=None)
     return DeadLetter(code=ProblemCode.INPUT_LOST, reason=reason, owner=topic, origin=origin)

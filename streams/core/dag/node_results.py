@@ -50,10 +50,10 @@ def why_too_large(results: Mapping[str, Result | None] | None, size: int) -> str
         return None
     given = sum(each.bytes for each in results.values() if each)
     if given > MAX_GIVEN_BYTES:
-        return f"the results of those that it depends on have {given} bytes; at most {MAX_GIVEN_BYTES} are allowed"
+        return f"the results of its dependencies have {given} bytes; at most {MAX_GIVEN_BYTES} are allowed"
     if size > MAX_RECORD_SHARE:
         return (
-            f"the results of those that it depends on, or where they lie, have {size} bytes; "
+            f"the results of its dependencies, or their addresses, have {size} bytes; "
             f"at most {MAX_RECORD_SHARE} fit the record that starts it"
         )
     return None

@@ -185,7 +185,7 @@ def last_occurrence(spec: JobSpec, after: datetime, until: datetime) -> datetime
     try:
         return timer_of(spec).latest(after, until)
     except InvalidScheduleError:
-        return None  # the job is quarantined, or the new version says so itself
+        return None  # the job is quarantined, or `install` reports the new version
 
 
 def _catch_up(

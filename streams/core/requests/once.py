@@ -116,7 +116,7 @@ def remember(state: OwnerState, key: RunId, stored: StoredRequest) -> None:
         state.derived.park.enter(key, stored.parked)
         state.derived.parked.setdefault(stored.parked.owner, []).append(key)
         heapq.heappush(state.derived.parked_deadlines, (stored.parked_until, key))
-        if stored.parked.owner in state.durable.jobs:  # an earlier owner had begun to carry them out
+        if stored.parked.owner in state.durable.jobs:  # an earlier owner started to carry them out
             state.derived.arrived[stored.parked.owner] = None
 
 

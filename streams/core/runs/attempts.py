@@ -39,7 +39,7 @@ def apply_event(
     attempt = run.open_attempt if run else None
     if run is None or attempt is None or attempt.token != event.token:
         return []
-    state.seen.fleet.found_at(state.seen.in_flight[event.run_id], executor_id, appended_at)
+    state.seen.fleet.note_report(state.seen.in_flight[event.run_id], executor_id, appended_at)
     match event:
         case Claimed():
             return _claimed(state, run, event, executor_id)

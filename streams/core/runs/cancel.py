@@ -22,7 +22,7 @@ from streams.core.runs.run import AttemptReport, Run, move
 from streams.core.state import OwnerState
 
 AT_ONCE = timedelta(0)
-_NOT_CLAIMED = AttemptReport(end=AttemptEnd.EXPIRED, reason=Reason(ReasonCode.EXPIRED, "nobody took it"))
+_NOT_CLAIMED = AttemptReport(end=AttemptEnd.EXPIRED, reason=Reason(ReasonCode.EXPIRED, "no executor took it in time"))
 STRAY_PATIENCE = timedelta(seconds=5)
 """A heartbeat that was sent before an attempt ended may still list it."""
 

@@ -32,7 +32,7 @@ class InFlight:
     heard_at: datetime | None = None
     """When an executor last reported it; None: never."""
 
-    def hear(self, at: datetime) -> None:
+    def note_heard(self, at: datetime) -> None:
         """Keep the latest time: events and heartbeats are not read in the order of their times."""
         if self.heard_at is None or self.heard_at < at:
             self.heard_at = at
@@ -60,9 +60,9 @@ class Fleet:
         if not self._taken[key]:
             del self._taken[key]
 
-    def found_at(self, flight: InFlight, executor_id: ExecutorId, at: datetime) -> None:
+    def note_report(self, flight: InFlight, executor_id: ExecutorId, at: datetime) -> None:
         """An executor reported an attempt that it has."""
-        flight.hear(at)
+        flight.note_heard(at)
         if flight.executor_id != executor_id:
             self.count(flight, -1)
             flight.executor_id = executor_id
@@ -83,7 +83,7 @@ class Fleet:
             return sum(self._taken[key] for key in unheard if key[0] == timeout_class)
         return self._taken.get((timeout_class, None), 0) + self._taken.get((timeout_class, holder), 0)
 
-    def hear(self, executor_id: ExecutorId, at: datetime, windows: Mapping[str, int]) -> None:
+    def note_heartbeat(self, executor_id: ExecutorId, at: datetime, windows: Mapping[str, int]) -> None:
         """Apply a heartbeat; `windows` are those of this partition, by timeout class."""
         self._heard.put(executor_id, at)
         for gone in self._classes.get(executor_id, frozenset()) - windows.keys():

@@ -32,11 +32,11 @@ def apply_heartbeat(state: OwnerState, heartbeat: Heartbeat, appended_at: dateti
         forget_executor(state, heartbeat.executor_id)
         return []
     windows = {each.timeout_class: each.size for each in heartbeat.windows if each.partition == state.partition}
-    state.seen.fleet.hear(heartbeat.executor_id, appended_at, windows)
+    state.seen.fleet.note_heartbeat(heartbeat.executor_id, appended_at, windows)
     for attempt in heartbeat.attempts:
         flight = state.seen.in_flight.get(attempt.run_id)
         if flight and flight.token == attempt.token:
-            state.seen.fleet.found_at(flight, heartbeat.executor_id, appended_at)
+            state.seen.fleet.note_report(flight, heartbeat.executor_id, appended_at)
     return resend_kills(state, heartbeat.executor_id, heartbeat.attempts, appended_at)
 
 

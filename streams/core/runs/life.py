@@ -82,8 +82,8 @@ def materialize(
 
 def queue(state: OwnerState, status: RunStatus, now: datetime, *reasons: Reason | None) -> RunStatus:
     """One transition per reason. The run shows the last reason."""
-    said: list[Reason | None] = [each for each in reasons if each]
-    for reason in said or [None]:
+    given: list[Reason | None] = [each for each in reasons if each]
+    for reason in given or [None]:
         status = move(status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
     return status
 
@@ -199,7 +199,7 @@ def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
 
 
 def _has_room(room: TransactionRoom) -> bool:
-    return room.handed_room > 0 and not room.is_full
+    return room.payload_room > 0 and not room.is_full
 
 
 def end_attempt(state: OwnerState, run: Run, report: AttemptReport, now: datetime) -> list[Effect]:
@@ -269,7 +269,7 @@ def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
         reason = Reason(ReasonCode.RESULTS_TOO_LARGE, refusal)
         status = move(run.status, RunState.FAILED, version=state.next_token(), at=now, reason=reason)
         return put(state, msgspec.structs.replace(run, status=status))
-    state.transaction.handed_room -= size + size_of(payload)
+    state.transaction.payload_room -= size + size_of(payload)
     token = state.next_token()
     attempt = Attempt(attempt=run.status.attempt + 1, token=token, timeout_class=name, dispatched_at=now)
     status = with_attempt(run.status, attempt, version=state.next_token())

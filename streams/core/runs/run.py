@@ -213,11 +213,11 @@ def fold_expired(status: RunStatus) -> RunStatus:
     """Keep only the newest of expired dispatches in a row: remove the one before it from the history."""
     *earlier, folded, newest = status.attempts
     assert folded.end is AttemptEnd.EXPIRED, f"{status.run_id}: attempt {folded.attempt} did not expire"
-    said = folded.attempt, ReasonCode.EXPIRED
+    expired = folded.attempt, ReasonCode.EXPIRED
     return msgspec.structs.replace(
         status,
         attempts=(*earlier, newest),
-        transitions=tuple(each for each in status.transitions if (each.attempt, each.reason_code) != said),
+        transitions=tuple(each for each in status.transitions if (each.attempt, each.reason_code) != expired),
     )
 
 

@@ -86,7 +86,7 @@ def count_end(state: OwnerState, run: Run) -> list[Effect]:
 
 
 def starting_class(state: OwnerState, job: JobSpec) -> tuple[TimeoutClass, Reason | None]:
-    """Where a run begins, and why there, if the job's own history says so."""
+    """The class in which a run starts, and the reason if earlier runs decided it."""
     first = first_class(job, state.rules)
     recent = tally_of(state, job.job_id).needed
     if not recent or not may_be_promoted(job):

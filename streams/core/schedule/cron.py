@@ -1,4 +1,4 @@
-"""The grammar of schedules: text becomes a value, or a sentence that says what is wrong.
+"""The grammar of schedules: parse text into a value, or raise a sentence that says what is wrong.
 
 `tidemill.check_schedule` (schemas/tables/0003_schedules.sql) is the same grammar in SQL, with the same sentences.
 """
@@ -16,7 +16,7 @@ from streams.core.schedule.habits import habit
 from streams.core.schedule.month import LAST_DAY, LAST_WEEKDAY, matching_days
 
 MAX_CHARACTERS = 500
-"""A list of all minutes has 169; beyond this it is no schedule."""
+"""The limit of a schedule's length; a list of all minutes has 169."""
 MAX_INTERVAL = timedelta(days=366)
 MIN_INTERVAL = timedelta(seconds=1)
 
@@ -50,7 +50,7 @@ _AT = re.compile(
 
 
 class InvalidScheduleError(TidemillError):
-    """A schedule is not understood, or never fires."""
+    """A schedule is invalid, or never fires."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class Cron:
     either_day: bool
     """Debian: day-of-month OR day-of-week when neither begins with `*`, else both."""
     real_time: bool
-    """Debian: with a `*` at the beginning of minute or hour it follows real time through a change of the clock."""
+    """Debian: if minute or hour begins with `*`, the schedule follows real time through a DST change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,7 +279,7 @@ def _stepped(field: _Field, item: str) -> set[int]:
 
 
 def _forwards(field: _Field, low: str, high: str, item: str) -> str:
-    """What to write for a range that goes on at the beginning of its field."""
+    """What to write for a range that wraps around the end of its field."""
     if "/" in item:
         return ": the smaller value of a range comes first"
     first, last = field.lowest, 6 if field is _WEEKDAY else field.highest
@@ -312,7 +312,7 @@ def _value(field: _Field, item: str, text: str) -> int:
 
 
 def _ever_fires(cron: Cron) -> bool:
-    """Every month begins on every weekday sooner or later, so one match in any of them is enough."""
+    """Every month begins on every weekday in some year, so one match for any weekday is enough."""
     return cron.either_day or any(
         matching_days(cron.days, cron.weekdays, first, length, False)
         for month in cron.months

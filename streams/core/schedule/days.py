@@ -1,6 +1,6 @@
-"""The wall-clock times of a cron schedule, without a zone: croniter finds the days, two searches find the time.
+"""The wall-clock times of a cron schedule, without a zone: croniter finds the day, a search finds the time.
 
-What croniter decides, what it does not, and why: docs/decisions/0039.
+docs/decisions/0039 says what croniter decides, what it does not, and why.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
 _ALWAYS_THERE = 28
-"""Every month has so many days."""
+"""Every month has at least this many days."""
 
 
 def first_reading(cron: Cron, low: datetime) -> datetime | None:
@@ -102,18 +102,17 @@ def _previous(rule: str, start: datetime) -> date | None:
 
 @lru_cache(maxsize=16384)
 def _engine(rule: str) -> Any:
-    """A croniter that is never advanced itself, only its copies: its walk changes it."""
+    """A cached croniter. Callers advance a copy, because advancing changes the object."""
     return croniter(rule, datetime(1970, 1, 1), day_or=False)
 
 
 @lru_cache(maxsize=65536)
 def _rules(cron: Cron) -> tuple[str, ...]:
-    """The days as a union of expressions that croniter 5.0.1 gets right, each at midnight.
+    """The days as a union of expressions, each at midnight, that croniter 5.0.1 handles correctly.
 
-    Of the whole expression croniter gets some days wrong (tests/unit/core/schedule/test_croniter_limits.py): going
-    forwards it loses a day after a short month, going backwards February 29th; a weekday and an nth weekday in one
-    field it refuses. So each day that some months lack becomes an expression of its own, and so does each kind of
-    weekday.
+    With the whole expression, croniter gets some days wrong (tests/unit/core/schedule/test_croniter_limits.py).
+    Forwards it skips a day after a short month; backwards it skips February 29th; it refuses a weekday and an nth
+    weekday in one field. So each day that some months lack is a separate expression, and so is each kind of weekday.
     """
     months = _listed(cron.months, 12)
     days, weekdays = _day_groups(cron.days), _weekday_groups(cron.weekdays)

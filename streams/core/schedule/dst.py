@@ -1,4 +1,4 @@
-"""What a change of the clock does to wall-clock schedules: gaps and folds, by the job's rules or by Debian's."""
+"""DST changes: gaps and folds of wall-clock schedules, by the job's rules or by Debian's defaults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DstRules:
-    """As the columns `dst_gap` and `dst_fold` of a job say."""
+    """The columns `dst_gap` and `dst_fold` of a job."""
 
     gap: str = DstGap.SHIFT.value
     fold: str | None = None
@@ -32,13 +32,13 @@ class Span:
 
 
 def rules_for(cron: Cron, dst: DstRules) -> DstRules:
-    """Debian's defaults: fixed hours run once, a wildcard follows real time, so nothing of it is missing in a gap."""
+    """Debian's defaults: fixed hours run once; a wildcard follows real time, so a gap leaves out none of its runs."""
     by_schedule = DstFold.BOTH.value if cron.real_time else DstFold.FIRST.value
     return DstRules(gap=DstGap.SKIP.value if cron.real_time else dst.gap, fold=dst.fold or by_schedule)
 
 
 def readings(stretch: Stretch, rules: DstRules) -> Span:
-    """The wall-clock times of a stretch that count: of a fold, by the rule, its first showing, its second, or both."""
+    """The wall-clock times of a stretch that count. In a fold, the rule counts the first pass, the second, or both."""
     start, end = stretch.start.replace(tzinfo=None), stretch.end.replace(tzinfo=None)
     low, high = start + stretch.offset, end + stretch.offset
     if rules.fold == DstFold.FIRST.value:
@@ -49,12 +49,12 @@ def readings(stretch: Stretch, rules: DstRules) -> Span:
 
 
 def gap_before(stretch: Stretch) -> Span | None:
-    """The wall-clock times that the change at the start of this stretch left out."""
+    """The wall-clock times that the change at the start of this stretch skips."""
     start = stretch.start.replace(tzinfo=None)
     low, high = start + stretch.offset_before, start + stretch.offset
     return Span(low=low, high=high) if low < high else None
 
 
 def shifted_gap(stretch: Stretch, rules: DstRules) -> Span | None:
-    """The gap whose occurrences run at the start of this stretch instead, all of them as one."""
+    """The gap whose occurrences run as one occurrence at the start of this stretch."""
     return gap_before(stretch) if rules.gap == DstGap.SHIFT.value else None

@@ -1,7 +1,7 @@
-"""What people bring from other schedulers in place of a schedule, and what they write here instead.
+"""Hints for invalid schedules that are written as in other schedulers.
 
 `tidemill.schedule_habit` (schemas/tables/0003_schedules.sql) is the same table in SQL, with the same sentences. Both
-are asked only about what is no schedule.
+are called only for invalid schedules.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _VARIABLE = re.compile(r"[A-Za-z_]+=.*")
 _FIELD = re.compile(
     r"(?:[0-9*?,/#LWH()-]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|SUN|MON|TUE|WED|THU|FRI|SAT)+"
 )
-"""What looks like a field, right or wrong; upper case."""
+"""Text that looks like a field, valid or not; upper case."""
 _ZONE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z_/+-]+|UTC|GMT")
 _EVERY = re.compile(
     r"(?:every )?(?:([0-9]{1,9}) ?)?(?:(s|secs?|seconds?)|(m|mins?|minutes?)|(h|hrs?|hours?)|(d|days?))",
@@ -24,7 +24,7 @@ _UNITS = "smhd"
 
 
 def habit(words: list[str]) -> str | None:
-    """The sentence for the words of what is no schedule; None: there is no better one than that of the grammar."""
+    """The hint for the words of an invalid schedule; None: the grammar's sentence is the best one."""
     return _first(words[0]) or _whole(" ".join(words).lower()) or _behind(words)
 
 
@@ -50,7 +50,7 @@ def _whole(text: str) -> str | None:
 
 
 def _behind(words: list[str]) -> str | None:
-    """What stands behind the fields of a crontab."""
+    """The hint for words after the fields of a crontab."""
     are_fields = [bool(_FIELD.fullmatch(word.upper())) for word in words]
     if len(words) == 7 and all(are_fields):
         return "this one has 7 fields: there is none for the year; starts_at and ends_at are columns of their own"

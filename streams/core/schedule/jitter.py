@@ -1,4 +1,4 @@
-"""Spread that is the same wherever and however often it is computed: a hash instead of a random number."""
+"""Deterministic jitter: a hash instead of a random number, so every computation gives the same result."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from schemas.times import MILLISECOND, rfc3339
 
 
 def share(*parts: str) -> float:
-    """A number in [0, 1) that depends on the parts alone."""
+    """A number in [0, 1) that depends only on the parts."""
     digest = blake2b("\x00".join(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
 def scheduled_time(job_id: str, nominal: datetime, jitter: timedelta, following: datetime | None) -> datetime:
-    """The nominal time plus jitter, and never as late as the next nominal time."""
+    """The nominal time plus jitter, always before the next nominal time."""
     if not jitter:
         return nominal
     room = jitter if following is None else min(jitter, following - nominal)

@@ -1,13 +1,13 @@
-"""Which days of one month match the day fields of a cron schedule: arithmetic, for counting and for `never fires`."""
+"""Which days of one month match the day fields of a cron schedule, to count occurrences and to detect none."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
 LAST_DAY = 32
-"""Among the days of a month: the last one, whichever it is."""
+"""A value in the days of a month: the last day."""
 LAST_WEEKDAY = 60
-"""Among the days of a week: 60 + d is the last d of the month; 10 n + d is the n-th; 0 to 6 are all of them."""
+"""In the weekdays, 60 + d is the last weekday d of the month, 10 n + d the n-th, and 0 to 6 every one."""
 
 
 @lru_cache(maxsize=65536)
@@ -18,9 +18,9 @@ def matching_days(
     length: int,
     either: bool,  # noqa: FBT001 - a part of the schedule
 ) -> tuple[int, ...]:
-    """The matching days, ascending, of a month that has `length` days and begins on weekday `first` (Sunday is 0).
+    """The matching days, ascending, of a month with `length` days that begins on weekday `first` (Sunday is 0).
 
-    `either`: one of the two fields has to match; else both.
+    `either`: one of the two fields must match; otherwise both.
     """
     by_day = {day for day in days if day <= length} | ({length} if LAST_DAY in days else set())
     by_weekday = {day for day in range(1, length + 1) if _is_among(weekdays, (first + day - 1) % 7, day, length)}

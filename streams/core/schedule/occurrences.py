@@ -1,7 +1,7 @@
-"""When a schedule fires: pure functions from a schedule, a zone and a stretch of time to occurrences.
+"""When a schedule fires: pure functions from a schedule, a zone and an interval to occurrences.
 
-Instants are aware UTC, in and out. An occurrence is identified by its instant, so what a change of the clock moves onto
-one instant is one occurrence. Whether a job has begun or ended is the caller's business; `starts_at` is here only
+All instants are aware UTC. Its instant identifies an occurrence, so wall-clock times that a DST change moves onto one
+instant are one occurrence. The caller applies the job's `starts_at` and `ends_at`; `starts_at` is passed here only
 because it is the phase of `@every`.
 """
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from streams.core.schedule.zone import Stretch
 
 HORIZON = datetime(2200, 1, 1, tzinfo=UTC)
-"""Nothing is scheduled from here on; the grammar ends here too."""
+"""No occurrence is at or after this time; the grammar ends here too."""
 _SECOND = timedelta(seconds=1)
 _WIDEST_CHANGE = timedelta(days=2)
-"""More than any zone's clock has been put forward or back, so that no change is jumped over."""
+"""More than any zone's largest change of offset, so that a search skips no change."""
 
 parse_schedule = parse
 
@@ -58,7 +58,7 @@ def occurrences(
     limit: int,
     starts_at: datetime | None = None,
 ) -> list[datetime]:
-    """Those in (after, until], the first `limit` of them, ascending."""
+    """The first `limit` occurrences in (after, until], ascending."""
     found: list[datetime] = []
     while len(found) < limit:
         following = next_after(schedule, zone, dst, after, starts_at)
@@ -77,7 +77,7 @@ def latest(
     until: datetime,
     starts_at: datetime | None = None,
 ) -> datetime | None:
-    """The last occurrence in (after, until], without going through those before it."""
+    """The last occurrence in (after, until], found without computing those before it."""
     until = min(until, HORIZON - _SECOND)
     match schedule:
         case Cron():
@@ -101,7 +101,7 @@ def count_between(
     limit: int,
     starts_at: datetime | None = None,
 ) -> int:
-    """How many are in (after, until]; it stops counting at `limit`. Arithmetic: it does not go through them."""
+    """How many occurrences are in (after, until], at most `limit`. It computes the count, not the occurrences."""
     match schedule:
         case Cron():
             return _count_cron(schedule, zone, dst, after, min(until, HORIZON - _SECOND), limit)
@@ -116,7 +116,7 @@ def count_between(
 
 
 def local_note(schedule: Schedule, zone: str, dst: DstRules, occurrence: datetime) -> str | None:
-    """What a change of the clock did to this occurrence, in a few words; None: nothing."""
+    """What a DST change did to this occurrence, in a few words; None: nothing."""
     stretch = _stretch_at(zone, occurrence)
     gap = gap_before(stretch) if isinstance(schedule, Cron) else None
     if isinstance(schedule, Cron) and gap and occurrence == stretch.start:
@@ -155,7 +155,7 @@ def _cron_after(cron: Cron, zone: str, dst: DstRules, after: datetime) -> dateti
         if reading < span.high:
             return _instant(reading, stretch)
         nothing_before = stretch.end
-        if stretch.offset_after >= stretch.offset:  # else the clock shows again what lies before `reading`
+        if stretch.offset_after >= stretch.offset:  # otherwise times before `reading` occur again
             nothing_before = max(nothing_before, _instant(reading, stretch) - _WIDEST_CHANGE)
     return None
 
@@ -178,7 +178,7 @@ def _cron_until(cron: Cron, zone: str, dst: DstRules, after: datetime, until: da
         if reading is None:
             return None
         nothing_after = stretch.start - _SECOND
-        if stretch.offset_before <= stretch.offset:  # else the clock showed before what lies after `reading`
+        if stretch.offset_before <= stretch.offset:  # otherwise times after `reading` occurred before
             nothing_after = min(nothing_after, _instant(reading, stretch) + _WIDEST_CHANGE)
     return None
 
@@ -200,7 +200,7 @@ def _count_cron(cron: Cron, zone: str, dst: DstRules, after: datetime, until: da
 
 
 def _is_shifted_to_start(cron: Cron, stretch: Stretch, rules: DstRules) -> bool:
-    """Occurrences that the clock leaves out run at the start of the stretch, and none of its own is there."""
+    """Whether occurrences in the gap shift to the start of the stretch, and it has none of its own there."""
     gap = shifted_gap(stretch, rules)
     if gap is None or count_readings(cron, gap.low, gap.high) == 0:
         return False

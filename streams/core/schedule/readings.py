@@ -1,4 +1,4 @@
-"""How many wall-clock times of a cron schedule lie in a stretch of time: arithmetic, by days and times of a day."""
+"""Count the wall-clock times of a cron schedule in an interval by arithmetic, without listing them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def count_readings(cron: Cron, low: datetime, high: datetime) -> int:
-    """The wall-clock times (naive, whole seconds) of `cron` from `low` to before `high`."""
+    """How many wall-clock times (naive, whole seconds) `cron` has from `low` to before `high`."""
     if low >= high:
         return 0
     return _count_before(cron, high) - _count_before(cron, low) + _count_of_months(cron, low.date(), high.date())
 
 
 def _count_before(cron: Cron, instant: datetime) -> int:
-    """From the begin of the month of `instant` to before it."""
+    """The count from the start of the month of `instant` to before `instant`."""
     days = days_of(cron, instant.year, instant.month)
     before = bisect_left(days, instant.day)
     count = before * len(cron.hours) * len(cron.minutes) * len(cron.seconds)
@@ -29,7 +29,7 @@ def _count_before(cron: Cron, instant: datetime) -> int:
 
 
 def _times_before(cron: Cron, instant: datetime) -> int:
-    """From the begin of its day."""
+    """The count from the start of the day of `instant` to before `instant`."""
     hours, minutes, seconds = cron.hours, cron.minutes, cron.seconds
     hour = bisect_left(hours, instant.hour)
     count = hour * len(minutes) * len(seconds)
@@ -43,7 +43,7 @@ def _times_before(cron: Cron, instant: datetime) -> int:
 
 
 def _count_of_months(cron: Cron, first: date, last: date) -> int:
-    """From the begin of the month of `first` to the begin of the month of `last`."""
+    """The count from the start of the month of `first` to the start of the month of `last`."""
     begin, end = first.year * 12 + first.month - 1, last.year * 12 + last.month - 1
     days = sum(len(days_of(cron, month // 12, month % 12 + 1)) for month in range(begin, end))
     return days * len(cron.hours) * len(cron.minutes) * len(cron.seconds)

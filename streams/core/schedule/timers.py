@@ -1,4 +1,4 @@
-"""Timers: jobs that share a schedule share one, so that a tick costs O(due) and never O(jobs) (design, idea 4)."""
+"""Timers: jobs with the same schedule share one, so a tick costs O(due), never O(jobs) (design, idea 4)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from streams.core.schedule.occurrences import (
 T = TypeVar("T")
 
 _ANSWERS_KEPT = 32
-"""Of what the members of a timer ask about its schedule: mostly the same few stretches, one after the other."""
+"""How many answers a timer caches; its members mostly ask about the same few intervals in turn."""
 SEARCHES_OF_A_QUESTION = 5
-"""What a question costs, in occurrences that are searched for: the calendar may have to be read for it."""
+"""The cost of one search, counted in occurrences, because it may have to read the calendar."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,18 +40,18 @@ class Timer:
     dst: DstRules
     phase: datetime | None
     next_time: datetime | None
-    """The first nominal time that is not decided; None: never again."""
+    """The first nominal time that is not decided; None: there is none."""
     nothing_after: datetime = EPOCH
-    """Between this instant and `next_time` there is no nominal time."""
+    """No nominal time lies between this instant and `next_time`."""
     members: set[str] = field(default_factory=set)
     _order: list[str] | None = None
     searched: int = 0
-    """Occurrences that were looked for so far: what it has cost."""
+    """The cost of all searches so far, in occurrences."""
     _charged: int = 0
     _answers: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def from_member(self, job_id: str) -> Iterator[str]:
-        """Jobs in the order in which a tick decides them, beginning with `job_id`, or all for the empty string."""
+        """The jobs from `job_id` on, in the order in which a tick decides them; the empty string: all jobs."""
         if self._order is None:
             self._order = sorted(self.members)
         order = self._order
@@ -71,11 +71,11 @@ class Timer:
         return self._answer(occurrences, after, until, limit)
 
     def count(self, after: datetime, until: datetime, limit: int) -> int:
-        """How many are in (after, until]; it stops counting at `limit`."""
+        """How many occurrences are in (after, until], at most `limit`."""
         return self._answer(count_between, after, until, limit)
 
     def latest(self, after: datetime, until: datetime) -> datetime | None:
-        """The last one in (after, until]."""
+        """The last occurrence in (after, until]."""
         return self._answer(latest, after, until)
 
     def next_after(self, instant: datetime) -> datetime | None:
@@ -86,7 +86,7 @@ class Timer:
         return self.nothing_after <= instant and (self.next_time is None or instant < self.next_time)
 
     def take_searched(self) -> int:
-        """How many since the last time."""
+        """The cost of searches since the last call."""
         found, self._charged = self.searched - self._charged, self.searched
         return found
 
@@ -94,7 +94,7 @@ class Timer:
         self._answers.clear()
 
     def _answer(self, question: Callable[..., T], *about: Any) -> T:
-        """A schedule is searched once for all members that ask the same."""
+        """Search the schedule once for all members that ask the same."""
         key = (question, *about)
         if key not in self._answers:
             if len(self._answers) >= _ANSWERS_KEPT:
@@ -107,14 +107,14 @@ class Timer:
 
 
 class Timers:
-    """All timers of one owner, found by when they are due."""
+    """All timers of one owner, ordered by due time."""
 
     __slots__ = ("_agenda", "_asked", "_by_key", "_due", "_key_of_job")
 
     def __init__(self) -> None:
         self._by_key: dict[str, Timer] = {}
         self._asked: Timer | None = None
-        """The timer of the last `is_quiet` that found none: the job that was asked about is added next."""
+        """The new timer of the last `is_quiet`; its job is usually added next."""
         self._key_of_job: dict[str, str] = {}
         self._agenda: Agenda[datetime, str] = Agenda()
         self._due: list[Timer] = []
@@ -123,15 +123,15 @@ class Timers:
         return len(self._by_key)
 
     def add(self, job: JobSpec, after: datetime) -> None:
-        """`job` (which has a schedule) is decided from `after` on. Raises `InvalidSchedule` and changes nothing."""
+        """Decide `job`, which has a schedule, from `after` on. If it raises `InvalidScheduleError`, nothing changes."""
         timer = self._shared(job, after)
         timer.add(job.job_id)
         self._key_of_job[job.job_id] = timer.key
 
     def is_quiet(self, job: JobSpec, after: datetime, until: datetime) -> bool:
-        """Whether no nominal time of `job` is in (after, until]. Raises `InvalidSchedule`.
+        """Whether no nominal time of `job` is in (after, until]. Raises `InvalidScheduleError`.
 
-        Most definitions of a bulk change share their timer with others, and it knows that without a search.
+        Most definitions of a bulk change share a timer with others; that timer answers without a search.
         """
         if after >= until:
             return True
@@ -158,7 +158,7 @@ class Timers:
 
     @property
     def entries(self) -> int:
-        """In the heap, dead ones included."""
+        """The length of the heap, including dead entries."""
         return self._agenda.entries
 
     def next_time(self) -> datetime | None:
@@ -167,7 +167,7 @@ class Timers:
         return head[0] if head else None
 
     def take_due(self, until: datetime) -> list[Timer]:
-        """The timers due by `until`, by key: the order in which a tick decides. Each must be advanced or kept."""
+        """The timers due by `until`, in the order of a tick: by key. The caller must advance or keep each."""
         due = {each.key: each for each in self._due if self._by_key.get(each.key) is each}
         self._due = []
         while (key := self._agenda.pop_due(until)) is not None:
@@ -175,11 +175,11 @@ class Timers:
         return [due[key] for key in sorted(due)]
 
     def keep_due(self, timers: list[Timer]) -> None:
-        """They are still to be advanced, and the next `take_due` begins with them."""
+        """The next `take_due` returns these timers too, because they are not advanced yet."""
         self._due = timers
 
     def advance(self, timer: Timer, after: datetime) -> None:
-        """All occurrences up to `after` are decided for all members."""
+        """Note that all occurrences up to `after` are decided for all members."""
         timer.forget_answers()
         timer.next_time, timer.nothing_after = timer.next_after(after), after
         self._note(timer)
@@ -210,7 +210,7 @@ class Timers:
             self._note(timer)
 
     def _note(self, timer: Timer) -> None:
-        """A tick may have removed the last member of a timer that it has taken."""
+        """Queue the timer by its next time. A tick may have removed its last member meanwhile."""
         if timer.next_time is None or timer.key not in self._by_key:
             self._agenda.drop(timer.key)
         else:
@@ -218,7 +218,7 @@ class Timers:
 
 
 def timer_of(job: JobSpec) -> Timer:
-    """The timer that `job` would follow, on its own. Raises `InvalidSchedule`."""
+    """A timer for `job` alone. Raises `InvalidScheduleError`."""
     schedule = parse_schedule(job.schedule or "")
     return Timer(
         key=_key(job, schedule),

@@ -1,4 +1,4 @@
-"""Time zones: which names are accepted, and the stretches of constant offset that a zone consists of."""
+"""Time zones: accepted names, and the stretches of constant offset of a zone."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from zoneinfo import ZoneInfo, available_timezones
 from streams.core.schedule.cron import InvalidScheduleError
 
 _NOT_IN_THE_DATABASE = frozenset({"localtime", "Factory", "posixrules"})
-"""They depend on the machine, or say that there is no zone. `posix/...` and `right/...` are not among the available."""
+"""Names that depend on the machine or mean no zone. `available_timezones` omits `posix/...` and `right/...`."""
 _PROBE = timedelta(hours=6)
-"""No zone changes its offset twice in so short a time, so that no change is overlooked."""
+"""No zone changes its offset twice within this time, so the search finds every change."""
 _RESOLUTION = timedelta(seconds=1)
 
 
 class UnknownZoneError(InvalidScheduleError):
-    """A time zone is not known by exactly this name."""
+    """No time zone has exactly this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """From `start` to before `end` (aware UTC) the zone has one offset; outside are the offsets beside it."""
+    """From `start` to before `end` (aware UTC) the zone has one offset; the offsets before and after are given."""
 
     start: datetime
     end: datetime
@@ -34,13 +34,13 @@ class Stretch:
 
 @lru_cache(maxsize=1)
 def known_names() -> frozenset[str]:
-    """The names of the IANA database, canonical ones and links."""
+    """The names of the IANA database, including links."""
     return frozenset(available_timezones()) - _NOT_IN_THE_DATABASE
 
 
 @lru_cache(maxsize=1024)
 def load(name: str) -> ZoneInfo:
-    """Raises `UnknownZoneError` with a sentence. The spelling is exact, whatever the file system thinks."""
+    """Raises `UnknownZoneError` with a sentence. The spelling must match exactly, on any file system."""
     if name not in known_names():
         near = f'; did you mean "{found}"?' if (found := _near(name)) else ""
         raise UnknownZoneError(
@@ -51,7 +51,7 @@ def load(name: str) -> ZoneInfo:
 
 
 def _near(name: str) -> str | None:
-    """Another spelling, or the whole name of a city."""
+    """A name in another spelling, or the full name for a city."""
     written = name.lower().replace(" ", "_")
     found = [each for each in known_names() if f"/{each.lower()}".endswith(f"/{written}")]
     return min(found, key=lambda each: (len(each), each), default=None)
@@ -59,7 +59,7 @@ def _near(name: str) -> str | None:
 
 @lru_cache(maxsize=16384)
 def stretches(name: str, year: int) -> tuple[Stretch, ...]:
-    """They cover the year (UTC) without a hole; at its borders a stretch is cut, with the same offset beside it."""
+    """The stretches of a year (UTC), without gaps; a stretch that crosses the year's border is cut there."""
     zone = load(name)
     begin, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
     edges = [begin, *_changes(zone, begin, end), end]
@@ -76,7 +76,7 @@ def stretches(name: str, year: int) -> tuple[Stretch, ...]:
 
 
 def _changes(zone: ZoneInfo, begin: datetime, end: datetime) -> list[datetime]:
-    """The instants strictly inside at which another offset begins."""
+    """The instants strictly inside at which the offset changes."""
     found = []
     low = begin
     while low < end:

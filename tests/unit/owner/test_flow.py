@@ -178,4 +178,4 @@ def test_a_transaction_has_room_for_so_many_bytes_of_payload() -> None:
     while len(log.dispatches()) < 200:
         prepared = log.turn(owner, 0.01)
         sizes.append(sum(len(each.value or b"") for each in prepared.records if each.dispatch) if prepared else 0)
-    assert max(sizes) <= Bounds().handed + 300_000
+    assert max(sizes) <= Bounds().payload_bytes + 300_000

@@ -183,7 +183,7 @@ def test_a_dag_run_that_is_opened_again_waits_for_its_turn_and_may_be_cancelled_
     told(play, "again", "rerun", "dag#r")
     assert play.log.statuses()["dag#r"].reason == "waits for the epoch before it"
     told(play, "m", "mark", "dag#r/b", mark_as="skipped")
-    assert refusals(play) == ["DAG run 'dag#r' has not begun; it can be cancelled"]
+    assert refusals(play) == ["DAG run 'dag#r' has not started; it can be cancelled"]
     play.owner = play.log.recover()
     play.owner.offer(play.log.request_dag("stop", kind="cancel", run_id="dag#r"))
     play.run()
@@ -251,7 +251,7 @@ def test_an_order_is_carried_out_once_and_one_that_knows_less_than_the_owner_is_
 @pytest.mark.parametrize(
     ("kind", "run_id", "fields", "sentence"),
     [
-        ("rerun", "dag#r/x", {}, "'x' is no node of version 1 of DAG 'dag', which it goes by"),
+        ("rerun", "dag#r/x", {}, "'x' is no node of version 1 of DAG 'dag', which the DAG run uses"),
         ("mark", "dag#r/c", {"mark_as": "succeeded"}, "node 'c' is succeeded already"),
         ("mark", "dag#r/c", {}, "kind mark needs mark_as"),
         ("rerun", "dag#r", {"nominal_time": None}, "it needs nominal_time, that of DAG run 'dag#r', which has ended"),

@@ -167,7 +167,7 @@ def test_a_node_that_would_get_too_much_fails_and_nothing_else_stops() -> None:
         "end": "succeeded",
     }
     assert play.status("both").reason == (
-        "the results of those that it depends on have 67108866 bytes; at most 67108864 are allowed"
+        "the results of its dependencies have 67108866 bytes; at most 67108864 are allowed"
     )
     assert play.status("both").attempts == ()
 
@@ -199,7 +199,7 @@ def test_results_that_do_not_fit_a_record_are_refused_with_a_sentence() -> None:
 
 def test_a_transaction_starts_no_more_nodes_than_it_has_room_for_their_results(monkeypatch) -> None:
     room = 5_000
-    monkeypatch.setattr(Log, "bounds", Bounds(handed=room))
+    monkeypatch.setattr(Log, "bounds", Bounds(payload_bytes=room))
     large = Result(bytes=1_000, value=raw("x" * 998))
     children = [node(f"n{number}", "a", "b") for number in range(12)]
     log = Log()

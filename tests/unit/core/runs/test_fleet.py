@@ -114,11 +114,11 @@ def test_an_executor_that_leaves_takes_its_window_with_it() -> None:
 
 def test_the_newest_heartbeat_with_a_window_says_which_executor_holds_a_partition() -> None:
     log, fleet = Log(), Fleet()
-    fleet.hear("e.1", log.now, {"1h": 1})
-    fleet.hear("e.2", log.now + 2 * S, {"1h": 2})
-    fleet.hear("e.3", log.now + S, {"1h": 3})
+    fleet.note_heartbeat("e.1", log.now, {"1h": 1})
+    fleet.note_heartbeat("e.2", log.now + 2 * S, {"1h": 2})
+    fleet.note_heartbeat("e.3", log.now + S, {"1h": 3})
     assert fleet.window("1h") == 2
-    fleet.hear("e.2", log.now + 3 * S, {})
+    fleet.note_heartbeat("e.2", log.now + 3 * S, {})
     assert fleet.window("1h") == 3
     fleet.forget("e.3")
     assert fleet.window("1h") == 1
@@ -129,7 +129,7 @@ def test_the_newest_heartbeat_with_a_window_says_which_executor_holds_a_partitio
 def test_a_silent_executor_is_forgotten_and_the_others_are_not_looked_at(monkeypatch) -> None:
     log, fleet = Log(), Fleet()
     for number in range(1_000):
-        fleet.hear(f"e.{number}", log.now + number * S, {"1h": 1})
+        fleet.note_heartbeat(f"e.{number}", log.now + number * S, {"1h": 1})
     looks: list[str] = []
     head = Agenda.head
     monkeypatch.setattr(Agenda, "head", lambda agenda: looks.append("head") or head(agenda))
@@ -149,6 +149,6 @@ def test_a_heartbeat_costs_the_same_however_many_executors_hold_the_partition(mo
     monkeypatch.setattr(Fleet, "_at", lambda fleet, name: looks.append(name) or at(fleet, name))
     for turn in range(3):
         for number in range(1_000):
-            fleet.hear(f"e.{number}", log.now + turn * S, {"1h": turn})
+            fleet.note_heartbeat(f"e.{number}", log.now + turn * S, {"1h": turn})
     assert len(looks) <= 3_000
     assert fleet.window("1h") == 2
