@@ -90,7 +90,7 @@ class TransactionRoom:
         """Whether that many effects fit together. An empty transaction accepts any number."""
         return effects == 0 or self.effects == 0 or self.effects + effects <= self.bounds.effects
 
-    def most_of_runs(self) -> int:
+    def effects_limit_of_runs(self) -> int:
         """The number of effects at which a tick stops making runs, so that their dispatches fit too."""
         return self.effects + max(1, (self.bounds.effects - self.effects) // EFFECTS_OF_A_RUN)
 

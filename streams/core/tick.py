@@ -46,22 +46,22 @@ def advance_clock(state: OwnerState, now: datetime) -> list[Effect]:
     `state.durable.cursor` marks where a cut tick stopped. The tick then continues with its original `now`, and
     definitions wait for its end.
     """
-    as_of = state.durable.cursor.now if state.durable.cursor else now
-    if as_of < state.durable.watermark:
+    tick_time = state.durable.cursor.now if state.durable.cursor else now
+    if tick_time < state.durable.watermark:
         return []
     effects: list[Effect] = []
-    due = state.derived.timers.take_due(as_of)
-    most = state.transaction.most_of_runs()
+    due = state.derived.timers.take_due(tick_time)
+    effects_limit = state.transaction.effects_limit_of_runs()
     for index, timer in enumerate(due):
-        cut = _decide_timer(state, timer, as_of, effects, most)
-        if cut:
-            state.durable.cursor = cut
+        stopped_at = _decide_timer(state, timer, tick_time, effects, effects_limit)
+        if stopped_at:
+            state.durable.cursor = stopped_at
             state.derived.timers.keep_due(due[index:])
             return effects
-        state.derived.timers.advance(timer, as_of)
+        state.derived.timers.advance(timer, tick_time)
         state.transaction.spend(searched=timer.take_searched())
     state.durable.cursor = None
-    state.durable.watermark = as_of
+    state.durable.watermark = tick_time
     return effects
 
 
@@ -94,18 +94,20 @@ def decide_job(
     return effects, None
 
 
-def _decide_timer(state: OwnerState, timer: Timer, now: datetime, effects: list[Effect], most: int) -> Cursor | None:
+def _decide_timer(
+    state: OwnerState, timer: Timer, now: datetime, effects: list[Effect], effects_limit: int
+) -> Cursor | None:
     """Returns where it stopped; None: the timer is decided up to `now`."""
     room = state.transaction
     resumed = state.durable.cursor if state.durable.cursor and state.durable.cursor.timer_key == timer.key else None
     for job_id in timer.from_member(resumed.job_id if resumed else ""):
         through = resumed.decided_through if resumed and resumed.job_id == job_id else state.durable.watermark
         try:
-            if room.is_full or room.effects >= most:
+            if room.is_full or room.effects >= effects_limit:
                 return Cursor(now=now, timer_key=timer.key, job_id=job_id, decided_through=through)
             room.spend(work_us=MICROSECONDS_OF_A_CHECK)
             for nominal in _decide_member(state, timer, OwnerId(job_id), through, now, effects):
-                if room.is_full or room.effects >= most:
+                if room.is_full or room.effects >= effects_limit:
                     return Cursor(now=now, timer_key=timer.key, job_id=job_id, decided_through=nominal)
         except Exception as error:  # noqa: BLE001 - one job's defect must not stop the clock of all (protocol I7)
             effects += _quarantine(state, job_id, error)

@@ -78,9 +78,9 @@ def open_epochs(state: OwnerState, now: datetime) -> list[Effect]:
 
 def _open_or_hold(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     owner = OwnerId(run.status.job_id)
-    most = state.durable.jobs[owner].spec.concurrency_limit or 1
-    if run.backfill_id is None and len(state.derived.epochs.by_dag.get(owner, ())) >= most:
-        text = f"waits until fewer than {most} epochs are open" if most != 1 else "waits for the epoch before it"
+    limit = state.durable.jobs[owner].spec.concurrency_limit or 1
+    if run.backfill_id is None and len(state.derived.epochs.by_dag.get(owner, ())) >= limit:
+        text = f"waits until fewer than {limit} epochs are open" if limit != 1 else "waits for the epoch before it"
         reason = Reason(ReasonCode.MAX_ACTIVE_EPOCHS, text)
         status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
         return put(state, msgspec.structs.replace(run, status=status, held=True))

@@ -69,7 +69,7 @@ def accept(state: OwnerState, request: Request, asked: Backfill, now: datetime) 
     refusal, total = _refusal(stored_job, asked, now), 0
     if refusal is None:
         total = _count(job, asked)
-        refusal = _too_many(state, total) or _too_many_stretches(state, job, asked)
+        refusal = _too_many(state, total) or _too_many_intervals(state, job, asked)
     answer = Reason(ReasonCode.BACKFILL_REFUSED, f"refused: {refusal}") if refusal else None
     answer = _dry(state, job, asked) if answer is None and asked.dry_run else answer
     if answer:
@@ -93,7 +93,7 @@ def advance_backfills(state: OwnerState, now: datetime) -> list[Effect]:
     state.step.more_of_backfills = False
     for backfill in list(backfills.by_run.values()):
         state.current_job = backfill.stored.job_id
-        room = min(AT_A_TIME, state.transaction.most_of_runs() - state.transaction.effects)
+        room = min(AT_A_TIME, state.transaction.effects_limit_of_runs() - state.transaction.effects)
         room = 0 if state.transaction.is_full else room
         before = len(effects)
         if _parent(state, backfill).state is RunState.CANCELLING:
@@ -182,7 +182,7 @@ def _too_many(state: OwnerState, total: int) -> str | None:
     return None
 
 
-def _too_many_stretches(state: OwnerState, job: JobSpec, asked: Backfill) -> str | None:
+def _too_many_intervals(state: OwnerState, job: JobSpec, asked: Backfill) -> str | None:
     planned = len(state.derived.backfills.unplanned_of(job.job_id))
     return why_full(state, OwnerId(job.job_id), asked.backfill_to, planned)
 
