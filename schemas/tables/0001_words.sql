@@ -1,8 +1,8 @@
--- The schema, and the one way in which a row is refused: a sentence that names column, value and what is allowed.
+-- The schema, and the functions that refuse a row or a statement with a sentence: column, value, and what is allowed.
 
 create schema if not exists tidemill;
 
-comment on schema tidemill is 'Jobs and requests are written here; runs are read here.';
+comment on schema tidemill is 'Tidemill: write jobs, DAGs and requests here; read runs, attempts and problems here.';
 
 create function tidemill.quoted(value text) returns text
 language sql immutable parallel safe
@@ -26,9 +26,9 @@ $$;
 create function tidemill.refuse_statement() returns trigger
 language plpgsql as $$
 begin
-    -- The first argument of the trigger is the sentence. Pruning is the one exception: it sets tidemill.pruning around
-    -- its own statement, by set_config: only a superuser may create a function with such a SET clause. This guards
-    -- against mistakes, not against somebody who means it.
+    -- The trigger's first argument is the sentence. Pruning sets tidemill.pruning around its own DELETE, with set_config
+    -- because only a superuser may create a function with such a SET clause. This prevents mistakes; it is not a security
+    -- boundary.
     if tg_op = 'DELETE' and current_setting('tidemill.pruning', true) = 'on' then
         return old;
     end if;

@@ -1,13 +1,13 @@
 -- Time zones that Postgres and Python both know, by their exact spelling.
 
--- A table, because pg_timezone_names reads every file of its database for each query, and because what Python knows has
--- to be written down: the names of the IANA database, canonical ones and links (release 2026f). Not among them are
--- localtime, posix/..., right/... and abbreviations, which Postgres would take. New names come with a new migration.
+-- A table, because pg_timezone_names reads every time zone file for each query, and because Python must know the same
+-- names. They are the names of the IANA database, canonical ones and links (release 2026f), without the names that only
+-- Postgres accepts: localtime, posix/..., right/... and abbreviations. A new migration adds new names.
 create table tidemill.zones (
     name text not null primary key
 );
 
-comment on table tidemill.zones is 'What jobs.timezone may be.';
+comment on table tidemill.zones is 'The allowed values of jobs.timezone and dags.timezone: names of the IANA time zone database.';
 
 insert into tidemill.zones (name)
 select name from pg_timezone_names

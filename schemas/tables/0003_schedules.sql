@@ -1,5 +1,5 @@
--- The grammar of schedules. `streams.core.schedule.cron.parse` is the same grammar in Python, with the same sentences; a
--- property test feeds both the same expressions.
+-- The grammar of schedules. `streams.core.schedule.cron.parse` is the same grammar in Python, with the same messages; a
+-- property test gives both the same expressions.
 
 create function tidemill.normal_white_space(value text) returns text
 language sql immutable parallel safe
@@ -8,7 +8,7 @@ return case
     else trim(regexp_replace(value, '[ \t\r\n]+', ' ', 'g'))
 end;
 
--- The number that a word of a field stands for.
+-- Converts one value of a field, a number or a name, to its number.
 create function tidemill.cron_value(
     field text, item text, value text, lowest int, highest int, allowed text, names text[],
     out number int, out problem text
@@ -16,7 +16,7 @@ create function tidemill.cron_value(
 language plpgsql immutable as $$
 begin
     if value = any (names) then
-        -- Names of months count from 1, of weekdays from 0: from the lowest value of the field.
+        -- Names count from the lowest value of the field: months from 1, weekdays from 0.
         number := array_position(names, value) - 1 + lowest;
     elsif value !~ '^[0-9]{1,4}$' then
         problem := format('%s "%s" is not understood: write %s, *, a range or a list', field, item, allowed);
@@ -28,12 +28,12 @@ begin
 end
 $$;
 
--- What to write for a range that goes on at the beginning of its field.
+-- The list to write instead of a range that wraps around, such as 22-23,0-2 for 22-2.
 create function tidemill.cron_forwards(
     field text, low_word text, high_word text, low int, high int, first int, last int, names text[]
 ) returns text
 language sql immutable parallel safe
-return case when field = 'day-of-week' and high = first then ', for SUN is 0' else '' end || ': write '
+return case when field = 'day-of-week' and high = first then ', because SUN is 0' else '' end || ': write '
     || case
         when low > last then ''
         when low = last then low_word || ','
@@ -44,8 +44,8 @@ return case when field = 'day-of-week' and high = first then ', for SUN is 0' el
         else case when high_word = any (names) then names[1] else first::text end || '-' || high_word
     end;
 
--- One item of a list: its values, or the problem. Days of the week: 10 n + d is the n-th d, 60 + d the last d of the
--- month; day 32 of a month is its last day.
+-- One item of a list: its values, or the problem. Day-of-week values: 10 n + d is the n-th weekday d of the month, 60 + d
+-- the last one. Day-of-month 32 is the last day of the month.
 create function tidemill.cron_item(
     field text, item text, lowest int, highest int, size int, allowed text, names text[],
     out numbers int[], out problem text
@@ -68,7 +68,7 @@ begin
     elsif field = 'day-of-month' and item like '%W%' then
         problem := format('%s "%s" is not supported: there is no W (nearest weekday)', field, item);
     elsif item ~ '^H([(/]|$)' then
-        problem := format('%s "%s" is not supported: there is no H; the column jitter spreads', field, item);
+        problem := format('%s "%s" is not supported: there is no H; use the column jitter to spread the start times', field, item);
     elsif field = 'day-of-month' and item like 'L-%' then
         problem := format('%s "%s" is not supported: only L itself, the last day of the month', field, item);
     elsif field = 'day-of-month' and item = 'L' then
@@ -79,13 +79,13 @@ begin
         problem := format('%s "%s" is not understood: ', field, item) || coalesce(
             'write ' || array_position(names, trim('L' from item)) - 1 || 'L for the last ' || trim('L' from item)
                 || ' of the month',
-            'L goes with its day, such as 5L for the last Friday of the month');
+            'write L with its day, such as 5L for the last Friday of the month');
     elsif field = 'day-of-week' and item like '%#%' then
         found := tidemill.cron_value(field, item, split_part(item, '#', 1), lowest, highest, allowed, names);
         problem := found.problem;
         step_text := substr(item, position('#' in item) + 1);
         if problem is null and step_text !~ '^[1-5]$' then
-            problem := format('%s "%s" is not understood: after # comes a number from 1 to 5', field, item);
+            problem := format('%s "%s" is not understood: write a number from 1 to 5 after #', field, item);
         elsif problem is null then
             numbers := array[10 * step_text::int + found.number];
         end if;
@@ -115,7 +115,7 @@ begin
         end;
     elsif problem is null and has_step then
         if step_text !~ '^[0-9]{1,4}$' or step_text::int not between 1 and size then
-            problem := format('%s "%s" has no valid step: after / comes a number from 1 to %s', field, item, size);
+            problem := format('%s "%s" has no valid step: write a number from 1 to %s after /', field, item, size);
         else
             step := step_text::int;
         end if;
@@ -135,7 +135,7 @@ declare
     item text;
     found record;
 begin
-    -- By far the most frequent come first.
+    -- The most frequent forms come first.
     if word = '*' then
         numbers := array(select generate_series(lowest, highest));
         return;
@@ -155,7 +155,7 @@ begin
 end
 $$;
 
--- Is there a month with a day that both fields allow? In 400 years every date falls on every day of the week.
+-- Whether any allowed month has a day that both day fields allow. In 400 years every date falls on every day of the week.
 create function tidemill.cron_ever_fires(days int[], months int[], weekdays int[]) returns bool
 language sql immutable parallel safe
 return exists (
@@ -174,7 +174,7 @@ return exists (
 create function tidemill.check_cron(words text[]) returns text
 language plpgsql immutable as $$
 declare
-    -- Field, lowest, highest, size.
+    -- Name, lowest value, highest value, largest step.
     fields constant text[][] := '{
         {second, 0, 59, 60}, {minute, 0, 59, 60}, {hour, 0, 23, 24},
         {day-of-month, 1, 31, 31}, {month, 1, 12, 12}, {day-of-week, 0, 7, 7}
@@ -207,11 +207,11 @@ begin
             else null;
         end case;
     end loop;
-    -- Debian: both day fields hold when one begins with a star, else either is enough.
+    -- As in Debian: if one day field starts with a star, a day must match both; otherwise one match is enough.
     if (words[4] like '*%' or words[6] like '*%') and words[4] <> '*'
         and not tidemill.cron_ever_fires(days, months_allowed, weekdays_allowed)
     then
-        return 'it never fires: no month that it allows has a day that it allows';
+        return 'it never fires: none of its months has one of its days';
     end if;
     return null;
 end
@@ -240,8 +240,7 @@ begin
 end
 $$;
 
--- The bounds keep every instant within what every part of the pipeline can write down, also once it is rounded up to a
--- millisecond.
+-- Whether every part of the pipeline can represent the instant, also after it is rounded up to a millisecond.
 create function tidemill.is_writable(instant timestamptz) returns bool
 language sql immutable parallel safe
 return instant between '1970-01-01T00:00:00Z' and '2199-12-31T23:59:59.999Z';
@@ -258,7 +257,7 @@ begin
         if tidemill.is_writable(instant::timestamptz) then
             return null;
         end if;
-        -- By its offset.
+        -- Its offset moves it out of the range.
         return format('"@at %s" is out of range: from 1970-01-01T00:00:00Z to 2199-12-31T23:59:59.999Z', instant);
     end if;
     return format(
@@ -267,8 +266,8 @@ begin
 end
 $$;
 
--- Five fields as most crontabs have them, of which the grammar says that they are fine: a star, a star with a step, or one
--- number, and of the days of a month none that a month may not have. It costs a tenth of the grammar.
+-- Whether the schedule is one of the common valid forms: five fields of a star, a star with a step, or one number, with no
+-- day after the 28th. This check costs a tenth of the whole grammar.
 create function tidemill.is_plain_cron(schedule text) returns bool
 language sql immutable parallel safe
 return schedule ~ (
@@ -278,8 +277,8 @@ return schedule ~ (
     ' (?:\*|0?[1-9]|1[0-2])'
     ' (?:\*|[0-7])$');
 
--- What people bring from other schedulers in place of a schedule, and what they write here instead; null: there is no
--- better sentence than that of the grammar. `streams.core.schedule.habits` is the same in Python.
+-- The message for a form that other schedulers accept: what to write instead. Null: the grammar's own message is the best
+-- one. `streams.core.schedule.habits` is the same in Python.
 create function tidemill.schedule_habit(words text[]) returns text
 language plpgsql immutable as $$
 declare
@@ -288,43 +287,43 @@ declare
     text constant text := lower(array_to_string(words, ' ') collate "C");
     every text[];
     are_fields bool[];
-    behind text;
+    foreign_word text;
 begin
     if words[1] ~ '^[A-Za-z_]+=' then
-        return format('"%s" is no field: %s', words[1], case
-            when words[1] ~* '^(CRON_)?TZ=' then 'the zone has a column of its own, timezone'
-            else 'variables have a column of their own, env'
+        return format('"%s" is not a field: %s', words[1], case
+            when words[1] ~* '^(CRON_)?TZ=' then 'set the zone in the column timezone'
+            else 'set variables in the column env'
         end);
     end if;
     every := regexp_match(
         text, '^(?:every )?(?:([0-9]{1,9}) ?)?(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)$');
     if every is not null then
-        return format('an interval is written @every %s%s', coalesce(every[1], '1'), left(every[2], 1));
+        return format('write an interval as @every %s%s', coalesce(every[1], '1'), left(every[2], 1));
     elsif text ~ '^(hourly|daily|midnight|weekly|monthly|yearly|annually)$' then
-        return 'it is written with an @: @' || text;
+        return 'write it with an @: @' || text;
     elsif words[1] ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}' then
-        return 'one instant is written as @at and a time with its offset, such as @at 2026-11-21T03:00:00+01:00';
+        return 'write one instant as @at and a time with its offset, such as @at 2026-11-21T03:00:00+01:00';
     elsif text ~ '^(cron|rate)\(' then
         return 'write the five fields without cron( ), and an interval as @every 5m';
     end if;
     are_fields := array(
         select upper(word collate "C") ~ is_field from unnest(words) with ordinality as each (word, place) order by place);
     if cardinality(words) = 7 and not false = any (are_fields) then
-        return 'this one has 7 fields: there is none for the year; starts_at and ends_at are columns of their own';
+        return 'this one has 7 fields, and there is no field for the year; use the columns starts_at and ends_at';
     elsif cardinality(words) < 6 or false = any (are_fields[1:5]) or not false = any (are_fields) then
         return null;
     end if;
-    behind := words[array_position(are_fields, false)];
-    if behind ~ '^([A-Z][A-Za-z]+/[A-Za-z_/+-]+|UTC|GMT)$' then
-        return format('"%s" stands behind the fields: the zone has a column of its own, timezone', behind);
+    foreign_word := words[array_position(are_fields, false)];
+    if foreign_word ~ '^([A-Z][A-Za-z]+/[A-Za-z_/+-]+|UTC|GMT)$' then
+        return format('"%s" comes after the fields: set the zone in the column timezone', foreign_word);
     end if;
     return format(
-        '"%s" stands behind the fields: a schedule has neither a user nor a command; '
-        'the program goes into the column executable, and tidemill job put --command stores one', behind);
+        '"%s" comes after the fields: a schedule has neither a user nor a command; '
+        'set the program in the column executable, or let tidemill job put --command store it', foreign_word);
 end
 $$;
 
--- Null: the schedule is fine, or is null itself. Else the sentence that says what is wrong.
+-- The sentence that says what is wrong with a schedule; null if it is valid, or null itself.
 create function tidemill.check_schedule(schedule text) returns text
 language plpgsql immutable as $$
 declare
@@ -338,11 +337,11 @@ begin
     elsif length(schedule) > 500 then
         return 'a schedule has at most 500 characters, and this one has ' || length(schedule);
     elsif schedule ~ '[^ -~\t\r\n]' then
-        return 'a schedule has printable ASCII characters only';
+        return 'a schedule may contain only printable ASCII characters';
     end if;
     words := string_to_array(tidemill.normal_white_space(schedule), ' ');
     if cardinality(words) = 0 then
-        return 'a schedule is not empty; null means only on request';
+        return 'a schedule must not be empty; null means that only requests start runs';
     elsif words[1] not like '@%' then
         problem := tidemill.check_cron(string_to_array(upper(array_to_string(words, ' ') collate "C"), ' '));
         return case when problem is not null then coalesce(tidemill.schedule_habit(words), problem) end;
@@ -357,8 +356,8 @@ begin
     elsif name <> all (nicknames) then
         return format(
             '"%s" is not known%s; allowed are %s @every @at', name,
-            case name when '@reboot' then ': no schedule follows the start of a machine; leave the schedule null, '
-                'and let the machine say `tidemill run <job_id>` when it starts' end,
+            case name when '@reboot' then ': no schedule follows the start of a machine; set the schedule to null, '
+                'and let the machine call `tidemill run <job_id>` when it starts' end,
             array_to_string(nicknames, ' '));
     elsif cardinality(words) > 1 then
         return name || ' takes nothing after it';

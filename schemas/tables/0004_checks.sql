@@ -1,11 +1,11 @@
--- What a value of each kind may be; every function raises the sentence, or returns nothing.
+-- The checks of single values: each check_* function raises a sentence if the value is not allowed.
 
--- Control characters, and what else cannot be seen: blanks that are no space, joiners, marks of direction, private use.
--- The same characters as in Python's `schemas.ids`.
+-- Refuses control characters and other invisible characters: blanks other than the space, joiners, direction marks,
+-- private use. Python's `schemas.ids` refuses the same characters.
 create function tidemill.is_id(value text) returns bool
 language sql immutable parallel safe
 return length(value) <= 200 and (
-    -- As most ids are; the other patterns need three passes.
+    -- Most ids match this one pattern; the others need three passes.
     value ~ '^[A-Za-z0-9_.:-]+$'
     or (
         value <> '' and value !~ '[@#/~]'
@@ -53,7 +53,7 @@ begin
 end
 $$;
 
--- A month has no fixed length, so a duration has none; a day has 24 hours.
+-- Months and years are refused, because their length is not fixed; a day is 24 hours.
 create function tidemill.check_duration(column_name text, value interval, lowest interval) returns void
 language plpgsql immutable as $$
 declare
@@ -66,12 +66,12 @@ begin
             column_name, value::text,
             'a month or a year has no fixed length; write weeks, days, hours, minutes or seconds');
     elsif scale(trim_scale(seconds)) > 3 then
-        perform tidemill.refuse(column_name, value::text, 'the finest unit of a duration is the millisecond');
+        perform tidemill.refuse(column_name, value::text, 'a duration must be a whole number of milliseconds');
     elsif seconds not between extract(epoch from lowest) and 366 * 86400 then
         perform tidemill.refuse(
             column_name, value::text,
-            case when lowest = interval '0' then 'it must not be negative, and at most 366 days'
-                 else 'it must be positive, and at most 366 days' end);
+            case when lowest = interval '0' then 'it must be between 0 and 366 days'
+                 else 'it must be longer than 0 and at most 366 days' end);
     end if;
 end
 $$;
@@ -96,7 +96,7 @@ begin
     elsif exists (select from tidemill.zones where name = value) then
         return;
     end if;
-    -- Another spelling, or the whole name of a city.
+    -- A name in another case, or only the city of a name.
     select name into spelling from tidemill.zones where right('/' || lower(name), length(written)) = written
     order by length(name), name collate "C" limit 1;
     perform tidemill.refuse(
@@ -126,7 +126,7 @@ language plpgsql immutable as $$
 begin
     if value !~ '^[0-9a-f]{64}$' then
         perform tidemill.refuse(
-            column_name, value, 'it must be 64 lower-case hexadecimal digits, or null for whatever is fetched');
+            column_name, value, 'it must be 64 lower-case hexadecimal digits, or null to accept any content');
     end if;
 end
 $$;
@@ -158,8 +158,8 @@ begin
 end
 $$;
 
--- How many arrays and objects are open at once: without strings, in which brackets say nothing, the innermost go one after
--- the other.
+-- Whether JSON is nested deeper than `levels`. It removes the strings, which may contain brackets, and then the innermost
+-- pairs of brackets, once for each level.
 create function tidemill.is_deep(value text, levels int) returns bool
 language plpgsql immutable parallel safe as $$
 declare
@@ -174,8 +174,8 @@ begin
 end
 $$;
 
--- JSON of any shape: it goes to its process as it is, byte for byte. `schemas.codec` refuses the same, and what it refused
--- after the row was taken would be lost.
+-- JSON of any shape, which reaches its process byte for byte. It must refuse all that `schemas.codec` refuses, because
+-- JSON that the codec refuses after the row was accepted is lost.
 create function tidemill.check_json(column_name text, value json, kilobytes int) returns void
 language plpgsql immutable as $$
 declare
@@ -194,18 +194,18 @@ begin
         exception when untranslatable_character or invalid_text_representation then
             perform tidemill.refuse(
                 column_name, written,
-                'it contains \u0000 or half of a pair of \u escapes, which Postgres cannot read in JSON');
+                'it contains \u0000 or half of a surrogate pair (\u escapes), which Postgres cannot read in JSON');
         end;
     end if;
 end
 $$;
 
--- White space around JSON is no part of it.
+-- Removes the white space around JSON.
 create function tidemill.normal_json(value json) returns json
 language sql immutable parallel safe
 return case when value::text ~ '^\s|\s$' then btrim(value::text, E' \t\r\n')::json else value end;
 
--- A spec with one more field, which stays as it was written: jsonb would write its numbers and names anew.
+-- A spec with one more field, whose JSON is kept as it was written: jsonb would rewrite its numbers and names.
 create function tidemill.spec_with(spec jsonb, field text, value json) returns json
 language sql immutable parallel safe
 return case when value is null then spec::json
@@ -244,8 +244,8 @@ begin
     if found then
         perform tidemill.refuse(
             column_name, bad,
-            'the name of a variable has letters, digits and _ only, does not begin with a digit, '
-            'and does not begin with TIDEMILL_, which the executor sets');
+            'the name of a variable may contain only letters, digits and _, and must not start with a digit '
+            'or with TIDEMILL_, the prefix of the variables that the executor sets');
     end if;
 end
 $$;
@@ -263,7 +263,7 @@ begin
 end
 $$;
 
--- Nothing is due earlier than it says, so what is finer than the wire's milliseconds is rounded up.
+-- Rounds up to milliseconds, the precision of the records: rounding down could start a run too early.
 create function tidemill.whole_milliseconds(value timestamptz) returns timestamptz
 language sql immutable strict parallel safe
 return case when isfinite(value)

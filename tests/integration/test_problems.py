@@ -92,7 +92,7 @@ def test_a_run_that_is_given_up_is_an_alert_and_no_input_is_to_blame(stack, name
         ({"timezone": "europe/berlin"}, 'did you mean "Europe/Berlin"'),
         ({"overlap_policy": "sometimes"}, "allowed are skip, buffer_one"),
         ({"timeout_class": "7h"}, "the timeout classes of this deployment are 2s, 10s, 1m, 1h, 24h"),
-        ({"timeout": "-1 s"}, "it must be positive"),
+        ({"timeout": "-1 s"}, "it must be longer than 0"),
         ({"executable": "file.sh"}, "it must be s3://bucket/key"),
         ({"job_id": "a#b"}, "none of @ # / ~"),
     ],

@@ -30,8 +30,8 @@ NICKNAMES = {
     "@annually": "0 0 1 1 *",
 }
 _NO_REBOOT = (
-    "no schedule follows the start of a machine; leave the schedule null, "
-    "and let the machine say `tidemill run <job_id>` when it starts"
+    "no schedule follows the start of a machine; set the schedule to null, "
+    "and let the machine call `tidemill run <job_id>` when it starts"
 )
 _MONTHS = dict(
     zip(["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"], range(1, 13), strict=True)
@@ -120,10 +120,10 @@ def parse(text: str) -> Schedule:
     if len(text) > MAX_CHARACTERS:
         raise InvalidScheduleError(f"a schedule has at most {MAX_CHARACTERS} characters, and this one has {len(text)}")
     if re.search(r"[^ -~\t\r\n]", text):
-        raise InvalidScheduleError("a schedule has printable ASCII characters only")
+        raise InvalidScheduleError("a schedule may contain only printable ASCII characters")
     words = normal_white_space(text).split(" ")
     if words == [""]:
-        raise InvalidScheduleError("a schedule is not empty; null means only on request")
+        raise InvalidScheduleError("a schedule must not be empty; null means that only requests start runs")
     if not words[0].startswith("@"):
         try:
             return _cron([word.upper() for word in words])
@@ -215,7 +215,7 @@ def _cron(words: list[str]) -> Cron:
         real_time=words[1].startswith("*") or words[2].startswith("*"),
     )
     if not _ever_fires(cron):
-        raise InvalidScheduleError("it never fires: no month that it allows has a day that it allows")
+        raise InvalidScheduleError("it never fires: none of its months has one of its days")
     return cron
 
 
@@ -236,7 +236,9 @@ def _item(field: _Field, item: str) -> set[int]:
     if field is _DAY and "W" in item:
         raise InvalidScheduleError(f'{field.name} "{item}" is not supported: there is no W (nearest weekday)')
     if re.match(r"H([(/]|$)", item):
-        raise InvalidScheduleError(f'{field.name} "{item}" is not supported: there is no H; the column jitter spreads')
+        raise InvalidScheduleError(
+            f'{field.name} "{item}" is not supported: there is no H; use the column jitter to spread the start times'
+        )
     if field is _DAY and item.startswith("L-"):
         raise InvalidScheduleError(f'{field.name} "{item}" is not supported: only L itself, the last day of the month')
     if field is _DAY and item == "L":
@@ -252,7 +254,7 @@ def _item(field: _Field, item: str) -> set[int]:
 
 def _last(name: str | None) -> str:
     if name is None:
-        return "L goes with its day, such as 5L for the last Friday of the month"
+        return "write L with its day, such as 5L for the last Friday of the month"
     return f"write {_WEEKDAYS[name]}L for the last {name} of the month"
 
 
@@ -260,7 +262,7 @@ def _nth_weekday(item: str) -> int:
     day, _, nth = item.partition("#")
     value = _value(_WEEKDAY, item, day)
     if nth not in {"1", "2", "3", "4", "5"}:
-        raise InvalidScheduleError(f'day-of-week "{item}" is not understood: after # comes a number from 1 to 5')
+        raise InvalidScheduleError(f'day-of-week "{item}" is not understood: write a number from 1 to 5 after #')
     return 10 * int(nth) + value
 
 
@@ -287,14 +289,14 @@ def _forwards(field: _Field, low: str, high: str, item: str) -> str:
     begins, ends = _value(field, item, low), _value(field, item, high)
     to_last = low if begins == last else f"{low}-{names[-1] if low in names else last}"
     from_first = high if ends == first else f"{names[0] if high in names else first}-{high}"
-    why = ", for SUN is 0" if field is _WEEKDAY and ends == first else ""
+    why = ", because SUN is 0" if field is _WEEKDAY and ends == first else ""
     return f"{why}: write {from_first if begins > last else f'{to_last},{from_first}'}"
 
 
 def _step(field: _Field, item: str, text: str) -> int:
     if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= field.size:
         raise InvalidScheduleError(
-            f'{field.name} "{item}" has no valid step: after / comes a number from 1 to {field.size}'
+            f'{field.name} "{item}" has no valid step: write a number from 1 to {field.size} after /'
         )
     return int(text)
 

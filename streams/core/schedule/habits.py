@@ -30,20 +30,20 @@ def habit(words: list[str]) -> str | None:
 
 def _first(word: str) -> str | None:
     if _VARIABLE.fullmatch(word) and word.upper().startswith(("CRON_TZ=", "TZ=")):
-        return f'"{word}" is no field: the zone has a column of its own, timezone'
+        return f'"{word}" is not a field: set the zone in the column timezone'
     if _VARIABLE.fullmatch(word):
-        return f'"{word}" is no field: variables have a column of their own, env'
+        return f'"{word}" is not a field: set variables in the column env'
     if _INSTANT.fullmatch(word):
-        return "one instant is written as @at and a time with its offset, such as @at 2026-11-21T03:00:00+01:00"
+        return "write one instant as @at and a time with its offset, such as @at 2026-11-21T03:00:00+01:00"
     return None
 
 
 def _whole(text: str) -> str | None:
     if every := _EVERY.fullmatch(text):
         unit = next(letter for letter, found in zip(_UNITS, every.groups()[1:], strict=True) if found)
-        return f"an interval is written @every {every[1] or 1}{unit}"
+        return f"write an interval as @every {every[1] or 1}{unit}"
     if _NICKNAME.fullmatch(text):
-        return f"it is written with an @: @{text}"
+        return f"write it with an @: @{text}"
     if _WRAPPED.fullmatch(text):
         return "write the five fields without cron( ), and an interval as @every 5m"
     return None
@@ -53,13 +53,13 @@ def _behind(words: list[str]) -> str | None:
     """The hint for words after the fields of a crontab."""
     are_fields = [bool(_FIELD.fullmatch(word.upper())) for word in words]
     if len(words) == 7 and all(are_fields):
-        return "this one has 7 fields: there is none for the year; starts_at and ends_at are columns of their own"
+        return "this one has 7 fields, and there is no field for the year; use the columns starts_at and ends_at"
     if len(words) < 6 or not all(are_fields[:5]) or all(are_fields):
         return None
     foreign = words[are_fields.index(False)]
     if _ZONE.fullmatch(foreign):
-        return f'"{foreign}" stands behind the fields: the zone has a column of its own, timezone'
+        return f'"{foreign}" comes after the fields: set the zone in the column timezone'
     return (
-        f'"{foreign}" stands behind the fields: a schedule has neither a user nor a command; '
-        "the program goes into the column executable, and tidemill job put --command stores one"
+        f'"{foreign}" comes after the fields: a schedule has neither a user nor a command; '
+        "set the program in the column executable, or let tidemill job put --command store it"
     )

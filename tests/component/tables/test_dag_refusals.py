@@ -98,7 +98,7 @@ def test_a_bad_column_of_a_node_is_refused_with_its_name(tables, change, sentenc
         ({"max_active_epochs": 0}, 'max_active_epochs is "0": allowed are numbers from 1 to 1000'),
         ({"max_runs": 0}, 'max_runs is "0": allowed are numbers from 1'),
         ({"pause_on_failure": 1001}, 'pause_on_failure is "1001": allowed are numbers from 1 to 1000'),
-        ({"dag_timeout": "0 s"}, 'dag_timeout is "00:00:00": it must be positive'),
+        ({"dag_timeout": "0 s"}, 'dag_timeout is "00:00:00": it must be longer than 0'),
     ],
 )
 def test_a_bad_column_of_a_dag_is_refused_with_its_name(tables, columns, sentence):
