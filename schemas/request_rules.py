@@ -1,4 +1,4 @@
-"""What a request may be when it does not come through the table, whose triggers say the same in SQL (tables/0006)."""
+"""The checks of requests that come from the topic; the triggers of the table check the same in SQL (tables/0006)."""
 
 from __future__ import annotations
 
@@ -16,30 +16,28 @@ from schemas.times import EPOCH, LATEST
 from schemas.words import MarkAs, RequestKind
 
 SET_BY_US = frozenset({"owner", "backfill"})
-"""Fields of a request that nobody writes: the owner follows from the job or the DAG, and a backfill is asked for in the
-table."""
+"""Fields that a producer must not write: the job or DAG decides the owner, and only the table takes backfills."""
 FIELDS = tuple(name for name in Request.__struct_fields__ if name not in SET_BY_US)
 _OF_THE_PAST = frozenset({RequestKind.RERUN, RequestKind.MARK})
 _WITH_PAYLOAD = _OF_THE_PAST | {RequestKind.RUN}
-"""The owner has forgotten a run that has ended, and with it the payload of its request."""
+"""A rerun and a mark may bring a payload, because the owner keeps none of a run that has ended."""
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_NOTE_CHARACTERS = 1_000
 MAX_RUN_ID_CHARACTERS = 700
-"""An owner id, a request id, a node id and what stands between them."""
+"""Enough for an owner id, a request id, a node id and their separators."""
 MAX_ATTEMPT = 1_000_000
 KINDS = tuple(each.value for each in RequestKind)
 _MARKS = tuple(each.value for each in MarkAs)
 _SHOWN = 80
-"""Characters of a value; of a longer one the number says the rest."""
+"""A message shows this many characters of a value, and then how many it has."""
 _AN_ID = "an id has 1 to 200 characters, no control characters and none of @ # / ~"
 _A_RUN_ID = (
-    "a run id is <job_id>@<nominal time> or <job_id>#<request_id>, of a DAG with its dag_id, of a node with /<node_id> "
-    "behind it"
+    "a run id is <job_id or dag_id>@<nominal time> or <job_id or dag_id>#<request_id>, and for a node also /<node_id>"
 )
 _A_NODE_ID = (
-    "behind the / of a run id comes the id of one node: 1 to 200 characters, no control characters and none of @ # / ~"
+    "after the / of a run id comes the id of one node: 1 to 200 characters, no control characters and none of @ # / ~"
 )
-_NAMED = "it or dag_id is needed; both may be left out only where run_id is given"
+_NAMED = "a request needs job_id or dag_id; both may be null only if run_id is set"
 
 
 class RefusedRequestError(TidemillError):
@@ -47,7 +45,7 @@ class RefusedRequestError(TidemillError):
 
 
 def refusal(field: str, value: str | None, allowed: str) -> RefusedRequestError:
-    """In the words of `tidemill.refuse`."""
+    """The same message as `tidemill.refuse`."""
     return RefusedRequestError(f"{field} is {_quoted(value)}: {allowed}")
 
 
@@ -58,26 +56,27 @@ def _quoted(value: str | None) -> str:
 
 
 def check_fields(row: dict[str, Any]) -> None:
-    """A field that is not known is no request with something extra: a misspelt `run_at` would run now, a misspelt
-    `run_id` would cancel everything. The table refuses unknown columns too.
+    """Refuses unknown fields, as the table does: with a misspelled `run_at` a job would run now, and with a misspelled
+    `run_id` all runs would be cancelled.
     """
     for name in row:
         if name not in FIELDS:
-            raise RefusedRequestError(f"it has a field {name!r}; allowed are {', '.join(FIELDS)}")
+            raise RefusedRequestError(f"it has the unknown field {name!r}; allowed are {', '.join(FIELDS)}")
     if row.get("request_id") is None:
         raise refusal("request_id", None, _AN_ID)
     for name, value, allowed in (("kind", row.get("kind", KINDS[0]), KINDS), ("mark_as", row.get("mark_as"), _MARKS)):
         if value not in allowed and not (name == "mark_as" and value is None):
             raise refusal(name, value if value is None else str(value), f"allowed are {', '.join(allowed)}")
     if row.get("kind") == RequestKind.BACKFILL.value:
-        raise refusal("kind", "backfill", "it is asked for in the table, whose trigger knows what has run already")
+        allowed = "insert a row into tidemill.requests instead, whose trigger knows what has run already"
+        raise refusal("kind", "backfill", allowed)
 
 
 def owner_named(row: dict[str, Any]) -> Any:
-    """What a request says of whom it is for: a job, a DAG, or one of their runs."""
+    """The job or DAG of a request, from `job_id`, `dag_id` or `run_id`; its type is not checked yet."""
     job_id, dag_id, run_id = row.get("job_id"), row.get("dag_id"), row.get("run_id")
     if job_id is not None and dag_id is not None:
-        raise refusal("dag_id", str(dag_id), f"job_id is {job_id}; a request is for one of them")
+        raise refusal("dag_id", str(dag_id), f"job_id is {job_id}; a request may name only one of them")
     named = dag_id if job_id is None else job_id
     if named is None and isinstance(run_id, str):
         named = check_run_id(run_id)
@@ -110,7 +109,7 @@ def check_id(field: str, value: str) -> None:
 
 
 def check_run_id(run_id: str) -> str:
-    """The owner that it names. What the table says of a run id (`tidemill.check_run_id`), whoever wrote it."""
+    """Returns the owner that the run id names. `tidemill.check_run_id` is the same check in SQL."""
     if len(run_id) > MAX_RUN_ID_CHARACTERS:
         raise refusal("run_id", run_id, f"a run id has at most {MAX_RUN_ID_CHARACTERS} characters")
     owner = owner_of_run(run_id)
@@ -136,7 +135,7 @@ def check_instants(request: Request) -> None:
 
 
 def completed(request: Request) -> Request:
-    """A rerun in an occurrence, or a mark, needs no nominal time: its run id says it."""
+    """Adds the nominal time to a rerun or mark without one, if the run id contains it."""
     run_id, nominal_time = request.run_id, request.nominal_time
     if request.kind not in _OF_THE_PAST or run_id is None or nominal_time is not None:
         return request
@@ -151,35 +150,37 @@ def completed(request: Request) -> Request:
 
 
 def _check_kind(request: Request) -> None:
-    """In the order and in the words of `tidemill.check_request_kind`; then what the table does not let users say."""
+    """The checks of `tidemill.check_request_kind`, in its order; then of the fields that the table's triggers set."""
     kind, run_id = request.kind, request.run_id
     if kind is RequestKind.RUN and run_id is not None:
-        raise refusal("run_id", run_id, "kind run has none: it is <job_id or dag_id>#<request_id>")
+        raise refusal(
+            "run_id", run_id, "kind run does not take it: the id of the new run is <job_id or dag_id>#<request_id>"
+        )
     if kind is RequestKind.RERUN and run_id is None:
-        raise refusal("run_id", None, "kind rerun needs the run that is to run again")
+        raise refusal("run_id", None, "kind rerun needs the id of the run to run again")
     if kind is not RequestKind.RUN and request.run_at is not None:
-        raise refusal("run_at", request.run_at.isoformat(sep=" "), "only kind run has it")
+        raise refusal("run_at", request.run_at.isoformat(sep=" "), "only kind run takes it")
     if kind not in _WITH_PAYLOAD and request.payload is not None:
         payload = json_bytes(request.payload).decode()
-        raise refusal("payload", payload, "only kinds run, rerun and mark have it")
+        raise refusal("payload", payload, "only kinds run, rerun and mark take it")
     _check_mark(request)
     if kind is not RequestKind.RERUN and request.downstream:
-        raise refusal("downstream", "true", "only kind rerun has it")
+        raise refusal("downstream", "true", "only kind rerun takes it")
     if kind is not RequestKind.RERUN and request.attempt:
-        raise refusal("attempt", str(request.attempt), "only kind rerun has it")
+        raise refusal("attempt", str(request.attempt), "only kind rerun takes it")
     if kind not in _OF_THE_PAST and (request.nominal_time is not None or request.nodes is not None):
-        raise RefusedRequestError("nominal_time and nodes: only kinds rerun and mark have them")
+        raise RefusedRequestError("nominal_time and nodes: only kinds rerun and mark take them")
     _check_nodes(request.nodes or {})
 
 
 def _check_mark(request: Request) -> None:
     kind, run_id = request.kind, request.run_id
     if kind is RequestKind.MARK and "/" not in (run_id or ""):
-        raise refusal("run_id", run_id, "kind mark needs that of a node: <DAG run>/<node_id>")
+        raise refusal("run_id", run_id, "kind mark needs the run id of a node: <DAG run>/<node_id>")
     if kind is RequestKind.MARK and request.mark_as is None:
-        raise refusal("mark_as", None, "kind mark needs it: succeeded or skipped")
+        raise refusal("mark_as", None, "kind mark needs it; allowed are succeeded, skipped")
     if kind is not RequestKind.MARK and request.mark_as is not None:
-        raise refusal("mark_as", request.mark_as.value, "only kind mark has it")
+        raise refusal("mark_as", request.mark_as.value, "only kind mark takes it")
 
 
 def _check_nodes(nodes: dict[str, NodeEnd]) -> None:
@@ -188,7 +189,9 @@ def _check_nodes(nodes: dict[str, NodeEnd]) -> None:
     for node_id, end in nodes.items():
         check_id("nodes", node_id)
         if not end.state.is_final:
-            raise RefusedRequestError(f"nodes: {node_id!r} is {end.state.value}; a DAG run that has ended has no such")
+            raise RefusedRequestError(
+                f"nodes: {node_id!r} is {end.state.value}; a DAG run that has ended has no open node"
+            )
         _check_attempt(end.attempt)
 
 
@@ -198,15 +201,17 @@ def _check_attempt(attempt: int) -> None:
 
 
 def _check_run(request: Request, run_id: str) -> None:
-    """A run is handled by the owner of its job: one of another job cannot be meant."""
+    """Refuses a run of another job, because that job's owner has the run."""
     owner, nominal_time = request.job_id, request.nominal_time
     named = check_run_id(run_id)
     if named != owner:
         column = "job_id" if request.dag_id is None else "dag_id"
-        raise refusal(column, owner, f"run {run_id} is one of {named}")
+        raise refusal(column, owner, f"run {run_id} belongs to {named}")
     whole = dag_run_of(run_id)
     by_request = f"{owner}#"
     if whole.startswith(by_request):
         check_id("run_id", whole.removeprefix(by_request))
     elif nominal_time and not run_id.startswith(occurrence_run_id(owner, nominal_time)):
-        raise RefusedRequestError(f"nominal_time is {nominal_time.isoformat()!r}: it is not that of run {run_id!r}")
+        raise RefusedRequestError(
+            f"nominal_time is {nominal_time.isoformat()!r}: it is not the nominal time of run {run_id!r}"
+        )

@@ -26,9 +26,9 @@ $$;
 create function tidemill.refuse_statement() returns trigger
 language plpgsql as $$
 begin
-    -- The trigger's first argument is the sentence. Pruning sets tidemill.pruning around its own DELETE, with set_config
-    -- because only a superuser may create a function with such a SET clause. This prevents mistakes; it is not a security
-    -- boundary.
+    -- The trigger's first argument is the sentence. Pruning sets tidemill.pruning around its own DELETE, with
+    -- set_config because only a superuser may create a function with such a SET clause. This prevents mistakes; it is
+    -- not a security boundary.
     if tg_op = 'DELETE' and current_setting('tidemill.pruning', true) = 'on' then
         return old;
     end if;

@@ -7,7 +7,8 @@ create table tidemill.zones (
     name text not null primary key
 );
 
-comment on table tidemill.zones is 'The allowed values of jobs.timezone and dags.timezone: names of the IANA time zone database.';
+comment on table tidemill.zones is
+    'The allowed values of jobs.timezone and dags.timezone: names of the IANA time zone database.';
 
 insert into tidemill.zones (name)
 select name from pg_timezone_names

@@ -44,8 +44,8 @@ return case when field = 'day-of-week' and high = first then ', because SUN is 0
         else case when high_word = any (names) then names[1] else first::text end || '-' || high_word
     end;
 
--- One item of a list: its values, or the problem. Day-of-week values: 10 n + d is the n-th weekday d of the month, 60 + d
--- the last one. Day-of-month 32 is the last day of the month.
+-- One item of a list: its values, or the problem. Day-of-week values: 10 n + d is the n-th weekday d of the month, 60 +
+-- d the last one. Day-of-month 32 is the last day of the month.
 create function tidemill.cron_item(
     field text, item text, lowest int, highest int, size int, allowed text, names text[],
     out numbers int[], out problem text
@@ -68,7 +68,8 @@ begin
     elsif field = 'day-of-month' and item like '%W%' then
         problem := format('%s "%s" is not supported: there is no W (nearest weekday)', field, item);
     elsif item ~ '^H([(/]|$)' then
-        problem := format('%s "%s" is not supported: there is no H; use the column jitter to spread the start times', field, item);
+        problem := format(
+            '%s "%s" is not supported: there is no H; use the column jitter to spread the start times', field, item);
     elsif field = 'day-of-month' and item like 'L-%' then
         problem := format('%s "%s" is not supported: only L itself, the last day of the month', field, item);
     elsif field = 'day-of-month' and item = 'L' then
@@ -155,7 +156,8 @@ begin
 end
 $$;
 
--- Whether any allowed month has a day that both day fields allow. In 400 years every date falls on every day of the week.
+-- Whether any allowed month has a day that both day fields allow. In 400 years every date falls on every day of the
+-- week.
 create function tidemill.cron_ever_fires(days int[], months int[], weekdays int[]) returns bool
 language sql immutable parallel safe
 return exists (
@@ -266,8 +268,8 @@ begin
 end
 $$;
 
--- Whether the schedule is one of the common valid forms: five fields of a star, a star with a step, or one number, with no
--- day after the 28th. This check costs a tenth of the whole grammar.
+-- Whether the schedule is one of the common valid forms: five fields of a star, a star with a step, or one number, with
+-- no day after the 28th. This check costs a tenth of the whole grammar.
 create function tidemill.is_plain_cron(schedule text) returns bool
 language sql immutable parallel safe
 return schedule ~ (
@@ -277,8 +279,8 @@ return schedule ~ (
     ' (?:\*|0?[1-9]|1[0-2])'
     ' (?:\*|[0-7])$');
 
--- The message for a form that other schedulers accept: what to write instead. Null: the grammar's own message is the best
--- one. `streams.core.schedule.habits` is the same in Python.
+-- The message for a form that other schedulers accept: what to write instead. Null: the grammar's own message is the
+-- best one. `streams.core.schedule.habits` is the same in Python.
 create function tidemill.schedule_habit(words text[]) returns text
 language plpgsql immutable as $$
 declare

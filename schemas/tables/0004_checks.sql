@@ -158,8 +158,8 @@ begin
 end
 $$;
 
--- Whether JSON is nested deeper than `levels`. It removes the strings, which may contain brackets, and then the innermost
--- pairs of brackets, once for each level.
+-- Whether JSON is nested deeper than `levels`. It removes the strings, which may contain brackets, and then the
+-- innermost pairs of brackets, once for each level.
 create function tidemill.is_deep(value text, levels int) returns bool
 language plpgsql immutable parallel safe as $$
 declare

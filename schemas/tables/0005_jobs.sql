@@ -1,4 +1,4 @@
--- Jobs, as people write them, and every version of their definitions, as the pipeline and the history read them.
+-- The table of jobs, which users write, and every version of the definitions, which the pipeline reads.
 
 create table tidemill.jobs (
     job_id text not null primary key,
@@ -46,39 +46,83 @@ create table tidemill.jobs (
 );
 
 comment on table tidemill.jobs is
-    'What runs, when and how. Insert, update and delete rows; each change takes effect live.';
+    'What runs, when and how. Insert, update and delete rows; each change takes effect when it commits.';
+comment on column tidemill.jobs.job_id is 'Name of the job: 1 to 200 characters, unique among jobs and DAGs.';
+comment on column tidemill.jobs.tenant is
+    'Label for filtering jobs and runs; it does not change how they run. Default: default.';
 comment on column tidemill.jobs.schedule is
-    '5 fields, 6 with seconds first, @daily and its like, @every 90s, @at <RFC 3339>; null: only on request.';
-comment on column tidemill.jobs.executable is
-    's3://bucket/key of the program that a run starts.';
+    '5 cron fields, 6 with seconds first, @daily and similar, @every 90s, or @at <RFC 3339>; null: only requests '
+    'start runs.';
+comment on column tidemill.jobs.timezone is 'IANA time zone of the schedule, such as Europe/Berlin. Default: UTC.';
+comment on column tidemill.jobs.executable is 's3://bucket/key of the program that a run starts.';
 comment on column tidemill.jobs.sha256 is
-    'Null: whatever the object is when it is fetched. A statement that sets another executable names it too.';
+    'Checksum of the executable; null: any content. A statement that sets another executable must set it too.';
+comment on column tidemill.jobs.args is
+    'Arguments of the process: a JSON array of strings, at most 32 KB. Default: [].';
+comment on column tidemill.jobs.env is
+    'Environment variables of the process: a JSON object of strings, at most 32 KB. Default: {}.';
+comment on column tidemill.jobs.payload is
+    'JSON of at most 256 KB that the process reads on standard input, byte for byte as written here. Default: null.';
+comment on column tidemill.jobs.timeout is
+    'The longest that an attempt may take; null: the limit of its timeout class.';
+comment on column tidemill.jobs.timeout_class is
+    'Timeout class in which a run starts; null: the shortest class that allows the timeout.';
 comment on column tidemill.jobs.promote is
-    'False: a run that reaches the limit of its class has timed out, instead of beginning again in the next class.';
+    'True: a run that reaches the limit of its class starts again in the next class. False: it is timed_out. '
+    'Default: true.';
+comment on column tidemill.jobs.max_attempts is
+    'How many attempts of a run may fail or time out, 1 to 1000. Default: 1, so no retry.';
+comment on column tidemill.jobs.initial_interval is 'Wait before the first retry. Default: 1 s.';
+comment on column tidemill.jobs.backoff_coefficient is
+    'Factor by which the wait grows with each retry, 1 to 100. Default: 2.';
+comment on column tidemill.jobs.max_interval is 'Longest wait before a retry. Default: 1 min.';
+comment on column tidemill.jobs.retry_jitter is 'Random share of the wait that is added to it, 0 to 1. Default: 0.1.';
+comment on column tidemill.jobs.non_retryable_exit_codes is
+    'Exit codes from 1 to 255 after which a run is not retried. Default: {}.';
+comment on column tidemill.jobs.max_infra_retries is
+    'How many attempts of a run may be lost or fail to start without counting in max_attempts, 0 to 1000. Default: 10.';
 comment on column tidemill.jobs.max_retry_duration is
-    'No attempt begins so long after the first one; null: the numbers of attempts are the limit.';
+    'No attempt starts later than this after the first attempt; null: no limit of time.';
 comment on column tidemill.jobs.overlap_policy is
-    'What happens to an occurrence while a run of the job is open: docs/policies.md. Allow, Forbid, Replace are taken too.';
+    'What happens to an occurrence while a run of the job is open; see docs/policies.md. Default: skip.';
 comment on column tidemill.jobs.buffer_limit is
-    'So many occurrences may wait for others to end (buffer_all, allow_all with a limit); further ones are skipped.';
-comment on column tidemill.jobs.concurrency_limit is 'Runs that may be open at once with allow_all; null: any number.';
-comment on column tidemill.jobs.cancel_grace is 'Between TERM and KILL of a cancelled process.';
-comment on column tidemill.jobs.on_delete is 'What deleting the job does to its open runs: finish or cancel.';
-comment on column tidemill.jobs.payload is 'JSON on the standard input of the process, as it is written here.';
-comment on column tidemill.jobs.misfire_grace is
-    'So late an occurrence is merely late and runs; catch-up applies beyond.';
+    'How many occurrences may wait for open runs (buffer_all, or allow_all with a limit), 1 to 10000. Default: 1000.';
+comment on column tidemill.jobs.concurrency_limit is
+    'How many runs may be open at once with overlap_policy allow_all, 1 to 10000; null: no limit.';
+comment on column tidemill.jobs.cancel_grace is 'Time from TERM to KILL when a process is cancelled. Default: 30 s.';
+comment on column tidemill.jobs.on_delete is
+    'What deleting the job does to its open runs: finish or cancel. Default: finish.';
+comment on column tidemill.jobs.catchup_policy is
+    'Which occurrences run that are later than misfire_grace: skip, latest or all. Default: latest.';
+comment on column tidemill.jobs.catchup_window is
+    'How far back catchup_policy and catchup_after_pause reach; older occurrences are missed. Default: 24 h.';
 comment on column tidemill.jobs.catchup_after_pause is
-    'What becomes of the occurrences of a pause when it ends: skip, latest, all, within catchup_window.';
+    'Which occurrences of a pause run when it ends: skip, latest or all. Default: skip.';
+comment on column tidemill.jobs.misfire_grace is
+    'An occurrence that is at most this late runs as usual; catchup_policy decides later ones. Default: 60 s.';
 comment on column tidemill.jobs.start_deadline is
-    'An occurrence that has not started so long after its time is missed; null: it may start at any time.';
+    'An occurrence that has not started this long after its time is missed; null: it may start at any time.';
+comment on column tidemill.jobs.jitter is
+    'Each occurrence starts up to this much later, always by the same amount for the same time. Default: 0 s.';
+comment on column tidemill.jobs.dst_gap is
+    'An occurrence whose local time a clock change skips: shift moves it after the gap, skip drops it. Default: '
+    'shift.';
+comment on column tidemill.jobs.dst_fold is
+    'A local time that a clock change repeats: first, second or both; null: first for fixed hours, both for '
+    'wildcard hours.';
 comment on column tidemill.jobs.max_runs is
-    'So many occurrences become runs, and no more; requests do not count. Null: any number.';
+    'This many occurrences become runs, and no more; requests do not count. Null: no limit.';
 comment on column tidemill.jobs.pause_on_failure is
-    'After so many runs in a row that ended badly, occurrences are skipped until the row changes; null: never.';
+    'After this many consecutive runs that failed, occurrences are skipped until the row changes; null: never.';
 comment on column tidemill.jobs.resumed_at is
-    'Set it to now() to let a job that pause_on_failure has stopped go on; any other change does so as well.';
-comment on column tidemill.jobs.dst_fold is 'Null: first for fixed hours, both for wildcard hours.';
-comment on column tidemill.jobs.version is 'Set by trigger: the version of the definition that this row is.';
+    'Set it to now() to resume a job that pause_on_failure stopped; any other change resumes it too.';
+comment on column tidemill.jobs.paused is 'True: occurrences are skipped; requests still run. Default: false.';
+comment on column tidemill.jobs.paused_note is
+    'Why it is paused, at most 1000 characters; shown with the skipped occurrences.';
+comment on column tidemill.jobs.starts_at is 'Occurrences before this time do not exist; null: no limit.';
+comment on column tidemill.jobs.ends_at is 'Occurrences at or after this time do not exist; null: no limit.';
+comment on column tidemill.jobs.version is 'Set by trigger: the version of this row in tidemill.definitions.';
+comment on column tidemill.jobs.updated_at is 'Set by trigger: when the row last changed.';
 
 create table tidemill.definitions (
     owner text not null,
@@ -91,33 +135,38 @@ create table tidemill.definitions (
     check (deleted = (spec is null))
 );
 
--- What has changed since.
+-- For readers that ask what changed since a time.
 create index definitions_by_time on tidemill.definitions (valid_from);
 create index jobs_by_time on tidemill.jobs (updated_at);
 
 comment on table tidemill.definitions is
-    'Every version of every definition, appended by trigger: what Debezium captures, and the history.';
+    'Every version of every job and DAG. Triggers append to it, and Debezium reads it.';
+comment on column tidemill.definitions.owner is 'The job_id or dag_id.';
+comment on column tidemill.definitions.kind is 'job or dag.';
+comment on column tidemill.definitions.version is 'Grows with every change of any job or DAG.';
+comment on column tidemill.definitions.valid_from is 'When the change was written.';
+comment on column tidemill.definitions.deleted is 'Whether this version deletes the job or DAG.';
+comment on column tidemill.definitions.spec is 'The job or DAG as JSON; null if deleted.';
 
--- The order of an owner's versions must be the order in which its changes commit (protocol I2). An update or a deletion
--- holds the lock of the job's row when it takes its version. An insert has no row to lock, and takes its version before it
--- waits for a deletion that commits first; so inserts and deletions pass through a row here, which stays, and an insert that
--- finds a later version there takes another one. All do so when they have the job's own row: two that took both in different
--- orders would wait for each other. Jobs and DAGs share it, because they share one name space: what places a record is an
--- owner's id alone.
+-- An owner's versions must have the order in which its changes commit (protocol I2). An update or a deletion holds the
+-- lock of the job's row when it takes its version. An insert has no row to lock: it takes its version before it waits
+-- for a deletion that commits first. So inserts and deletions lock a row of this table, which stays, and an insert that
+-- finds a later version there takes a new one. Every statement locks the job's own row first; two statements with
+-- different orders would deadlock. Jobs and DAGs share the table, because they share one name space of ids.
 create table tidemill.owners (
     owner text not null primary key,
     version bigint not null
 );
 
--- One sequence for all, without a cache: a session's cached numbers would be older than those taken after them.
+-- One sequence for all, without a cache: a session would use its cached numbers after other sessions used higher ones.
 create sequence tidemill.definition_version as bigint cache 1;
 
--- `taken` is a version from before; without one, or if it is too old by now, a new one.
+-- Locks the owner's row and returns its version: `taken`, or a new one if `taken` is null or lower than the stored one.
 create function tidemill.locked_version(of_owner text, taken bigint default null) returns bigint
 language sql volatile as $$
     insert into tidemill.owners as known (owner, version)
     values (of_owner, coalesce(taken, nextval('tidemill.definition_version')))
-    -- Not excluded.version: that number may have been taken before the wait for the lock.
+    -- Not excluded.version: it may have been taken before the wait for the lock.
     on conflict (owner) do update set version =
         case when taken > known.version then taken else nextval('tidemill.definition_version') end
     returning version
@@ -131,7 +180,7 @@ create function tidemill.wire_instant(value timestamptz) returns text
 language sql immutable strict parallel safe
 return to_char(value at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 
--- Field for field `schemas.job.JobSpec`: durations ISO 8601 in seconds, instants RFC 3339 in UTC, no nulls.
+-- The fields of `schemas.job.JobSpec`: durations as ISO 8601 seconds, instants as RFC 3339 in UTC, nulls left out.
 create function tidemill.job_spec(job tidemill.jobs) returns json
 language sql immutable parallel safe
 return tidemill.spec_with(jsonb_strip_nulls(jsonb_build_object(
@@ -175,9 +224,8 @@ return tidemill.spec_with(jsonb_strip_nulls(jsonb_build_object(
     ))
     || jsonb_build_object('args', job.args, 'env', job.env), 'payload', job.payload);
 
--- Many checks are one statement: each statement costs more than a check.
-
--- A row of jobs or of dags: when it is due, and what becomes of what could not run then.
+-- The checks of the columns that jobs and dags share: the schedule and its policies. Several checks form one statement,
+-- because a statement costs more than a check.
 create function tidemill.check_schedule_columns(planned anyelement) returns void
 language plpgsql stable as $$
 declare
@@ -226,7 +274,7 @@ begin
 end
 $$;
 
--- A row of jobs or of dag_nodes: the process, and what becomes of it when it fails.
+-- The checks of the columns that jobs and dag_nodes share: the process and its retries.
 create function tidemill.check_process_columns(process anyelement) returns void
 language plpgsql stable as $$
 begin
@@ -262,9 +310,9 @@ begin
 end
 $$;
 
--- A checksum pins one program: of another program it is wrong, and an executor that still has the former one in its cache
--- would run that. A statement that names sha256 knows what it does: it moves the same program, for one. Row triggers do not
--- see what a statement names; a trigger that is for the column does.
+-- A statement that changes the executable must set sha256 too. Otherwise the old checksum stays, and an executor that
+-- still has the old program in its cache would run it. A statement that sets sha256 may set the same value, because it
+-- may move the same program. A row trigger does not know which columns a statement sets; a trigger for one column does.
 create function tidemill.note_sha256() returns trigger
 language plpgsql as $$
 begin
@@ -281,7 +329,8 @@ begin
     then
         perform tidemill.refuse(
             'sha256', new_sha256,
-            'it is that of the former executable; set sha256 too: to that of the new one, or to null for whatever is fetched');
+            'it is the checksum of the previous executable; set sha256 too, to the checksum of the new one, '
+            'or to null to accept any content');
     end if;
 end
 $$;
@@ -297,13 +346,13 @@ begin
     elsif job.overlap_policy <> 'allow_all' then
         perform tidemill.refuse(
             'concurrency_limit', job.concurrency_limit::text,
-            'only overlap_policy allow_all has it; with the others one run is open at a time');
+            'it needs overlap_policy allow_all; every other policy keeps one run open at a time');
     end if;
     perform tidemill.check_number('concurrency_limit', job.concurrency_limit, 1, 10000);
 end
 $$;
 
--- The words of Kubernetes for three of the policies.
+-- Accepts the names that Kubernetes uses for three of the policies.
 create function tidemill.normal_overlap_policy(word text) returns text
 language sql immutable parallel safe
 return case lower(word)
@@ -336,7 +385,7 @@ begin
         return new;
     end if;
     new := tidemill.normal_job(new);
-    -- Raised again, so that psql shows one line of context below the sentence and not one for each function.
+    -- Raise it again, so that psql shows one line of context below the sentence instead of one for each function.
     begin
         perform tidemill.check_job(new);
         if tg_op = 'UPDATE' then
@@ -366,7 +415,7 @@ begin
 end
 $$;
 
--- A job that has just got its id, with the version that it keeps.
+-- Returns a job that is new, or has a new id, with the version that it keeps.
 create function tidemill.numbered_job(job tidemill.jobs) returns tidemill.jobs
 language plpgsql volatile as $$
 declare
@@ -383,9 +432,9 @@ begin
 end
 $$;
 
--- valid_from is clock_timestamp(), not now(): now() is when the transaction began, and a job inserted at the end of an
--- hour of work would count from an hour ago (protocol O7), i.e. at once have an hour of missed occurrences. The commit
--- comes later still, so an owner never decides again what its watermark has passed.
+-- valid_from is clock_timestamp(), not now(): now() is the start of the transaction, and a job inserted at the end of
+-- an hour of work would at once have an hour of missed occurrences (protocol O7). The commit comes even later, so an
+-- owner never decides again what its watermark has passed.
 create function tidemill.job_after_change() returns trigger
 language plpgsql as $$
 begin
@@ -410,14 +459,14 @@ $$;
 create trigger jobs_a_names_no_sha256 before update on tidemill.jobs
 for each statement execute function tidemill.note_sha256('off');
 
--- By their names, it comes after the one above.
+-- It fires after the trigger above: triggers fire in the order of their names.
 create trigger jobs_b_names_sha256 before update of sha256 on tidemill.jobs
 for each statement execute function tidemill.note_sha256('on');
 
 create trigger job_before_insert before insert on tidemill.jobs
 for each row execute function tidemill.job_before_change();
 
--- A row that is as it was is not looked at: whole crontabs are written again and again.
+-- An unchanged row is skipped, because tools write whole crontabs again and again.
 create trigger job_before_update before update on tidemill.jobs
 for each row when (old.* *<> new.*) execute function tidemill.job_before_change();
 
@@ -429,7 +478,7 @@ for each row when (old.* *<> new.*) execute function tidemill.job_after_change()
 
 create trigger jobs_no_truncate before truncate on tidemill.jobs
 for each statement execute function tidemill.refuse_statement(
-    'it would remove jobs without a version that says so; use delete from tidemill.jobs');
+    'it would remove jobs without recording their deletion; use delete from tidemill.jobs');
 
 create function tidemill.definition_before_insert() returns trigger
 language plpgsql as $$
@@ -448,13 +497,13 @@ for each row execute function tidemill.definition_before_insert();
 
 create trigger definition_before_change before update or delete on tidemill.definitions
 for each row execute function tidemill.refuse_statement(
-    'it is the history; old versions go by tidemill.prune_definitions(older_than)');
+    'it is the history; tidemill.prune_definitions(older_than) removes old versions');
 
 create trigger definitions_no_truncate before truncate on tidemill.definitions
 for each statement execute function tidemill.refuse_statement(
-    'it is the history; old versions go by tidemill.prune_definitions(older_than)');
+    'it is the history; tidemill.prune_definitions(older_than) removes old versions');
 
--- Up to when what has been replaced is gone already, so that a round with nothing to do looks at nothing.
+-- Replaced versions before this time are already removed, so a round with nothing to do reads no definitions.
 create table tidemill.definitions_pruned (
     id int not null primary key default 1 check (id = 1),
     until timestamptz not null default '-infinity'
@@ -462,7 +511,8 @@ create table tidemill.definitions_pruned (
 
 insert into tidemill.definitions_pruned default values;
 
--- The newest version of an owner stays, unless it is a deletion: that is remembered for the time to live.
+-- Removes replaced versions that are older than `older_than`, and deletions. An owner's newest version stays unless it
+-- is a deletion.
 create function tidemill.prune_definitions(older_than interval) returns bigint
 language plpgsql as $$
 declare
@@ -489,7 +539,7 @@ begin
     select coalesce(array_agg(owner), '{}') into gone from pruned;
     perform set_config('tidemill.pruning', 'off', true), set_config('tidemill.keeping', 'on', true);
     update tidemill.definitions_pruned set until = oldest_kept;
-    -- Asked again under the lock: who held it may have appended a version.
+    -- Check again with the lock held: its previous holder may have appended a version.
     for unused in
         select known.owner from tidemill.owners as known
         where known.owner = any (gone)

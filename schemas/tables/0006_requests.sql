@@ -1,5 +1,5 @@
--- Requests: run a job or DAG, stop a run, run it again, let a node count, run what was due in the past. The primary key is the
--- idempotency key: an id is one of its job's or DAG's, as it is in the topic `requests`. A row is never changed.
+-- Requests: run a job or DAG, stop a run, run it again, mark a node, or backfill. The primary key is the idempotency
+-- key: a request id is unique within its job or DAG, as in the topic `requests`. A row never changes.
 
 create table tidemill.requests (
     request_id text not null,
@@ -31,40 +31,58 @@ create table tidemill.requests (
 create index requests_by_age on tidemill.requests (created_at);
 
 comment on table tidemill.requests is
-    'Insert a row to run a job or a DAG once, in the same transaction as the data it is about if you like.';
+    'Insert a row to run, stop, rerun or mark something, or to backfill; you may do so in the transaction of your '
+    'data.';
+comment on column tidemill.requests.request_id is
+    'Idempotency key: of all requests for one job or DAG with the same id, only the first takes effect.';
 comment on column tidemill.requests.kind is
-    'run: run job_id or dag_id; cancel, terminate: stop run_id, or without one all that is open; rerun: run run_id again; '
-    'mark: the node run_id counts as mark_as; '
-    'backfill: run what was due in [backfill_from, backfill_to).';
-comment on column tidemill.requests.job_id is 'It or dag_id; both may be left out where run_id is given.';
-comment on column tidemill.requests.run_at is 'Null: now.';
+    'run: run job_id or dag_id; cancel, terminate: stop run_id, or without it all open runs; rerun: run run_id '
+    'again; mark: count the node run_id as mark_as; backfill: run the occurrences in [backfill_from, backfill_to). '
+    'Default: run.';
+comment on column tidemill.requests.job_id is 'The job; set job_id or dag_id, or neither if run_id is set.';
+comment on column tidemill.requests.dag_id is 'The DAG; set job_id or dag_id, or neither if run_id names a job''s run.';
+comment on column tidemill.requests.run_id is
+    'The run to stop, rerun or mark; null with cancel and terminate: all open runs of the job or DAG.';
+comment on column tidemill.requests.run_at is 'kind run: the earliest start; null: now.';
 comment on column tidemill.requests.payload is
-    'Of run; null: the payload of the job, or of each node. Of rerun and mark; null: that of the request that the run came '
-    'from.';
-comment on column tidemill.requests.downstream is
-    'Of rerun of a DAG run or node: with what depends on it, also where that succeeded.';
-comment on column tidemill.requests.mark_as is 'Of mark: succeeded or skipped.';
-comment on column tidemill.requests.note is 'Why; it becomes the reason of what the request does.';
+    'kind run: JSON of at most 256 KB for the process; null: the payload of the job or of each node. kinds rerun '
+    'and mark: null keeps the payload of the request that started the run.';
+comment on column tidemill.requests.note is
+    'Why, at most 1000 characters; it becomes the reason of what the request does.';
+comment on column tidemill.requests.backfill_from is 'kind backfill: the first nominal time, included.';
+comment on column tidemill.requests.backfill_to is
+    'kind backfill: the end of the nominal times, excluded; not later than now.';
 comment on column tidemill.requests.reprocess is
-    'Of backfill, what has had an attempt: none runs again (the default), those that failed, or all that completed.';
-comment on column tidemill.requests.max_active_runs is 'Of backfill: so many of its runs at a time; 1 by default.';
-comment on column tidemill.requests.run_backwards is 'Of backfill: the newest first.';
+    'kind backfill: which occurrences that have had an attempt run again: none, failed or completed. Default: none.';
+comment on column tidemill.requests.max_active_runs is
+    'kind backfill: how many of its runs are active at once, 1 to 1000. Default: 1.';
+comment on column tidemill.requests.run_backwards is
+    'kind backfill: true starts with the newest occurrence. Default: false.';
 comment on column tidemill.requests.dry_run is
-    'Of backfill: nothing runs; the reason of the run <job_id or dag_id>#<request_id> says what would.';
-comment on column tidemill.requests.ran is 'Set by trigger, of backfill: what has run already (tidemill.ran).';
-comment on column tidemill.requests.nominal_time is 'Set by trigger, of rerun and mark: that of the run.';
+    'kind backfill: true runs nothing; the reason of the run <job_id or dag_id>#<request_id> says what would run. '
+    'Default: false.';
+comment on column tidemill.requests.ran is
+    'Set by trigger, kind backfill: the occurrences that are open or have run (tidemill.ran).';
+comment on column tidemill.requests.nominal_time is
+    'Set by trigger, kinds rerun and mark: the nominal time of the run.';
+comment on column tidemill.requests.attempt is 'Set by trigger, kind rerun: how many attempts the run has had.';
+comment on column tidemill.requests.downstream is
+    'kind rerun of a DAG run or node: true also runs again all nodes that depend on it, even if they succeeded. '
+    'Default: false.';
+comment on column tidemill.requests.mark_as is 'kind mark: what the node counts as, succeeded or skipped.';
 comment on column tidemill.requests.nodes is
-    'Set by trigger, of rerun and mark in a DAG run that has ended: what became of its nodes.';
+    'Set by trigger, kinds rerun and mark of a DAG run that has ended: the ends of its nodes.';
 comment on column tidemill.requests.seen_version is
-    'Set by trigger, with nodes: the version of the DAG run that they were seen with.';
-comment on column tidemill.requests.attempt is 'Set by trigger, of rerun: the attempts that the run has had.';
-comment on column tidemill.requests.owner is 'Set by trigger: what places the request in a partition.';
+    'Set by trigger, with nodes: the version of the DAG run''s row from which they were read.';
+comment on column tidemill.requests.owner is 'Set by trigger: job_id or dag_id; it decides the partition.';
+comment on column tidemill.requests.created_at is
+    'When the request was made; a later time than now is set to now. Default: now.';
 
 create function tidemill.owner_of_run(run_id text) returns text
 language sql immutable parallel safe
 return substring(run_id from '^([^@#]+)[@#].');
 
--- The same in Python is `schemas.request_rules.check_run_id`.
+-- `schemas.request_rules.check_run_id` is the same check in Python.
 create function tidemill.check_run_id(run_id text) returns void
 language plpgsql immutable as $$
 begin
@@ -73,12 +91,12 @@ begin
     elsif tidemill.owner_of_run(run_id) is null then
         perform tidemill.refuse(
             'run_id', run_id,
-            'a run id is <job_id>@<nominal time> or <job_id>#<request_id>, of a DAG with its dag_id, '
-            'of a node with /<node_id> behind it');
+            'a run id is <job_id or dag_id>@<nominal time> or <job_id or dag_id>#<request_id>, '
+            'and for a node also /<node_id>');
     elsif strpos(run_id, '/') > 0 and not tidemill.is_id(substr(run_id, strpos(run_id, '/') + 1)) then
         perform tidemill.refuse(
             'run_id', run_id,
-            'behind the / of a run id comes the id of one node: 1 to 200 characters, no control characters and none '
+            'after the / of a run id comes the id of one node: 1 to 200 characters, no control characters and none '
             'of @ # / ~');
     end if;
 end
@@ -88,33 +106,35 @@ create function tidemill.check_request_kind(request tidemill.requests) returns v
 language plpgsql immutable as $$
 begin
     if request.kind = 'run' and request.run_id is not null then
-        perform tidemill.refuse('run_id', request.run_id, 'kind run has none: it is <job_id or dag_id>#<request_id>');
+        perform tidemill.refuse(
+            'run_id', request.run_id,
+            'kind run does not take it: the id of the new run is <job_id or dag_id>#<request_id>');
     elsif request.kind = 'rerun' and request.run_id is null then
-        perform tidemill.refuse('run_id', null, 'kind rerun needs the run that is to run again');
+        perform tidemill.refuse('run_id', null, 'kind rerun needs the id of the run to run again');
     elsif request.kind = 'backfill' and request.run_id is not null then
-        perform tidemill.refuse('run_id', request.run_id, 'kind backfill has none: its runs follow from the schedule');
+        perform tidemill.refuse('run_id', request.run_id, 'kind backfill does not take it: the schedule decides its runs');
     elsif request.kind <> 'run' and request.run_at is not null then
-        perform tidemill.refuse('run_at', request.run_at::text, 'only kind run has it');
+        perform tidemill.refuse('run_at', request.run_at::text, 'only kind run takes it');
     elsif request.kind not in ('run', 'rerun', 'mark') and request.payload is not null then
-        perform tidemill.refuse('payload', request.payload::text, 'only kinds run, rerun and mark have it');
+        perform tidemill.refuse('payload', request.payload::text, 'only kinds run, rerun and mark take it');
     elsif request.kind = 'mark' and strpos(coalesce(request.run_id, ''), '/') = 0 then
-        perform tidemill.refuse('run_id', request.run_id, 'kind mark needs that of a node: <DAG run>/<node_id>');
+        perform tidemill.refuse('run_id', request.run_id, 'kind mark needs the run id of a node: <DAG run>/<node_id>');
     elsif request.kind = 'mark' and request.mark_as is null then
-        perform tidemill.refuse('mark_as', null, 'kind mark needs it: succeeded or skipped');
+        perform tidemill.refuse('mark_as', null, 'kind mark needs it; allowed are succeeded, skipped');
     elsif request.kind <> 'mark' and request.mark_as is not null then
-        perform tidemill.refuse('mark_as', request.mark_as, 'only kind mark has it');
+        perform tidemill.refuse('mark_as', request.mark_as, 'only kind mark takes it');
     elsif request.kind <> 'rerun' and request.downstream then
-        perform tidemill.refuse('downstream', 'true', 'only kind rerun has it');
+        perform tidemill.refuse('downstream', 'true', 'only kind rerun takes it');
     elsif tidemill.owner_of_run(request.run_id) <> request.owner then
         perform tidemill.refuse(
             case when request.dag_id is null then 'job_id' else 'dag_id' end, request.owner,
-            format('run %s is one of %s', request.run_id, tidemill.owner_of_run(request.run_id)));
+            format('run %s belongs to %s', request.run_id, tidemill.owner_of_run(request.run_id)));
     end if;
 end
 $$;
 
--- Which of job_id and dag_id it is has to be said, for it may be asked for before it exists. What is said wrong waits for
--- nothing. A stop names the runs of either.
+-- A request must say whether it is for a job or a DAG, because that may not exist yet: the request then waits for it.
+-- The wrong one of job_id and dag_id is refused at once. Cancel and terminate may name a DAG in job_id.
 create function tidemill.check_request_owner(request tidemill.requests) returns void
 language plpgsql stable as $$
 begin
@@ -142,7 +162,8 @@ begin
             perform tidemill.refuse(
                 'payload', null,
                 format(
-                    'request %s is no row any more, or came by topic: give its payload, or ''null'' for that of the job',
+                    'the row of request %s was removed, or the request came through the topic; set the payload, '
+                    'or ''null'' for the payload of the job',
                     first_request));
         end if;
     end if;
@@ -150,8 +171,8 @@ begin
 end
 $$;
 
--- A DAG run that is open is known to its owner, which has forgotten all nodes of one that has ended. The sink writes the
--- end of a DAG run after that of its nodes.
+-- Adds the ends of the nodes, if the DAG run has ended: its owner keeps only open DAG runs. The sink writes the end of
+-- a DAG run after the ends of its nodes.
 create function tidemill.complete_node_order(request tidemill.requests) returns tidemill.requests
 language plpgsql stable as $$
 declare
@@ -179,20 +200,21 @@ begin
     from tidemill.runs as seen
     where job_id = request.owner and nominal_time = run.nominal_time
         and kind = 'node' and starts_with(run_id, whole || '/');
-    -- What is not known would run again, also where it had succeeded.
+    -- A node whose row is gone would run again, even if it had succeeded.
     select count(*) into known from json_object_keys(request.nodes);
     select sum(value::bigint) into had from jsonb_each_text(run.nodes);
     if known < had and not (request.downstream and node is null) then
         perform tidemill.refuse('run_id', request.run_id, format(
-            'of the %s nodes of %s the history of %s is gone; with downstream all of it runs again', had, whole, had - known));
+            '%s of the %s nodes of %s have no history any more; set downstream to run all nodes again',
+            had - known, had, whole));
     end if;
     perform tidemill.check_size('nodes', request.nodes::text, 8 * 1024);
     return tidemill.with_first_payload(request, run.request_id);
 end
 $$;
 
--- The owner of a run forgets it when it has ended, so what it needs of it comes from the read model. One that waits for its
--- next attempt has it now.
+-- Adds what the run's owner no longer knows after the run has ended, from the read model. A run that waits for its next
+-- attempt (retry_wait) gets that attempt now.
 create function tidemill.complete_rerun(request tidemill.requests) returns tidemill.requests
 language plpgsql stable as $$
 declare
@@ -205,17 +227,20 @@ begin
     elsif tidemill.is_open(run.state) and (run.state <> 'retry_wait' or request.downstream) then
         perform tidemill.refuse(
             'run_id', request.run_id,
-            'it is ' || run.state || '; only what has ended, or waits for its next attempt, can run again');
+            'it is ' || run.state || '; only a run that has ended, or that waits for its next attempt, can run again');
     elsif run.state = 'retry_wait' then
-        return request;  -- its owner knows all of it
+        return request;  -- its owner still knows the run
     elsif run.kind = 'backfill' then
-        perform tidemill.refuse('run_id', request.run_id, 'it is a backfill; ask for another one instead');
+        perform tidemill.refuse(
+            'run_id', request.run_id, 'it is a backfill; insert another request of kind backfill instead');
     elsif run.missed_count > 1 then
-        perform tidemill.refuse('run_id', request.run_id, 'it stands for ' || run.missed_count || ' occurrences');
+        perform tidemill.refuse(
+            'run_id', request.run_id,
+            'it stands for ' || run.missed_count || ' occurrences; run them with a backfill instead');
     elsif run.kind in ('dag', 'node') then
         return tidemill.complete_node_order(request);
     elsif request.downstream then
-        perform tidemill.refuse('downstream', 'true', format('%s is no run of a DAG', request.run_id));
+        perform tidemill.refuse('downstream', 'true', format('run %s does not belong to a DAG', request.run_id));
     end if;
     request.nominal_time := run.nominal_time;
     request.attempt := run.attempt;
@@ -223,7 +248,7 @@ begin
 end
 $$;
 
--- What depends on what is there at this moment: whether the request can be carried out, and what its owner does not know.
+-- The checks that depend on the current rows, and the values that the owner does not know.
 create function tidemill.complete_request(request tidemill.requests) returns tidemill.requests
 language plpgsql stable as $$
 begin
@@ -246,16 +271,16 @@ begin
         perform tidemill.check_run_id(new.run_id);
     end if;
     if new.job_id is not null and new.dag_id is not null then
-        perform tidemill.refuse('dag_id', new.dag_id, 'job_id is ' || new.job_id || '; a request is for one of them');
+        perform tidemill.refuse('dag_id', new.dag_id, 'job_id is ' || new.job_id || '; a request may name only one of them');
     elsif new.dag_id is null then
         new.job_id := coalesce(new.job_id, tidemill.owner_of_run(new.run_id));
     end if;
     new.owner := coalesce(new.dag_id, new.job_id);
     if new.owner is null then
         perform tidemill.refuse(
-            'job_id', null, 'it or dag_id is needed; both may be left out only where run_id is given');
+            'job_id', null, 'a request needs job_id or dag_id; both may be null only if run_id is set');
     end if;
-    -- The job or DAG need not exist yet: a request waits for its definition, for a while.
+    -- The job or DAG need not exist yet: the request waits for its definition for a minute.
     perform tidemill.check_id(case when new.dag_id is null then 'job_id' else 'dag_id' end, new.owner);
     perform tidemill.check_instant('run_at', new.run_at);
     new.payload := tidemill.normal_json(new.payload);
@@ -270,7 +295,7 @@ begin
     new.nodes := null;
     new.seen_version := 0;
     new.ran := null;
-    -- One that comes again was accepted, whatever has become of its run since: the primary key decides.
+    -- A repeated request was accepted before; only the primary key decides, not the present state of its run.
     if not exists (
         select from tidemill.requests as known where known.request_id = new.request_id and known.owner = new.owner
     ) then
@@ -291,7 +316,7 @@ declare
     named text;
 begin
     return tidemill.accepted_request(new);
--- Raised again, as in `job_before_change`.
+-- Raise it again, as in `job_before_change`.
 exception when check_violation then
     get stacked diagnostics said = message_text, named = column_name;
     raise exception using errcode = 'check_violation', message = said, schema = 'tidemill', column = named;
@@ -303,13 +328,13 @@ for each row execute function tidemill.request_before_insert();
 
 create trigger request_before_change before update or delete on tidemill.requests
 for each row execute function tidemill.refuse_statement(
-    'a request is accepted once and for all; old ones go by tidemill.prune_requests(older_than)');
+    'an accepted request never changes; tidemill.prune_requests(older_than) removes old requests');
 
 create trigger requests_no_truncate before truncate on tidemill.requests
 for each statement execute function tidemill.refuse_statement(
-    'a request is accepted once and for all; old ones go by tidemill.prune_requests(older_than)');
+    'an accepted request never changes; tidemill.prune_requests(older_than) removes old requests');
 
--- A request for a later time is kept until that time is older than the time to live.
+-- A request with run_at is kept until run_at is older than `older_than`.
 create function tidemill.prune_requests(older_than interval) returns bigint
 language plpgsql as $$
 declare

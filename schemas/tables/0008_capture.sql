@@ -1,4 +1,5 @@
--- What Debezium captures: definitions and requests, and a heartbeat by which it confirms WAL while they rest.
+-- What Debezium captures: definitions, requests, and a heartbeat with which it confirms WAL while the two do not
+-- change.
 
 create table tidemill.heartbeat (
     id int not null primary key default 1 check (id = 1),
@@ -7,15 +8,15 @@ create table tidemill.heartbeat (
 
 insert into tidemill.heartbeat (at) values (clock_timestamp());
 
-comment on table tidemill.heartbeat is 'One row, updated by the heartbeat.action.query of the connector.';
+comment on table tidemill.heartbeat is 'One row, which the connector updates regularly (heartbeat.action.query).';
 
--- Nothing is pruned by an age that it reached while nobody captured: if the slot is lost meanwhile, the rows themselves
--- are all there is of what was accepted.
+-- Pruning measures age up to the last heartbeat, so no row becomes old while the connector is down: if the replication
+-- slot is lost then, the rows are the only record of what was accepted.
 create function tidemill.captured_until() returns timestamptz
 language sql volatile
 return (select least(at, clock_timestamp()) from tidemill.heartbeat);
 
--- Both tables are insert-only, so pruning is not published; the update is that of the heartbeat.
+-- Deletes are not published, because pruning is no change. The only updates are those of the heartbeat.
 create publication tidemill
 for table tidemill.definitions, tidemill.requests, tidemill.heartbeat
 with (publish = 'insert,update');

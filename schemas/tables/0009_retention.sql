@@ -1,4 +1,4 @@
--- History does not grow for ever: a week that is old enough is reduced to its failures, and later dropped as a whole.
+-- Retention: a week that is old enough is reduced to its failures, and later dropped as a whole.
 
 create function tidemill.is_open(state text) returns bool
 language sql immutable parallel safe
@@ -8,7 +8,8 @@ create function tidemill.is_failure(state text) returns bool
 language sql immutable parallel safe
 return state in ('failed', 'timed_out', 'dead', 'upstream_failed');
 
-comment on function tidemill.is_failure is 'What is kept for failed_history_ttl: runs that ended as they should not have.';
+comment on function tidemill.is_failure is
+    'Whether a run of this state is kept for failed_history_ttl: failed, timed_out, dead or upstream_failed.';
 
 create function tidemill.week_partitions() returns table (parent text, child text, week date)
 language sql stable
@@ -25,8 +26,8 @@ create function tidemill.begin_of(day date) returns timestamptz
 language sql immutable parallel safe
 return day::timestamp at time zone 'UTC';
 
--- What goes with a week is: all of it, or what is not a failure. A node goes no later than its DAG run, which is of that
--- week.
+-- Whether pruning the week removes the run: any run, or with keep_failures only a run that is not a failure. A node
+-- does not stay longer than its DAG run, which is in the same week.
 create function tidemill.goes(run tidemill.runs, keep_failures bool) returns bool
 language sql stable as $$
     select not (keep_failures and tidemill.is_failure(run.state) and (run.node_id is null or exists (
@@ -36,10 +37,10 @@ language sql stable as $$
             and tidemill.is_failure(dag_run.state))))
 $$;
 
--- The sentence on a week that cannot go because a run of it is open; null: none is.
+-- The sentence that says which open run keeps the week from being pruned; null: no run is open.
 create function tidemill.open_in(week date) returns text
 language sql stable as $$
-    select format('the week of %s stays as a whole: run %s', week, min((run_id || ' is ' || state) collate "C"))
+    select format('the week of %s is not pruned: run %s', week, min((run_id || ' is ' || state) collate "C"))
         || case when count(*) > 1 then format(', and %s more of that week %s open',
             count(*) - 1, case count(*) when 2 then 'is' else 'are' end) else '' end
     from tidemill.runs
@@ -48,9 +49,9 @@ language sql stable as $$
     having count(*) > 0
 $$;
 
--- The weeks whose time is over: to be reduced to their failures, or (keep_failures is false) to be dropped, or the reason why
--- that cannot be. A week is as old as the youngest that happened to a run of it, for a run can be asked to run again later.
--- `mark` is for `prune_week`.
+-- The weeks that are old enough to be reduced to their failures, or to be dropped (keep_failures is false), and the
+-- reason if that is not possible. A week's age counts from the latest event of its runs, because a run may have run
+-- again later. `mark` is an argument of `prune_week`.
 create function tidemill.weeks_to_prune(history_ttl interval, failed_history_ttl interval)
 returns table (week date, keep_failures bool, mark bigint, reason text)
 language sql volatile as $$
@@ -64,9 +65,9 @@ language sql volatile as $$
     order by known.week
 $$;
 
--- Null once it is done; else a sentence on why the week stays for now. `mark` is what the week was when it was found due: what
--- was written since may be young, and is in no archive. The sink changes the row of a week before it writes to it, so that
--- it waits here.
+-- Prunes the week and returns null, or returns a sentence on why the week stays for now. `mark` is the number of writes
+-- when the week was found due: later writes may be young, and are in no archive. The sink updates the week's row before
+-- it writes to the week, so this lock makes it wait.
 create function tidemill.prune_week(week date, keep_failures bool, mark bigint) returns text
 language plpgsql set lock_timeout = '3s' as $$
 declare
@@ -75,8 +76,8 @@ declare
     child text;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
-        -- What was committed before the lock was there is seen by no other.
-        return format('the week of %s is only dropped in a transaction of isolation level read committed', week);
+        -- Only read committed sees rows that were committed before this transaction got the lock.
+        return format('the week of %s can only be pruned in a transaction of isolation level read committed', week);
     end if;
     select known.written into written from tidemill.weeks as known where known.week = prune_week.week for update;
     is_open := tidemill.open_in(week);
@@ -95,11 +96,11 @@ begin
         perform set_config('tidemill.keeping', 'off', true);
         return null;
     end if;
-    -- Said first in words that an index serves: most runs have succeeded.
+    -- The condition on state comes first, because an index serves it: most runs have succeeded.
     perform tidemill.keep_only('runs', week, format(
         'tidemill.runs as each where filed_on >= %L and filed_on < %L '
         'and state <> ''succeeded'' and tidemill.is_failure(state) and not tidemill.goes(each, true)', week, week + 7));
-    -- One by one, by the primary key: they are few of many, which nobody has counted yet.
+    -- One look-up for each run by the primary key: the new partition has no statistics yet, and few stories stay.
     perform tidemill.keep_only('stories', week, format(
         'tidemill.runs as run cross join lateral (select * from tidemill.stories as story '
         'where story.run_id = run.run_id and story.filed_on = run.filed_on offset 0) as each '
@@ -121,8 +122,8 @@ language sql stable as $$
     )
 $$;
 
--- A partition is built anew from the rows that stay (few, of many) and takes the place of the old one, which is dropped:
--- nothing is deleted from.
+-- Copies the few rows that stay into a new partition, which replaces the old one: dropping a table is cheaper than
+-- deleting most of its rows.
 create function tidemill.keep_only(parent text, week date, what text) returns void
 language plpgsql as $$
 declare
@@ -147,8 +148,8 @@ begin
 end
 $$;
 
--- By hand, what the sinks do by themselves after the times to live; nothing is archived. It is one transaction, for which
--- readers wait from the first week that goes.
+-- For operators: prunes at once what the sinks prune after the retention times, and archives nothing. It is one
+-- transaction, and readers wait for it from the first pruned week on.
 create function tidemill.prune(older_than interval) returns table (week date, reason text)
 language plpgsql as $$
 declare
@@ -158,11 +159,11 @@ begin
         perform tidemill.refuse(
             'older_than', older_than::text, 'it must be a duration such as 90 days, and not negative');
     end if;
-    -- `connectors.retention.LOCK_KEY`.
+    -- The key is `connectors.retention.LOCK_KEY`.
     if not pg_try_advisory_xact_lock(1910374946) then
         raise exception using
             errcode = 'lock_not_available',
-            message = 'a sink applies the times to live at this moment; try again when it is done';
+            message = 'a sink is pruning now; try again when it is done';
     end if;
     for due in select * from tidemill.weeks_to_prune(older_than, older_than) loop
         week := due.week;
@@ -173,7 +174,8 @@ end
 $$;
 
 comment on function tidemill.prune is
-    'Drops history that is older than so much, failures too, by whole weeks; returns each week, and why it stays, if it does.';
+    'Drops whole weeks of history older than this duration, failures too; returns each week, and the reason if it '
+    'stays.';
 
 create table tidemill.retention (
     id int not null primary key default 1 check (id = 1),
@@ -183,6 +185,8 @@ create table tidemill.retention (
     failure text
 );
 
-comment on table tidemill.retention is 'One row: the last round of whoever applies the times to live, and when the next one is due.';
-comment on column tidemill.retention.finished_at is 'Of the last round that did all there was to do.';
-comment on column tidemill.retention.failure is 'What kept the last round from that; null: nothing did.';
+comment on table tidemill.retention is 'One row: the last round of retention by a sink, and when the next one is due.';
+comment on column tidemill.retention.began_at is 'When the last round started.';
+comment on column tidemill.retention.finished_at is 'When the last complete round ended.';
+comment on column tidemill.retention.next_at is 'When the next round is due.';
+comment on column tidemill.retention.failure is 'Why the last round did not complete; null: it did.';

@@ -1,5 +1,5 @@
--- A fence for jobs: in a transaction of its own a job asks whether its attempt is still the one that counts. This file
--- needs nothing of the others, so that a database that knows nothing else of Tidemill can have it too (docs/fencing.md).
+-- Fencing for jobs: a job asks in its own transaction whether its attempt is still the current one. This file uses no
+-- other file, so that any other database can have the fence too (docs/fencing.md).
 
 create schema if not exists tidemill;
 
@@ -11,20 +11,21 @@ create table if not exists tidemill.fences (
 
 create index if not exists fences_by_age on tidemill.fences (passed_at);
 
-comment on table tidemill.fences is 'The highest fencing token that has passed, by run. Written by tidemill.fence_ok alone.';
+comment on table tidemill.fences is
+    'The highest fencing token that has passed, for each run. Only tidemill.fence_ok writes it.';
 
--- The row is locked until the transaction ends, whatever the answer is: two attempts of a run that want the same thing at
--- the same time come one after the other, and the second one sees what the first one did.
+-- The row stays locked until the transaction ends, whatever the answer is: of two attempts of a run, the second waits
+-- for the first and sees its changes.
 create or replace function tidemill.fence_ok(run_id text, token bigint) returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
-    -- Null is no answer: `if not null` would let everybody pass.
+    -- Refuse null, because `if not null` would let every caller pass.
     if coalesce(run_id, '') = '' or token is null or token < 1 then
         raise exception using
             errcode = 'invalid_parameter_value',
             message = format(
-                'the fence of run "%s" cannot be passed with token "%s": both come from the environment of the process, '
-                'as TIDEMILL_RUN_ID and TIDEMILL_FENCING_TOKEN', run_id, token);
+                'run_id is "%s" and token is "%s": pass the values of the environment variables TIDEMILL_RUN_ID and '
+                'TIDEMILL_FENCING_TOKEN; the token is at least 1', run_id, token);
     end if;
     insert into tidemill.fences as known (run_id, token)
     values (fence_ok.run_id, fence_ok.token)
@@ -36,7 +37,7 @@ end
 $$;
 
 comment on function tidemill.fence_ok is
-    'Whether no newer attempt of the run has passed; if so, none with a lesser token passes any more.';
+    'True if no newer attempt of the run has passed; from then on no lower token passes.';
 
 create or replace function tidemill.fence(run_id text, token bigint) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -44,15 +45,16 @@ begin
     if not tidemill.fence_ok(run_id, token) then
         raise exception using
             errcode = 'TM001',
-            message = format('run %s goes on in a newer attempt: token %s is over', run_id, token),
-            hint = 'This attempt was given up as lost. Whatever it still wants to write would be written twice.';
+            message = format('run %s has a newer attempt: token %s is no longer valid', run_id, token),
+            hint = 'Tidemill gave this attempt up as lost. Roll back and exit: the newer attempt writes the same data.';
     end if;
 end
 $$;
 
-comment on function tidemill.fence is 'The same, but what may not pass is an error (SQLSTATE TM001), which ends the transaction.';
+comment on function tidemill.fence is
+    'Like tidemill.fence_ok, but an attempt that may not pass gets the error TM001, which ends its transaction.';
 
--- What is forgotten lets an old token pass, so nothing is forgotten that an attempt could still ask about.
+-- Without its row an old token would pass, so a row stays for at least 7 days; no old attempt runs that long.
 create or replace function tidemill.prune_fences(older_than interval) returns bigint
 language plpgsql as $$
 declare

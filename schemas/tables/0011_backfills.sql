@@ -1,8 +1,8 @@
--- Backfills: what was due in a stretch of the past is run, a few runs at a time, behind everything else.
+-- Backfills: run the occurrences of a range of the past, a few at a time, after all live work.
 
--- What the owner of the job or DAG has forgotten: of the occurrences in [begin, "end") that are open or have run, by their
--- time as in a run id, the attempts that one had that is to run again; null: it is left alone. A DAG run has run if it has
--- opened, and its attempts are the most that one of its nodes had.
+-- The occurrences in [begin, "end") that are open or have run, by their time as in a run id: how many attempts each one
+-- had if it runs again, or null if it does not. The owner of the job or DAG no longer knows this. A DAG run has run if
+-- it has opened; its number of attempts is the highest of its nodes.
 create function tidemill.ran(owner text, begin timestamptz, "end" timestamptz, reprocess text) returns jsonb
 language sql stable
 return (
@@ -42,7 +42,7 @@ declare
     end;
 begin
     if given is not null then
-        perform tidemill.refuse(given, to_json(request) ->> given, 'only kind backfill has it');
+        perform tidemill.refuse(given, to_json(request) ->> given, 'only kind backfill takes it');
     end if;
     request.ran := null;
     return request;
@@ -68,7 +68,7 @@ begin
     elsif request.backfill_to > clock_timestamp() then
         perform tidemill.refuse(
             'backfill_to', request.backfill_to::text,
-            'it must not be later than now: what is not due yet runs by itself');
+            'it must not be later than now: the schedule runs what is due later');
     elsif exists (select from tidemill.jobs where job_id = request.job_id and schedule is null) then
         perform tidemill.refuse('job_id', request.job_id, 'it has no schedule, so nothing was ever due');
     elsif exists (select from tidemill.dags where dag_id = request.dag_id and schedule is null) then
@@ -94,8 +94,8 @@ begin
     if (select count(*) from jsonb_object_keys(request.ran)) > 10000 then
         perform tidemill.refuse(
             'backfill_to', request.backfill_to::text,
-            'a backfill covers at most 10000 occurrences, and more than that have run there already; '
-            'ask for several, each beginning where the one before ends');
+            'a backfill covers at most 10000 occurrences, and more than that have run in this range already; '
+            'ask for several backfills, each starting where the previous one ends');
     end if;
     return request;
 end
@@ -123,4 +123,10 @@ cross join lateral (
 where parent.kind = 'backfill';
 
 comment on view tidemill.backfills is
-    'Each backfill and how far it is. A run that has run again since, by another request, is no longer among its runs.';
+    'Each backfill and its progress. A run that another request ran again later no longer counts for the backfill.';
+comment on column tidemill.backfills.runs is 'How many runs the backfill has made so far.';
+comment on column tidemill.backfills.queued is 'How many of them are queued.';
+comment on column tidemill.backfills.running is 'How many of them are running, retry_wait or cancelling.';
+comment on column tidemill.backfills.succeeded is 'How many of them succeeded.';
+comment on column tidemill.backfills.failed is 'How many of them ended failed, timed_out, dead or upstream_failed.';
+comment on column tidemill.backfills.cancelled is 'How many of them were cancelled.';

@@ -1,5 +1,5 @@
--- DAGs, as people write them: one row of dags, one of dag_nodes for each node, together or apart in one transaction. When
--- it commits the graph is checked and compiled into one version of its definition.
+-- The tables of DAGs, which users write: one row of dags, and one row of dag_nodes for each node, in any order within
+-- one transaction. At its commit the graph is checked and compiled into one version of its definition.
 
 create table tidemill.dags (
     dag_id text not null primary key,
@@ -31,23 +31,56 @@ create table tidemill.dags (
 );
 
 comment on table tidemill.dags is
-    'What runs in the order of its dependencies; its nodes are rows of dag_nodes. Each change takes effect when it commits.';
+    'What runs in the order of its dependencies; the nodes are rows of dag_nodes. Each change takes effect when it '
+    'commits.';
+comment on column tidemill.dags.dag_id is 'Name of the DAG: 1 to 200 characters, unique among jobs and DAGs.';
+comment on column tidemill.dags.tenant is
+    'Label for filtering DAGs and runs; it does not change how they run. Default: default.';
 comment on column tidemill.dags.schedule is
-    '5 fields, 6 with seconds first, @daily and its like, @every 90s, @at <RFC 3339>; null: only on request.';
+    '5 cron fields, 6 with seconds first, @daily and similar, @every 90s, or @at <RFC 3339>; null: only requests '
+    'start runs.';
+comment on column tidemill.dags.timezone is 'IANA time zone of the schedule, such as Europe/Berlin. Default: UTC.';
 comment on column tidemill.dags.overlap_policy is
-    'What happens to an occurrence while max_active_epochs are open: docs/policies.md.';
-comment on column tidemill.dags.max_active_epochs is 'So many DAG runs may be open at once.';
+    'What happens to an occurrence while max_active_epochs DAG runs are open; see docs/policies.md. Default: skip.';
+comment on column tidemill.dags.buffer_limit is
+    'How many occurrences may wait for open DAG runs (buffer_all or allow_all), 1 to 10000. Default: 1000.';
+comment on column tidemill.dags.max_active_epochs is 'How many DAG runs may be open at once, 1 to 1000. Default: 1.';
 comment on column tidemill.dags.dag_timeout is
-    'Of a DAG run, from its beginning; what is open then is cancelled. Null: no limit.';
-comment on column tidemill.dags.on_delete is 'What deleting the DAG does to its open runs: finish or cancel.';
+    'Longest time that a DAG run may be open; then its open nodes are cancelled. Null: no limit.';
+comment on column tidemill.dags.on_delete is
+    'What deleting the DAG does to its open runs: finish or cancel. Default: finish.';
+comment on column tidemill.dags.catchup_policy is
+    'Which occurrences run that are later than misfire_grace: skip, latest or all. Default: latest.';
+comment on column tidemill.dags.catchup_window is
+    'How far back catchup_policy and catchup_after_pause reach; older occurrences are missed. Default: 24 h.';
+comment on column tidemill.dags.catchup_after_pause is
+    'Which occurrences of a pause run when it ends: skip, latest or all. Default: skip.';
+comment on column tidemill.dags.misfire_grace is
+    'An occurrence that is at most this late runs as usual; catchup_policy decides later ones. Default: 60 s.';
+comment on column tidemill.dags.start_deadline is
+    'An occurrence that has not started this long after its time is missed; null: it may start at any time.';
+comment on column tidemill.dags.jitter is
+    'Each occurrence starts up to this much later, always by the same amount for the same time. Default: 0 s.';
+comment on column tidemill.dags.dst_gap is
+    'An occurrence whose local time a clock change skips: shift moves it after the gap, skip drops it. Default: '
+    'shift.';
+comment on column tidemill.dags.dst_fold is
+    'A local time that a clock change repeats: first, second or both; null: first for fixed hours, both for '
+    'wildcard hours.';
 comment on column tidemill.dags.max_runs is
-    'So many occurrences become DAG runs, and no more; requests do not count. Null: any number.';
+    'This many occurrences become DAG runs, and no more; requests do not count. Null: no limit.';
 comment on column tidemill.dags.pause_on_failure is
-    'After so many DAG runs in a row that ended badly, occurrences are skipped until the row changes; null: never.';
+    'After this many consecutive DAG runs that failed, occurrences are skipped until the row changes; null: never.';
 comment on column tidemill.dags.resumed_at is
-    'Set it to now() to let a DAG that pause_on_failure has stopped go on; any other change does so as well.';
+    'Set it to now() to resume a DAG that pause_on_failure stopped; any other change resumes it too.';
+comment on column tidemill.dags.paused is 'True: occurrences are skipped; requests still run. Default: false.';
+comment on column tidemill.dags.paused_note is
+    'Why it is paused, at most 1000 characters; shown with the skipped occurrences.';
+comment on column tidemill.dags.starts_at is 'Occurrences before this time do not exist; null: no limit.';
+comment on column tidemill.dags.ends_at is 'Occurrences at or after this time do not exist; null: no limit.';
 comment on column tidemill.dags.version is
-    'Set by trigger when the transaction commits: the version of the definition that this row and its nodes are.';
+    'Set by trigger at commit: the version of this row and its nodes in tidemill.definitions.';
+comment on column tidemill.dags.updated_at is 'Set by trigger at commit: when the DAG last changed.';
 
 create table tidemill.dag_nodes (
     dag_id text not null,
@@ -76,16 +109,52 @@ create table tidemill.dag_nodes (
 );
 
 comment on table tidemill.dag_nodes is
-    'The nodes of DAGs, in any order; they may come before the row in dags. Checked when the transaction commits.';
-comment on column tidemill.dag_nodes.depends_on is 'Nodes of the same DAG.';
+    'The nodes of DAGs, in any order, also before their row in dags. The graph is checked at commit.';
+comment on column tidemill.dag_nodes.dag_id is 'The DAG, a row of tidemill.dags when the transaction commits.';
+comment on column tidemill.dag_nodes.node_id is 'Name of the node: 1 to 200 characters, unique within the DAG.';
+comment on column tidemill.dag_nodes.depends_on is
+    'Ids of the nodes of the same DAG that this node depends on. Default: {}.';
 comment on column tidemill.dag_nodes.trigger_rule is
-    'When the node runs, by what became of those that it depends on: docs/dags.md.';
+    'When the node runs, depending on how the nodes in depends_on ended; see docs/dags.md. Default: all_success.';
+comment on column tidemill.dag_nodes.executable is 's3://bucket/key of the program that a run starts.';
+comment on column tidemill.dag_nodes.sha256 is
+    'Checksum of the executable; null: any content. A statement that sets another executable must set it too.';
+comment on column tidemill.dag_nodes.args is
+    'Arguments of the process: a JSON array of strings, at most 32 KB. Default: [].';
+comment on column tidemill.dag_nodes.env is
+    'Environment variables of the process: a JSON object of strings, at most 32 KB. Default: {}.';
+comment on column tidemill.dag_nodes.payload is
+    'JSON of at most 256 KB on the standard input of the process; if the node depends on others, the input is '
+    '{"payload": …, "results": …}. Default: null.';
+comment on column tidemill.dag_nodes.timeout is
+    'The longest that an attempt may take; null: the limit of its timeout class.';
+comment on column tidemill.dag_nodes.timeout_class is
+    'Timeout class in which a run starts; null: the shortest class that allows the timeout.';
+comment on column tidemill.dag_nodes.promote is
+    'True: a run that reaches the limit of its class starts again in the next class. False: it is timed_out. '
+    'Default: true.';
+comment on column tidemill.dag_nodes.max_attempts is
+    'How many attempts of a run may fail or time out, 1 to 1000. Default: 1, so no retry.';
+comment on column tidemill.dag_nodes.initial_interval is 'Wait before the first retry. Default: 1 s.';
+comment on column tidemill.dag_nodes.backoff_coefficient is
+    'Factor by which the wait grows with each retry, 1 to 100. Default: 2.';
+comment on column tidemill.dag_nodes.max_interval is 'Longest wait before a retry. Default: 1 min.';
+comment on column tidemill.dag_nodes.retry_jitter is
+    'Random share of the wait that is added to it, 0 to 1. Default: 0.1.';
+comment on column tidemill.dag_nodes.non_retryable_exit_codes is
+    'Exit codes from 1 to 255 after which a run is not retried. Default: {}.';
 comment on column tidemill.dag_nodes.skip_exit_codes is
-    'With one of these the node has succeeded, and nothing that depends on it is followed: docs/dags.md.';
-comment on column tidemill.dag_nodes.payload is 'JSON on the standard input of the process, as it is written here.';
+    'Exit codes from 1 to 255 with which the node succeeds and its dependent nodes are skipped; see docs/dags.md. '
+    'Default: {}.';
+comment on column tidemill.dag_nodes.max_infra_retries is
+    'How many attempts of a run may be lost or fail to start without counting in max_attempts, 0 to 1000. Default: 10.';
+comment on column tidemill.dag_nodes.max_retry_duration is
+    'No attempt starts later than this after the first attempt; null: no limit of time.';
+comment on column tidemill.dag_nodes.cancel_grace is
+    'Time from TERM to KILL when a process is cancelled. Default: 30 s.';
 
--- The DAGs that a transaction has changed: one row, and with it one deferred trigger, however many nodes it writes. A row
--- is gone before its transaction ends, so nobody else ever sees one.
+-- The DAGs that a transaction has changed: one row for each, and so one deferred trigger, however many nodes it writes.
+-- The row is deleted before the transaction ends, so no other session sees it.
 create table tidemill.dag_changes (
     dag_id text not null,
     changed_by xid8 not null,
@@ -163,7 +232,7 @@ begin
 end
 $$;
 
--- Field for field `schemas.dag.NodeSpec`: what is as its defaults say is left out.
+-- The fields of `schemas.dag.NodeSpec`, without those that have their default values.
 create function tidemill.node_spec(node tidemill.dag_nodes) returns json
 language sql immutable parallel safe
 return tidemill.spec_with(jsonb_strip_nulls(jsonb_build_object(
@@ -189,7 +258,7 @@ return tidemill.spec_with(jsonb_strip_nulls(jsonb_build_object(
         'cancel_grace', tidemill.wire_duration(nullif(node.cancel_grace, '30 s'))
     )), 'payload', node.payload);
 
--- Field for field `schemas.dag.DagSpec`.
+-- The fields of `schemas.dag.DagSpec`.
 create function tidemill.dag_spec(dag tidemill.dags, nodes json) returns json
 language sql immutable parallel safe
 return tidemill.spec_with(jsonb_strip_nulls(jsonb_build_object(
@@ -219,13 +288,13 @@ return tidemill.spec_with(jsonb_strip_nulls(jsonb_build_object(
         'ends_at', tidemill.wire_instant(dag.ends_at)
     )), 'nodes', nodes);
 
--- The nodes of a cycle, in the order in which they would run, the first one again at the end. `waits` says of each node
--- for how many dependencies it still waits: nodes on a cycle, and all below one, wait for ever.
+-- The nodes of a cycle, in the order in which they would run, with the first one again at the end. `waits` is the
+-- number of dependencies that each node still waits for: nodes on a cycle, and all nodes below one, wait forever.
 create function tidemill.dag_cycle(waits int[], children int[], starts int[]) returns int[]
 language plpgsql immutable as $$
 declare
     size int := cardinality(waits);
-    -- One of the dependencies that a node waits for: whoever goes up from node to node comes round some time.
+    -- One dependency that each node waits for: following it from node to node leads into a cycle.
     above int[] := array_fill(null::int, array[size]);
     passed bool[] := array_fill(false, array[size]);
     node int;
@@ -251,14 +320,14 @@ begin
         cycle := cycle || node;
         lowest := least(lowest, node);
     end loop;
-    -- From the bottom up, until now. It begins with the node whose name comes first.
+    -- Reverse it, because it was collected upwards, and start with the node whose name sorts first.
     cycle := array(select each from unnest(cycle) with ordinality as found (each, place) order by place desc);
     size := array_position(cycle, lowest);
     return cycle[size:] || cycle[:size];
 end
 $$;
 
--- A path as people read it; of a very long one the beginning and the end.
+-- A path as text; a very long path is shortened to its start and its end.
 create function tidemill.shown_path(names text[]) returns text
 language sql immutable parallel safe
 return case
@@ -267,10 +336,10 @@ return case
         || array_to_string(names[cardinality(names) - 9:], ' → ')
 end;
 
--- The nodes, each after all that it depends on (Kahn); the same graph always comes in the same order. A node's number is
--- its place among the names.
+-- The nodes in an order in which each comes after its dependencies (Kahn's algorithm); the same graph always gets the
+-- same order. A node's number is its index in `names`.
 create function tidemill.dag_order(of_dag text, names text[]) returns int[]
--- A planner without statistics of rows that were written a moment ago expects few, and would join them each with each.
+-- New rows have no statistics yet, so the planner expects few of them and would choose a slow nested loop.
 language plpgsql stable set enable_nestloop = off as $$
 declare
     size int := cardinality(names);
@@ -312,7 +381,7 @@ begin
     end loop;
     for place in 1..size loop
         if place > reached then
-            perform tidemill.refuse_dag(of_dag, 'its dependencies are a cycle: ' || tidemill.shown_path(array(
+            perform tidemill.refuse_dag(of_dag, 'its dependencies form a cycle: ' || tidemill.shown_path(array(
                 select names[node] from unnest(tidemill.dag_cycle(waits, children, starts)) as node)));
         end if;
         for i in starts[ordered[place]]..starts[ordered[place] + 1] - 1 loop
@@ -334,7 +403,7 @@ declare
     problem text;
 begin
     if cardinality(names) = 0 then
-        perform tidemill.refuse_dag(of_dag, 'it has no node; write at least one row into tidemill.dag_nodes');
+        perform tidemill.refuse_dag(of_dag, 'it has no node; insert at least one row into tidemill.dag_nodes');
     elsif cardinality(names) > 10000 then
         perform tidemill.refuse_dag(of_dag, format('it has %s nodes; at most 10000 are allowed', cardinality(names)));
     end if;
@@ -350,7 +419,7 @@ begin
         || case when count(*) > 5 then format(', and %s more like these', count(*) - 5) else '' end
     into problem from listed;
     if problem is not null then
-        perform tidemill.refuse_dag(of_dag, problem || ', which it does not have');
+        perform tidemill.refuse_dag(of_dag, problem || ', which the DAG does not have');
     end if;
 end
 $$;
@@ -372,14 +441,14 @@ begin
     if bytes > 4 * 1024 * 1024 then
         perform tidemill.refuse_dag(
             dag.dag_id,
-            format('compiled it has %s bytes as JSON; at most 4 MB (%s bytes) are allowed', bytes, 4 * 1024 * 1024));
+            format('its compiled definition has %s bytes as JSON; at most 4 MB (%s bytes) are allowed', bytes, 4 * 1024 * 1024));
     end if;
     return spec;
 end
 $$;
 
--- Whoever commits a change of a DAG or of its nodes holds the lock of the DAG's row, and sees all that was committed
--- before: of two transactions that each add half of a cycle the later one is refused (protocol I3).
+-- The lock of the DAG's row makes transactions that change the DAG or its nodes commit one after the other, each with
+-- the changes before it: if two transactions each add half of a cycle, the second is refused (protocol I3).
 create function tidemill.compile_dag(of_dag text) returns void
 language plpgsql volatile as $$
 declare
@@ -391,7 +460,8 @@ begin
     if not found then
         select node_id into orphan from tidemill.dag_nodes where dag_id = of_dag order by node_id limit 1;
         if found then
-            perform tidemill.refuse_dag(of_dag, format('there is no such row in tidemill.dags, but a node "%s" of it', orphan));
+            perform tidemill.refuse_dag(
+                of_dag, format('it has no row in tidemill.dags, but the node "%s" in tidemill.dag_nodes', orphan));
         end if;
         return;
     end if;
@@ -412,8 +482,8 @@ begin
 end
 $$;
 
--- With the first of them all DAGs that the transaction has changed are compiled, in the order of their ids: two that write the
--- nodes of several DAGs do not wait for each other in a circle.
+-- The first trigger of a transaction compiles all DAGs that it has changed, in the order of their ids, so that
+-- transactions that change several DAGs do not deadlock.
 create function tidemill.dag_changed() returns trigger
 language plpgsql as $$
 declare
@@ -427,7 +497,7 @@ begin
         delete from tidemill.dag_changes where changed_by = new.changed_by returning dag_id
     )
     select coalesce(array_agg(dag_id order by dag_id collate "C"), '{}') into changed from gone;
-    -- Raised again, as in `job_before_change`.
+    -- Raise it again, as in `job_before_change`.
     begin
         foreach each in array changed loop
             perform tidemill.compile_dag(each);
@@ -459,7 +529,7 @@ begin
     new.starts_at := tidemill.whole_milliseconds(new.starts_at);
     new.ends_at := tidemill.whole_milliseconds(new.ends_at);
     new.resumed_at := tidemill.whole_milliseconds(new.resumed_at);
-    -- Raised again, as in `job_before_change`.
+    -- Raise it again, as in `job_before_change`.
     begin
         perform tidemill.check_dag(new);
     exception when check_violation then
@@ -476,7 +546,7 @@ begin
 end
 $$;
 
--- A DAG's nodes go where it goes. One that was never compiled has no definition that could be deleted.
+-- Deletes or renames the nodes together with their DAG. A DAG that was never compiled has no definition to delete.
 create function tidemill.dag_after_change() returns trigger
 language plpgsql as $$
 begin
@@ -507,7 +577,7 @@ for each row execute function tidemill.dag_after_change();
 
 create trigger dags_no_truncate before truncate on tidemill.dags
 for each statement execute function tidemill.refuse_statement(
-    'it would remove DAGs without a version that says so; use delete from tidemill.dags');
+    'it would remove DAGs without recording their deletion; use delete from tidemill.dags');
 
 create function tidemill.node_before_change() returns trigger
 language plpgsql as $$
@@ -515,7 +585,7 @@ declare
     said text;
     named text;
 begin
-    -- Raised again, as in `job_before_change`.
+    -- Raise it again, as in `job_before_change`.
     begin
         new.payload := tidemill.normal_json(new.payload);
         perform tidemill.check_node(new);
@@ -546,7 +616,7 @@ $$;
 create trigger dag_nodes_a_names_no_sha256 before update on tidemill.dag_nodes
 for each statement execute function tidemill.note_sha256('off');
 
--- By their names, it comes after the one above.
+-- It fires after the trigger above: triggers fire in the order of their names.
 create trigger dag_nodes_b_names_sha256 before update of sha256 on tidemill.dag_nodes
 for each statement execute function tidemill.note_sha256('on');
 

@@ -1,7 +1,7 @@
--- What the tables know of the deployment around them: the timeout classes that have a topic, and whether the database is the
--- one that the streams have read.
+-- The deployment: the timeout classes that have a topic, its name, and whether the database was restored from a backup.
 
--- The classes that jobs and nodes may name: `tidemill cluster set timeout_classes=…` writes them, after the topics are made.
+-- The allowed values of timeout_class. `tidemill cluster set timeout_classes=…` writes them after it has made the
+-- topics.
 create table tidemill.timeout_classes (
     name text not null primary key
 );
@@ -9,9 +9,10 @@ create table tidemill.timeout_classes (
 insert into tidemill.timeout_classes (name) values ('10s'), ('1m'), ('1h');
 
 comment on table tidemill.timeout_classes is
-    'The classes that jobs may name; `tidemill cluster set timeout_classes=...` changes them everywhere.';
+    'The timeout classes that jobs and nodes may name; `tidemill cluster set timeout_classes=...` changes them '
+    'everywhere.';
 
--- The shortest first.
+-- The names, the shortest class first.
 create function tidemill.timeout_classes_in_order() returns text
 language sql stable as $$
     select string_agg(name, ', ' order by replace(replace(replace(name, 's', ' s'), 'm', ' min'), 'h', ' h')::interval)
@@ -26,7 +27,7 @@ language sql stable as $$
     from tidemill.dag_nodes where timeout_class <> all (kept)
 $$;
 
--- A writer of jobs waits until this transaction is over, and is then held to the new list.
+-- Sets the list of classes. The lock makes writers of jobs wait until this transaction ends; then the new list applies.
 create function tidemill.allow_classes(names text[]) returns void
 language plpgsql volatile as $$
 declare
@@ -44,7 +45,7 @@ begin
             raise exception using
                 errcode = 'check_violation',
                 message = format(
-                    'timeout classes %s cannot be all there are, because others are used: %s; '
+                    'timeout_classes cannot be %s, because other classes are in use: %s; '
                     'give these another timeout_class (or null) first', array_to_string(names, ','), users),
                 schema = 'tidemill',
                 table = 'timeout_classes';
@@ -57,7 +58,7 @@ begin
 end
 $$;
 
--- Which deployment this is, among those that keep their programs in one bucket.
+-- The name of this deployment, because several deployments may share one bucket.
 create table tidemill.deployment (
     id int not null primary key default 1 check (id = 1),
     name uuid not null default gen_random_uuid()
@@ -65,9 +66,10 @@ create table tidemill.deployment (
 
 insert into tidemill.deployment default values;
 
-comment on table tidemill.deployment is 'One row: the name under which this deployment marks its bucket.';
+comment on table tidemill.deployment is 'One row: the name with which this deployment marks the S3 bucket.';
 
--- That this database comes from a backup, while its versions are not healed: a sink notices it, `tidemill restored` heals it.
+-- Has a row while this database is a restored backup whose versions are not healed. A sink inserts it, and
+-- `tidemill restored` heals the versions and deletes it.
 create table tidemill.restored (
     id int not null primary key default 1 check (id = 1),
     noticed_at timestamptz not null default clock_timestamp(),
@@ -76,9 +78,12 @@ create table tidemill.restored (
 );
 
 comment on table tidemill.restored is
-    'A row: this database was restored from a backup, and its changes are not used. `tidemill restored` heals it.';
+    'Has a row while changes have no effect because the database was restored from a backup; run `tidemill restored`.';
+comment on column tidemill.restored.noticed_at is 'When a sink noticed it.';
+comment on column tidemill.restored.given is 'The highest version that this database had given then.';
+comment on column tidemill.restored.applied is 'The highest version that the streams had applied then.';
 
--- `applied` is the highest version that the streams have read: a database that has not given it yet was restored.
+-- `applied` is the highest version that the streams have applied: a database that has not given it yet was restored.
 create function tidemill.note_restore(applied bigint) returns bool
 language plpgsql volatile as $$
 declare
@@ -96,13 +101,13 @@ begin
     values (
         clock_timestamp(), -1, note_restore.applied, '', 'definitions', 'alert', 'database_restored',
         format(
-            'the database was restored from a backup: it has given the version %s, and the streams have applied %s; '
-            'changes of jobs and DAGs are shown and not used until `tidemill restored` is run', given, applied));
+            'the database was restored from a backup: its last version is %s, and the streams have applied %s; '
+            'changes of jobs and DAGs have no effect until you run `tidemill restored`', given, applied));
     return true;
 end
 $$;
 
--- Every job and DAG gets a new version above all that the streams have applied.
+-- Gives every job and DAG a new version, higher than all versions that the streams have applied.
 create function tidemill.write_anew(applied bigint) returns table (jobs bigint, dags bigint)
 language plpgsql volatile as $$
 declare
@@ -137,7 +142,8 @@ begin
 end
 $$;
 
--- Deletions of those that only the streams know; how many there were. After `write_anew`, in its transaction.
+-- Writes deletions of the jobs and DAGs that only the streams know, and returns their number. Call it after
+-- `write_anew`, in its transaction.
 create function tidemill.delete_unknown(known_owners text[], known_kinds text[]) returns bigint
 language plpgsql volatile as $$
 declare

@@ -1,6 +1,6 @@
--- What the processes keep for themselves, and what a person does instead of writing there. The functions that write to these
--- tables say so (`tidemill.keeping`), and so does the sink; triggers need not. This guards against mistakes, not against somebody
--- who means it.
+-- Tables that only Tidemill's processes write. Other statements are refused, with a sentence that says what to do
+-- instead. The functions that write here set `tidemill.keeping`, and the sink sets `tidemill.sink`; triggers need
+-- neither. This prevents mistakes; it is not a security boundary.
 do $$
 declare
     kept record;
@@ -8,32 +8,31 @@ begin
     for kept in
         select * from (values
             ('owners', 'update or delete or truncate',
-                'it keeps the order of versions, and nothing else knows it; tidemill.prune_definitions(older_than) removes '
-                'what is unused'),
+                'only this table keeps the order of versions; tidemill.prune_definitions(older_than) removes unused rows'),
             ('definitions_pruned', 'update or delete or truncate',
-                'tidemill.prune_definitions(older_than) keeps its place here'),
+                'tidemill.prune_definitions(older_than) records its progress here'),
             ('dag_changes', 'update or delete or truncate',
-                'it holds what a transaction still has to check; write to tidemill.dags and tidemill.dag_nodes'),
+                'it lists the DAGs that a transaction checks at commit; write to tidemill.dags and tidemill.dag_nodes'),
             ('sink_offsets', 'update or delete or truncate',
-                'the sink keeps its place in the topics here; insert a row into tidemill.requests to run something again'),
+                'the sink keeps its offsets here; insert a row into tidemill.requests to run something again'),
             ('weeks', 'update or delete or truncate',
-                'the sink writes it; use tidemill.prune(older_than) to drop what is old'),
+                'only the sink writes it; use tidemill.prune(older_than) to drop old weeks'),
             ('retention', 'update or delete or truncate',
-                'the sink writes it; use tidemill.prune(older_than) to drop what is old'),
+                'only the sink writes it; use tidemill.prune(older_than) to drop old weeks'),
             ('heartbeat', 'delete or truncate',
-                'nothing is pruned without its one row, which the connector updates; leave it as it is'),
+                'pruning needs its one row, which the connector updates; do not remove it'),
             ('fences', 'delete or truncate',
-                'an attempt that is over would pass again; use tidemill.prune_fences(older_than)'),
+                'an old attempt would pass its fence again; use tidemill.prune_fences(older_than)'),
             ('zones', 'update or delete or truncate',
-                'it is what a timezone may be; new names come with `tidemill migrate` of a newer version'),
+                'it lists the allowed time zones; `tidemill migrate` of a newer version adds new names'),
             ('timeout_classes', 'insert or update or delete or truncate',
-                'each class has a topic of its own; `tidemill cluster set timeout_classes=...` changes them everywhere'),
+                'each class needs its own topic; `tidemill cluster set timeout_classes=...` changes classes and topics'),
             ('deployment', 'update or delete or truncate',
-                'its name marks what this deployment keeps in the bucket; it stays as `tidemill migrate` has made it'),
+                'its name marks the objects of this deployment in the bucket; it must not change'),
             ('restored', 'update or delete or truncate',
-                '`tidemill restored` heals the database, and the row goes with it'),
+                'run `tidemill restored`, which heals the database and deletes the row'),
             ('migrations', 'update or delete or truncate',
-                '`tidemill migrate` writes it, and would apply again what it does not find')
+                '`tidemill migrate` writes it, and would apply a migration again if its row were missing')
         ) as listed (name, events, sentence)
     loop
         execute format(

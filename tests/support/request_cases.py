@@ -7,14 +7,13 @@ from typing import Any
 LEAST: dict[str, Any] = {"request_id": "r1", "job_id": "nightly"}
 AN_ID = "an id has 1 to 200 characters, no control characters and none of @ # / ~"
 A_RUN_ID = (
-    "a run id is <job_id>@<nominal time> or <job_id>#<request_id>, of a DAG with its dag_id, of a node with /<node_id> "
-    "behind it"
+    "a run id is <job_id or dag_id>@<nominal time> or <job_id or dag_id>#<request_id>, and for a node also /<node_id>"
 )
 A_NODE = (
-    "behind the / of a run id comes the id of one node: 1 to 200 characters, no control characters and none of @ # / ~"
+    "after the / of a run id comes the id of one node: 1 to 200 characters, no control characters and none of @ # / ~"
 )
 KINDS = "allowed are run, cancel, terminate, rerun, backfill, mark"
-NEEDED = "it or dag_id is needed; both may be left out only where run_id is given"
+NEEDED = "a request needs job_id or dag_id; both may be null only if run_id is set"
 TIMES = "it must be a time from 1970 to 2199"
 STOP: dict[str, Any] = {"kind": "cancel"}
 
@@ -41,7 +40,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"job_id": "a\u200bb"}, f'job_id is "a\u200bb": {AN_ID}'),
     ({"job_id": None}, f"job_id is null: {NEEDED}"),
     ({"job_id": None, "dag_id": "a/b"}, f'dag_id is "a/b": {AN_ID}'),
-    ({"dag_id": "etl"}, 'dag_id is "etl": job_id is nightly; a request is for one of them'),
+    ({"dag_id": "etl"}, 'dag_id is "etl": job_id is nightly; a request may name only one of them'),
     ({"kind": "stop"}, f'kind is "stop": {KINDS}'),
     ({"kind": None}, f"kind is null: {KINDS}"),
     ({"run_at": "2199-12-31T23:59:59.9995Z"}, f"run_at is …: {TIMES}"),
@@ -50,15 +49,18 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"created_at": "1969-12-31T23:59:59Z"}, f"created_at is …: {TIMES}"),
     ({"payload": "x" * 262_144}, "payload has 262146 bytes as JSON: at most 256 KB (262144 bytes) are allowed"),
     ({"note": "x" * 1001}, f'note is "{"x" * 80}..." (1001 characters): a note has at most 1000 characters'),
-    ({"run_id": "nightly#r0"}, 'run_id is "nightly#r0": kind run has none: it is <job_id or dag_id>#<request_id>'),
-    ({"kind": "rerun"}, "run_id is null: kind rerun needs the run that is to run again"),
-    (STOP | {"run_at": "2030-01-01T00:00:00Z"}, "run_at is …: only kind run has it"),
-    (STOP | {"payload": {"a": 1}}, "payload is …: only kinds run, rerun and mark have it"),
-    (STOP | {"downstream": True}, 'downstream is "true": only kind rerun has it'),
-    (STOP | {"mark_as": "skipped"}, 'mark_as is "skipped": only kind mark has it'),
-    ({"downstream": True}, 'downstream is "true": only kind rerun has it'),
-    (STOP | {"run_id": "other#r0"}, 'job_id is "nightly": run other#r0 is one of other'),
-    (STOP | {"job_id": None, "dag_id": "etl", "run_id": "e#1/a"}, 'dag_id is "etl": run e#1/a is one of e'),
+    (
+        {"run_id": "nightly#r0"},
+        'run_id is "nightly#r0": kind run does not take it: the id of the new run is <job_id or dag_id>#<request_id>',
+    ),
+    ({"kind": "rerun"}, "run_id is null: kind rerun needs the id of the run to run again"),
+    (STOP | {"run_at": "2030-01-01T00:00:00Z"}, "run_at is …: only kind run takes it"),
+    (STOP | {"payload": {"a": 1}}, "payload is …: only kinds run, rerun and mark take it"),
+    (STOP | {"downstream": True}, 'downstream is "true": only kind rerun takes it'),
+    (STOP | {"mark_as": "skipped"}, 'mark_as is "skipped": only kind mark takes it'),
+    ({"downstream": True}, 'downstream is "true": only kind rerun takes it'),
+    (STOP | {"run_id": "other#r0"}, 'job_id is "nightly": run other#r0 belongs to other'),
+    (STOP | {"job_id": None, "dag_id": "etl", "run_id": "e#1/a"}, 'dag_id is "etl": run e#1/a belongs to e'),
     (STOP | {"run_id": "nightly"}, f'run_id is "nightly": {A_RUN_ID}'),
     (STOP | {"run_id": "nightly@"}, f'run_id is "nightly@": {A_RUN_ID}'),
     (STOP | {"run_id": "nonsense", "job_id": None}, f'run_id is "nonsense": {A_RUN_ID}'),
@@ -70,10 +72,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (STOP | {"run_id": "nightly#r0/a/b"}, f'run_id is "nightly#r0/a/b": {A_NODE}'),
     (
         {"kind": "mark", "run_id": "nightly#r0", "mark_as": "skipped"},
-        'run_id is "nightly#r0": kind mark needs that of a node: <DAG run>/<node_id>',
+        'run_id is "nightly#r0": kind mark needs the run id of a node: <DAG run>/<node_id>',
     ),
-    ({"kind": "mark", "mark_as": "skipped"}, "run_id is null: kind mark needs that of a node: <DAG run>/<node_id>"),
-    ({"kind": "mark", "run_id": "nightly#r0/a"}, "mark_as is null: kind mark needs it: succeeded or skipped"),
+    (
+        {"kind": "mark", "mark_as": "skipped"},
+        "run_id is null: kind mark needs the run id of a node: <DAG run>/<node_id>",
+    ),
+    ({"kind": "mark", "run_id": "nightly#r0/a"}, "mark_as is null: kind mark needs it; allowed are succeeded, skipped"),
     (
         {"kind": "mark", "run_id": "nightly#r0/a", "mark_as": "failed"},
         'mark_as is "failed": allowed are succeeded, skipped',

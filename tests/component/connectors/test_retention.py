@@ -121,7 +121,7 @@ def test_what_is_open_keeps_its_week_and_is_said_and_what_ran_only_lately_keeps_
     add(VERY_OLD, "beside-it")
     add(OLD, "backfilled", at=datetime.now(UTC) - timedelta(days=1))  # noqa: TID251 - as above
     done = prune(place, WITHOUT_ARCHIVE, Stop())
-    said = f"the week of {VERY_OLD} stays as a whole: run open is retry_wait, and 1 more of that week is open"
+    said = f"the week of {VERY_OLD} is not pruned: run open is retry_wait, and 1 more of that week is open"
     assert (done.weeks, done.left) == ([], [said])
     assert names(postgres) == {"open", "open-too", "beside-it", "backfilled"}
     with connect(place.postgres_dsn) as asking:
@@ -160,7 +160,7 @@ def test_a_week_is_not_dropped_by_who_cannot_see_what_was_written_to_it_since(po
     add(VERY_OLD, "first")
     with postgres.transaction():
         postgres.execute("set transaction isolation level repeatable read")
-        assert "is only dropped in a transaction of isolation level read committed" in pruned(
+        assert "can only be pruned in a transaction of isolation level read committed" in pruned(
             postgres, VERY_OLD, *due(postgres)[VERY_OLD][:2]
         )
     assert names(postgres) == {"first"}
@@ -175,7 +175,7 @@ def test_by_hand_what_is_old_enough_goes_by_the_same_rules(postgres, tables_dsn,
     by_hand = "select week, reason from tidemill.prune(%s) order by week"
     found = postgres.execute(by_hand, ("35 days",)).fetchall()
     assert found == [
-        (VERY_OLD, f"the week of {VERY_OLD} stays as a whole: run open is running"),
+        (VERY_OLD, f"the week of {VERY_OLD} is not pruned: run open is running"),
         (VERY_OLD + WEEK, f"the week of {VERY_OLD + WEEK} still has logs in S3"),
         (OLD - WEEK, None),
         (OLD, None),
@@ -188,7 +188,7 @@ def test_by_hand_what_is_old_enough_goes_by_the_same_rules(postgres, tables_dsn,
             postgres.execute(by_hand, (duration,))
     with psycopg.connect(tables_dsn) as sink:
         sink.execute("select pg_advisory_lock(%s)", (LOCK_KEY,))
-        with pytest.raises(psycopg.errors.LockNotAvailable, match="a sink applies the times to live"):
+        with pytest.raises(psycopg.errors.LockNotAvailable, match="a sink is pruning now"):
             postgres.execute(by_hand, ("0",))
 
 

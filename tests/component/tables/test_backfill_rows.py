@@ -112,15 +112,15 @@ def test_the_row_decodes_as_the_streams_read_it(tables, history):
         ({"backfill_to": None}, "backfill_to is null: kind backfill needs it"),
         ({"backfill_from": "1969-01-01"}, "it must be a time from 1970 to 2199"),
         ({"backfill_to": f"{DAY}T00:00:00Z"}, "it must be later than backfill_from"),
-        ({"backfill_to": "2190-01-01"}, "it must not be later than now: what is not due yet runs by itself"),
+        ({"backfill_to": "2190-01-01"}, "it must not be later than now: the schedule runs what is due later"),
         ({"backfill_to": "infinity"}, "it must be a time from 1970 to 2199"),
         ({"reprocess": "all"}, 'reprocess is "all": allowed are none, failed, completed'),
         ({"max_active_runs": 0}, 'max_active_runs is "0": allowed are numbers from 1 to 1000'),
-        ({"run_id": "nightly#x"}, "kind backfill has none: its runs follow from the schedule"),
-        ({"run_at": "2030-01-01"}, "only kind run has it"),
-        ({"payload": "{}"}, "only kinds run, rerun and mark have it"),
+        ({"run_id": "nightly#x"}, "kind backfill does not take it: the schedule decides its runs"),
+        ({"run_at": "2030-01-01"}, "only kind run takes it"),
+        ({"payload": "{}"}, "only kinds run, rerun and mark take it"),
         ({"job_id": "on-request"}, 'job_id is "on-request": it has no schedule, so nothing was ever due'),
-        ({"kind": "run"}, "only kind backfill has it"),
+        ({"kind": "run"}, "only kind backfill takes it"),
         ({"kind": "cancel", "backfill_from": None}, 'backfill_to is "2026-03-01T12:00:00'),
     ],
 )
@@ -156,13 +156,15 @@ def test_a_stretch_in_which_too_much_has_run_is_refused(tables, history):
            select 'nightly@' || n, 'nightly', 'default', 'scheduled', '2026-03-01', '2026-03-01', 'succeeded', 1, 1
            from generate_series(1, 10000) as n"""
     )
-    with refused("covers at most 10000 occurrences, and more than that have run there already; ask for several"):
+    with refused(
+        "covers at most 10000 occurrences, and more than that have run in this range already; ask for several"
+    ):
         write(tables, "requests", GOOD)
 
 
 def test_a_backfill_is_not_run_again(tables, history):
     add(tables, "nightly#bf", 12, "failed", 0, kind="backfill", request_id="bf")
-    with refused("it is a backfill; ask for another one instead"):
+    with refused("it is a backfill; insert another request of kind backfill instead"):
         write(tables, "requests", {"request_id": "again", "kind": "rerun", "run_id": "nightly#bf"})
 
 

@@ -9,8 +9,8 @@ from psycopg import sql
 from tests.support.read_model_rows import open_weeks
 
 ANYTHING = "accepted"
-HISTORY = "it is the history; old versions go by tidemill.prune_definitions"
-ONCE = "a request is accepted once and for all; old ones go by tidemill.prune_requests"
+HISTORY = "it is the history; tidemill.prune_definitions(older_than) removes"
+ONCE = "an accepted request never changes; tidemill.prune_requests(older_than) removes"
 READ_MODEL = "insert a row into tidemill.requests to run, cancel or mark"
 DEFINED = {"delete": ANYTHING, "update": ANYTHING}
 KEPT = {
@@ -22,26 +22,26 @@ KEPT = {
     "runs": READ_MODEL,
     "stories": READ_MODEL,
     "problems": READ_MODEL,
-    "owners": "it keeps the order of versions, and nothing else knows it; tidemill.prune_definitions",
-    "definitions_pruned": "tidemill.prune_definitions(older_than) keeps its place here",
+    "owners": "only this table keeps the order of versions; tidemill.prune_definitions",
+    "definitions_pruned": "tidemill.prune_definitions(older_than) records its progress here",
     "dag_changes": "write to tidemill.dags and tidemill.dag_nodes",
-    "sink_offsets": "the sink keeps its place in the topics here",
-    "weeks": "use tidemill.prune(older_than) to drop what is old",
-    "retention": "use tidemill.prune(older_than) to drop what is old",
+    "sink_offsets": "the sink keeps its offsets here",
+    "weeks": "use tidemill.prune(older_than) to drop old weeks",
+    "retention": "use tidemill.prune(older_than) to drop old weeks",
     "heartbeat": {
         "update": ANYTHING,  # the connector does, with whatever role it has
-        "delete": "nothing is pruned without its one row",
-        "truncate": "nothing is pruned without its one row",
+        "delete": "pruning needs its one row",
+        "truncate": "pruning needs its one row",
     },
     "fences": {
         "update": ANYTHING,  # a fence is passed by one
         "delete": "use tidemill.prune_fences(older_than)",
         "truncate": "use tidemill.prune_fences(older_than)",
     },
-    "zones": "new names come with `tidemill migrate`",
-    "timeout_classes": "`tidemill cluster set timeout_classes=...` changes them",
-    "deployment": "its name marks what this deployment keeps in the bucket",
-    "restored": "`tidemill restored` heals the database, and the row goes with it",
+    "zones": "`tidemill migrate` of a newer version adds new names",
+    "timeout_classes": "`tidemill cluster set timeout_classes=...` changes classes and topics",
+    "deployment": "its name marks the objects of this deployment in the bucket",
+    "restored": "run `tidemill restored`, which heals the database and deletes the row",
     "migrations": "`tidemill migrate` writes it",
 }
 TABLES = """

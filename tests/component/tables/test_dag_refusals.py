@@ -23,14 +23,17 @@ def refused(connection, sentence):
 
 
 GRAPHS = [
-    ({"a": ["b"], "b": ["a"]}, 'dag "d" is refused: its dependencies are a cycle: a → b → a'),
+    ({"a": ["b"], "b": ["a"]}, 'dag "d" is refused: its dependencies form a cycle: a → b → a'),
     ({"c": ["b"], "b": ["a"], "a": ["c"], "top": [], "z": ["a", "top"]}, "a cycle: a → b → c → a"),
     ({"a": [], "b": ["a", "d"], "c": ["b"], "d": ["c"], "e": ["d"]}, "a cycle: b → c → d → b"),
     ({f"n{i:02}": [f"n{(i - 1) % 40:02}"] for i in range(40)}, "n08 → n09 → … (21 more) … → n31 → n32"),
-    ({"a": ["x"]}, 'dag "d" is refused: node "a" depends on "x", which it does not have'),
+    ({"a": ["x"]}, 'dag "d" is refused: node "a" depends on "x", which the DAG does not have'),
     ({"a": ["x", "y"], "b": ["x"]}, 'node "a" depends on "x", node "a" depends on "y", node "b" depends on "x", which'),
-    ({f"n{i}": ["x"] for i in range(9)}, 'node "n4" depends on "x", and 4 more like these, which it does not have'),
-    ({}, "it has no node; write at least one row into tidemill.dag_nodes"),
+    (
+        {f"n{i}": ["x"] for i in range(9)},
+        'node "n4" depends on "x", and 4 more like these, which the DAG does not have',
+    ),
+    ({}, "it has no node; insert at least one row into tidemill.dag_nodes"),
     ({str(i): [] for i in range(10_001)}, "it has 10001 nodes; at most 10000 are allowed"),
 ]
 
@@ -49,7 +52,7 @@ def test_what_does_not_fit_into_4_mb_is_refused(tables):
 
 def test_nodes_without_their_dag_are_refused(tables):
     put_nodes(tables, {"b": [], "a": []})
-    refused(tables, 'dag "d" is refused: there is no such row in tidemill.dags, but a node "a" of it')
+    refused(tables, 'dag "d" is refused: it has no row in tidemill.dags, but the node "a" in tidemill.dag_nodes')
 
 
 BAD_NODES = [
@@ -137,8 +140,8 @@ def test_a_request_names_a_job_or_a_dag_or_a_run_of_one(tables):
     query = "select owner, dag_id, job_id from tidemill.requests order by request_id"
     assert tables.execute(query).fetchall() == [("d", "d", None), ("d", "d", None), ("d", None, "d")]
     for row, sentence in [
-        (("r4", "run", "j", "d", None), 'dag_id is "d": job_id is j; a request is for one of them'),
-        (("r4", "cancel", None, "d", "e#r1"), 'dag_id is "d": run e#r1 is one of e'),
+        (("r4", "run", "j", "d", None), 'dag_id is "d": job_id is j; a request may name only one of them'),
+        (("r4", "cancel", None, "d", "e#r1"), 'dag_id is "d": run e#r1 belongs to e'),
         (("r4", "run", None, "a/b", None), 'dag_id is "a/b"'),
     ]:
         with pytest.raises(psycopg.errors.CheckViolation) as error, tables.transaction():
@@ -213,7 +216,7 @@ def test_a_node_added_while_its_dag_is_deleted_is_refused(tables_dsn):
         second = threads.submit(two.commit)
         eventually(lambda: waiting(tables_dsn, two.info.backend_pid))
         one.commit()
-        with pytest.raises(psycopg.errors.CheckViolation, match=r'no such row in .*, but a node "b" of it'):
+        with pytest.raises(psycopg.errors.CheckViolation, match=r'no row in .*, but the node "b"'):
             second.result()
 
 
@@ -230,16 +233,19 @@ REQUESTS = [
         'dag_id is "d": it has no schedule, so nothing was ever due',
     ),
     ({"run_id": "d#s", "kind": "rerun"}, 'run_id is "d#s": there is no such run'),
-    ({"run_id": "d#r", "kind": "mark", "mark_as": "skipped"}, "kind mark needs that of a node: <DAG run>/<node_id>"),
-    ({"run_id": "d#r/a", "kind": "mark"}, "mark_as is null: kind mark needs it: succeeded or skipped"),
+    (
+        {"run_id": "d#r", "kind": "mark", "mark_as": "skipped"},
+        "kind mark needs the run id of a node: <DAG run>/<node_id>",
+    ),
+    ({"run_id": "d#r/a", "kind": "mark"}, "mark_as is null: kind mark needs it; allowed are succeeded, skipped"),
     ({"run_id": "d#r/a", "kind": "mark", "mark_as": "failed"}, 'mark_as is "failed": allowed are succeeded, skipped'),
-    ({"run_id": "d#r/a", "kind": "cancel", "mark_as": "skipped"}, "only kind mark has it"),
+    ({"run_id": "d#r/a", "kind": "cancel", "mark_as": "skipped"}, "only kind mark takes it"),
     ({"run_id": "d#r/x", "kind": "mark", "mark_as": "skipped"}, 'run_id is "d#r/x": DAG d has no node x'),
     ({"run_id": "d#s/a", "kind": "mark", "mark_as": "skipped"}, "there is no DAG run d#s"),
-    ({"run_id": "d#r/", "kind": "mark", "mark_as": "skipped"}, "behind the / of a run id comes the id of one node"),
-    ({"run_id": "d#r/a/b", "kind": "mark", "mark_as": "skipped"}, 'run_id is "d#r/a/b": behind the / of a run id'),
-    ({"run_id": "d#r/a", "kind": "cancel", "downstream": True}, "only kind rerun has it"),
-    ({"run_id": "j#r", "kind": "rerun", "downstream": True}, "j#r is no run of a DAG"),
+    ({"run_id": "d#r/", "kind": "mark", "mark_as": "skipped"}, "after the / of a run id comes the id of one node"),
+    ({"run_id": "d#r/a/b", "kind": "mark", "mark_as": "skipped"}, 'run_id is "d#r/a/b": after the / of a run id'),
+    ({"run_id": "d#r/a", "kind": "cancel", "downstream": True}, "only kind rerun takes it"),
+    ({"run_id": "j#r", "kind": "rerun", "downstream": True}, "run j#r does not belong to a DAG"),
 ]
 
 
@@ -315,7 +321,7 @@ def test_what_history_no_longer_knows_of_a_dag_run_is_not_run_again_unasked(tabl
     tables.execute(RUNS, ["failed"])
     tables.execute("""update tidemill.runs set nodes = '{"succeeded": 2, "dead": 1}' where run_id = 'd#r'""")
     order = "insert into tidemill.requests (request_id, kind, run_id, downstream) values (%s, 'rerun', 'd#r', %s)"
-    gone = "of the 3 nodes of d#r the history of 1 is gone"
+    gone = "1 of the 3 nodes of d#r have no history any more"
     with pytest.raises(psycopg.errors.CheckViolation, match=gone), tables.transaction():
         tables.execute(order, ["o", False])
     tables.execute(order, ["o", True])

@@ -30,7 +30,7 @@ def test_a_token_passes_again_and_again_until_a_greater_one_has_passed(tables):
 
 def test_the_one_that_raises_ends_the_transaction(tables):
     tables.execute("select tidemill.fence(%s, 7)", (RUN,))
-    with pytest.raises(psycopg.Error, match="goes on in a newer attempt: token 3 is over") as caught:
+    with pytest.raises(psycopg.Error, match="has a newer attempt: token 3 is no longer valid") as caught:
         tables.execute("select tidemill.fence(%s, 3)", (RUN,))
     assert caught.value.sqlstate == "TM001"
     assert tables.info.transaction_status is TransactionStatus.INERROR

@@ -9,7 +9,7 @@ from tests.support.dag_rows import put, settle
 from tidemill.put import statement
 
 OLD, NEW = "ab" * 32, "cd" * 32
-SENTENCE = "it is that of the former executable; set sha256 too"
+SENTENCE = "it is the checksum of the previous executable; set sha256 too"
 TABLES = ["jobs", "dag_nodes"]
 every_table = pytest.mark.parametrize("table", TABLES)
 

@@ -92,7 +92,7 @@ JOBS = [
     ({"overlap_policy": "queue"}, 'overlap_policy is "queue": allowed are skip, buffer_one, buffer_all, cancel_other,'),
     ({"buffer_limit": 0}, 'buffer_limit is "0": allowed are numbers from 1 to 10000'),
     ({"overlap_policy": "allow_all", "concurrency_limit": 0}, 'concurrency_limit is "0": allowed are numbers from 1'),
-    ({"concurrency_limit": 2}, 'concurrency_limit is "2": only overlap_policy allow_all has it'),
+    ({"concurrency_limit": 2}, 'concurrency_limit is "2": it needs overlap_policy allow_all'),
     ({"cancel_grace": "-1 s"}, 'cancel_grace is "-00:00:01": it must be between 0 and 366 days'),
     ({"on_delete": "kill"}, 'on_delete is "kill": allowed are finish, cancel'),
     ({"catchup_policy": "Latest"}, 'catchup_policy is "Latest": allowed are skip, latest, all'),
@@ -185,7 +185,7 @@ def test_a_rerun_that_was_accepted_is_no_error_when_it_comes_again_after_its_run
     assert tables.execute(again + " on conflict do nothing", [ended_run]).rowcount == 0
     with pytest.raises(psycopg.errors.UniqueViolation), tables.transaction():
         tables.execute(again, [ended_run])
-    with refused("it is running; only what has ended, or waits for its next attempt, can run again"):
+    with refused("it is running; only a run that has ended, or that waits for its next attempt, can run again"):
         tables.execute(again.replace("'again'", "'another'"), [ended_run])
 
 
@@ -194,7 +194,7 @@ def test_a_run_that_waits_for_its_next_attempt_can_be_asked_to_have_it_now(table
     insert(tables, "requests", {"request_id": "now", "kind": "rerun", "run_id": ended_run})
     query = "select nominal_time, attempt, payload from tidemill.requests where request_id = 'now'"
     assert tables.execute(query).fetchone() == (None, 0, None), "its owner knows the run"
-    with refused("it is retry_wait; only what has ended, or waits for its next attempt, can run again"):
+    with refused("it is retry_wait; only a run that has ended, or that waits for its next attempt, can run again"):
         insert(tables, "requests", {"request_id": "all", "kind": "rerun", "run_id": ended_run, "downstream": True})
 
 
@@ -212,14 +212,18 @@ def test_a_request_that_was_accepted_is_no_error_when_it_comes_again_after_its_j
 
 def test_a_run_whose_request_is_gone_needs_its_payload_to_run_again(tables, ended_run):
     tables.execute("update tidemill.runs set request_id = 'pruned' where run_id = %s", [ended_run])
-    with refused("request pruned is no row any more, or came by topic: give its payload"), tables.transaction():
+    with (
+        refused("the row of request pruned was removed, or the request came through the topic; set the payload"),
+        tables.transaction(),
+    ):
         insert(tables, "requests", {"request_id": "again", "kind": "rerun", "run_id": ended_run})
     insert(tables, "requests", {"request_id": "again", "kind": "rerun", "run_id": ended_run, "payload": [7]})
     assert tables.execute("select payload from tidemill.requests where request_id = 'again'").fetchone() == ([7],)
 
 
 @pytest.mark.parametrize(
-    ("run_id", "fragment"), [("nightly#r1", "it is running; only what has ended"), ("a#b", "there is no such run")]
+    ("run_id", "fragment"),
+    [("nightly#r1", "it is running; only a run that has ended"), ("a#b", "there is no such run")],
 )
 def test_what_has_not_ended_cannot_run_again(tables, ended_run, run_id, fragment):
     with refused(fragment):
@@ -280,11 +284,11 @@ def test_a_good_row_is_taken(tables):
 
 
 SENTENCES = {
-    "truncate tidemill.jobs": "TRUNCATE of tidemill.jobs is refused: it would remove jobs without a version",
+    "truncate tidemill.jobs": "TRUNCATE of tidemill.jobs is refused: it would remove jobs without recording",
     "truncate tidemill.requests": "TRUNCATE of tidemill.requests is refused",
     "truncate tidemill.definitions": "TRUNCATE of tidemill.definitions is refused: it is the history",
-    "update tidemill.requests set payload = '1'": "UPDATE of tidemill.requests is refused: a request is accepted once",
-    "delete from tidemill.requests": "DELETE of tidemill.requests is refused: a request is accepted once",
+    "update tidemill.requests set payload = '1'": "UPDATE of tidemill.requests is refused: an accepted request",
+    "delete from tidemill.requests": "DELETE of tidemill.requests is refused: an accepted request never changes",
     "update tidemill.definitions set deleted = true": "UPDATE of tidemill.definitions is refused: it is the history",
     "delete from tidemill.definitions": "DELETE of tidemill.definitions is refused: it is the history",
     "insert into tidemill.definitions values ('j', 'job', 1, now(), true)": "triggers append to it; write to",

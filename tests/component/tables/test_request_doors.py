@@ -74,5 +74,8 @@ def test_both_doors_take_it(with_a_run, change):
 
 def test_only_the_table_takes_a_backfill_and_the_topic_says_so(with_a_run):
     row = LEAST | {"kind": "backfill"}
-    assert by_topic(row) == 'kind is "backfill": it is asked for in the table, whose trigger knows what has run already'
+    assert (
+        by_topic(row)
+        == 'kind is "backfill": insert a row into tidemill.requests instead, whose trigger knows what has run already'
+    )
     assert by_table(with_a_run, row | {"backfill_from": "2026-01-01Z", "backfill_to": "2026-01-02Z"}) is None

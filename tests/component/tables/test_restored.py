@@ -40,7 +40,7 @@ def test_a_database_that_gives_versions_again_is_noted_once_and_is_a_problem(dat
     assert value(database, "select tidemill.note_restore(%s)", APPLIED) is False
     assert database.execute("select given, applied from tidemill.restored").fetchall() == [(1, APPLIED)]
     ((reason,),) = database.execute("select reason from tidemill.problems").fetchall()
-    assert f"it has given the version 1, and the streams have applied {APPLIED}" in reason
+    assert f"its last version is 1, and the streams have applied {APPLIED}" in reason
 
 
 def test_one_that_is_as_far_as_the_streams_or_further_is_not_restored(database):

@@ -82,17 +82,20 @@ def test_the_time_of_a_run_that_is_to_run_again_is_read_from_its_id() -> None:
         ({"run_at": "infinity"}, "Invalid RFC3339 encoded datetime - at `$.run_at`"),
         ({"run_at": "2026-04-01T03:00:00"}, 'run_at is "2026-04-01 03:00:00": it must end in Z or an offset'),
         ({"created_at": "2026-04-01T03:00:00"}, "created_at is"),
-        ({"runat": "2026-04-01T03:00:00Z"}, "has a field 'runat'; allowed are request_id, job_id, created_at, kind"),
-        ({"owner": "j"}, "has a field 'owner'"),
+        (
+            {"runat": "2026-04-01T03:00:00Z"},
+            "has the unknown field 'runat'; allowed are request_id, job_id, created_at, kind",
+        ),
+        ({"owner": "j"}, "has the unknown field 'owner'"),
         ({"payload": nested(MAX_JSON_DEPTH + 1)}, "payload is nested deeper than 200 levels"),
         ({"payload": [2**64 - 1, -(2**63), 1e20, f"{2**64}"], "attempt": -1}, "attempt is -1"),
         ({"attempt": -1}, "attempt is -1: allowed are numbers from 0 to"),
         ({"kind": "cancel", "run_id": "x" * 701, "job_id": None}, "(701 characters): a run id has at most 700"),
-        ({"attempt": 2}, 'attempt is "2": only kind rerun has it'),
-        ({"nodes": {}}, "nominal_time and nodes: only kinds rerun and mark have them"),
+        ({"attempt": 2}, 'attempt is "2": only kind rerun takes it'),
+        ({"nodes": {}}, "nominal_time and nodes: only kinds rerun and mark take them"),
         (
             {"kind": "rerun", "run_id": "j#r", "nodes": {"a": {"state": "running"}}},
-            "nodes: 'a' is running; a DAG run that has ended has no such",
+            "nodes: 'a' is running; a DAG run that has ended has no open node",
         ),
         ({"kind": "rerun", "run_id": "j#r", "nodes": {"a/b": {"state": "failed"}}}, 'nodes is "a/b": an id has'),
         (
@@ -101,7 +104,7 @@ def test_the_time_of_a_run_that_is_to_run_again_is_read_from_its_id() -> None:
         ),
         (
             {"kind": "rerun", "run_id": "j@2026-03-01T12:00:00Z", "nominal_time": "2026-03-01T12:00:01Z"},
-            "it is not that of run 'j@2026-03-01T12:00:00Z'",
+            "it is not the nominal time of run 'j@2026-03-01T12:00:00Z'",
         ),
     ],
 )
@@ -147,7 +150,7 @@ def test_the_deepest_result_of_a_node_comes_along_with_a_captured_request() -> N
     [
         ("j@" + "x" * 17_000_000, r"\(17000002 characters\): a run id has at most 700"),
         ("j@", 'run_id is "j@": a run id is'),
-        ("j#r/a/b", 'run_id is "j#r/a/b": behind the / of'),
+        ("j#r/a/b", 'run_id is "j#r/a/b": after the / of'),
         ("k#r", 'run_id is "k#r": it is no run of j'),
     ],
 )
