@@ -68,8 +68,8 @@ def check_fields(row: dict[str, Any]) -> None:
         if value not in allowed and not (name == "mark_as" and value is None):
             raise refusal(name, value if value is None else str(value), f"allowed are {', '.join(allowed)}")
     if row.get("kind") == RequestKind.BACKFILL.value:
-        allowed = "insert a row into tidemill.requests instead, whose trigger knows what has run already"
-        raise refusal("kind", "backfill", allowed)
+        instead = "insert a row into tidemill.requests instead, whose trigger knows what has run already"
+        raise refusal("kind", "backfill", instead)
 
 
 def owner_named(row: dict[str, Any]) -> Any:
