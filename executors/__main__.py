@@ -18,7 +18,7 @@ from schemas.cluster import DisagreementError, check_margins
 from schemas.cluster_record import settle
 from schemas.logging import log_to_stderr
 from schemas.own_name import take_name
-from schemas.ready_file import only_while_this_runs
+from schemas.ready_file import without_ready_file
 from schemas.settings import Connections, InvalidSettingsError, read
 from schemas.topics import EXECUTOR_TOPICS
 from schemas.variables import check_variables
@@ -37,7 +37,7 @@ def main() -> None:
         for warning in check_variables(os.environ):
             structlog.get_logger().warning("unknown_variable", reason=warning)
         settings = read(ExecutorSettings)
-        with only_while_this_runs(settings.ready_file):
+        with without_ready_file(settings.ready_file):
             connections, cluster = settle(read(Connections), confluent_kafka, EXECUTOR_TOPICS, with_runs=True)
             name = settings.executor_name or take_name("executor", connections.kafka_bootstrap).name
             check_margins(cluster, [settings.margins(name)])

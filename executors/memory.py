@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from schemas.exit_codes import DEATH
+from schemas.exit_codes import SIGNAL_BASE
 
 KILLED = "the kernel killed a process of this executor's cgroup for lack of memory in that time"
 PERHAPS = "perhaps out of memory"
 """The problem of a process killed by SIGKILL where the kernel provides no count."""
 
-_SIGKILL = DEATH + 9
+_SIGKILL = SIGNAL_BASE + 9
 _COUNT = re.compile(r"^oom_kill ([0-9]+)$", re.MULTILINE)
 
 

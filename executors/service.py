@@ -42,7 +42,7 @@ from schemas.cluster import Cluster
 from schemas.heartbeat import ExecutorState, Heartbeat
 from schemas.ids import ExecutorId
 from schemas.partition import partition_of
-from schemas.ready_file import tell_ready
+from schemas.ready_file import write_ready_file
 from schemas.settings import Connections
 from schemas.topics import EVENTS, EXECUTORS
 from schemas.unreadable import Unreadable
@@ -327,7 +327,7 @@ class Service:
             self._heartbeats.send()
 
     def _ready(self) -> None:
-        tell_ready(self._settings.ready_file, os.getpid())
+        write_ready_file(self._settings.ready_file, os.getpid())
 
     def _on_stop_signal(self) -> None:
         if self._stop.is_set():

@@ -11,7 +11,7 @@ import orjson
 from infra.files import write_private
 from infra.options import StackOptions
 from infra.part import Part
-from schemas.ready_file import is_of_a_living_process
+from schemas.ready_file import names_running_process
 
 SERVERS = ("postgres", "kafka", "connect", "s3")
 DRAIN_SECONDS = 10
@@ -90,7 +90,7 @@ def _process(
         argv=(sys.executable, "-m", module),
         env={**environment, **PYTHON, **ready_env},
         log=_log(options.data, name),
-        is_ready=lambda: ready_file is None or is_of_a_living_process(ready_file),
+        is_ready=lambda: ready_file is None or names_running_process(ready_file),
         ready_file=ready_file,
         waits_for=waits_for,
         uses=SERVERS,

@@ -1,4 +1,4 @@
-"""What a request of kind `backfill` asks for, under the names of its columns in `tidemill.requests`."""
+"""The fields of a request of kind `backfill`, named as the columns of `tidemill.requests`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from schemas.words import Reprocess
 
 MAX_OCCURRENCES = 10_000
-"""Of one backfill; the table says the same of what has run (tables/0011_backfills.sql)."""
+"""The most occurrences of one backfill; the table has the same limit for those that have run (0011_backfills.sql)."""
 MAX_ACTIVE_RUNS = 1_000
 
 
@@ -21,9 +21,9 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
     reprocess: Reprocess
     max_active_runs: int
     run_backwards: bool
-    """The newest first."""
+    """True: start with the newest occurrence."""
     dry_run: bool
     ran: dict[str, int | None]
-    """What the read model knows of occurrences that are open or have had an attempt, by their time as in a run id: how
-    many attempts one that runs again has had; None: it is left alone.
+    """The occurrences that are open or have had an attempt, by their time as in a run id, with the number of attempts
+    that an occurrence has had; None: it does not run again.
     """

@@ -1,4 +1,4 @@
-"""Timeout classes: the topic that a run waits in, and the longest that an attempt may take there."""
+"""Timeout classes: each has its own topic, and a limit on the duration of an attempt."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class TimeoutClass(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_classes(names: str) -> tuple[TimeoutClass, ...]:
-    """`"10s,1m,1h"` as classes, the shortest first. Raises `InvalidClassError`."""
+    """Parses `"10s,1m,1h"`; returns the shortest class first. Raises `InvalidClassError`."""
     classes = sorted((class_called(name.strip()) for name in names.split(",")), key=lambda each: each.limit)
     if len({each.limit for each in classes}) != len(classes):
-        raise InvalidClassError(f"timeout classes {names!r} contain one limit twice")
+        raise InvalidClassError(f"timeout classes {names!r} contain the same limit twice")
     return tuple(classes)
 
 
 def class_called(name: str) -> TimeoutClass:
-    """A name says its limit, also that of a class that is not configured any more. Raises `InvalidClassError`."""
+    """The class of a name, whose limit is part of the name, configured or not. Raises `InvalidClassError`."""
     found = _NAME.fullmatch(name)
     if not found:
         raise InvalidClassError(

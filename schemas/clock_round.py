@@ -1,4 +1,4 @@
-"""A round: every broker that leads a partition of a topic is asked for its time, by a record of no meaning."""
+"""A clock round: asks every broker that leads a partition of a topic for its time, with an empty record."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Protocol
 from schemas.cluster_clock import AGREE_SECONDS, Round, Span, span_of
 
 CLOCK_KEY = b"clock"
-"""The records are tombstones of nothing: readers skip them, and compaction removes them."""
+"""The key of the records, which are tombstones: readers skip them, and compaction removes them."""
 PATIENCE_SECONDS = AGREE_SECONDS
-"""An answer that takes longer says too little about the time."""
+"""A slower answer is ignored, because it is too imprecise."""
 _LOG_APPEND_TIME = 2
-"""RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME of librdkafka: any other stamp is not of the broker's clock."""
+"""RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME of librdkafka: only this timestamp type comes from the broker's clock."""
 PRODUCER_OPTIONS: dict[str, Any] = {"acks": 1, "linger_ms": 0, "message_timeout_ms": 5_000}
 
 
@@ -30,7 +30,10 @@ class Asker(Protocol):
 
 
 def ask_brokers(producer: Asker, topic: str, boot: Callable[[], float], wall: Callable[[], float]) -> Round:
-    """Raises what `list_topics` raises. An answer counts if the same broker leads the partition before and after."""
+    """Asks each broker once. An answer counts only if the same broker leads the partition before and after.
+
+    Raises what `list_topics` raises.
+    """
     leaders = _leaders(producer, topic)
     spans: dict[int, Span] = {}
     for partition in _one_each(leaders):
@@ -48,13 +51,13 @@ def ask_brokers(producer: Asker, topic: str, boot: Callable[[], float], wall: Ca
 
 
 def _leaders(producer: Asker, topic: str) -> dict[int, int]:
-    """By partition, the broker that leads it."""
+    """The leading broker of each partition."""
     found = producer.list_topics(topic, timeout=PATIENCE_SECONDS).topics[topic].partitions
     return {number: each.leader for number, each in found.items() if each.leader >= 0}
 
 
 def _one_each(leaders: Mapping[int, int]) -> list[int]:
-    """One partition of each broker."""
+    """One partition for each broker."""
     return list({leader: partition for partition, leader in leaders.items()}.values())
 
 

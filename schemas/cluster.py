@@ -1,4 +1,4 @@
-"""What is the same in every process of a deployment: one record in the topic `cluster` (protocol O11)."""
+"""The settings that every process of a deployment shares: one record in the topic `cluster` (protocol O11)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ S = TypeVar("S", bound=BaseSettings)
 
 RECORD_KEY = b"settings"
 HEARTBEATS_IN_A_LEASE = 2
-"""One heartbeat may be lost without the end of what runs."""
+"""One lost heartbeat must not expire a lease."""
 
 
 def _default(name: str) -> timedelta:
@@ -27,14 +27,14 @@ def _default(name: str) -> timedelta:
 
 
 class DisagreementError(TidemillError):
-    """A setting of this process contradicts the deployment's, or the deployment's contradict each other."""
+    """A setting of this process contradicts the deployment's settings, or these contradict each other."""
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields have the names of the variables; N is not among them, for the topics themselves say it."""
+    """The shared settings, named as their variables. N is not among them, because the topics have it."""
 
     version: int = 1
-    """Grows with each change."""
+    """Increases with each change."""
     timeout_classes: str = DEFAULT_CLASSES
     dispatch_valid_for: timedelta = _default("dispatch_valid_for")
     claim_grace: timedelta = _default("claim_grace")
@@ -47,12 +47,12 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def values(self) -> dict[str, Any]:
-        """What can be set, by name."""
+        """The settings by name, without the version."""
         return {name: value for name, value in msgspec.structs.asdict(self).items() if name != "version"}
 
 
 class Margins(msgspec.Struct, frozen=True, kw_only=True):
-    """What an executor needs of a lease and of a claim grace."""
+    """An executor's settings that limit `lease` and `claim_grace`."""
 
     name: str
     lease_margin: timedelta
@@ -60,31 +60,31 @@ class Margins(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def class_names(timeout_classes: str) -> tuple[str, ...]:
-    """The shortest first. Raises `InvalidClassError`."""
+    """The names of the classes, the shortest first. Raises `InvalidClassError`."""
     return tuple(each.name for each in parse_classes(timeout_classes))
 
 
 def normal(name: str, value: Any) -> Any:
-    """Two spellings of one list of classes are equal."""
+    """The value in a form in which equal lists of classes are equal strings."""
     return ",".join(class_names(value)) if name == "timeout_classes" else value
 
 
 def check_values(cluster: Cluster) -> None:
-    """Raises `DisagreementError`, and `InvalidClassError`."""
+    """Raises `DisagreementError` or `InvalidClassError`."""
     class_names(cluster.timeout_classes)
     for name, value in cluster.values.items():
         if isinstance(value, timedelta) and value <= timedelta(0):
-            raise DisagreementError(f"{name} is {in_words(value)}: it must be longer than nothing")
+            raise DisagreementError(f"{name} is {in_words(value)}: it must be longer than 0")
     for name in ("dispatch_valid_for", "claim_grace"):
         if cluster.values[name] > LOOK_BACK / 2:
             raise DisagreementError(
-                f"{name} is {in_words(cluster.values[name])}: at most {in_words(LOOK_BACK / 2)} are allowed, because "
-                "an executor that starts reads the orders of twice that time"
+                f"{name} is {in_words(cluster.values[name])}: at most {in_words(LOOK_BACK / 2)} is allowed, because "
+                "an executor that starts reads the kills of twice that time"
             )
 
 
 def check_margins(cluster: Cluster, executors: Iterable[Margins]) -> None:
-    """Raises `DisagreementError` for the first executor whose processes would end before their lease is renewed."""
+    """Raises `DisagreementError` for the first executor whose processes would end before it renews their lease."""
     for each in executors:
         needed = each.lease_margin + HEARTBEATS_IN_A_LEASE * each.heartbeat_interval
         if cluster.lease < needed:
@@ -96,8 +96,8 @@ def check_margins(cluster: Cluster, executors: Iterable[Margins]) -> None:
             )
         if cluster.claim_grace <= each.lease_margin:
             raise DisagreementError(
-                f"claim_grace is {in_words(cluster.claim_grace)}, and the executor {each.name} gives a claim up "
-                f"{in_words(each.lease_margin)} (its TIDEMILL_LEASE_MARGIN) before that: no claim would count; make "
+                f"claim_grace is {in_words(cluster.claim_grace)}, and the executor {each.name} gives up a claim "
+                f"{in_words(each.lease_margin)} (its TIDEMILL_LEASE_MARGIN) before its end: no claim would last; make "
                 "claim_grace longer (`tidemill cluster set claim_grace=…`), or the margin shorter"
             )
 
@@ -120,34 +120,34 @@ def agreed(settings: S, cluster: Cluster) -> S:
 
 
 def overlaid(settings: S, cluster: Cluster) -> S:
-    """The settings with the values of the record, whatever the environment says."""
+    """The settings with the values of the record, which replace those of the environment."""
     ours = {name: value for name, value in cluster.values.items() if name in type(settings).model_fields}
     return settings.model_copy(update=ours)
 
 
 def wrong_partitions(connections: Connections, found: int) -> str | None:
-    """A sentence, if the environment names another N than the topics have."""
+    """A sentence if the environment sets another N than the topics have."""
     if "partitions" not in connections.model_fields_set or connections.partitions == found:
         return None
     return (
         f"TIDEMILL_PARTITIONS is {connections.partitions}, and the topics have {found} partitions: unset the variable; "
-        "the number is chosen once, because it says which owner has which job"
+        "the number cannot change later, because it decides which owner has which job"
     )
 
 
 def misshapen(cluster: Cluster, counts: Mapping[str, int], wanted: Sequence[str]) -> str | None:
-    """A sentence, if a topic is missing, or has another number of partitions than the first one."""
+    """A sentence if a topic is missing, or has another number of partitions than the first one."""
     missing = [name for name in wanted if name not in counts]
     if missing:
         return (
             f"there is no topic {', '.join(missing)} (timeout classes {cluster.timeout_classes}): "
-            "run `tidemill migrate`; or may this user not describe it?"
+            "run `tidemill migrate`, or allow this Kafka user to describe it"
         )
     first = wanted[0]
     return next(
         (
-            f"topic {name} has {counts[name]} partitions, {first} has {counts[first]}: all topics have one number; "
-            "delete the one that is wrong, and let `tidemill migrate` make it"
+            f"topic {name} has {counts[name]} partitions, {first} has {counts[first]}: all topics "
+            "need the same number; delete the wrong topic, and let `tidemill migrate` create it"
             for name in wanted
             if counts[name] != counts[first]
         ),
@@ -156,7 +156,7 @@ def misshapen(cluster: Cluster, counts: Mapping[str, int], wanted: Sequence[str]
 
 
 def in_words(value: Any) -> str:
-    """As it can be written again: a duration as PT30S or P7D."""
+    """The value as a setting takes it: a duration as PT30S or P7D."""
     if not isinstance(value, timedelta):
         return str(value)
     if value % timedelta(days=1):

@@ -1,4 +1,4 @@
-"""Cluster now: the boot clock plus its offset to the brokers' append time, never back (protocol T1, decision 0018)."""
+"""Cluster time: the boot clock plus its offset to the brokers' append time (protocol T1, decision 18)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import msgspec
 from schemas.times import EPOCH
 
 AGREE_SECONDS = 2.0
-"""Clocks that are no further apart agree. It is far above what NTP leaves, and below what a schedule would notice."""
+"""Clocks agree if they differ by at most this. NTP keeps clocks far closer; schedules tolerate this."""
 CONFIRM_SECONDS = 10.0
-"""A majority must hold a new offset for so long. NTP puts a machine right within seconds after it boots or wakes up
-with a wrong clock; ten seconds without ticks are a sixth of the default `misfire_grace`."""
+"""A majority must agree on a new offset for this time. NTP corrects a machine that boots or wakes up with a wrong clock
+within seconds; ten seconds without ticks are a sixth of the default `misfire_grace`."""
 ENOUGH_BROKERS = 3
-"""Fewer cannot outvote one wrong clock among them: then the wall clock of the host is one more witness."""
+"""Fewer brokers cannot outvote a wrong clock among them; then the host's wall clock is one more witness."""
 MOST_OUTVOTED = 8
-"""Wrong clocks that are remembered; beyond, the oldest raises a new doubt, which the next round settles."""
+"""How many wrong clocks are remembered. A forgotten one raises a new doubt, which the next round settles."""
 APPEND_TIME_RESOLUTION_SECONDS = 0.001
 
 
@@ -39,14 +39,14 @@ def span_of(*, sent: float, acknowledged: float, appended_ms: int) -> Span:
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
-    """What the brokers answer that are asked for their time at one moment."""
+    """The answers of the brokers that one clock round asked for their time."""
 
     at: float
     """Seconds of CLOCK_BOOTTIME."""
     asked: int
     """How many brokers were asked."""
     answers: dict[int, Span]
-    """By broker; without those that did not answer in time."""
+    """By broker number; a broker that did not answer in time is missing."""
     host: float
     """How far the wall clock of this host is ahead of its boot clock, in seconds."""
 
@@ -56,18 +56,18 @@ class ClockState(Enum):
 
     STEADY = "clock_steady"
     UNKNOWN = "clock_unknown"
-    """No majority of clocks has agreed since the process started."""
+    """No majority of the clocks has agreed since the process started."""
     JUMPED = "clock_jumped"
-    """A broker contradicts what is believed, and no majority has settled it for long enough."""
+    """A broker contradicts the believed offset, and no majority has agreed for long enough."""
     AHEAD = "clock_ahead"
-    """A clock that was wrong had been believed. It was put right, and time stands still until it is reached again."""
+    """A wrong clock was believed and is corrected. Cluster time stops until the real time reaches it."""
 
 
 class ClusterClock:
-    """Believes what a majority of clocks says: the brokers, and the host where there are fewer than three brokers.
+    """Follows the majority of the clocks: the brokers', and also the host's if there are fewer than three brokers.
 
     `now` uses the lowest offset that the observations allow, so it is never ahead of the believed brokers' clocks.
-    Not thread-safe: the caller's lock, if there is one, covers it.
+    Not thread-safe: callers in several threads need a lock.
     """
 
     __slots__ = ("_candidate", "_doubt", "_is_doubted", "_latest", "_outvoted", "_round", "_span")
@@ -78,14 +78,14 @@ class ClusterClock:
         self._doubt: Span | None = None
         """The acknowledgement that raised the doubt."""
         self._outvoted: list[Span] = []
-        """Such acknowledgements that a round did not confirm: of brokers that no round asks."""
+        """Contradicting acknowledgements that the next round did not confirm: from brokers that no round asks."""
         self._candidate: tuple[Span, float] | None = None
-        """What a majority says instead, and since when."""
+        """The contradicting offset of a majority, and since when."""
         self._round: Round | None = None
         self._latest = 0.0
 
     def now(self, boot: float) -> datetime:
-        """Cluster now at `boot` seconds of CLOCK_BOOTTIME. Ask for `state` before anything is decided by it."""
+        """Cluster time at `boot` seconds of CLOCK_BOOTTIME. Check `state` before you base a decision on it."""
         self._latest = max(self._latest, boot + (self._span.low if self._span else 0.0))
         return EPOCH + timedelta(seconds=self._latest)
 
@@ -97,7 +97,7 @@ class ClusterClock:
         return ClockState.AHEAD if self._latest > boot + self._span.low + AGREE_SECONDS else ClockState.STEADY
 
     def differences(self) -> dict[str, float]:
-        """By clock: how many seconds it was ahead of what is believed, or of the host's, in the last round."""
+        """How far each clock was ahead of the believed one, or of the host's, in the last round; in seconds."""
         if self._round is None:
             return {}
         base = self._span.low if self._span else self._round.host
@@ -105,14 +105,14 @@ class ClusterClock:
         return {name: round(low - base, 3) for name, low in {**said, "this host": self._round.host}.items()}
 
     def wrong_brokers(self) -> frozenset[int]:
-        """Those that contradicted in the last round what is believed."""
+        """The brokers that contradicted the believed offset in the last round."""
         known, span = self._round, self._span
         if known is None or span is None:
             return frozenset()
         return frozenset(number for number, answer in known.answers.items() if not answer.agrees(span))
 
     def observe(self, span: Span) -> None:
-        """Of an acknowledgement, of whatever broker. One that contradicts makes the clock ask for a round."""
+        """Takes the span of any broker's acknowledgement. If it contradicts, the state is JUMPED until a round."""
         if self._span is None:
             return
         if span.agrees(self._span):
@@ -121,7 +121,7 @@ class ClusterClock:
             self._is_doubted, self._doubt = True, span
 
     def hear(self, asked: Round) -> None:
-        """A round decides what is believed."""
+        """Takes a round, which decides the believed offset."""
         self._round = asked
         supported = _supported(asked)
         believed = self._span
@@ -156,12 +156,12 @@ class ClusterClock:
     def _narrow(self, span: Span) -> None:
         known = self._span or span
         low, high = max(span.low, known.low), min(span.high, known.high)
-        # The two clocks drift against each other: where the old knowledge excludes the new, the new is right.
+        # The two clocks drift: if the old span excludes the new one, the new one is right.
         self._span = Span(low, high) if low <= high else span
 
 
 def _supported(asked: Round) -> list[Span]:
-    """The answers that more than half of the witnesses agree with. A broker that does not answer agrees with none."""
+    """The answers that more than half of the witnesses agree with. A broker without an answer agrees with none."""
     host = [Span(asked.host, asked.host)] if asked.asked < ENOUGH_BROKERS else []
     witnesses = [*asked.answers.values(), *host]
     needed = (asked.asked + len(host)) // 2 + 1

@@ -1,6 +1,6 @@
-"""Reads the deployment's settings from the topic `cluster`, and N from the topics themselves.
+"""Reads the deployment's settings from the topic `cluster`, and N from the topics.
 
-The client's module is handed in (`confluent_kafka`), because nothing here does I/O by itself.
+Callers pass the client's module (`confluent_kafka`), because this package imports no I/O library.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ ANSWER_SECONDS = 10.0
 _PAUSE_SECONDS = 0.5
 _TRIES = 10
 _PASSING = frozenset({"NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "UNKNOWN_TOPIC_OR_PART"})
-"""What a client hears right after a topic was made, or while a leader moves to another broker."""
+"""Temporary errors, right after a topic was created or while a partition's leader moves."""
 _OPTIONS: dict[str, Any] = {
-    "group_id": "tidemill-cluster",  # asked for by the client, never joined
+    "group_id": "tidemill-cluster",  # the client requires one; it never joins the group
     "enable_auto_commit": False,
     "enable_partition_eof": True,
     "auto_offset_reset": "earliest",
@@ -34,11 +34,11 @@ _OPTIONS: dict[str, Any] = {
     "fetch_wait_max_ms": 20,
 }
 _QUIET = {"log_level": 2}
-"""What goes wrong is an exception here, or said once."""
+"""The client logs nothing: errors become exceptions here, or one log line."""
 
 
 class Client(Protocol):
-    """The part of the module `confluent_kafka` that is needed."""
+    """The part of the module `confluent_kafka` that this file uses."""
 
     @property
     def Consumer(self) -> Any: ...  # noqa: N802 - the client's name
@@ -51,22 +51,22 @@ class Client(Protocol):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What the brokers know of a deployment."""
+    """A deployment as the brokers have it."""
 
     cluster: Cluster | None
-    """None: no record was written yet."""
+    """None: the topic has no record yet."""
     counts: dict[str, int]
-    """The number of partitions of every topic of theirs, by its full name."""
+    """The number of partitions of each topic, by its full name."""
 
     def partitions(self, connections: Connections, topic: str = EXECUTORS) -> int | None:
-        """N; None: the topics are not made yet."""
+        """N; None: the topics do not exist yet."""
         return self.counts.get(connections.topic(topic))
 
 
 def find(connections: Connections, client: Client) -> Found:
-    """Raises the client's `KafkaException` where no broker answers, and `BatchUnknownError` where one sends nothing.
+    """Raises the client's `KafkaException` if no broker answers, `BatchUnknownError` if one sends nothing.
 
-    Raises `InvalidSettingsError`, as `settle` does.
+    Also raises `InvalidSettingsError`, as `settle` does.
     """
     consumer = _consumer(connections, client)
     try:
@@ -87,8 +87,8 @@ def settle(
 ) -> tuple[Connections, Cluster]:
     """The connections with N and the classes of the deployment, and its record. Waits while no broker answers.
 
-    `topics` are those that the process uses; `with_runs`: and the runs topics of all classes. Raises
-    `DisagreementError` if the environment, the record and these topics do not fit together.
+    `topics` are the topics that the process uses; `with_runs` adds the runs topics of all classes. Raises
+    `DisagreementError` if the environment, the record and these topics contradict each other.
     """
     consumer, is_said = _consumer(connections, client), False
     try:
@@ -107,12 +107,12 @@ def settle(
 def settled(
     connections: Connections, found: Found, topics: tuple[str, ...], *, with_runs: bool
 ) -> tuple[Connections, Cluster]:
-    """What `settle` returns, of what was found."""
+    """The result of `settle` for what the brokers have."""
     cluster, partitions = found.cluster, found.partitions(connections, topics[0])
     if cluster is None or partitions is None:
         raise DisagreementError(
             f"the topics {connections.topic(CLUSTER)} and {connections.topic(topics[0])} do not hold the settings of a "
-            "deployment: run `tidemill migrate` first (or TIDEMILL_KAFKA_BOOTSTRAP or TIDEMILL_TOPIC_PREFIX is wrong)"
+            "deployment: run `tidemill migrate` first, or correct TIDEMILL_KAFKA_BOOTSTRAP or TIDEMILL_TOPIC_PREFIX"
         )
     runs = [runs_topic(each) for each in cluster.classes] if with_runs else []
     wanted = [connections.topic(name) for name in (*topics, *runs)]
@@ -123,14 +123,14 @@ def settled(
 
 
 def of_deployment(connections: Connections, found: Found) -> Connections:
-    """The connections with what was found, whatever the environment says: for those who only look."""
+    """The connections with the deployment's values, which replace the environment's: for read-only commands."""
     known = overlaid(connections, found.cluster) if found.cluster else connections
     partitions = found.partitions(connections)
     return known.model_copy(update={"partitions": partitions}) if partitions else known
 
 
 def _consumer(connections: Connections, client: Client) -> Any:
-    """The first client that a process makes: it says of all of them whether their options can be used."""
+    """The process's first client, which shows whether all clients can use TIDEMILL_KAFKA_OPTIONS."""
     try:
         return client.Consumer(connections.kafka(**_OPTIONS) | _QUIET)
     except client.KafkaException as error:
@@ -140,7 +140,7 @@ def _consumer(connections: Connections, client: Client) -> Any:
 
 def _find(connections: Connections, consumer: Any, client: Client) -> Found:
     topics = consumer.list_topics(timeout=ANSWER_SECONDS).topics
-    # One without partitions is on its way in or out.
+    # A topic without partitions is being created or deleted.
     counts = {name: len(topic.partitions) for name, topic in topics.items() if topic.partitions}
     topic = connections.topic(CLUSTER)
     value = _last_value(consumer, client, topic) if topic in counts else None

@@ -1,4 +1,4 @@
-"""Bytes become values here, and nowhere else: msgspec reads and validates JSON, orjson writes it."""
+"""The only place that converts records from and to JSON: msgspec reads and validates, orjson writes."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ Nodes = dict[str, NodeEnd]
 Anything: type[Any] = cast("type[Any]", Any)
 
 _AS_THEY_ARE = (datetime, orjson.Fragment, msgspec.Raw)
-"""Types that `_written` writes."""
+"""Types that `to_builtins` leaves to `_written`."""
 MAX_JSON_DEPTH = 200
-"""Of what users hand in. Readers of JSON have limits of their own; few are lower."""
+"""The deepest JSON that users may pass. Few JSON readers have a lower limit."""
 _RESULT_LEVELS = 3
-"""Around a result in the nodes that an order about a DAG run brings along: the nodes, the node and the result."""
+"""The levels around a result in the field `nodes` of a request: the nodes, the node and the result."""
 _NO_BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[^][{}"]+')
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-"""Not a backslash that is followed by such letters."""
+"""Matches an escaped U+0000, but not an escaped backslash before the letters u0000."""
 _NO_NUL = "contains the character U+0000, which Postgres cannot read in JSON"
 
 
 class _DefinitionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A definition before its kind has said what its spec is."""
+    """A definition whose spec is not decoded yet, because its type depends on the kind."""
 
     owner: OwnerId
     kind: DefinitionKind
@@ -61,9 +61,9 @@ class _DefinitionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode(value: msgspec.Struct, **encoded: bytes) -> bytes:
-    """JSON; instants as RFC 3339 UTC with milliseconds, durations as ISO 8601, enums as their words.
+    """JSON with instants as RFC 3339 UTC with milliseconds, durations as ISO 8601, and enums as their values.
 
-    `encoded` is the JSON of fields that was made before: what goes out twice is encoded once.
+    `encoded` is the JSON of fields that the caller has encoded before, so that no field is encoded twice.
     """
     if encoded:
         value = msgspec.structs.replace(value, **{name: orjson.Fragment(json) for name, json in encoded.items()})
@@ -72,11 +72,11 @@ def encode(value: msgspec.Struct, **encoded: bytes) -> bytes:
 
 
 def decode(data: bytes, kind: type[T]) -> T:
-    """Raises `UndecodableError` with a sentence. Unknown fields are ignored: a newer version may have written them."""
+    """Ignores unknown fields, because a newer version may have written them. Raises `UndecodableError`."""
     try:
         return decoder_of(kind).decode(data)
     except msgspec.ValidationError as error:
-        raise UndecodableError(f"is no {kind.__name__}: {error}") from error
+        raise UndecodableError(f"is not a valid {kind.__name__}: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UndecodableError(f"is not JSON: {error}") from error
     except RecursionError as error:
@@ -84,7 +84,7 @@ def decode(data: bytes, kind: type[T]) -> T:
 
 
 def decode_captured(data: bytes) -> Definition | Request:
-    """A row of `tidemill.definitions` or `tidemill.requests`, as the connector writes it to the topic `cdc`."""
+    """Decodes a row of `tidemill.definitions` or `tidemill.requests`, as the connector writes it to the topic `cdc`."""
     row = _object(data)
     table = row.get("__table")
     if table == "definitions":
@@ -95,7 +95,7 @@ def decode_captured(data: bytes) -> Definition | Request:
 
 
 def decode_request(data: bytes, appended_at: datetime) -> Request:
-    """A record of the public topic `requests` (schemas/request.json); refused for whatever the table refuses."""
+    """Decodes a record of the public topic `requests` (schemas/request.json); refuses what the table refuses."""
     if len(data) > MAX_REQUEST_BYTES:
         raise UndecodableError(f"has {len(data)} bytes; at most {MAX_REQUEST_BYTES} are allowed")
     raw = _members(data)
@@ -104,7 +104,7 @@ def decode_request(data: bytes, appended_at: datetime) -> Request:
     try:
         check_fields(row)
         owner, created_at = owner_named(row), row.get("created_at") or appended_at
-        named = row | _as_said("payload", payload) | {"job_id": owner, "owner": owner, "created_at": created_at}
+        named = row | _raw_field("payload", payload) | {"job_id": owner, "owner": owner, "created_at": created_at}
         request = completed(_with_nodes(_convert(named, Request), nodes))
         check_request(request, size_of(request.payload))
     except RefusedRequestError as error:
@@ -113,14 +113,15 @@ def decode_request(data: bytes, appended_at: datetime) -> Request:
 
 
 def read_result(data: bytes) -> msgspec.Raw:
-    """What a user's program wrote, as it is, without white space around it.
+    """The JSON that a user's program wrote, unchanged, without white space around it.
 
-    Raises `UndecodableError` for whatever others could not read, or Postgres as JSON.
+    Raises `UndecodableError` if it is not JSON, or if later readers, such as Postgres, cannot read it.
     """
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        raise UndecodableError(f"is not JSON: byte {error.start + 1} is {data[error.start]:#04x}, no UTF-8") from error
+        found = f"byte {error.start + 1} is {data[error.start]:#04x}"
+        raise UndecodableError(f"is not JSON: {found}, which is not UTF-8") from error
     raw = decode(data, msgspec.Raw)
     problem = _unreadable(bytes(raw))
     if problem:
@@ -129,18 +130,18 @@ def read_result(data: bytes) -> msgspec.Raw:
 
 
 def members(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
-    """Of an object, by name; none of any other value."""
+    """The members of a JSON object by name; empty for any other value."""
     return decode(bytes(raw), dict[str, msgspec.Raw]) if bytes(raw).startswith(b"{") else {}
 
 
 def join_json(payload: Json, results: Mapping[str, bytes | None]) -> bytes:
-    """What a node gets that depends on others; `results` are JSON already, and None is null."""
+    """The input of a node that depends on others; `results` are JSON already, and None is null."""
     written = {name: None if json is None else orjson.Fragment(json) for name, json in results.items()}
     return orjson.dumps({"payload": orjson.Fragment(json_bytes(payload)), "results": written})
 
 
 def encode_json(value: Any) -> bytes:
-    """Of a value of ours."""
+    """JSON of a plain value."""
     return orjson.dumps(value)
 
 
@@ -151,19 +152,19 @@ def _written(value: object) -> str | orjson.Fragment:
         case msgspec.Raw():
             return orjson.Fragment(bytes(value))
         case _:
-            raise TypeError(f"{type(value).__name__} has no form on the wire")
+            raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _members(data: bytes) -> dict[str, msgspec.Raw]:
     try:
-        data.decode()  # a decoder looks into no member that it does not read
+        data.decode()  # the decoder below does not check the members that stay raw
     except UnicodeDecodeError as error:
         raise UndecodableError(f"is not JSON: {error}") from error
     return decode(data, dict[str, msgspec.Raw])
 
 
-def _as_said(name: str, raw: msgspec.Raw | None) -> dict[str, msgspec.Raw]:
-    """A field that goes on as it came, or nothing."""
+def _raw_field(name: str, raw: msgspec.Raw | None) -> dict[str, msgspec.Raw]:
+    """A field that is passed on unchanged; empty if it is absent."""
     if raw is None:
         return {}
     problem = _unreadable(bytes(raw))
@@ -181,14 +182,14 @@ def _with_nodes(request: Request, raw: msgspec.Raw | None) -> Request:
 
 
 def _unreadable(json: bytes) -> str | None:
-    """Why JSON that is well-formed is refused all the same; `tidemill.check_json` says the same in SQL."""
+    """Why well-formed JSON is refused; `tidemill.check_json` is the same check in SQL."""
     if depth_of(json) > MAX_JSON_DEPTH:
         return f"is nested deeper than {MAX_JSON_DEPTH} levels"
     return _NO_NUL if b"\\u0000" in json and _NUL.search(json) else None
 
 
 def depth_of(json: bytes) -> int:
-    """How many arrays and objects are open at once; for little JSON an upper bound."""
+    """How deep arrays and objects are nested; for JSON with few brackets an upper bound."""
     most = json.count(b"[") + json.count(b"{")
     if most <= MAX_JSON_DEPTH:
         return most
@@ -204,21 +205,21 @@ def _object(data: bytes) -> dict[str, Any]:
 
 
 def _definition(row: dict[str, Any]) -> Definition:
-    said = _convert(row, _DefinitionRow)
-    if not said.deleted and said.spec is None:
-        raise UndecodableError(f"definition {said.owner!r} version {said.version} has no spec")
+    read = _convert(row, _DefinitionRow)
+    if not read.deleted and read.spec is None:
+        raise UndecodableError(f"definition {read.owner!r} version {read.version} has no spec")
     return Definition(
-        owner=said.owner,
-        kind=said.kind,
-        version=said.version,
-        valid_from=_committed(row, said.valid_from),
-        deleted=said.deleted,
-        spec=None if said.spec is None else _spec(said.kind, said.spec),
+        owner=read.owner,
+        kind=read.kind,
+        version=read.version,
+        valid_from=_committed(row, read.valid_from),
+        deleted=read.deleted,
+        spec=None if read.spec is None else _spec(read.kind, read.spec),
     )
 
 
 def _committed(row: dict[str, Any], written_at: datetime) -> datetime:
-    """When others could see it: its transaction may have been open for long. A snapshot does not know that time."""
+    """The commit time, because a transaction may be open for long; a snapshot record does not have it."""
     at = row.get("__source_ts_ms")
     if row.get("__op") != "c" or not isinstance(at, int):
         return written_at
@@ -269,16 +270,16 @@ def _in_milliseconds(request: Request) -> Request:
 
 def _check_run_id(request: Request) -> None:
     if request.run_id is not None and check_run_id(request.run_id) != request.job_id:
-        raise refusal("run_id", request.run_id, f"it is no run of {request.job_id}")
+        raise refusal("run_id", request.run_id, f"it is not a run of {request.job_id}")
 
 
 def _embedded(row: dict[str, Any], column: str, kind: type[T]) -> T | None:
-    """Debezium hands a column of JSON on as a string."""
+    """Decodes a JSON column, which Debezium writes as a string."""
     text = row.get(column)
     if text is None:
         return None
     if not isinstance(text, str):
-        raise UndecodableError(f"column {column} is {type(text).__name__}: it must be JSON in a string")
+        raise UndecodableError(f"column {column} is of type {type(text).__name__}: it must be JSON in a string")
     try:
         return decode(text.encode(), kind)
     except UndecodableError as error:
@@ -289,7 +290,7 @@ def _convert(plain: dict[str, Any], kind: type[T]) -> T:
     try:
         return convert(plain, kind)
     except msgspec.ValidationError as error:
-        raise UndecodableError(f"is no {kind.__name__}: {error}") from error
+        raise UndecodableError(f"is not a valid {kind.__name__}: {error}") from error
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Plain values and JSON become typed values, in any thread."""
+"""Converts plain values and JSON to typed values, in any thread."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _lock = threading.Lock()
 
 
 def decoder_of(kind: type[T]) -> msgspec.json.Decoder[T]:
-    """It is made by one thread at a time.
+    """The decoder of a type; only one thread at a time creates one.
 
-    msgspec 0.22 collects what it has to know of a struct when it first reads it. A second thread that reads the same
-    struct meanwhile finds half of that and ends the process with a segmentation fault (docs/facts.md). A decoder makes
-    its kind known, with all that is nested in it.
+    msgspec 0.22 inspects a struct when it first decodes it. A second thread that decodes the same struct at that time
+    ends the process with a segmentation fault (docs/facts.md). Creating a decoder inspects its type, with all nested
+    types.
     """
     found = _decoders.get(kind)
     if found is None:
@@ -29,5 +29,5 @@ def decoder_of(kind: type[T]) -> msgspec.json.Decoder[T]:
 
 def convert(plain: Any, kind: type[T]) -> T:
     """Raises `msgspec.ValidationError`."""
-    decoder_of(kind)
+    decoder_of(kind)  # inspects the type in one thread
     return msgspec.convert(plain, kind, strict=True)

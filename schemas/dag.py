@@ -1,4 +1,4 @@
-"""A DAG as its rows in `tidemill.dags` and `tidemill.dag_nodes` say it, compiled into one value."""
+"""A DAG: its rows in `tidemill.dags` and `tidemill.dag_nodes`, compiled into one value."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from schemas.raw import Json, keep_json
 from schemas.words import CatchupPolicy, DstFold, DstGap, OnDelete, OverlapPolicy, TriggerRule
 
 MAX_NODES = 10_000
-"""Of a DAG; `tidemill.check_dag` (tables/0012_dags.sql) says the same."""
+"""The most nodes of a DAG; `tidemill.check_node_names` (tables/0012_dags.sql) has the same limit."""
 MAX_DAG_BYTES = 4 * 1024 * 1024
-"""Of a compiled DAG as JSON (protocol I7)."""
+"""The largest compiled DAG as JSON (protocol I7)."""
 
 
 class InvalidDagError(TidemillError):
-    """A DAG's nodes are no graph that can be walked."""
+    """A DAG's nodes are not in an order in which they can run."""
 
 
 class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """The columns of `tidemill.dag_nodes`, under the same names; those that a job has too mean the same.
+    """The columns of `tidemill.dag_nodes`, under the same names.
 
-    What is as the default says is left out on the wire, or 10,000 nodes would not fit: a default here is for ever.
+    The record leaves out fields with default values, because 10,000 nodes must fit. So a default must never change.
     """
 
     node_id: str
@@ -44,7 +44,7 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
     retry_jitter: float = 0.1
     non_retryable_exit_codes: tuple[int, ...] = ()
     skip_exit_codes: tuple[int, ...] = ()
-    """With one of these the node has succeeded, and nothing that depends on it is followed."""
+    """With one of these the node succeeds, and the nodes that depend on it are skipped."""
     max_infra_retries: int = 10
     max_retry_duration: timedelta | None = None
     cancel_grace: timedelta = timedelta(seconds=30)
@@ -54,22 +54,22 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
 
 
 class DagSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The columns of `tidemill.dags`, under the same names as those of a job, and the nodes."""
+    """The columns of `tidemill.dags`, under the same names, and the nodes."""
 
     dag_id: str
     nodes: tuple[NodeSpec, ...]
-    """In an order in which each comes after all that it depends on."""
+    """Each node comes after all nodes that it depends on."""
     tenant: str = "default"
     schedule: str | None = None
-    """None: runs only on request."""
+    """None: only requests start runs."""
     timezone: str = "UTC"
     overlap_policy: OverlapPolicy = OverlapPolicy.SKIP
-    """What happens to an occurrence while `max_active_epochs` are open."""
+    """What happens to an occurrence while `max_active_epochs` DAG runs are open."""
     buffer_limit: int = 1000
-    """How many occurrences may wait for epochs to end."""
+    """How many occurrences may wait for open DAG runs to end."""
     max_active_epochs: int = 1
     dag_timeout: timedelta | None = None
-    """Of an epoch, from its opening; what is open then is cancelled, and the DAG run is `timed_out`."""
+    """The longest that a DAG run may be open: then its open nodes are cancelled, and it is `timed_out`."""
     on_delete: OnDelete = OnDelete.FINISH
     catchup_policy: CatchupPolicy = CatchupPolicy.LATEST
     catchup_window: timedelta = timedelta(hours=24)
@@ -89,7 +89,7 @@ class DagSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def check_order(dag: DagSpec) -> None:
-    """Raises `InvalidDagError` unless each node comes once, and after all that it depends on: so there is no cycle."""
+    """Raises `InvalidDagError` unless each node comes once and after its dependencies, so that there is no cycle."""
     before: set[str] = set()
     for node in dag.nodes:
         for needed in node.depends_on:

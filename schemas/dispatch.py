@@ -1,4 +1,4 @@
-"""A dispatch: one attempt, ready to be claimed from `runs.<class>`, with all that an executor needs to run it."""
+"""A dispatch: one attempt that an executor can claim from `runs.<class>`, with all that it needs to run it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     owner: OwnerId
     job_id: str
     attempt: int
-    """Counts from 1; for people. What fences is `token`."""
+    """The number of the attempt, from 1, for display; fencing uses `token`."""
     token: int
-    """The fencing token: only grows within an owner, across runs and re-runs (protocol L5)."""
+    """The fencing token, which only increases within an owner, across runs and reruns (protocol L5)."""
     timeout_class: str
     nominal_time: datetime
     scheduled_time: datetime
@@ -28,17 +28,17 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     env: dict[str, str]
     payload: Json
     limit: timedelta
-    """The longest that the process may take, counted from its start: the class limit or the job's own timeout."""
+    """The longest that the process may take from its start: the limit of the class, or the job's timeout."""
     valid_for: timedelta
-    """D: an executor that reads this record later than its append time + D reports it expired (protocol D2)."""
+    """D: an executor that reads this record later than its append time + D reports `Expired` (protocol D2)."""
     claim_grace: timedelta
-    """A claim that is not STARTED (or CLAIMED, before a fetch) by then counts as lost (protocol D4, D5)."""
+    """From the claim to `Started` (or `Claimed`, before a fetch); later the attempt is lost (protocol D4, D5)."""
     lease: timedelta
-    """An attempt whose executor is silent for so long is lost (protocol L1)."""
+    """An attempt is lost if its executor sends no heartbeat for this time (protocol L1)."""
     checkpoint: str | None = None
-    """Where in S3 lies what an earlier attempt of the run left for this one."""
+    """The URI in S3 of the checkpoint that an earlier attempt of the run left for this one."""
     results: dict[str, Result | None] | None = None
-    """Of a node that depends on others: what each of them has written, if it has; with a value or an address."""
+    """For a node with dependencies: the result of each, as a value or an address; None: it has none."""
 
     def __post_init__(self) -> None:
         keep_json(self, "payload")

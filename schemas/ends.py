@@ -1,4 +1,4 @@
-"""Whether a reader of a topic has come to an end that it asked for before it began to read."""
+"""Tells whether a reader of a partition has reached the end offset that it asked for before it started to read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PARTITION_EOF = -191
 
 
 class Delivered(Protocol):
-    """What a client's message says of itself."""
+    """The part of a client's message that this file uses."""
 
     def error(self) -> Any: ...
 
@@ -17,16 +17,18 @@ class Delivered(Protocol):
 
 
 def is_end_of_file(message: Delivered) -> bool:
-    """What a client with `enable.partition.eof` delivers after a fetch that found nothing: while somebody writes faster
-    than its fetches wait, there is none, so that alone ends no read.
+    """Whether this is the end of file that a client with `enable.partition.eof` delivers after an empty fetch.
+
+    While a producer keeps writing there may be no empty fetch, so a reader must not wait for an end of file alone.
     """
     error = message.error()
     return error is not None and error.code() == _PARTITION_EOF
 
 
 def reaches(message: Delivered, end: float) -> bool:
-    """Whether nothing lies between this message and `end`, the offset behind the partition's last record at that time.
-    Where markers or compaction took the last offsets, only an end of file says so.
+    """Whether no record lies between this message and `end`, the partition's end offset at that time.
+
+    If transaction markers or compaction took the last offsets, only an end of file shows it.
     """
     if message.error():
         return is_end_of_file(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class TidemillError(Exception):
-    """Something that Tidemill can say in one sentence went wrong."""
+    """An error that Tidemill explains in one sentence."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (self.__doc__ or "").strip())

@@ -1,4 +1,4 @@
-"""What executors report, as facts; the owner judges them."""
+"""The events that executors report; the owner decides what follows from them."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from schemas.ids import ExecutorId, RunId
 from schemas.result import Result
 
 MAX_OUTPUT_BYTES = 8 * 1024
-"""Output up to this size travels in the event; more is in S3."""
+"""Output up to this size is in the event; longer output is also in S3."""
 
 
 class EndCause(Enum):
-    """Why a process is no longer there."""
+    """Why a process ended."""
 
     EXITED = "exited"
-    """By itself; `exit_code` is its status, or 128 + the number of the signal that ended it."""
+    """It exited; `exit_code` is its status, or 128 + the number of the signal that ended it."""
     LIMIT = "limit"
-    """Its limit was reached and TERM was sent: whatever the exit code, it is no success (protocol L7)."""
+    """It reached its limit and got TERM: no success, whatever its exit code is (protocol L7)."""
     LEASE = "lease"
     """The supervisor killed it because its lease was not renewed."""
     STOPPED = "stopped"
-    """The executor was told to stop and could not wait any longer."""
+    """The executor had to stop before the process ended."""
     CANCELLED = "cancelled"
-    """A `Kill` of its owner: TERM was sent, or it was never started."""
+    """Its owner sent a `Kill`: it got TERM, or was never started."""
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="claimed"):
-    """The attempt is claimed and its executable must be fetched first."""
+    """An executor has claimed the attempt and first fetches its executable."""
 
     run_id: RunId
     attempt: int
@@ -39,7 +39,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="started"):
-    """Acknowledged before the process starts."""
+    """The process starts after the broker has acknowledged this event."""
 
     run_id: RunId
     attempt: int
@@ -53,31 +53,31 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="en
     attempt: int
     token: int
     at: datetime
-    """When the process was seen to be gone."""
+    """When the executor saw that the process had ended."""
     cause: EndCause
     exit_code: int | None
     started_at: datetime | None
-    """When the process really started: at most milliseconds after STARTED was acknowledged; None: it never did."""
+    """When the process started, milliseconds after `Started` was acknowledged; None: it never started."""
     output: str = ""
-    """Standard output and error, interleaved; at most `MAX_OUTPUT_BYTES`: head, a line that says what was cut, tail."""
+    """Standard output and error, at most `MAX_OUTPUT_BYTES`: the start, a line about the cut, and the end."""
     output_bytes: int = 0
-    """How much the process wrote in all."""
+    """How many bytes the process wrote."""
     log_uri: str | None = None
-    """The S3 prefix of the whole (bounded) log, when it did not fit `output`."""
+    """The S3 prefix of the log, if it did not fit `output`."""
     checkpoint: str | None = None
-    """Where what it left for the next attempt lies in S3; None: nothing new."""
+    """The S3 URI of the checkpoint that it left for the next attempt; None: no new one."""
     checkpoint_problem: str | None = None
-    """Why its checkpoint was not kept, or that it could not begin with the one before."""
+    """Why its checkpoint was not kept, or why it could not use the previous one."""
     memory_problem: str | None = None
-    """Of a process that failed: what the kernel says it killed for lack of memory, as far as that is known."""
+    """For a failed process: what the kernel killed for lack of memory, if that is known."""
     result: Result | None = None
-    """What it wrote to `$TIDEMILL_RESULT`, if it ended with exit code 0."""
+    """The JSON that it wrote to `$TIDEMILL_RESULT`, if its exit code is 0."""
     next_nodes: tuple[str, ...] | None = None
-    """Of a node whose result says so: which of those that depend on it are followed."""
+    """The dependent nodes that the result of a node chooses; the others are skipped."""
     result_problem: str | None = None
-    """What is wrong with what it wrote."""
+    """What is wrong with the result that it wrote."""
     result_lost: str | None = None
-    """Why its result could not be stored, for which it cannot be blamed."""
+    """Why its result could not be stored, which is not the fault of the process."""
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="rejected"):
@@ -91,7 +91,7 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
 
 
 class Expired(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="expired"):
-    """The dispatch was older than `valid_for` when it was read; it was not run."""
+    """The dispatch was older than `valid_for` when the executor read it, and did not run."""
 
     run_id: RunId
     attempt: int
@@ -103,7 +103,7 @@ Event = Claimed | Started | Ended | Rejected | Expired
 
 
 class EventBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """One record of `events`: facts about runs of one partition, in the order in which they happened."""
+    """One record of the topic `events`: events of runs of one partition, in the order in which they happened."""
 
     executor_id: ExecutorId
     events: tuple[Event, ...]

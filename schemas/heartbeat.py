@@ -1,4 +1,4 @@
-"""What an executor says of itself every few seconds on the topic `executors`, keyed by its id."""
+"""The heartbeat that an executor sends every few seconds to the topic `executors`, keyed by its id."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from schemas.ids import ExecutorId, RunId
 class ExecutorState(Enum):
     RUNNING = "running"
     DRAINING = "draining"
-    """Finishes what it has, claims nothing more."""
+    """It finishes its attempts and claims no more."""
     GONE = "gone"
-    """The last word of an executor that left cleanly."""
+    """The last heartbeat of an executor that stopped cleanly."""
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """How many unfinished dispatches the holder of one runs partition takes there (protocol D1)."""
+    """How many unfinished dispatches an executor takes from one runs partition (protocol D1)."""
 
     timeout_class: str
     partition: int
@@ -36,7 +36,7 @@ class AttemptInHand(msgspec.Struct, frozen=True, kw_only=True):
     run_id: RunId
     token: int
     partition: int
-    """From which it was claimed: that of its owner."""
+    """The runs partition that it was claimed from, which is its owner's partition."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,9 +48,9 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     interval: timedelta
     margin: timedelta = timedelta(seconds=5)
-    """Its processes are gone so long before their lease ends."""
+    """The executor ends its processes this long before their lease expires."""
     cluster_version: int = 0
-    """Of the deployment's settings that it goes by."""
+    """The version of the deployment's settings that it uses."""
     slots: tuple[Slots, ...]
     windows: tuple[Window, ...]
     attempts: tuple[AttemptInHand, ...]

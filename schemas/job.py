@@ -1,4 +1,4 @@
-"""A job as its row in `tidemill.jobs` says it, and a version of it as `tidemill.definitions` records it."""
+"""A job, with the columns of `tidemill.jobs`, and a version of it from `tidemill.definitions`."""
 
 from __future__ import annotations
 
@@ -13,58 +13,58 @@ from schemas.words import CatchupPolicy, DefinitionKind, DstFold, DstGap, OnDele
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The columns of `tidemill.jobs`, under the same names. Durations are ISO 8601 on the wire, instants RFC 3339."""
+    """The columns of `tidemill.jobs`, under the same names. In JSON durations are ISO 8601, instants RFC 3339."""
 
     job_id: str
     executable: str
     tenant: str = "default"
     schedule: str | None = None
-    """None: runs only on request."""
+    """None: only requests start runs."""
     timezone: str = "UTC"
     sha256: str | None = None
-    """None: whatever the object is when it is fetched."""
+    """None: any content of the object."""
     args: tuple[str, ...] = ()
     env: dict[str, str] = {}
     payload: Json = None
     timeout: timedelta | None = None
     timeout_class: str | None = None
     promote: bool = True
-    """False: a run that reaches the limit of its class has timed out."""
+    """False: a run that reaches the limit of its class is `timed_out`."""
     max_attempts: int = 1
     initial_interval: timedelta = timedelta(seconds=1)
     backoff_coefficient: float = 2.0
     max_interval: timedelta = timedelta(minutes=1)
     retry_jitter: float = 0.1
-    """The share of the interval by which a retry may be later: 0 to 1."""
+    """The random share of the wait that is added to it, 0 to 1."""
     non_retryable_exit_codes: tuple[int, ...] = ()
     max_infra_retries: int = 10
     max_retry_duration: timedelta | None = None
-    """No attempt begins so long after the first one; None: the numbers of attempts are the limit."""
+    """No attempt starts later than this after the first one; None: no limit of time."""
     overlap_policy: OverlapPolicy = OverlapPolicy.SKIP
     buffer_limit: int = 1000
-    """How many occurrences may wait for others to end."""
+    """How many occurrences may wait for open runs to end."""
     concurrency_limit: int | None = None
-    """How many runs may be open at once with `allow_all`; None: any number."""
+    """How many runs may be open at once with `allow_all`; None: no limit."""
     cancel_grace: timedelta = timedelta(seconds=30)
-    """Between TERM and KILL of a cancelled process."""
+    """Time between TERM and KILL of a cancelled process."""
     on_delete: OnDelete = OnDelete.FINISH
     catchup_policy: CatchupPolicy = CatchupPolicy.LATEST
     catchup_window: timedelta = timedelta(hours=24)
     catchup_after_pause: CatchupPolicy = CatchupPolicy.SKIP
-    """What becomes of the occurrences of a pause when it ends."""
+    """Which occurrences of a pause run when it ends."""
     misfire_grace: timedelta = timedelta(seconds=60)
     start_deadline: timedelta | None = None
-    """An occurrence that has not started so long after its time is missed; None: it may start at any time."""
+    """An occurrence that has not started this long after its time is missed; None: it may start at any time."""
     jitter: timedelta = timedelta(0)
     dst_gap: DstGap = DstGap.SHIFT
     dst_fold: DstFold | None = None
     """None: `first` for fixed hours, `both` for wildcard hours."""
     max_runs: int | None = None
-    """So many occurrences become runs, and no more; None: any number."""
+    """This many occurrences become runs, and no more; None: no limit."""
     pause_on_failure: int | None = None
-    """After so many runs in a row that ended badly, occurrences are skipped until the job changes; None: never."""
+    """After this many consecutive failed runs, occurrences are skipped until the job changes; None: never."""
     resumed_at: datetime | None = None
-    """A new value is a change, and nothing else."""
+    """A new value has no other effect than to be a change of the job."""
     paused: bool = False
     paused_note: str | None = None
     starts_at: datetime | None = None
@@ -75,12 +75,12 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One version of one definition; `version` comes from one sequence (protocol I2)."""
+    """One version of a job or DAG; `version` comes from one sequence for all (protocol I2)."""
 
     owner: OwnerId
     version: int
     valid_from: datetime
     deleted: bool
     spec: JobSpec | DagSpec | None
-    """None when deleted."""
+    """None: deleted."""
     kind: DefinitionKind = DefinitionKind.JOB

@@ -1,4 +1,4 @@
-"""Cluster time for the threads of one process: it asks the brokers while it does not know, and says so in the log."""
+"""Cluster time for the threads of one process: asks the brokers while it is uncertain, and logs why."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from schemas.topics import EXECUTORS
 log = structlog.get_logger()
 
 ROUND_SECONDS = 1.0
-"""From one round to the next, while the clock is not steady."""
+"""The time between two rounds, while the clock is not steady."""
 AGAIN_SECONDS = 60.0
-"""What stops the clock is said again so often."""
+"""A problem of the clock is logged again after this time."""
 
 _NOTES = {
-    ClockState.STEADY: "time is what a majority of the clocks says",
-    ClockState.UNKNOWN: "no majority of the clocks (the brokers'; of fewer than three, also this host's) agrees "
-    "on the time: nothing is decided or claimed; put the wrong clock right (NTP), then it goes on by itself",
-    ClockState.JUMPED: "a broker's clock contradicts what was believed: no schedule is decided and nothing is claimed "
-    "until a majority of the clocks has agreed for 10 s; put the wrong clock right (NTP)",
-    ClockState.AHEAD: "a wrong clock was believed and has been put right: time stands still until it is reached again; "
-    "restart the stream workers and executors to go on now (docs/clocks.md)",
+    ClockState.STEADY: "a majority of the clocks agrees on the time",
+    ClockState.UNKNOWN: "no majority of the clocks (the brokers'; with fewer than three brokers also this host's) "
+    "agrees on the time: nothing is decided or claimed until the wrong clock is corrected (NTP)",
+    ClockState.JUMPED: "a broker's clock contradicts the time of this process: no schedule is decided and nothing is "
+    "claimed until a majority of the clocks has agreed for 10 s; correct the wrong clock (NTP)",
+    ClockState.AHEAD: "a wrong clock was ahead and is corrected: cluster time stops until the real time reaches it; "
+    "restart the stream workers and executors to continue now (docs/clocks.md)",
 }
-_WRONG_BROKER = "the clock of a broker is wrong and is ignored: a majority says otherwise; put it right (NTP)"
+_WRONG_BROKER = "a broker's clock contradicts the majority and is ignored; correct it (NTP)"
 
 
 class KeptClock:
-    """Thread-safe. `run` is for a thread of its own; everything else may be called from any."""
+    """Thread-safe: any thread may call it. `start` runs `run` in its own thread."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class KeptClock:
             return self._clock.now(self._boot())
 
     def at(self, boot: float) -> datetime:
-        """Cluster time of a moment of CLOCK_BOOTTIME that is past."""
+        """Cluster time at `boot`, a past moment of CLOCK_BOOTTIME in seconds."""
         now, present = self._boot(), self.now()
         return present - timedelta(seconds=max(now - boot, 0.0))
 
@@ -69,7 +69,7 @@ class KeptClock:
         return self._known.wait(seconds)
 
     def observe(self, *, sent: float, acknowledged: float, appended_ms: int) -> None:
-        """Of the acknowledgement of any record: its LogAppendTime lies between these seconds of CLOCK_BOOTTIME."""
+        """Takes a record's acknowledgement: its LogAppendTime lies between these two seconds of CLOCK_BOOTTIME."""
         with self._lock:
             self._clock.observe(span_of(sent=sent, acknowledged=acknowledged, appended_ms=appended_ms))
             state = self._clock.state(self._boot())
@@ -90,11 +90,11 @@ class KeptClock:
             self._ended.wait(ROUND_SECONDS)
 
     def turn(self) -> None:
-        """One round. Brokers that are away are asked again by the next one."""
+        """Runs one round. If no broker answers, the next round asks again."""
         try:
             self._producer = self._producer or self._make_producer(self._connections.kafka(**PRODUCER_OPTIONS))
             asked = ask_brokers(self._producer, self._connections.topic(EXECUTORS), self._boot, self._wall)
-        except Exception as error:  # noqa: BLE001 - whatever a client raises: the log says it, and the next round asks anew
+        except Exception as error:  # noqa: BLE001 - a client may raise anything; the next round asks again
             log.warning("clock_unanswered", error=str(error))
             return
         with self._lock:

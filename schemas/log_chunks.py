@@ -1,4 +1,4 @@
-"""Where the log of an attempt lies in S3: chunk objects, numbered from 0, below one prefix."""
+"""The S3 keys of an attempt's log: chunk objects, numbered from 0, below one prefix."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CHUNK = re.compile(r"/\d{6,}\.log$")
 
 
 def log_prefix(run_id: RunId, attempt: int) -> str:
-    """A key without its bucket; ends with a slash."""
+    """The prefix of the keys, without the bucket; ends with a slash."""
     return f"logs/{quote(run_id, safe='')}/{attempt}/"
 
 
@@ -20,7 +20,7 @@ def chunk_key(run_id: RunId, attempt: int, chunk: int) -> str:
 
 
 def is_chunk(key: str) -> bool:
-    """Whether a key below a log's prefix is a chunk: some servers list an object also while it is being written,
-    under a name that is gone a moment later (S3Proxy's files, 000001.log-<uuid>).
+    """Whether a key below a log's prefix is a chunk: some servers also list an object that is still being written,
+    under a temporary name (S3Proxy's files, 000001.log-<uuid>).
     """
     return _CHUNK.search(key) is not None

@@ -1,4 +1,4 @@
-"""How every process, and every library in it, logs: one key=value line per effect to stderr, the event's name first."""
+"""Configures logging in every process: key=value lines on stderr, the event's name first."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 import structlog
 
 KAFKA_CLIENT = "librdkafka"
-"""The name under which the Kafka client logs, instead of writing to stderr itself."""
-_LOOK = (
+"""The logger of the Kafka client, so that it does not write to stderr itself."""
+_RENDERING = (
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
     structlog.processors.LogfmtRenderer(key_order=["event", "timestamp", "level"]),
@@ -17,18 +17,18 @@ _LOOK = (
 
 
 def log_to_stderr() -> None:
-    """Called once, in `main()`."""
+    """Call it once, in `main()`."""
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, *_LOOK],
+        processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, *_RENDERING],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    # What libraries have to say, such as Faust's of a rebalance.
+    # Warnings of libraries, such as Faust's about a rebalance.
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _as_an_event, *_LOOK],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _as_an_event, *_RENDERING],
             foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name],
         )
     )

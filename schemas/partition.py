@@ -1,4 +1,4 @@
-"""Where a key goes: Kafka's murmur2 partitioner, the one that Debezium and Java producers use."""
+"""Kafka's murmur2 partitioner, which Debezium and Java producers use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MASK = 0xFFFFFFFF
 
 
 def murmur2(data: bytes) -> int:
-    """Kafka's 32 bit murmur2 (org.apache.kafka.common.utils.Utils), as an unsigned number."""
+    """Kafka's 32 bit murmur2 (org.apache.kafka.common.utils.Utils), as an unsigned integer."""
     length = len(data)
     h = _SEED ^ length
     words = length // 4

@@ -1,4 +1,4 @@
-"""Where the programs of jobs lie in S3, if Tidemill has stored them: under their own hashes."""
+"""The S3 keys of programs that Tidemill stores, which are their own checksums."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 EXECUTABLES, COMMANDS = "executables", "commands"
 PROGRAMS = (EXECUTABLES, COMMANDS)
 DEPLOYMENTS = "deployments"
-"""Each deployment marks the bucket with an object of this folder: programs of several lie side by side."""
+"""Each deployment writes an object into this folder, because several deployments may share the bucket."""
 PROGRAMS_LOCK = 0x71DE_0223
-"""Of the advisory lock: shared from when a program is stored until a row names it. Meanwhile none is collected."""
+"""The key of an advisory lock: held shared from storing a program until a row names it, so that none is deleted."""
 _PROGRAM = re.compile(r"s3://[^/]+/(executables|commands)/[0-9a-f]{64}")
 
 
@@ -18,5 +18,5 @@ def program_key(folder: str, sha256: str) -> str:
 
 
 def is_program(uri: str) -> bool:
-    """Whether it is one that Tidemill has stored; what people put beside is theirs."""
+    """Whether Tidemill stored the program; users may keep other objects in the bucket."""
     return _PROGRAM.fullmatch(uri) is not None

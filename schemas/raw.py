@@ -1,4 +1,4 @@
-"""JSON that goes through Tidemill as it came, byte for byte: payloads and results. No program on the way reads it."""
+"""JSON that Tidemill passes on byte for byte without decoding it: payloads and results."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import msgspec
 
 if TYPE_CHECKING:
     Json: TypeAlias = msgspec.Raw | None
-else:  # msgspec has no optional Raw; a field's default may be None all the same
+else:  # msgspec has no optional Raw, but a field's default may be None
     Json = msgspec.Raw
 
 _NULL = b"null"
 
 
 def keep_json(struct: msgspec.Struct, field: str) -> None:
-    """Call it in `__post_init__`: JSON null is None, and other JSON has memory of its own.
+    """Call it in `__post_init__`: it makes JSON null None, and copies other JSON.
 
-    What a decoder makes is a view of the whole record, which would stay in memory as long as its payload.
+    Without the copy the field is a view of the whole record, which then stays in memory as long as the field.
     """
     raw: Json = getattr(struct, field)
     if raw is not None:
@@ -26,10 +26,10 @@ def keep_json(struct: msgspec.Struct, field: str) -> None:
 
 
 def size_of(raw: Json) -> int:
-    """In bytes; 0 without JSON."""
+    """The size in bytes; 0 for None."""
     return 0 if raw is None else memoryview(raw).nbytes
 
 
 def json_bytes(raw: Json) -> bytes:
-    """Without JSON it is null."""
+    """The bytes; `null` for None."""
     return _NULL if raw is None else bytes(raw)

@@ -1,4 +1,4 @@
-"""The file by which a process says that it does its work: it names the process, so that a stale one is recognised."""
+"""The ready file of a process: it exists while the process works, and names it, so that a stale file is recognized."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 PROC = Path("/proc")
 _START_TIME = 19
-"""Of a process, in ticks since the boot: the place among the fields of its `stat` behind its name."""
+"""The index of the start time, in ticks since boot, among the fields of `/proc/PID/stat` after the name."""
 
 
 @contextmanager
-def only_while_this_runs(path: Path | None) -> Iterator[None]:
-    """Without a file from before, and without one afterwards; only SIGKILL leaves it, see `is_of_a_living_process`."""
+def without_ready_file(path: Path | None) -> Iterator[None]:
+    """Removes the file before and after. Only SIGKILL leaves a file; `names_running_process` recognizes it."""
     _remove(path)
     try:
         yield
@@ -21,8 +21,8 @@ def only_while_this_runs(path: Path | None) -> Iterator[None]:
         _remove(path)
 
 
-def tell_ready(path: Path | None, pid: int) -> None:
-    """Its one line is the pid, the boot, and when in it the process started."""
+def write_ready_file(path: Path | None, pid: int) -> None:
+    """Writes one line: the pid, the boot id, and the start time of the process."""
     if path is None:
         return
     line = _line(pid)
@@ -33,11 +33,11 @@ def tell_ready(path: Path | None, pid: int) -> None:
         written.replace(path)
 
 
-def is_of_a_living_process(path: Path) -> bool:
-    """As seen in the PID namespace of the process that wrote it."""
-    said = _read(path)
-    pid = said.partition(" ")[0]
-    return pid.isdecimal() and said == _line(int(pid))
+def names_running_process(path: Path) -> bool:
+    """Whether the process that wrote the file still runs. Call it in that process's PID namespace."""
+    line = _read(path)
+    pid = line.partition(" ")[0]
+    return pid.isdecimal() and line == _line(int(pid))
 
 
 def _remove(path: Path | None) -> None:
@@ -53,7 +53,7 @@ def _read(path: Path) -> str:
 
 
 def _line(pid: int) -> str | None:
-    """None: there is no such process."""
+    """The line for a process; None: there is no such process."""
     try:
         start = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[_START_TIME]
     except OSError:

@@ -1,4 +1,4 @@
-"""A request: run this job, stop that run, run it once more, let a node count. Its id is its idempotency key."""
+"""A request: run a job or DAG, stop a run, run it again, mark a node, or backfill. Its id is its idempotency key."""
 
 from __future__ import annotations
 
@@ -14,54 +14,53 @@ from schemas.words import MarkAs, RequestKind, RunState
 
 
 class NodeEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """What became of a node of a DAG run that has ended."""
+    """How a node ended in a DAG run that has ended."""
 
     state: RunState
     attempt: int = 0
-    """How many attempts it has had."""
+    """How many attempts the node has had."""
     result: Result | None = None
-    """What it hands on to those that depend on it."""
+    """The result that the node passes to its dependent nodes."""
     next_nodes: tuple[str, ...] | None = None
-    """It chose: which of those that depend on it are followed."""
+    """The dependent nodes that the node chose; the others are skipped."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     request_id: RequestId
     owner: OwnerId
     job_id: str
-    """Of a request for a DAG the DAG's id: what its runs have as their job."""
+    """The job's id; for a request for a DAG the DAG's id, which its runs have as their `job_id`."""
     created_at: datetime
     kind: RequestKind = RequestKind.RUN
     dag_id: str | None = None
-    """The DAG, where one is named."""
+    """The DAG's id, if the request names a DAG."""
     run_id: RunId | None = None
-    """Which run is meant, for the kinds that mean one; None with `cancel` and `terminate`: all open runs of the
-    job or DAG."""
+    """The run to stop, rerun or mark; None with `cancel` and `terminate`: all open runs of the job or DAG."""
     run_at: datetime | None = None
-    """None: now."""
+    """The earliest start of a `run`; None: now."""
     payload: Json = None
-    """Of `run`, `rerun` and `mark`; None: the job's, or each node's, own payload."""
+    """For `run`, `rerun` and `mark`: the payload; None: the payload of the job, or of each node."""
     nominal_time: datetime | None = None
-    """Of `rerun` and `mark`: that of the run, for the owner has forgotten it."""
+    """For `rerun` and `mark`: the run's nominal time, which the owner no longer knows."""
     attempt: int = 0
-    """Of `rerun`: how many attempts the run has had."""
+    """For `rerun`: how many attempts the run has had."""
     downstream: bool = False
-    """Of `rerun` of a DAG run or node: with what depends on it, also where that succeeded."""
+    """For `rerun` of a DAG run or node: also run all dependent nodes again, even if they succeeded."""
     mark_as: MarkAs | None = None
-    """Of `mark`."""
+    """For `mark`: what the node counts as."""
     nodes: dict[str, NodeEnd] | None = None
-    """Of `rerun` and `mark` in a DAG run that has ended: by node, for the owner has forgotten them."""
+    """For `rerun` and `mark` in a DAG run that has ended: how its nodes ended, which the owner no longer knows."""
     seen_version: int = 0
-    """With `nodes`: that of the DAG run's status. What an order has changed since must not be undone."""
+    """With `nodes`: the version of the DAG run's status, so that the request does not undo later changes."""
     backfill: Backfill | None = None
-    """Of `backfill`."""
+    """For `backfill`: its range and its rules."""
     note: str | None = None
-    """Why, for people; shown with what it did."""
+    """Why, for users; it becomes the reason of what the request does."""
 
     def __post_init__(self) -> None:
         keep_json(self, "payload")
 
     @property
     def key(self) -> RunId:
-        """An id is one of its job's or DAG's (protocol I8). If it asks for a run, this is that run's id."""
+        """Identifies the request: its id is unique only within a job or DAG (protocol I8). A new run has this id."""
         return request_run_id(self.owner, self.request_id)

@@ -1,4 +1,4 @@
-"""Where the parts of a deployment are: the settings that every process shares."""
+"""The settings that every process reads: the addresses of a deployment's parts, and shared durations."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ S = TypeVar("S", bound=BaseSettings)
 DEFAULT_CLASSES = "10s,1m,1h"
 
 _CLIENT_DEFAULTS = {
-    # After a broker's return nobody waits for the default's 10 s, and while it is away nobody knocks at every turn.
+    # Reconnect within 1 s after a broker returns (the default is 10 s), and at most four times a second before.
     "reconnect.backoff.ms": 250,
     "reconnect.backoff.max.ms": 1000,
-    # When a broker dies, each step to the next leader waits for a try: four a second instead of the default's one.
+    # When a broker dies, clients find the next leader by retries: four a second instead of one (the default).
     "retry.backoff.max.ms": 250,
-    # A broker whose machine is gone answers nothing, and closes nothing: the default waits for it for a minute.
+    # A broker whose machine is gone closes no connection; the default waits for a minute.
     "socket.timeout.ms": 5_000,
     "log.connection.close": False,
-    # A topic that a broker makes by itself has another number of partitions than ours.
+    # A topic that a broker creates automatically has a wrong number of partitions.
     "allow.auto.create.topics": False,
     "logger": logging.getLogger(KAFKA_CLIENT),
 }
 
 _MAY_BE_SECRET = re.compile("dsn|options|key|url|endpoint")
-"""Fields of which the value is not repeated in a message."""
+"""Messages do not show the values of these fields."""
 
 S3_DIALECT: dict[str, Any] = {
-    # What every S3 server understands: not all of them have host names for buckets, or take trailing checksums.
+    # Some S3 servers support neither host names for buckets nor trailing checksums.
     "s3": {"addressing_style": "path"},
     "request_checksum_calculation": "when_required",
     "response_checksum_validation": "when_required",
 }
-"""For botocore's `Config`."""
+"""Arguments of botocore's `Config` that every S3 server supports."""
 
 
 class InvalidSettingsError(TidemillError):
-    """A variable of the environment cannot be used."""
+    """An environment variable has a value that is not allowed."""
 
 
 class Connections(BaseSettings):
@@ -54,35 +54,35 @@ class Connections(BaseSettings):
 
     postgres_dsn: str = "postgresql://tidemill@127.0.0.1:5432/tidemill"
     postgres_read_dsn: str | None = None
-    """A replica, for everything that only reads; None: the primary."""
+    """A replica for read-only commands; None: the primary."""
     kafka_bootstrap: str = "127.0.0.1:9092"
     kafka_options: dict[str, Any] = {}
-    """More librdkafka options as JSON, such as security.protocol and sasl.*: passed to every client."""
+    """More librdkafka options for every client, as JSON, such as security.protocol and sasl.*."""
     connect_url: str = "http://127.0.0.1:8083"
     s3_endpoint: str | None = None
-    """None: the endpoint that the S3 client finds for its region."""
+    """None: the default endpoint of the region."""
     s3_bucket: str = "tidemill"
-    """For logs, examples and the scripts of `job put --command`."""
+    """The bucket for logs, results, checkpoints and stored programs."""
     s3_access_key: str | None = None
     s3_secret_key: str | None = None
     s3_region: str = "us-east-1"
     topic_prefix: str = "tidemill."
     partitions: int = Field(default=8, ge=1)
-    """N: chosen once, when the topics are made; from then on the topics say it (`schemas.cluster_record`)."""
+    """N, which is chosen once, when the topics are created; later the topics have it (`schemas.cluster_record`)."""
     replication_factor: int = Field(default=1, ge=1)
     timeout_classes: str = DEFAULT_CLASSES
-    """Like all fields of `schemas.cluster.Cluster`: after `tidemill migrate` the topic `cluster` says it."""
+    """Only `tidemill migrate` uses it, as all fields of `schemas.cluster.Cluster`; later the topic `cluster` has it."""
 
     def topic(self, name: str) -> str:
         return self.topic_prefix + name
 
     def kafka(self, **options: Any) -> dict[str, Any]:
-        """The configuration of librdkafka for one client; names are written with `_` for `.`, callbacks as they are."""
+        """The librdkafka configuration of one client. Write option names with `_` for `.`, callbacks unchanged."""
         ours = {name if name.endswith("_cb") else name.replace("_", "."): value for name, value in options.items()}
         return {"bootstrap.servers": self.kafka_bootstrap, **_CLIENT_DEFAULTS, **self.kafka_options, **ours}
 
     def s3(self) -> dict[str, Any]:
-        """The arguments of `boto3.client` that say where S3 is; see also `S3_DIALECT`."""
+        """The arguments of `boto3.client`; see also `S3_DIALECT`."""
         return {
             "service_name": "s3",
             "endpoint_url": self.s3_endpoint,
@@ -93,24 +93,24 @@ class Connections(BaseSettings):
 
 
 class AgreedSettings(BaseSettings):
-    """Durations that must be the same everywhere, like `timeout_classes`: the environment of `tidemill migrate` says
-    them once, then the topic `cluster` does. A process whose environment contradicts it does not start.
+    """Durations that all processes share. `tidemill migrate` writes them once from its environment into the topic
+    `cluster`. A process whose environment contradicts the topic does not start.
     """
 
     model_config = SettingsConfigDict(env_prefix="TIDEMILL_", frozen=True, extra="ignore")
 
     dispatch_valid_for: timedelta = timedelta(seconds=60)
-    """D: an older dispatch is not run (protocol D2)."""
+    """D: executors do not run an older dispatch (protocol D2)."""
     claim_grace: timedelta = timedelta(seconds=15)
-    """From a claim that was seen to the event that must follow it (protocol D4, D5)."""
+    """The time from a claim to the event that must follow it (protocol D4, D5)."""
     lease: timedelta = timedelta(seconds=30)
-    """Silence after which an attempt is lost (protocol L1)."""
+    """An attempt is lost after this time without a heartbeat (protocol L1)."""
     request_ttl: timedelta = Field(default=timedelta(days=7), ge=timedelta(0))
-    """How long a request id and a deletion are remembered (protocol I2, I5), and rows of `requests` are kept."""
+    """How long request ids, deletions and rows of `requests` are kept (protocol I2, I5)."""
 
 
 def read(kind: type[S]) -> S:
-    """From the environment. Raises `InvalidSettingsError`."""
+    """Reads settings from the environment. Raises `InvalidSettingsError`."""
     try:
         return kind()
     except (ValidationError, SettingsError) as error:
@@ -118,10 +118,10 @@ def read(kind: type[S]) -> S:
 
 
 def _refusal(error: ValidationError | SettingsError) -> str:
-    """Which variable cannot be used, and what is allowed there."""
+    """The sentence that names the variable and what is allowed."""
     if isinstance(error, SettingsError):
         found = re.search(r'field "(\w+)"', str(error))
-        return f"TIDEMILL_{found[1].upper() if found else '*'} is no JSON: {error.__cause__}"
+        return f"TIDEMILL_{found[1].upper() if found else '*'} is not JSON: {error.__cause__}"
     first = error.errors()[0]
     field = str(first["loc"][0]) if first["loc"] else "*"
     said = "" if _MAY_BE_SECRET.search(field) else f" is {first['input']!r}"

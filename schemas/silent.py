@@ -1,7 +1,7 @@
-"""A batch of which a client says nothing: no record, no error. It is told from brokers that send nothing.
+"""Finds a silent batch: the client delivers neither a record nor an error of it.
 
-While the batch is silent, what stands behind it comes, or the end of the partition does; and then it is silent again.
-A broker with a cold disk, a fetch quota or a leader that moved is silent about both: `BatchUnknownError`.
+It is silent if fetches at its offsets deliver nothing, and a fetch after it delivers a record or the end of the
+partition. A broker that is slow (cold disk, fetch quota, moved leader) delivers neither: `BatchUnknownError`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from schemas.unreadable import (
 Place = tuple[str, int]
 """(topic, partition)"""
 SILENCE_SECONDS = 10.0
-"""From when on a reader asks why nothing comes of a partition that holds more."""
-_REASON = "the client delivers neither a record nor an error of it, and delivers what stands behind it"
+"""A reader suspects a silent batch after this time without a record, if the partition has more records."""
+_REASON = "the client delivers neither a record nor an error of it, but delivers the records after it"
 
 
 class Message(Protocol):
-    """What a client's message says of itself."""
+    """The part of a client's message that this file uses."""
 
     def error(self) -> Any: ...
 
@@ -40,7 +40,7 @@ class Message(Protocol):
 
 
 class Silence:
-    """What a reader with `enable.partition.eof` knows of its partitions: up to where it has read, and since when."""
+    """How far a reader with `enable.partition.eof` has read each partition, and since when."""
 
     __slots__ = ("_reached",)
 
@@ -56,7 +56,7 @@ class Silence:
         self._reached[place] = offset, now
 
     def suspects(self, end_of_place: Callable[[Place], int], now: float) -> list[tuple[Place, int]]:
-        """Partitions that hold more than has come for a while, with the next offset; each again after a while."""
+        """The partitions with unread records that were silent for `SILENCE_SECONDS`, with their next offsets."""
         quiet = [(place, offset) for place, (offset, since) in self._reached.items() if now - since > SILENCE_SECONDS]
         for place, offset in quiet:
             self.reach(place, offset, now)
@@ -64,13 +64,13 @@ class Silence:
 
 
 def fetched_end(consumer: Any, place: Any) -> int:
-    """The end of a partition as the last fetch has brought it; -1: there was none."""
+    """The end offset of a partition from the last fetch; -1: there was no fetch."""
     found = consumer.get_watermark_offsets(place, cached=True)
     return int(found[1]) if found else -1
 
 
 def silent_extent(reader: Reader, first: int, at: Callable[[int], Any]) -> Unreadable | None:
-    """The silent batch at `first`; None: it is none. `at` makes a place of an offset. Raises `BatchUnknownError`."""
+    """The silent batch at `first`, or None. `at` makes a TopicPartition of an offset. Raises `BatchUnknownError`."""
 
     def is_silent(offset: int) -> bool:
         return not _answers(reader, at(offset))
@@ -84,7 +84,7 @@ def silent_extent(reader: Reader, first: int, at: Callable[[int], Any]) -> Unrea
 
 
 def _answers(reader: Reader, place: Any) -> bool:
-    """Whether anything comes from there: a record, the end, or the error of what cannot be read."""
+    """Whether a fetch there delivers a record, the end of the partition, or an error of an unreadable batch."""
     reader.assign([place])
     found = reader.poll(ANSWER_SECONDS)
     if found is None:

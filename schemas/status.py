@@ -1,4 +1,4 @@
-"""The public record of a run on the topic `status`: what it is now, with its transitions and attempts (protocol S1)."""
+"""The public record of a run on the topic `status`: its state, transitions and attempts (protocol S1)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from schemas.result import Result
 from schemas.words import AttemptEnd, RunKind, RunState
 
 MAX_TRANSITIONS = 60
-"""Of a run that has more, the first and the latest are kept."""
+"""If a run has more, the record keeps the first and the latest."""
 MAX_ATTEMPTS = 20
-"""Of a run that has more, the latest are kept; those that expired go first."""
+"""If a run has more, the record keeps the latest; expired ones are dropped first."""
 MAX_OUTPUTS = 3
-"""So many of the latest attempts keep their output in the record."""
+"""How many of the latest attempts keep their output in the record."""
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -54,32 +54,32 @@ class Missed(msgspec.Struct, frozen=True, kw_only=True):
     last: datetime
     count: int
     at_least: bool
-    """The count stopped at its limit; there may be more."""
+    """True: the count stopped at its limit; there may be more."""
 
 
 class RunStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     run_id: RunId
     job_id: str
-    """Of a DAG run and of its nodes the DAG's id: what places them in a partition."""
+    """The job's id; for a DAG run and its nodes the DAG's id. It decides the partition."""
     tenant: str
     kind: RunKind
     nominal_time: datetime
     scheduled_time: datetime
     state: RunState
     version: int
-    """Grows with every record of this run; from the partition's counter."""
+    """Increases with every record of this run; from the partition's counter."""
     dag_id: str | None = None
-    """Of a DAG run and of its nodes."""
+    """The DAG, for a DAG run and its nodes."""
     node_id: str | None = None
-    """Of a node's run alone."""
+    """The node, for a node's run."""
     nodes: dict[RunState, int] | None = None
-    """Of a DAG run: how many of its nodes are in which state."""
+    """For a DAG run: the number of its nodes in each state."""
     dag_version: int | None = None
-    """Of a DAG run that has opened: the version of its definition that it goes by."""
+    """For a DAG run that has started: the version of its definition."""
     reason: str | None = None
     reason_code: ReasonCode | None = None
     blocked_by: RunId | None = None
-    """Of an occurrence that was skipped: a run that was in its way."""
+    """For a skipped occurrence: the run that was open."""
     attempt: int = 0
     """0: never dispatched."""
     timeout_class: str | None = None
@@ -90,21 +90,21 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     exit_code: int | None = None
     log_uri: str | None = None
     request_id: str | None = None
-    """Of the request that asked for the run."""
+    """The request that started the run."""
     rerun_id: str | None = None
-    """Of the request that had it run once more, the last one: its history begins again there."""
+    """The latest request that ran the run again; the history of the run starts there."""
     missed: Missed | None = None
     result: Result | None = None
-    """What its successful attempt wrote to `$TIDEMILL_RESULT`."""
+    """The result of its successful attempt, from `$TIDEMILL_RESULT`."""
     next_nodes: tuple[str, ...] | None = None
-    """Of a node that chose: which of those that depend on it are followed; to the others it counts as skipped."""
+    """For a node that chose: the dependent nodes that are followed; for the others it counts as skipped."""
     filed_on: date | None = None
-    """The UTC day of its first transition, of a node that of its DAG run: it places the run in the read model."""
+    """The UTC day of its first transition, for a node of its DAG run; it decides the run's week in the read model."""
     transitions: tuple[Transition, ...] = ()
     attempts: tuple[Attempt, ...] = ()
 
     @property
     def filed(self) -> date:
-        """`filed_on`, of older records too: the first transition is always kept."""
+        """`filed_on`, also for older records without it: they always keep the first transition."""
         first = self.transitions[0].at if self.transitions else self.queued_at or self.scheduled_time
         return self.filed_on or first.date()

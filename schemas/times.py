@@ -8,8 +8,8 @@ from functools import lru_cache
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC) - MILLISECOND
-"""From `EPOCH` to here is within what every part of the pipeline can write down, also once it is rounded up to a
-millisecond. `tidemill.is_writable` says the same."""
+"""Every part of the pipeline can represent instants from `EPOCH` to this one, also rounded up to a millisecond.
+`tidemill.is_writable` has the same limits."""
 
 
 @lru_cache(maxsize=4096)
@@ -19,7 +19,7 @@ def rfc3339(instant: datetime) -> str:
 
 
 def run_id_time(instant: datetime) -> str:
-    """As in a run id: `2026-11-21T03:00:00Z`, with milliseconds only where there are any."""
+    """The form in run ids: `2026-11-21T03:00:00Z`, with milliseconds only where there are any."""
     text = rfc3339(instant)
     return text[:-5] + "Z" if text.endswith(".000Z") else text
 
@@ -35,6 +35,6 @@ def epoch_ms(instant: datetime) -> int:
 
 
 def ceil_ms(instant: datetime) -> datetime:
-    """Rounded up to a millisecond: what is due is never early."""
+    """Rounds up to a millisecond, so that nothing starts early."""
     excess = instant.microsecond % 1000
     return instant if not excess else instant + timedelta(microseconds=1000 - excess)

@@ -1,4 +1,4 @@
-"""Every topic of Tidemill in one table: all of them are created from it, before the connector starts."""
+"""All topics of Tidemill in one table; they are created from it before the connector starts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import msgspec
 from schemas.errors import TidemillError
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
-"""End to end on every topic (protocol I7)."""
+"""The largest record on every topic (protocol I7)."""
 MAX_REQUEST_BYTES = 1_000_000
-"""Of a foreign record in `requests`: what producers allow by default. 256 KB of payload fit, however escaped."""
+"""The largest record in `requests`, as producers allow by default. An escaped payload of 256 KB fits."""
 
 
 class Cleanup(Enum):
@@ -22,20 +22,20 @@ class Cleanup(Enum):
 
 
 class TopicMismatchError(TidemillError):
-    """A topic exists, but not as Tidemill needs it."""
+    """A topic exists, but without the properties that Tidemill needs."""
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
-    """A topic as we create it. `name` has no prefix; every topic has the same number of partitions N."""
+    """A topic as Tidemill creates it. `name` has no prefix; every topic has N partitions."""
 
     name: str
     cleanup: Cleanup
     retention: timedelta | None
-    """None where nothing is deleted by age."""
+    """None: records are not deleted by age."""
     compacts_fast: bool = False
     """Recovery reads the topic to its end: small segments, a low dirty ratio and a bounded lag (protocol O1)."""
     max_batch_bytes: int = MAX_RECORD_BYTES
-    """What the broker takes at once, compressed or not."""
+    """The largest batch that the broker accepts, as it is sent."""
 
 
 _WEEK = timedelta(days=7)
@@ -53,7 +53,7 @@ CLUSTER = "cluster"
 
 _FIXED = (
     Topic(name=CDC, cleanup=Cleanup.DELETE, retention=_WEEK),
-    # The broker's own default; a request of the largest size and what it is wrapped in when it is forwarded fit it.
+    # The broker's default; the largest request fits, also with the envelope of a forwarded one.
     Topic(name=REQUESTS, cleanup=Cleanup.DELETE, retention=_WEEK, max_batch_bytes=1024 * 1024),
     Topic(name=EVENTS, cleanup=Cleanup.DELETE, retention=_WEEK),
     Topic(name=STATUS, cleanup=Cleanup.COMPACT_DELETE, retention=timedelta(days=30)),
@@ -67,15 +67,15 @@ _FIXED = (
 STREAM_TOPICS = tuple(each.name for each in _FIXED)
 EXECUTOR_TOPICS = (EXECUTORS, EVENTS, CONTROL)
 SINK_TOPICS = (STATUS, DEADLETTER)
-"""What each kind of process uses, beside the runs topics."""
+"""The topics that each kind of process uses, besides the runs topics."""
 
 
 def check_partitions(topic: str, found: int, wanted: int) -> None:
     """Raises `TopicMismatchError` (protocol O2)."""
     if found != wanted:
         raise TopicMismatchError(
-            f"topic {topic} has {found} partitions, the setting TIDEMILL_PARTITIONS asks for {wanted}: the number is "
-            "chosen once, because it says which owner has which job"
+            f"topic {topic} has {found} partitions, and TIDEMILL_PARTITIONS is {wanted}: the number cannot "
+            "change later, because it decides which owner has which job"
         )
 
 
@@ -90,7 +90,7 @@ def executor_group(prefix: str, timeout_class: str) -> str:
 
 
 def control_group(prefix: str) -> str:
-    """The readers of `control` join no group, but their client asks for the name of one."""
+    """The group name that the client of a `control` reader requires; it never joins the group."""
     return f"{prefix}executors"
 
 

@@ -1,8 +1,8 @@
-"""A batch of records that a client cannot read: its codec is broken or unknown. It is passed by (protocol I9).
+"""Finds the end of a batch of records that a client cannot read, so that a reader can skip it (protocol I9).
 
-librdkafka delivers the error, fetches the same batch again, and so on for ever. It does not say where the batch ends.
-Fetches at other offsets find that out: in the batch they fail with the same first offset. A fetch that brings nothing
-proves nothing, because a broker may be slow: `BatchUnknownError`, and the reader asks again later.
+The codec of such a batch is broken or unknown. librdkafka delivers the error and fetches the same batch again, forever,
+and does not report where the batch ends. Fetches at other offsets show it: within the batch they fail with the same
+first offset. An empty fetch proves nothing, because a broker may be slow: `BatchUnknownError`; the reader tries later.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from schemas.errors import TidemillError
 
 _BAD_COMPRESSION, _BAD_MESSAGE, _NOT_IMPLEMENTED, _CORRUPT = -198, -199, -170, 2
 _CODES = frozenset({_BAD_COMPRESSION, _BAD_MESSAGE, _NOT_IMPLEMENTED, _CORRUPT})
-"""RD_KAFKA_RESP_ERR_… of librdkafka: it read the batch, and could make nothing of it."""
+"""RD_KAFKA_RESP_ERR_… of librdkafka: it fetched the batch and could not decode it."""
 ANSWER_SECONDS = 5.0
 _HEADERS = operator.methodcaller("headers")
 
 
 class BatchUnknownError(TidemillError):
-    """The brokers do not say what stands at an offset. The reader meets the batch again and asks again."""
+    """The brokers did not show which records are at an offset. The reader tries again when it reads the batch again."""
 
 
 class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
     first: int
     last: int
     reason: str
-    """As the client says it."""
+    """The client's error message."""
 
     def said_of(self, topic: str) -> str:
         records = f"records {self.first} to {self.last}" if self.last > self.first else f"record {self.first}"
@@ -40,7 +40,7 @@ class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivered(Protocol):
-    """What a client's message says of itself."""
+    """The part of a client's message that this file uses."""
 
     def error(self) -> Any: ...
 
@@ -63,14 +63,14 @@ def is_unreadable(message: Delivered) -> bool:
 
 
 def extent(reader: Reader, message: Delivered, at: Callable[[int], Any]) -> Unreadable:
-    """The whole batch that `message` is the error of; `at` makes a place of an offset. Raises `BatchUnknownError`."""
+    """The batch that causes `message`. `at` makes a TopicPartition of an offset. Raises `BatchUnknownError`."""
     first, reason = message.offset() or 0, message.error().str()
     last = last_of_batch(lambda offset: _is_in_batch(reader, first, at(offset)), first, end_of(reader, at(first)))
     return Unreadable(first=first, last=last, reason=reason)
 
 
 def _is_in_batch(reader: Reader, first: int, place: Any) -> bool:
-    """Only the same error is evidence for it, and only a record or the end of the partition is evidence against it."""
+    """True only for the same error; False only for a record, another batch's error, or the end of the partition."""
     reader.assign([place])
     found = reader.poll(ANSWER_SECONDS)
     if found is None:
@@ -90,7 +90,7 @@ def end_of(reader: Reader, place: Any) -> int:
 
 
 def last_of_batch(is_in_batch: Callable[[int], bool], first: int, end: int) -> int:
-    """The last offset of the batch that begins at `first`, before `end`. Each question is a fetch: it asks few."""
+    """The last offset of the batch that starts at `first`, before `end`. It probes few offsets: each is a fetch."""
     inside, step = first, 1
     while inside + step < end and is_in_batch(inside + step):
         inside += step
@@ -106,9 +106,10 @@ def last_of_batch(is_in_batch: Callable[[int], bool], first: int, end: int) -> i
 
 
 def headers_of(message: Any) -> list[tuple[str, bytes | None]]:
-    """Without those whose names are no text: confluent-kafka 2.16 leaves a hole in their place.
+    """The message's headers, without those whose names are not valid text.
 
-    Whoever looks into the hole ends the process. The client also leaves an exception behind; a caller in C raises it.
+    For such a header confluent-kafka 2.16 returns a broken pair: reading it ends the process. The client also leaves an
+    exception set, which the next call from C raises.
     """
     try:
         pairs = _HEADERS(message)

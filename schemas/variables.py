@@ -1,4 +1,4 @@
-"""The names of all settings: a variable that is none of them is a mistake that would change nothing."""
+"""The names of all settings, to find misspelled environment variables, which would have no effect."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ KNOWN = frozenset(
         "worker_id",
     ]
 )
-"""Of every process: they are often set for all of them together. A test holds it to the classes of settings."""
+"""The settings of all processes, which often share one environment. A test compares it with the settings classes."""
 OTHERS = frozenset(
     f"{PREFIX}{name}"
     for name in [
@@ -92,25 +92,25 @@ OTHERS = frozenset(
         "RESULT",
     ]
 )
-"""What the command line takes, and what the process of a job finds, which may call the command line."""
+"""Variables of the command line, and of a job's process, which may call the command line."""
 SIMILAR = 0.8
 
 _OF_KUBERNETES = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
-"""Kubernetes sets such variables for a service that is called tidemill."""
+"""Kubernetes sets such variables for a service with the name tidemill."""
 
 
 def check_variables(names: Iterable[str]) -> list[str]:
-    """A sentence for each that is no setting. Raises `InvalidSettingsError` for one that is almost a setting."""
+    """A sentence for each name that is not a setting. Raises `InvalidSettingsError` if one is almost a setting."""
     unknown = sorted(name for name in map(str.upper, names) if _is_unknown(name))
     for name in unknown:
         near = _near(name)
         if near:
-            raise InvalidSettingsError(f"{name} is no setting; did you mean {near}?")
-    return [f"{name} is no setting of any process, and changes nothing" for name in unknown]
+            raise InvalidSettingsError(f"{name} is not a setting; did you mean {near}?")
+    return [f"{name} is not a setting of any process, and has no effect" for name in unknown]
 
 
 def _near(name: str) -> str | None:
-    """The setting that is almost called so. The prefix, which all of them have, makes no two of them alike."""
+    """The setting with the most similar name. The common prefix is ignored, because it makes all names similar."""
     wanted = name.removeprefix(PREFIX)
     ends = {each.removeprefix(PREFIX): each for each in KNOWN}
     near = get_close_matches(wanted, ends, 1, SIMILAR) or [each for each in ends if wanted.startswith(f"{each}_")]

@@ -33,44 +33,48 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
 }
 
 _CAPTURED = {
-    "job_id": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None, "description": "Null with dag_id."},
+    "job_id": {
+        "anyOf": [{"type": "string"}, {"type": "null"}],
+        "default": None,
+        "description": "The job; null if dag_id is set.",
+    },
     "payload": {
         "anyOf": [{"type": "string", "contentMediaType": "application/json"}, {"type": "null"}],
         "default": None,
-        "description": "The column's JSON, as a string: the connector hands a column of JSON on as text.",
+        "description": "The JSON of the column as a string, because the connector writes JSON columns as text.",
     },
     "__table": {"const": "requests"},
 }
 _CAPTURED["nodes"] = _CAPTURED["payload"]
 
-"""Where a request as the connector writes it differs from the value that the codec makes of it."""
+"""The fields that the connector writes differently from `Request`."""
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _ID = f"An id has 1 to {MAX_ID_CHARACTERS} characters, no control characters and none of @ # / ~."
-_RUN = "job_id or dag_id, then @ and its time, or # and its request, then of a node / and its id"
+_RUN = "<job_id or dag_id>@<nominal time> or <job_id or dag_id>#<request_id>, and for a node also /<node_id>"
 _PUBLIC = {
-    "request_id": f"Idempotency key: of all requests for one job or DAG with one id the first is carried out. {_ID}",
-    "job_id": f"Which job; use it as the key too, with the partitioner murmur2. May be left out with run_id. {_ID}",
-    "dag_id": f"Which DAG, instead of job_id. {_ID}",
-    "kind": "What is asked for.",
-    "run_id": f"Which run, for the kinds that mean one: {_RUN}. Null with cancel and terminate: all open ones.",
-    "run_at": "Of run: not before; null: now.",
-    "payload": f"Of run, rerun and mark: JSON of at most {MAX_PAYLOAD_BYTES} bytes and {MAX_JSON_DEPTH} levels, "
-    "handed on byte for byte; null: the job's or node's own.",
-    "nominal_time": "Of rerun and mark: that of the run; where the run id says it, it may be left out.",
-    "attempt": "Of rerun: how many attempts the run has had.",
-    "downstream": "Of rerun of a DAG run or node: with what depends on it, also where that succeeded.",
-    "mark_as": "Of mark: what the node counts as.",
-    "nodes": "Of rerun and mark in a DAG run that has ended: what became of its nodes, by their ids.",
-    "seen_version": "With nodes: the version of the status of the DAG run that they were seen with.",
-    "note": "Why, for people.",
-    "created_at": "Null: when the broker appended the record; never later than that.",
+    "request_id": f"Idempotency key: of the requests with one id for a job or DAG, only the first takes effect. {_ID}",
+    "job_id": f"The job; also the record's key, with the partitioner murmur2. Not needed if run_id is set. {_ID}",
+    "dag_id": f"The DAG, instead of job_id. {_ID}",
+    "kind": "What to do. Default: run.",
+    "run_id": f"The run to stop, rerun or mark: {_RUN}. Null with cancel and terminate: all open runs.",
+    "run_at": "kind run: the earliest start; null: now.",
+    "payload": f"kinds run, rerun and mark: JSON of at most {MAX_PAYLOAD_BYTES} bytes and {MAX_JSON_DEPTH} levels, "
+    "which the process reads byte for byte; null: the payload of the job, or of each node.",
+    "nominal_time": "kinds rerun and mark: the run's nominal time; not needed if the run id contains it.",
+    "attempt": "kind rerun: how many attempts the run has had. Default: 0.",
+    "downstream": "kind rerun of a DAG run or node: true also runs all dependent nodes again, even if they succeeded.",
+    "mark_as": "kind mark: what the node counts as.",
+    "nodes": "kinds rerun and mark in a DAG run that has ended: how its nodes ended, by their ids.",
+    "seen_version": "With nodes: the version of the DAG run's status from which they were read.",
+    "note": f"Why, at most {MAX_NOTE_CHARACTERS} characters; it becomes the reason of what the request does.",
+    "created_at": "When the request was made, not later than the broker's append time; null: the append time.",
 }
-"""What a producer has to know; whoever adds a field to a request says so here."""
+"""The descriptions for producers. A new field of `Request` needs one here."""
 
 
 def documents() -> dict[str, bytes]:
-    """Each file's name and content."""
+    """The name and the content of each file."""
     schemas = {name: _schema(kind) for name, kind in RECORDS.items()}
     schemas |= {"captured_request": _captured_request(), "request": _public_request()}
     return {f"{name}.json": _text(schema) for name, schema in schemas.items()}
@@ -93,14 +97,14 @@ def _captured_request() -> dict[str, Any]:
 
 
 def _backfill_columns() -> dict[str, Any]:
-    """They are columns of every request, and null in those of other kinds."""
+    """The columns of a backfill, which are null in requests of other kinds."""
     columns = _schema(Backfill)["$defs"]["Backfill"]["properties"]
     nullable = {name: {"anyOf": [column, {"type": "null"}], "default": None} for name, column in columns.items()}
     return nullable | {"ran": _CAPTURED["payload"]}
 
 
 def _public_request() -> dict[str, Any]:
-    """What anybody may write to the topic `requests`."""
+    """The records that any producer may write to the topic `requests`."""
     schema = _schema(Request)
     request = schema["$defs"]["Request"]
     properties = request["properties"]

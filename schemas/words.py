@@ -1,4 +1,4 @@
-"""The closed vocabularies of the design: states, ends and policies, as they are written in SQL, topics and code."""
+"""The enums that SQL, records and code share: states, ends and policies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class RunState(Enum):
     RUNNING = "running"
     RETRY_WAIT = "retry_wait"
     CANCELLING = "cancelling"
-    """Told to stop; its process may still be there."""
+    """Its process must stop and may still run."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     TIMED_OUT = "timed_out"
@@ -19,9 +19,9 @@ class RunState(Enum):
     SKIPPED = "skipped"
     MISSED = "missed"
     UPSTREAM_FAILED = "upstream_failed"
-    """A node whose trigger rule can no longer hold, because of what it depends on."""
+    """A node whose trigger rule cannot hold, because of how its dependencies ended."""
 
-    __hash__ = object.__hash__  # a member is one object; Enum's own is Python, and each move of a run asks for several
+    __hash__ = object.__hash__  # Enum's own hash is slower, and each transition of a run needs several
 
     @property
     def is_final(self) -> bool:
@@ -49,13 +49,13 @@ class RunKind(Enum):
     SCHEDULED = "scheduled"
     REQUESTED = "requested"
     BACKFILL = "backfill"
-    """No process: it stands for its runs, and ends with the last of them."""
+    """A backfill: it has no process, and ends with the last of its runs."""
     BACKFILLED = "backfilled"
-    """An occurrence that runs because of a backfill."""
+    """An occurrence that a backfill runs."""
     DAG = "dag"
-    """A DAG run: one epoch."""
+    """A DAG run (an epoch)."""
     NODE = "node"
-    """Of a DAG run."""
+    """A node of a DAG run."""
 
     __hash__ = object.__hash__  # as a RunState's
 
@@ -66,7 +66,7 @@ class DefinitionKind(Enum):
 
 
 class TriggerRule(Enum):
-    """When a node is dispatched, by what became of its dependencies in the same epoch: docs/dags.md."""
+    """When a node is dispatched, depending on how its dependencies ended in the same DAG run: docs/dags.md."""
 
     ALL_SUCCESS = "all_success"
     ALL_FAILED = "all_failed"
@@ -86,15 +86,15 @@ class RequestKind(Enum):
     RUN = "run"
     """Run a job or a DAG, now or at a time."""
     CANCEL = "cancel"
-    """Stop a run, or all open runs of a job: TERM, a grace, KILL; what has not started never starts."""
+    """Stop a run, or all open runs of a job: TERM, a grace period, KILL; queued runs never start."""
     TERMINATE = "terminate"
-    """The same without a grace."""
+    """The same without a grace period."""
     RERUN = "rerun"
-    """Run a run that has ended once more, under its own id."""
+    """Run a run that has ended again, under its own id."""
     BACKFILL = "backfill"
-    """Run the occurrences of a stretch of the past."""
+    """Run the occurrences of a range of the past."""
     MARK = "mark"
-    """Say what a node of a DAG run counts as."""
+    """Set what a node of a DAG run counts as."""
 
 
 class MarkAs(Enum):
@@ -122,15 +122,15 @@ class OverlapPolicy(Enum):
 
     SKIP = "skip"
     BUFFER_ONE = "buffer_one"
-    """It waits for the end of what is open; while one waits, others are skipped."""
+    """It waits until the open run ends; while one waits, others are skipped."""
     BUFFER_ALL = "buffer_all"
     """All wait in their order, up to `buffer_limit`."""
     CANCEL_OTHER = "cancel_other"
-    """What is open is cancelled; the occurrence starts when it is gone."""
+    """The open run is cancelled; the occurrence starts after its process has ended."""
     TERMINATE_OTHER = "terminate_other"
-    """The same without a grace."""
+    """The same without a grace period."""
     ALLOW_ALL = "allow_all"
-    """They run side by side, up to `concurrency_limit`; what is beyond it waits as with `buffer_all`."""
+    """They run at the same time, up to `concurrency_limit`; others wait as with `buffer_all`."""
 
 
 class CatchupPolicy(Enum):

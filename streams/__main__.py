@@ -17,7 +17,7 @@ from schemas.cluster_record import settle
 from schemas.errors import TidemillError
 from schemas.logging import log_to_stderr
 from schemas.own_name import OwnName, take_name
-from schemas.ready_file import only_while_this_runs
+from schemas.ready_file import without_ready_file
 from schemas.settings import Connections, InvalidSettingsError, read
 from schemas.topics import STREAM_TOPICS
 from schemas.variables import check_variables
@@ -88,7 +88,7 @@ def main() -> int:
             log.warning("unknown_variable", reason=warning)
         settings = read(StreamSettings)
         folders = TemporaryDirectory(prefix="tidemill-faust-")
-        with only_while_this_runs(settings.ready_file), folders as folder:
+        with without_ready_file(settings.ready_file), folders as folder:
             connections, cluster = settle(read(Connections), confluent_kafka, STREAM_TOPICS, with_runs=True)
             rules, own = settings.rules(cluster), take_unique_name(connections, settings)
             gc.freeze()  # imported objects stay for ever, and a collection that visits them stops every thread

@@ -12,7 +12,7 @@ import structlog
 from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from schemas.ready_file import tell_ready
+from schemas.ready_file import write_ready_file
 from schemas.settings import Connections
 from schemas.topics import check_partitions
 from streams.clock import cluster_clock
@@ -178,7 +178,7 @@ class Worker:
     def _tell_ready(self) -> None:
         with self._lock:
             if not self._assignments.unrecovered():
-                tell_ready(self._ready_file, os.getpid())
+                write_ready_file(self._ready_file, os.getpid())
 
 
 def check_topics(connections: Connections) -> dict[str, str]:

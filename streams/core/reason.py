@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.exit_codes import exit_code_in_words, is_of_signal
+from schemas.exit_codes import exit_code_in_words, is_signal_exit
 from schemas.reasons import ReasonCode
 
 
@@ -18,4 +18,4 @@ class Reason(msgspec.Struct, frozen=True, gc=False):
 
 
 def of_exit_code(code: int | None) -> Reason:
-    return Reason(ReasonCode.SIGNAL if is_of_signal(code) else ReasonCode.EXIT_CODE, exit_code_in_words(code))
+    return Reason(ReasonCode.SIGNAL if is_signal_exit(code) else ReasonCode.EXIT_CODE, exit_code_in_words(code))

@@ -39,9 +39,9 @@ def still_works(stack, job):
     [
         (CDC, b"\xff\x00 no json", "is not JSON"),
         (CDC, b'{"__table": "somebody_elses"}', "allowed are 'definitions' and 'requests'"),
-        (CDC, b'{"__table": "requests", "request_id": 7}', "is no Request"),
+        (CDC, b'{"__table": "requests", "request_id": 7}', "is not a valid Request"),
         (CDC, b'{"__table": "requests", "request_id": "a@b", "owner": "o", "job_id": "o", "created_at": "x"}', "is no"),
-        (EVENTS, b"[]", "is no EventBatch"),
+        (EVENTS, b"[]", "is not a valid EventBatch"),
         (REQUESTS, b'{"request_id": "r", "job_id": "o", "kind": "fly"}', 'kind is "fly": allowed are run, cancel'),
     ],
 )

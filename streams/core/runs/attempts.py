@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.classes import class_called
 from schemas.event import Claimed, EndCause, Ended, Event, Expired, Rejected, Started
-from schemas.exit_codes import as_a_shell_has_it
+from schemas.exit_codes import shell_exit_code
 from schemas.ids import ExecutorId
 from schemas.reasons import ReasonCode
 from schemas.words import AttemptEnd, RunState
@@ -86,7 +86,7 @@ def _as_started(state: OwnerState, run: Run, event: Ended) -> Run:
 
 
 def _ended(state: OwnerState, run: Run, event: Ended, executor_id: ExecutorId, now: datetime) -> list[Effect]:
-    event = msgspec.structs.replace(event, exit_code=as_a_shell_has_it(event.exit_code))
+    event = msgspec.structs.replace(event, exit_code=shell_exit_code(event.exit_code))
     if event.checkpoint:
         run = msgspec.structs.replace(run, checkpoint=event.checkpoint)
     run, report = _judged(state, run, event)

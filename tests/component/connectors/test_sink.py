@@ -166,8 +166,8 @@ def test_what_cannot_be_understood_or_stored_is_a_problem_and_stops_nothing(benc
     reasons = sorted(reason for reason, _, _ in problems)
     assert len(reasons) == 3
     assert reasons[0].startswith('Postgres refused it: value "1099511627776"')
-    assert reasons[1].startswith("is no RunStatus")
-    assert reasons[2].startswith("is not JSON")
+    assert reasons[1].startswith("is not JSON")
+    assert reasons[2].startswith("is not a valid RunStatus")
     assert {topic for _, topic, _ in problems} == {bench.connections.topic(STATUS)}
 
 

@@ -88,7 +88,7 @@ def test_a_configuration_that_was_changed_is_put_right(connections, admin):
 def test_another_number_of_partitions_is_refused_with_a_sentence(connections):
     create(connections)
     other = connections.model_copy(update={"partitions": 5})
-    with pytest.raises(TopicMismatchError, match=r"cdc has 3 partitions, .* asks for 5"):
+    with pytest.raises(TopicMismatchError, match=r"cdc has 3 partitions, .* is 5"):
         create(other)
 
 

@@ -47,7 +47,7 @@ def test_a_statement_that_names_the_checksum_says_what_it_means(pinned, table, s
 @every_table
 def test_each_statement_speaks_for_itself(pinned, table):
     pinned.execute(f"update tidemill.{table} set sha256 = sha256")
-    with pytest.raises(psycopg.errors.CheckViolation, match="former"), pinned.transaction():
+    with pytest.raises(psycopg.errors.CheckViolation, match="previous"), pinned.transaction():
         pinned.execute(f"""update tidemill.{table} set executable = 's3://tidemill/new'""")
     pinned.execute(f"update tidemill.{table} set max_attempts = 2")
 
@@ -62,14 +62,14 @@ def test_what_has_no_checksum_gets_another_program_at_once(pinned, table):
 def test_an_upsert_counts_as_the_update_that_it_is(pinned):
     write = """insert into tidemill.jobs (job_id, executable, sha256) values ('j', 's3://tidemill/new', %s)
         on conflict (job_id) do update set executable = excluded.executable"""
-    with pytest.raises(psycopg.errors.CheckViolation, match="former"), pinned.transaction():
+    with pytest.raises(psycopg.errors.CheckViolation, match="previous"), pinned.transaction():
         pinned.execute(write, (OLD,))
     pinned.execute(write + ", sha256 = excluded.sha256", (OLD,))
     assert program(pinned, "jobs") == ("s3://tidemill/new", OLD)
 
 
 def test_job_put_says_the_checksum_with_the_program_and_is_refused_where_only_the_program_is_set(pinned):
-    with pytest.raises(psycopg.errors.CheckViolation, match="former"), pinned.transaction():
+    with pytest.raises(psycopg.errors.CheckViolation, match="previous"), pinned.transaction():
         pinned.execute(statement("j", {"executable": "s3://tidemill/new"}))
     pinned.execute(statement("j", {"executable": "s3://tidemill/new", "sha256": None}))
     assert program(pinned, "jobs") == ("s3://tidemill/new", None)

@@ -87,12 +87,12 @@ def test_a_lease_that_an_executor_cannot_renew_in_time_is_refused_with_the_numbe
     check_margins(Cluster(), executor(5))
     with pytest.raises(DisagreementError, match=r"lease is PT4S, and the executor e-0 needs at least PT11S"):
         check_margins(Cluster(lease=4 * SECOND), executor(5))
-    with pytest.raises(DisagreementError, match="claim_grace is PT5S, and the executor e-0 gives a claim up PT5S"):
+    with pytest.raises(DisagreementError, match="claim_grace is PT5S, and the executor e-0 gives up a claim PT5S"):
         check_margins(Cluster(claim_grace=5 * SECOND), executor(5))
 
 
 def test_values_that_nothing_could_live_with_are_refused():
-    with pytest.raises(DisagreementError, match="lease is P0D: it must be longer than nothing"):
+    with pytest.raises(DisagreementError, match="lease is P0D: it must be longer than 0"):
         check_values(Cluster(lease=0 * SECOND))
     with pytest.raises(DisagreementError, match="dispatch_valid_for is PT3600S: at most PT1800S"):
         check_values(Cluster(dispatch_valid_for=3600 * SECOND))

@@ -34,4 +34,4 @@ def test_many_threads_may_decode_a_kind_for_the_first_time_at_once() -> None:
     for _ in range(ROUNDS):
         done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith("8 is no StoredJob: "), done.stdout
+        assert done.stdout.startswith("8 is not a valid StoredJob: "), done.stdout

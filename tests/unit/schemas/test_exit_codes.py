@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.exit_codes import as_a_shell_has_it, exit_code_in_words
+from schemas.exit_codes import exit_code_in_words, shell_exit_code
 from schemas.words import RunState
 from tests.support.simulated.log import Log, ended, started
 
@@ -25,7 +25,7 @@ def test_words_name_the_signal(code, words):
 
 
 def test_what_earlier_executors_said_of_a_signal_is_what_a_shell_says():
-    assert [as_a_shell_has_it(code) for code in (None, 0, 137, -9)] == [None, 0, 137, 137]
+    assert [shell_exit_code(code) for code in (None, 0, 137, -9)] == [None, 0, 137, 137]
 
 
 @pytest.mark.parametrize("said", [137, -9], ids=["executor of this version", "executor of an earlier version"])

@@ -118,7 +118,7 @@ def test_a_bad_request_is_refused_with_what_is_wrong_and_what_is_allowed(fields:
     ("value", "sentence"),
     [
         (b"{", "is not JSON"),
-        (b"[]", "is no dict"),
+        (b"[]", "is not a valid dict"),
         (b'{"job_id": "j"}', "is refused: request_id is null: an id has"),
         (b" " * (MAX_REQUEST_BYTES + 1), "has 1000001 bytes; at most 1000000 are allowed"),
         (b'{"request_id": "r", "job_id": "j", "payload": NaN}', "is not JSON"),
@@ -151,7 +151,7 @@ def test_the_deepest_result_of_a_node_comes_along_with_a_captured_request() -> N
         ("j@" + "x" * 17_000_000, r"\(17000002 characters\): a run id has at most 700"),
         ("j@", 'run_id is "j@": a run id is'),
         ("j#r/a/b", 'run_id is "j#r/a/b": after the / of'),
-        ("k#r", 'run_id is "k#r": it is no run of j'),
+        ("k#r", 'run_id is "k#r": it is not a run of j'),
     ],
 )
 def test_a_captured_request_about_what_is_no_run_of_its_job_is_refused(run_id: str, sentence: str) -> None:

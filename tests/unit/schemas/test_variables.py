@@ -1,4 +1,4 @@
-"""A variable that is no setting is not passed over in silence."""
+"""A variable that is not a setting is not passed over in silence."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def test_the_example_file_names_them_all():
     ],
 )
 def test_a_name_that_is_almost_a_setting_is_refused(name, meant):
-    with pytest.raises(InvalidSettingsError, match=f"{name.upper()} is no setting; did you mean {meant}[?]"):
+    with pytest.raises(InvalidSettingsError, match=f"{name.upper()} is not a setting; did you mean {meant}[?]"):
         check_variables(["PATH", name])
 
 
 @pytest.mark.parametrize("name", ["COLOUR", "HOME", "HOST", "USER", "LOG_LEVEL", "LOG_DIR", "NAME", "WORKERS"])
 def test_a_name_that_is_like_none_is_named(name):
     assert check_variables([f"TIDEMILL_{name}"]) == [
-        f"TIDEMILL_{name} is no setting of any process, and changes nothing"
+        f"TIDEMILL_{name} is not a setting of any process, and has no effect"
     ]
 
 
@@ -66,7 +66,7 @@ def test_settings_of_other_processes_and_what_kubernetes_sets_are_fine(name):
 def test_the_command_line_says_so(capsys, monkeypatch):
     monkeypatch.setenv("TIDEMILL_COLOUR", "green")
     assert run(["next", "@daily", "-n", "1"]) == 0
-    assert "TIDEMILL_COLOUR is no setting" in capsys.readouterr().err
+    assert "TIDEMILL_COLOUR is not a setting" in capsys.readouterr().err
     monkeypatch.setenv("TIDEMILL_PARTITION", "8")
     assert run(["next", "@daily", "-n", "1"]) == 2
     assert "did you mean TIDEMILL_PARTITIONS?" in capsys.readouterr().err

@@ -61,7 +61,7 @@ def test_a_byte_that_is_no_text_as_a_shell_hands_it_on():
     ("name", "value", "said"),
     [
         ("TIDEMILL_PARTITIONS", "abc", "TIDEMILL_PARTITIONS is 'abc': it must be a valid integer"),
-        ("TIDEMILL_KAFKA_OPTIONS", '{"sasl.password": secret', "TIDEMILL_KAFKA_OPTIONS is no JSON: "),
+        ("TIDEMILL_KAFKA_OPTIONS", '{"sasl.password": secret', "TIDEMILL_KAFKA_OPTIONS is not JSON: "),
         ("TIDEMILL_KAFKA_OPTIONS", '["secret"]', "TIDEMILL_KAFKA_OPTIONS cannot be used: it must be a valid dict"),
     ],
 )
