@@ -113,16 +113,16 @@ begin
         perform tidemill.check_run_id(new.run_id);
     end if;
     if new.job_id is not null and new.dag_id is not null then
-        perform tidemill.refuse('dag_id', new.dag_id, 'job_id is ' || new.job_id || '; a request is for one of them');
+        perform tidemill.refuse('dag_id', new.dag_id, 'job_id is ' || new.job_id || '; a request may name only one of them');
     elsif new.dag_id is null then
         new.job_id := coalesce(new.job_id, tidemill.owner_of_run(new.run_id));
     end if;
     new.owner := coalesce(new.dag_id, new.job_id);
     if new.owner is null then
         perform tidemill.refuse(
-            'job_id', null, 'it or dag_id is needed; both may be left out only where run_id is given');
+            'job_id', null, 'a request needs job_id or dag_id; both may be null only if run_id is set');
     end if;
-    -- The job or DAG need not exist yet: a request waits for its definition, for a while.
+    -- The job or DAG need not exist yet: the request waits for its definition for a minute.
     perform tidemill.check_id(case when new.dag_id is null then 'job_id' else 'dag_id' end, new.owner);
     perform tidemill.check_instant('run_at', new.run_at);
     new.payload := tidemill.normal_json(new.payload);
@@ -137,7 +137,7 @@ begin
     new.nodes := null;
     new.seen_version := 0;
     new.ran := null;
-    -- One that comes again was accepted, whatever has become of its run since: the primary key decides.
+    -- A repeated request was accepted before; only the primary key decides, not the present state of its run.
     if not exists (
         select from tidemill.requests as known where known.request_id = new.request_id and known.owner = new.owner
     ) then
@@ -174,7 +174,7 @@ begin
             raise exception using
                 errcode = 'check_violation',
                 message = format(
-                    'timeout classes %s cannot be all there are, because others are used: %s; '
+                    'timeout_classes cannot be %s, because other classes are in use: %s; '
                     'give these another timeout_class (or null) first', array_to_string(names, ','), users),
                 schema = 'tidemill',
                 table = 'timeout_classes';
@@ -253,7 +253,7 @@ begin
         if tidemill.is_writable(instant::timestamptz) then
             return null;
         end if;
-        -- By its offset.
+        -- Its offset moves it out of the range.
         return format('"@at %s" is out of range: from 1970-01-01T00:00:00Z to 2199-12-31T23:59:59.999Z', instant);
     end if;
     return format(
@@ -287,7 +287,7 @@ begin
     elsif request.backfill_to > clock_timestamp() then
         perform tidemill.refuse(
             'backfill_to', request.backfill_to::text,
-            'it must not be later than now: what is not due yet runs by itself');
+            'it must not be later than now: the schedule runs what is due later');
     elsif exists (select from tidemill.jobs where job_id = request.job_id and schedule is null) then
         perform tidemill.refuse('job_id', request.job_id, 'it has no schedule, so nothing was ever due');
     elsif exists (select from tidemill.dags where dag_id = request.dag_id and schedule is null) then
@@ -305,7 +305,7 @@ CREATE FUNCTION tidemill.check_cron(words text[]) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
     AS $$
 declare
-    -- Field, lowest, highest, size.
+    -- Name, lowest value, highest value, largest step.
     fields constant text[][] := '{
         {second, 0, 59, 60}, {minute, 0, 59, 60}, {hour, 0, 23, 24},
         {day-of-month, 1, 31, 31}, {month, 1, 12, 12}, {day-of-week, 0, 7, 7}
@@ -338,11 +338,11 @@ begin
             else null;
         end case;
     end loop;
-    -- Debian: both day fields hold when one begins with a star, else either is enough.
+    -- As in Debian: if one day field starts with a star, a day must match both; otherwise one match is enough.
     if (words[4] like '*%' or words[6] like '*%') and words[4] <> '*'
         and not tidemill.cron_ever_fires(days, months_allowed, weekdays_allowed)
     then
-        return 'it never fires: no month that it allows has a day that it allows';
+        return 'it never fires: none of its months has one of its days';
     end if;
     return null;
 end
@@ -476,12 +476,12 @@ begin
             column_name, value::text,
             'a month or a year has no fixed length; write weeks, days, hours, minutes or seconds');
     elsif scale(trim_scale(seconds)) > 3 then
-        perform tidemill.refuse(column_name, value::text, 'the finest unit of a duration is the millisecond');
+        perform tidemill.refuse(column_name, value::text, 'a duration must be a whole number of milliseconds');
     elsif seconds not between extract(epoch from lowest) and 366 * 86400 then
         perform tidemill.refuse(
             column_name, value::text,
-            case when lowest = interval '0' then 'it must not be negative, and at most 366 days'
-                 else 'it must be positive, and at most 366 days' end);
+            case when lowest = interval '0' then 'it must be between 0 and 366 days'
+                 else 'it must be longer than 0 and at most 366 days' end);
     end if;
 end
 $$;
@@ -512,8 +512,8 @@ begin
     if found then
         perform tidemill.refuse(
             column_name, bad,
-            'the name of a variable has letters, digits and _ only, does not begin with a digit, '
-            'and does not begin with TIDEMILL_, which the executor sets');
+            'the name of a variable may contain only letters, digits and _, and must not start with a digit '
+            'or with TIDEMILL_, the prefix of the variables that the executor sets');
     end if;
 end
 $_$;
@@ -701,7 +701,7 @@ begin
     elsif job.overlap_policy <> 'allow_all' then
         perform tidemill.refuse(
             'concurrency_limit', job.concurrency_limit::text,
-            'only overlap_policy allow_all has it; with the others one run is open at a time');
+            'it needs overlap_policy allow_all; every other policy keeps one run open at a time');
     end if;
     perform tidemill.check_number('concurrency_limit', job.concurrency_limit, 1, 10000);
 end
@@ -731,7 +731,7 @@ begin
         exception when untranslatable_character or invalid_text_representation then
             perform tidemill.refuse(
                 column_name, written,
-                'it contains \u0000 or half of a pair of \u escapes, which Postgres cannot read in JSON');
+                'it contains \u0000 or half of a surrogate pair (\u escapes), which Postgres cannot read in JSON');
         end;
     end if;
 end
@@ -775,7 +775,7 @@ declare
     problem text;
 begin
     if cardinality(names) = 0 then
-        perform tidemill.refuse_dag(of_dag, 'it has no node; write at least one row into tidemill.dag_nodes');
+        perform tidemill.refuse_dag(of_dag, 'it has no node; insert at least one row into tidemill.dag_nodes');
     elsif cardinality(names) > 10000 then
         perform tidemill.refuse_dag(of_dag, format('it has %s nodes; at most 10000 are allowed', cardinality(names)));
     end if;
@@ -791,7 +791,7 @@ begin
         || case when count(*) > 5 then format(', and %s more like these', count(*) - 5) else '' end
     into problem from listed;
     if problem is not null then
-        perform tidemill.refuse_dag(of_dag, problem || ', which it does not have');
+        perform tidemill.refuse_dag(of_dag, problem || ', which the DAG does not have');
     end if;
 end
 $$;
@@ -826,7 +826,8 @@ begin
     then
         perform tidemill.refuse(
             'sha256', new_sha256,
-            'it is that of the former executable; set sha256 too: to that of the new one, or to null for whatever is fetched');
+            'it is the checksum of the previous executable; set sha256 too, to the checksum of the new one, '
+            'or to null to accept any content');
     end if;
 end
 $$;
@@ -882,27 +883,29 @@ CREATE FUNCTION tidemill.check_request_kind(request tidemill.requests) RETURNS v
     AS $$
 begin
     if request.kind = 'run' and request.run_id is not null then
-        perform tidemill.refuse('run_id', request.run_id, 'kind run has none: it is <job_id or dag_id>#<request_id>');
+        perform tidemill.refuse(
+            'run_id', request.run_id,
+            'kind run does not take it: the id of the new run is <job_id or dag_id>#<request_id>');
     elsif request.kind = 'rerun' and request.run_id is null then
-        perform tidemill.refuse('run_id', null, 'kind rerun needs the run that is to run again');
+        perform tidemill.refuse('run_id', null, 'kind rerun needs the id of the run to run again');
     elsif request.kind = 'backfill' and request.run_id is not null then
-        perform tidemill.refuse('run_id', request.run_id, 'kind backfill has none: its runs follow from the schedule');
+        perform tidemill.refuse('run_id', request.run_id, 'kind backfill does not take it: the schedule decides its runs');
     elsif request.kind <> 'run' and request.run_at is not null then
-        perform tidemill.refuse('run_at', request.run_at::text, 'only kind run has it');
+        perform tidemill.refuse('run_at', request.run_at::text, 'only kind run takes it');
     elsif request.kind not in ('run', 'rerun', 'mark') and request.payload is not null then
-        perform tidemill.refuse('payload', request.payload::text, 'only kinds run, rerun and mark have it');
+        perform tidemill.refuse('payload', request.payload::text, 'only kinds run, rerun and mark take it');
     elsif request.kind = 'mark' and strpos(coalesce(request.run_id, ''), '/') = 0 then
-        perform tidemill.refuse('run_id', request.run_id, 'kind mark needs that of a node: <DAG run>/<node_id>');
+        perform tidemill.refuse('run_id', request.run_id, 'kind mark needs the run id of a node: <DAG run>/<node_id>');
     elsif request.kind = 'mark' and request.mark_as is null then
-        perform tidemill.refuse('mark_as', null, 'kind mark needs it: succeeded or skipped');
+        perform tidemill.refuse('mark_as', null, 'kind mark needs it; allowed are succeeded, skipped');
     elsif request.kind <> 'mark' and request.mark_as is not null then
-        perform tidemill.refuse('mark_as', request.mark_as, 'only kind mark has it');
+        perform tidemill.refuse('mark_as', request.mark_as, 'only kind mark takes it');
     elsif request.kind <> 'rerun' and request.downstream then
-        perform tidemill.refuse('downstream', 'true', 'only kind rerun has it');
+        perform tidemill.refuse('downstream', 'true', 'only kind rerun takes it');
     elsif tidemill.owner_of_run(request.run_id) <> request.owner then
         perform tidemill.refuse(
             case when request.dag_id is null then 'job_id' else 'dag_id' end, request.owner,
-            format('run %s is one of %s', request.run_id, tidemill.owner_of_run(request.run_id)));
+            format('run %s belongs to %s', request.run_id, tidemill.owner_of_run(request.run_id)));
     end if;
 end
 $$;
@@ -945,12 +948,12 @@ begin
     elsif tidemill.owner_of_run(run_id) is null then
         perform tidemill.refuse(
             'run_id', run_id,
-            'a run id is <job_id>@<nominal time> or <job_id>#<request_id>, of a DAG with its dag_id, '
-            'of a node with /<node_id> behind it');
+            'a run id is <job_id or dag_id>@<nominal time> or <job_id or dag_id>#<request_id>, '
+            'and for a node also /<node_id>');
     elsif strpos(run_id, '/') > 0 and not tidemill.is_id(substr(run_id, strpos(run_id, '/') + 1)) then
         perform tidemill.refuse(
             'run_id', run_id,
-            'behind the / of a run id comes the id of one node: 1 to 200 characters, no control characters and none '
+            'after the / of a run id comes the id of one node: 1 to 200 characters, no control characters and none '
             'of @ # / ~');
     end if;
 end
@@ -975,11 +978,11 @@ begin
     elsif length(schedule) > 500 then
         return 'a schedule has at most 500 characters, and this one has ' || length(schedule);
     elsif schedule ~ '[^ -~\t\r\n]' then
-        return 'a schedule has printable ASCII characters only';
+        return 'a schedule may contain only printable ASCII characters';
     end if;
     words := string_to_array(tidemill.normal_white_space(schedule), ' ');
     if cardinality(words) = 0 then
-        return 'a schedule is not empty; null means only on request';
+        return 'a schedule must not be empty; null means that only requests start runs';
     elsif words[1] not like '@%' then
         problem := tidemill.check_cron(string_to_array(upper(array_to_string(words, ' ') collate "C"), ' '));
         return case when problem is not null then coalesce(tidemill.schedule_habit(words), problem) end;
@@ -994,8 +997,8 @@ begin
     elsif name <> all (nicknames) then
         return format(
             '"%s" is not known%s; allowed are %s @every @at', name,
-            case name when '@reboot' then ': no schedule follows the start of a machine; leave the schedule null, '
-                'and let the machine say `tidemill run <job_id>` when it starts' end,
+            case name when '@reboot' then ': no schedule follows the start of a machine; set the schedule to null, '
+                'and let the machine call `tidemill run <job_id>` when it starts' end,
             array_to_string(nicknames, ' '));
     elsif cardinality(words) > 1 then
         return name || ' takes nothing after it';
@@ -1069,7 +1072,7 @@ CREATE FUNCTION tidemill.check_sha256(column_name text, value text) RETURNS void
 begin
     if value !~ '^[0-9a-f]{64}$' then
         perform tidemill.refuse(
-            column_name, value, 'it must be 64 lower-case hexadecimal digits, or null for whatever is fetched');
+            column_name, value, 'it must be 64 lower-case hexadecimal digits, or null to accept any content');
     end if;
 end
 $_$;
@@ -1130,7 +1133,7 @@ begin
     elsif exists (select from tidemill.zones where name = value) then
         return;
     end if;
-    -- Another spelling, or the whole name of a city.
+    -- A name in another case, or only the city of a name.
     select name into spelling from tidemill.zones where right('/' || lower(name), length(written)) = written
     order by length(name), name collate "C" limit 1;
     perform tidemill.refuse(
@@ -1186,7 +1189,8 @@ begin
     if not found then
         select node_id into orphan from tidemill.dag_nodes where dag_id = of_dag order by node_id limit 1;
         if found then
-            perform tidemill.refuse_dag(of_dag, format('there is no such row in tidemill.dags, but a node "%s" of it', orphan));
+            perform tidemill.refuse_dag(
+                of_dag, format('it has no row in tidemill.dags, but the node "%s" in tidemill.dag_nodes', orphan));
         end if;
         return;
     end if;
@@ -1231,7 +1235,7 @@ begin
     if bytes > 4 * 1024 * 1024 then
         perform tidemill.refuse_dag(
             dag.dag_id,
-            format('compiled it has %s bytes as JSON; at most 4 MB (%s bytes) are allowed', bytes, 4 * 1024 * 1024));
+            format('its compiled definition has %s bytes as JSON; at most 4 MB (%s bytes) are allowed', bytes, 4 * 1024 * 1024));
     end if;
     return spec;
 end
@@ -1260,8 +1264,8 @@ begin
     if (select count(*) from jsonb_object_keys(request.ran)) > 10000 then
         perform tidemill.refuse(
             'backfill_to', request.backfill_to::text,
-            'a backfill covers at most 10000 occurrences, and more than that have run there already; '
-            'ask for several, each beginning where the one before ends');
+            'a backfill covers at most 10000 occurrences, and more than that have run in this range already; '
+            'ask for several backfills, each starting where the previous one ends');
     end if;
     return request;
 end
@@ -1300,12 +1304,13 @@ begin
     from tidemill.runs as seen
     where job_id = request.owner and nominal_time = run.nominal_time
         and kind = 'node' and starts_with(run_id, whole || '/');
-    -- What is not known would run again, also where it had succeeded.
+    -- A node whose row is gone would run again, even if it had succeeded.
     select count(*) into known from json_object_keys(request.nodes);
     select sum(value::bigint) into had from jsonb_each_text(run.nodes);
     if known < had and not (request.downstream and node is null) then
         perform tidemill.refuse('run_id', request.run_id, format(
-            'of the %s nodes of %s the history of %s is gone; with downstream all of it runs again', had, whole, had - known));
+            '%s of the %s nodes of %s have no history any more; set downstream to run all nodes again',
+            had - known, had, whole));
     end if;
     perform tidemill.check_size('nodes', request.nodes::text, 8 * 1024);
     return tidemill.with_first_payload(request, run.request_id);
@@ -1349,17 +1354,20 @@ begin
     elsif tidemill.is_open(run.state) and (run.state <> 'retry_wait' or request.downstream) then
         perform tidemill.refuse(
             'run_id', request.run_id,
-            'it is ' || run.state || '; only what has ended, or waits for its next attempt, can run again');
+            'it is ' || run.state || '; only a run that has ended, or that waits for its next attempt, can run again');
     elsif run.state = 'retry_wait' then
-        return request;  -- its owner knows all of it
+        return request;  -- its owner still knows the run
     elsif run.kind = 'backfill' then
-        perform tidemill.refuse('run_id', request.run_id, 'it is a backfill; ask for another one instead');
+        perform tidemill.refuse(
+            'run_id', request.run_id, 'it is a backfill; insert another request of kind backfill instead');
     elsif run.missed_count > 1 then
-        perform tidemill.refuse('run_id', request.run_id, 'it stands for ' || run.missed_count || ' occurrences');
+        perform tidemill.refuse(
+            'run_id', request.run_id,
+            'it stands for ' || run.missed_count || ' occurrences; run them with a backfill instead');
     elsif run.kind in ('dag', 'node') then
         return tidemill.complete_node_order(request);
     elsif request.downstream then
-        perform tidemill.refuse('downstream', 'true', format('%s is no run of a DAG', request.run_id));
+        perform tidemill.refuse('downstream', 'true', format('run %s does not belong to a DAG', request.run_id));
     end if;
     request.nominal_time := run.nominal_time;
     request.attempt := run.attempt;
@@ -1389,7 +1397,7 @@ declare
     item text;
     found record;
 begin
-    -- By far the most frequent come first.
+    -- The most frequent forms come first.
     if word = '*' then
         numbers := array(select generate_series(lowest, highest));
         return;
@@ -1416,7 +1424,7 @@ $_$;
 
 CREATE FUNCTION tidemill.cron_forwards(field text, low_word text, high_word text, low integer, high integer, first integer, last integer, names text[]) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (((CASE WHEN ((field = 'day-of-week'::text) AND (high = first)) THEN ', for SUN is 0'::text ELSE ''::text END || ': write '::text) || CASE WHEN (low > last) THEN ''::text WHEN (low = last) THEN (low_word || ','::text) ELSE (((low_word || '-'::text) || CASE WHEN (low_word = ANY (names)) THEN (names)[cardinality(names)] ELSE (last)::text END) || ','::text) END) || CASE WHEN (high = first) THEN high_word ELSE ((CASE WHEN (high_word = ANY (names)) THEN (names)[1] ELSE (first)::text END || '-'::text) || high_word) END);
+    RETURN (((CASE WHEN ((field = 'day-of-week'::text) AND (high = first)) THEN ', because SUN is 0'::text ELSE ''::text END || ': write '::text) || CASE WHEN (low > last) THEN ''::text WHEN (low = last) THEN (low_word || ','::text) ELSE (((low_word || '-'::text) || CASE WHEN (low_word = ANY (names)) THEN (names)[cardinality(names)] ELSE (last)::text END) || ','::text) END) || CASE WHEN (high = first) THEN high_word ELSE ((CASE WHEN (high_word = ANY (names)) THEN (names)[1] ELSE (first)::text END || '-'::text) || high_word) END);
 
 
 --
@@ -1443,7 +1451,8 @@ begin
     elsif field = 'day-of-month' and item like '%W%' then
         problem := format('%s "%s" is not supported: there is no W (nearest weekday)', field, item);
     elsif item ~ '^H([(/]|$)' then
-        problem := format('%s "%s" is not supported: there is no H; the column jitter spreads', field, item);
+        problem := format(
+            '%s "%s" is not supported: there is no H; use the column jitter to spread the start times', field, item);
     elsif field = 'day-of-month' and item like 'L-%' then
         problem := format('%s "%s" is not supported: only L itself, the last day of the month', field, item);
     elsif field = 'day-of-month' and item = 'L' then
@@ -1454,13 +1463,13 @@ begin
         problem := format('%s "%s" is not understood: ', field, item) || coalesce(
             'write ' || array_position(names, trim('L' from item)) - 1 || 'L for the last ' || trim('L' from item)
                 || ' of the month',
-            'L goes with its day, such as 5L for the last Friday of the month');
+            'write L with its day, such as 5L for the last Friday of the month');
     elsif field = 'day-of-week' and item like '%#%' then
         found := tidemill.cron_value(field, item, split_part(item, '#', 1), lowest, highest, allowed, names);
         problem := found.problem;
         step_text := substr(item, position('#' in item) + 1);
         if problem is null and step_text !~ '^[1-5]$' then
-            problem := format('%s "%s" is not understood: after # comes a number from 1 to 5', field, item);
+            problem := format('%s "%s" is not understood: write a number from 1 to 5 after #', field, item);
         elsif problem is null then
             numbers := array[10 * step_text::int + found.number];
         end if;
@@ -1490,7 +1499,7 @@ begin
         end;
     elsif problem is null and has_step then
         if step_text !~ '^[0-9]{1,4}$' or step_text::int not between 1 and size then
-            problem := format('%s "%s" has no valid step: after / comes a number from 1 to %s', field, item, size);
+            problem := format('%s "%s" has no valid step: write a number from 1 to %s after /', field, item, size);
         else
             step := step_text::int;
         end if;
@@ -1511,7 +1520,7 @@ CREATE FUNCTION tidemill.cron_value(field text, item text, value text, lowest in
     AS $_$
 begin
     if value = any (names) then
-        -- Names of months count from 1, of weekdays from 0: from the lowest value of the field.
+        -- Names count from the lowest value of the field: months from 1, weekdays from 0.
         number := array_position(names, value) - 1 + lowest;
     elsif value !~ '^[0-9]{1,4}$' then
         problem := format('%s "%s" is not understood: write %s, *, a range or a list', field, item, allowed);
@@ -1571,7 +1580,7 @@ begin
     new.starts_at := tidemill.whole_milliseconds(new.starts_at);
     new.ends_at := tidemill.whole_milliseconds(new.ends_at);
     new.resumed_at := tidemill.whole_milliseconds(new.resumed_at);
-    -- Raised again, as in `job_before_change`.
+    -- Raise it again, as in `job_before_change`.
     begin
         perform tidemill.check_dag(new);
     exception when check_violation then
@@ -1607,7 +1616,7 @@ begin
         delete from tidemill.dag_changes where changed_by = new.changed_by returning dag_id
     )
     select coalesce(array_agg(dag_id order by dag_id collate "C"), '{}') into changed from gone;
-    -- Raised again, as in `job_before_change`.
+    -- Raise it again, as in `job_before_change`.
     begin
         foreach each in array changed loop
             perform tidemill.compile_dag(each);
@@ -1631,7 +1640,7 @@ CREATE FUNCTION tidemill.dag_cycle(waits integer[], children integer[], starts i
     AS $$
 declare
     size int := cardinality(waits);
-    -- One of the dependencies that a node waits for: whoever goes up from node to node comes round some time.
+    -- One dependency that each node waits for: following it from node to node leads into a cycle.
     above int[] := array_fill(null::int, array[size]);
     passed bool[] := array_fill(false, array[size]);
     node int;
@@ -1657,7 +1666,7 @@ begin
         cycle := cycle || node;
         lowest := least(lowest, node);
     end loop;
-    -- From the bottom up, until now. It begins with the node whose name comes first.
+    -- Reverse it, because it was collected upwards, and start with the node whose name sorts first.
     cycle := array(select each from unnest(cycle) with ordinality as found (each, place) order by place desc);
     size := array_position(cycle, lowest);
     return cycle[size:] || cycle[:size];
@@ -1713,7 +1722,7 @@ begin
     end loop;
     for place in 1..size loop
         if place > reached then
-            perform tidemill.refuse_dag(of_dag, 'its dependencies are a cycle: ' || tidemill.shown_path(array(
+            perform tidemill.refuse_dag(of_dag, 'its dependencies form a cycle: ' || tidemill.shown_path(array(
                 select names[node] from unnest(tidemill.dag_cycle(waits, children, starts)) as node)));
         end if;
         for i in starts[ordered[place]]..starts[ordered[place] + 1] - 1 loop
@@ -1819,8 +1828,8 @@ begin
     if not tidemill.fence_ok(run_id, token) then
         raise exception using
             errcode = 'TM001',
-            message = format('run %s goes on in a newer attempt: token %s is over', run_id, token),
-            hint = 'This attempt was given up as lost. Whatever it still wants to write would be written twice.';
+            message = format('run %s has a newer attempt: token %s is no longer valid', run_id, token),
+            hint = 'Tidemill gave this attempt up as lost. Roll back and exit: the newer attempt writes the same data.';
     end if;
 end
 $$;
@@ -1835,13 +1844,13 @@ CREATE FUNCTION tidemill.fence_ok(run_id text, token bigint) RETURNS boolean
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    -- Null is no answer: `if not null` would let everybody pass.
+    -- Refuse null, because `if not null` would let every caller pass.
     if coalesce(run_id, '') = '' or token is null or token < 1 then
         raise exception using
             errcode = 'invalid_parameter_value',
             message = format(
-                'the fence of run "%s" cannot be passed with token "%s": both come from the environment of the process, '
-                'as TIDEMILL_RUN_ID and TIDEMILL_FENCING_TOKEN', run_id, token);
+                'run_id is "%s" and token is "%s": pass the values of the environment variables TIDEMILL_RUN_ID and '
+                'TIDEMILL_FENCING_TOKEN; the token is at least 1', run_id, token);
     end if;
     insert into tidemill.fences as known (run_id, token)
     values (fence_ok.run_id, fence_ok.token)
@@ -2036,7 +2045,7 @@ begin
         return new;
     end if;
     new := tidemill.normal_job(new);
-    -- Raised again, so that psql shows one line of context below the sentence and not one for each function.
+    -- Raise it again, so that psql shows one line of context below the sentence instead of one for each function.
     begin
         perform tidemill.check_job(new);
         if tg_op = 'UPDATE' then
@@ -2106,7 +2115,7 @@ CREATE FUNCTION tidemill.locked_version(of_owner text, taken bigint DEFAULT NULL
     AS $$
     insert into tidemill.owners as known (owner, version)
     values (of_owner, coalesce(taken, nextval('tidemill.definition_version')))
-    -- Not excluded.version: that number may have been taken before the wait for the lock.
+    -- Not excluded.version: it may have been taken before the wait for the lock.
     on conflict (owner) do update set version =
         case when taken > known.version then taken else nextval('tidemill.definition_version') end
     returning version
@@ -2176,7 +2185,7 @@ declare
     end;
 begin
     if given is not null then
-        perform tidemill.refuse(given, to_json(request) ->> given, 'only kind backfill has it');
+        perform tidemill.refuse(given, to_json(request) ->> given, 'only kind backfill takes it');
     end if;
     request.ran := null;
     return request;
@@ -2195,7 +2204,7 @@ declare
     said text;
     named text;
 begin
-    -- Raised again, as in `job_before_change`.
+    -- Raise it again, as in `job_before_change`.
     begin
         new.payload := tidemill.normal_json(new.payload);
         perform tidemill.check_node(new);
@@ -2317,8 +2326,8 @@ begin
     values (
         clock_timestamp(), -1, note_restore.applied, '', 'definitions', 'alert', 'database_restored',
         format(
-            'the database was restored from a backup: it has given the version %s, and the streams have applied %s; '
-            'changes of jobs and DAGs are shown and not used until `tidemill restored` is run', given, applied));
+            'the database was restored from a backup: its last version is %s, and the streams have applied %s; '
+            'changes of jobs and DAGs have no effect until you run `tidemill restored`', given, applied));
     return true;
 end
 $$;
@@ -2376,7 +2385,7 @@ CREATE FUNCTION tidemill.oldest_log(attempts tidemill.attempt[]) RETURNS timesta
 CREATE FUNCTION tidemill.open_in(week date) RETURNS text
     LANGUAGE sql STABLE
     AS $$
-    select format('the week of %s stays as a whole: run %s', week, min((run_id || ' is ' || state) collate "C"))
+    select format('the week of %s is not pruned: run %s', week, min((run_id || ' is ' || state) collate "C"))
         || case when count(*) > 1 then format(', and %s more of that week %s open',
             count(*) - 1, case count(*) when 2 then 'is' else 'are' end) else '' end
     from tidemill.runs
@@ -2409,11 +2418,11 @@ begin
         perform tidemill.refuse(
             'older_than', older_than::text, 'it must be a duration such as 90 days, and not negative');
     end if;
-    -- `connectors.retention.LOCK_KEY`.
+    -- The key is `connectors.retention.LOCK_KEY`.
     if not pg_try_advisory_xact_lock(1910374946) then
         raise exception using
             errcode = 'lock_not_available',
-            message = 'a sink applies the times to live at this moment; try again when it is done';
+            message = 'a sink is pruning now; try again when it is done';
     end if;
     for due in select * from tidemill.weeks_to_prune(older_than, older_than) loop
         week := due.week;
@@ -2455,7 +2464,7 @@ begin
     select coalesce(array_agg(owner), '{}') into gone from pruned;
     perform set_config('tidemill.pruning', 'off', true), set_config('tidemill.keeping', 'on', true);
     update tidemill.definitions_pruned set until = oldest_kept;
-    -- Asked again under the lock: who held it may have appended a version.
+    -- Check again with the lock held: its previous holder may have appended a version.
     for unused in
         select known.owner from tidemill.owners as known
         where known.owner = any (gone)
@@ -2526,8 +2535,8 @@ declare
     child text;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
-        -- What was committed before the lock was there is seen by no other.
-        return format('the week of %s is only dropped in a transaction of isolation level read committed', week);
+        -- Only read committed sees rows that were committed before this transaction got the lock.
+        return format('the week of %s can only be pruned in a transaction of isolation level read committed', week);
     end if;
     select known.written into written from tidemill.weeks as known where known.week = prune_week.week for update;
     is_open := tidemill.open_in(week);
@@ -2546,11 +2555,11 @@ begin
         perform set_config('tidemill.keeping', 'off', true);
         return null;
     end if;
-    -- Said first in words that an index serves: most runs have succeeded.
+    -- The condition on state comes first, because an index serves it: most runs have succeeded.
     perform tidemill.keep_only('runs', week, format(
         'tidemill.runs as each where filed_on >= %L and filed_on < %L '
         'and state <> ''succeeded'' and tidemill.is_failure(state) and not tidemill.goes(each, true)', week, week + 7));
-    -- One by one, by the primary key: they are few of many, which nobody has counted yet.
+    -- One look-up for each run by the primary key: the new partition has no statistics yet, and few stories stay.
     perform tidemill.keep_only('stories', week, format(
         'tidemill.runs as run cross join lateral (select * from tidemill.stories as story '
         'where story.run_id = run.run_id and story.filed_on = run.filed_on offset 0) as each '
@@ -2623,9 +2632,9 @@ CREATE FUNCTION tidemill.refuse_statement() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
-    -- The first argument of the trigger is the sentence. Pruning is the one exception: it sets tidemill.pruning around
-    -- its own statement, by set_config: only a superuser may create a function with such a SET clause. This guards
-    -- against mistakes, not against somebody who means it.
+    -- The trigger's first argument is the sentence. Pruning sets tidemill.pruning around its own DELETE, with
+    -- set_config because only a superuser may create a function with such a SET clause. This prevents mistakes; it is
+    -- not a security boundary.
     if tg_op = 'DELETE' and current_setting('tidemill.pruning', true) = 'on' then
         return old;
     end if;
@@ -2665,7 +2674,7 @@ declare
     named text;
 begin
     return tidemill.accepted_request(new);
--- Raised again, as in `job_before_change`.
+-- Raise it again, as in `job_before_change`.
 exception when check_violation then
     get stacked diagnostics said = message_text, named = column_name;
     raise exception using errcode = 'check_violation', message = said, schema = 'tidemill', column = named;
@@ -2686,39 +2695,39 @@ declare
     text constant text := lower(array_to_string(words, ' ') collate "C");
     every text[];
     are_fields bool[];
-    behind text;
+    foreign_word text;
 begin
     if words[1] ~ '^[A-Za-z_]+=' then
-        return format('"%s" is no field: %s', words[1], case
-            when words[1] ~* '^(CRON_)?TZ=' then 'the zone has a column of its own, timezone'
-            else 'variables have a column of their own, env'
+        return format('"%s" is not a field: %s', words[1], case
+            when words[1] ~* '^(CRON_)?TZ=' then 'set the zone in the column timezone'
+            else 'set variables in the column env'
         end);
     end if;
     every := regexp_match(
         text, '^(?:every )?(?:([0-9]{1,9}) ?)?(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)$');
     if every is not null then
-        return format('an interval is written @every %s%s', coalesce(every[1], '1'), left(every[2], 1));
+        return format('write an interval as @every %s%s', coalesce(every[1], '1'), left(every[2], 1));
     elsif text ~ '^(hourly|daily|midnight|weekly|monthly|yearly|annually)$' then
-        return 'it is written with an @: @' || text;
+        return 'write it with an @: @' || text;
     elsif words[1] ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}' then
-        return 'one instant is written as @at and a time with its offset, such as @at 2026-11-21T03:00:00+01:00';
+        return 'write one instant as @at and a time with its offset, such as @at 2026-11-21T03:00:00+01:00';
     elsif text ~ '^(cron|rate)\(' then
         return 'write the five fields without cron( ), and an interval as @every 5m';
     end if;
     are_fields := array(
         select upper(word collate "C") ~ is_field from unnest(words) with ordinality as each (word, place) order by place);
     if cardinality(words) = 7 and not false = any (are_fields) then
-        return 'this one has 7 fields: there is none for the year; starts_at and ends_at are columns of their own';
+        return 'this one has 7 fields, and there is no field for the year; use the columns starts_at and ends_at';
     elsif cardinality(words) < 6 or false = any (are_fields[1:5]) or not false = any (are_fields) then
         return null;
     end if;
-    behind := words[array_position(are_fields, false)];
-    if behind ~ '^([A-Z][A-Za-z]+/[A-Za-z_/+-]+|UTC|GMT)$' then
-        return format('"%s" stands behind the fields: the zone has a column of its own, timezone', behind);
+    foreign_word := words[array_position(are_fields, false)];
+    if foreign_word ~ '^([A-Z][A-Za-z]+/[A-Za-z_/+-]+|UTC|GMT)$' then
+        return format('"%s" comes after the fields: set the zone in the column timezone', foreign_word);
     end if;
     return format(
-        '"%s" stands behind the fields: a schedule has neither a user nor a command; '
-        'the program goes into the column executable, and tidemill job put --command stores one', behind);
+        '"%s" comes after the fields: a schedule has neither a user nor a command; '
+        'set the program in the column executable, or let tidemill job put --command store it', foreign_word);
 end
 $_$;
 
@@ -2820,7 +2829,8 @@ begin
             perform tidemill.refuse(
                 'payload', null,
                 format(
-                    'request %s is no row any more, or came by topic: give its payload, or ''null'' for that of the job',
+                    'the row of request %s was removed, or the request came through the topic; set the payload, '
+                    'or ''null'' for the payload of the job',
                     first_request));
         end if;
     end if;
@@ -3361,20 +3371,20 @@ INSERT INTO tidemill.jobs VALUES ('weak', 'default', NULL, 'UTC', 's3://tidemill
 -- Data for Name: migrations; Type: TABLE DATA; Schema: tidemill; Owner: -
 --
 
-INSERT INTO tidemill.migrations VALUES ('0001_words.sql', '05841eef51907fdf01f3fa911b466d5e92fc078dce5b05a938de21558eaa5924', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0002_zones.sql', 'f743ad17563b63ba059331ec4d6dfc6c417b33bebb60896b68ab1e00e7a6983d', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0003_schedules.sql', '3c7998259e2b5873b223698ec7a84d76d8e8c50e31a64fcb4005a0a79944fab8', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0004_checks.sql', 'bb0d3919d78422f858ca346db0186f07390d4cb76c30f131d1ebbdf32038f3d7', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0005_jobs.sql', '357bc72c05d5026bd951b221c5a66fba023c3ab4adde503d83db9d9196dfcd73', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0006_requests.sql', '25e981b3683357cbca82d3fa7996772edd08c1322c8edad43393691f13d15399', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0007_read_model.sql', 'cc94c2faa9d50e18e03dacd45c92751f7a758360c8442616b63194ab37dca1ce', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0008_capture.sql', '89bdb2331196349e4ddc91ec12edaa7edae0c17aaccfb502b528bd971abf5d3c', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0009_retention.sql', 'c3dcccf1da9a221e37b778db6aafb956e5b613d0623a7b0421f5aa88e7f1abaf', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0010_fences.sql', 'bb14ec4e00d4f24a36612de5710a46c3808a925d1eb2de0fb91c2625e06409d7', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0011_backfills.sql', '56c255cc45ffcc0c626877778ec6b30fcf8a387a8bf4bd5890a4191a01cc4921', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0012_dags.sql', '38deb667474233acc5d262a02d3c6470e3b1667662bc1f608c912e09694bd637', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0013_cluster.sql', '5730da2e0b7ce31a28d0889e60d945a63ca35222f36d3694a15531428a82864f', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0014_kept.sql', '6557201cdef8464c9367e7b241cfd09bcec0f422c2c9a23647df51b2526cd1aa', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0001_words.sql', '1f5abdac993fe6d18af0d88af86201e9f1a6006394b7216cf2e9152623db77e0', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0002_zones.sql', 'cc4479705b56c345a3c211b8ee11de242dec21bb9e00319db7dc4fbde4c55f10', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0003_schedules.sql', 'f928274a5646e221ada516e388ca870be0177f4f7ba0563e742b967df1116084', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0004_checks.sql', 'd40e60bb6945f4783dcfb959f47e45248aa05649c973b27a2bce5e2f7e198e93', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0005_jobs.sql', 'cd5bce08d6eefee1fa7dd8cc86e6010796acd3dcc9ee5a3348572c7be12fd4bb', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0006_requests.sql', '9e88152ca7f88d5c57f1f033db5ceb24521ad07cf15b013ad12dad5e1a35972e', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0007_read_model.sql', 'c94cd601be54389126e3cc6a00fdc475a3818f8378a9b0e123acecf2a60e8763', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0008_capture.sql', '99e2aaf04e2e67a3b4d97985563cefb1b2e58954dfcceb0c282284af5c1ff2e9', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0009_retention.sql', 'cf7ca62e7cc7fcfaf7aeb7dc119315a02c7fccfcfba870e697acc0569514cd3d', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0010_fences.sql', 'bbed8949c99a700898a7b56dfc3d104d90cd3c75312b30fcc21a029dea732cb4', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0011_backfills.sql', '836d2991c089d1ba7cbb9f668864ca298b71cbb1167c0f1f52bbae126983109e', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0012_dags.sql', '7238d227b7de55b588ce7156c591e83ebe9c453bd3bbf5a60a445004d5a69caa', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0013_cluster.sql', '4c8467f490b08fe1cb167ded09328c5542ad1e0909437c8ea9ea9aaf02debe2c', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0014_kept.sql', '550d6ae0c3becac01e0e95ce4fb590f29dca31e5f24ec18ffe5ffb418d6d68ab', '0.2.0', '2026-03-01 12:00:00+00');
 
 
 --
@@ -4555,14 +4565,14 @@ CREATE TRIGGER dag_nodes_no_truncate BEFORE TRUNCATE ON tidemill.dag_nodes FOR E
 -- Name: dags dags_no_truncate; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER dags_no_truncate BEFORE TRUNCATE ON tidemill.dags FOR EACH STATEMENT EXECUTE FUNCTION tidemill.refuse_statement('it would remove DAGs without a version that says so; use delete from tidemill.dags');
+CREATE TRIGGER dags_no_truncate BEFORE TRUNCATE ON tidemill.dags FOR EACH STATEMENT EXECUTE FUNCTION tidemill.refuse_statement('it would remove DAGs without recording their deletion; use delete from tidemill.dags');
 
 
 --
 -- Name: definitions definition_before_change; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER definition_before_change BEFORE DELETE OR UPDATE ON tidemill.definitions FOR EACH ROW EXECUTE FUNCTION tidemill.refuse_statement('it is the history; old versions go by tidemill.prune_definitions(older_than)');
+CREATE TRIGGER definition_before_change BEFORE DELETE OR UPDATE ON tidemill.definitions FOR EACH ROW EXECUTE FUNCTION tidemill.refuse_statement('it is the history; tidemill.prune_definitions(older_than) removes old versions');
 
 
 --
@@ -4576,7 +4586,7 @@ CREATE TRIGGER definition_before_insert BEFORE INSERT ON tidemill.definitions FO
 -- Name: definitions definitions_no_truncate; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER definitions_no_truncate BEFORE TRUNCATE ON tidemill.definitions FOR EACH STATEMENT EXECUTE FUNCTION tidemill.refuse_statement('it is the history; old versions go by tidemill.prune_definitions(older_than)');
+CREATE TRIGGER definitions_no_truncate BEFORE TRUNCATE ON tidemill.definitions FOR EACH STATEMENT EXECUTE FUNCTION tidemill.refuse_statement('it is the history; tidemill.prune_definitions(older_than) removes old versions');
 
 
 --
@@ -4625,98 +4635,98 @@ CREATE TRIGGER jobs_b_names_sha256 BEFORE UPDATE OF sha256 ON tidemill.jobs FOR 
 -- Name: jobs jobs_no_truncate; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER jobs_no_truncate BEFORE TRUNCATE ON tidemill.jobs FOR EACH STATEMENT EXECUTE FUNCTION tidemill.refuse_statement('it would remove jobs without a version that says so; use delete from tidemill.jobs');
+CREATE TRIGGER jobs_no_truncate BEFORE TRUNCATE ON tidemill.jobs FOR EACH STATEMENT EXECUTE FUNCTION tidemill.refuse_statement('it would remove jobs without recording their deletion; use delete from tidemill.jobs');
 
 
 --
 -- Name: dag_changes kept; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.dag_changes FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('it holds what a transaction still has to check; write to tidemill.dags and tidemill.dag_nodes');
+CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.dag_changes FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('it lists the DAGs that a transaction checks at commit; write to tidemill.dags and tidemill.dag_nodes');
 
 
 --
 -- Name: definitions_pruned kept; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.definitions_pruned FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('tidemill.prune_definitions(older_than) keeps its place here');
+CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.definitions_pruned FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('tidemill.prune_definitions(older_than) records its progress here');
 
 
 --
 -- Name: deployment kept; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.deployment FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('its name marks what this deployment keeps in the bucket; it stays as `tidemill migrate` has made it');
+CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.deployment FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('its name marks the objects of this deployment in the bucket; it must not change');
 
 
 --
 -- Name: fences kept; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER kept BEFORE DELETE OR TRUNCATE ON tidemill.fences FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('an attempt that is over would pass again; use tidemill.prune_fences(older_than)');
+CREATE TRIGGER kept BEFORE DELETE OR TRUNCATE ON tidemill.fences FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('an old attempt would pass its fence again; use tidemill.prune_fences(older_than)');
 
 
 --
 -- Name: heartbeat kept; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER kept BEFORE DELETE OR TRUNCATE ON tidemill.heartbeat FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('nothing is pruned without its one row, which the connector updates; leave it as it is');
+CREATE TRIGGER kept BEFORE DELETE OR TRUNCATE ON tidemill.heartbeat FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('pruning needs its one row, which the connector updates; do not remove it');
 
 
 --
 -- Name: migrations kept; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.migrations FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('`tidemill migrate` writes it, and would apply again what it does not find');
+CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.migrations FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('`tidemill migrate` writes it, and would apply a migration again if its row were missing');
 
 
 --
 -- Name: owners kept; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.owners FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('it keeps the order of versions, and nothing else knows it; tidemill.prune_definitions(older_than) removes what is unused');
+CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.owners FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('only this table keeps the order of versions; tidemill.prune_definitions(older_than) removes unused rows');
 
 
 --
 -- Name: restored kept; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.restored FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('`tidemill restored` heals the database, and the row goes with it');
+CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.restored FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('run `tidemill restored`, which heals the database and deletes the row');
 
 
 --
 -- Name: retention kept; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.retention FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('the sink writes it; use tidemill.prune(older_than) to drop what is old');
+CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.retention FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('only the sink writes it; use tidemill.prune(older_than) to drop old weeks');
 
 
 --
 -- Name: sink_offsets kept; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.sink_offsets FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('the sink keeps its place in the topics here; insert a row into tidemill.requests to run something again');
+CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.sink_offsets FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('the sink keeps its offsets here; insert a row into tidemill.requests to run something again');
 
 
 --
 -- Name: timeout_classes kept; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER kept BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON tidemill.timeout_classes FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('each class has a topic of its own; `tidemill cluster set timeout_classes=...` changes them everywhere');
+CREATE TRIGGER kept BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON tidemill.timeout_classes FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('each class needs its own topic; `tidemill cluster set timeout_classes=...` changes classes and topics');
 
 
 --
 -- Name: weeks kept; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.weeks FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('the sink writes it; use tidemill.prune(older_than) to drop what is old');
+CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.weeks FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('only the sink writes it; use tidemill.prune(older_than) to drop old weeks');
 
 
 --
 -- Name: zones kept; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.zones FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('it is what a timezone may be; new names come with `tidemill migrate` of a newer version');
+CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.zones FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('it lists the allowed time zones; `tidemill migrate` of a newer version adds new names');
 
 
 --
@@ -4758,21 +4768,21 @@ CREATE TRIGGER read_model_no_change INSTEAD OF INSERT OR DELETE OR UPDATE ON tid
 -- Name: problems read_model_no_change; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER read_model_no_change BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON tidemill.problems FOR EACH STATEMENT WHEN ((current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text)) EXECUTE FUNCTION tidemill.refuse_statement('the sink writes it, and nothing follows from a change of it; insert a row into tidemill.requests to run, cancel or mark, and use tidemill.prune(older_than) to drop what is old');
+CREATE TRIGGER read_model_no_change BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON tidemill.problems FOR EACH STATEMENT WHEN ((current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text)) EXECUTE FUNCTION tidemill.refuse_statement('only the sink writes it, and a change has no effect on runs; insert a row into tidemill.requests to run, cancel or mark, and use tidemill.prune(older_than) to drop old weeks');
 
 
 --
 -- Name: runs read_model_no_change; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER read_model_no_change BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON tidemill.runs FOR EACH STATEMENT WHEN ((current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text)) EXECUTE FUNCTION tidemill.refuse_statement('the sink writes it, and nothing follows from a change of it; insert a row into tidemill.requests to run, cancel or mark, and use tidemill.prune(older_than) to drop what is old');
+CREATE TRIGGER read_model_no_change BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON tidemill.runs FOR EACH STATEMENT WHEN ((current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text)) EXECUTE FUNCTION tidemill.refuse_statement('only the sink writes it, and a change has no effect on runs; insert a row into tidemill.requests to run, cancel or mark, and use tidemill.prune(older_than) to drop old weeks');
 
 
 --
 -- Name: stories read_model_no_change; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER read_model_no_change BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON tidemill.stories FOR EACH STATEMENT WHEN ((current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text)) EXECUTE FUNCTION tidemill.refuse_statement('the sink writes it, and nothing follows from a change of it; insert a row into tidemill.requests to run, cancel or mark, and use tidemill.prune(older_than) to drop what is old');
+CREATE TRIGGER read_model_no_change BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON tidemill.stories FOR EACH STATEMENT WHEN ((current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text)) EXECUTE FUNCTION tidemill.refuse_statement('only the sink writes it, and a change has no effect on runs; insert a row into tidemill.requests to run, cancel or mark, and use tidemill.prune(older_than) to drop old weeks');
 
 
 --
@@ -4786,7 +4796,7 @@ CREATE TRIGGER read_model_no_change INSTEAD OF INSERT OR DELETE OR UPDATE ON tid
 -- Name: requests request_before_change; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER request_before_change BEFORE DELETE OR UPDATE ON tidemill.requests FOR EACH ROW EXECUTE FUNCTION tidemill.refuse_statement('a request is accepted once and for all; old ones go by tidemill.prune_requests(older_than)');
+CREATE TRIGGER request_before_change BEFORE DELETE OR UPDATE ON tidemill.requests FOR EACH ROW EXECUTE FUNCTION tidemill.refuse_statement('an accepted request never changes; tidemill.prune_requests(older_than) removes old requests');
 
 
 --
@@ -4800,7 +4810,7 @@ CREATE TRIGGER request_before_insert BEFORE INSERT ON tidemill.requests FOR EACH
 -- Name: requests requests_no_truncate; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER requests_no_truncate BEFORE TRUNCATE ON tidemill.requests FOR EACH STATEMENT EXECUTE FUNCTION tidemill.refuse_statement('a request is accepted once and for all; old ones go by tidemill.prune_requests(older_than)');
+CREATE TRIGGER requests_no_truncate BEFORE TRUNCATE ON tidemill.requests FOR EACH STATEMENT EXECUTE FUNCTION tidemill.refuse_statement('an accepted request never changes; tidemill.prune_requests(older_than) removes old requests');
 
 
 --
