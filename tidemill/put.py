@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from connectors.objects import Objects
 from schemas.job import JobSpec
 from schemas.settings import Connections
+from schemas.words import CatchupPolicy, OverlapPolicy
 from tidemill.complete import job_names
 from tidemill.given import check_json
 from tidemill.names import nearest, no_owner
@@ -26,6 +28,10 @@ Text = Annotated[str | None, typer.Option()]
 Columns = dict[str, Any]
 SETTABLE = frozenset(JobSpec.__struct_fields__) - {"job_id"}
 SET_BY_TRIGGER = frozenset({"version", "updated_at"})
+
+
+def words_of(enum: type[Enum]) -> str:
+    return ", ".join(each.value for each in enum) + "."
 
 
 def put(  # noqa: PLR0917 - an option of a command is an argument of its function
@@ -41,8 +47,8 @@ def put(  # noqa: PLR0917 - an option of a command is an argument of its functio
     timeout: Annotated[str | None, typer.Option(help="The limit of an attempt, such as 90s or 1h30m.")] = None,
     timeout_class: Annotated[str | None, typer.Option(help="The class to start in, such as 10s, 1m, 1h.")] = None,
     max_attempts: Annotated[int | None, typer.Option(help="The most attempts of a run.")] = None,
-    overlap: Annotated[str | None, typer.Option(help="skip, buffer_one, cancel_other, allow_all …")] = None,
-    catchup: Annotated[str | None, typer.Option(help="For late occurrences: skip, latest or all.")] = None,
+    overlap: Annotated[str | None, typer.Option(help=words_of(OverlapPolicy))] = None,
+    catchup: Annotated[str | None, typer.Option(help=words_of(CatchupPolicy))] = None,
     payload: Annotated[str | None, typer.Option(help="JSON for standard input.")] = None,
     arg: Annotated[list[str] | None, typer.Option(help="An argument; repeat it for more.")] = None,
     env: Annotated[list[str] | None, typer.Option(help="NAME=VALUE; repeat it for more.")] = None,

@@ -30,9 +30,7 @@ WHY = {
 """The meaning of a code; `text` is the run's reason. For other codes the reason is enough."""
 
 BETTER = {
-    ReasonCode.OVERLAP_SKIPPED: (
-        "another overlap_policy lets it wait (buffer_one, buffer_all) or run at the same time (allow_all)"
-    ),
+    ReasonCode.OVERLAP_SKIPPED: "another overlap_policy, such as buffer_all, lets it wait for the other",
     ReasonCode.CATCHUP_SKIP: (
         "catchup_policy latest or all runs late occurrences; within misfire_grace a late occurrence always runs"
     ),

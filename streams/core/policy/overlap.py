@@ -70,9 +70,6 @@ OverlapDecision = Start | Skip | Hold | Replace
 
 START = Start()
 
-IN_ORDER = frozenset({OverlapPolicy.BUFFER_ALL, OverlapPolicy.ALLOW_ALL})
-"""These policies run all occurrences in the order of their times, including those that catch up."""
-
 _ACTIVITY = {RunState.RETRY_WAIT: "waits for its next attempt", RunState.CANCELLING: "is being stopped"}
 
 
@@ -91,6 +88,17 @@ def decide_overlap(job: JobSpec, found: OpenRuns) -> OverlapDecision:
             return _skip_beyond(job.buffer_limit, found) or _wait(job, found)
         case OverlapPolicy.CANCEL_OTHER | OverlapPolicy.TERMINATE_OTHER:
             return _replace(job, found) or _wait(job, found)
+        case _:
+            assert_never(job.overlap_policy)
+
+
+def keeps_order(job: JobSpec) -> bool:
+    """The policy runs all occurrences in the order of their times, including those that catch up."""
+    match job.overlap_policy:
+        case OverlapPolicy.BUFFER_ALL | OverlapPolicy.ALLOW_ALL:
+            return True
+        case OverlapPolicy.SKIP | OverlapPolicy.BUFFER_ONE | OverlapPolicy.CANCEL_OTHER | OverlapPolicy.TERMINATE_OTHER:
+            return False
         case _:
             assert_never(job.overlap_policy)
 

@@ -11,7 +11,15 @@ from schemas.ids import OwnerId
 from schemas.job import JobSpec
 from schemas.words import RunState
 from streams.core.effects import Effect
-from streams.core.policy.overlap import IN_ORDER, START, OpenRuns, OverlapDecision, Replace, decide_overlap, free_slots
+from streams.core.policy.overlap import (
+    START,
+    OpenRuns,
+    OverlapDecision,
+    Replace,
+    decide_overlap,
+    free_slots,
+    keeps_order,
+)
 from streams.core.reason import Reason
 from streams.core.runs.cancel import AT_ONCE, cancel_each
 from streams.core.runs.life import put
@@ -51,7 +59,7 @@ def release_held(state: OwnerState, now: datetime) -> list[Effect]:
         job = state.durable.jobs[OwnerId(job_id)].spec
         occupancy = state.derived.occupancy[job_id]
         free = free_slots(job, active=occupancy.active(now), held=occupancy.held_count)
-        for run_id in occupancy.next_held(free, in_order=job.overlap_policy in IN_ORDER):
+        for run_id in occupancy.next_held(free, in_order=keeps_order(job)):
             if state.transaction.is_full:
                 state.step.freed.add(job_id)
                 break

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.words import CatchupPolicy, OverlapPolicy
 from tests.support.checkers import legal_history, stays_cancelled
 from tests.support.simulated.log import Log
 from tests.support.simulated.scenario import Story
@@ -47,5 +48,7 @@ def broken(log: Log) -> list[str]:
     return legal_history(log.history()) + stays_cancelled(log.history(), log.dispatches())
 
 
-def test_the_document_has_cases() -> None:
-    assert len(CASES) > 10
+@pytest.mark.parametrize(("column", "enum"), [("overlap_policy", OverlapPolicy), ("catchup_policy", CatchupPolicy)])
+def test_each_policy_has_a_case(column, enum) -> None:
+    said = " ".join(settings for settings, *_ in CASES)
+    assert {each.value for each in enum if not re.search(rf"\b{column} = {each.value}\b", said)} == set()

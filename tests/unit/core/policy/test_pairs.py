@@ -11,6 +11,7 @@ import pytest
 from schemas.codec import decode
 from schemas.dag import NodeSpec
 from schemas.ids import RunId, occurrence_run_id
+from schemas.job import JobSpec
 from schemas.reasons import ReasonCode
 from schemas.status import RunStatus
 from schemas.topics import STATE
@@ -27,13 +28,19 @@ LAST = 10
 """So many occurrences are due."""
 RESUMED = "changed at 0:15: paused = true; changed at 0:55: paused = false"
 RETRIES = "max_attempts = 2, initial_interval = 12 s, max_interval = 12 s, retry_jitter = 0"
+
+
+def policies(column: str) -> dict[str, str]:
+    """All that a column may say, the default first."""
+    default = getattr(JobSpec(job_id="job", executable="s3://tidemill/x"), column)
+    words = sorted(type(default), key=lambda each: each is not default)
+    return {each.value: f"{column} = {each.value}" for each in words}
+
+
 SETTINGS: dict[str, dict[str, str]] = {
-    "overlap": {
-        each: f"overlap_policy = {each}"
-        for each in ("skip", "buffer_one", "buffer_all", "cancel_other", "terminate_other", "allow_all")
-    },
-    "catchup": {each: f"catchup_policy = {each}" for each in ("latest", "skip", "all")},
-    "after a pause": {each: f"catchup_after_pause = {each}" for each in ("skip", "latest", "all")},
+    "overlap": policies("overlap_policy"),
+    "catchup": policies("catchup_policy"),
+    "after a pause": policies("catchup_after_pause"),
     "grace": {"a minute": "", "2 s": "misfire_grace = 2 s", "none": "misfire_grace = 0 s"},
     "window": {"a day": "", "20 s": "catchup_window = 20 s"},
     "deadline": {"none": "", "15 s": "start_deadline = 15 s"},
