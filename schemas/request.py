@@ -32,6 +32,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """The job's id; for a request for a DAG the DAG's id, which its runs have as their `job_id`."""
     created_at: datetime
     kind: RequestKind = RequestKind.RUN
+    """`schemas.request_rules.OF_KINDS` says which fields only some kinds have."""
     dag_id: str | None = None
     """The DAG's id, if the request names a DAG."""
     run_id: RunId | None = None
@@ -39,15 +40,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     run_at: datetime | None = None
     """The earliest start of a `run`; None: now."""
     payload: Json = None
-    """For `run`, `rerun` and `mark`: the payload; None: the payload of the job, or of each node."""
+    """The payload; None: the payload of the job, or of each node."""
     nominal_time: datetime | None = None
-    """For `rerun` and `mark`: the run's nominal time, which the owner no longer knows."""
+    """The run's nominal time, which the owner no longer knows."""
     attempt: int = 0
-    """For `rerun`: how many attempts the run has had."""
+    """How many attempts the run has had."""
     downstream: bool = False
     """For `rerun` of a DAG run or node: also run all dependent nodes again, even if they succeeded."""
     mark_as: MarkAs | None = None
-    """For `mark`: what the node counts as."""
+    """What the node counts as."""
     nodes: dict[str, NodeEnd] | None = None
     """For `rerun` and `mark` in a DAG run that has ended: how its nodes ended, which the owner no longer knows."""
     seen_version: int = 0

@@ -10,7 +10,6 @@ import msgspec
 from schemas.dag import MAX_NODES
 from schemas.errors import TidemillError
 from schemas.ids import dag_run_of, is_id, occurrence_run_id, owner_of_run
-from schemas.raw import json_bytes
 from schemas.request import NodeEnd, Request
 from schemas.times import EPOCH, LATEST
 from schemas.words import MarkAs, RequestKind
@@ -19,14 +18,23 @@ SET_BY_US = frozenset({"owner", "backfill"})
 """Fields that a producer must not write: the job or DAG decides the owner, and only the table takes backfills."""
 FIELDS = tuple(name for name in Request.__struct_fields__ if name not in SET_BY_US)
 _OF_THE_PAST = frozenset({RequestKind.RERUN, RequestKind.MARK})
-_WITH_PAYLOAD = _OF_THE_PAST | {RequestKind.RUN}
-"""A rerun and a mark may bring a payload, because the owner keeps none of a run that has ended."""
+OF_KINDS: dict[str, tuple[RequestKind, ...]] = {
+    "run_at": (RequestKind.RUN,),
+    "payload": (RequestKind.RUN, RequestKind.RERUN, RequestKind.MARK),
+    "mark_as": (RequestKind.MARK,),
+    "downstream": (RequestKind.RERUN,),
+    "attempt": (RequestKind.RERUN,),
+    "nominal_time": (RequestKind.RERUN, RequestKind.MARK),
+    "nodes": (RequestKind.RERUN, RequestKind.MARK),
+}
+"""Fields that only some kinds take. A rerun and a mark may bring what the owner no longer knows."""
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_NOTE_CHARACTERS = 1_000
 MAX_RUN_ID_CHARACTERS = 700
 """Enough for an owner id, a request id, a node id and their separators."""
 MAX_ATTEMPT = 1_000_000
 KINDS = tuple(each.value for each in RequestKind)
+_LEFT_OUT = (None, 0, False)
 _MARKS = tuple(each.value for each in MarkAs)
 _SHOWN = 80
 """A message shows this many characters of a value, and then how many it has."""
@@ -150,7 +158,7 @@ def completed(request: Request) -> Request:
 
 
 def _check_kind(request: Request) -> None:
-    """The checks of `tidemill.check_request_kind`, in its order; then of the fields that the table's triggers set."""
+    """The checks of `tidemill.check_request_kind`; then of the fields that only some kinds take."""
     kind, run_id = request.kind, request.run_id
     if kind is RequestKind.RUN and run_id is not None:
         raise refusal(
@@ -158,29 +166,36 @@ def _check_kind(request: Request) -> None:
         )
     if kind is RequestKind.RERUN and run_id is None:
         raise refusal("run_id", None, "kind rerun needs the id of the run to run again")
-    if kind is not RequestKind.RUN and request.run_at is not None:
-        raise refusal("run_at", request.run_at.isoformat(sep=" "), "only kind run takes it")
-    if kind not in _WITH_PAYLOAD and request.payload is not None:
-        payload = json_bytes(request.payload).decode()
-        raise refusal("payload", payload, "only kinds run, rerun and mark take it")
-    _check_mark(request)
-    if kind is not RequestKind.RERUN and request.downstream:
-        raise refusal("downstream", "true", "only kind rerun takes it")
-    if kind is not RequestKind.RERUN and request.attempt:
-        raise refusal("attempt", str(request.attempt), "only kind rerun takes it")
-    if kind not in _OF_THE_PAST and (request.nominal_time is not None or request.nodes is not None):
-        raise RefusedRequestError("nominal_time and nodes: only kinds rerun and mark take them")
-    _check_nodes(request.nodes or {})
-
-
-def _check_mark(request: Request) -> None:
-    kind, run_id = request.kind, request.run_id
     if kind is RequestKind.MARK and "/" not in (run_id or ""):
         raise refusal("run_id", run_id, "kind mark needs the run id of a node: <DAG run>/<node_id>")
     if kind is RequestKind.MARK and request.mark_as is None:
         raise refusal("mark_as", None, "kind mark needs it; allowed are succeeded, skipped")
-    if kind is not RequestKind.MARK and request.mark_as is not None:
-        raise refusal("mark_as", request.mark_as.value, "only kind mark takes it")
+    for name, kinds in OF_KINDS.items():
+        value = getattr(request, name)
+        if kind not in kinds and value not in _LEFT_OUT:
+            raise refusal(name, _as_text(value), only(name))
+    _check_nodes(request.nodes or {})
+
+
+def only(name: str) -> str:
+    """Whose field it is."""
+    return f"only {kinds_with(name)} {'take' if len(OF_KINDS[name]) > 1 else 'takes'} it"
+
+
+def kinds_with(name: str) -> str:
+    """In words."""
+    *words, last = (each.value for each in OF_KINDS[name])
+    return f"kinds {', '.join(words)} and {last}" if words else f"kind {last}"
+
+
+def _as_text(value: object) -> str:
+    match value:
+        case datetime():
+            return value.isoformat(sep=" ")
+        case MarkAs():
+            return value.value
+        case _:
+            return msgspec.json.encode(value).decode()
 
 
 def _check_nodes(nodes: dict[str, NodeEnd]) -> None:

@@ -18,7 +18,14 @@ from schemas.heartbeat import Heartbeat
 from schemas.ids import MAX_ID_CHARACTERS
 from schemas.job import JobSpec
 from schemas.request import Request
-from schemas.request_rules import MAX_ATTEMPT, MAX_NOTE_CHARACTERS, MAX_PAYLOAD_BYTES, MAX_RUN_ID_CHARACTERS
+from schemas.request_rules import (
+    MAX_ATTEMPT,
+    MAX_NOTE_CHARACTERS,
+    MAX_PAYLOAD_BYTES,
+    MAX_RUN_ID_CHARACTERS,
+    OF_KINDS,
+    kinds_with,
+)
 from schemas.status import RunStatus
 from schemas.words import RequestKind
 
@@ -58,19 +65,19 @@ _PUBLIC = {
     "dag_id": f"The DAG, instead of job_id. {_ID}",
     "kind": "What to do. Default: run.",
     "run_id": f"The run to stop, rerun or mark: {_RUN}. Null with cancel and terminate: all open runs.",
-    "run_at": "kind run: the earliest start; null: now.",
-    "payload": f"kinds run, rerun and mark: JSON of at most {MAX_PAYLOAD_BYTES} bytes and {MAX_JSON_DEPTH} levels, "
+    "run_at": "the earliest start; null: now.",
+    "payload": f"JSON of at most {MAX_PAYLOAD_BYTES} bytes and {MAX_JSON_DEPTH} levels, "
     "which the process reads byte for byte; null: the payload of the job, or of each node.",
-    "nominal_time": "kinds rerun and mark: the run's nominal time; not needed if the run id contains it.",
-    "attempt": "kind rerun: how many attempts the run has had. Default: 0.",
-    "downstream": "kind rerun of a DAG run or node: true also runs all dependent nodes again, even if they succeeded.",
-    "mark_as": "kind mark: what the node counts as.",
-    "nodes": "kinds rerun and mark in a DAG run that has ended: how its nodes ended, by their ids.",
+    "nominal_time": "the run's nominal time; not needed if the run id contains it.",
+    "attempt": "how many attempts the run has had. Default: 0.",
+    "downstream": "of a DAG run or node, true also runs all dependent nodes again, even if they succeeded.",
+    "mark_as": "what the node counts as.",
+    "nodes": "in a DAG run that has ended, how its nodes ended, by their ids.",
     "seen_version": "With nodes: the version of the DAG run's status from which they were read.",
     "note": f"Why, at most {MAX_NOTE_CHARACTERS} characters; it becomes the reason of what the request does.",
     "created_at": "When the request was made, not later than the broker's append time; null: the append time.",
 }
-"""The descriptions for producers. A new field of `Request` needs one here."""
+"""The descriptions for producers. A new field of `Request` needs one here; `OF_KINDS` has its kinds."""
 
 
 def documents() -> dict[str, bytes]:
@@ -117,7 +124,9 @@ def _public_request() -> dict[str, Any]:
     properties["note"] = _nullable(maxLength=MAX_NOTE_CHARACTERS)
     properties["run_id"] = _nullable(maxLength=MAX_RUN_ID_CHARACTERS)
     properties["attempt"] |= {"minimum": 0, "maximum": MAX_ATTEMPT}
-    request["properties"] = {name: properties[name] | {"description": said} for name, said in _PUBLIC.items()}
+    request["properties"] = {
+        name: properties[name] | {"description": _of_kinds(name) + said} for name, said in _PUBLIC.items()
+    }
     request["required"] = ["request_id"]
     schema["$defs"] = {
         name: schema["$defs"][name] for name in ("Request", "RequestKind", "NodeEnd", "Result", "MarkAs", "RunState")
@@ -126,6 +135,10 @@ def _public_request() -> dict[str, Any]:
     request["anyOf"] = [{"required": [name]} for name in ("job_id", "dag_id", "run_id")]
     request["additionalProperties"] = False
     return schema
+
+
+def _of_kinds(name: str) -> str:
+    return f"{kinds_with(name)}: " if name in OF_KINDS else ""
 
 
 def _nullable(**rule: Any) -> dict[str, Any]:

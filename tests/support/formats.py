@@ -12,6 +12,7 @@ import orjson
 from msgspec import inspect
 
 from connectors.owner_clocks import OwnerClock
+from schemas.backfill import Backfill
 from schemas.cluster import RECORD_KEY, Cluster
 from schemas.codec import decode, decode_captured, decode_request, encode
 from schemas.control import Kill
@@ -23,6 +24,7 @@ from schemas.job import JobSpec
 from schemas.request import Request
 from schemas.status import RunStatus
 from schemas.topics import CDC, CLUSTER, CONTROL, DEADLETTER, EVENTS, EXECUTORS, REQUESTS, STATE, STATUS, runs_topic
+from schemas.words import RequestKind
 from streams.core.runs.run import Run
 from streams.core.stored import (
     StoredBackfill,
@@ -128,9 +130,11 @@ def _rows() -> Iterator[dict[str, Any]]:
         nodes = [msgspec.structs.replace(each, depends_on=("first",)) for each in spec.nodes]
         yield _definition("dag", encode(msgspec.structs.replace(spec, nodes=(first, *nodes))).decode())
     yield _definition("job", None)
+    a_backfill = orjson.loads(encode(all_of(Backfill)[0]))
     for request in all_of(Request):
         row = orjson.loads(encode(request)) | {"owner": "dag", "job_id": None, "dag_id": "dag", "run_id": f"{DAG}/a"}
-        row |= (row.pop("backfill") or {}) | {"__table": "requests"}
+        backfill = row.pop("backfill") or (a_backfill if request.kind is RequestKind.BACKFILL else {})
+        row |= backfill | {"__table": "requests"}
         of_json = [name for name in ("payload", "nodes", "ran") if row.get(name) is not None]
         yield row | {name: orjson.dumps(row[name]).decode() for name in of_json}
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from schemas.words import RequestKind
+
 LEAST: dict[str, Any] = {"request_id": "r1", "job_id": "nightly"}
 AN_ID = "an id has 1 to 200 characters, no control characters and none of @ # / ~"
 A_RUN_ID = (
@@ -12,7 +14,7 @@ A_RUN_ID = (
 A_NODE = (
     "after the / of a run id comes the id of one node: 1 to 200 characters, no control characters and none of @ # / ~"
 )
-KINDS = "allowed are run, cancel, terminate, rerun, backfill, mark"
+KINDS = f"allowed are {', '.join(each.value for each in RequestKind)}"
 NEEDED = "a request needs job_id or dag_id; both may be null only if run_id is set"
 TIMES = "it must be a time from 1970 to 2199"
 STOP: dict[str, Any] = {"kind": "cancel"}

@@ -9,6 +9,7 @@ from importlib.resources import files
 import pytest
 
 from schemas.reasons import ProblemCode, ReasonCode
+from schemas.request_rules import OF_KINDS, only
 from schemas.words import (
     CatchupPolicy,
     DstFold,
@@ -45,6 +46,7 @@ ENUMS: dict[str, type[Enum]] = {
     "reprocess": Reprocess,
     "trigger_rule": TriggerRule,
 }
+OF_KIND = re.compile(r"request\.kind (?:<> '(\w+)'|not in \(([^)]+)\)) and request\.(\w+)[^;]+?'(only kinds? [^']+)'")
 CHECKED = re.compile(r"check_word\(\s*'(\w+)',[^;]*?'\{([a-z_,\s]+)\}'")
 CODES = re.compile(r"\b(reason_code|code) (?:= ('\w+')|in \(([a-z_', ]+)\))")
 STATES = re.compile(r"\bstate in \(([a-z_', ]+)\)")
@@ -58,6 +60,19 @@ def words(text):
 def test_every_word_that_is_checked_has_an_enum_with_the_same_words():
     checked = {name: words(allowed) for name, allowed in CHECKED.findall(IN_ONE_LINE)}
     assert checked == {name: {each.value for each in enum} for name, enum in ENUMS.items()}
+
+
+def test_a_field_of_a_request_is_of_the_same_kinds_by_table_and_by_topic():
+    _, _, newest = IN_ONE_LINE.rpartition("function tidemill.check_request_kind")
+    found = {name: (words(one or several), said) for one, several, name, said in OF_KIND.findall(newest)}
+    written = OF_KINDS.keys() - {"attempt", "nominal_time", "nodes"}
+    assert found == {name: ({each.value for each in OF_KINDS[name]}, only(name)) for name in written}
+
+
+def test_the_comment_on_the_kind_of_a_request_names_each():
+    _, _, newest = IN_ONE_LINE.rpartition("comment on column tidemill.requests.kind is")
+    said = newest.partition("';")[0]
+    assert {each.value for each in RequestKind if not re.search(rf"\b{each.value}\b", said)} == set()
 
 
 def test_codes_that_statements_compare_with_are_codes():

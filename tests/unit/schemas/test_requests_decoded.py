@@ -18,13 +18,21 @@ from schemas.request_rules import FIELDS
 from schemas.topics import MAX_REQUEST_BYTES
 from schemas.wire import documents
 from schemas.words import RequestKind
+from tests.support.request_cases import TAKEN
 
+NOT_BY_BOTH_DOORS = {RequestKind.BACKFILL, RequestKind.MARK}
+"""The topic takes no backfill, and the table a mark only in a DAG run."""
 APPENDED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LEAST: dict[str, Any] = {"request_id": "r", "job_id": "j"}
 
 
 def decoded(**fields: Any) -> Any:
     return decode_request(orjson.dumps(LEAST | fields), APPENDED)
+
+
+def test_each_kind_of_request_has_a_case_that_is_taken() -> None:
+    taken = {RequestKind(case.get("kind", "run")) for case in TAKEN}
+    assert taken == set(RequestKind) - NOT_BY_BOTH_DOORS
 
 
 def nested(levels: int) -> Any:
@@ -92,7 +100,7 @@ def test_the_time_of_a_run_that_is_to_run_again_is_read_from_its_id() -> None:
         ({"attempt": -1}, "attempt is -1: allowed are numbers from 0 to"),
         ({"kind": "cancel", "run_id": "x" * 701, "job_id": None}, "(701 characters): a run id has at most 700"),
         ({"attempt": 2}, 'attempt is "2": only kind rerun takes it'),
-        ({"nodes": {}}, "nominal_time and nodes: only kinds rerun and mark take them"),
+        ({"nodes": {}}, 'nodes is "{}": only kinds rerun and mark take it'),
         (
             {"kind": "rerun", "run_id": "j#r", "nodes": {"a": {"state": "running"}}},
             "nodes: 'a' is running; a DAG run that has ended has no open node",

@@ -8,10 +8,12 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
 
+from schemas.words import RequestKind
 from tests.support.shell_completion import offered
 from tidemill.cli import app
 from tidemill.examples import EXAMPLES
@@ -36,6 +38,15 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 
 def test_every_command_has_an_example_and_every_example_a_command():
     assert set(COMMANDS) == set(EXAMPLES)
+
+
+def test_the_page_of_commands_names_each_command():
+    page = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert {name for name in COMMANDS if not re.search(rf"`(?:tidemill )?{name}\b", page)} == set()
+
+
+def test_each_kind_of_request_is_a_command():
+    assert {each.value for each in RequestKind} <= {name.split()[-1] for name in COMMANDS}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
