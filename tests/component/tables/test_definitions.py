@@ -168,6 +168,7 @@ EVERY_FIELD = JobSpec(
 
 
 def test_every_column_reaches_the_core(tables):
+    assert EVERY_COLUMN.keys() == set(JobSpec.__struct_fields__), "EVERY_COLUMN and EVERY_FIELD need the new one"
     columns = ", ".join(f'"{name}"' for name in EVERY_COLUMN)
     holes = ", ".join(["%s"] * len(EVERY_COLUMN))
     tables.execute(f"insert into tidemill.jobs ({columns}) values ({holes})", list(EVERY_COLUMN.values()))

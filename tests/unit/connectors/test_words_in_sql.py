@@ -8,6 +8,8 @@ from importlib.resources import files
 
 import pytest
 
+from schemas.dag import DagSpec, NodeSpec
+from schemas.job import JobSpec
 from schemas.reasons import ProblemCode, ReasonCode
 from schemas.request_rules import OF_KINDS, only
 from schemas.words import (
@@ -62,16 +64,34 @@ def test_every_word_that_is_checked_has_an_enum_with_the_same_words():
     assert checked == {name: {each.value for each in enum} for name, enum in ENUMS.items()}
 
 
+def newest(function):
+    """Its text, from its name to the end of the statement."""
+    _, _, text = TABLES.rpartition(f"function tidemill.{function}(")
+    return text.partition("$$;" if " as $$" in text.partition(";")[0] else ";")[0]
+
+
+@pytest.mark.parametrize(
+    ("function", "record"), [("job_spec", JobSpec), ("dag_spec", DagSpec), ("node_spec", NodeSpec)]
+)
+def test_the_tables_write_each_field_of_a_definition(function, record):
+    assert set(re.findall(r"'(\w+)', ", newest(function))) == set(record.__struct_fields__)
+
+
+def test_the_tables_check_each_column_of_a_job():
+    checks = [newest(each) for each in ("check_job", "check_schedule_columns", "check_process_columns")]
+    assert set(re.findall(r"\b(?:job|planned|process)\.(\w+)", "".join(checks))) == set(JobSpec.__struct_fields__)
+
+
 def test_a_field_of_a_request_is_of_the_same_kinds_by_table_and_by_topic():
-    _, _, newest = IN_ONE_LINE.rpartition("function tidemill.check_request_kind")
-    found = {name: (words(one or several), said) for one, several, name, said in OF_KIND.findall(newest)}
+    rules = re.sub(r"'\n\s*'", "", newest("check_request_kind"))
+    found = {name: (words(one or several), said) for one, several, name, said in OF_KIND.findall(rules)}
     written = OF_KINDS.keys() - {"attempt", "nominal_time", "nodes"}
     assert found == {name: ({each.value for each in OF_KINDS[name]}, only(name)) for name in written}
 
 
 def test_the_comment_on_the_kind_of_a_request_names_each():
-    _, _, newest = IN_ONE_LINE.rpartition("comment on column tidemill.requests.kind is")
-    said = newest.partition("';")[0]
+    _, _, comment = IN_ONE_LINE.rpartition("comment on column tidemill.requests.kind is")
+    said = comment.partition("';")[0]
     assert {each.value for each in RequestKind if not re.search(rf"\b{each.value}\b", said)} == set()
 
 

@@ -1,4 +1,6 @@
-"""Every page of the documentation is reachable from docs/README.md, and every link leads to a file and a heading."""
+"""Every page of the documentation is reachable from docs/README.md, every link leads to a file and a heading, and
+README.md names what a job can say.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.job import JobSpec
 from tests.unit.repository.test_tidy import tracked_files
 
 ROOT = Path(__file__).parents[3]
@@ -70,3 +73,9 @@ def test_the_list_of_decisions_names_each_with_its_own_title():
     pages = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     titles = [(page.read_text(encoding="utf-8").splitlines()[0].removeprefix("# "), page.name) for page in pages]
     assert re.findall(r"^- \[(.+)\]\((.+)\)$", listing, re.MULTILINE) == titles
+
+
+def test_the_readme_names_each_column_of_a_job():
+    _, _, section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## What a job can say\n")
+    named = set(re.findall(r"`(\w+)`", section.partition("\n## ")[0]))
+    assert set(JobSpec.__struct_fields__) - named == {"job_id"}
