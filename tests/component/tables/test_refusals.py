@@ -89,7 +89,7 @@ JOBS = [
     ({"max_infra_retries": -1}, 'max_infra_retries is "-1"'),
     ({"max_retry_duration": "0 s"}, 'max_retry_duration is "00:00:00": it must be longer than 0'),
     ({"promote": None}, "promote is null: allowed are true and false"),
-    ({"overlap_policy": "queue"}, 'overlap_policy is "queue": allowed are skip, buffer_one, buffer_all, cancel_other,'),
+    ({"overlap_policy": "queue"}, 'overlap_policy is "queue": allowed are skip, '),
     ({"buffer_limit": 0}, 'buffer_limit is "0": allowed are numbers from 1 to 10000'),
     ({"overlap_policy": "allow_all", "concurrency_limit": 0}, 'concurrency_limit is "0": allowed are numbers from 1'),
     ({"concurrency_limit": 2}, 'concurrency_limit is "2": it needs overlap_policy allow_all'),

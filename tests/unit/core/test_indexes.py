@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.dag import NodeSpec
 from schemas.event import EndCause, Expired
 from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
-from schemas.ids import occurrence_run_id
+from schemas.ids import RunId, occurrence_run_id
 from schemas.words import RunKind, RunState
+from streams.core.agenda import Agenda
 from streams.core.inputs import HeartbeatHeard
+from streams.core.policy.rules import Rules
 from streams.core.runs.run import Lane, Run
 from streams.core.state import OwnerState
+from streams.core.step import next_due
 from tests.support.simulated.log import START, Log, ended, started
 
 S = timedelta(seconds=1)
@@ -168,6 +173,18 @@ def test_the_indexes_equal_what_follows_from_the_runs(history) -> None:
     check(play.owner.state, play.log.now)
 
 
+def agendas_of_runs(state: OwnerState) -> dict[str, Agenda[datetime, RunId]]:
+    derived = {each.name: getattr(state.derived, each.name) for each in fields(state.derived)}
+    return {name: each for name, each in derived.items() if isinstance(each, Agenda) and name != "catchup_slots"}
+
+
+@pytest.mark.parametrize("name", agendas_of_runs(OwnerState(partition=0, rules=Rules())))
+def test_an_owner_wakes_for_what_any_index_has_due(name) -> None:
+    state = OwnerState(partition=0, rules=Rules())
+    agendas_of_runs(state)[name].put(RunId("job#r"), START)
+    assert next_due(state) == START
+
+
 def check(state: OwnerState, now: datetime) -> None:
     runs = list(state.durable.runs.values())
     whole = [run for run in runs if run.status.node_id is None]
@@ -178,8 +195,10 @@ def check(state: OwnerState, now: datetime) -> None:
     _check_flights(state, runs)
     _check_deadlines(state, runs)
     timers = {each.key: each.next_time for each in state.derived.timers if each.next_time is not None}
-    agendas = [state.derived.waiting, state.derived.start_deadlines, state.derived.epochs.deadlines]
-    agendas += [state.derived.timers._agenda, state.derived.catchup_slots, *state.derived.ready.values()]
+    by_run = agendas_of_runs(state)
+    assert {run_id for each in by_run.values() for run_id in each.places()} <= state.durable.runs.keys()
+    agendas = [*by_run.values(), state.derived.catchup_slots, state.derived.epochs.deadlines]
+    agendas += [state.derived.timers._agenda, *state.derived.ready.values()]
     assert state.derived.timers._agenda.places() == timers
     assert all(each.entries <= 2 * len(each) + 16 for each in agendas)
 
