@@ -119,9 +119,9 @@ def _round(
     leaders = time.monotonic() - began
     time.sleep(max(WATCHED_SECONDS - leaders, 0))
     watched = {"since": since, "until": _now(database)}
-    brokers.kill_one(number)
+    brokers.kill(number)
     brokers.start(number)
-    eventually(brokers.are_whole, START_SECONDS, f"the return of broker {number}")
+    eventually(brokers.are_in_sync, START_SECONDS, f"the return of broker {number}")
     eventually(lambda: database.execute(NOT_STARTED, watched).fetchone() == (0,), DRAIN_SECONDS, "all starts")
     (longest,) = database.execute(LONGEST, watched).fetchone() or (0.0,)
     return leaders, longest

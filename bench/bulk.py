@@ -189,11 +189,11 @@ def _asked_behind(client: StackClient, what: str, began: datetime, at_most: floa
     request_id = f"{what.split()[3]}-{epoch_ms(began)}"
     asked = client.now()
     client.request(ASKED, request_id)
-    run = client.ended(request_run_id(ASKED, request_id), APPLIED_SECONDS)
+    run = client.wait_until_final(request_run_id(ASKED, request_id), APPLIED_SECONDS)
     waited = (run["started_at"] - asked).total_seconds()
     yield Line(what=what, value=waited, unit="s", at_most=at_most)
     beside = [each for each in client.runs_of(TICKING) if began <= each["scheduled_time"] < run["started_at"]]
-    late = [_lateness_ms(client.ended(each["run_id"])) for each in beside]
+    late = [_lateness_ms(client.wait_until_final(each["run_id"])) for each in beside]
     if not late:
         raise NotMeasuredError(f"nothing was due beside it: {what}")
     baseline = f"p50 {percentile(late, 0.5):.0f} ms of {len(late)}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from bench.figure import Bench, Figure, Line, NotMeasuredError
-from tests.support.simulated.driven_session import Driven
+from tests.support.simulated.driven_session import DrivenSession
 from tests.support.simulated.log import Log
 
 JOBS = 10_000
@@ -38,7 +38,7 @@ def measure(bench: Bench) -> Iterator[Line]:
         yield Line(what="the longest turn of the owner", value=max(turns) * 1e3, unit="ms", at_most=MUST_MILLISECONDS)
 
 
-def _define(log: Log, owner: Driven, size: int, schedule: Callable[[int], str], *, paused: bool) -> list[float]:
+def _define(log: Log, owner: DrivenSession, size: int, schedule: Callable[[int], str], *, paused: bool) -> list[float]:
     """Apply all changes, and return the CPU seconds of each turn."""
     version = 1 + size * (not paused)
     for number in range(size):

@@ -18,7 +18,7 @@ from streams.core.inputs import ClockAdvanced, ExecutorReported, HeartbeatHeard,
 from streams.core.runs.pace import take_slot
 from streams.core.step import step
 from streams.owner.transaction_records import to_transaction
-from tests.support.simulated.driven_session import Driven
+from tests.support.simulated.driven_session import DrivenSession
 from tests.support.simulated.log import Log, ended, started
 
 FEW = 10
@@ -50,7 +50,7 @@ def measure(bench: Bench) -> Iterator[Line]:
     )
 
 
-def _median(log: Log, owner: Driven, turn: Callable[[int], Iterable[Input]]) -> float:
+def _median(log: Log, owner: DrivenSession, turn: Callable[[int], Iterable[Input]]) -> float:
     """The median CPU seconds of the steps of one turn; the median excludes garbage collections."""
     found = []
     for number in range(TURNS):
@@ -63,7 +63,7 @@ def _median(log: Log, owner: Driven, turn: Callable[[int], Iterable[Input]]) -> 
     return percentile(found, 0.5)
 
 
-def _settled(log: Log) -> Driven:
+def _settled(log: Log) -> DrivenSession:
     owner = log.recover()
     owner.learn(HeartbeatHeard(heartbeat=partitions.heartbeat(1, log.now), appended_at=log.now))
     while owner.backlog or owner.state.has_more_to_do:

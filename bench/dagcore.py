@@ -18,7 +18,7 @@ from streams.core.effects import Effect, PutRun, SendDispatch
 from streams.core.inputs import ExecutorReported, HeartbeatHeard
 from streams.core.runs.run import Run
 from streams.core.step import step
-from tests.support.simulated.driven_session import Driven
+from tests.support.simulated.driven_session import DrivenSession
 from tests.support.simulated.log import Log, ended, started
 
 NODES = 10_000
@@ -79,7 +79,7 @@ def _log(size: int) -> Log:
     return log
 
 
-def _opened(log: Log) -> Driven:
+def _opened(log: Log) -> DrivenSession:
     """Recover from the records, and dispatch the roots."""
     owner = log.recover()
     heartbeat = partitions.heartbeat(1, log.now)
@@ -90,7 +90,7 @@ def _opened(log: Log) -> Driven:
     return owner
 
 
-def _through(owner: Driven, log: Log, size: int) -> tuple[float, int]:
+def _through(owner: DrivenSession, log: Log, size: int) -> tuple[float, int]:
     """The core's CPU seconds, and its number of transitions, counted in the nodes' final statuses."""
     say = partial(_report, log)
     waiting, seconds, transitions, dispatched = log.dispatches(), 0.0, 0, WIDTH

@@ -108,7 +108,7 @@ def _epoch(client: StackClient, name: str, request_id: str) -> float:
     """The seconds from the commit of the request to the end of the DAG run."""
     asked_at = wall_clock()  # the brokers, whose clock the owner uses, run on this machine
     client.insert("requests", dag_id=name, request_id=f"{name}-{request_id}")
-    run = client.ended(request_run_id(name, f"{name}-{request_id}"), END_SECONDS)
+    run = client.wait_until_final(request_run_id(name, f"{name}-{request_id}"), END_SECONDS)
     if run["state"] != "succeeded":
         raise NotMeasuredError(f"{run['run_id']} {run['state']}: {run['reason']}")
     return float((run["finished_at"] - asked_at).total_seconds())

@@ -60,7 +60,7 @@ def warm(client: StackClient) -> None:
     executable = client.put_object("bench/true", Path(TRUE).read_bytes())
     name = f"warm-{time.monotonic_ns()}"
     with jobs(client, [{"job_id": name, "executable": executable}]):
-        client.ended(client.request(name, name))
+        client.wait_until_final(client.request(name, name))
 
 
 def _wait(client: StackClient, name: str, expected: int, seconds: float) -> None:

@@ -44,7 +44,7 @@ def _killed(client: StackClient, name: str, lease: timedelta) -> list[float]:
     with jobs(client, rows):
         runs: list[RunId] = [client.request(row["job_id"], row["job_id"]) for row in rows]
         for run_id in runs:
-            client.in_state(run_id, "running")
+            client.wait_for_state(run_id, "running")
         held = [each["run_id"] for each in client.rows(HELD, [runs, VICTIM])]
         killed_at = client.now()
         client.kill(VICTIM)

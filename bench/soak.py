@@ -14,7 +14,7 @@ from bench.processes import rss_mb
 from bench.stacks import Shape, jobs
 from infra import stack
 from tests.support.stack_client import StackClient
-from tests.support.steady_load import Load
+from tests.support.steady_load import SteadyLoad
 
 SCHEDULED = 80
 """Jobs due every second."""
@@ -46,7 +46,7 @@ def measure(bench: Bench) -> Iterator[Line]:
     ]
     rows += [{"job_id": each, "schedule": None, **common} for each in asked]
     with jobs(client, rows):
-        with Load(client, asked, REQUESTED) as load:
+        with SteadyLoad(client, asked, REQUESTED) as load:
             sizes = _sample(bench, client, seconds)
         expected = SCHEDULED * seconds + len(set(load.accepted))
         states = _settled(client, expected)

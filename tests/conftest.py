@@ -1,4 +1,4 @@
-"""The one real stack that the integration tests and the guarantees share, with limits short enough to see them bite."""
+"""One real stack for the integration tests and the guarantees, with limits short enough to be reached."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.support.stack_client import StackClient
 
 STOP_SECONDS = 60
 CLASSES = "2s,10s,1m,1h,24h"
-"""The smallest makes promotion quick to see; the largest has to work too."""
+"""The smallest class makes promotion quick; the largest has to work too."""
 AGREED = {"TIDEMILL_TIMEOUT_CLASSES": CLASSES, "TIDEMILL_LEASE": "PT12S", "TIDEMILL_CLAIM_GRACE": "PT12S"}
-"""Of all processes."""
+"""Settings of all processes."""
 STREAMS = {"TIDEMILL_PARK_LIMIT": "PT6S"}
 EXECUTORS = {
     "TIDEMILL_HEARTBEAT_INTERVAL": "PT2S",
@@ -28,7 +28,7 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
-    """Two workers, two executors, eight partitions. It ends with the test run, however that ends."""
+    """Two workers, two executors, eight partitions. The stack ends with the test run, even after a crash."""
     data = tmp_path_factory.mktemp("stack")
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in AGREED.items():
@@ -45,7 +45,7 @@ def stack(tmp_path_factory):
 
 
 class ByStack(LoadScopeScheduling):
-    """`make test` runs in one process what shares a stack or servers; other files go where there is room."""
+    """Tests that share a stack or servers run in one process; other files go to any worker."""
 
     def _split_scope(self, nodeid):
         path = nodeid.partition("::")[0]
@@ -59,7 +59,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item):
-    """The stack ends with the last test that uses it: those that follow have the machine to themselves."""
+    """Stops the stack after the last test that uses it, to free the machine for later tests."""
     users = [each for each in item.session.items if "stack" in each.fixturenames]
     client = item.funcargs.get("stack")
     if client and item is users[-1]:
@@ -68,5 +68,5 @@ def pytest_runtest_teardown(item):
 
 @pytest.fixture
 def name(request):
-    """An id that no other test uses; it begins no other one's."""
+    """An id that no other test uses, and that is no prefix of another one."""
     return f"{request.node.originalname.removeprefix('test_')[:40]}-{next(_numbers)}."

@@ -1,4 +1,4 @@
-"""Every command against one real stack, as scripts use them: by exit code and JSON."""
+"""Every command against one real stack, by exit code and JSON, as scripts use them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def tidemill(data, capsys):
-    """What the command printed; on standard error too if it has to fail."""
+    """A function that runs a command and returns its output; with standard error if it must fail."""
 
     def call(*arguments: str, code: int = 0) -> str:
         ended_with = run([*arguments, "--data", str(data)])
@@ -88,14 +88,14 @@ def test_a_file_becomes_a_job(tidemill, tmp_path):
     assert tidemill("logs", "filed#f1") == "from a file\n"
 
 
-def test_the_example_is_one_statement_away(tidemill):
+def test_one_statement_runs_the_example(tidemill):
     insert = """insert into jobs (job_id, executable) values ('example', 's3://tidemill/examples/hello.sh')"""
     assert tidemill("sql", "-c", insert) == "INSERT 0 1\n"
     tidemill("run", "example", "--request-id", "e1", "--wait")
     assert "Hello from example#e1" in tidemill("logs", "example#e1")
 
 
-def test_the_same_request_runs_once_however_often_it_is_asked_for(tidemill, shown):
+def test_a_repeated_request_runs_once(tidemill, shown):
     tidemill("job", "put", "once", "--command", "true")
     for _ in range(2):
         tidemill("run", "once", "--request-id", "o1", "--wait")
@@ -104,7 +104,7 @@ def test_the_same_request_runs_once_however_often_it_is_asked_for(tidemill, show
     assert "greet#o1" in [each["run_id"] for each in shown("runs", "--job", "greet")]
 
 
-def test_a_run_that_fails_ends_the_wait_with_1(tidemill, shown):
+def test_waiting_for_a_failed_run_exits_with_1(tidemill, shown):
     tidemill("job", "put", "fails", "--command", "exit 3")
     assert "failed" in tidemill("run", "fails", "--wait", code=1)
     (failed,) = shown("runs", "--job", "fails", "--state", "failed", "--since", "1h", "--limit", "5")
@@ -145,7 +145,7 @@ def test_a_job_is_listed_changed_paused_resumed_and_deleted(tidemill, shown):
 
 
 def sold_by_country():
-    """Computed once more, from the file: of lines that are orders, each order once."""
+    """The expected sums, computed from the file: valid lines only, each order once."""
     with (REPOSITORY / "infra/examples/orders.csv").open() as file:
         orders = {each["order_id"]: each for each in csv.DictReader(file) if each["quantity"].isdigit()}
     sold = Counter()
@@ -203,7 +203,7 @@ def test_a_run_is_cancelled_and_run_again(tidemill, shown):
     assert "either a run or --job" in tidemill("cancel", code=2)
 
 
-def test_why_something_ran_or_did_not_is_explained(tidemill, shown):
+def test_explain_tells_why_a_run_ran_or_did_not(tidemill, shown):
     tidemill("job", "put", "often", "--command", "exit 3", "--schedule", "* * * * * *", "--timezone", "Europe/Berlin")
     failed = eventually(lambda: shown("runs", "--job", "often", "--state", "failed"), what="a run that failed")[-1]
     (told,) = shown("explain", failed["run_id"])
@@ -229,7 +229,7 @@ def test_why_something_ran_or_did_not_is_explained(tidemill, shown):
     assert "neither a job" in tidemill("explain", "@", code=2)
 
 
-def test_a_run_can_be_asked_for_at_a_time(tidemill, shown):
+def test_a_run_can_be_requested_for_a_time(tidemill, shown):
     tidemill("job", "put", "later", "--command", "true")
     at = shown("next", "--schedule", "* * * * * *", "-n", "3")[-1]["nominal_time"]
     tidemill("run", "later", "--request-id", "l1", "--at", at, "--wait")
@@ -259,11 +259,11 @@ def test_a_run_can_be_asked_for_at_a_time(tidemill, shown):
         (("sql", "-c", "selec 1"), 2, "syntax"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence(tidemill, arguments, code, said):
+def test_an_impossible_command_is_refused_with_a_sentence(tidemill, arguments, code, said):
     printed = tidemill(*arguments, code=code)
     assert said in printed
     assert len(printed.splitlines()) == 1
 
 
-def test_nothing_of_this_was_a_problem(shown):
+def test_none_of_these_commands_caused_a_problem(shown):
     assert shown("problems") == []

@@ -1,4 +1,4 @@
-"""The demo, as a newcomer runs it: it ends with 0 only if everything did what it should, and leaves nothing behind."""
+"""The demo as a newcomer runs it: it exits with 0 only if all checks pass, and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def test_a_bounded_demo_does_everything_it_should(demo):
         assert said in done.stdout
 
 
-def test_into_a_pipe_it_prints_plain_lines(demo):
+def test_the_demo_prints_plain_lines_into_a_pipe(demo):
     _, done = demo
     assert "\x1b" not in done.stdout
     assert done.stderr == ""
 
 
-def test_it_leaves_nothing_running(demo):
+def test_the_demo_leaves_nothing_running(demo):
     data, _ = demo
     assert stack.status(data / "demo") is None

@@ -33,7 +33,7 @@ PARTITIONS = 4
 RUN_SECONDS = 60
 ANSWER_SECONDS = 10
 NEXT_LEADER_SECONDS = 30
-"""Ten times the session of a broker here."""
+"""Ten times the session timeout of a broker here."""
 SECOND = timedelta(seconds=1)
 TICK = "job put tick --schedule '* * * * * *' --overlap allow_all --catchup all --command 'echo $TIDEMILL_RUN_ID >> {}'"
 
@@ -46,7 +46,7 @@ def site():
 
 @pytest.fixture(scope="module")
 def operator(site):
-    """Who has done all of docs/cluster.md, and has a job that writes a line each second."""
+    """An operator who has followed docs/cluster.md, and has a job that writes a line each second."""
     with operator_of(site) as found:
         said = found.follow("cluster.md")
         assert "0 bad" in said
@@ -71,7 +71,7 @@ def runs_of(site, job_id):
 
 
 def assert_each_second_ran_once(site):
-    """Up to now: no occurrence is missing, and none was executed twice."""
+    """Up to now no occurrence is missing, and none ran twice."""
     with psycopg.connect(dsn(site)) as connection:
         (until,) = connection.execute("select clock_timestamp()").fetchone()
 
@@ -86,7 +86,7 @@ def assert_each_second_ran_once(site):
     assert len(lines) == len(set(lines))
 
 
-def test_the_password_of_postgres_stands_neither_in_connect_nor_in_its_topic(site, operator):
+def test_the_password_of_postgres_is_neither_in_connect_nor_in_its_topic(site, operator):
     where = f"{site.names['http://connect.example.com:8083']}/connectors/tidemill-source/config"
     with urllib.request.urlopen(where) as answer:
         config = orjson.loads(answer.read())
@@ -98,7 +98,7 @@ def test_the_password_of_postgres_stands_neither_in_connect_nor_in_its_topic(sit
 
 
 def read_all(site, topic):
-    """Its only partition."""
+    """All records of a topic with one partition."""
     consumer = Consumer({**site.brokers.login, "group.id": "test", "enable.partition.eof": True})
     consumer.assign([TopicPartition(topic, 0, 0)])
     try:
@@ -109,7 +109,7 @@ def read_all(site, topic):
 
 
 @pytest.mark.parametrize("distance", [0, 1], ids=["its partition", "another partition"])
-def test_another_program_asks_for_a_run_by_a_record_in(site, operator, distance):
+def test_another_program_requests_a_run_by_a_record_in(site, operator, distance):
     request_id = f"bill-{distance}"
     producer = Producer({**login(site, "billing", "billing-secret"), "acks": "all"})
     partition = (partition_of("hello", PARTITIONS) + distance) % PARTITIONS
@@ -120,7 +120,7 @@ def test_another_program_asks_for_a_run_by_a_record_in(site, operator, distance)
 
 
 def requests_of(site, job_id):
-    """Which have become a run, and its state."""
+    """The requests that became runs, with their states."""
     with psycopg.connect(dsn(site)) as connection:
         return connection.execute(
             "select split_part(run_id, '#', 2), state from tidemill.runs where job_id = %s", [job_id]
@@ -131,7 +131,7 @@ def login(site, user, password):
     return {"bootstrap.servers": site.brokers.bootstrap, **client(user, password, site.folder / "ca.pem")}
 
 
-def test_migrating_again_puts_a_setting_of_a_topic_right(site, operator):
+def test_migrating_again_corrects_a_setting_of_a_topic(site, operator):
     changed = ConfigEntry("retention.ms", "1000", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, "tidemill.deadletter", incremental_configs=[changed])
     for future in site.brokers.admin.incremental_alter_configs([resource]).values():
@@ -139,18 +139,18 @@ def test_migrating_again_puts_a_setting_of_a_topic_right(site, operator):
     assert "Topics: tidemill.deadletter." in operator.shell(f"{tidemill(site)} migrate")
 
 
-def test_one_broker_is_killed_and_the_others_and_postgres_are_restarted_and_each_second_runs_once(site, operator):
+def test_each_second_runs_once_while_brokers_and_postgres_are_killed_and_restarted(site, operator):
     log = owner_log(site)
     assert has_read(log)
     killed = site.brokers.leader("tidemill.events", 0)
-    site.brokers.kill_one(killed)
+    site.brokers.kill(killed)
     eventually(lambda: has_read(log), NEXT_LEADER_SECONDS, "an answer of the next leader")
     site.brokers.start(killed)
-    eventually(site.brokers.are_whole, START_SECONDS, f"the return of broker {killed}")
+    eventually(site.brokers.are_in_sync, START_SECONDS, f"the return of broker {killed}")
     for number in set(NUMBERS) - {killed}:
         site.brokers.stop(number)
         site.brokers.start(number)
-        eventually(site.brokers.are_whole, START_SECONDS, f"the return of broker {number}")
+        eventually(site.brokers.are_in_sync, START_SECONDS, f"the return of broker {number}")
     site.restart_postgres()
     assert_each_second_ran_once(site)
 
@@ -170,7 +170,7 @@ def has_read(log):
         return None
 
 
-def test_passwords_are_changed_and_every_part_is_upgraded_one_after_the_other_and_each_second_runs_once(site, operator):
+def test_each_second_runs_once_while_passwords_change_and_every_part_is_upgraded(site, operator):
     old = dsn(site)
     assert "0 bad" in operator.follow("passwords.md", "upgrade.md")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
@@ -181,7 +181,7 @@ def test_passwords_are_changed_and_every_part_is_upgraded_one_after_the_other_an
     assert_each_second_ran_once(site)
 
 
-def test_the_brokers_denied_nothing_and_everything_that_is_allowed_was_used(site, operator):
+def test_the_brokers_denied_nothing_and_every_acl_was_used(site, operator):
     said = kafka_audit.read(site.brokers.audit(), {each.principal for each in operator.allowed})
     assert said.denied == set(), "\n".join(sorted(said.denied))
     assert {kafka_audit.rule(each) for each in operator.allowed} - said.used == set()

@@ -1,4 +1,4 @@
-"""Postgres comes back from a backup and Kafka does not: it is noticed, said, and healed by one command."""
+"""Postgres is restored from a backup and Kafka is not: this is detected, reported, and repaired by one command."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ STOP_SECONDS = 60.0
 NOTICED_SECONDS = 60
 HEALED_SECONDS = 60
 EDITS = 20
-"""After the backup: so many more versions of each job do the streams know."""
+"""Versions of each job after the backup, which only the streams know."""
 
 
 class Deployment:
-    """A stack of its own, of which Postgres' files are kept and put back."""
+    """An own stack, whose Postgres files are backed up and restored."""
 
     def __init__(self, folder):
         self._data, self._backup = folder / "data", folder / "backup"
@@ -40,7 +40,7 @@ class Deployment:
         local.stop(self._data, STOP_SECONDS)
 
     def back_up(self):
-        """While it runs: what the WAL says up to the end of the copy makes the copy whole."""
+        """Copies the files while Postgres runs; the WAL up to the end of the copy makes it consistent."""
         database = self.client.database
         database.execute("select pg_backup_start('test', fast => true)")
         subprocess.run(["cp", "-a", self._files, self._backup], check=True)
@@ -52,7 +52,7 @@ class Deployment:
         (self._backup / "postmaster.pid").unlink()
 
     def restore(self):
-        """The data directory with the connector's slot in it, as it was."""
+        """Restores the data directory, with the connector's slot in it."""
         self.stop()
         subprocess.run(["rm", "-rf", self._files], check=True)
         subprocess.run(["cp", "-a", self._backup, self._files], check=True)
@@ -92,13 +92,13 @@ def newest_run(client, job_id) -> datetime | None:
 
 
 def runs_on(client, job_id) -> bool:
-    """Whether a run came after what is there now."""
+    """Whether a run comes after the present ones."""
     before = newest_run(client, job_id)
     return bool(eventually(lambda: newest_run(client, job_id) != before, what=f"a run of {job_id}"))
 
 
 def rests(client, job_id) -> bool:
-    """Whether occurrences of another job that were due since did run, and none of this one."""
+    """Whether another job's occurrences have run since, and none of this job's."""
     (row,) = client.rows(
         """
         select max(nominal_time) < (select max(nominal_time) from runs where job_id = 'kept') - interval '5 s' as rests
@@ -124,7 +124,7 @@ def before_the_backup(client):
 
 
 def after_the_backup(client):
-    """What the database forgets, and the streams do not."""
+    """Changes after the backup: the database loses them, the streams do not."""
     for number in range(EDITS):
         for job in ("edited", "paused", "deleted"):
             client.edit_job(job, args=[str(number)])
@@ -134,7 +134,7 @@ def after_the_backup(client):
 
 
 def after_the_restore(client):
-    """People go on with what they see."""
+    """Changes after the restore, made by users of the restored tables."""
     client.edit_job("edited", timeout_class="1m")
     client.edit_job("paused", paused=True)
     client.delete_job("deleted")
@@ -150,13 +150,13 @@ def restored(deployment):
     return deployment
 
 
-def test_it_is_noticed_and_said_within_a_minute(restored, capsys):
+def test_a_restore_is_detected_and_reported_within_a_minute(restored, capsys):
     said = "select from problems where code = 'database_restored'"
     eventually(lambda: restored.client.rows(said), NOTICED_SECONDS, "the problem that says it")
     assert doctor(restored, capsys)["history.restored"]["level"] == "bad"
 
 
-def test_one_command_makes_count_what_the_tables_say(restored, capsys):
+def test_one_command_makes_the_tables_authoritative_again(restored, capsys):
     client = restored.client
     after_the_restore(client)
     assert restored.tidemill("restored") == 0
@@ -170,7 +170,7 @@ def test_one_command_makes_count_what_the_tables_say(restored, capsys):
     assert doctor(restored, capsys)["history.restored"]["level"] == "ok"
 
 
-def test_after_it_changes_are_used_as_ever(restored):
+def test_after_the_healing_changes_take_effect_as_usual(restored):
     client = restored.client
     client.put_job("new", program(client, "new"), schedule=EVERY_SECOND)
     assert runs_on(client, "new")

@@ -1,4 +1,4 @@
-"""A throwaway Postgres and S3 for the tests of this tier, the same as the local stack's, and what lies in them."""
+"""A throwaway Postgres and S3 as in the local stack, and fixtures in them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _numbers = count()
 
 @pytest.fixture(scope="session")
 def postgres_server():
-    """A function from the name of a database to its connection string."""
+    """A function from a database's name to its connection string."""
     with running_postgres() as server:
         yield server
 
 
 @pytest.fixture
 def empty_dsn(postgres_server):
-    """A database of its own, without tables."""
+    """A new database without tables."""
     return _database(postgres_server, "template1")
 
 
@@ -37,7 +37,7 @@ def migrated_template(postgres_server):
 
 @pytest.fixture
 def tables_dsn(postgres_server, migrated_template):
-    """A database of its own, migrated: for tests with several connections."""
+    """A new migrated database, for tests with several connections."""
     return _database(postgres_server, migrated_template)
 
 
@@ -69,7 +69,7 @@ def s3():
 
 @pytest.fixture
 def place(s3, tables_dsn, request):
-    """A migrated database and a bucket of its own."""
+    """A new migrated database and a new bucket."""
     bucket = request.node.originalname.replace("_", "-")[:60]
     made = s3.model_copy(update={"postgres_dsn": tables_dsn, "s3_bucket": bucket})
     Objects(made).make_bucket()

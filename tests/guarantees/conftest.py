@@ -1,4 +1,4 @@
-"""What every guarantee is tested with: jobs under load, a journal of what was executed, and one verdict over it all."""
+"""Fixtures of all guarantees: jobs under load, a journal of executions, and one verdict over all of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from schemas.words import OPEN_STATES, AttemptEnd
 from tests.support import checkers
-from tests.support.steady_load import executions, note_script, ticks
+from tests.support.steady_load import execution_script, executions, ticks
 from tests.support.waiting import eventually
 
 JOBS = 40
@@ -24,8 +24,8 @@ def journal(tmp_path):
 
 @pytest.fixture
 def noting(stack, name, journal):
-    """The URI of a script that notes its execution in the journal."""
-    return stack.put_script(name, note_script(journal))
+    """The URI of a script that appends its execution to the journal."""
+    return stack.put_script(name, execution_script(journal))
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def jobs(stack, name, noting):
 
 @pytest.fixture
 def all_ended(stack, name):
-    """Waits until all of these runs have ended in the tables."""
+    """Waits until all expected runs have ended in the tables."""
 
     def wait(expected: Collection[str]) -> None:
         def missing() -> set[str]:
@@ -59,7 +59,7 @@ def all_ended(stack, name):
 
 @pytest.fixture
 def verdict(stack, name, journal, all_ended):
-    """Every rule that is broken, once all expected runs have ended: over the whole topics, tables and the journal."""
+    """All violations in topics, tables and journal, once all expected runs have ended."""
 
     def judge(expected: Iterable[str], excused: Collection[AttemptEnd] = ()) -> list[str]:
         wanted = list(expected)
@@ -74,7 +74,7 @@ def verdict(stack, name, journal, all_ended):
             *checkers.nothing_lost(history, wanted),
             *checkers.all_succeeded(history, excused),
             *checkers.dispatched_in_order(stack.dispatches(name)),
-            *checkers.executed_as_told(history, executions(journal)),
+            *checkers.executed_as_dispatched(history, executions(journal)),
             *checkers.tables_agree(history, rows),
         ][:SHOWN]
 
@@ -83,7 +83,7 @@ def verdict(stack, name, journal, all_ended):
 
 @pytest.fixture
 def broken(stack, name, journal):
-    """The same of runs that tell the journal how long they live; some of them were cancelled."""
+    """All violations of runs that write ticks to the journal; some of them were cancelled."""
 
     def judge(expected: Collection[str], excused: Collection[AttemptEnd], cancelled: Collection[str] = ()) -> list[str]:
         history, alive, dispatches = stack.history(name), ticks(journal), stack.dispatches(name)
@@ -93,9 +93,9 @@ def broken(stack, name, journal):
             *checkers.nothing_lost(history, expected),
             *checkers.all_succeeded([each for each in history if each.run_id not in cancelled], excused),
             *checkers.dispatched_in_order(dispatches),
-            *checkers.stays_cancelled(history, itertools.chain(*dispatches.values())),
-            *checkers.one_at_a_time(alive),
-            *checkers.silent_after_the_end(history, alive),
+            *checkers.no_dispatch_after_stop(history, itertools.chain(*dispatches.values())),
+            *checkers.one_attempt_at_a_time(alive),
+            *checkers.nothing_runs_after_the_end(history, alive),
         ]
 
     return judge

@@ -1,4 +1,4 @@
-"""Runs that are told to stop while they are being claimed and started: one order decides, and it is the owner's."""
+"""Runs stopped while executors claim and start them: the owner's order decides."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import pytest
 from schemas.ids import request_run_id
 from schemas.words import RunState
 from tests.support import checkers
-from tests.support.steady_load import tick_script, ticks
+from tests.support.steady_load import alive_script, ticks
 
 pytestmark = pytest.mark.integration
 
 RACES = 2_000
 BATCH = 50
-"""Runs that are asked for in one statement, and told to stop in the next."""
+"""Runs requested in one statement and stopped in the next."""
 HEAD_STARTS = 3
-"""So many batches may be under way before the oldest is told to stop: some are claimed by then, some run."""
+"""Open batches before the oldest is stopped: by then some runs are claimed, some are running."""
 ASK = "insert into requests (request_id, job_id) select * from unnest(%s::text[], %s::text[])"
 STOP = """
 insert into requests (request_id, kind, run_id) select 'stop-' || each, 'cancel', replace(each, '+', '#')
 from unnest(%s::text[]) as each
 """
 SOME = 20
-"""At least so many must have been stopped in each way for the race to have been one."""
+"""The least number of runs stopped in each way that proves a race."""
 NEVER_DISPATCHED, NEVER_STARTED, STOPPED, TOO_LATE = "never dispatched", "never started", "stopped", "too late"
 WAYS = (NEVER_DISPATCHED, STOPPED, TOO_LATE)
 
@@ -37,7 +37,7 @@ def asked_for(stack, jobs, first):
 
 
 def way(status):
-    """In which the race between a start and a stop was decided."""
+    """How the race between start and stop ended."""
     if status.state is RunState.SUCCEEDED:
         return TOO_LATE
     if not status.attempts:
@@ -49,11 +49,9 @@ def told_to_stop(stack, run_ids):
     stack.database.execute(STOP, [[each.replace("#", "+") for each in run_ids]])
 
 
-def test_of_2000_runs_that_are_cancelled_while_they_are_claimed_none_runs_after_it(
-    stack, name, jobs, journal, all_ended
-):
+def test_no_run_of_2000_cancelled_during_their_claims_runs_after_its_cancel(stack, name, jobs, journal, all_ended):
     for job in jobs:
-        stack.edit_job(job, executable=stack.put_script(name, tick_script(journal, 2)), cancel_grace="1 s")
+        stack.edit_job(job, executable=stack.put_script(name, alive_script(journal, 2)), cancel_grace="1 s")
     batches = []
     for first in range(0, RACES, BATCH):
         batches.append(asked_for(stack, jobs, first))
@@ -72,8 +70,8 @@ def test_of_2000_runs_that_are_cancelled_while_they_are_claimed_none_runs_after_
         *checkers.legal_history(history),
         *checkers.nothing_lost(history, run_ids),
         *checkers.dispatched_in_order(dispatches),
-        *checkers.stays_cancelled(history, [each for log in dispatches.values() for each in log]),
-        *checkers.silent_after_the_end(history, ticks(journal)),
+        *checkers.no_dispatch_after_stop(history, [each for log in dispatches.values() for each in log]),
+        *checkers.nothing_runs_after_the_end(history, ticks(journal)),
     ] == []
     ways = Counter(way(status) for status in {each.run_id: each for each in history}.values())
     print(ways)

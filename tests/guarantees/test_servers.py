@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from schemas.words import AttemptEnd
-from tests.support.steady_load import Load
+from tests.support.steady_load import SteadyLoad
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
 LOAD = 50
-"""Requests a second."""
+"""Requests per second."""
 BEFORE = 100
 AFTER = 150
-"""Requests before a server is killed, and after it is back."""
+"""Requests before the kill and after the restart."""
 EXCUSED = {AttemptEnd.LOST, AttemptEnd.EXPIRED}
-"""Without a broker no lease can be renewed and no claim be told."""
+"""Without a broker no lease is renewed and no claim reported."""
 
 
 def more(load, count):
@@ -25,9 +25,9 @@ def more(load, count):
 
 
 @pytest.mark.parametrize(("server", "excused"), [("kafka", EXCUSED), ("connect", ()), ("postgres", ()), ("s3", ())])
-def test_killed_and_started_again_a_server_loses_nothing(stack, jobs, verdict, server, excused):
-    with Load(stack, jobs, LOAD) as load:
+def test_a_server_killed_and_restarted_loses_nothing(stack, jobs, verdict, server, excused):
+    with SteadyLoad(stack, jobs, LOAD) as load:
         more(load, BEFORE)
-        stack.restarted(server, stack.kill(server))
+        stack.wait_for_restart(server, stack.kill(server))
         more(load, AFTER)
     assert verdict(load.accepted, excused) == []

@@ -1,4 +1,6 @@
-"""Parts killed with runs in every state: what waits goes on, what ran runs again, what is cancelled stays so."""
+"""Parts killed with runs in every state: waiting runs continue, running ones are retried, cancelled ones stay
+cancelled.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +22,16 @@ from schemas.ids import RunId, request_run_id
 from schemas.partition import partition_of
 from schemas.topics import EXECUTORS
 from schemas.words import AttemptEnd
-from tests.support.steady_load import tick_script
+from tests.support.steady_load import alive_script
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
 CLASS, TIMEOUT = "1m", "50 s"
 PAUSE = timedelta(seconds=15)
-"""Until what is queued is due, and what has failed is tried again: long after the kill."""
+"""The time to the due time of queued runs and to retries: long after the kill."""
 FEW_TICKS, SHORT_TICKS, LONG_TICKS = 2, 40, 240
-"""Of 0.2 s: what runs outlasts the kill; what is cancelled outlasts its grace."""
+"""In units of 0.2 s: a running process outlasts the kill; a cancelled one outlasts its grace."""
 CANCEL_GRACE = timedelta(seconds=15)
 READY_SECONDS = 60
 EXCUSED = {AttemptEnd.LOST, AttemptEnd.FAILED}
@@ -48,7 +50,7 @@ KILLED_WORKERS = {
     "retry_wait": ("succeeded", ["failed", "succeeded"]),
     "cancelling": ("cancelled", ["cancelled"]),
 }
-"""By the state at the kill: the state at the end, and how the attempts ended."""
+"""State at the kill -> final state and the ends of the attempts."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,14 @@ class Asked:
 
 @pytest.fixture
 def planned(stack, name, journal):
-    """For every state a run on each executor, whose job is there and whose request is not."""
-    brief = tick_script(journal, FEW_TICKS)
+    """For every state one run per executor; its job exists, its request does not yet."""
+    brief = alive_script(journal, FEW_TICKS)
     scripts = {
         "queued": brief,
         "fetching": f"{brief}\n# which no cache holds",
-        "running": tick_script(journal, SHORT_TICKS),
+        "running": alive_script(journal, SHORT_TICKS),
         "retry_wait": f'[ "$TIDEMILL_ATTEMPT" -gt 1 ] || exit 1\n{brief}',
-        "cancelling": f"trap '' TERM\n{tick_script(journal, LONG_TICKS)}",
+        "cancelling": f"trap '' TERM\n{alive_script(journal, LONG_TICKS)}",
     }
     columns = {"timeout": TIMEOUT, "max_attempts": 2, "initial_interval": PAUSE, "cancel_grace": CANCEL_GRACE}
     held = eventually(lambda: all_held(stack), READY_SECONDS, f"every partition of {CLASS} held")
@@ -84,7 +86,7 @@ def planned(stack, name, journal):
 
 
 def all_held(stack):
-    """The partitions of the class that each executor holds, once they are all."""
+    """The partitions that each executor holds, once all are assigned."""
     heard = [decode(each.value(), Heartbeat) for each in stack.read(EXECUTORS) if each.value()]
     heard.sort(key=attrgetter("at"))
     last = {each.name: each for each in heard if each.state is ExecutorState.RUNNING}
@@ -106,21 +108,21 @@ def ask(stack, planned, *states, **columns):
 
 @contextmanager
 def all_under_way(stack, planned):
-    """Each run in its state. S3 stands still meanwhile, so that what is being fetched stays so."""
+    """Brings each run into its state. S3 is frozen meanwhile, so that fetches do not end."""
     running, failing = ask(stack, planned, "running", "cancelling"), ask(stack, planned, "retry_wait")
     for each in running:
-        stack.in_state(each.run_id, "running")
+        stack.wait_for_state(each.run_id, "running")
         if each.state == "cancelling":
             stack.insert("requests", request_id=f"{each.job_id}c", kind="cancel", run_id=each.run_id)
     for each in failing:
-        stack.in_state(each.run_id, "retry_wait")
+        stack.wait_for_state(each.run_id, "retry_wait")
     stack.signal("s3", signal.SIGSTOP)
     try:
         ask(stack, planned, "queued", run_at=stack.now() + PAUSE)
         for each in ask(stack, planned, "fetching"):
             eventually(partial(is_claimed, stack, each), READY_SECONDS, f"the claim of {each.run_id}")
         for each in planned:
-            stack.in_state(each.run_id, "queued" if each.state == "fetching" else each.state)
+            stack.wait_for_state(each.run_id, "queued" if each.state == "fetching" else each.state)
         yield
     finally:
         stack.signal("s3", signal.SIGCONT)
@@ -131,7 +133,7 @@ def is_claimed(stack, asked):
 
 
 def kill_executor_and_supervisor(stack):
-    """One executor, and the supervisor of the other, which cannot go on without it."""
+    """Kills one executor, and the supervisor of the other, which then ends too."""
     alone = stack.pid("executor-1")
     (supervisor,) = children(alone)
     os.kill(supervisor, signal.SIGKILL)
@@ -145,13 +147,13 @@ def kill_workers(stack):
 @pytest.mark.parametrize(
     ("kill", "expected"), [(kill_executor_and_supervisor, KILLED_EXECUTORS), (kill_workers, KILLED_WORKERS)]
 )
-def test_killed_with_runs_in_every_state_a_part_leaves_each_of_them_to_the_next(
+def test_a_part_killed_with_runs_in_every_state_leaves_each_run_to_its_successor(
     stack, planned, all_ended, broken, kill, expected
 ):
     with all_under_way(stack, planned):
         dead = kill(stack)
     for part, pid in dead.items():
-        stack.restarted(part, pid)
+        stack.wait_for_restart(part, pid)
     run_ids = [each.run_id for each in planned]
     all_ended(run_ids)
     found = {each: outcome(stack, each.run_id) for each in planned}

@@ -1,4 +1,4 @@
-"""The tables thrown away after all that: the sink reads its topics again and writes the same rows."""
+"""The tables are emptied: the sink reads its topics again and writes the same rows."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def contents(stack):
     return {name: stack.rows(f"select {columns} from {name} order by {columns}") for name, columns in TABLES.items()}
 
 
-def test_from_offset_zero_the_same_tables_come_back(stack, name):
+def test_the_sink_rebuilds_the_same_tables_from_offset_zero(stack, name):
     stack.put_job(name, stack.put_script(name, "true"))
-    stack.ended(stack.request(name, f"{name}r"))
+    stack.wait_until_final(stack.request(name, f"{name}r"))
     ends = stack.rows("select topic, partition, next_offset from sink_offsets")
     before = contents(stack)
     with stack.database.transaction():
         stack.database.execute("set local tidemill.sink = 'on'")
         stack.database.execute("update sink_offsets set next_offset = 0")
         stack.database.execute("truncate runs, stories, problems")
-    stack.restarted("sink", stack.kill("sink"))
+    stack.wait_for_restart("sink", stack.kill("sink"))
     columns = [[each[column] for each in ends] for column in ("topic", "partition", "next_offset")]
     eventually(lambda: stack.rows(BEHIND, columns)[0]["n"] == 0, REPLAY_SECONDS, "the end of the replay")
     assert contents(stack) == before

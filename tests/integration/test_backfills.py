@@ -1,4 +1,4 @@
-"""Backfills on the real stack: what the schedule says was due runs once, and again only if it is asked for."""
+"""Backfills on the real stack: past occurrences run once, and again only on request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tidemill.cli import run as tidemill
 pytestmark = pytest.mark.integration
 
 BEGIN, END = "2026-03-29T00:30:00Z", "2026-03-29T04:30:00Z"
-"""The end is not part of it. Berlin's clock is put forward on that morning, which an hourly job does not notice."""
+"""The end is exclusive. Berlin's clock goes forward on that morning, which does not affect an hourly job."""
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def journal(tmp_path):
 
 @pytest.fixture
 def job(stack, name, journal):
-    """Paused; the run of 02:30 UTC fails at its first attempt."""
+    """A paused job; its run of 02:30 UTC fails at the first attempt."""
     script = (
         f'echo "$TIDEMILL_NOMINAL_TIME $TIDEMILL_ATTEMPT" >> {journal}\n'
         '[ "$TIDEMILL_NOMINAL_TIME$TIDEMILL_ATTEMPT" != 2026-03-29T02:30:00.000Z1 ]'
@@ -31,14 +31,14 @@ def job(stack, name, journal):
 
 
 def ask(stack, capfd, job, *options):
-    """Exit code, and what it says as JSON."""
+    """A function that requests a backfill; it returns the exit code and the JSON output."""
     code = tidemill(
         ["backfill", job, "--from", BEGIN, "--to", END, *options, "--json", "--data", str(stack.data)],
     )
     return code, orjson.loads(capfd.readouterr().out)
 
 
-def test_a_stretch_of_the_past_runs_once_and_what_failed_once_more(stack, job, journal, capfd):
+def test_a_backfill_runs_a_past_range_once_and_reruns_only_failures(stack, job, journal, capfd):
     code, planned = ask(stack, capfd, job, "--dry-run")
     assert (code, [each["runs"] for each in planned]) == (0, ["yes"] * 4)
     code, ended = ask(stack, capfd, job, "--wait")
@@ -65,14 +65,14 @@ def test_a_backfill_is_cancelled_by_its_run(stack, name, capfd):
     stack.put_job(name, stack.put_script(name, "sleep 60"), schedule="30 * * * *", cancel_grace="1 s")
     code, asked = ask(stack, capfd, name, "--max-active", "2")
     assert code == 0
-    stack.in_state(f"{name}@2026-03-29T00:30:00Z", "running")
+    stack.wait_for_state(f"{name}@2026-03-29T00:30:00Z", "running")
     assert tidemill(["cancel", asked["run_id"], "--wait", "--data", str(stack.data)]) == 0
     capfd.readouterr()
     states = [each["state"] for each in stack.rows("select state from runs where job_id = %s", [name])]
     assert states == ["cancelled"] * 5
 
 
-def test_a_dag_is_backfilled_by_dag_runs_of_that_time_and_one_that_failed_runs_again(stack, name, journal, capfd):
+def test_a_dag_is_backfilled_by_dag_runs_and_a_failed_one_is_rerun(stack, name, journal, capfd):
     note = f'echo "$TIDEMILL_RUN_ID $TIDEMILL_ATTEMPT" >> {journal}\n'
     scripts = {"a": note, "b": note + 'case "$TIDEMILL_RUN_ID $TIDEMILL_ATTEMPT" in *T02:30*1) exit 3; esac'}
     with stack.database.transaction():
@@ -88,7 +88,7 @@ def test_a_dag_is_backfilled_by_dag_runs_of_that_time_and_one_that_failed_runs_a
     times = [f"{name}@2026-03-29T0{hour}:30:00Z" for hour in (3, 2, 1, 0)]
     assert journal.read_text().split("\n")[:-1] == [f"{time}/{node_id} 1" for time in times for node_id in "ab"]
 
-    stack.in_state(f"{times[1]}/b", "failed")
+    stack.wait_for_state(f"{times[1]}/b", "failed")
     code, ended = ask(stack, capfd, name, "--reprocess", "failed", "--wait")
     assert (code, ended["reason"]) == (0, "all 1 runs succeeded")
     assert journal.read_text().split("\n")[8:-1] == [f"{times[1]}/{node_id} 2" for node_id in "ab"]

@@ -1,4 +1,4 @@
-"""From a row in Postgres to a record in `cdc`, on the real Debezium; and when a part of the way is gone."""
+"""From a row in Postgres to a record in `cdc` with the real Debezium, also after failures of a part."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from connectors.source import source_config
 from schemas.job import Definition
 from schemas.partition import partition_of
 from schemas.request import Request
-from tests.support.servers.cdc_under_test import PARTITIONS, Reader, running_cdc, with_little_wal
+from tests.support.servers.cdc_under_test import PARTITIONS, CdcReader, running_cdc, with_little_wal
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -32,7 +32,7 @@ def bench():
 
 @pytest.fixture
 def reader(bench):
-    found = Reader(bench.connections)
+    found = CdcReader(bench.connections)
     yield found
     found.close()
 
@@ -119,7 +119,7 @@ def test_applying_again_does_nothing_and_another_configuration_is_put_right(benc
     reader.wait_for_request(name)
 
 
-def test_an_idle_capture_lets_go_of_the_wal_that_others_write(bench):
+def test_an_idle_capture_releases_wal_of_other_writers(bench):
     query = "select confirmed_flush_lsn >= %s::pg_lsn from pg_replication_slots where slot_name = 'tidemill'"
     with bench.database() as connection:
         connection.execute("create table public.somebody_elses as select generate_series(1, 10000) as x")
@@ -127,16 +127,16 @@ def test_an_idle_capture_lets_go_of_the_wal_that_others_write(bench):
         eventually(lambda: connection.execute(query, [written]).fetchone()[0], IDLE_WAL_SECONDS, "a confirmed flush")
 
 
-def test_after_connect_is_killed_the_rows_of_meanwhile_arrive(bench, reader, name):
+def test_rows_written_while_connect_was_dead_arrive(bench, reader, name):
     dead = bench.kill("connect")
     bench.insert_request(f"{name}-meanwhile", name)
-    bench.wait_for_another("connect", dead)
+    bench.wait_for_restart("connect", dead)
     reader.wait_for_request(f"{name}-meanwhile", 90)
 
 
-def test_after_postgres_is_killed_rows_arrive_without_help(bench, reader, name):
+def test_rows_arrive_after_postgres_was_killed(bench, reader, name):
     dead = bench.kill("postgres")
-    bench.wait_for_another("postgres", dead)
+    bench.wait_for_restart("postgres", dead)
     eventually(lambda: _inserted(bench, name), what="an insert")
     reader.wait_for_request(name, 90)
 
@@ -154,12 +154,12 @@ def test_a_dropped_slot_leads_to_a_new_snapshot_and_new_rows_still_arrive(bench,
         reader.wait_for_request(f"{name}-after")
 
 
-def test_a_slot_whose_wal_is_gone_is_replaced_by_the_supervisor(bench, name):
+def test_the_supervisor_replaces_a_slot_whose_wal_is_gone(bench, name):
     names = SourceSettings(connector_name="little-source", slot_name="little")
     path = f"/connectors/{names.connector_name}"
     url = bench.connections.connect_url
     with with_little_wal(bench, names) as little:
-        reader = Reader(little.connections)
+        reader = CdcReader(little.connections)
         try:
             little.insert_request(f"{name}-before", name)
             reader.wait_for_request(f"{name}-before")
@@ -168,9 +168,9 @@ def test_a_slot_whose_wal_is_gone_is_replaced_by_the_supervisor(bench, name):
             little.insert_request(f"{name}-meanwhile", name)
             eventually(lambda: _wal_written(little) and little.slot()[0] == "lost", what="losing the slot")
             connect_api._call("PUT", url, f"{path}/resume")
-            with little.supervisor(TIDEMILL_CONNECTOR_NAME="little-source", TIDEMILL_SLOT_NAME="little") as said:
+            with little.supervisor(TIDEMILL_CONNECTOR_NAME="little-source", TIDEMILL_SLOT_NAME="little") as log_text:
                 reader.wait_for_request(f"{name}-meanwhile")
-                assert "DropLostSlot" in said()
+                assert "DropLostSlot" in log_text()
                 little.insert_request(f"{name}-after", name)
                 reader.wait_for_request(f"{name}-after")
             assert little.slot()[0] == "reserved"
@@ -179,12 +179,12 @@ def test_a_slot_whose_wal_is_gone_is_replaced_by_the_supervisor(bench, name):
             connect_api._call("DELETE", url, path)
 
 
-def test_a_failed_task_is_restarted_by_the_supervisor_when_its_cause_is_gone(bench, reader, name):
+def test_the_supervisor_restarts_a_failed_task(bench, reader, name):
     wanted = desired(bench)
-    with bench.database() as connection, bench.supervisor() as said:
+    with bench.database() as connection, bench.supervisor() as log_text:
         connection.execute("alter publication tidemill rename to elsewhere")
         connect_api.restart_task(bench.connections.connect_url, wanted["name"], 0)
-        eventually(lambda: "RestartTask" in said(), 60, said)
+        eventually(lambda: "RestartTask" in log_text(), 60, log_text)
         connection.execute("alter publication elsewhere rename to tidemill")
         bench.insert_request(name, name)
         reader.wait_for_request(name, 90)

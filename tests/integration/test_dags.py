@@ -1,4 +1,4 @@
-"""DAGs on the real stack: rows become an epoch, and the read model tells its story."""
+"""DAGs on the real stack: rows become a DAG run, and the read model shows it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DIAMOND = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
 
 @pytest.fixture
 def put_dag(stack, name):
-    """Makes the DAG `name` of nodes that depend on these, each running its own script, or the one for all."""
+    """Creates the DAG `name`; `nodes` maps node ids to dependencies, `scripts` is one script or one per node."""
 
     def put(nodes, scripts, **columns):
         with stack.database.transaction():
@@ -47,7 +47,7 @@ def nodes_of(stack, run_id):
 
 
 def all_nodes(stack, run_id, states):
-    """Once the sink has written them: they may be in another of its batches than the DAG run."""
+    """Waits for the node runs: the sink may write them in another batch than the DAG run."""
 
     def look():
         return {node_id: each["state"] for node_id, each in nodes_of(stack, run_id).items()} == states
@@ -90,7 +90,7 @@ RESULTS = {
 }
 
 
-def test_results_go_to_those_that_depend_on_them_and_a_node_chooses_what_follows(stack, name, put_dag, tidemill):
+def test_results_go_to_dependents_and_a_node_chooses_its_dependents(stack, name, put_dag, tidemill):
     put_dag(BRANCH, RESULTS, skip_exit_codes=[99])
     run_id = f"{name}#{name}r"
     tidemill("run", name, "--request-id", f"{name}r", "--wait")
@@ -110,7 +110,7 @@ def test_results_go_to_those_that_depend_on_them_and_a_node_chooses_what_follows
     assert "load" in tidemill("dag", "show", run_id)
 
 
-def test_a_dag_run_goes_on_from_what_failed_and_from_what_is_marked(stack, name, put_dag, tidemill, tmp_path):
+def test_a_dag_run_continues_from_failed_and_marked_nodes(stack, name, put_dag, tidemill, tmp_path):
     mended = tmp_path / "mended"
     put_dag(DIAMOND, {"b": f"test -e {mended}"})
     run_id = f"{name}#{name}r"
@@ -119,13 +119,13 @@ def test_a_dag_run_goes_on_from_what_failed_and_from_what_is_marked(stack, name,
     assert tidemill("dag", "mark", f"{run_id}/b", "skipped", "--note", "not today") == f"{run_id}/b skipped\n"
     nodes = all_nodes(stack, run_id, {"a": "succeeded", "b": "skipped", "c": "succeeded", "d": "skipped"})
     assert nodes["b"]["reason"] == "marked skipped: not today"
-    eventually(lambda: stack.ended(run_id)["state"] == "succeeded", READ_SECONDS)
+    eventually(lambda: stack.wait_until_final(run_id)["state"] == "succeeded", READ_SECONDS)
 
     mended.touch()
     assert tidemill("rerun", f"{run_id}/b", "--downstream", "--note", "it is back") == f"{run_id}/b\n"
     nodes = all_nodes(stack, run_id, dict.fromkeys(DIAMOND, "succeeded"))
     assert {node_id: each["attempt"] for node_id, each in nodes.items()} == {"a": 1, "b": 2, "c": 1, "d": 1}
-    epoch = stack.ended(run_id)
+    epoch = stack.wait_until_final(run_id)
     assert (epoch["state"], epoch["nodes"]) == ("succeeded", {"succeeded": 4})
     told = stack.rows("select reason from transitions where run_id = %s order by version", [f"{run_id}/b"])
     assert [each["reason"] for each in told if each["reason"]][-2:] == [
@@ -138,9 +138,9 @@ def test_a_dag_run_is_cancelled_with_its_nodes(stack, name, put_dag, tidemill):
     put_dag(DIAMOND, {"a": "trap 'exit 0' TERM; while :; do sleep 0.05; done"}, timeout="10 s")
     stack.insert("requests", dag_id=name, request_id=f"{name}r")
     run_id = f"{name}#{name}r"
-    stack.in_state(f"{run_id}/a", "running")
+    stack.wait_for_state(f"{run_id}/a", "running")
     tidemill("cancel", "--job", name, "--note", "not needed", "--wait")
     nodes = all_nodes(stack, run_id, dict.fromkeys(DIAMOND, "cancelled"))
     assert {each["reason"] for each in nodes.values()} == {"cancelled: not needed"}
-    epoch = stack.ended(run_id)
+    epoch = stack.wait_until_final(run_id)
     assert (epoch["state"], epoch["reason"], epoch["nodes"]) == ("cancelled", "cancelled: not needed", {"cancelled": 4})

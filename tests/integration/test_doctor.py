@@ -1,4 +1,4 @@
-"""The doctor on the real stack: well as it is, and each part broken in turn; what is broken is named, and mended."""
+"""The doctor on the real stack: healthy first, then with each part broken in turn, named and repaired."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tidemill.target import wall_clock
 
 pytestmark = pytest.mark.integration
 HOP_SECONDS = 5
-"""Longer than a hop that works takes on a busy machine."""
+"""Longer than a working hop takes on a busy machine."""
 WELL_SECONDS = 90
 
 
@@ -66,11 +66,11 @@ def states(found):
 
 
 def broken(found):
-    """A hop before it may be slow: the machine has other work, and what was frozen before has just come back."""
+    """Earlier hops may be slow: the machine is busy, and a frozen part has just resumed."""
     return [name for name, state in states(found).items() if state == "broken"]
 
 
-def test_a_stack_that_is_well_is_healthy_and_every_hop_is_timed(doctor):
+def test_a_healthy_stack_has_no_findings_and_every_hop_is_timed(doctor):
     found = eventually(lambda: (answer := doctor())["healthy"] and answer, WELL_SECONDS, "a healthy stack")
     assert list(states(found)) == ["capture", "decide", "claim", "fetch", "run", "judge", "show"]
     assert set(states(found).values()) <= {"ok", "slow"}
@@ -80,7 +80,7 @@ def test_a_stack_that_is_well_is_healthy_and_every_hop_is_timed(doctor):
     }
 
 
-def test_a_connector_that_is_paused_breaks_the_way_before_the_topic(stack, probed):
+def test_a_paused_connector_breaks_the_probe_before_the_topic(stack, probed):
     url = f"{stack.connections.connect_url}/connectors/{SourceSettings().connector_name}"
     put(f"{url}/pause")
     try:
@@ -103,14 +103,14 @@ def said_of_connect(stack):
     return "" if isinstance(seen, Silent) or seen.connector is None else str(seen.connector)
 
 
-def test_stream_workers_that_hang_break_the_way_at_the_decision(stack, probed):
+def test_hanging_stream_workers_break_the_probe_at_the_decision(stack, probed):
     with frozen(stack, "stream-0", "stream-1"):
         found = probed()
     assert broken(found) == ["decide"]
     assert "stream worker" in bad(found)["hop.decide"]
 
 
-def test_executors_that_hang_break_the_way_at_the_claim(stack, doctor, probed):
+def test_hanging_executors_break_the_probe_at_the_claim(stack, doctor, probed):
     eventually(lambda: doctor()["healthy"], WELL_SECONDS, "stream workers that came back")
     with frozen(stack, "executor-0", "executor-1"):
         found = probed()
@@ -122,7 +122,7 @@ def remedy(found, name):
     return next(each["remedy"] for each in found["findings"] if each["name"] == name)
 
 
-def test_a_sink_that_hangs_breaks_the_way_at_its_end(stack, doctor, probed):
+def test_a_hanging_sink_breaks_the_probe_at_its_end(stack, doctor, probed):
     eventually(lambda: doctor()["healthy"], WELL_SECONDS, "executors that came back")
     with frozen(stack, "sink"):
         found = probed()
@@ -130,7 +130,7 @@ def test_a_sink_that_hangs_breaks_the_way_at_its_end(stack, doctor, probed):
     assert "connectors.sink" in remedy(found, "hop.show")
 
 
-def test_a_topic_that_was_configured_otherwise_is_found_and_put_right(stack, doctor):
+def test_a_topic_with_another_configuration_is_found_and_corrected(stack, doctor):
     name = stack.connections.topic("deadletter")
     entry = ConfigEntry("max.message.bytes", "1000", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
@@ -143,8 +143,8 @@ def test_a_topic_that_was_configured_otherwise_is_found_and_put_right(stack, doc
         put_topics_right(stack.connections)
 
 
-def test_what_the_environment_asks_for_and_is_not_there_is_named(stack):
-    """Another class and another N than the deployment's, and a bucket that is not there; the rest is as it is."""
+def test_missing_things_that_the_environment_names_are_reported(stack):
+    """Another class and another N than the deployment's, and a missing bucket; other settings are unchanged."""
     place = Connections(
         **stack.connections.model_dump() | {"timeout_classes": "10s,48h", "partitions": 16, "s3_bucket": "not-there"}
     )
@@ -155,7 +155,7 @@ def test_what_the_environment_asks_for_and_is_not_there_is_named(stack):
     assert not {name for name, _ in said} & {"kafka.topics", "kafka.partitions", "executors.classes"}
 
 
-def test_a_class_that_nobody_serves_is_named(stack):
+def test_a_class_without_executors_is_reported(stack):
     smaller = Connections(**stack.connections.model_dump() | {"timeout_classes": "10s"})
     found = look_groups.look_executors(smaller, wall_clock())
     assert not isinstance(found, Silent)
@@ -164,7 +164,7 @@ def test_a_class_that_nobody_serves_is_named(stack):
     assert "no executor has slots for the class 48h" in unserved.sentence
 
 
-def test_servers_that_are_not_there_are_silent_with_a_reason(stack):
+def test_unreachable_servers_are_reported_with_a_reason(stack):
     nowhere = replace_addresses(stack.connections)
     assert isinstance(look_kafka.look(nowhere), Silent)
     connect = look_services.look_connect(nowhere)
@@ -178,5 +178,5 @@ def replace_addresses(connections):
     return Connections(**connections.model_dump() | away)
 
 
-def test_the_stack_is_well_again(doctor):
+def test_the_stack_is_healthy_again(doctor):
     eventually(lambda: doctor("--no-probe")["healthy"], WELL_SECONDS, "a healthy stack")

@@ -1,4 +1,4 @@
-"""What cannot be understood is a problem with a reason, and stops nothing else; bad rows never get that far."""
+"""A malformed record is a problem with a reason, and other records continue; invalid rows are refused earlier."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def job(stack, name):
     stack.put_job(name, stack.put_script(name, "true"))
-    stack.ended(stack.request(name, f"{name}first"))
+    stack.wait_until_final(stack.request(name, f"{name}first"))
     return name
 
 
@@ -31,7 +31,7 @@ def problem_of(stack, owner, count=1):
 
 
 def still_works(stack, job):
-    return stack.ended(stack.request(job, f"{job}after"))["state"] == "succeeded"
+    return stack.wait_until_final(stack.request(job, f"{job}after"))["state"] == "succeeded"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def still_works(stack, job):
         (REQUESTS, b'{"request_id": "r", "job_id": "o", "kind": "fly"}', 'kind is "fly": allowed are run, cancel'),
     ],
 )
-def test_a_garbage_record_is_a_problem_and_the_rest_goes_on(stack, job, topic, value, reason, capsys):
+def test_a_malformed_record_is_a_problem_and_the_rest_continues(stack, job, topic, value, reason, capsys):
     stack.write(topic, job, value)
     assert still_works(stack, job)
     (found,) = problem_of(stack, job)
@@ -57,7 +57,7 @@ def test_a_garbage_record_is_a_problem_and_the_rest_goes_on(stack, job, topic, v
     assert found["reason"] in [each["reason"] for each in shown if each["owner"] == job]
 
 
-def test_a_record_in_a_foreign_partition_is_a_problem_and_changes_nothing(stack, job):
+def test_a_record_in_the_wrong_partition_is_a_problem_and_changes_nothing(stack, job):
     row = {"__table": "definitions", "owner": job, "kind": "job", "version": 2**40, "deleted": True, "spec": None}
     away = (partition_of(job, 8) + 1) % 8
     stack.write(CDC, job, orjson.dumps({**row, "valid_from": stack.now().isoformat()}), away)
@@ -69,7 +69,7 @@ def test_a_record_in_a_foreign_partition_is_a_problem_and_changes_nothing(stack,
 def test_a_run_that_is_given_up_is_an_alert_and_no_input_is_to_blame(stack, name, capsys):
     stack.put_job(name, stack.put_script(name, "exit 3"), max_attempts=2, initial_interval="50 ms")
     run_id = stack.request(name, f"{name}dead")
-    assert stack.ended(run_id)["reason_code"] == "exit_code"
+    assert stack.wait_until_final(run_id)["reason_code"] == "exit_code"
     (found,) = problem_of(stack, name)
     assert (found["kind"], found["code"], found["run_id"]) == ("alert", "run_dead", run_id)
     assert (found["source_topic"], found["source_offset"]) == (None, None)
@@ -97,14 +97,14 @@ def test_a_run_that_is_given_up_is_an_alert_and_no_input_is_to_blame(stack, name
         ({"job_id": "a#b"}, "none of @ # / ~"),
     ],
 )
-def test_a_bad_row_is_refused_with_a_sentence_in_the_writers_transaction(stack, name, columns, said):
+def test_an_invalid_row_is_refused_in_the_writers_transaction(stack, name, columns, said):
     with pytest.raises(psycopg.errors.CheckViolation) as refused:
         stack.insert("jobs", **{"job_id": name, "executable": "s3://tidemill/x", **columns})
     assert next(iter(columns)) in str(refused.value)
     assert said in str(refused.value)
 
 
-def test_the_stack_still_runs_as_it_was_started(stack):
+def test_all_parts_of_the_stack_still_run(stack):
     found = local.status(stack.data)
     assert found is not None
     assert {each["state"] for each in found.processes} == {"running"}

@@ -1,4 +1,4 @@
-"""Other people's producers on the real stack: any codec is read, and a batch that nobody can read stops nobody."""
+"""Foreign producers on the real stack: every codec is read, and an unreadable batch blocks no other request."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def job(stack, name):
 
 @pytest.fixture
 def ask(stack, job):
-    """Writes requests as one batch, and returns the offsets of the first and of the last."""
+    """Writes requests as one batch; returns the first and last offset."""
 
     def ask(*request_ids: str, codec: str = "lz4") -> tuple[int, int]:
         offsets: list[int] = []
@@ -48,7 +48,7 @@ def ask(stack, job):
 
 @pytest.fixture
 def squeezed_by_the_topic(stack):
-    """The topic asks for a codec of its own."""
+    """Sets the topic's own codec."""
     admin = AdminClient(stack.connections.kafka())
 
     def ask_for(codec: str) -> None:
@@ -64,23 +64,23 @@ def test_requests_in_every_codec_run(stack, job, ask):
     for codec in CODECS:
         ask(f"{job}{codec}", f"{job}{codec}-too", codec=codec)
     for codec in CODECS:
-        assert stack.ended(f"{job}#{job}{codec}")["state"] == "succeeded"
-        assert stack.ended(f"{job}#{job}{codec}-too")["state"] == "succeeded"
+        assert stack.wait_until_final(f"{job}#{job}{codec}")["state"] == "succeeded"
+        assert stack.wait_until_final(f"{job}#{job}{codec}-too")["state"] == "succeeded"
 
 
 @pytest.mark.parametrize("codec", CODECS[1:])
-def test_requests_in_a_codec_that_the_topic_asks_for_run(stack, job, ask, squeezed_by_the_topic, codec):
+def test_requests_in_the_codec_of_the_topic_run(stack, job, ask, squeezed_by_the_topic, codec):
     squeezed_by_the_topic(codec)
     ask(f"{job}{codec}", codec="none")
-    assert stack.ended(f"{job}#{job}{codec}")["state"] == "succeeded"
+    assert stack.wait_until_final(f"{job}#{job}{codec}")["state"] == "succeeded"
 
 
-def test_a_batch_that_nobody_can_read_is_a_problem_that_doctor_names_and_all_others_run(stack, job, ask, capsys):
+def test_an_unreadable_batch_is_a_problem_that_doctor_names_and_other_requests_run(stack, job, ask, capsys):
     partition, topic = partition_of(job, stack.connections.partitions), stack.connections.topic(REQUESTS)
     first, last = write_unreadable(stack.connections.kafka_bootstrap, topic, partition, [b"x" * 300] * 20)
     ask(f"{job}behind")
-    assert stack.ended(f"{job}#{job}behind")["state"] == "succeeded"
-    assert stack.ended(stack.request(job, f"{job}by-sql"))["state"] == "succeeded"
+    assert stack.wait_until_final(f"{job}#{job}behind")["state"] == "succeeded"
+    assert stack.wait_until_final(stack.request(job, f"{job}by-sql"))["state"] == "succeeded"
 
     def problems():
         return stack.rows(

@@ -27,7 +27,7 @@ def journal(tmp_path):
 
 @pytest.fixture
 def executable(stack, name, journal):
-    """Writes its run's id into the journal."""
+    """A script that appends its run id to the journal."""
     return stack.put_script(name, f'echo "$TIDEMILL_RUN_ID" >> {journal}')
 
 
@@ -39,32 +39,32 @@ def record_of(stack, request_id):
     return record
 
 
-def test_a_run_at_a_time_starts_then_and_not_before(stack, name, executable):
+def test_a_run_for_later_starts_at_its_time_and_not_before(stack, name, executable):
     stack.put_job(name, executable)
     at = stack.now() + LATER
-    run = stack.ended(stack.request(name, f"{name}r", run_at=at))
+    run = stack.wait_until_final(stack.request(name, f"{name}r", run_at=at))
     assert timedelta(0) <= run["nominal_time"] - at < timedelta(milliseconds=1)
     assert run["nominal_time"] == run["scheduled_time"] <= run["started_at"] < at + TOLERATED
     assert run["queued_at"] < at
 
 
-def test_the_same_request_twice_is_refused_by_its_primary_key(stack, name, executable):
+def test_a_repeated_request_is_refused_by_the_primary_key(stack, name, executable):
     stack.put_job(name, executable)
     stack.request(name, f"{name}r")
     with pytest.raises(psycopg.errors.UniqueViolation):
         stack.request(name, f"{name}r")
 
 
-def test_a_request_whose_record_arrives_again_and_again_runs_once(stack, name, executable, journal):
+def test_a_request_whose_record_arrives_repeatedly_runs_once(stack, name, executable, journal):
     stack.put_job(name, executable)
     run_id = stack.request(name, f"{name}r")
     record = record_of(stack, f"{name}r")
     for _ in range(COPIES):
         stack.write(CDC, name, record.value())
-    stack.ended(run_id)
+    stack.wait_until_final(run_id)
     stack.write(CDC, name, record.value())
     last = stack.request(name, f"{name}last")
-    stack.ended(last)
+    stack.wait_until_final(last)
     assert sorted(journal.read_text().split()) == sorted([run_id, last])
     assert [each["run_id"] for each in stack.runs_of(name)] == [run_id, last]
     assert checkers.dispatched_in_order(stack.dispatches(name)) == []
@@ -74,17 +74,17 @@ def test_a_request_before_its_definition_in_one_transaction_runs(stack, name, ex
     with stack.database.transaction():
         run_id = stack.request(name, f"{name}r")
         stack.put_job(name, executable)
-    assert stack.ended(run_id)["state"] == "succeeded"
+    assert stack.wait_until_final(run_id)["state"] == "succeeded"
 
 
 def test_a_request_that_arrives_before_its_definition_waits_for_it(stack, name, executable):
     run_id = stack.request(name, f"{name}r")
     record_of(stack, f"{name}r")
     stack.put_job(name, executable)
-    assert stack.ended(run_id)["state"] == "succeeded"
+    assert stack.wait_until_final(run_id)["state"] == "succeeded"
 
 
-def test_a_request_for_a_job_that_nobody_defines_is_refused_with_the_reason(stack, name):
+def test_a_request_for_a_job_that_is_never_defined_is_refused_with_the_reason(stack, name):
     stack.request(name, f"{name}r")
 
     def problem():

@@ -1,4 +1,4 @@
-"""Requests by the public topic on the real stack: one run each, wherever they are written, and whoever wrote them."""
+"""Requests by the public topic on the real stack: one run each, in whatever partition and from whatever producer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def journal(tmp_path):
 
 @pytest.fixture
 def job(stack, name, journal):
-    """Writes its run's id and its payload into the journal."""
+    """A job that appends its run id and payload to the journal."""
     stack.put_job(name, stack.put_script(name, f'echo "$TIDEMILL_RUN_ID $(cat)" >> {journal}'))
     return name
 
@@ -54,9 +54,9 @@ def test_the_example_producer_and_a_row_with_the_same_id_are_one_run(stack, job,
         ran = example(stack, job, f"{job}r", '{"invoice": 42.10}')
         assert (ran.returncode, ran.stdout) == (0, f"requested: the run will be {job}#{job}r\n"), ran.stderr
     run_id = stack.request(job, f"{job}r")
-    assert stack.ended(run_id)["state"] == "succeeded"
+    assert stack.wait_until_final(run_id)["state"] == "succeeded"
     last = stack.request(job, f"{job}last")
-    stack.ended(last)
+    stack.wait_until_final(last)
     assert journal.read_text().splitlines() == [f'{run_id} {{"invoice": 42.10}}', f"{last} "]
     assert [each["run_id"] for each in stack.runs_of(job)] == [run_id, last]
 
@@ -70,12 +70,12 @@ def test_requests_in_every_partition_are_forwarded_and_each_id_runs_once(stack, 
     assert producer.flush(SECONDS) == 0
     expected = {request_run_id(job, f"{job}{each}") for each in ("everywhere", *partitions)}
     for run_id in expected:
-        stack.ended(run_id)
+        stack.wait_until_final(run_id)
     assert sorted(line.split()[0] for line in journal.read_text().splitlines()) == sorted(expected)
     assert {each["run_id"] for each in stack.runs_of(job)} == expected
 
 
-def test_a_request_that_was_moved_and_is_not_at_home_is_a_problem(stack, job):
+def test_a_forwarded_request_in_the_wrong_partition_is_a_problem(stack, job):
     home = partition_of(job, stack.connections.partitions)
     away = (home + 1) % stack.connections.partitions
     producer = Producer(stack.connections.kafka())
@@ -98,6 +98,6 @@ def test_requests_of_an_aborted_transaction_never_run(stack, job, journal):
         assert producer.flush(SECONDS) == 0
         end(SECONDS)
     run_id = request_run_id(job, f"{job}committed")
-    stack.ended(run_id)
+    stack.wait_until_final(run_id)
     assert [line.split()[0] for line in journal.read_text().splitlines()] == [run_id]
     assert [each["run_id"] for each in stack.runs_of(job)] == [run_id]

@@ -1,4 +1,4 @@
-"""From a row in Postgres to a process and back to rows: every way in which a run goes, on the real stack."""
+"""From a row in Postgres to a process and back to rows, with every kind of end, on the real stack."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 @pytest.fixture
 def ask(stack, name):
-    """Puts a job with this script, asks for one run of it, and returns that run's id."""
+    """Puts a job with this script, requests one run, and returns its id."""
 
     def ask(script: str, **columns: object) -> str:
         stack.put_job(name, stack.put_script(name, script), **columns)
@@ -40,11 +40,11 @@ def states(stack, run_id):
     return [each["state"] for each in stack.transitions(run_id)]
 
 
-def test_a_row_becomes_a_process_and_its_run_is_right_in_every_column(stack, name):
+def test_a_row_becomes_a_process_and_every_column_of_its_run_is_right(stack, name):
     script = "#!/bin/sh\necho done\n"
     stack.put_job(name, stack.put_object(f"tests/{name}", script.encode()), tenant="acme")
     run_id = stack.request(name, f"{name}r")
-    run = stack.ended(run_id)
+    run = stack.wait_until_final(run_id)
     (asked,) = stack.rows("select * from requests where job_id = %s", [name])
     (attempt,) = stack.attempts(run_id)
     assert timedelta(0) <= asked["created_at"] - run["nominal_time"] < timedelta(milliseconds=1)
@@ -68,9 +68,9 @@ def test_a_row_becomes_a_process_and_its_run_is_right_in_every_column(stack, nam
     assert stack.transitions(run_id)[-1]["version"] == run["version"]
 
 
-def test_the_records_of_status_and_runs_can_be_read_by_anyone(stack, ask, name):
+def test_the_records_of_status_and_runs_are_plain_json(stack, ask, name):
     run_id = ask("true")
-    stack.ended(run_id)
+    stack.wait_until_final(run_id)
     (*_, last) = [orjson.loads(each.value()) for each in stack.read(STATUS) if each.key().decode() == run_id]
     for field in ("nominal_time", "scheduled_time", "queued_at", "started_at", "finished_at"):
         assert INSTANT.fullmatch(last[field]), field
@@ -90,7 +90,7 @@ def test_the_process_gets_args_environment_and_payload(stack, name):
     stack.put_job(name, executable, args=["a b", "ü"], env={"COLOUR": "blue"}, payload={"n": 1}, timeout="9 s")
     first, second = stack.request(name, f"{name}1"), stack.request(name, f"{name}2", payload=["other"])
     for run_id, payload in ((first, {"n": 1}), (second, ["other"])):
-        run = stack.ended(run_id)
+        run = stack.wait_until_final(run_id)
         (attempt,) = stack.attempts(run_id)
         *told, token, nominal, inherited, said = attempt["output"].split("|")
         assert told == ["a b", "ü", "blue", run_id, "1", "9"]
@@ -103,7 +103,7 @@ def test_the_process_gets_args_environment_and_payload(stack, name):
 def test_a_secret_reaches_the_process_and_nothing_else(stack, ask, name):
     (stack.data / "secrets" / "token").write_text(f"{SECRET}\n")
     run_id = ask(f'[ "$TOKEN" = "{SECRET}" ] && echo known', env={"TOKEN": "secret:token"})
-    assert stack.ended(run_id)["state"] == "succeeded"
+    assert stack.wait_until_final(run_id)["state"] == "succeeded"
     assert stack.attempts(run_id)[0]["output"] == "known\n"
     for log in (stack.data / "logs").glob("*.log"):
         assert SECRET not in log.read_text(errors="replace"), log
@@ -111,15 +111,15 @@ def test_a_secret_reaches_the_process_and_nothing_else(stack, ask, name):
         assert not [each for each in stack.read(topic) if SECRET.encode() in (each.value() or b"")], topic
 
 
-def test_a_secret_that_is_not_there_is_a_reason(stack, ask):
-    run = stack.ended(ask("true", env={"TOKEN": "secret:absent"}, max_infra_retries=0))
+def test_a_missing_secret_rejects_the_attempt_with_a_reason(stack, ask):
+    run = stack.wait_until_final(ask("true", env={"TOKEN": "secret:absent"}, max_infra_retries=0))
     assert (run["state"], run["started_at"]) == ("dead", None)
     assert "secret 'absent'" in run["reason"]
 
 
 def test_more_than_eight_kilobytes_of_output_are_kept_in_s3(stack, ask, capfdbinary):
     run_id = ask(f'i=0; while [ $i -lt {LONG_LINES} ]; do echo "line $i"; i=$((i+1)); done')
-    run = stack.ended(run_id)
+    run = stack.wait_until_final(run_id)
     (attempt,) = stack.attempts(run_id)
     whole = "".join(f"line {number}\n" for number in range(LONG_LINES))
     assert run["log_uri"] == attempt["log_uri"]
@@ -132,9 +132,9 @@ def test_more_than_eight_kilobytes_of_output_are_kept_in_s3(stack, ask, capfdbin
     assert capfdbinary.readouterr().out.decode() == whole
 
 
-def test_a_run_that_outlives_its_class_goes_on_in_the_next_from_its_checkpoint(stack, ask):
+def test_a_run_that_exceeds_its_class_continues_in_the_next_from_its_checkpoint(stack, ask):
     run_id = ask(FIFTEEN_STEPS)
-    run = stack.ended(run_id)
+    run = stack.wait_until_final(run_id)
     assert (run["state"], run["attempt"], run["timeout_class"], run["exit_code"]) == ("succeeded", 2, "10s", 0)
     first, second = stack.attempts(run_id)
     assert (first["ended_as"], first["timeout_class"]) == ("promoted", "2s")
@@ -147,15 +147,15 @@ def test_a_run_that_outlives_its_class_goes_on_in_the_next_from_its_checkpoint(s
     assert states(stack, run_id) == ["queued", "running", "queued", "running", "succeeded"]
 
 
-def test_a_class_of_a_day_takes_what_needs_it(stack, ask):
-    run = stack.ended(ask("echo $TIDEMILL_TIMEOUT_SECONDS", timeout="20 h"))
+def test_a_run_can_start_in_the_class_of_24_hours(stack, ask):
+    run = stack.wait_until_final(ask("echo $TIDEMILL_TIMEOUT_SECONDS", timeout="20 h"))
     assert (run["state"], run["timeout_class"]) == ("succeeded", "24h")
     assert stack.attempts(run["run_id"])[0]["output"] == "72000\n"
 
 
-def test_a_run_that_outlives_its_timeout_is_killed_with_its_children(stack, ask, tmp_path):
+def test_a_run_that_exceeds_its_timeout_is_killed_with_its_children(stack, ask, tmp_path):
     marker = tmp_path / "alive"
-    run = stack.ended(ask(f"(trap '' TERM; sleep 4; touch {marker}) & sleep 30", timeout="1 s"))
+    run = stack.wait_until_final(ask(f"(trap '' TERM; sleep 4; touch {marker}) & sleep 30", timeout="1 s"))
     assert (run["state"], run["attempt"], run["timeout_class"]) == ("timed_out", 1, "2s")
     assert ends(stack, run["run_id"]) == ["timed_out"]
     assert timedelta(seconds=1) <= run["finished_at"] - run["started_at"] < timedelta(seconds=4)
@@ -164,7 +164,7 @@ def test_a_run_that_outlives_its_timeout_is_killed_with_its_children(stack, ask,
 
 def test_a_flaky_job_is_retried_with_growing_waits_until_it_succeeds(stack, ask):
     run_id = ask('[ "$TIDEMILL_ATTEMPT" -ge 3 ] || exit 7', max_attempts=3, initial_interval="300 ms", retry_jitter=0)
-    run = stack.ended(run_id)
+    run = stack.wait_until_final(run_id)
     assert (run["state"], run["attempt"], run["exit_code"]) == ("succeeded", 3, 0)
     assert ends(stack, run_id) == ["failed", "failed", "succeeded"]
     retry = ["queued", "running", "retry_wait"]
@@ -183,40 +183,40 @@ def test_a_flaky_job_is_retried_with_growing_waits_until_it_succeeds(stack, ask)
         ({"max_attempts": 2, "initial_interval": "50 ms"}, "dead", 2, "all 2 attempts are used up"),
     ],
 )
-def test_what_fails_ends_as_its_policy_says(stack, ask, columns, state, attempts, reason):
-    run = stack.ended(ask("exit 3", **columns))
+def test_a_failed_run_ends_as_its_policy_says(stack, ask, columns, state, attempts, reason):
+    run = stack.wait_until_final(ask("exit 3", **columns))
     assert (run["state"], run["attempt"], run["exit_code"]) == (state, attempts, 3)
     assert reason in run["reason"]
 
 
-def test_a_process_that_a_signal_ends_says_which(stack, ask):
-    run = stack.ended(ask("kill -SEGV $$"))
+def test_an_exit_by_a_signal_names_the_signal(stack, ask):
+    run = stack.wait_until_final(ask("kill -SEGV $$"))
     assert (run["state"], run["exit_code"]) == ("failed", 139)
     assert (run["reason"], run["reason_code"]) == ("exit code 139 (SIGSEGV)", "signal")
 
 
-def test_a_missing_executable_is_rejected_until_it_is_there(stack, name):
+def test_an_attempt_with_a_missing_executable_is_rejected_until_it_exists(stack, name):
     key = f"tests/{name}late"
     stack.put_job(name, f"s3://tidemill/{key}", initial_interval="500 ms", max_interval="500 ms")
     run_id = stack.request(name, f"{name}r")
-    waiting = stack.in_state(run_id, "retry_wait")
+    waiting = stack.wait_for_state(run_id, "retry_wait")
     assert key in waiting["reason"]
     stack.put_object(key, b"#!/bin/sh\n")
-    run = stack.ended(run_id)
+    run = stack.wait_until_final(run_id)
     assert run["state"] == "succeeded"
     *rejected, last = ends(stack, run_id)
     assert set(rejected) == {"rejected"}
     assert last == "succeeded"
 
 
-def test_an_executable_that_stays_away_uses_the_infra_budget_up(stack, name):
+def test_a_missing_executable_uses_up_the_infra_budget(stack, name):
     stack.put_job(name, f"s3://tidemill/tests/{name}never", initial_interval="50 ms", max_infra_retries=1)
-    run = stack.ended(stack.request(name, f"{name}r"))
+    run = stack.wait_until_final(stack.request(name, f"{name}r"))
     assert (run["state"], run["attempt"], run["started_at"]) == ("dead", 2, None)
     assert ends(stack, run["run_id"]) == ["rejected", "rejected"]
 
 
 def test_an_executable_with_another_checksum_never_runs(stack, ask, name):
-    run = stack.ended(ask("true", sha256="0" * 64, max_infra_retries=0))
+    run = stack.wait_until_final(ask("true", sha256="0" * 64, max_infra_retries=0))
     assert (run["state"], run["started_at"]) == ("dead", None)
     assert "checksum" in run["reason"]

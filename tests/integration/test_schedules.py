@@ -1,4 +1,4 @@
-"""Schedules on the real stack: on time, never early, and changes take effect live without deciding anything twice."""
+"""Schedules on the real stack: on time, never early, and changes take effect at once without duplicates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAUSE = timedelta(seconds=3)
 
 @pytest.fixture
 def job(stack, name):
-    """A job that is due every second, which it does not take long."""
+    """A job that is due every second, with short runs."""
     stack.put_job(name, stack.put_script(name, "true"), schedule=EVERY_SECOND, overlap_policy="allow_all")
     return name
 
@@ -31,7 +31,7 @@ def versions(stack, job):
 
 
 def has_run(stack, job, after, count=1):
-    """Its runs with a later nominal time, once there are so many."""
+    """Waits for `count` runs with a nominal time after `after`; returns them."""
 
     def look():
         found = [each for each in stack.runs_of(job) if each["nominal_time"] > after and each["started_at"]]
@@ -63,7 +63,7 @@ def test_occurrences_start_on_time_and_never_early(stack, job):
         assert run["started_at"] - run["scheduled_time"] < ON_TIME
 
 
-def test_a_pause_skips_what_is_due_meanwhile_and_says_so(stack, job):
+def test_a_pause_skips_due_occurrences_with_a_reason(stack, job):
     has_run(stack, job, versions(stack, job)[0]["valid_from"])
     stack.edit_job(job, paused=True)
     until = stack.now() + PAUSE
@@ -91,7 +91,7 @@ def test_an_edit_takes_effect_at_once_and_decides_nothing_twice(stack, job):
     assert ran == seconds_between(defined, edited) + after
 
 
-def test_after_its_deletion_a_job_is_not_due_any_more(stack, job):
+def test_a_deleted_job_is_no_longer_due(stack, job):
     has_run(stack, job, versions(stack, job)[0]["valid_from"])
     stack.delete_job(job)
     defined, deleted = (each["valid_from"] for each in versions(stack, job))
@@ -113,7 +113,7 @@ def test_an_occurrence_while_its_job_still_runs_is_skipped_with_the_reason(stack
     assert (found["attempt"], found["started_at"]) == (0, None)
 
 
-def test_an_occurrence_that_replaces_a_run_starts_when_that_one_is_gone(stack, name):
+def test_an_occurrence_that_replaces_a_run_starts_after_that_run_has_ended(stack, name):
     sleeps = stack.put_script(name, "sleep 60")
     stack.put_job(name, sleeps, schedule="*/2 * * * * *", overlap_policy="Replace", timeout="90 s", on_delete="cancel")
 
@@ -128,6 +128,6 @@ def test_an_occurrence_that_replaces_a_run_starts_when_that_one_is_gone(stack, n
 
 @pytest.fixture(autouse=True)
 def quiet(stack, name):
-    """What is due every second would be in the way of the tests that follow."""
+    """Deletes the test's jobs: runs every second would disturb later tests."""
     yield
     stack.database.execute("delete from jobs where starts_with(job_id, %s)", [name])

@@ -1,4 +1,4 @@
-"""A runner of attempts whose events go nowhere but into a list, and claims for it."""
+"""An attempt runner whose producer only records events in a list, and claims to give to it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ CACHE_BYTES = 1_000
 SLOTS = 4
 
 
-class Wire:
-    """Takes records, and acknowledges them when it is told to."""
+class RecordingProducer:
+    """Records what is sent; a test acknowledges each record explicitly."""
 
     def __init__(self):
         self.records = []
@@ -52,8 +52,8 @@ class Wire:
         return [event for each in self.records for event in decode(each.value, EventBatch).events]
 
 
-def make_runner(wire, store, folder, tasks, renewed=boot_seconds):
-    """With a real supervisor; `store` is S3."""
+def make_runner(producer, store, folder, tasks, renewed=boot_seconds):
+    """A runner with a real process supervisor; `store` stands for S3."""
     cache = Cache(folder / "cache", max_bytes=CACHE_BYTES, scratch_prefix="x.1")
     slots = Slots({"10s": SLOTS})
     slots.take("10s", SLOTS)
@@ -62,7 +62,7 @@ def make_runner(wire, store, folder, tasks, renewed=boot_seconds):
         policy=Policy(margin=MARGIN, grace=MARGIN, path="/usr/bin:/bin", log_max_bytes=CACHE_BYTES, secret=str),
         clock=cluster_clock(Connections()),
         slots=slots,
-        events=EventLog(wire, lambda _, function: function(), topic="events", executor_id="x.1"),
+        events=EventLog(producer, lambda _, function: function(), topic="events", executor_id="x.1"),
         executables=Executables(store=store, cache=cache, fetch_timeout=timedelta(minutes=1)),
         logs=LogStore(store, "logs"),
         checkpoints=Checkpoints(store, "kept", keep_timeout=MARGIN, fetch_timeout=MARGIN),

@@ -1,4 +1,4 @@
-"""The guarantees as checks of a history: each takes what was written, and returns the sentences that break it."""
+"""The guarantees as checks: each function reads a history and returns one sentence per violation, or an empty list."""
 
 from __future__ import annotations
 
@@ -14,21 +14,19 @@ from streams.core.runs.run import LEGAL
 
 
 def materialized_once(history: Iterable[RunStatus]) -> list[str]:
-    """A run begins once: all its records tell of one first transition, unless it was asked to run again."""
+    """A run is created once: all its records have the same first transition, unless a rerun was requested."""
     first = {}
     problems = []
     for status in history:
         life = status.run_id, status.rerun_id
-        born = status.transitions[0]
-        if first.setdefault(life, born) != born:
-            problems.append(f"{status.run_id} began twice: {first[life]} and {born}")
+        created = status.transitions[0]
+        if first.setdefault(life, created) != created:
+            problems.append(f"{status.run_id} was created twice: {first[life]} and {created}")
     return problems
 
 
 def legal_history(history: Iterable[RunStatus]) -> list[str]:
-    """Every run's transitions are moves of the table, each reason has its code, its versions grow, and no later record
-    forgets an earlier one.
-    """
+    """Transitions are legal moves, each reason has a code, versions increase, and no state follows a final state."""
     problems = []
     last: dict[str, RunStatus] = {}
     for status in history:
@@ -43,11 +41,11 @@ def legal_history(history: Iterable[RunStatus]) -> list[str]:
 
 
 def nothing_lost(history: Iterable[RunStatus], expected: Iterable[str]) -> list[str]:
-    """Every expected run has ended, and no other run exists."""
+    """Every expected run has ended, and there is no other run."""
     last = {status.run_id: status for status in history}
     wanted = set(expected)
     problems = [f"{run_id} is missing" for run_id in sorted(wanted - set(last))]
-    problems += [f"{run_id} was not asked for" for run_id in sorted(set(last) - wanted)]
+    problems += [f"{run_id} was not requested" for run_id in sorted(set(last) - wanted)]
     return problems + [
         f"{run_id} never ended: it is {status.state.value}"
         for run_id, status in sorted(last.items())
@@ -55,9 +53,10 @@ def nothing_lost(history: Iterable[RunStatus], expected: Iterable[str]) -> list[
     ]
 
 
-def stays_cancelled(history: Iterable[RunStatus], dispatches: Iterable[Dispatch]) -> list[str]:
-    """No attempt is dispatched after its run was told to stop, in each of its lives: tokens and versions come from one
-    counter.
+def no_dispatch_after_stop(history: Iterable[RunStatus], dispatches: Iterable[Dispatch]) -> list[str]:
+    """No attempt is dispatched after its run got CANCELLING or CANCELLED, in each life of the run.
+
+    Tokens and versions come from one counter, so they can be compared.
     """
     stops = (RunState.CANCELLING, RunState.CANCELLED)
     lives: dict[str, dict[str | None, tuple[Transition, ...]]] = {}
@@ -68,7 +67,7 @@ def stays_cancelled(history: Iterable[RunStatus], dispatches: Iterable[Dispatch]
         before = [life for life in lives.get(dispatch.run_id, {}).values() if life[0].version < dispatch.token]
         life = max(before, key=lambda each: each[0].version, default=())
         problems += [
-            f"{dispatch.run_id} was dispatched with token {dispatch.token}, after it was told to stop at {each.version}"
+            f"{dispatch.run_id} was dispatched with token {dispatch.token}, after its stop at version {each.version}"
             for each in life
             if each.state in stops and each.version < dispatch.token
         ]
@@ -76,20 +75,20 @@ def stays_cancelled(history: Iterable[RunStatus], dispatches: Iterable[Dispatch]
 
 
 def one_run_at_a_time(history: Iterable[RunStatus]) -> list[str]:
-    """Of one job: no run is dispatched while another one has an attempt that has not ended."""
+    """`history` is one job's: no run is dispatched while another run has an open attempt."""
     problems = []
-    at_work: set[str] = set()
+    running: set[str] = set()
     for status in sorted(history, key=lambda each: each.version):
         if not status.attempts or status.attempts[-1].end is not None:
-            at_work.discard(status.run_id)
+            running.discard(status.run_id)
             continue
-        problems += [f"{status.run_id} began while {other} was at work" for other in at_work - {status.run_id}]
-        at_work.add(status.run_id)
+        problems += [f"{status.run_id} started while {other} was running" for other in running - {status.run_id}]
+        running.add(status.run_id)
     return problems
 
 
 def dispatched_once(dispatches: Iterable[Dispatch]) -> list[str]:
-    """No attempt is dispatched twice, and fencing tokens only grow."""
+    """No attempt is dispatched twice, and fencing tokens increase."""
     found = list(dispatches)
     times = Counter((each.run_id, each.attempt) for each in found)
     problems = [
@@ -97,12 +96,12 @@ def dispatched_once(dispatches: Iterable[Dispatch]) -> list[str]:
     ]
     tokens = [each.token for each in found]
     if tokens != sorted(set(tokens)):
-        problems.append("fencing tokens do not grow")
+        problems.append("fencing tokens do not increase")
     return problems
 
 
 def dispatched_in_order(dispatches: Mapping[tuple[str, int], list[Dispatch]]) -> list[str]:
-    """By (class, partition): each log is one owner's, and all classes of a partition share one counter."""
+    """`dispatches` is keyed by (class, partition). All classes of a partition share one token counter."""
     problems = [problem for log in dispatches.values() for problem in dispatched_once(log)]
     for number in sorted({partition for _, partition in dispatches}):
         logs = [each for (_, partition), log in dispatches.items() if partition == number for each in log]
@@ -111,7 +110,7 @@ def dispatched_in_order(dispatches: Mapping[tuple[str, int], list[Dispatch]]) ->
 
 
 def all_succeeded(history: Iterable[RunStatus], excused: Collection[AttemptEnd] = ()) -> list[str]:
-    """Every run succeeded, at its first attempt but for those that ended in an excused way."""
+    """Every run succeeded, and each earlier attempt ended in one of the `excused` ways."""
     last = {status.run_id: status for status in history}
     problems = [
         f"{each.run_id} is {each.state.value}" for each in last.values() if each.state is not RunState.SUCCEEDED
@@ -122,8 +121,8 @@ def all_succeeded(history: Iterable[RunStatus], excused: Collection[AttemptEnd] 
     return problems
 
 
-def executed_as_told(history: Iterable[RunStatus], executions: Iterable[tuple[str, int]]) -> list[str]:
-    """No attempt is executed twice, none that nobody knows of, and every one that succeeded was executed."""
+def executed_as_dispatched(history: Iterable[RunStatus], executions: Iterable[tuple[str, int]]) -> list[str]:
+    """No attempt is executed twice or without a dispatch, and every attempt that succeeded was executed."""
     times = Counter(executions)
     last = {status.run_id: status for status in history}
     known = {(status.run_id, each.attempt): each.end for status in last.values() for each in status.attempts}
@@ -139,8 +138,8 @@ def executed_as_told(history: Iterable[RunStatus], executions: Iterable[tuple[st
     ]
 
 
-def one_at_a_time(ticks: Iterable[tuple[str, int, int]]) -> list[str]:
-    """(run, attempt, when it was seen alive): two attempts of a run are never alive at once."""
+def one_attempt_at_a_time(ticks: Iterable[tuple[str, int, int]]) -> list[str]:
+    """Two attempts of a run are never alive at once. A tick is (run, attempt, nanoseconds when it was alive)."""
     spans: dict[str, dict[int, tuple[int, int]]] = {}
     for run_id, attempt, at in ticks:
         first, last = spans.setdefault(run_id, {}).get(attempt, (at, at))
@@ -154,23 +153,23 @@ def one_at_a_time(ticks: Iterable[tuple[str, int, int]]) -> list[str]:
     ]
 
 
-def silent_after_the_end(history: Iterable[RunStatus], ticks: Iterable[tuple[str, int, int]]) -> list[str]:
-    """(run, attempt, when it was seen alive): nothing of a run is alive once its last state is decided."""
+def nothing_runs_after_the_end(history: Iterable[RunStatus], ticks: Iterable[tuple[str, int, int]]) -> list[str]:
+    """No process of a run is alive after the run's final state. Ticks as in `one_attempt_at_a_time`."""
     ended = {status.run_id: status.transitions[-1].at for status in history if status.state.is_final}
     return [
-        f"attempt {attempt} of {run_id} was alive {at - epoch_ms(ended[run_id]) * 1_000_000} ns after it was over"
+        f"attempt {attempt} of {run_id} was alive {at - epoch_ms(ended[run_id]) * 1_000_000} ns after the run ended"
         for run_id, attempt, at in ticks
         if run_id in ended and at > (epoch_ms(ended[run_id]) + 1) * 1_000_000
     ]
 
 
 def tables_agree(history: Iterable[RunStatus], rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The row of each run says what its last status says."""
+    """Each run's row equals its last status."""
     last = {status.run_id: status for status in history}
     found = {row["run_id"]: row for row in rows}
     problems = [f"{run_id} has a row and no status" for run_id in found.keys() - last.keys()]
     for run_id, status in last.items():
-        said = [
+        expected = [
             status.version,
             status.state.value,
             status.attempt,
@@ -181,7 +180,7 @@ def tables_agree(history: Iterable[RunStatus], rows: Iterable[Mapping[str, Any]]
         ]
         columns = ("version", "state", "attempt", "executor_id", "started_at", "reason", "reason_code")
         row = [found[run_id][column] for column in columns] if run_id in found else None
-        problems += [f"{run_id}: its row is {row}, its status {said}"] if row != said else []
+        problems += [f"{run_id}: its row is {row}, its status {expected}"] if row != expected else []
     return problems
 
 
@@ -200,8 +199,8 @@ def _illegal_moves(status: RunStatus) -> list[str]:
     before: RunState | None = None
     for transition in status.transitions:
         if transition.state not in LEGAL.get(before, ()):
-            problems.append(f"{status.run_id}: {before} -> {transition.state} is no legal move")
+            problems.append(f"{status.run_id}: {before} -> {transition.state} is not a legal move")
         before = transition.state
     if before is not status.state:
-        problems.append(f"{status.run_id}: state {status.state} is not its last transition {before}")
+        problems.append(f"{status.run_id}: state {status.state} differs from its last transition {before}")
     return problems

@@ -1,4 +1,4 @@
-"""What must become of a DAG run, worked out slowly from the table in docs/dags.md, and checks of a history."""
+"""The reference for DAG runs: expected states from the table in docs/dags.md, and checks of a history against it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEVER = {"skip": RunState.SKIPPED, "uf": RunState.UPSTREAM_FAILED}
 
 
 def truth_table() -> dict[TriggerRule, dict[str, str]]:
-    """By rule, by the letters that occur: `run`, `skip` or `uf`."""
+    """Rule and letters of the dependencies' states -> `run`, `skip` or `uf`."""
     rows = [
         [cell.strip(" `") for cell in line.strip("|").split("|")]
         for line in DOCUMENT.read_text().splitlines()
@@ -41,7 +41,7 @@ TABLE = truth_table()
 
 
 def letters(states: Iterable[RunState]) -> str:
-    """In the order of the table's columns."""
+    """The states as letters, in the order of the table's columns."""
     found = {LETTERS[state] for state in states}
     return "".join(each for each in "sfku" if each in found)
 
@@ -49,7 +49,7 @@ def letters(states: Iterable[RunState]) -> str:
 def expected_states(
     nodes: Sequence[NodeSpec], own_ends: Mapping[str, RunState], chosen: Mapping[str, Sequence[str]] | None = None
 ) -> dict[str, RunState]:
-    """By node, if the runs of nodes that do run end like this, and those that succeed choose these."""
+    """Each node's expected state. `own_ends`: how a node ends if it runs; `chosen`: what it chooses if it succeeds."""
     states: dict[str, RunState] = {}
     for node in nodes:
         found = letters(
@@ -64,7 +64,7 @@ def expected_states(
 
 
 def seen_by(node_id: str, state: RunState, chosen: Sequence[str] | None) -> RunState:
-    """What the end of a node is to one that depends on it."""
+    """The state in which `node_id` sees a dependency: SKIPPED if the dependency chose other nodes."""
     return state if chosen is None or node_id in chosen else RunState.SKIPPED
 
 
@@ -73,9 +73,9 @@ def expected_result(states: Iterable[RunState]) -> RunState:
 
 
 def no_node_before_its_rule_holds(history: Iterable[RunStatus], nodes: Sequence[NodeSpec]) -> list[str]:
-    """When a node became a run, or was passed over, those it depends on had ended as its rule asks: by versions.
+    """A node starts, or is skipped, only after its dependencies ended as its trigger rule requires, by version.
 
-    In each of its lives: what an order has run again waits for the new lives of what it depends on, not for the old.
+    This holds for each life of a node: after a rerun, a node waits for the new lives of its dependencies.
     """
     lives = _lives(history)
     problems = []
@@ -87,7 +87,7 @@ def no_node_before_its_rule_holds(history: Iterable[RunStatus], nodes: Sequence[
                 born = life.transitions[0]
                 ends = [_end_before(born.version, rerun_id, node.node_id, each) for each in parents]
                 if not _may_begin(node, born, ends):
-                    problems.append(f"{run_id} began as {born.state.value} before its rule said so")
+                    problems.append(f"{run_id} got {born.state.value} before its rule held")
     return problems
 
 
@@ -95,7 +95,7 @@ Lives = Mapping[str | None, RunStatus]
 
 
 def _lives(history: Iterable[RunStatus]) -> dict[RunId, dict[str | None, RunStatus]]:
-    """Of DAG runs and nodes: the last record of each life, by the order that began it."""
+    """For each DAG run and node: the last record of each life, keyed by the rerun that started that life."""
     lives: dict[RunId, dict[str | None, RunStatus]] = {}
     for status in history:
         if status.dag_id:
@@ -104,7 +104,10 @@ def _lives(history: Iterable[RunStatus]) -> dict[RunId, dict[str | None, RunStat
 
 
 def _end_before(version: int, rerun_id: str | None, node_id: str, lives: Lives) -> RunState | None:
-    """How a node that `node_id` depends on had ended then, as that one sees it; None: it had not."""
+    """The final state of a dependency before `version`, as `node_id` sees it; None: it had not ended.
+
+    `lives` are those of the dependency.
+    """
     since = lives[rerun_id].transitions[0].version if rerun_id in lives else 0
     before = [(each.version, each.state, life) for life in lives.values() for each in life.transitions]
     last, state, life = max(
@@ -127,12 +130,12 @@ def _may_begin(node: NodeSpec, born: Transition, parents: Sequence[RunState | No
 
 
 def every_epoch_ends(history: Iterable[RunStatus], nodes: Sequence[NodeSpec]) -> list[str]:
-    """A DAG run is over when all its nodes are, not before and not much later; and then all of them are."""
+    """A DAG run ends after all its nodes, and counts their final states."""
     last = {status.run_id: status for status in history}
     problems = []
     for dag_run in [each for each in last.values() if each.dag_id and each.node_id is None and each.started_at]:
         runs = {node.node_id: last.get(node_run_id(dag_run.run_id, node.node_id)) for node in nodes}
-        problems += [f"{dag_run.run_id}: node {each} is not known" for each, run in runs.items() if run is None]
+        problems += [f"{dag_run.run_id}: node {each} is missing" for each, run in runs.items() if run is None]
         if not dag_run.state.is_final:
             problems.append(f"{dag_run.run_id} never ended: it is {dag_run.state.value}")
         found = [run for run in runs.values() if run]
@@ -142,12 +145,14 @@ def every_epoch_ends(history: Iterable[RunStatus], nodes: Sequence[NodeSpec]) ->
             if not run.state.is_final or run.transitions[-1].version > dag_run.transitions[-1].version
         ]
         counts = {state: sum(run.state is state for run in found) for state in {run.state for run in found}}
-        problems += [] if dag_run.nodes == counts else [f"{dag_run.run_id} counts {dag_run.nodes}, there are {counts}"]
+        problems += (
+            [] if dag_run.nodes == counts else [f"{dag_run.run_id} counts {dag_run.nodes}, its nodes are {counts}"]
+        )
     return problems
 
 
 def one_epoch_at_a_time(history: Iterable[RunStatus], most: int = 1) -> list[str]:
-    """No node of an epoch is dispatched while `most` other epochs have begun and not ended."""
+    """At most `most` DAG runs of a DAG are open at once."""
     problems = []
     open_now: set[str] = set()
     for status in sorted(history, key=lambda each: each.version):
@@ -157,5 +162,5 @@ def one_epoch_at_a_time(history: Iterable[RunStatus], most: int = 1) -> list[str
             open_now.discard(status.run_id)
             continue
         open_now.add(status.run_id)
-        problems += [f"{sorted(open_now)} were open at once"] if len(open_now) > most else []
+        problems += [f"{sorted(open_now)} are open at once"] if len(open_now) > most else []
     return problems

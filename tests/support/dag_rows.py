@@ -1,4 +1,4 @@
-"""DAGs as their users write them, and what a commit makes of them, seen in a transaction that is rolled back."""
+"""Writes DAG rows as users do, and reads the definition that a commit stores, in a transaction that is rolled back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EXECUTABLE = "s3://tidemill/x"
 
 
 def put(connection, nodes, dag_id="d", **columns):
-    """Writes the DAG with `nodes`: what each depends on, by its id."""
+    """Inserts a DAG; `nodes` maps each node id to its dependencies."""
     columns = {"dag_id": dag_id} | columns
     names = ", ".join(columns)
     connection.execute(
@@ -30,7 +30,7 @@ def put_nodes(connection, nodes, dag_id="d"):
 
 
 def settle(connection):
-    """What a commit does, in a transaction that is rolled back."""
+    """Runs the deferred constraint triggers, as a commit does, and keeps the transaction open."""
     connection.execute("set constraints all immediate")
     connection.execute("set constraints all deferred")
 

@@ -1,20 +1,20 @@
-"""A directory tree that is deeper than recursion, or a path, reaches."""
+"""A directory tree that is too deep for recursion and for any path."""
 
 from __future__ import annotations
 
 import os
 
 DEPTH = 5_000
-"""Deeper than Python recurses, and longer than a path may be."""
+"""Exceeds Python's recursion limit and the longest path that Linux allows."""
 
 
-def dig(directory):
-    """Levels of directories, with a file at the bottom."""
-    here = os.open(directory, os.O_RDONLY)
+def make_deep_tree(directory):
+    """Creates DEPTH nested directories below `directory`, with a file in the last one."""
+    parent = os.open(directory, os.O_RDONLY)
     for _ in range(DEPTH):
-        os.mkdir("a", dir_fd=here)
-        below = os.open("a", os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(os.open("file", os.O_CREAT, dir_fd=here))
-    os.close(here)
+        os.mkdir("a", dir_fd=parent)
+        child = os.open("a", os.O_RDONLY, dir_fd=parent)
+        os.close(parent)
+        parent = child
+    os.close(os.open("file", os.O_CREAT, dir_fd=parent))
+    os.close(parent)

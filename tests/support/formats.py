@@ -1,4 +1,4 @@
-"""Every record that a release must go on reading: by topic and key, the types that it is decoded as."""
+"""The types of all records that later releases must read, by topic and key, and samples of them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from streams.core.stored import (
     StoredRequest,
     Tally,
 )
-from tests.support.request_cases import LEAST, TAKEN
+from tests.support.request_cases import ACCEPTED, MINIMAL
 from tidemill.known_owners import _Captured, _Stored
 
 Reader = type[Any] | Callable[[bytes], Any]
@@ -68,7 +68,7 @@ READERS: tuple[tuple[str, str, Reader], ...] = (
     (STATE, "dagdef/.*", DagSpec),
     (STATE, "quarantine/.*", StoredQuarantine),
 )
-"""Keys are patterns. Dead letters are read by the sink, whatever they hold (connectors/batch.py)."""
+"""Keys are patterns. The sink reads any dead letter (connectors/batch.py), so there is no type for them."""
 WRITTEN: tuple[tuple[str, str, type[msgspec.Struct]], ...] = (
     (EVENTS, JOB, EventBatch),
     (STATUS, JOB, RunStatus),
@@ -88,11 +88,11 @@ WRITTEN: tuple[tuple[str, str, type[msgspec.Struct]], ...] = (
     (STATE, "dagdef/dag/1", DagSpec),
     (STATE, "quarantine/job", StoredQuarantine),
 )
-"""What is written as it is, by one key of each kind."""
+"""Records whose value is one encoded struct, with one key of each kind."""
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """One record, as a line of a file."""
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """One record, a line of a sample file."""
 
     topic: str
     key: str | None
@@ -100,7 +100,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
 
     def read(self) -> list[Any]:
-        """What each of its readers makes of it."""
+        """The value as each of its readers decodes it."""
         found = [
             reader
             for topic, key, reader in READERS
@@ -113,16 +113,16 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
         return [decode(value, each) if isinstance(each, type) else each(value) for each in found]
 
 
-def whole_records() -> list[Kept]:
-    """Of each type values in which no field is missing, and that together use every word and every type of a union."""
+def whole_records() -> list[Sample]:
+    """Records of each type that have all fields, and together use every enum value and every member of a union."""
     plain = [(topic, key, encode(value)) for topic, key, kind in WRITTEN for value in all_of(kind)]
     rows = [(CDC, row["owner"], orjson.dumps({**row, "__op": "c", "__source_ts_ms": 1})) for row in _rows()]
-    asked = [(REQUESTS, "nightly", orjson.dumps(LEAST | each)) for each in (*TAKEN, MARK)]
-    return [Kept(topic=topic, key=key, value=value.decode()) for topic, key, value in (*plain, *rows, *asked)]
+    asked = [(REQUESTS, "nightly", orjson.dumps(MINIMAL | each)) for each in (*ACCEPTED, MARK)]
+    return [Sample(topic=topic, key=key, value=value.decode()) for topic, key, value in (*plain, *rows, *asked)]
 
 
 def _rows() -> Iterator[dict[str, Any]]:
-    """As the connector writes them."""
+    """Rows as the connector writes them to `cdc`."""
     first = NodeSpec(node_id="first", executable="s3://tidemill/x")
     for spec in all_of(JobSpec):
         yield _definition("job", encode(spec).decode())
@@ -149,7 +149,7 @@ def all_of(kind: type[Any]) -> list[Any]:
 
 
 def variants(kind: inspect.Type) -> list[Any]:  # noqa: PLR0911 - a dispatch table
-    """Values of a type: of a struct so many that each value of each field occurs."""
+    """Values of a type; for a struct enough that each value of each field occurs."""
     match kind:
         case inspect.StructType(cls=cls, fields=fields):
             each = {field.name: variants(field.type) for field in fields}

@@ -1,4 +1,4 @@
-"""JSON as it goes through Tidemill: a payload, a result."""
+"""Payloads and results as Tidemill passes them on: raw JSON bytes."""
 
 from __future__ import annotations
 

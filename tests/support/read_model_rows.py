@@ -1,4 +1,4 @@
-"""Rows of the read model, written by hand: what the sink would have written, for tests of those who read it."""
+"""Writes rows of the read model as the sink would, for tests of its readers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import orjson
 import psycopg
 
 
-def open_weeks(connection: psycopg.Connection[Any], days: Iterable[date] = ()) -> None:
-    """Lets the session write; there are partitions for these days, and for today."""
+def allow_writes(connection: psycopg.Connection[Any], days: Iterable[date] = ()) -> None:
+    """Lets the session write the read model, and creates the partitions for today and for `days`."""
     connection.execute("select set_config('tidemill.sink', 'on', false)")
     connection.execute("select tidemill.make_week(current_date)")
     for day in days:
@@ -25,7 +25,7 @@ def add_story(
     attempts: Iterable[dict[str, Any]] = (),
     transitions: Iterable[dict[str, Any]] = (),
 ) -> None:
-    """Of a run that is there; what is said of an attempt or a transition more than once stays."""
+    """Appends attempts and transitions to the story of a run whose row exists. Duplicates are kept."""
     connection.execute(
         """insert into tidemill.stories as known (run_id, filed_on, nominal_time, job_id, attempts, transitions)
            select run_id, filed_on, nominal_time, job_id,

@@ -1,4 +1,4 @@
-"""What a release leaves behind for the tests of all later ones: `make samples` writes it."""
+"""The samples of a release, which `make samples` writes and the tests of all later releases read."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from connectors.migrate import migrate, migrations, release
 from connectors.writer import Writer
 from infra.postgres_installation import _wheel_programs
 from schemas.topics import SINK_TOPICS, STATUS
-from tests.support.formats import Kept, whole_records
-from tests.support.release_story import as_records, told
+from tests.support.formats import Sample, whole_records
+from tests.support.release_story import as_records, history_log
 from tests.support.servers.postgres_node import running_postgres
 from tests.support.simulated.log import START
 
 RELEASED = Path(__file__).parents[1] / "released"
 TOPIC_IDS = {topic: f"{topic}-id" for topic in SINK_TOPICS}
 NEVER_FILLED = frozenset({"dag_changes"})
-"""Tables whose rows end with their transaction."""
+"""Tables whose rows do not outlive their transaction."""
 _TIME = re.compile(r"(?<=')20\d\d-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?(?=\+00')")
 _STORY_ENDS = (START + timedelta(days=7)).date().isoformat()
 
 
 def write(folder: Path) -> None:
-    """The same of the same code. The clocks of the database all show one time."""
+    """Writes the samples. The same code writes the same bytes: times of the database are replaced by one constant."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "migrations.sha256").write_text(manifest())
     _write_records(folder / "records.jsonl", whole_records())
-    _write_records(folder / "history.jsonl", as_records(told()))
+    _write_records(folder / "history.jsonl", as_records(history_log()))
     with running_postgres() as server:
         dsn = server("postgres")
         migrate(dsn)
@@ -53,33 +53,33 @@ def manifest() -> str:
 
 
 def folders() -> list[Path]:
-    """The oldest release first."""
+    """The folders of all releases, the oldest first."""
     return sorted((each for each in RELEASED.iterdir() if each.is_dir()), key=lambda each: Version(each.name))
 
 
-def records_of(folder: Path, name: str) -> list[Kept]:
-    return [msgspec.json.decode(line, type=Kept) for line in (folder / name).read_bytes().splitlines()]
+def records_of(folder: Path, name: str) -> list[Sample]:
+    return [msgspec.json.decode(line, type=Sample) for line in (folder / name).read_bytes().splitlines()]
 
 
-def _write_records(path: Path, records: list[Kept]) -> None:
+def _write_records(path: Path, records: list[Sample]) -> None:
     path.write_bytes(b"".join(msgspec.json.encode(each) + b"\n" for each in records))
 
 
 def fill(dsn: str) -> None:
-    """Rows in every table, as people, programs, the connector and the sink write them."""
+    """Fills every table, with rows of users, the connector and the sink."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(Path(__file__).with_name("release.sql").read_bytes())
-        sink(dsn, as_records(told()))
+        sink(dsn, as_records(history_log()))
         counts = row_counts(connection)
     empty = {name for name, count in counts.items() if not count} - NEVER_FILLED
     assert not empty, f"release.sql or the story leaves these tables without a row: {sorted(empty)}"
 
 
-def sink(dsn: str, records: list[Kept]) -> None:
-    """One batch. The first record of a topic has the offset behind the last one that was read."""
-    places = [(topic, 0) for topic in SINK_TOPICS]
+def sink(dsn: str, records: list[Sample]) -> None:
+    """Writes the records as one batch of the sink; offsets continue after the stored ones."""
+    partitions = [(topic, 0) for topic in SINK_TOPICS]
     with open_ledger(dsn, TOPIC_IDS) as ledger:
-        offsets = ledger.load_offsets(places)
+        offsets = ledger.load_offsets(partitions)
         batch = []
         for each in records:
             if each.topic in SINK_TOPICS:
@@ -88,7 +88,7 @@ def sink(dsn: str, records: list[Kept]) -> None:
         Writer(STATUS).write(ledger, batch, TOPIC_IDS)
 
 
-def read_by_sink(kept: Kept, offset: int) -> Record:
+def read_by_sink(kept: Sample, offset: int) -> Record:
     return Record(
         topic=kept.topic,
         partition=0,
@@ -101,7 +101,7 @@ def read_by_sink(kept: Kept, offset: int) -> Record:
 
 
 def row_counts(connection: psycopg.Connection) -> dict[str, int]:
-    """By table; the partitions of a table count as one."""
+    """Table -> number of rows, over all its partitions."""
     names = connection.execute(
         "select relname from pg_class where relnamespace = 'tidemill'::regnamespace "
         "and relkind in ('r', 'p') and not relispartition order by relname"
@@ -110,7 +110,7 @@ def row_counts(connection: psycopg.Connection) -> dict[str, int]:
 
 
 def dumped(dsn: str, *options: str) -> str:
-    """As SQL that any client can run."""
+    """A dump of the database as plain SQL, without psql commands."""
     dump = [
         _wheel_programs() / "bin" / "pg_dump",
         "--inserts",

@@ -1,4 +1,4 @@
-"""One owner's partition in the middle of its work: what it has written, and what the next owner finds."""
+"""A generated partition in the middle of its work: its input and what its owner has written."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from schemas.topics import CDC, EVENTS, REQUESTS, STATE
 from streams.core.inputs import HeartbeatHeard
 from streams.core.stored import StoredQuarantine
 from streams.owner.records import OutRecord
-from tests.support.formats import Kept
+from tests.support.formats import Sample
 from tests.support.raw_json import raw
-from tests.support.simulated.driven_session import Driven
+from tests.support.simulated.driven_session import DrivenSession
 from tests.support.simulated.heartbeats import heartbeat
 from tests.support.simulated.log import Log, ended, started
 
@@ -29,8 +29,8 @@ def node(node_id: str, *depends_on: str) -> NodeSpec:
     return NodeSpec(node_id=node_id, executable="s3://tidemill/x", depends_on=depends_on)
 
 
-def told() -> Log:
-    """Jobs that run, fail and are told to stop; a DAG run with an order; a backfill; what is refused or parked."""
+def history_log() -> Log:
+    """A log with jobs that succeed, fail and are stopped, a marked DAG run, a backfill, refused and parked requests."""
     log = Log()
     log.define(1, schedule="* * * * *", max_attempts=3, max_runs=1000, payload=raw({"day": 1}), overlap_policy="skip")
     log.define(2, job_id="weak", pause_on_failure=1, max_attempts=1)
@@ -42,8 +42,8 @@ def told() -> Log:
     log.request("early", owner="ghost", job_id="ghost")
     log.request_dag("r")
     log.request("bf", **backfill(log))
-    log.foreign("foreign")
-    log.garbage(b"no JSON")
+    log.request_by_topic("foreign")
+    log.append_cdc(b"no JSON")
     owner = log.recover()
     beat = heartbeat(log.now, windows=(Window(timeout_class="10s", partition=0, size=100),))
     owner.learn(HeartbeatHeard(heartbeat=beat, appended_at=log.now))
@@ -65,17 +65,19 @@ def backfill(log: Log) -> dict[str, object]:
     return {"kind": "backfill", "max_active_runs": 2, "run_backwards": True, "dry_run": False, **row}
 
 
-def work(log: Log, owner: Driven, turns: int, *, holding: tuple[str, ...] = (*HELD, "job#stopped", "job@")) -> None:
-    """Executors start what is dispatched, and end it if it is not held."""
-    done = 0
+def work(
+    log: Log, owner: DrivenSession, turns: int, *, holding: tuple[str, ...] = (*HELD, "job#stopped", "job@")
+) -> None:
+    """Starts each dispatched run, and ends it unless its id starts with one of `holding`."""
+    executed = 0
     for _ in range(turns):
         log.turn(owner, 0.1)
-        for dispatch in log.dispatches()[done:]:
+        for dispatch in log.dispatches()[executed:]:
             events = [started(dispatch, log.now)]
             if not dispatch.run_id.startswith(holding):
                 events.append(ended(dispatch, log.now, FAILING.get(dispatch.run_id, 0)))
             owner.offer(log.report(*events))
-        done = len(log.dispatches())
+        executed = len(log.dispatches())
 
 
 def quarantined(owner: str) -> OutRecord:
@@ -83,12 +85,12 @@ def quarantined(owner: str) -> OutRecord:
     return OutRecord(topic=STATE, key=f"quarantine/{owner}", value=encode(stored))
 
 
-def as_records(log: Log) -> list[Kept]:
-    """The inputs, and then what was written, in the order of their offsets."""
+def as_records(log: Log) -> list[Sample]:
+    """The input records, then the written ones, in offset order."""
     read = [each for topic in INPUTS for each in log.inputs[topic]]
-    inputs = [Kept(topic=each.topic, key=text(each.key), value=text(each.value)) for each in read]
+    inputs = [Sample(topic=each.topic, key=text(each.key), value=text(each.value)) for each in read]
     return inputs + [
-        Kept(
+        Sample(
             topic=each.topic,
             key=each.key,
             value=text(each.value),
@@ -102,8 +104,8 @@ def text(value: bytes | None) -> str | None:
     return None if value is None else value.decode()
 
 
-def as_log(records: list[Kept]) -> Log:
-    """The partition as it was, a moment later."""
+def as_log(records: list[Sample]) -> Log:
+    """The log of these records, two minutes later."""
     log = Log()
     log.now += timedelta(minutes=2, seconds=5)
     for each in records:
@@ -111,7 +113,7 @@ def as_log(records: list[Kept]) -> Log:
         if each.topic in INPUTS:
             log._append(each.topic, value, key=each.key and each.key.encode())
             continue
-        said = orjson.loads(each.value) if each.topic.startswith("runs.") and each.value else None
-        dispatch = (said["run_id"], said["token"]) if said else None
+        fields = orjson.loads(each.value) if each.topic.startswith("runs.") and each.value else None
+        dispatch = (fields["run_id"], fields["token"]) if fields else None
         log.written.append(OutRecord(topic=each.topic, key=each.key or "", value=value, dispatch=dispatch))
     return log

@@ -1,4 +1,4 @@
-"""Requests as both doors take or refuse them: the table `tidemill.requests` and the topic `requests`."""
+"""Requests that both entrances, the table `tidemill.requests` and the topic `requests`, accept or refuse alike."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from schemas.words import RequestKind
 
-LEAST: dict[str, Any] = {"request_id": "r1", "job_id": "nightly"}
+MINIMAL: dict[str, Any] = {"request_id": "r1", "job_id": "nightly"}
 AN_ID = "an id has 1 to 200 characters, no control characters and none of @ # / ~"
 A_RUN_ID = (
     "a run id is <job_id or dag_id>@<nominal time> or <job_id or dag_id>#<request_id>, and for a node also /<node_id>"
@@ -19,7 +19,7 @@ NEEDED = "a request needs job_id or dag_id; both may be null only if run_id is s
 TIMES = "it must be a time from 1970 to 2199"
 STOP: dict[str, Any] = {"kind": "cancel"}
 
-TAKEN: list[dict[str, Any]] = [
+ACCEPTED: list[dict[str, Any]] = [
     {},
     {"request_id": "Übung 7, Ärger"},
     {"job_id": None, "dag_id": "etl"},

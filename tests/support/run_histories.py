@@ -1,4 +1,4 @@
-"""Made-up histories of runs, as the streams would write them to `status`."""
+"""Generated histories of runs, as owners would write them to `status`."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from schemas.words import AttemptEnd, RunKind, RunState
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LONG_EVERY = 97
-"""So many runs apart, one has more transitions and attempts than its record keeps."""
+"""One run in this many has more transitions and attempts than its record keeps."""
 
 
 def histories(runs: int, *, start: datetime = START) -> Iterator[RunStatus]:
-    """Each record of each run, in an order in which one partition's owner could have written them."""
+    """All records of `runs` runs, in an order in which one partition's owner could have written them."""
     version = 0
     for first in range(0, runs, 40):
         states = [_queued(number, start) for number in range(first, min(first + 40, runs))]
         while states:
-            going_on = []
+            still_open = []
             for number, status in states:
                 version += 1
                 written = _step(status, number, version)
                 yield written
                 if not written.state.is_final:
-                    going_on.append((number, written))
-            states = going_on
+                    still_open.append((number, written))
+            states = still_open
 
 
-def last_of_each(history: Iterator[RunStatus]) -> dict[str, RunStatus]:
-    """What compaction leaves."""
+def latest_by_run(history: Iterator[RunStatus]) -> dict[str, RunStatus]:
+    """The newest record of each run: what compaction keeps."""
     return {status.run_id: status for status in history}
 
 

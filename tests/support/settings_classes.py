@@ -1,4 +1,4 @@
-"""The classes of settings of all processes, which read one environment."""
+"""The settings classes of all processes; all of them read the same environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks the command line what a shell asks it on TAB (fish's way, whose answers are lines)."""
+"""Asks the command line for completions as fish does on TAB: the answers are lines."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from tidemill.cli import run
 
 
-def offered(line: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """What may follow, without descriptions. Nothing may be said on standard error."""
+def completions(line: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The completions of `line`, without descriptions. Fails if anything is written to standard error."""
     asked = {"_TIDEMILL_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     with mock.patch.dict(os.environ, asked | {"_TYPER_COMPLETE_ARGS": line}), pytest.raises(SystemExit) as ended:
         run([])

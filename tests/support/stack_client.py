@@ -1,4 +1,4 @@
-"""A client of a running local stack, for tests: rows, objects, topics read from their beginning, processes to kill."""
+"""A client of a running local stack: rows in Postgres, objects in S3, records in Kafka, processes to signal."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ class StackClient:
 
     @property
     def database(self) -> psycopg.Connection[Row]:
-        """Connected anew after Postgres was away."""
+        """The connection; a new one after Postgres closed the last."""
         if self._database is None or self._database.closed:
             self._database = connect(self.connections.postgres_dsn)
         return self._database
 
     def rows(self, query: str, values: Any = None) -> list[Row]:
-        """A connection that Postgres took along when it died is replaced."""
+        """Retries once on a new connection, as a restart of Postgres breaks the old one."""
         try:
             return self.database.execute(query, values).fetchall()
         except psycopg.OperationalError:
@@ -98,17 +98,17 @@ class StackClient:
     def transitions(self, run_id: str) -> list[Row]:
         return self.rows("select * from transitions where run_id = %s order by version", [run_id])
 
-    def ended(self, run_id: str, seconds: float = FINAL_SECONDS) -> Row:
-        """The run's row once it is final."""
-        return self._once(run_id, lambda row: RunState(row["state"]).is_final, seconds, "a final state")
+    def wait_until_final(self, run_id: str, seconds: float = FINAL_SECONDS) -> Row:
+        """Returns the run's row."""
+        return self._wait_for_run(run_id, lambda row: RunState(row["state"]).is_final, seconds, "a final state")
 
-    def in_state(self, run_id: str, *states: str, seconds: float = FINAL_SECONDS) -> Row:
-        return self._once(run_id, lambda row: row["state"] in states, seconds, " or ".join(states))
+    def wait_for_state(self, run_id: str, *states: str, seconds: float = FINAL_SECONDS) -> Row:
+        return self._wait_for_run(run_id, lambda row: row["state"] in states, seconds, " or ".join(states))
 
-    def _once(self, run_id: str, is_so: Any, seconds: float, what: str) -> Row:
+    def _wait_for_run(self, run_id: str, matches: Any, seconds: float, what: str) -> Row:
         def look() -> Row | None:
             row = self.run(run_id)
-            return row if row and is_so(row) else None
+            return row if row and matches(row) else None
 
         return eventually(look, seconds, lambda: f"{what} of {run_id}, which is {self.run(run_id)},")  # type: ignore[return-value]
 
@@ -125,7 +125,7 @@ class StackClient:
     # Kafka
 
     def read(self, topic: str) -> list[Message]:
-        """Everything that is committed in it, from the beginning to its present ends; by partition, in order."""
+        """All committed records, ordered by partition and offset."""
         return read_committed(self.connections, topic)
 
     def write(self, topic: str, key: str, value: bytes, partition: int | None = None) -> None:
@@ -135,12 +135,12 @@ class StackClient:
         assert producer.flush(READ_SECONDS) == 0
 
     def history(self, jobs: str) -> list[RunStatus]:
-        """All records of `status` about runs of jobs whose id begins so, in the order of each partition."""
+        """All `status` records of jobs whose id starts with `jobs`, ordered by partition and offset."""
         mine = (each.value() for each in self.read(STATUS) if each.key().decode().startswith(jobs))
         return [decode(value, RunStatus) for value in mine if value is not None]
 
     def dispatches(self, jobs: str) -> dict[tuple[str, int], list[Dispatch]]:
-        """By class and partition: the dispatches of those jobs' runs."""
+        """(class, partition) -> dispatches of jobs whose id starts with `jobs`."""
         found: dict[tuple[str, int], list[Dispatch]] = {}
         for name in self.connections.timeout_classes.split(","):
             for message in self.read(runs_topic(name)):
@@ -151,14 +151,14 @@ class StackClient:
     # Processes
 
     def pid(self, name: str) -> int | None:
-        """None unless it runs and is ready."""
+        """The process's pid; None if it is not running or not ready."""
         seen = stack.status(self.data)
         assert seen is not None, "the stack is gone"
         running = {each["name"]: each["pid"] for each in seen.processes if each["state"] == "running"}
         return running.get(name)
 
     def signal(self, name: str, number: signal.Signals) -> int:
-        """The pid that got it."""
+        """Returns the pid of the signaled process."""
         pid = eventually(lambda: self.pid(name), RESTART_SECONDS, f"{name} ready to be killed")
         assert isinstance(pid, int)
         os.kill(pid, number)
@@ -167,8 +167,8 @@ class StackClient:
     def kill(self, name: str) -> int:
         return self.signal(name, signal.SIGKILL)
 
-    def restarted(self, name: str, dead: int) -> None:
-        """Once it is ready again, as another process."""
+    def wait_for_restart(self, name: str, dead: int) -> None:
+        """Waits until `name` is ready with another pid than `dead`."""
         eventually(lambda: self.pid(name) not in {None, dead}, RESTART_SECONDS, f"the restart of {name}")
 
 

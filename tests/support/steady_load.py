@@ -1,4 +1,4 @@
-"""Steady requests by table and by topic that go on while parts die, and a journal of what was really executed."""
+"""A steady load of requests that continues while servers are down, and a journal of executions."""
 
 from __future__ import annotations
 
@@ -28,38 +28,38 @@ insert into requests (request_id, job_id) select * from unnest(%s::text[], %s::t
 """
 
 
-def note_script(journal: Path) -> str:
-    """A script that says once that this attempt was executed."""
+def execution_script(journal: Path) -> str:
+    """A script that appends one line to the journal: run and attempt."""
     return f'echo "$TIDEMILL_RUN_ID $TIDEMILL_ATTEMPT" >> {journal}'
 
 
-def tick_script(journal: Path, ticks: int) -> str:
-    """A script that says five times a second that this attempt is alive, and with which token."""
+def alive_script(journal: Path, ticks: int) -> str:
+    """A script that appends run, attempt and time (ns) to the journal five times per second."""
     line = '"$TIDEMILL_RUN_ID $TIDEMILL_ATTEMPT $(date +%s%N)"'
     return f"i=0; while [ $i -lt {ticks} ]; do echo {line} >> {journal}; sleep 0.2; i=$((i+1)); done"
 
 
 def executions(journal: Path) -> list[tuple[str, int]]:
-    """(run, attempt) of each line."""
+    """Each journal line of `execution_script` as (run, attempt)."""
     lines = journal.read_text().splitlines() if journal.exists() else []
     return [(run_id, int(attempt)) for run_id, attempt, *_ in map(str.split, lines)]
 
 
 def ticks(journal: Path) -> list[tuple[str, int, int]]:
-    """(run, attempt, nanoseconds) of each line."""
+    """Each journal line of `alive_script` as (run, attempt, nanoseconds)."""
     return [(run_id, int(attempt), int(at)) for run_id, attempt, at in map(str.split, journal.read_text().splitlines())]
 
 
-def passed(stack: StackClient, length: timedelta) -> None:
-    """The length of a fault."""
+def wait_for_duration(stack: StackClient, length: timedelta) -> None:
+    """Waits until Postgres's clock has advanced by `length`, the duration of a fault."""
     until = stack.now() + length
     eventually(lambda: stack.now() > until, 2 * length.total_seconds() + 10, "the end of the fault")
 
 
-class Load:
-    """As a context: requests at a steady rate, spread over jobs, until it is left. Any server may be away meanwhile.
+class SteadyLoad:
+    """A context manager that sends requests at a steady rate, spread over `jobs`; any server may be down meanwhile.
 
-    Half of them are rows. The others are records, in a partition of nobody's choice; some are both.
+    Half of the requests are rows. The others are records in an arbitrary partition; some requests are both.
     """
 
     def __init__(self, stack: StackClient, jobs: list[str], per_second: int) -> None:
@@ -81,7 +81,7 @@ class Load:
         self._stopping.set()
         self._thread.join()
         unsent = self._producer.flush(KAFKA_SECONDS)
-        assert error or not unsent, f"{unsent} requests were not taken by Kafka within {KAFKA_SECONDS} s"
+        assert error or not unsent, f"{unsent} requests were not acknowledged by Kafka within {KAFKA_SECONDS} s"
         if self._error and error is None:
             raise self._error
 
@@ -95,7 +95,7 @@ class Load:
                 self._write([number for number in numbers if number % 2])
                 database = self._send(database, [number for number in numbers if not number % 2 or not number % 5])
                 self._sent = due
-        except Exception as error:  # noqa: BLE001 - raised again where the load is left
+        except Exception as error:  # noqa: BLE001 - __exit__ raises it again
             self._error = error
         finally:
             database.close()
@@ -106,10 +106,10 @@ class Load:
             job_id, request_id = self._job(number), self._request(number)
             run_id = request_run_id(job_id, request_id)
             value = orjson.dumps({"request_id": request_id, "job_id": job_id})
-            self._producer.produce(topic, value, partition=number % partitions, on_delivery=self._taken(run_id))
+            self._producer.produce(topic, value, partition=number % partitions, on_delivery=self._accept(run_id))
         self._producer.poll(0)
 
-    def _taken(self, run_id: RunId) -> Callable[[KafkaError | None, Message], None]:
+    def _accept(self, run_id: RunId) -> Callable[[KafkaError | None, Message], None]:
         def on_delivery(error: KafkaError | None, _: Message) -> None:
             if error is None:
                 self.accepted.append(run_id)
@@ -123,7 +123,7 @@ class Load:
         return f"{self._jobs[0]}{number}"
 
     def _send(self, database: psycopg.Connection[Row], numbers: list[int]) -> psycopg.Connection[Row]:
-        """The connection, or another one: what was not acknowledged is sent again, under the same ids."""
+        """Retries until Postgres acknowledges, with the same ids; returns the connection in use."""
         jobs, requests = [*map(self._job, numbers)], [*map(self._request, numbers)]
         while True:
             try:

@@ -1,4 +1,4 @@
-"""What several unit tests need."""
+"""Fixtures of several unit tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tidemill.cli import run
 
 @pytest.fixture
 def refused(capsys, monkeypatch, tmp_path):
-    """A function from a command to the one sentence."""
+    """A function that runs a command and returns its one-sentence refusal."""
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments, code=2):

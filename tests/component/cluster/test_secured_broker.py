@@ -1,4 +1,4 @@
-"""TLS and a password, set once: every client of ours gets in with it, and a run goes all the way."""
+"""One set of TLS and password settings serves all our clients, and a run completes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def place():
 
 @contextmanager
 def running(module, place, folder):
-    """One of our processes, configured by the environment as anywhere."""
+    """Runs one of our processes, configured by its environment."""
     values = place.model_dump(exclude_defaults=True)
     environment = {
         f"TIDEMILL_{name.upper()}": value if isinstance(value, str) else orjson.dumps(value).decode()
@@ -72,7 +72,7 @@ def define(place):
     write(place, CDC, {**row, "valid_from": "2026-11-26T00:00:00Z", "spec": encode(spec).decode()})
 
 
-def test_a_run_goes_all_the_way_through_a_broker_that_wants_tls_and_a_password(place, tmp_path):
+def test_a_run_completes_through_a_broker_with_tls_and_a_password(place, tmp_path):
     with ExitStack() as parts:
         parts_running = [parts.enter_context(running(each, place, tmp_path)) for each in ("streams", "executors")]
 
@@ -89,11 +89,11 @@ def test_a_run_goes_all_the_way_through_a_broker_that_wants_tls_and_a_password(p
     assert status.attempts[-1].output == "hello\n"
 
 
-def test_the_doctor_gets_in_too(place):
+def test_the_doctor_connects_too(place):
     assert not isinstance(look(place), Silent)
 
 
-def test_a_wrong_password_is_said(place):
+def test_a_wrong_password_is_reported(place):
     wrong = Connections(**place.model_dump() | {"kafka_options": place.kafka_options | {"sasl.password": "wrong"}})
     found = look(wrong)
     assert isinstance(found, Silent)

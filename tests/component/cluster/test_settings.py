@@ -1,4 +1,4 @@
-"""What all processes share, on a real broker and in real tables: made once, obeyed, changed in a safe order."""
+"""Settings of the deployment on a real broker and in real tables: created once, obeyed, changed in a safe order."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def place(bootstrap, tables_dsn):
 
 @pytest.fixture
 def made(place):
-    """With three partitions; and where it is, for who does not know that."""
+    """A deployment with three partitions; yields settings without that number."""
     establish(place.model_copy(update={"partitions": 3}), AgreedSettings())
     return place
 
@@ -64,7 +64,7 @@ def try_job(place, job_id, timeout_class):
         postgres.execute(JOB, [job_id, timeout_class])
 
 
-def test_the_first_migration_writes_the_record_and_those_after_it_obey_it(made):
+def test_the_first_migration_writes_the_record_and_later_ones_obey_it(made):
     assert look(made).cluster == Cluster()
     again = establish(made, AgreedSettings())
     assert (again.made, again.connections.partitions) == ([], 3)
@@ -83,7 +83,7 @@ def test_a_process_takes_n_from_the_topics(made, topics):
         settle(wrong, confluent_kafka, topics, with_runs=True)
 
 
-def test_asking_for_a_topic_does_not_make_it(made):
+def test_asking_for_a_topic_does_not_create_it(made):
     producer = Producer(made.kafka(message_timeout_ms=500))
     told = []
     producer.produce(made.topic("nobody-made-it"), b"x", on_delivery=lambda error, _: told.append(error))
@@ -92,7 +92,7 @@ def test_asking_for_a_topic_does_not_make_it(made):
     assert made.topic("nobody-made-it") not in AdminClient(made.kafka()).list_topics(timeout=SECONDS).topics
 
 
-def test_a_class_that_is_added_has_its_topic_with_n_partitions_before_the_record_names_it(made):
+def test_an_added_class_has_its_topic_before_the_record_names_it(made):
     here = made.model_copy(update={"partitions": 3})
     before, after = change(here, {"timeout_classes": "6h,10s,1m,1h"}, anything)
     assert (before.version, after.version, after.timeout_classes) == (1, 2, "10s,1m,1h,6h")
@@ -102,7 +102,7 @@ def test_a_class_that_is_added_has_its_topic_with_n_partitions_before_the_record
     assert change(here, {"timeout_classes": "10s,1m,1h,6h"}, anything) == (after, after)
 
 
-def test_jobs_name_a_class_from_when_it_is_allowed_and_it_stays_while_they_do(made):
+def test_jobs_can_use_an_allowed_class_and_it_stays_while_they_do(made):
     here = made.model_copy(update={"partitions": 3})
     with pytest.raises(psycopg.errors.CheckViolation, match="timeout classes of this deployment are 10s, 1m, 1h"):
         try_job(made, "a", "6h")
@@ -120,7 +120,7 @@ def test_jobs_name_a_class_from_when_it_is_allowed_and_it_stays_while_they_do(ma
         try_job(made, "b", "6h")
 
 
-def test_a_change_that_members_cannot_live_with_changes_nothing(made):
+def test_a_change_that_running_members_refuse_changes_nothing(made):
     def refuse(cluster: Cluster) -> None:
         raise DisagreementError(f"lease is {cluster.lease}")
 
@@ -132,7 +132,7 @@ def test_a_change_that_members_cannot_live_with_changes_nothing(made):
 WAITS = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
 
 
-def test_of_two_changes_at_once_both_survive(made):
+def test_two_concurrent_changes_both_survive(made):
     here, seconds = made.model_copy(update={"partitions": 3}), AgreedSettings().lease * 2
     with ThreadPoolExecutor(1) as pool, psycopg.connect(made.postgres_dsn, autocommit=True) as postgres:
         others: list[Future[object]] = []
@@ -152,7 +152,7 @@ def test_of_two_changes_at_once_both_survive(made):
     assert (before.claim_grace, after) == (seconds, found)
 
 
-def test_a_change_that_waits_for_too_long_says_for_what(made, monkeypatch):
+def test_a_change_that_waits_too_long_says_for_what(made, monkeypatch):
     monkeypatch.setattr("connectors.cluster.LOCK_SECONDS", 0.2)
     with psycopg.connect(made.postgres_dsn, autocommit=True) as other:
         other.execute("select pg_advisory_lock(%s)", [LOCK_KEY])
@@ -162,7 +162,7 @@ def test_a_change_that_waits_for_too_long_says_for_what(made, monkeypatch):
 
 
 class Owner:
-    """Writes `state` as owners do: each transaction ends with the clock."""
+    """Writes `state` as owners do: each transaction ends with the clock record."""
 
     def __init__(self, place):
         self._topic = place.topic(STATE)
@@ -186,7 +186,7 @@ class Owner:
         self._producer.abort_transaction()
 
 
-def test_the_last_clock_of_an_owner_is_found_behind_its_open_and_its_aborted_transactions(made):
+def test_the_last_clock_of_an_owner_is_found_below_open_and_aborted_transactions(made):
     here, now = made.model_copy(update={"partitions": 3}), wall_clock().replace(microsecond=0)
     assert latest_clocks(here) == {}
     owner = Owner(made)

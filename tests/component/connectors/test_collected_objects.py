@@ -1,4 +1,4 @@
-"""What nothing names any more goes from a real S3, and what has only just been stored does not."""
+"""Unreferenced objects are deleted from a real S3; fresh ones are not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from connectors.retention import prune
 from connectors.settings import RetentionSettings
 from connectors.stopping import Stop
 from schemas.programs import program_key
-from tests.support.read_model_rows import open_weeks
+from tests.support.read_model_rows import allow_writes
 from tidemill.objects import storing
 
 TODAY = datetime.now(UTC).date()  # noqa: TID251 - times to live go by the clock of Postgres
@@ -36,14 +36,14 @@ def program(store, content):
 
 
 def age(monkeypatch, by):
-    """Objects were stored so much earlier: nobody can tell S3 that."""
+    """Makes objects look older, as S3 cannot set their time."""
     dated = Objects.dated
     monkeypatch.setattr(
         Objects, "dated", lambda self, *where: ((uri, at - by) for uri, at in dated(self, *where)), raising=True
     )
 
 
-def test_programs_that_nothing_names_any_more_go_once_they_are_old(place, postgres, store, monkeypatch):
+def test_unreferenced_programs_are_deleted_once_they_are_old(place, postgres, store, monkeypatch):
     uris = {each: program(store, each) for each in ("job", "before", "node", "deleted", "nothing")}
     others = [store.put("executables/of-somebody", b"x"), store.put("commands/" + "0" * 63, b"x")]
     put = "insert into tidemill.jobs (job_id, executable) values (%s, %s)"
@@ -70,14 +70,12 @@ def test_programs_that_nothing_names_any_more_go_once_they_are_old(place, postgr
     assert set(objects(store, place, "executables")) == {uris["job"], uris["node"], others[0]}
 
 
-def test_no_program_goes_while_one_is_stored_or_a_run_is_open_whose_definition_is_gone(
-    place, postgres, store, monkeypatch
-):
+def test_no_program_is_deleted_during_an_upload_or_an_open_run_without_definition(place, postgres, store, monkeypatch):
     uri = program(store, "x")
     age(monkeypatch, timedelta(days=8))
     with storing(place):
         assert prune(place, SETTINGS, Stop()).programs == 0
-    open_weeks(postgres, [TODAY])
+    allow_writes(postgres, [TODAY])
     postgres.execute(
         """insert into tidemill.runs
                (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, version)
@@ -92,7 +90,7 @@ def test_no_program_goes_while_one_is_stored_or_a_run_is_open_whose_definition_i
     assert uri.startswith("s3://")
 
 
-def test_no_program_goes_between_a_restore_of_the_tables_and_its_healing(place, postgres, store, monkeypatch):
+def test_no_program_is_deleted_between_a_restore_and_its_repair(place, postgres, store, monkeypatch):
     program(store, "x")
     age(monkeypatch, timedelta(days=8))
     postgres.execute("insert into tidemill.restored (given, applied) values (1, 2)")
@@ -104,7 +102,7 @@ def test_no_program_goes_between_a_restore_of_the_tables_and_its_healing(place, 
     assert prune(place, SETTINGS, Stop()).programs == 1
 
 
-def test_no_program_goes_from_a_bucket_that_another_deployment_uses_too(place, postgres, store, monkeypatch):
+def test_no_program_is_deleted_from_a_bucket_shared_with_another_deployment(place, postgres, store, monkeypatch):
     program(store, "x")
     age(monkeypatch, timedelta(days=8))
     mark = store.put("deployments/of-somebody-else.tidemill.", b"")
@@ -117,7 +115,7 @@ def test_no_program_goes_from_a_bucket_that_another_deployment_uses_too(place, p
     assert prune(place, SETTINGS, Stop()).programs == 1
 
 
-def test_more_objects_go_than_s3_deletes_at_once(store, place, monkeypatch):
+def test_more_objects_are_deleted_than_one_s3_request_can(store, place, monkeypatch):
     monkeypatch.setattr("connectors.objects.DELETED_AT_ONCE", 3)
     uris = [store.put(f"some/{number} of ä&<", b"x") for number in range(8)]
     assert store.delete([*uris, f"s3://{place.s3_bucket}/some/never-there"]) == {}

@@ -1,4 +1,4 @@
-"""What answers in the place of Kafka Connect, and is none: an exception that whoever waits for it answers."""
+"""Answers of other servers in the place of Kafka Connect raise the exception that waiting code handles."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ANSWERS = {
 
 @contextmanager
 def answering(answer):
-    """The address of a server that says `answer` to the first that asks."""
+    """A function that starts a server with one fixed answer; returns its address."""
 
     def serve():
         client, _ = server.accept()
@@ -37,13 +37,13 @@ def answering(answer):
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
-def test_what_is_no_answer_of_connect_is_connect_that_does_not_answer(answer):
+def test_another_servers_answer_counts_as_no_answer_of_connect(answer):
     with answering(answer) as url, pytest.raises(ConnectUnavailableError, match=url):
         get_state(url, "tidemill-source")
 
 
 @pytest.mark.parametrize("url", ["", "connect:8083", "//connect:8083", "http://connect:port", "http://127.0.0.1:1"])
-def test_an_address_at_which_nobody_can_be_asked_is_named(url):
+def test_an_invalid_address_is_named(url):
     for ask in (lambda: get_config(url, "tidemill-source"), lambda: put_config(url, "tidemill-source", {})):
         with pytest.raises(ConnectUnavailableError, match="Kafka Connect") as refused:
             ask()

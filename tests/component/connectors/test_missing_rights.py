@@ -1,4 +1,4 @@
-"""A right that is missing is said at once, with the statement that grants it; and then it works."""
+"""A missing right is reported at once, with the statement that grants it; after the grant it works."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def admin(postgres_server):
 
 @pytest.fixture
 def plain(postgres_server, admin):
-    """Of a database of the superuser: a role that may log in and nothing else."""
+    """A superuser's database, opened by a role with LOGIN only."""
     name = f"plain-{next(_numbers)}"
     admin.execute(sql.SQL("create role {} login password 'secret'").format(sql.Identifier(name)))
     admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
@@ -40,11 +40,11 @@ def as_admin(postgres_server, plain):
 
 
 def remedy(error):
-    """The statement that the sentence says."""
+    """The SQL statement in the message."""
     return str(error.value).partition("run: ")[2].partition(";")[0]
 
 
-def test_a_role_that_may_create_nothing_is_told_what_to_grant(plain, as_admin):
+def test_a_role_without_create_gets_the_grant_to_execute(plain, as_admin):
     with pytest.raises(MissingRightsError, match="may not create the schema tidemill and its publication") as refused:
         migrate(plain)
     as_admin.execute(remedy(refused))
@@ -52,14 +52,14 @@ def test_a_role_that_may_create_nothing_is_told_what_to_grant(plain, as_admin):
         connection.execute("create schema tidemill")
 
 
-def test_a_schema_of_another_role_is_said_to_be_its_own(plain, as_admin):
+def test_a_schema_of_another_role_is_reported_with_its_owner(plain, as_admin):
     as_admin.execute("create schema tidemill")
     with pytest.raises(MissingRightsError, match=r"the schema tidemill belongs to the role .*, and plain-") as refused:
         migrate(plain)
     assert remedy(refused).startswith("GRANT ")
 
 
-def test_a_role_that_may_not_replicate_is_told_so_and_not_waited_for(plain, as_admin):
+def test_a_role_without_replication_is_refused_without_waiting(plain, as_admin):
     began = time.monotonic()
     with pytest.raises(MissingRightsError, match="may not replicate") as refused:
         apply_connector(Connections(postgres_dsn=plain, connect_url="http://127.0.0.1:1"))

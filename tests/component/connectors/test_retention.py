@@ -1,4 +1,4 @@
-"""Times to live, on a real Postgres and a real S3: what goes, what stays longer, what is archived before."""
+"""Retention on a real Postgres and S3: what is deleted, what stays longer, what is archived before."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from connectors.stopping import Stop
 from schemas.checkpoints import checkpoint_key
 from schemas.log_chunks import chunk_key
 from schemas.result import result_key
-from tests.support.read_model_rows import add_story, open_weeks
+from tests.support.read_model_rows import add_story, allow_writes
 from tests.support.waiting import eventually
 from tidemill.retention import Retention, retention
 from tidemill.target import connect
@@ -41,10 +41,10 @@ def postgres(tables_dsn):
 
 @pytest.fixture
 def add(postgres, place, store):
-    """A run of a day with one attempt and one transition; `logs` of them in S3."""
+    """Adds a run with one attempt and one transition on a day, with `logs` log objects in S3."""
 
     def make(day, name, state="succeeded", *, logs=0, at=None, output="hello", said_where=True):
-        open_weeks(postgres, [day])
+        allow_writes(postgres, [day])
         nominal = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
         at = at or nominal
         postgres.execute(
@@ -64,7 +64,7 @@ def add(postgres, place, store):
 
 
 def written(postgres, day, at):
-    """As the sink says it before it writes."""
+    """Records a write to the week, as the sink does before it writes."""
     postgres.execute(
         """update tidemill.weeks set written = written + 1, last_at = greatest(last_at, %s)
            where week = tidemill.week_of(%s)""",
@@ -73,13 +73,13 @@ def written(postgres, day, at):
 
 
 def due(postgres, history="30 d", failed_history="90 d"):
-    """Each week whose time is over, with what to say to `prune_week`, and why it cannot go."""
+    """Each week past its retention, with the mark for `prune_week` and the reason that keeps it."""
     found = postgres.execute("select * from tidemill.weeks_to_prune(%s, %s)", (history, failed_history))
     return {week: (keep_failures, mark, reason) for week, keep_failures, mark, reason in found}
 
 
 def pruned(postgres, day, keep_failures, mark):
-    """Why it was not; None: it was."""
+    """The reason that keeps the week; None: it was pruned."""
     return postgres.execute("select tidemill.prune_week(%s, %s, %s)", (day, keep_failures, mark)).fetchone()[0]
 
 
@@ -115,7 +115,7 @@ def test_a_week_is_first_reduced_to_its_failures_and_then_dropped(place, postgre
     assert names(postgres) == kept
 
 
-def test_what_is_open_keeps_its_week_and_is_said_and_what_ran_only_lately_keeps_it_too(place, postgres, add):
+def test_open_and_recent_runs_keep_their_week(place, postgres, add):
     add(VERY_OLD, "open", "retry_wait")
     add(VERY_OLD, "open-too", "queued")
     add(VERY_OLD, "beside-it")
@@ -129,7 +129,7 @@ def test_what_is_open_keeps_its_week_and_is_said_and_what_ran_only_lately_keeps_
 
 
 @pytest.mark.parametrize(("state", "is_said"), [("running", "run first is running"), ("failed", "was written to")])
-def test_a_run_that_was_opened_or_has_ended_since_its_week_was_found_due_keeps_it(postgres, add, state, is_said):
+def test_a_run_that_changed_since_its_week_was_due_keeps_the_week(postgres, add, state, is_said):
     add(VERY_OLD, "first")
     keep_failures, mark, _ = due(postgres)[VERY_OLD]
     written(postgres, VERY_OLD, None)
@@ -138,7 +138,7 @@ def test_a_run_that_was_opened_or_has_ended_since_its_week_was_found_due_keeps_i
     assert names(postgres) == {"first"}
 
 
-def test_a_run_is_opened_while_its_week_is_about_to_be_dropped(postgres, tables_dsn, add):
+def test_a_run_opened_while_its_week_is_being_dropped_keeps_the_week(postgres, tables_dsn, add):
     add(VERY_OLD, "first")
     keep_failures, mark, _ = due(postgres)[VERY_OLD]
     with psycopg.connect(tables_dsn, options="-c tidemill.sink=on") as sink, ThreadPoolExecutor(1) as pool:
@@ -152,11 +152,11 @@ def test_a_run_is_opened_while_its_week_is_about_to_be_dropped(postgres, tables_
 
 
 def waiting(connection, pid):
-    """Whether it waits for a lock of somebody."""
+    """Whether the session waits for a lock."""
     return connection.execute("select cardinality(pg_blocking_pids(%s)) > 0", (pid,)).fetchone()[0]
 
 
-def test_a_week_is_not_dropped_by_who_cannot_see_what_was_written_to_it_since(postgres, add):
+def test_a_transaction_with_an_older_snapshot_does_not_drop_a_week(postgres, add):
     add(VERY_OLD, "first")
     with postgres.transaction():
         postgres.execute("set transaction isolation level repeatable read")
@@ -166,7 +166,7 @@ def test_a_week_is_not_dropped_by_who_cannot_see_what_was_written_to_it_since(po
     assert names(postgres) == {"first"}
 
 
-def test_by_hand_what_is_old_enough_goes_by_the_same_rules(postgres, tables_dsn, add):
+def test_manual_pruning_follows_the_same_rules(postgres, tables_dsn, add):
     add(YOUNG, "young")
     add(OLD, "old", "failed")
     add(OLD - WEEK, "old-too")
@@ -192,7 +192,7 @@ def test_by_hand_what_is_old_enough_goes_by_the_same_rules(postgres, tables_dsn,
             postgres.execute(by_hand, ("0",))
 
 
-def test_nodes_go_no_later_than_their_dag_run_with_their_logs_before_them(place, postgres, store, add):
+def test_nodes_are_deleted_with_their_dag_run_and_logs_before_them(place, postgres, store, add):
     for whole, state in (("d#cancelled", "cancelled"), ("d#failed", "failed")):
         add(OLD, whole, state)
         for node_id in ("failed", "succeeded"):
@@ -205,7 +205,7 @@ def test_nodes_go_no_later_than_their_dag_run_with_their_logs_before_them(place,
     assert prune(place, WITHOUT_ARCHIVE, Stop()).weeks == []
 
 
-def test_logs_go_before_their_runs_and_those_of_failures_later(place, postgres, store, add):
+def test_logs_are_deleted_before_their_runs_and_logs_of_failures_later(place, postgres, store, add):
     week, month = TODAY - timedelta(days=9), TODAY - timedelta(days=35)
     add(YOUNG, "young", logs=1)
     add(week, "job@1", logs=3)
@@ -221,7 +221,7 @@ def test_logs_go_before_their_runs_and_those_of_failures_later(place, postgres, 
     assert prune(place, WITHOUT_ARCHIVE, Stop()).logs == 0
 
 
-def test_the_checkpoints_of_runs_that_have_ended_go(place, postgres, store, add):
+def test_checkpoints_of_ended_runs_are_deleted(place, postgres, store, add):
     add(YOUNG, "job@1")
     add(YOUNG, "job@1#open", "retry_wait")
     add(YOUNG, "job#run/again", "failed")
@@ -234,7 +234,7 @@ def test_the_checkpoints_of_runs_that_have_ended_go(place, postgres, store, add)
     assert objects(store, place, "checkpoints") == sorted(f"s3://{place.s3_bucket}/{key}" for key in kept)
 
 
-def test_the_results_of_runs_whose_rows_have_gone_go_once_they_are_old(place, store, add):
+def test_old_results_of_runs_without_rows_are_deleted(place, store, add):
     add(YOUNG, "dag@1/kept", "failed")
     add(YOUNG, "dag@1/a b")
     keys = [result_key(run_id, 7) for run_id in ("dag@1/kept", "dag@1/a b", "dag@1/nobody")]
@@ -246,7 +246,9 @@ def test_the_results_of_runs_whose_rows_have_gone_go_once_they_are_old(place, st
     assert objects(store, place, "results") == [f"s3://{place.s3_bucket}/{keys[0]}"]
 
 
-def test_objects_that_s3_does_not_delete_are_said_and_the_others_go(place, postgres, store, add, monkeypatch):
+def test_objects_that_s3_does_not_delete_are_reported_and_the_others_are_deleted(
+    place, postgres, store, add, monkeypatch
+):
     day = TODAY - timedelta(days=9)
     for name in ("job@1", "job@2", "job@3"):
         add(day, name, logs=2)
@@ -266,7 +268,7 @@ def test_objects_that_s3_does_not_delete_are_said_and_the_others_go(place, postg
     assert objects(store, place, "logs") == []
 
 
-def test_exactly_what_goes_is_archived_and_archived_again_it_is_the_same(place, postgres, store, add):
+def test_exactly_the_deleted_rows_are_archived_and_a_second_archive_is_equal(place, postgres, store, add):
     for number in range(50):
         add(OLD, f"run-{number}", "failed" if number % 10 == 0 else "succeeded")
     for _ in range(2):
@@ -286,7 +288,7 @@ def test_exactly_what_goes_is_archived_and_archived_again_it_is_the_same(place, 
     assert len(objects(store, place, "archive")) == 6
 
 
-def test_what_was_written_after_it_was_archived_stays(place, postgres, store, add):
+def test_rows_written_after_the_archive_are_kept(place, postgres, store, add):
     add(OLD, "first")
     _, mark, _ = due(postgres)[OLD]
     archive_week(postgres, store, "archive/", OLD, keep_failures=True)
@@ -295,7 +297,7 @@ def test_what_was_written_after_it_was_archived_stays(place, postgres, store, ad
     assert names(postgres) == {"first", "second"}
 
 
-def test_without_s3_the_rest_is_done_nothing_is_lost_and_the_reason_is_noted(place, postgres, add):
+def test_without_s3_retention_does_the_rest_and_records_the_reason(place, postgres, add):
     add(OLD, "with-a-log", logs=1)
     postgres.execute("update tidemill.heartbeat set at = clock_timestamp()")
     postgres.execute(
@@ -315,7 +317,7 @@ def test_without_s3_the_rest_is_done_nothing_is_lost_and_the_reason_is_noted(pla
     )
 
 
-def test_an_odd_place_of_a_log_is_not_believed_and_keeps_nothing_from_being_pruned(place, postgres, store, add):
+def test_an_invalid_log_uri_is_ignored_and_does_not_block_pruning(place, postgres, store, add):
     add(OLD, "job@1", logs=1)
     add(OLD, "job@2", logs=1)
     store.put("executables/precious", b"a program")
@@ -341,20 +343,20 @@ def test_a_week_with_logs_is_never_dropped(postgres, add):
     assert "still has logs" in pruned(postgres, OLD, keep_failures=False, mark=mark)
 
 
-def test_one_sink_at_a_time_and_readers_come_first(place, postgres, tables_dsn, add):
+def test_one_sink_prunes_at_a_time_and_yields_to_readers(place, postgres, tables_dsn, add):
     add(OLD, "old")
     postgres.execute("select pg_advisory_lock(%s)", (LOCK_KEY,))
     assert prune(place, WITHOUT_ARCHIVE, Stop()) is None
     postgres.execute("select pg_advisory_unlock(%s)", (LOCK_KEY,))
     with psycopg.connect(tables_dsn) as reader:
-        reader.execute("select count(*) from tidemill.runs")  # and its transaction stays open
+        reader.execute("select count(*) from tidemill.runs")  # its transaction stays open
         with pytest.raises(psycopg.errors.LockNotAvailable):
             prune(place, WITHOUT_ARCHIVE, Stop())
         assert names(postgres) == {"old"}
     assert prune(place, WITHOUT_ARCHIVE, Stop()).weeks == [str(OLD)]
 
 
-def test_sinks_that_begin_together_do_the_work_once(place, postgres, add):
+def test_concurrent_sinks_prune_once(place, postgres, add):
     weeks = [OLD - each * WEEK for each in range(5)]
     for week in weeks:
         add(week, f"run-{week}")
@@ -368,7 +370,7 @@ def test_sinks_that_begin_together_do_the_work_once(place, postgres, add):
     assert names(postgres) == set()
 
 
-def test_what_is_kept_and_how_the_last_round_went_can_be_asked(place, add):
+def test_retention_settings_and_the_last_round_can_be_queried(place, add):
     with connect(place.postgres_dsn) as asking:
         assert retention(asking) == Retention(
             oldest_week=None, weeks=0, began_at=None, finished_at=None, next_at=None, failure=None

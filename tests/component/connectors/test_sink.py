@@ -1,4 +1,4 @@
-"""The sink as a process, on a real Kafka and a real Postgres: whatever happens, the tables say what the topic says."""
+"""The sink as a process on a real Kafka and Postgres: the tables always match the topic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schemas.ids import RunId
 from schemas.partition import partition_of
 from schemas.topics import DEADLETTER, STATUS
 from schemas.words import RunKind
-from tests.support.run_histories import START, histories, last_of_each
+from tests.support.run_histories import START, histories, latest_by_run
 from tests.support.servers.kafka_node import running_kafka
 from tests.support.servers.sink_under_test import EXIT_SECONDS, FLUSH_SECONDS, SinkBench
 from tests.support.waiting import eventually
@@ -58,7 +58,7 @@ def empty_migrated_dsn(empty_dsn):
 
 
 def one_status(run=0, **changes):
-    status = list(last_of_each(histories(run + 1)).values())[run]
+    status = list(latest_by_run(histories(run + 1)).values())[run]
     return msgspec.structs.replace(status, **changes)
 
 
@@ -66,7 +66,7 @@ def runs_in(bench):
     return dict(bench.database.execute("select run_id, version from tidemill.runs").fetchall())
 
 
-def test_killed_in_between_replayed_and_compacted_the_tables_are_the_same(bench, another_bench):
+def test_kills_replays_and_compaction_give_the_same_tables(bench, another_bench):
     history = list(histories(MANY_RUNS))
     count = bench.produce(history)
     assert count > 9_000
@@ -78,7 +78,7 @@ def test_killed_in_between_replayed_and_compacted_the_tables_are_the_same(bench,
     bench.start()
     bench.wait_for(count)
     tables = bench.tables()
-    expected = last_of_each(iter(history))
+    expected = latest_by_run(iter(history))
     assert runs_in(bench) == {run_id: status.version for run_id, status in expected.items()}
     assert len(tables["attempts"]) == sum(len(status.attempts) for status in expected.values())
     assert len(tables["transitions"]) == sum(len(status.transitions) for status in expected.values())
@@ -99,7 +99,7 @@ def test_after_a_rollback_the_sink_says_which_release_has_migrated_the_database_
     bench.database.execute("insert into tidemill.migrations values ('9999_later.sql', 'x', '9.0.0')")
     bench.start()
     bench.wait_for(bench.produce([one_status()]))
-    assert "release 9.0.0 has migrated this database (9999_later.sql)" in bench.said()
+    assert "release 9.0.0 has migrated this database (9999_later.sql)" in bench.log_text()
 
 
 def test_an_older_version_changes_nothing(bench):
@@ -111,7 +111,7 @@ def test_an_older_version_changes_nothing(bench):
     assert bench.tables() == tables
 
 
-def test_a_frozen_sink_that_wakes_up_changes_nothing(bench):
+def test_a_frozen_sink_changes_nothing_after_it_resumes(bench):
     count = bench.produce(histories(MANY_RUNS))
     frozen = bench.start()
     bench.wait_for(1)
@@ -124,19 +124,19 @@ def test_a_frozen_sink_that_wakes_up_changes_nothing(bench):
     tables = bench.tables()
     offsets = bench.consumed()
     frozen.send_signal(signal.SIGCONT)
-    eventually(lambda: "sink_interrupted" in bench.said(), what=bench.said)
+    eventually(lambda: "sink_interrupted" in bench.log_text(), what=bench.log_text)
     more = bench.produce([one_status(version=10_000_000)])
     bench.wait_for(offsets + more)
     assert bench.consumed() == offsets + more
     assert len(bench.tables()["runs"]) == len(tables["runs"])
 
 
-def test_two_sinks_at_once_write_everything_once(bench):
+def test_two_concurrent_sinks_write_everything_once(bench):
     bench.start()
     bench.start()
     history = list(histories(MANY_RUNS // 3))
     bench.wait_for(bench.produce(history))
-    assert runs_in(bench) == {run_id: status.version for run_id, status in last_of_each(iter(history)).items()}
+    assert runs_in(bench) == {run_id: status.version for run_id, status in latest_by_run(iter(history)).items()}
     assert bench.consumed() == len(history)
 
 
@@ -150,10 +150,10 @@ def test_a_lost_connection_loses_nothing(bench):
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tidemill-sink'"
         )
     bench.wait_for(count)
-    assert runs_in(bench) == {run_id: status.version for run_id, status in last_of_each(iter(history)).items()}
+    assert runs_in(bench) == {run_id: status.version for run_id, status in latest_by_run(iter(history)).items()}
 
 
-def test_what_cannot_be_understood_or_stored_is_a_problem_and_stops_nothing(bench):
+def test_an_invalid_record_is_a_problem_and_others_are_written(bench):
     impossible = one_status(0, exit_code=2**40)
     with_nul = one_status(1, reason="a\x00b")
     good = one_status(2)
@@ -179,7 +179,7 @@ def test_a_record_without_a_value_that_comes_alone_moves_the_offset(bench, value
         bench.wait_for(count, seconds=20)
 
 
-def test_dead_letters_are_shown_with_their_source_and_once(bench):
+def test_each_dead_letter_is_one_problem_with_its_source(bench):
     producer = Producer(bench.connections.kafka())
     headers = {"source_topic": "x.cdc", "source_partition": "3", "source_offset": "42", "reason": "is not JSON"}
     producer.produce(bench.connections.topic(DEADLETTER), b"{oops", key="nightly", headers=headers)
@@ -210,11 +210,11 @@ def test_records_of_aborted_transactions_are_never_seen(bench):
     producer.abort_transaction()
     bench.start()
     bench.produce([status])
-    eventually(lambda: runs_in(bench), what=bench.said)
+    eventually(lambda: runs_in(bench), what=bench.log_text)
     assert set(runs_in(bench)) == {status.run_id}
 
 
-def test_a_topic_that_was_made_anew_is_read_from_its_beginning(bench):
+def test_a_recreated_topic_is_read_from_its_beginning(bench):
     process = bench.start()
     bench.wait_for(bench.produce(histories(50)))
     process.terminate()
@@ -227,10 +227,10 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning(bench):
     create(bench.connections)
     bench.start()
     bench.produce([one_status(60)])
-    eventually(lambda: one_status(60).run_id in runs_in(bench), what=bench.said)
+    eventually(lambda: one_status(60).run_id in runs_in(bench), what=bench.log_text)
 
 
-def test_on_sigterm_the_sink_ends_well_and_soon(bench):
+def test_the_sink_ends_cleanly_and_soon_on_sigterm(bench):
     process = bench.start()
     bench.wait_for(bench.produce(histories(10)))
     process.terminate()
@@ -243,10 +243,10 @@ def test_old_days_are_pruned(bench):
     bench.produce(histories(3, start=datetime.now(UTC)))  # noqa: TID251 - as above
     bench.start(TIDEMILL_RETENTION_INTERVAL="PT0.2S", TIDEMILL_HISTORY_TTL="P30D")
     bench.wait_for(18)
-    eventually(lambda: len(runs_in(bench)) == 3, what=bench.said)
+    eventually(lambda: len(runs_in(bench)) == 3, what=bench.log_text)
 
 
-def test_an_idle_sink_shows_a_status_within_a_blink(bench):
+def test_an_idle_sink_writes_a_status_at_once(bench):
     bench.start()
     bench.wait_for(bench.produce([one_status(0)]))
     seconds = []
@@ -254,14 +254,14 @@ def test_an_idle_sink_shows_a_status_within_a_blink(bench):
         status = one_status(number)
         bench.produce([status])
         produced = time.monotonic()
-        eventually(lambda run_id=status.run_id: run_id in runs_in(bench), what=bench.said)
+        eventually(lambda run_id=status.run_id: run_id in runs_in(bench), what=bench.log_text)
         seconds.append(time.monotonic() - produced)
     median = sorted(seconds)[len(seconds) // 2]
     print(f"status to row, p50: {median * 1000:.0f} ms")
     assert median < 0.5
 
 
-def test_what_a_run_was_before_it_was_asked_to_run_again_stays(bench):
+def test_the_history_before_a_rerun_is_kept(bench):
     last = one_status()
     born = msgspec.structs.replace(last.transitions[0], version=last.version + 10)
     again = one_status(version=born.version, rerun_id="again", transitions=(born,), attempts=())
@@ -274,7 +274,7 @@ def test_what_a_run_was_before_it_was_asked_to_run_again_stays(bench):
 
 
 @pytest.mark.parametrize("apart", [True, False])
-def test_a_run_that_runs_again_weeks_later_is_still_one_row_where_it_was_filed(bench, apart):
+def test_a_rerun_weeks_later_updates_the_same_row(bench, apart):
     last = one_status()
     at = last.transitions[-1].at + timedelta(days=20)
     born = msgspec.structs.replace(last.transitions[0], version=last.version + 10, at=at)
@@ -291,10 +291,10 @@ def test_a_run_that_runs_again_weeks_later_is_still_one_row_where_it_was_filed(b
     assert len(bench.tables()["transitions"]) == len(last.transitions) + 1
 
 
-def test_a_backfill_of_a_thousand_weeks_writes_to_one(bench):
+def test_a_backfill_of_a_thousand_weeks_writes_one_week(bench):
     statuses = [
         msgspec.structs.replace(each, nominal_time=START - week * timedelta(days=7), kind=RunKind.BACKFILLED)
-        for week, each in enumerate(last_of_each(histories(1000)).values())
+        for week, each in enumerate(latest_by_run(histories(1000)).values())
     ]
     bench.start()
     bench.wait_for(bench.produce(statuses))

@@ -1,4 +1,4 @@
-"""The topics on a real broker: made once, kept as configured, refused when they cannot be what is asked for."""
+"""The topics on a real broker: created once, kept as configured, refused if they contradict the settings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def configs(admin, name):
     return {key: entry.value for key, entry in future.result(TIMEOUT_SECONDS).items()}
 
 
-def test_every_topic_is_made_with_its_partitions_and_configuration(connections, admin):
+def test_every_topic_is_created_with_its_partitions_and_configuration(connections, admin):
     assert create(connections) == [topic.name for topic in desired_topics(connections)]
     existing = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
     for topic in desired_topics(connections):
@@ -47,7 +47,7 @@ def test_every_topic_is_made_with_its_partitions_and_configuration(connections, 
         assert topic.config.items() <= configs(admin, topic.name).items()
 
 
-def test_all_of_our_topics_have_append_time_and_take_large_records(connections, admin):
+def test_all_topics_have_append_time_and_accept_large_records(connections, admin):
     create(connections)
     for name in (connections.topic("cdc"), connections.topic("runs.10s"), heartbeat_topic(connections)):
         found = configs(admin, name)
@@ -64,21 +64,21 @@ def test_the_state_is_compacted_soon_and_never_deleted(connections, admin):
     assert int(found["max.compaction.lag.ms"]) <= 3_600_000
 
 
-def test_making_them_again_changes_nothing(connections):
+def test_creating_topics_again_changes_nothing(connections):
     create(connections)
     ids = topic_ids(connections)
     assert create(connections) == []
     assert topic_ids(connections) == ids
 
 
-def test_a_configuration_that_was_changed_is_put_right(connections, admin):
+def test_a_changed_configuration_is_corrected(connections, admin):
     create(connections)
     name = connections.topic("cdc")
     change = ConfigEntry("retention.ms", "1000", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[change])
     for future in admin.incremental_alter_configs([resource]).values():
         future.result(TIMEOUT_SECONDS)
-    # A change is acknowledged by the controller before the broker that is asked knows it: busy, it takes a while.
+    # The controller acknowledges a change before the broker knows it; a busy broker takes a while.
     eventually(lambda: configs(admin, name)["retention.ms"] == "1000", TIMEOUT_SECONDS, "the change")
     assert create(connections) == [name]
     right = str(7 * 24 * 3_600_000)
@@ -92,13 +92,13 @@ def test_another_number_of_partitions_is_refused_with_a_sentence(connections):
         create(other)
 
 
-def test_a_missing_topic_is_made_beside_the_others(connections):
+def test_a_missing_topic_is_created(connections):
     create(connections)
     more = connections.model_copy(update={"timeout_classes": "10s,1m,1h,24h"})
     assert create(more) == [connections.topic("runs.24h")]
 
 
-def test_a_topic_made_anew_has_another_id(connections, admin):
+def test_a_recreated_topic_has_another_id(connections, admin):
     create(connections)
     name = connections.topic("events")
     before = topic_ids(connections)

@@ -1,4 +1,4 @@
-"""A throwaway broker and S3, executors as real processes, and a scripted owner that dispatches and listens."""
+"""A throwaway broker and S3, executors as real processes, and a scripted owner that dispatches and reads events."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def shared_servers():
 
 @pytest.fixture
 def own_servers():
-    """For tests that kill them."""
+    """Servers for tests that kill them."""
     with running_servers() as made:
         _client(made.environment).create_bucket(Bucket=BUCKET)
         yield made
@@ -54,7 +54,7 @@ def own_servers():
 
 @pytest.fixture
 def servers(shared_servers):
-    """The addresses, as environment."""
+    """The addresses of the servers, as environment variables."""
     return shared_servers.environment
 
 
@@ -74,7 +74,7 @@ def objects(servers):
 
 
 class Objects:
-    """Puts objects; returns the address and the hash of each."""
+    """Puts objects into S3; returns the address and hash of each."""
 
     def __init__(self, client):
         self._client = client
@@ -95,7 +95,7 @@ class Objects:
 
 
 def make_connections(environment):
-    """With topics of their own."""
+    """Connections with new topics."""
     plain = {name.removeprefix("TIDEMILL_").lower(): value for name, value in environment.items()}
     made = Connections(**plain, topic_prefix=f"t{next(_numbers)}.", partitions=PARTITIONS, timeout_classes="10s,1m")
     establish(made, AgreedSettings())
@@ -121,7 +121,7 @@ def executors(servers, connections, tmp_path):
 
 @pytest.fixture(scope="module")
 def shared_executor(shared_servers, tmp_path_factory):
-    """One executor as it is by default, and its owner, for all tests of a file that change nothing about it."""
+    """One default executor and its owner, for the tests of a file that do not change it."""
     connections = make_connections(shared_servers.environment)
     folder = tmp_path_factory.mktemp("executor")
     with (
@@ -141,7 +141,7 @@ class Heard:
 
 
 class Owner:
-    """Dispatches in transactions, as owners do, and reads what executors say."""
+    """Dispatches in transactions, as owners do, and reads the events of executors."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -220,7 +220,7 @@ class Owner:
             self.heard += [Heard(*place, event) for event in batch.events]
         for message in self._heartbeats.consume(100, 0):
             assert message.error() is None, message.error()
-            if message.value() is not None:  # else it asks the broker for its time
+            if message.value() is not None:  # otherwise the client asks the broker for its time
                 self.heartbeats.append((from_epoch_ms(message.timestamp()[1]), decode(message.value(), Heartbeat)))
 
     def wait(self, condition, seconds=WAIT_SECONDS):
@@ -343,7 +343,7 @@ def marked(mark: str) -> list[int]:
 
 @pytest.fixture
 def marks():
-    """Texts for command lines by which a test's processes are found; nothing of them may be left at its end."""
+    """Creates marks for command lines, to find a test's processes; at the end none may be left."""
     made = []
 
     def make() -> str:

@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from executors.attempt_dirs import AttemptDirs
-from tests.support.deep_directory import dig
+from tests.support.deep_directory import make_deep_tree
 
 SPARE = 2
 
 
 @pytest.fixture
 def threads():
-    """One thread, so that what is submitted last is done last."""
+    """One thread, so that the last task ends last."""
     return ThreadPoolExecutor(1)
 
 
@@ -47,7 +47,7 @@ def release(attempt_dirs, threads):
 
 
 def picture(directory):
-    """What a process can see of its directory, by path."""
+    """Everything that a process can see of its directory, by path."""
     paths = [directory.path, *directory.path.rglob("*")]
     return {path.relative_to(directory.path): _seen(path) for path in paths}
 
@@ -58,7 +58,7 @@ def _seen(path):
 
 
 def changed(directory):
-    """When its directories were last changed, by inode."""
+    """The inode and modification time of its directories."""
     found = [path.stat() for path in (directory.cwd, directory.checkpoint, directory.result.parent)]
     return [(each.st_ino, each.st_ctime_ns) for each in found]
 
@@ -142,7 +142,7 @@ def test_a_directory_that_was_removed_while_it_was_free_is_replaced(take, releas
 
 def test_an_attempt_may_leave_directories_of_any_depth(take, release, tmp_path):
     directory = take()
-    dig(directory.cwd)
+    make_deep_tree(directory.cwd)
     release(directory)
     assert [list((each / "work").iterdir()) for each in (tmp_path / "own").iterdir()] == [[]]
 

@@ -56,7 +56,7 @@ def test_an_executable_in_use_is_never_evicted(cache, tmp_path):
     assert not cache.holds(first)
 
 
-def test_what_an_earlier_process_left_is_believed_once_it_is_verified(cache, tmp_path):
+def test_a_file_of_an_earlier_process_is_used_after_verification(cache, tmp_path):
     sha256 = adopt(cache, b"a")
     again = Cache(tmp_path / "cache", max_bytes=100, scratch_prefix="x.2")
     assert not again.holds(sha256)
@@ -73,7 +73,7 @@ def test_a_damaged_file_is_removed(cache, tmp_path):
     assert not path.exists()
 
 
-def test_the_directories_of_a_dead_executor_are_cleared_and_those_of_a_living_one_are_not(tmp_path):
+def test_only_directories_of_dead_executors_are_removed(tmp_path):
     cache_dir = tmp_path / "cache"
     cache_dir.mkdir()
     living = Workspace(tmp_path / "work", "living.1", cache_dir=cache_dir, spare_dirs=1)
@@ -87,7 +87,7 @@ def test_the_directories_of_a_dead_executor_are_cleared_and_those_of_a_living_on
     living.close()
 
 
-def test_what_a_dead_executor_left_running_is_killed_and_nothing_else(tmp_path):
+def test_only_processes_of_dead_executors_are_killed(tmp_path):
     living = Workspace(tmp_path, "living.1", cache_dir=tmp_path / "cache", spare_dirs=1)
     (tmp_path / "dead.1").mkdir()
     (tmp_path / "dead.1" / "lock").touch()
@@ -102,7 +102,7 @@ def test_what_a_dead_executor_left_running_is_killed_and_nothing_else(tmp_path):
     living.close()
 
 
-def test_executors_that_start_together_do_not_clear_each_other(tmp_path):
+def test_executors_that_start_together_do_not_remove_each_others_directories(tmp_path):
     names = [f"living.{number}" for number in range(EXECUTORS)]
     for number in range(EXECUTORS):
         dead = tmp_path / f"dead.{number}"

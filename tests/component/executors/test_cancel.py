@@ -1,4 +1,4 @@
-"""Kills: what runs ends and says so, what does not run yet never does, and nothing else changes."""
+"""Kills: a running attempt ends and reports it, a waiting one never starts, others are not affected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def owner(shared_executor):
 
 @pytest.fixture
 def running(owner, objects, tmp_path, until):
-    """Dispatches a script and returns its order once it has said that it is ready."""
+    """Dispatches a script and returns its order once the script is ready."""
 
     def start(script):
         ready = tmp_path / "ready"
@@ -36,7 +36,7 @@ def ended(owner, order):
     return found.cause, found.exit_code
 
 
-def test_what_runs_gets_term_and_its_end_is_told_when_it_is_gone(owner, running, alive, marks, until):
+def test_a_killed_process_gets_term_and_its_end_is_reported(owner, running, alive, marks, until):
     mark = marks()
     order = running(f"(trap '' TERM; sleep 60.{mark}; true) & {OBEYS}.{mark}")
     until(lambda: alive(mark))
@@ -47,13 +47,13 @@ def test_what_runs_gets_term_and_its_end_is_told_when_it_is_gone(owner, running,
     until(lambda: not alive(mark), 1.0)
 
 
-def test_exit_0_after_term_is_no_success(owner, running):
+def test_exit_0_after_term_is_not_a_success(owner, running):
     order = running(IS_FINE)
     owner.kill(order)
     assert ended(owner, order) == (EndCause.CANCELLED, 0)
 
 
-def test_what_ignores_term_is_killed_after_the_grace(owner, running):
+def test_a_process_that_ignores_term_is_killed_after_the_grace(owner, running):
     order = running(REFUSES)
     owner.kill(order, grace=0.5)
     found = owner.end_of(order)
@@ -61,14 +61,14 @@ def test_what_ignores_term_is_killed_after_the_grace(owner, running):
     assert "term\n" in found.output
 
 
-def test_without_a_grace_it_is_killed_at_once(owner, running):
+def test_without_a_grace_a_process_is_killed_at_once(owner, running):
     order = running(REFUSES)
     owner.kill(order, grace=0.0)
     found = owner.end_of(order)
     assert (found.cause, found.exit_code, found.output) == (EndCause.CANCELLED, 137, "")
 
 
-def test_kills_that_are_said_again_send_one_term_and_a_shorter_grace_counts(owner, running):
+def test_repeated_kills_send_one_term_and_a_shorter_grace_counts(owner, running):
     order = running(REFUSES)
     for grace in (60.0, 60.0, 90.0, 0.5):
         owner.kill(order, grace=grace)
@@ -88,14 +88,14 @@ def test_a_kill_of_another_attempt_or_of_an_unknown_run_changes_nothing(owner, o
     assert len(owner.of(order, Ended)) == 1
 
 
-def test_what_cannot_be_read_is_passed_over(owner, running):
+def test_an_unreadable_kill_is_skipped(owner, running):
     owner.write_control(b"{", b'{"run_id": 1}', None)
     order = running(OBEYS)
     owner.kill(order)
     assert ended(owner, order) == (EndCause.CANCELLED, 143)
 
 
-def test_a_dispatch_that_is_read_after_its_kill_is_claimed_and_never_started(owner, objects, running):
+def test_a_dispatch_read_after_its_kill_is_claimed_and_never_started(owner, objects, running):
     order = owner.order(objects.script("true"))
     killed_later = running(OBEYS)
     owner.kill(order, killed_later)

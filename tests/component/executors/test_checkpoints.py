@@ -1,4 +1,4 @@
-"""What an attempt leaves behind and the next one finds, on a real executor and S3."""
+"""Checkpoints between attempts, on a real executor and S3."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def owner(shared_executor):
 
 @pytest.fixture
 def again(owner):
-    """One more attempt of the run of that dispatch, which finds what that attempt left; its end."""
+    """Dispatches the next attempt of the run with the checkpoint of the last; returns its end."""
 
     def run(order, executable, checkpoint):
         return owner.run(executable, run_id=order.run_id, attempt=order.attempt + 1, checkpoint=checkpoint)
@@ -34,7 +34,7 @@ def again(owner):
     return run
 
 
-def test_each_attempt_goes_on_from_the_one_before(owner, objects, again):
+def test_each_attempt_continues_from_the_checkpoint_of_the_one_before(owner, objects, again):
     script = objects.script(ADD_ONE)
     order = owner.order(script)
     owner.dispatch(order)
@@ -47,7 +47,7 @@ def test_each_attempt_goes_on_from_the_one_before(owner, objects, again):
     assert [each.checkpoint_problem for each in (first, second, third)] == [None] * 3
 
 
-def test_at_its_limit_a_process_may_still_write_one(owner, objects, again):
+def test_a_process_can_write_a_checkpoint_at_its_limit(owner, objects, again):
     order = owner.order(objects.script(AT_TERM), limit=timedelta(seconds=1))
     owner.dispatch(order)
     ended = owner.end_of(order)
@@ -60,12 +60,12 @@ def test_at_its_limit_a_process_may_still_write_one(owner, objects, again):
     ["exit 1", 'touch "$TIDEMILL_CHECKPOINT/done"', 'rmdir "$TIDEMILL_CHECKPOINT"; exit 1'],
     ids=["nothing written", "success", "removed"],
 )
-def test_nothing_is_kept_where_there_is_nothing_or_nobody_goes_on(owner, objects, script):
+def test_no_checkpoint_is_stored_for_an_empty_directory_or_a_last_attempt(owner, objects, script):
     ended = owner.run(objects.script(script))
     assert (ended.checkpoint, ended.checkpoint_problem) == (None, None)
 
 
-def test_of_a_cancelled_run_nothing_is_kept(owner, objects, tmp_path, until):
+def test_a_cancelled_run_stores_no_checkpoint(owner, objects, tmp_path, until):
     ready = tmp_path / "ready"
     order = owner.order(objects.script(f'touch "$TIDEMILL_CHECKPOINT/x" {ready}; sleep 60'))
     owner.dispatch(order)
@@ -76,7 +76,7 @@ def test_of_a_cancelled_run_nothing_is_kept(owner, objects, tmp_path, until):
     assert (ended.cause, ended.checkpoint) == (EndCause.CANCELLED, None)
 
 
-def test_an_attempt_may_empty_what_it_found(owner, objects, again):
+def test_an_attempt_can_empty_its_checkpoint(owner, objects, again):
     order = owner.order(objects.script(ADD_ONE))
     owner.dispatch(order)
     emptied = again(order, objects.script('rm "$TIDEMILL_CHECKPOINT"/*; exit 1'), owner.end_of(order).checkpoint)
@@ -84,7 +84,7 @@ def test_an_attempt_may_empty_what_it_found(owner, objects, again):
 
 
 @pytest.mark.parametrize("make", ["mkfifo", "ln -s /dev/null"])
-def test_what_lies_beside_the_directory_is_nothing_to_a_checkpoint(owner, objects, again, make):
+def test_files_beside_the_directory_are_not_in_the_checkpoint(owner, objects, again, make):
     order = owner.order(
         objects.script(f'{make} "$TIDEMILL_CHECKPOINT.tar"; touch "$TIDEMILL_CHECKPOINT/x"; exit 1'),
     )
@@ -94,14 +94,14 @@ def test_what_lies_beside_the_directory_is_nothing_to_a_checkpoint(owner, object
     assert again(order, objects.script(LIST), ended.checkpoint).output == "x\n"
 
 
-def test_what_is_too_large_is_not_kept_and_said(owner, objects):
+def test_a_too_large_checkpoint_is_not_stored_and_reported(owner, objects):
     ended = owner.run(objects.script('truncate -s 65M "$TIDEMILL_CHECKPOINT/big"; exit 1'))
     assert ended.checkpoint is None
     assert ended.checkpoint_problem == "its checkpoint was not kept: it is larger than 64 MB"
 
 
 @pytest.mark.parametrize(("content", "why"), [(b"no tar" * 200, "cannot be unpacked"), (None, "does not exist")])
-def test_without_a_checkpoint_that_is_of_use_an_attempt_begins_with_nothing(owner, objects, content, why):
+def test_without_a_usable_checkpoint_an_attempt_starts_empty(owner, objects, content, why):
     key = f"checkpoints/broken/{len(why)}.tar"
     uri = objects.put(content, key)[0] if content else f"s3://tidemill/{key}"
     order = owner.order(objects.script('ls -A "$TIDEMILL_CHECKPOINT"'), checkpoint=uri)
@@ -131,12 +131,12 @@ def cut_off():
     made.close()
 
 
-def test_an_end_waits_for_s3_within_its_limit(owner, cut_off, directory):
+def test_an_end_waits_for_s3_up_to_its_limit(owner, cut_off, directory):
     kept = asyncio.run(cut_off.store(owner.order(("s3://a/b", None)), directory, NO_CHECKPOINT))
     assert kept.uri is None
     assert kept.problem.startswith("its checkpoint was not kept: S3 ")
 
 
-def test_a_checkpoint_that_s3_cannot_say_anything_about_is_not_given_up(cut_off, directory):
+def test_a_checkpoint_is_not_dropped_while_s3_does_not_answer(cut_off, directory):
     with pytest.raises(UnreachableError, match="checkpoints/a/1"):
         asyncio.run(cut_off.restore("s3://tidemill/checkpoints/a/1.tar", directory))

@@ -1,4 +1,4 @@
-"""The consumers of executors on a real broker: whatever the group does, each dispatch is claimed by one of them."""
+"""Consumers of executors on a real broker: one of them claims each dispatch, whatever the group does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REBALANCE_SECONDS = 30.0
 
 
 class Member:
-    """Claims what it may, and has run it at once."""
+    """A consumer that claims what it may; each run ends at once."""
 
     def __init__(self, connections, name):
         self.may_claim, self.held, self.claimed, self.crashes = False, frozenset(), [], []
@@ -49,7 +49,7 @@ class Member:
 
 @pytest.fixture
 def join(connections, until):
-    """Starts a member of the group; at the end all have left it."""
+    """Starts members of the group; at the end all leave."""
     members = []
 
     def start(name):
@@ -63,7 +63,7 @@ def join(connections, until):
     assert [each.crashes for each in members] == [[]] * len(members)
 
 
-def test_partitions_that_are_taken_away_while_paused_are_read_when_they_come_back(owner, join, until):
+def test_partitions_revoked_while_paused_are_read_after_they_return(owner, join, until):
     full = join("full")
     until(lambda: len(full.held) == 4, REBALANCE_SECONDS)
     orders = [owner.order(("s3://a/b", "0" * 64)) for _ in range(16)]

@@ -1,4 +1,4 @@
-"""Executors and supervisors that are killed, frozen, told to stop: no process outlives its lease or starts twice."""
+"""Executors and supervisors are killed, frozen and stopped: no process outlives its lease or starts twice."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MARGIN = timedelta(seconds=4)
 DISPATCHES = 300
 KILL_AFTER = 80
 FREEZE_SECONDS = 14.0
-"""Longer than the session of a group member on the test's broker."""
+"""Longer than the session timeout of a group member on the test's broker."""
 SLOTS = 8
 
 
 @pytest.fixture
 def sleeper(objects, marks):
-    """A script whose process and grandchild are found by a mark."""
+    """A script whose process and grandchild have a mark."""
 
     def make():
         mark = marks()
@@ -45,7 +45,7 @@ def _start(owner, executable, **changes):
     return order
 
 
-def test_the_processes_of_a_killed_executor_are_gone_at_once(owner, executors, sleeper, alive, until):
+def test_processes_of_a_killed_executor_die_at_once(owner, executors, sleeper, alive, until):
     executor = executors.start()
     executable, mark = sleeper()
     _start(owner, executable)
@@ -56,7 +56,7 @@ def test_the_processes_of_a_killed_executor_are_gone_at_once(owner, executors, s
     until(lambda: not Path(f"/proc/{supervisor}").exists(), 2.0)
 
 
-def test_without_its_supervisor_an_executor_ends_and_leaves_nothing(owner, executors, sleeper, alive, until):
+def test_an_executor_without_its_supervisor_ends_and_leaves_no_process(owner, executors, sleeper, alive, until):
     executor = executors.start()
     executable, mark = sleeper()
     _start(owner, executable)
@@ -66,7 +66,7 @@ def test_without_its_supervisor_an_executor_ends_and_leaves_nothing(owner, execu
     until(lambda: not alive(mark), 2.0)
 
 
-def test_a_supervisor_that_does_not_answer_is_ended(owner, executors, sleeper, alive, until):
+def test_a_supervisor_that_does_not_answer_is_killed(owner, executors, sleeper, alive, until):
     executor = executors.start()
     executable, mark = sleeper()
     _start(owner, executable)
@@ -76,9 +76,7 @@ def test_a_supervisor_that_does_not_answer_is_ended(owner, executors, sleeper, a
     until(lambda: not alive(mark), 2.0)
 
 
-def test_what_outlives_executor_and_supervisor_together_ends_when_another_one_starts(
-    owner, executors, sleeper, alive, until
-):
+def test_a_new_executor_kills_processes_that_survived_executor_and_supervisor(owner, executors, sleeper, alive, until):
     executor = executors.start()
     executable, mark = sleeper()
     _start(owner, executable)
@@ -105,7 +103,7 @@ def test_a_frozen_executor_loses_its_processes_before_the_lease_ends(owner, exec
     assert owner.end_of(order).cause is EndCause.LEASE
 
 
-def test_what_was_killed_before_an_executor_starts_is_claimed_by_it_and_never_started(owner, executors, objects):
+def test_a_run_killed_before_an_executor_starts_is_claimed_and_never_started(owner, executors, objects):
     script = objects.script("true")
     killed, following = owner.order(script), owner.order(script)
     owner.kill(killed)
@@ -117,7 +115,7 @@ def test_what_was_killed_before_an_executor_starts_is_claimed_by_it_and_never_st
     assert owner.of(killed, Started) == []
 
 
-def test_an_executor_starts_runs_while_orders_to_kill_others_never_cease(owner, executors, objects, connections):
+def test_an_executor_starts_runs_during_a_constant_stream_of_kills(owner, executors, objects, connections):
     """Faster than its fetches wait: it has heard enough once it has read what lay there when it began."""
     producer, stopping = Producer(connections.kafka(enable_idempotence=True)), threading.Event()
 
@@ -157,7 +155,7 @@ def test_a_void_claim_is_never_executed(owner, executors, objects, tmp_path):
     assert trace.read_text().split()[1:] == [str(following.token)]
 
 
-def test_an_executor_that_was_frozen_beyond_its_session_starts_nothing_twice(owner, executors, objects, tmp_path):
+def test_an_executor_frozen_beyond_its_session_starts_no_run_twice(owner, executors, objects, tmp_path):
     sleepy = executors.start("sleepy", slots=f"10s={SLOTS}")
     executors.start("awake", slots=f"10s={SLOTS}")
     trace = tmp_path / "trace"
@@ -199,8 +197,8 @@ def test_none_of_many_dispatches_starts_twice_when_an_executor_is_killed(
     assert max(Counter(_started(owner)).values()) == 1
     ended = {heard.event.token for heard in owner.heard if isinstance(heard.event, Ended)}
     lost = {order.token for order in orders if order.token not in ended}
-    # The victim had them in hand, or their ends were not acknowledged yet: how many of those there are depends on how
-    # busy the broker is. What follows from the protocol is that nobody else had any of them.
+    # The victim was running them, or their ends were not acknowledged yet: their number depends on how
+    # busy the broker is. The protocol guarantees that no other executor had any of them.
     survivors = {heard.event.token for heard in owner.heard if heard.executor_id.startswith("survivor.")}
     assert not survivors & lost
     assert {order.token for order in orders} <= {int(token) for token in executed} | lost
@@ -220,7 +218,7 @@ def _all_claimed(admin, connections):
     asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, partitions)])
     committed = {each.partition: each.offset for each in asked[group].result().topic_partitions}
     ends = {each.partition: f.result().offset for each, f in _ends(admin, partitions).items()}
-    # Behind the last dispatch is the marker of its transaction.
+    # After the last dispatch comes its transaction marker.
     return all(ends[p] - committed[p] <= 1 for p in ends)
 
 
@@ -229,7 +227,7 @@ def _ends(admin, partitions):
 
 
 def _wait_idle(owner, last, *names):
-    """Until a heartbeat of each that comes after this last run lists no attempt."""
+    """Waits until a heartbeat of each executor after the last run lists no attempt."""
     owner.dispatch(last)
     owner.end_of(last)
     since = max(heard.appended_at for heard in owner.heard)
@@ -244,7 +242,7 @@ def _wait_idle(owner, last, *names):
     owner.listen()
 
 
-def test_a_drained_executor_finishes_its_runs_and_says_goodbye(owner, executors, objects):
+def test_a_drained_executor_finishes_its_runs_and_reports_that_it_left(owner, executors, objects):
     executor = executors.start()
     order = _start(owner, objects.script("sleep 1.5; echo finished"))
     executor.signal(signal.SIGTERM)
@@ -271,7 +269,7 @@ def test_a_drained_executor_leaves_its_partitions_to_the_others_at_once(owner, e
     assert owner.end_of(order).exit_code == 0
 
 
-def test_what_outlasts_the_drain_is_stopped(owner, executors, sleeper, alive, until):
+def test_runs_that_outlast_the_drain_are_stopped(owner, executors, sleeper, alive, until):
     executor = executors.start(drain_timeout="PT0.5S")
     executable, mark = sleeper()
     order = _start(owner, executable)

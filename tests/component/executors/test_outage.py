@@ -1,4 +1,4 @@
-"""The broker goes away and comes back: what executors know is told, claiming goes on, and owners are heard."""
+"""After an outage of the broker, executors report pending ends, claim again, and receive kills."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def servers(own_servers):
     return own_servers.environment
 
 
-def test_an_end_during_a_broker_outage_is_told_afterwards_and_claiming_goes_on(
+def test_an_end_during_a_broker_outage_is_reported_afterwards_and_claiming_continues(
     own_servers, owner, executors, objects, tmp_path, until
 ):
     executors.start()

@@ -25,7 +25,7 @@ def unreachable():
     return LogStore(ObjectStore(connections("http://127.0.0.1:9")), "tidemill")
 
 
-def test_an_unreachable_s3_delays_the_end_for_a_bounded_time_and_the_text_says_what_it_has_not():
+def test_an_unreachable_s3_delays_the_end_for_a_bounded_time_and_the_text_says_what_is_missing():
     async def body():
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
@@ -47,7 +47,7 @@ def test_an_unreachable_s3_delays_the_end_for_a_bounded_time_and_the_text_says_w
 
 @pytest.fixture
 def hanging():
-    """An S3 that takes connections and says nothing."""
+    """An S3 that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
         with closing(LogStore(ObjectStore(connections(endpoint)), "tidemill")) as made:
@@ -72,7 +72,7 @@ def test_while_s3_hangs_one_upload_waits_for_it_and_no_more(hanging):
     assert asyncio.run(body()) == (19, 1)
 
 
-def test_who_keeps_the_pipe_open_is_not_waited_for():
+def test_a_process_that_keeps_the_pipe_open_does_not_delay_the_end():
     async def body():
         reading, writing = os.pipe()
         os.set_blocking(reading, False)

@@ -28,13 +28,13 @@ from schemas.event import EndCause
 WAIT_SECONDS = 15.0
 NOBODY = 65534
 STRAY = "setsid -f env -i sh -c 'echo > up; exec sleep 60' > /dev/null 2>&1; read line < up"
-"""Leaves a process that nothing but its ancestry tells from a stranger's."""
+"""Leaves a process that only its ancestry tells from a foreign one."""
 GLIBC_INTERNAL = 0b11 << 31
 """Signals 32 and 33, which glibc's posix_spawn ignores in the child."""
 
 
 class Rig:
-    """A supervisor, what it said, and what its processes wrote."""
+    """A supervisor, its notices, and the output of its processes."""
 
     def __init__(self, command, cwd):
         self.notices, self.died = [], False
@@ -81,7 +81,7 @@ class Rig:
             return exited, pipe.read().decode()
 
 
-def test_a_host_that_wants_no_program_in_memory_gets_none():
+def test_a_host_can_forbid_programs_in_memory():
     assert find_shim(from_memory=False) == (setpriv_shim() or python_shim())
 
 
@@ -130,7 +130,7 @@ async def test_output_input_and_exit_code_pass_through(rig):
 async def test_a_process_inherits_nothing_but_its_three_files(rig):
     _, output = await rig.run("ls /proc/self/fd | wc -l; cat | wc -c; pwd")
     fds, size, cwd = output.split()
-    assert int(fds) == 4  # the fourth is the directory that ls reads
+    assert int(fds) == 4  # the fourth descriptor is the directory that ls reads
     assert size == "0"
     assert cwd == str(rig._cwd)
 
@@ -147,7 +147,7 @@ async def test_a_process_has_its_own_session_and_no_signal_ignored(rig):
 
 
 @in_loop
-async def test_death_by_a_signal_is_what_a_shell_calls_it_whether_one_stood_between_or_not(rig):
+async def test_death_by_a_signal_has_the_exit_code_of_a_shell(rig):
     direct, _ = await rig.run("kill -SEGV $$")
     between, _ = await rig.run('sh -c "kill -SEGV \\$\\$"; exit $?')
     assert (direct.code, between.code) == (139, 139)
@@ -222,7 +222,7 @@ async def test_after_term_exit_0_is_no_success(rig):
 
 
 @in_loop
-async def test_what_ended_before_its_term_has_ended_by_itself(rig):
+async def test_a_process_that_ended_before_its_term_exited_by_itself(rig):
     number, pipe = await begun(rig, "echo ready; sleep 0.3")
     spawned = await rig.notice(number, Spawned)
     os.kill(rig.link.pid, signal.SIGSTOP)
@@ -235,7 +235,7 @@ async def test_what_ended_before_its_term_has_ended_by_itself(rig):
 
 
 @in_loop
-async def test_a_kill_said_again_sends_no_second_term_and_may_shorten_the_grace(rig):
+async def test_a_repeated_kill_sends_no_second_term_and_can_shorten_the_grace(rig):
     number, pipe = await begun(rig, "trap 'echo term' TERM; echo ready; while :; do sleep 0.05; done")
     for cause, grace in [(EndCause.CANCELLED, 60.0), (EndCause.CANCELLED, 90.0), (EndCause.STOPPED, 0.5)]:
         rig.link.kill(number, cause, grace)
@@ -254,20 +254,20 @@ async def test_without_a_grace_there_is_no_term(rig):
 
 
 async def begun(rig, script):
-    """Once it has said its first word, which is read."""
+    """Starts a script and waits for its first output."""
     number, pipe = rig.sh(script)
     await asyncio.to_thread(pipe.readline)
     return number, pipe
 
 
 @in_loop
-async def test_the_group_goes_with_its_leader(rig):
+async def test_the_process_group_dies_with_its_leader(rig):
     _, output = await rig.run("sleep 60 & echo $!")
     await gone(int(output))
 
 
 @in_loop
-async def test_what_left_the_group_goes_with_its_leader_too(rig):
+async def test_processes_that_left_the_group_die_with_the_leader_too(rig):
     terms = {"limit": 60.0, "grace": 5.0, "lease": 60.0, "margin": 5.0, "start_before": boot_seconds() + 60}
     marks = {"TIDEMILL_RUN_ID": "a@1", "TIDEMILL_FENCING_TOKEN": "1"}
     script = "setsid sh -c 'echo $$; exec >/dev/null 2>&1; sleep 60' & sleep 0.2"
@@ -294,7 +294,7 @@ async def test_a_process_that_cannot_be_spawned_is_refused(rig):
 
 
 @in_loop
-async def test_a_killed_supervisor_takes_the_leaders_with_it(rig):
+async def test_the_leaders_die_with_a_killed_supervisor(rig):
     number, pipe = await begun(rig, "echo ready; sleep 60")
     spawned = await rig.notice(number, Spawned)
     os.kill(rig.link.pid, signal.SIGKILL)
@@ -304,7 +304,7 @@ async def test_a_killed_supervisor_takes_the_leaders_with_it(rig):
 
 
 @in_loop
-async def test_a_supervisor_is_deaf_to_the_signals_of_a_terminal(rig):
+async def test_a_supervisor_ignores_signals_of_a_terminal(rig):
     await rig.run("true")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         os.kill(rig.link.pid, number)
@@ -321,7 +321,7 @@ async def test_many_processes_at_once_are_each_reported(rig):
 
 
 @in_loop
-async def test_an_end_says_whether_a_process_of_its_attempt_can_be_left(rig):
+async def test_an_end_tells_whether_a_process_of_its_attempt_may_survive(rig):
     before, _ = await rig.run("sleep 0 & (sleep 0; wait); wait")
     os.mkfifo(rig._cwd / "up")
     leaves, _ = await rig.run(STRAY)
@@ -331,7 +331,7 @@ async def test_an_end_says_whether_a_process_of_its_attempt_can_be_left(rig):
 
 
 @in_loop
-async def test_of_attempts_at_a_time_each_that_may_have_left_a_process_says_so(rig):
+async def test_each_concurrent_attempt_tells_whether_a_process_may_survive(rig):
     for name in ("up", "go"):
         os.mkfifo(rig._cwd / name)
     waiting, pipe = rig.sh("read line < go")
@@ -367,7 +367,7 @@ asyncio.run(main())
         asyncio.run(gone(pid))
 
 
-def test_a_child_that_is_another_users_spares_none_of_the_others():
+def test_a_child_of_another_user_does_not_protect_the_others():
     script = f"""
 import os, subprocess
 from executors.orphans import kill_children
@@ -385,7 +385,7 @@ print(other.pid, *(each.wait() for each in ours), kill_children(os.getpid()))
     assert ends == ["-9", "-9", "-9", "False"]
 
 
-def test_a_supervisor_that_is_stopped_holds_up_no_exit(tmp_path, monkeypatch):
+def test_a_stopped_supervisor_does_not_block_the_exit(tmp_path, monkeypatch):
     monkeypatch.setattr("executors.supervisor_link._CLOSE_SECONDS", 0.1)
 
     async def body():

@@ -1,4 +1,4 @@
-"""What processes leave behind is removed from a real file system, whoever the executor is."""
+"""Directories of attempts are removed from a real file system, with and without root rights."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 
 from executors.removal import remove_tree
 from executors.workspace import Workspace
-from tests.support.deep_directory import dig
+from tests.support.deep_directory import make_deep_tree
 
 WITHOUT_PRIVILEGES = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
 
 
 @pytest.fixture
 def remove_unprivileged():
-    """Removes a tree in a process to which permissions apply; what it says."""
+    """Removes a tree in a process without root rights; returns its output."""
 
     def run(directory):
         script = (
@@ -31,7 +31,7 @@ def remove_unprivileged():
 
 @pytest.fixture
 def tree(tmp_path):
-    """Files, links that lead outside, and directories in directories."""
+    """A tree with files, links that lead outside, and nested directories."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").touch()
@@ -44,24 +44,24 @@ def tree(tmp_path):
     assert list(outside.iterdir()) == [outside / "file"]
 
 
-def test_what_a_dead_executor_left_is_cleared_at_any_depth(tmp_path):
+def test_directories_of_a_dead_executor_are_removed_at_any_depth(tmp_path):
     left = tmp_path / "work" / "dead.1"
     left.mkdir(parents=True)
     (left / "lock").touch()
-    dig(left)
+    make_deep_tree(left)
     Workspace(tmp_path / "work", "x.1", cache_dir=tmp_path / "cache", spare_dirs=1).close()
     assert list((tmp_path / "work").iterdir()) == []
 
 
 @pytest.mark.parametrize("mode", [0o555, 0o000])
-def test_directories_that_forbid_it_are_removed_all_the_same(tree, remove_unprivileged, mode):
+def test_directories_without_permissions_are_removed_too(tree, remove_unprivileged, mode):
     for each in [tree / "a" / "b" / "c", tree / "a" / "b", tree / "a", tree]:
         each.chmod(mode)
     assert remove_unprivileged(tree) == ""
     assert not tree.exists()
 
 
-def test_what_remains_is_said_and_all_the_rest_is_gone(tree, remove_unprivileged):
+def test_files_that_remain_are_reported_and_the_rest_is_removed(tree, remove_unprivileged):
     tree.parent.chmod(0o555)
     assert "not removed" in remove_unprivileged(tree)
     assert list(tree.iterdir()) == []

@@ -1,4 +1,4 @@
-"""What a process hands on and what it gets of others, on a real executor and S3."""
+"""Results of processes and inputs from others, on a real executor and S3."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def owner(shared_executor):
 
 @pytest.fixture
 def write(owner, objects):
-    """Runs what writes a string of so many bytes as its result; its end."""
+    """Runs a script whose result is a string of `size` bytes; returns its end."""
 
     def run(size, run_id):
         executable = objects.script(WRITE.format(size - 2))
@@ -64,7 +64,7 @@ def test_a_result_is_in_the_event_or_in_s3_by_its_size(owner, objects, write, si
         assert [type(each) for each in owner.of(child)] == [Claimed, Started, Ended]
 
 
-def test_a_result_that_is_not_what_was_written_is_refused_before_the_start(owner, objects):
+def test_a_result_with_a_wrong_checksum_is_refused_before_the_start(owner, objects):
     uri, _ = objects.put(b'"other"', "results/x/1.json")
     results = {"far": Result(bytes=7, uri=uri, sha256="ab" * 32)}
     ended = owner.run(objects.script("cat"), results=results)
@@ -72,6 +72,6 @@ def test_a_result_that_is_not_what_was_written_is_refused_before_the_start(owner
     assert "its checksum is not" in ended.reason
 
 
-def test_what_fails_hands_nothing_on(owner, objects):
+def test_a_failed_attempt_passes_no_result(owner, objects):
     ended = owner.run(objects.script('echo 1 > "$TIDEMILL_RESULT"; exit 3'))
     assert (ended.exit_code, ended.result, ended.result_problem) == (3, None, None)

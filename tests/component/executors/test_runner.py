@@ -1,4 +1,4 @@
-"""The runner with real processes: what goes wrong with one attempt is its own end, and nobody else's."""
+"""The runner with real processes: a fault of one attempt ends only that attempt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from executors.claim import ClaimDecision
 from executors.s3 import Download
 from schemas.event import Ended, Rejected
 from schemas.result import Result
-from tests.support.attempt_runner import Wire, claim, make_runner
+from tests.support.attempt_runner import RecordingProducer, claim, make_runner
 
 WAIT_SECONDS = 15.0
 SCRIPTS = {
@@ -32,7 +32,7 @@ def script(text):
 
 
 class Storage:
-    """Has executables, and a fault that nobody has foreseen wherever else it is asked."""
+    """An S3 that has executables, and raises an unexpected error on every other call."""
 
     def download(self, address, target, *, max_bytes, until):
         data = script(SCRIPTS[address.key])
@@ -55,19 +55,19 @@ def attempt(token, name, **changes):
 
 @pytest.fixture
 def ends_of(tmp_path):
-    """Of attempts that are claimed together."""
+    """The ends of attempts that are claimed together."""
 
     async def play(claims):
-        wire = Wire()
+        producer = RecordingProducer()
         async with asyncio.TaskGroup() as tasks, asyncio.timeout(WAIT_SECONDS):
-            runner = make_runner(wire, Storage(), tmp_path, tasks)
+            runner = make_runner(producer, Storage(), tmp_path, tasks)
             runner.on_claimed("10s", claims)
             while runner.attempts:
-                wire.acknowledge_all()
+                producer.acknowledge_all()
                 await asyncio.sleep(0.01)
             runner.close()
             runner.link.close()
-        ends = [each for each in wire.events() if isinstance(each, Ended | Rejected)]
+        ends = [each for each in producer.events() if isinstance(each, Ended | Rejected)]
         return sorted(ends, key=lambda each: each.token)
 
     return lambda *claims: asyncio.run(play(claims))
@@ -75,25 +75,25 @@ def ends_of(tmp_path):
 
 @pytest.fixture
 def ends_in_turn(tmp_path):
-    """Of attempts each of which is claimed when the one before has ended."""
+    """The ends of attempts, each claimed after the one before has ended."""
 
     async def play(names):
-        wire = Wire()
+        producer = RecordingProducer()
         async with asyncio.TaskGroup() as tasks, asyncio.timeout(WAIT_SECONDS):
-            runner = make_runner(wire, Storage(), tmp_path, tasks)
+            runner = make_runner(producer, Storage(), tmp_path, tasks)
             for number, name in enumerate(names):
                 runner.on_claimed("10s", [attempt(number, name)])
                 while runner.attempts:
-                    wire.acknowledge_all()
+                    producer.acknowledge_all()
                     await asyncio.sleep(0.01)
             runner.close()
             runner.link.close()
-        return [each for each in wire.events() if isinstance(each, Ended)]
+        return [each for each in producer.events() if isinstance(each, Ended)]
 
     return lambda *names: asyncio.run(play(names))
 
 
-def test_what_outlives_an_attempt_cannot_write_into_the_directory_of_the_next(ends_in_turn):
+def test_a_surviving_process_cannot_write_into_the_next_attempts_directory(ends_in_turn):
     stays, *looks = ends_in_turn("stays", "looks", "looks")
     homes = {stays.output.strip()}
     for each in looks:
@@ -112,14 +112,14 @@ def test_what_outlives_an_attempt_cannot_write_into_the_directory_of_the_next(en
     ],
     ids=["fetch", "question", "results"],
 )
-def test_an_error_that_nobody_has_foreseen_rejects_its_attempt_and_no_other(ends_of, name, changes):
+def test_an_unexpected_error_rejects_only_its_attempt(ends_of, name, changes):
     rejected, good = ends_of(attempt(1, name, **changes), attempt(2, "good"))
     assert isinstance(rejected, Rejected)
     assert rejected.reason.startswith(MISTAKE)
     assert (good.exit_code, good.output) == (0, "hello\n")
 
 
-def test_what_cannot_be_stored_for_a_reason_that_nobody_has_foreseen_is_said_in_the_end(ends_of):
+def test_an_unexpected_error_of_storage_is_reported_in_the_end(ends_of):
     leaves, writes, talks, good = ends_of(
         *(attempt(number, name) for number, name in enumerate(["leaves", "writes", "talks", "good"]))
     )
@@ -129,7 +129,7 @@ def test_what_cannot_be_stored_for_a_reason_that_nobody_has_foreseen_is_said_in_
     assert good.exit_code == 0
 
 
-def test_a_short_output_that_is_no_text_is_stored_byte_for_byte(ends_of, monkeypatch):
+def test_a_short_binary_output_is_stored_unchanged(ends_of, monkeypatch):
     stored = []
     monkeypatch.setattr(Storage, "put", lambda _, address, data: stored.append((str(address), data)))
     raw, good = ends_of(attempt(1, "raw"), attempt(2, "good"))
@@ -137,14 +137,14 @@ def test_a_short_output_that_is_no_text_is_stored_byte_for_byte(ends_of, monkeyp
     assert stored == [(f"{raw.log_uri}{stored[0][0].rpartition('/')[2]}", b"\xff\0\xc3")]
 
 
-def test_a_runner_is_idle_once_also_the_expired_are_heard_of(tmp_path):
+def test_a_runner_is_idle_after_expired_claims_are_reported_too(tmp_path):
     async def body():
-        wire = Wire()
+        producer = RecordingProducer()
         async with asyncio.TaskGroup() as tasks:
-            runner = make_runner(wire, Storage(), tmp_path, tasks)
+            runner = make_runner(producer, Storage(), tmp_path, tasks)
             runner.on_claimed("10s", [claim(decision=ClaimDecision.EXPIRED)])
             before = runner.is_idle
-            wire.acknowledge_all()
+            producer.acknowledge_all()
             after = runner.is_idle
             runner.close()
             runner.link.close()

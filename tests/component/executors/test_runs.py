@@ -1,4 +1,4 @@
-"""What an executor makes of a dispatch, on a real broker and S3."""
+"""From a dispatch to its events, on a real broker and S3."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_an_executable_that_is_no_script_runs(owner, executor, objects):
     assert owner.run(objects.put(Path("/bin/true").read_bytes())).exit_code == 0
 
 
-def test_what_cannot_be_executed_ends_with_127_and_says_why(owner, executor, objects):
+def test_a_file_that_cannot_be_executed_ends_with_127_and_a_reason(owner, executor, objects):
     ended = owner.run(objects.put(b"#!/no/such/interpreter\n"))
     assert ended.exit_code in (126, 127)
     assert "failed to execute" in ended.output
@@ -128,13 +128,13 @@ def test_a_missing_object_is_rejected_by_name(owner, executor, sha256):
     assert rejected.reason == "s3://tidemill/no/such does not exist"
 
 
-def test_at_its_limit_a_process_gets_term_and_its_exit_code_is_no_success(owner, executor, objects):
+def test_a_process_at_its_limit_gets_term_and_does_not_succeed(owner, executor, objects):
     ended = owner.run(objects.script("trap 'echo bye; exit 0' TERM; sleep 60 & wait"), limit=timedelta(seconds=1))
     assert (ended.cause, ended.exit_code, ended.output) == (EndCause.LIMIT, 0, "bye\n")
     assert timedelta(seconds=1) <= ended.at - ended.started_at < timedelta(seconds=3)
 
 
-def test_an_attempt_ends_with_its_leader_and_nothing_of_it_stays(owner, executor, objects, marks, alive, until):
+def test_an_attempt_ends_with_its_leader_and_leaves_no_process(owner, executor, objects, marks, alive, until):
     in_group, daemon = marks(), marks()
     script = f"(sleep 60.{in_group}; true) & setsid sh -c 'sleep 60.{daemon}; true' & sleep 0.2; echo done"
     ended = owner.run(objects.script(script))
@@ -142,7 +142,7 @@ def test_an_attempt_ends_with_its_leader_and_nothing_of_it_stays(owner, executor
     until(lambda: not alive(in_group) and not alive(daemon))
 
 
-def test_long_output_travels_as_head_and_tail_and_is_whole_in_s3(owner, executor, objects):
+def test_long_output_is_head_and_tail_in_the_event_and_whole_in_s3(owner, executor, objects):
     ended = owner.run(objects.script("i=0; while [ $i -lt 4000 ]; do echo line $i; i=$((i+1)); done"))
     whole = "".join(f"line {i}\n" for i in range(4000))
     assert ended.output_bytes == len(whole)

@@ -1,4 +1,4 @@
-"""S3 as it should not be: what answers in its place, and what hardly answers. Raw answers through a real client."""
+"""A faulty S3: wrong and slow answers, through a real client."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from tests.support.attempt_runner import claim
 HERE = Address(bucket="bucket", key="k")
 URI = str(HERE)
 LIMIT = timedelta(seconds=2)
-"""Longer than S3 may take to say what an object is now."""
+"""Longer than S3 may take to answer about an object."""
 SLOW_SECONDS = 0.1
-"""Between two bytes."""
+"""Seconds between two bytes."""
 DOWNLOADS = 8
-"""So many are under way at once."""
+"""The number of concurrent downloads."""
 EXECUTABLES = 40
 WAIT_SECONDS = 5.0
 
@@ -40,7 +40,7 @@ def whole(content):
 
 
 class Server:
-    """Answers every request with what `answer(path)` yields, piece by piece."""
+    """A server that answers each request with the pieces that `answer(path)` yields."""
 
     def __init__(self):
         self.answer = None
@@ -109,20 +109,20 @@ def soon():
     ],
     ids=["no length", "no ETag", "cut", "broken"],
 )
-def test_an_answer_that_is_none_of_an_s3_is_a_sentence(server, store, tmp_path, head, why):
+def test_an_answer_that_is_not_from_s3_is_reported_in_a_sentence(server, store, tmp_path, head, why):
     server.answer = lambda _: [b"HTTP/1.1 200 OK\r\n" + head.encode()]
     with pytest.raises(UnreachableError, match=why):
         store.download(HERE, tmp_path / "file", max_bytes=100, until=soon())
 
 
-def test_a_page_of_a_portal_says_nothing_of_an_object(server, store):
+def test_a_portal_page_is_not_an_answer_about_an_object(server, store):
     server.answer = lambda _: [b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\n\r\n"]
     with pytest.raises(UnreachableError, match="is not from S3: it has no ETag"):
         store.etag(HERE)
 
 
 @pytest.mark.parametrize("uri", ["s3://[x/key", "s3://buck]et/key", "s3://a\u2100b/key", "s3://bucket/a\0b", "s3://b"])
-def test_what_is_no_address_is_refused(uri):
+def test_an_invalid_object_address_is_refused(uri):
     with pytest.raises(ObjectError, match="is not an address of the form"):
         parse_address(uri)
 
@@ -137,7 +137,7 @@ def test_a_download_ends_in_time_however_slowly_it_comes(server, store, tmp_path
     assert time.monotonic() - began < WAIT_SECONDS
 
 
-def test_nothing_is_waited_for_beyond_the_fetch_timeout(server, store, executables, tmp_path):
+def test_no_wait_exceeds_the_fetch_timeout(server, store, executables, tmp_path):
     server.answer = server.never_whole
     directory = AttemptDir(path=tmp_path, executable=tmp_path / "executable")
     limits = {"keep_timeout": LIMIT, "fetch_timeout": LIMIT}
@@ -160,7 +160,7 @@ def test_nothing_is_waited_for_beyond_the_fetch_timeout(server, store, executabl
     assert time.monotonic() - began < WAIT_SECONDS
 
 
-def test_slow_downloads_hold_no_cached_executable_up(server, executables):
+def test_slow_downloads_do_not_delay_cached_executables(server, executables):
     content, begun = b"#!/bin/sh\n", []
 
     def answer(path):
@@ -184,7 +184,7 @@ def test_slow_downloads_hold_no_cached_executable_up(server, executables):
     assert asyncio.run(body()).sha256 == hashlib.sha256(content).hexdigest()
 
 
-def test_an_executable_that_somebody_waits_for_is_not_evicted_before_he_has_it(server, store, tmp_path):
+def test_an_awaited_executable_is_not_evicted_before_it_is_used(server, store, tmp_path):
     server.answer = lambda path: whole(path.encode() * 10)
     cache = Cache(tmp_path / "cache", max_bytes=150, scratch_prefix="x.1")
 

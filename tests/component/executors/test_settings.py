@@ -1,4 +1,4 @@
-"""What the settings of an executor change: slots, limits, graces, secrets, logs."""
+"""Settings of an executor: slots, limits, grace periods, secrets, logs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 from schemas.event import EndCause, Expired, Rejected
 
 
-def test_a_secret_is_resolved_and_never_told(owner, executors, objects, tmp_path):
+def test_a_secret_is_resolved_and_never_reported(owner, executors, objects, tmp_path):
     (tmp_path / "token").write_text("hunter2\n")
     executor = executors.start(secrets_dir=tmp_path)
     ended = owner.run(objects.script('[ "$T" = hunter2 ]'), env={"T": "secret:token"})
@@ -54,7 +54,7 @@ def test_a_log_can_be_followed_in_s3_while_the_process_runs(owner, executors, ob
     until(lambda: objects.read(prefix).endswith(b"4999\n5000\n"))
 
 
-def test_an_s3_that_refuses_the_log_does_not_hold_the_end_up(owner, executors, objects):
+def test_an_s3_that_refuses_the_log_does_not_delay_the_end(owner, executors, objects):
     executors.start(log_max_bytes=100_000, s3_bucket="no-such-bucket")
     ended = owner.run(objects.script("seq 1 5000"))
     assert (ended.exit_code, ended.log_uri) == (0, None)

@@ -1,4 +1,4 @@
-"""A download that fails says so in one sentence and leaves nothing half behind."""
+"""A failed download is reported in one sentence and leaves no partial file."""
 
 from __future__ import annotations
 

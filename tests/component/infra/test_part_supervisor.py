@@ -23,7 +23,7 @@ SLEEP = ("sleep", "600")
 
 
 class Scene:
-    """A supervisor whose end is a fact: it is stopped as soon as `until` holds."""
+    """A supervisor that stops as soon as `until` holds."""
 
     def __init__(self, *parts: Part, **limits: int) -> None:
         self.events: list[str] = []
@@ -62,7 +62,7 @@ def shell(script):
     return ("sh", "-c", script)
 
 
-def test_a_part_that_dies_is_started_again_and_this_is_said(part):
+def test_a_part_that_dies_is_restarted_and_this_is_reported(part):
     scene = Scene(part("a"))
     pids = set()
 
@@ -184,7 +184,7 @@ time.sleep(600)
     eventually(lambda: identify(pid) is None)
 
 
-def test_parts_are_not_deaf_to_signals_that_python_or_a_shell_ignores(part):
+def test_parts_receive_signals_that_python_or_a_shell_ignores(part):
     each = part("a", "grep", "-E", "^Sig(Ign|Blk)", "/proc/self/status")
     former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

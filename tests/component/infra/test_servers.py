@@ -1,4 +1,4 @@
-"""The real servers of the local stack: each answers, each comes back, nothing is lost and nothing is left behind."""
+"""The real servers of the local stack: each answers and restarts, no data is lost, no process is left behind."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from schemas.settings import Connections
 from tests.support.waiting import eventually
 
 LATER_START_SECONDS = 60
-"""Three times what is promised (20 s): tests may share the machine with others."""
+"""Three times the promised 20 s, as tests may share the machine."""
 STOP_SECONDS = 60
 RESTART_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The stack in it is up whenever a test starts; as root, Postgres' user cannot enter it."""
+    """The folder of a stack that runs whenever a test starts. Under root, Postgres's user cannot enter it."""
     data = tmp_path_factory.mktemp("servers")
     start(data)
     yield data
@@ -93,7 +93,7 @@ def test_connect_knows_debezium(folder):
     assert plugins["io.debezium.connector.postgresql.PostgresConnector"] == "3.7.0.Final"
 
 
-def test_s3_keeps_objects_for_whoever_has_the_keys_and_nobody_else(folder):
+def test_s3_stores_objects_only_for_clients_with_the_keys(folder):
     place = connections(folder)
     client = s3(place)
     client.create_bucket(Bucket="probe")
@@ -163,7 +163,7 @@ def assert_all_is_there(place):
     consumer.close()
 
 
-def test_killing_the_supervisor_leaves_nothing_running_and_loses_nothing(folder):
+def test_killing_the_supervisor_leaves_no_process_and_loses_no_data(folder):
     before = stack.status(folder)
     write_everywhere(connections(folder))
     os.kill(before.supervisor.pid, signal.SIGKILL)
@@ -174,7 +174,7 @@ def test_killing_the_supervisor_leaves_nothing_running_and_loses_nothing(folder)
     assert_all_is_there(connections(folder))
 
 
-def test_a_stopped_stack_leaves_nothing_running_and_has_everything_when_it_is_started_again(folder):
+def test_a_stopped_stack_leaves_no_process_and_keeps_all_data(folder):
     before = stack.status(folder)
     assert stack.stop(folder, STOP_SECONDS) is True
     assert states.leftovers(before) == ()
@@ -185,7 +185,7 @@ def test_a_stopped_stack_leaves_nothing_running_and_has_everything_when_it_is_st
     assert_all_is_there(connections(folder))
 
 
-def test_a_stack_beside_another_has_its_own_ports_and_ends_with_the_process_that_wanted_it(folder, tmp_path):
+def test_a_second_stack_has_its_own_ports_and_ends_with_its_parent_process(folder, tmp_path):
     program = f"""
 import time
 from pathlib import Path

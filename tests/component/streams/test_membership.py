@@ -1,4 +1,4 @@
-"""Two processes under the name of one worker: the newer one holds the partitions, the older one knows and ends."""
+"""Two workers with one name: the newer one holds the partitions, the older one notices and ends."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def connections():
 
 
 class Member:
-    """As Faust joins for a stream worker."""
+    """A group member that joins as Faust does for a stream worker."""
 
     def __init__(self, connections: Connections, group: str, stamp: str = "here") -> None:
         self.replaced = asyncio.Event()
@@ -61,7 +61,7 @@ class Member:
         await self._consumer.stop()
 
     async def vanish(self) -> None:
-        """A static member that stops without leaving is in the group until its session ends."""
+        """Stops without leaving: a static member stays in the group until its session ends."""
         await self._consumer.stop()
 
 
@@ -82,12 +82,12 @@ async def two_under_one_name(connections: Connections) -> None:
         await newer.leave()
 
 
-def test_of_two_workers_with_one_name_the_older_one_is_told_and_the_newer_one_is_left_alone(connections) -> None:
+def test_the_older_of_two_workers_with_one_name_ends_and_the_newer_continues(connections) -> None:
     asyncio.run(two_under_one_name(connections))
 
 
 async def one_elsewhere(connections: Connections) -> None:
-    """A worker of another machine lives, and is then killed: it leaves without a word."""
+    """A worker of another machine, which is later killed without leaving the group."""
     own, session = OwnName(name=NAME, stamp="here", is_chosen=True), timedelta(seconds=6)
     other = Member(connections, "two-machines", "there")
     await other.join()
@@ -100,5 +100,5 @@ async def one_elsewhere(connections: Connections) -> None:
     assert await asyncio.to_thread(ensure_unique_name, own, other.groups, session) == own
 
 
-def test_a_worker_refuses_the_name_of_one_that_works_elsewhere_and_takes_it_once_that_one_is_dead(connections) -> None:
+def test_a_worker_refuses_the_name_of_a_living_worker_and_takes_it_after_its_death(connections) -> None:
     asyncio.run(one_elsewhere(connections))

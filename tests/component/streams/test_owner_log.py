@@ -1,4 +1,4 @@
-"""The owner's log on a real broker: what a new owner reads is what was committed, also when the broker was killed."""
+"""The owner's log on a real broker: a new owner reads exactly what was committed, also after the broker was killed."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def numbered(number: int) -> Transaction:
 
 
 class Writer(threading.Thread):
-    """Commits transactions until the log fails, and counts those of which it was told that they are committed."""
+    """Commits transactions until the log fails, and counts the acknowledged ones."""
 
     def __init__(self, connections: Connections, partition: int) -> None:
         super().__init__(daemon=True)
@@ -91,7 +91,7 @@ class Writer(threading.Thread):
 
 @pytest.fixture(scope="module")
 def keys_of(connections):
-    """A function: all that a read_committed reader can ever see of a partition of a topic."""
+    """A function that returns all keys of a partition that a read_committed reader can see."""
     options = {"group.id": "test", "isolation.level": "read_committed", "enable.partition.eof": True}
     consumer = Consumer(connections.kafka() | options)
 
@@ -110,7 +110,7 @@ def keys_of(connections):
     consumer.close()
 
 
-def test_what_a_new_owner_reads_is_all_that_ever_becomes_visible_when_the_broker_was_killed(node, connections, keys_of):
+def test_after_a_broker_kill_a_new_owner_reads_everything_that_ever_becomes_visible(node, connections, keys_of):
     writers = [Writer(connections, partition) for partition in range(PARTITIONS)]
     for writer in writers:
         writer.start()
@@ -121,11 +121,11 @@ def test_what_a_new_owner_reads_is_all_that_ever_becomes_visible_when_the_broker
         with closing(open_log(connections, partition)) as log:
             log.prepare()
             log.fence()
-            writer.join(60)  # one that lived through the outage ends now, fenced
+            writer.join(60)  # a transaction that survived the outage is aborted by this fence
             assert not writer.is_alive()
             log.settle()
             seen = {key for _, key, _ in log.read_state()} - {SETTLED_KEY} | {f"n{LATER}"}
-            log.commit(numbered(LATER))  # whatever was left undecided becomes visible with this one
+            log.commit(numbered(LATER))  # this commit makes every decided transaction visible
             log.settle()
         assert {f"n{number}" for number in range(writer.committed)} <= seen
         for topic in (STATE, STATUS, DISPATCHES):
@@ -147,7 +147,7 @@ def test_an_earlier_owner_cannot_commit_once_the_next_one_has_fenced_it(connecti
     assert f"n{LATER + 2}" not in seen
 
 
-def test_a_round_tells_the_brokers_time(connections):
+def test_a_round_returns_the_brokers_time(connections):
     clock = cluster_clock(connections)
     assert not clock.is_steady
     clock.turn()
@@ -155,7 +155,7 @@ def test_a_round_tells_the_brokers_time(connections):
     assert abs((clock.now() - wall_clock()).total_seconds()) < AGREE_SECONDS
 
 
-def test_what_is_forwarded_lies_at_home_with_its_mark_once_that_is_acknowledged(connections):
+def test_an_acknowledged_forwarded_record_is_in_its_partition_with_its_mark(connections):
     moved = Forwarding(topic=REQUESTS, partition=3, key="j", value=b"{}", found_at="2@7")
     with closing(open_log(connections, 3)) as home:
         Forwarder(connections).forward([moved])
@@ -163,7 +163,7 @@ def test_what_is_forwarded_lies_at_home_with_its_mark_once_that_is_acknowledged(
     assert (found.key, found.value, found.is_forwarded) == (b"j", b"{}", True)
 
 
-def test_requests_of_others_transactions_are_read_once_they_are_committed_and_never_when_they_are_aborted(connections):
+def test_requests_of_foreign_transactions_are_read_only_after_their_commit(connections):
     topic, partition = connections.topic(REQUESTS), 4
     producer = Producer(connections.kafka(transactional_id="somebody"))
     producer.init_transactions(20)
@@ -188,7 +188,7 @@ def test_requests_of_others_transactions_are_read_once_they_are_committed_and_ne
     assert (found.value, found.is_forwarded) == (b"committed", False)
 
 
-def test_what_is_written_while_an_owner_reads_an_input_is_left_to_its_next_read(connections):
+def test_records_written_during_a_read_are_left_to_the_next_read(connections):
     """Else it would read for as long as somebody writes faster than its fetches wait."""
     topic, partition = connections.topic(REQUESTS), 5
     producer = Producer(connections.kafka())
@@ -206,7 +206,7 @@ def test_what_is_written_while_an_owner_reads_an_input_is_left_to_its_next_read(
         assert log.read(rest) == Chunk(records=(), first=0, through=0, end=1)
 
 
-def test_a_gap_is_read_in_parts_and_what_was_deleted_of_it_is_said(connections):
+def test_a_gap_is_read_in_parts_and_deleted_offsets_are_reported(connections):
     topic, partition = connections.topic(REQUESTS), 6
     producer = Producer(connections.kafka())
     for number in range(10):
@@ -223,7 +223,7 @@ def test_a_gap_is_read_in_parts_and_what_was_deleted_of_it_is_said(connections):
     assert rest.through == 9
 
 
-def test_what_is_read_in_parts_is_read_once_whatever_is_read_or_written_between_them(connections):
+def test_a_gap_read_in_parts_is_read_once_despite_other_reads_and_writes(connections):
     topic, partition = connections.topic(REQUESTS), 7
     producer = Producer(connections.kafka())
 
@@ -255,7 +255,7 @@ def test_a_partition_whose_heartbeats_were_all_deleted_for_their_age_is_read_to_
     producer.produce(topic, key="x.1", value=b"{}", partition=3)
     producer.flush()
     end = TopicPartition(topic, 3, 1)
-    admin = AdminClient(connections.kafka())  # held until the answer is there
+    admin = AdminClient(connections.kafka())  # keep a reference until the answer arrives
     admin.delete_records([end])[end].result(ANSWER_SECONDS)
     known = KnownHeartbeats()
     heartbeats = HeartbeatReader(connections, "worker", known.note, known.note_positions, print, lambda: None)

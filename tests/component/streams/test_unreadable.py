@@ -1,4 +1,4 @@
-"""What a client cannot read, on a real broker: it is passed by with its offsets, and the records around it arrive."""
+"""Unreadable batches on a real broker: their offsets are skipped, and the records around them arrive."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from streams.owner.session_calls import Read
 from streams.owner_log import OwnerLog
 from streams.skip_unreadable import is_skip_mark, skip_unreadable_batches
 from tests.support.servers.bad_checksum_producer import write_unreadable
-from tests.support.servers.damaged_batches import DAMAGES, broken_body, odd_header, spoil, unknown_codec
+from tests.support.servers.damaged_batches import DAMAGES, broken_body, damage_batch, odd_header, unknown_codec
 from tests.support.servers.kafka_node import running_node
 from tests.support.waiting import eventually
 from tidemill.lag import read_to_end
@@ -65,7 +65,7 @@ def connections(node):
 
 @pytest.fixture
 def write(connections):
-    """Appends each group of values to a topic as one batch, and returns the offset of the first record."""
+    """A function that appends each group of values as one batch; it returns the offset of the first record."""
 
     def write(topic: str, *batches: list[bytes], codec: str = "lz4", **record) -> int:
         producer = Producer(connections.kafka(compression_type=codec, linger_ms=1_000))
@@ -87,11 +87,11 @@ def write(connections):
 
 @pytest.fixture
 def spoiled(node, connections, write):
-    """Three batches in a topic, of which nobody can read the one in the middle; returns its offsets."""
+    """A function that writes three batches, the middle one unreadable; it returns the offsets of that one."""
 
     def spoiled(topic: str, value: bytes = b"x", damage=broken_body, **record) -> tuple[int, int]:
         first = write(topic, [value], [value] * IN_THE_BATCH, [value], **record)
-        return spoil(node.data, connections.topic(topic), 0, first + 1, damage)
+        return damage_batch(node.data, connections.topic(topic), 0, first + 1, damage)
 
     return spoiled
 
@@ -109,7 +109,7 @@ def read(log: OwnerLog, topic: str, after: int):
 
 
 async def by_faust(connections: Connections, topic: str, start: int, until: int) -> list[aiokafka.ConsumerRecord]:
-    """What the client below Faust delivers, from one offset to another."""
+    """The records that the client below Faust delivers, from one offset to another."""
     consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=connections.kafka_bootstrap, enable_auto_commit=False)
     await consumer.start()
     try:
@@ -130,7 +130,7 @@ def test_every_codec_of_kafka_is_read_by_both_clients(connections, write, log, c
     name = f"{codec}-{is_of_the_topic}"
     config = {"compression.type": codec.replace("none", "uncompressed") if is_of_the_topic else "producer"}
     topics = [NewTopic(connections.topic(name), 1, 1, config=config)]
-    admin = AdminClient(connections.kafka())  # held until the answer is there
+    admin = AdminClient(connections.kafka())  # keep a reference until the answer arrives
     admin.create_topics(topics)[connections.topic(name)].result(10)
     values = [b"%d " % number * 100 for number in range(30)]
     write(name, values, codec="none" if is_of_the_topic else codec)
@@ -151,7 +151,7 @@ def test_an_owner_reads_on_behind_a_batch_that_cannot_be_read(spoiled, log, dama
     assert (rest.unreadable.first, rest.unreadable.last) == (first + 6, last)
 
 
-def test_a_batch_that_brokers_take_and_no_client_reads_is_passed_by(connections, log):
+def test_a_batch_that_no_client_reads_is_skipped(connections, log):
     topic = connections.topic(REQUESTS)
     first, last = write_unreadable(connections.kafka_bootstrap, topic, 0, [b"x" * 300] * 5)
     (bad,) = read(log, REQUESTS, first - 1)
@@ -160,31 +160,31 @@ def test_a_batch_that_brokers_take_and_no_client_reads_is_passed_by(connections,
     assert (mark.offset, is_skip_mark(mark.headers)) == (last, True)
 
 
-def test_what_a_client_makes_nothing_of_and_says_nothing_about_is_passed_by_too(node, connections, write, log):
+def test_a_batch_that_a_client_drops_silently_is_skipped_too(node, connections, write, log):
     first = write(REQUESTS, [b"x"] * 3)
-    spoil(
+    damage_batch(
         node.data, connections.topic(REQUESTS), 0, first, broken_body
-    )  # so short that what is left of it has no error
+    )  # so short that the client reports no error for the rest of it
     *read_before, bad = read(log, REQUESTS, first - 1)
     assert (bad.unreadable.first, bad.unreadable.last) == (first + len(read_before), first + 2)
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_the_client_of_faust_marks_the_place_of_what_it_cannot_read_and_goes_on(connections, spoiled, damage):
+def test_the_client_of_faust_marks_an_unreadable_batch_and_continues(connections, spoiled, damage):
     first, last = spoiled(REQUESTS, damage=damage)
     found = asyncio.run(by_faust(connections, REQUESTS, first - 1, last + 1))
     assert (found[0].offset, found[-1].offset) == (first - 1, last + 1)
-    if damage is not DAMAGES["an unknown format"]:  # it takes that for the newest that it knows
+    if damage is not DAMAGES["an unknown format"]:  # the client takes it for the newest format
         assert [(each.offset, is_skip_mark(each.headers)) for each in found[1:-1]] == [(last, True)]
 
 
 def test_a_record_with_a_header_whose_name_is_no_text_is_read_all_the_same(node, connections, write, log):
     first = write(REQUESTS, [b"a", b"b"], codec="none", headers=[("name", b"1")])
-    spoil(node.data, connections.topic(REQUESTS), 0, first, odd_header)
+    damage_batch(node.data, connections.topic(REQUESTS), 0, first, odd_header)
     assert [each.value for each in read(log, REQUESTS, first - 1)] == [b"a", b"b"]
 
 
-def test_the_state_of_an_owner_is_read_around_it_and_it_is_told(spoiled, log):
+def test_the_state_of_an_owner_is_read_around_an_unreadable_batch_and_reported(spoiled, log):
     first, last = spoiled(STATE, key=b"k")
     keys = [key for _, key, _ in log.read_state()]
     assert keys == ["k", "k"]
@@ -194,7 +194,7 @@ def test_the_state_of_an_owner_is_read_around_it_and_it_is_told(spoiled, log):
 
 
 @pytest.mark.parametrize("key", [None, b"\xff"], ids=["none", "no text"])
-def test_odd_keys_stop_no_owner(write, log, key):
+def test_invalid_keys_stop_no_owner(write, log, key):
     write(STATE, [b"x"], key=key)
     write(DISPATCHES, [b"x"], key=key, headers=[("token", b"1")])
     write(DISPATCHES, [b"x"], key=b"a", headers=[("token", b"none")])
@@ -204,17 +204,17 @@ def test_odd_keys_stop_no_owner(write, log, key):
 
 @pytest.fixture
 def silent(node, connections, write):
-    """The same, of a batch so short that what is left of it has no error: the client says nothing from there on."""
+    """The same with a batch so short that the client reports no error for it, and delivers nothing after it."""
 
     def silent(topic: str, value: bytes = b"x", **record) -> tuple[int, int]:
         first = write(topic, [value], [b"x"] * 3, [value], **record)
-        return spoil(node.data, connections.topic(topic), 0, first + 1, broken_body)
+        return damage_batch(node.data, connections.topic(topic), 0, first + 1, broken_body)
 
     return silent
 
 
 @pytest.mark.parametrize("kind", ["spoiled", "silent"])
-def test_heartbeats_are_heard_behind_it(connections, request, kind):
+def test_heartbeats_after_an_unreadable_batch_are_read(connections, request, kind):
     at = datetime(2026, 3, 1, tzinfo=UTC)
     beat = Heartbeat(
         executor_id=ExecutorId("e.1"), name="e", host="h", version="1", state=ExecutorState.RUNNING, at=at,
@@ -235,7 +235,7 @@ def test_heartbeats_are_heard_behind_it(connections, request, kind):
     assert first <= said.origin.offset <= last
 
 
-def test_the_sink_makes_one_problem_of_it(connections, spoiled):
+def test_the_sink_records_an_unreadable_batch_as_one_problem(connections, spoiled):
     first, last = spoiled(DEADLETTER)
     with open_inbox(connections) as inbox:
         inbox.read_from({(connections.topic(DEADLETTER), 0): first - 1})
@@ -246,7 +246,7 @@ def test_the_sink_makes_one_problem_of_it(connections, spoiled):
     assert (bad.first, bad.last) == (first, last)
 
 
-def test_the_sink_makes_one_problem_of_a_batch_of_which_its_client_says_nothing(connections, silent):
+def test_the_sink_records_a_silently_dropped_batch_as_one_problem(connections, silent):
     first = silent(DEADLETTER)[0] - 1
     with open_inbox(connections) as inbox:
         inbox.read_from({(connections.topic(DEADLETTER), 0): first})
@@ -258,7 +258,7 @@ def test_the_sink_makes_one_problem_of_a_batch_of_which_its_client_says_nothing(
     assert read | set(range(bad.unreadable.first, first + 4)) == set(range(first, first + 5))
 
 
-def test_an_executor_claims_it_and_takes_what_comes_behind(connections, spoiled, log):
+def test_an_executor_claims_past_an_unreadable_batch(connections, spoiled, log):
     spoiled(DISPATCHES)
     passed, crashes = [], []
     context = ClaimerContext(
@@ -280,7 +280,7 @@ def test_an_executor_claims_it_and_takes_what_comes_behind(connections, spoiled,
 
 
 @pytest.mark.parametrize("kind", ["spoiled", "silent"])
-def test_orders_are_obeyed_behind_it(connections, request, kind):
+def test_kills_after_an_unreadable_batch_are_obeyed(connections, request, kind):
     kill = Kill(run_id="a@1", token=1, grace=timedelta(0), valid_for=timedelta(minutes=1))
     first, last = request.getfixturevalue(kind)(CONTROL, encode(kill))
     orders, is_caught_up, passed = [], threading.Event(), []
@@ -298,18 +298,18 @@ def test_orders_are_obeyed_behind_it(connections, request, kind):
     assert first <= found.first <= found.last == last
 
 
-def test_the_command_line_reads_on_behind_it(connections, spoiled):
+def test_the_command_line_reads_past_an_unreadable_batch(connections, spoiled):
     first, last = spoiled(EXECUTORS, key=b"e")
     offsets = [each.offset() for each in read_to_end(connections, {(connections.topic(EXECUTORS), 0): first - 1})]
     assert offsets == [first - 1, last + 1]
 
 
-def test_the_last_clock_of_an_owner_is_found_behind_it(connections, spoiled):
+def test_the_last_clock_of_an_owner_is_found_after_an_unreadable_batch(connections, spoiled):
     clock = OwnerClock(watermark=datetime(2026, 3, 1, tzinfo=UTC))
     spoiled(STATE, encode(clock), key=CLOCK_KEY)
     assert latest_clocks(connections)[0].clock == clock
 
 
-def test_the_settings_of_the_deployment_are_read_behind_it(connections, spoiled):
+def test_the_settings_of_the_deployment_are_read_after_an_unreadable_batch(connections, spoiled):
     spoiled(CLUSTER, encode(Cluster(timeout_classes="10s")), key=RECORD_KEY)
     assert find(connections, confluent_kafka).cluster.classes == ("10s",)

@@ -1,4 +1,4 @@
-"""Requests for backfills: what the trigger refuses and fills in, and what the read model says of their progress."""
+"""Requests for backfills: what the trigger refuses and completes, and their progress in the read model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from schemas.codec import decode_captured
 from schemas.words import Reprocess, RequestKind
 from tests.support.dag_rows import put
-from tests.support.read_model_rows import open_weeks
+from tests.support.read_model_rows import allow_writes
 
 DAY = "2026-03-01"
 GOOD = {
@@ -34,12 +34,12 @@ STATES = {
     7: ("running", 1),
     12: ("succeeded", 1),
 }
-"""By hour: what became of the occurrence, and after how many attempts."""
+"""Hour -> final state and number of attempts of the occurrence."""
 
 
 @pytest.fixture
 def history(tables):
-    open_weeks(tables)
+    allow_writes(tables)
     for hour, (state, attempts) in STATES.items():
         add(tables, f"nightly@{DAY}T{hour:02}:00:00Z", hour, state, attempts)
     add(tables, "nightly#asked-for", 1, "succeeded", 1)
@@ -82,7 +82,7 @@ def refused(fragment):
         ("completed", {0: 1, 1: 2, 2: 3, 3: 1, 6: None, 7: None}),
     ],
 )
-def test_what_has_run_comes_with_the_request(tables, history, reprocess, ran):
+def test_a_backfill_request_carries_what_has_run(tables, history, reprocess, ran):
     write(tables, "requests", GOOD | {"reprocess": reprocess})
     (found,) = tables.execute("select ran from tidemill.requests").fetchone()
     assert found == {f"{DAY}T{hour:02}:00:00Z": attempts for hour, attempts in ran.items()}
@@ -124,7 +124,7 @@ def test_the_row_decodes_as_the_streams_read_it(tables, history):
         ({"kind": "cancel", "backfill_from": None}, 'backfill_to is "2026-03-01T12:00:00'),
     ],
 )
-def test_a_bad_backfill_is_refused(tables, change, sentence):
+def test_an_invalid_backfill_is_refused(tables, change, sentence):
     tables.execute("""insert into tidemill.jobs (job_id, executable) values ('on-request', 's3://tidemill/x')""")
     with refused(sentence):
         write(tables, "requests", GOOD | change)
@@ -136,7 +136,7 @@ def test_a_bad_backfill_is_refused(tables, change, sentence):
 )
 def test_a_dag_run_has_run_if_it_has_opened_and_has_as_many_attempts_as_one_of_its_nodes(tables, reprocess, ran):
     put(tables, {"a": [], "b": ["a"]}, "nightly", schedule="@hourly")
-    open_weeks(tables)
+    allow_writes(tables)
     for hour, state, nodes in ((1, "succeeded", "{}"), (2, "failed", "{}"), (3, "skipped", None), (4, "queued", None)):
         run_id = f"nightly@{DAY}T{hour:02}:00:00Z"
         add(tables, run_id, hour, state, 0, kind="dag", dag_id="nightly", nodes=nodes)
@@ -149,7 +149,7 @@ def test_a_dag_run_has_run_if_it_has_opened_and_has_as_many_attempts_as_one_of_i
     assert (owner, found) == ("nightly", {f"{DAY}T{hour:02}:00:00Z": attempts for hour, attempts in ran.items()})
 
 
-def test_a_stretch_in_which_too_much_has_run_is_refused(tables, history):
+def test_a_backfill_over_too_many_past_runs_is_refused(tables, history):
     tables.execute(
         """insert into tidemill.runs
            (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, version)
@@ -162,14 +162,14 @@ def test_a_stretch_in_which_too_much_has_run_is_refused(tables, history):
         write(tables, "requests", GOOD)
 
 
-def test_a_backfill_is_not_run_again(tables, history):
+def test_a_backfill_cannot_be_rerun(tables, history):
     add(tables, "nightly#bf", 12, "failed", 0, kind="backfill", request_id="bf")
     with refused("it is a backfill; insert another request of kind backfill instead"):
         write(tables, "requests", {"request_id": "again", "kind": "rerun", "run_id": "nightly#bf"})
 
 
 @pytest.mark.parametrize("kind", ["backfilled", "dag"])
-def test_progress_is_read_from_its_runs(tables, history, kind):
+def test_the_progress_of_a_backfill_follows_its_runs(tables, history, kind):
     write(tables, "requests", GOOD | {"max_active_runs": 3})
     mine = {"request_id": "bf", "rerun_id": "bf"}
     add(tables, "nightly#bf", 12, "running", 0, kind="backfill", request_id="bf")

@@ -1,4 +1,4 @@
-"""Every table of the schema, and what becomes of a statement that somebody writes by hand against it."""
+"""Every table of the schema, and the result of manual statements against it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.support.read_model_rows import open_weeks
+from tests.support.read_model_rows import allow_writes
 
 ANYTHING = "accepted"
 HISTORY = "it is the history; tidemill.prune_definitions(older_than) removes"
@@ -29,12 +29,12 @@ KEPT = {
     "weeks": "use tidemill.prune(older_than) to drop old weeks",
     "retention": "use tidemill.prune(older_than) to drop old weeks",
     "heartbeat": {
-        "update": ANYTHING,  # the connector does, with whatever role it has
+        "update": ANYTHING,  # the connector updates it, with any role
         "delete": "pruning needs its one row",
         "truncate": "pruning needs its one row",
     },
     "fences": {
-        "update": ANYTHING,  # a fence is passed by one
+        "update": ANYTHING,  # the fence function writes it
         "delete": "use tidemill.prune_fences(older_than)",
         "truncate": "use tidemill.prune_fences(older_than)",
     },
@@ -56,8 +56,8 @@ STATEMENTS = {"delete": "delete from {}", "truncate": "truncate {}", "update": "
 
 @pytest.fixture
 def used(tables):
-    """A row in the tables whose triggers look at rows, and nobody who is excepted."""
-    open_weeks(tables)
+    """Rows in the tables with row triggers, in a session without exceptions."""
+    allow_writes(tables)
     tables.execute("""insert into tidemill.jobs (job_id, executable) values ('j', 's3://bucket/key')""")
     tables.execute("insert into tidemill.requests (request_id, job_id) values ('r', 'j')")
     tables.execute("select set_config('tidemill.sink', '', false)")
@@ -76,7 +76,7 @@ def test_every_table_is_in_the_list(tables):
 
 @pytest.mark.parametrize("statement", STATEMENTS)
 @pytest.mark.parametrize("table", KEPT)
-def test_what_is_kept_in_a_table_is_not_changed_by_hand_and_the_sentence_says_what_to_do(used, table, statement):
+def test_a_manual_change_of_an_internal_table_is_refused_with_a_remedy(used, table, statement):
     said = KEPT[table] if isinstance(KEPT[table], str) else KEPT[table][statement]
     if said == ANYTHING:
         written_by_hand(used, table, statement)
@@ -87,6 +87,6 @@ def test_what_is_kept_in_a_table_is_not_changed_by_hand_and_the_sentence_says_wh
     assert said in str(refused.value)
 
 
-def test_a_timeout_class_without_a_topic_is_not_added_by_hand(tables):
+def test_a_timeout_class_without_a_topic_cannot_be_added_by_hand(tables):
     with pytest.raises(psycopg.errors.CheckViolation, match="`tidemill cluster set timeout_classes="):
         tables.execute("insert into tidemill.timeout_classes values ('6h')")

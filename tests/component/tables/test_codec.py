@@ -1,4 +1,4 @@
-"""What a table takes the codec takes too, and what it refuses the codec refuses: no accepted row is a dead letter."""
+"""Tables and codec accept the same values, so no accepted row becomes a dead letter."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ LARGEST, LEAST = 2**64 - 1, -(2**63)
 
 
 def nested(levels, inner="1"):
-    """JSON of `levels` arrays and objects, one in the other."""
+    """JSON of `levels` nested arrays and objects."""
     return '[{"a":' * (levels // 2) + "[" * (levels % 2) + inner + "]" * (levels % 2) + "}]" * (levels // 2)
 
 
 def taken(tables, statement, values):
-    """What the database says against it; None: nothing. The row is taken back."""
+    """The refusal of the database, or None; the row is rolled back."""
     try:
         with tables.transaction():
             tables.execute(statement, values)
@@ -49,7 +49,7 @@ def is_decoded(row):
 
 
 def by_topic(text):
-    """The payload as a producer's own bytes give it; None: it is refused."""
+    """The payload decoded from a producer's bytes; None: refused."""
     record = b'{"request_id": "r", "job_id": "j", "payload": %s}' % text.encode()
     try:
         return bytes(decode_request(record, APPENDED).payload)
@@ -86,7 +86,7 @@ PAYLOADS = {
 
 
 def in_rows(tables, text):
-    """Of a job, a node and a request: the payload that arrives with their records; None: the row is refused."""
+    """The payload that arrives with the records of a job, a node and a request; None: the row is refused."""
     statements = [
         "update tidemill.jobs set payload = %s",
         "update tidemill.dag_nodes set payload = %s",
@@ -131,16 +131,16 @@ def defined(tables):
 
 
 @pytest.mark.parametrize(("text", "is_fine"), PAYLOADS.items())
-def test_a_payload_arrives_byte_for_byte_through_every_door_or_is_refused_at_each(tables, defined, text, is_fine):
+def test_a_payload_arrives_unchanged_by_every_entrance_or_is_refused_by_all(tables, defined, text, is_fine):
     wanted = text.encode() if is_fine else None
     assert [*in_rows(tables, text), by_topic(text)] == [wanted] * 4
 
 
-def test_white_space_around_a_payload_is_no_part_of_it(tables, defined):
+def test_white_space_around_a_payload_is_removed(tables, defined):
     assert [*in_rows(tables, " \n[1,  2]\t"), by_topic("  [1,  2]\n")] == [b"[1,  2]"] * 4
 
 
-def test_a_payload_that_is_written_again_as_it_was_is_no_change(tables, defined):
+def test_writing_the_same_payload_again_is_no_change(tables, defined):
     ask = "select count(*) from tidemill.definitions"
     for text, more in (('{"a": 1.0}', 2), ('{"a": 1.0}', 0), ('{"a": 1.00}', 2), ('{"a":1.00}', 2)):
         (before,) = tables.execute(ask).fetchone()
@@ -158,7 +158,7 @@ payloads = st.builds(nested, st.integers(0, 3) | st.integers(198, 202), leaves)
 
 @side_by_side
 @given(text=payloads)
-def test_whatever_a_payload_is_all_doors_say_the_same(tables, defined, text):
+def test_all_entrances_accept_the_same_payloads(tables, defined, text):
     found = by_topic(text)
     assert found in {None, text.encode()}
     assert in_rows(tables, text) == [found] * 3
@@ -175,7 +175,7 @@ rests = st.text("aj@#/~.\n\u200bé", max_size=4) | st.integers(690, 710).map("x"
 @example(run_id="j@\n")
 @example(run_id="j@" + "x" * 698)
 @example(run_id="j@" + "x" * 699)
-def test_whatever_a_run_id_is_both_say_the_same(tables, run_id):
+def test_table_and_codec_accept_the_same_run_ids(tables, run_id):
     owner = owner_of_run(run_id)
     said = taken(tables, CANCEL, (run_id,))
     request = {"__table": "requests", "request_id": "r", "kind": "cancel", "job_id": owner, "run_id": run_id}
@@ -196,7 +196,7 @@ RUN = "insert into tidemill.requests (request_id, job_id, run_at) values ('r', '
         ("1970-01-01T00:00:00+01:00", False),
     ],
 )
-def test_an_instant_is_taken_by_both_or_by_neither(tables, run_at, is_fine):
+def test_table_and_codec_accept_the_same_instants(tables, run_at, is_fine):
     said = taken(tables, RUN, (run_at,))
     request = {"__table": "requests", "request_id": "r", "kind": "run", "job_id": "j", "run_at": run_at}
     assert ((said is None), is_decoded(request)) == (is_fine, is_fine), said

@@ -1,4 +1,4 @@
-"""A DAG that cannot run is refused, at the latest at commit, with its nodes; also when two write it at once."""
+"""An invalid DAG is refused at commit at the latest, with its nodes, also with concurrent writers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from psycopg import IsolationLevel
 
 from tests.support.dag_rows import put, put_nodes, settle, spec
-from tests.support.read_model_rows import open_weeks
+from tests.support.read_model_rows import allow_writes
 from tests.support.waiting import eventually
 
 
@@ -19,7 +19,7 @@ def refused(connection, sentence):
     with pytest.raises(psycopg.errors.CheckViolation) as error:
         settle(connection)
     assert sentence in str(error.value)
-    assert len(error.value.diag.context.splitlines()) == 1  # psql shows it below the sentence
+    assert len(error.value.diag.context.splitlines()) == 1  # psql shows the detail below the sentence
 
 
 GRAPHS = [
@@ -39,12 +39,12 @@ GRAPHS = [
 
 
 @pytest.mark.parametrize(("nodes", "sentence"), GRAPHS)
-def test_a_graph_that_cannot_be_walked_is_refused_at_commit_with_its_nodes(tables, nodes, sentence):
+def test_an_invalid_graph_is_refused_at_commit_with_its_nodes(tables, nodes, sentence):
     put(tables, nodes)
     refused(tables, sentence)
 
 
-def test_what_does_not_fit_into_4_mb_is_refused(tables):
+def test_a_dag_larger_than_4_mb_is_refused(tables):
     put(tables, {str(i): [] for i in range(20)})
     tables.execute("update tidemill.dag_nodes set payload = to_json(repeat('x', 250 * 1024))")
     refused(tables, "bytes as JSON; at most 4 MB (4194304 bytes) are allowed")
@@ -66,7 +66,7 @@ BAD_NODES = [
 
 
 @pytest.mark.parametrize(("nodes", "sentence"), BAD_NODES)
-def test_a_node_that_is_wrong_by_itself_is_refused_at_once(tables, nodes, sentence):
+def test_an_invalid_node_is_refused_at_once(tables, nodes, sentence):
     with pytest.raises(psycopg.errors.CheckViolation) as error:
         put_nodes(tables, nodes)
     assert sentence in str(error.value)
@@ -132,7 +132,7 @@ def test_a_dag_cannot_have_the_id_of_a_job(tables):
     refused(tables, 'dag_id is "d": a job has this id; jobs and DAGs share one name space')
 
 
-def test_a_request_names_a_job_or_a_dag_or_a_run_of_one(tables):
+def test_a_request_names_a_job_a_dag_or_a_run(tables):
     insert = "insert into tidemill.requests (request_id, kind, job_id, dag_id, run_id) values (%s, %s, %s, %s, %s)"
     tables.execute(insert, ("r1", "run", None, "d", None))
     tables.execute(insert, ("r2", "cancel", None, "d", "d#r1/a"))
@@ -156,7 +156,7 @@ def waiting(dsn, pid):
 
 
 @pytest.mark.parametrize("level", list(IsolationLevel)[1:])
-def test_of_two_transactions_that_each_add_half_of_a_cycle_one_is_refused(tables_dsn, level):
+def test_one_of_two_transactions_that_together_make_a_cycle_is_refused(tables_dsn, level):
     with psycopg.connect(tables_dsn) as writer:
         put(writer, {"a": [], "b": []})
     with psycopg.connect(tables_dsn) as one, psycopg.connect(tables_dsn) as two, ThreadPoolExecutor() as threads:
@@ -173,7 +173,7 @@ def test_of_two_transactions_that_each_add_half_of_a_cycle_one_is_refused(tables
         assert [node.depends_on for node in spec(one).nodes] == [(), ("b",)]
 
 
-def test_transactions_that_write_several_dags_in_other_orders_come_one_after_the_other(tables_dsn):
+def test_transactions_that_write_dags_in_different_orders_do_not_deadlock(tables_dsn):
     change = "update tidemill.dag_nodes set timeout = '1 h' where node_id = %s and dag_id = %s"
     with psycopg.connect(tables_dsn) as writer:
         put(writer, {"a": [], "b": []}, "d")
@@ -196,7 +196,7 @@ def test_transactions_that_write_several_dags_in_other_orders_come_one_after_the
             assert [node.timeout for node in spec(one, dag_id).nodes] == [timedelta(hours=1)] * 2
 
 
-def test_a_job_and_a_dag_of_one_id_are_not_both_committed(tables_dsn):
+def test_a_job_and_a_dag_with_one_id_cannot_both_commit(tables_dsn):
     with psycopg.connect(tables_dsn) as one, psycopg.connect(tables_dsn) as two, ThreadPoolExecutor() as threads:
         put(two, {"a": []})
         one.execute(JOB)
@@ -250,10 +250,10 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize(("columns", "sentence"), REQUESTS)
-def test_a_request_that_takes_a_dag_for_a_job_or_a_job_for_a_dag_is_refused(tables, columns, sentence):
+def test_a_request_that_confuses_job_and_dag_is_refused(tables, columns, sentence):
     put(tables, {"a": []})
     tables.execute("""insert into tidemill.jobs (job_id, executable) values ('j', 's3://tidemill/x')""")
-    open_weeks(tables)
+    allow_writes(tables)
     tables.execute(
         """insert into tidemill.runs
                (run_id, job_id, dag_id, tenant, kind, nominal_time, scheduled_time, state, attempt, version)
@@ -286,11 +286,11 @@ ENDED = {
 
 @pytest.mark.parametrize(("state", "nodes", "seen", "payload"), [("failed", ENDED, 9, [7]), ("running", None, 0, None)])
 @pytest.mark.parametrize(("kind", "run_id", "mark_as"), [("rerun", "d#r/b", None), ("mark", "d#r/c", "succeeded")])
-def test_an_order_about_nodes_says_what_became_of_them_once_their_dag_run_has_ended(
+def test_a_request_for_an_ended_dag_run_carries_the_ends_of_its_nodes(
     tables, state, nodes, seen, payload, kind, run_id, mark_as
 ):
     put(tables, {"a": [], "b": ["a"], "c": ["b"]})
-    open_weeks(tables)
+    allow_writes(tables)
     tables.execute("insert into tidemill.requests (request_id, dag_id, payload) values ('r', 'd', '[7]')")
     tables.execute(RUNS, [state])
     found = tables.execute(
@@ -302,9 +302,9 @@ def test_an_order_about_nodes_says_what_became_of_them_once_their_dag_run_has_en
     assert found == ("d", "2026-03-01", nodes, seen, payload)
 
 
-def test_a_mark_that_was_accepted_is_no_error_when_it_comes_again_after_history_has_forgotten_its_run(tables):
+def test_a_repeated_mark_is_no_error_after_its_run_was_pruned(tables):
     put(tables, {"a": [], "b": ["a"], "c": ["b"]})
-    open_weeks(tables)
+    allow_writes(tables)
     tables.execute("insert into tidemill.requests (request_id, dag_id, payload) values ('r', 'd', '[7]')")
     tables.execute(RUNS, ["failed"])
     mark = """insert into tidemill.requests (request_id, kind, run_id, mark_as) values ('o', 'mark', 'd#r/b', 'skipped')
@@ -314,9 +314,9 @@ def test_a_mark_that_was_accepted_is_no_error_when_it_comes_again_after_history_
     assert tables.execute(mark).rowcount == 0
 
 
-def test_what_history_no_longer_knows_of_a_dag_run_is_not_run_again_unasked(tables):
+def test_a_rerun_of_a_dag_run_with_pruned_nodes_needs_downstream(tables):
     put(tables, {"a": [], "b": ["a"], "c": ["b"]})
-    open_weeks(tables)
+    allow_writes(tables)
     tables.execute("insert into tidemill.requests (request_id, dag_id, payload) values ('r', 'd', '[7]')")
     tables.execute(RUNS, ["failed"])
     tables.execute("""update tidemill.runs set nodes = '{"succeeded": 2, "dead": 1}' where run_id = 'd#r'""")

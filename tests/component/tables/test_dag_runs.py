@@ -1,4 +1,4 @@
-"""DAG runs in the read model: with counts, with their nodes by the version that they began with, and pruned."""
+"""DAG runs in the read model: their counts, their nodes by definition version, and pruning."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from schemas.ids import RunId
 from schemas.status import RunStatus
 from schemas.words import RunKind, RunState
 from tests.support.dag_rows import put, put_nodes, settle
-from tests.support.read_model_rows import open_weeks
+from tests.support.read_model_rows import allow_writes
 from tidemill.dag_graph import critical_path
 from tidemill.dag_runs import describe
 from tidemill.queries import one, rows
@@ -27,7 +27,7 @@ def database(tables):
 
 @pytest.fixture
 def epoch(database):
-    """Writes the DAG run `d#r` in this state, and runs of its nodes in theirs."""
+    """Writes the DAG run `d#r` and its node runs, with the given states."""
     at = database.execute("select clock_timestamp() as at").fetchone()["at"]
 
     def status(run_id, state, **fields):
@@ -49,7 +49,7 @@ def epoch(database):
         found = [status("d#r", state, kind=RunKind.DAG, version=version, **mine, **times)]
         for name, each in nodes.items():
             found.append(status(f"d#r/{name}", each, kind=RunKind.NODE, node_id=name, version=version, **times))
-        open_weeks(database, [at.date()])
+        allow_writes(database, [at.date()])
         database.execute(
             sql("write_runs"), {"rows": to_json(run_rows(found, {each.run_id: each.filed for each in found}))}
         )
@@ -68,7 +68,7 @@ def newest(database):
     return database.execute("select version from tidemill.dags").fetchone()["version"]
 
 
-def test_an_epoch_is_shown_by_the_version_that_it_began_with_and_by_the_newest_until_then(database, epoch):
+def test_a_dag_run_is_shown_with_its_first_version_or_the_newest_before_it_opens(database, epoch):
     put(database, {"a": [], "b": ["a"], "c": ["b"]})
     settle(database)
     began_with = newest(database)
@@ -83,7 +83,7 @@ def test_an_epoch_is_shown_by_the_version_that_it_began_with_and_by_the_newest_u
     assert seen(database).keys() == {"a", "b", "c"}
 
 
-def test_nodes_of_a_life_before_a_backfill_are_not_shown_for_those_that_wait(database, epoch):
+def test_nodes_of_a_former_life_are_not_shown_for_waiting_ones(database, epoch):
     put(database, {"a": [], "b": ["a"]})
     settle(database)
     epoch(FAILED, 1, newest(database), a=SUCCEEDED, b=FAILED)
@@ -100,7 +100,7 @@ def test_a_newer_record_replaces_the_counts(database, epoch):
     assert (found["run_id"], found["state"], found["nodes"]) == ("d#r", "failed", {"failed": 1})
 
 
-def test_a_day_that_is_reduced_to_its_failures_keeps_dag_runs_that_failed(database, epoch):
+def test_a_day_reduced_to_failures_keeps_failed_dag_runs(database, epoch):
     put(database, {"a": [], "b": ["a"]})
     settle(database)
     day = epoch(FAILED, a=SUCCEEDED, b=FAILED)

@@ -1,4 +1,4 @@
-"""A DAG's rows become one version when they are committed, in an order in which they can be walked."""
+"""At commit a DAG's rows become one version, in topological order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schemas.words import CatchupPolicy, DstFold, DstGap, OnDelete, OverlapPolic
 from tests.support.dag_rows import EXECUTABLE, put, put_nodes, settle, spec
 
 CPU_LIMIT_SECONDS = 2.0
-"""In which 10,000 nodes are checked and compiled."""
+"""The limit for checking and compiling 10,000 nodes."""
 
 
 def versions(connection, owner="d"):
@@ -26,7 +26,7 @@ def order(connection):
     return [node.node_id for node in spec(connection).nodes]
 
 
-def test_rows_of_one_transaction_are_one_version_in_an_order_that_can_be_walked(tables):
+def test_rows_of_one_transaction_are_one_version_in_topological_order(tables):
     put_nodes(tables, {"load": ["x", "y"]})
     put(tables, {"y": ["extract"], "x": ["extract"], "extract": []})
     assert versions(tables) == []
@@ -36,7 +36,7 @@ def test_rows_of_one_transaction_are_one_version_in_an_order_that_can_be_walked(
     assert order(tables) == ["extract", "x", "y", "load"]
 
 
-def test_the_defaults_of_the_tables_are_those_of_the_core(tables):
+def test_the_defaults_of_the_tables_equal_those_of_the_core(tables):
     put(tables, {"a": []})
     settle(tables)
     assert spec(tables) == DagSpec(dag_id="d", nodes=(NodeSpec(node_id="a", executable=EXECUTABLE),))
@@ -185,7 +185,7 @@ def test_a_transaction_that_changes_nothing_appends_nothing(tables):
     assert len(versions(tables)) == 1
 
 
-def test_what_a_savepoint_takes_back_was_no_change(tables):
+def test_a_change_rolled_back_to_a_savepoint_appends_nothing(tables):
     put(tables, {"a": []})
     tables.execute("savepoint s")
     put_nodes(tables, {"b": ["nowhere"]})
@@ -204,14 +204,14 @@ def test_deleting_a_dag_deletes_its_nodes_and_appends_a_deletion(tables):
     assert tables.execute("select dag_id from tidemill.dag_nodes").fetchall() == [("other",)]
 
 
-def test_a_dag_that_is_written_and_deleted_at_once_never_was(tables):
+def test_a_dag_inserted_and_deleted_in_one_transaction_appends_nothing(tables):
     put(tables, {"a": []})
     tables.execute("delete from tidemill.dags")
     settle(tables)
     assert versions(tables) == []
 
 
-def test_a_dag_that_is_deleted_and_written_at_once_is_a_deletion_and_a_creation(tables):
+def test_a_dag_deleted_and_inserted_in_one_transaction_is_a_deletion_and_a_creation(tables):
     put(tables, {"a": []})
     settle(tables)
     tables.execute("delete from tidemill.dags")
@@ -220,7 +220,7 @@ def test_a_dag_that_is_deleted_and_written_at_once_is_a_deletion_and_a_creation(
     assert [deleted for _, _, deleted in versions(tables)] == [False, True, False]
 
 
-def test_a_new_id_takes_the_nodes_along(tables):
+def test_a_new_dag_id_moves_the_nodes(tables):
     put(tables, {"a": [], "b": ["a"]})
     settle(tables)
     tables.execute("update tidemill.dags set dag_id = 'e'")
@@ -229,7 +229,7 @@ def test_a_new_id_takes_the_nodes_along(tables):
     assert [node.node_id for node in spec(tables, "e").nodes] == ["a", "b"]
 
 
-def test_what_was_a_job_may_become_a_dag(tables):
+def test_a_deleted_jobs_id_can_become_a_dag(tables):
     tables.execute("""insert into tidemill.jobs (job_id, executable) values ('d', 's3://tidemill/x')""")
     tables.execute("delete from tidemill.jobs")
     put(tables, {"a": []})
@@ -243,7 +243,7 @@ def cpu_seconds(pid):
 
 
 def test_10_000_nodes_are_compiled_in_2_seconds_of_cpu(tables):
-    """Each depends on five, and the last one on all."""
+    """Each node depends on five, and the last one on all."""
     nodes = {str(i): [str(each) for each in range(max(0, i - 9), i, 2)] for i in range(9_999)}
     put(tables, {**nodes, "last": list(nodes)})
     before = cpu_seconds(tables.info.backend_pid)

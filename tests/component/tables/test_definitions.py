@@ -1,4 +1,4 @@
-"""Each accepted change of a job appends one version, in the order of the commits, that decodes as the core reads it."""
+"""Each accepted change of a job appends one version, in commit order, that the core can decode."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_insert_update_and_delete_append_a_version_each(tables):
     assert [row[0] for row in found] == sorted({row[0] for row in found})
 
 
-def test_the_row_carries_the_version_that_it_is(tables):
+def test_a_row_has_its_own_version(tables):
     first = tables.execute(INSERT + " returning version, updated_at", ("j",)).fetchone()
     assert first[0] == versions(tables)[-1][0]
     second = tables.execute(
@@ -76,7 +76,7 @@ def test_a_version_is_valid_from_its_change_and_not_from_the_beginning_of_its_tr
     assert versions(tables)[0][3] >= moment > began
 
 
-def test_the_defaults_of_the_table_are_those_of_the_core(tables):
+def test_the_defaults_of_the_jobs_table_equal_those_of_the_core(tables):
     tables.execute(INSERT, ("j",))
     assert spec(tables) == JobSpec(job_id="j", executable="s3://tidemill/x")
 
@@ -176,13 +176,13 @@ def test_every_column_reaches_the_core(tables):
 
 
 @pytest.mark.parametrize(("said", "meant"), [("Allow", "allow_all"), ("Forbid", "skip"), ("Replace", "cancel_other")])
-def test_the_words_of_kubernetes_are_taken_for_three_of_the_policies(tables, said, meant):
+def test_kubernetes_names_are_accepted_for_three_policies(tables, said, meant):
     tables.execute(INSERT, ("j",))
     tables.execute("update tidemill.jobs set overlap_policy = %s", (said,))
     assert spec(tables).overlap_policy is OverlapPolicy(meant)
 
 
-def test_the_columns_of_the_table_are_the_fields_of_the_core(tables):
+def test_the_columns_of_the_table_equal_the_fields_of_the_core(tables):
     query = "select attname from pg_attribute where attrelid = 'tidemill.jobs'::regclass and attnum > 0"
     columns = {row[0] for row in tables.execute(query)}
     assert columns == {*JobSpec.__struct_fields__, "version", "updated_at"}
@@ -205,7 +205,7 @@ def test_a_creation_that_waits_for_a_deletion_has_the_newer_version(tables_dsn):
 
 
 @pytest.mark.parametrize("creation", [INSERT, UPSERT])
-def test_a_creation_that_began_before_a_deletion_has_the_newer_version_too(tables_dsn, creation):
+def test_a_creation_started_before_a_deletion_has_the_newer_version_too(tables_dsn, creation):
     with (
         psycopg.connect(tables_dsn) as deleter,
         psycopg.connect(tables_dsn, autocommit=True) as creator,
@@ -224,7 +224,7 @@ def test_a_creation_that_began_before_a_deletion_has_the_newer_version_too(table
         assert watcher.execute("select version, paused from tidemill.jobs").fetchone() == (found[-1][0], False)
 
 
-def test_writers_and_deleters_of_one_job_side_by_side_never_wait_for_each_other_in_a_circle(tables_dsn):
+def test_concurrent_writers_and_deleters_of_one_job_do_not_deadlock(tables_dsn):
     def write(statement):
         with psycopg.connect(tables_dsn, autocommit=True) as connection:
             for _ in range(200):
@@ -249,7 +249,7 @@ def _wait_until_blocked(watcher, pid):
         pass
 
 
-def test_writers_side_by_side_leave_the_newest_version_in_the_row(tables_dsn):
+def test_concurrent_writers_leave_the_newest_version_in_the_row(tables_dsn):
     def write(_):
         with psycopg.connect(tables_dsn, autocommit=True) as connection:
             for _ in range(25):
@@ -264,7 +264,7 @@ def test_writers_side_by_side_leave_the_newest_version_in_the_row(tables_dsn):
         assert [row[3] for row in found] == sorted(row[3] for row in found)
 
 
-def test_pruning_keeps_what_is_in_force_and_recent_deletions(tables):
+def test_pruning_keeps_versions_in_force_and_recent_deletions(tables):
     tables.execute(INSERT, ("j",))
     tables.execute("update tidemill.jobs set paused = true")
     tables.execute(INSERT, ("gone",))

@@ -1,4 +1,4 @@
-"""The fence that a job asks in its own transaction: no older attempt commits after a newer one has passed."""
+"""The fence that a job calls in its own transaction: no older attempt commits after a newer one has passed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def passes(connection, token, run_id=RUN):
     return connection.execute("select tidemill.fence_ok(%s, %s)", (run_id, token)).fetchone()[0]
 
 
-def test_a_token_passes_again_and_again_until_a_greater_one_has_passed(tables):
+def test_a_token_passes_repeatedly_until_a_greater_one_has_passed(tables):
     assert [passes(tables, token) for token in (3, 3, 7, 7, 3, 6, 7)] == [True, True, True, True, False, False, True]
     assert passes(tables, 1, "another#run")
 
 
-def test_the_one_that_raises_ends_the_transaction(tables):
+def test_the_raising_fence_aborts_the_transaction(tables):
     tables.execute("select tidemill.fence(%s, 7)", (RUN,))
     with pytest.raises(psycopg.Error, match="has a newer attempt: token 3 is no longer valid") as caught:
         tables.execute("select tidemill.fence(%s, 3)", (RUN,))
@@ -38,12 +38,12 @@ def test_the_one_that_raises_ends_the_transaction(tables):
 
 @pytest.mark.parametrize(("run_id", "token"), [("", 1), (None, 1), (RUN, None), (RUN, 0)])
 @pytest.mark.parametrize("function", ["fence", "fence_ok"])
-def test_what_names_no_attempt_is_an_error_and_not_an_answer(tables, function, run_id, token):
+def test_an_invalid_attempt_is_an_error(tables, function, run_id, token):
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="TIDEMILL_FENCING_TOKEN"):
         tables.execute(f"select tidemill.{function}(%s, %s)", (run_id, token))
 
 
-def test_an_older_attempt_waits_for_a_newer_one_and_then_may_not_pass(tables_dsn):
+def test_an_older_attempt_waits_for_a_newer_one_and_then_does_not_pass(tables_dsn):
     with psycopg.connect(tables_dsn) as newer, psycopg.connect(tables_dsn) as older, ThreadPoolExecutor(1) as aside:
         assert passes(newer, 7)
         answer = aside.submit(passes, older, 3)
@@ -52,7 +52,7 @@ def test_an_older_attempt_waits_for_a_newer_one_and_then_may_not_pass(tables_dsn
         assert answer.result(10) is False
 
 
-def test_a_newer_attempt_waits_for_an_older_one_and_sees_what_it_did(tables_dsn):
+def test_a_newer_attempt_waits_for_an_older_one_and_sees_its_changes(tables_dsn):
     with psycopg.connect(tables_dsn) as newer, psycopg.connect(tables_dsn) as older, ThreadPoolExecutor(1) as aside:
         older.execute("create table work (token int)")
         older.commit()
@@ -72,7 +72,7 @@ def test_an_attempt_that_rolls_back_has_not_passed(tables_dsn):
         assert passes(older, 3)
 
 
-def test_a_snapshot_from_before_is_no_way_around_it(tables_dsn):
+def test_an_older_snapshot_does_not_bypass_the_fence(tables_dsn):
     with psycopg.connect(tables_dsn) as newer, psycopg.connect(tables_dsn) as older:
         older.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         older.execute("select count(*) from tidemill.fences")
@@ -82,7 +82,7 @@ def test_a_snapshot_from_before_is_no_way_around_it(tables_dsn):
             passes(older, 3)
 
 
-def test_a_job_needs_no_right_but_to_ask(tables):
+def test_a_job_needs_only_the_right_to_call_the_fence(tables):
     tables.execute("create role asks_only")
     tables.execute("grant usage on schema tidemill to asks_only")
     tables.execute("set local role asks_only")
@@ -91,7 +91,7 @@ def test_a_job_needs_no_right_but_to_ask(tables):
         tables.execute("update tidemill.fences set token = 1")
 
 
-def test_what_is_forgotten_is_older_than_any_attempt(tables):
+def test_forgotten_fences_are_older_than_any_attempt(tables):
     passes(tables, 7)
     passes(tables, 7, "old#run")
     tables.execute("update tidemill.fences set passed_at = now() - interval '8 days' where run_id = 'old#run'")
@@ -100,7 +100,7 @@ def test_what_is_forgotten_is_older_than_any_attempt(tables):
     assert not passes(tables, 6)
 
 
-def test_a_database_of_its_own_needs_one_file(empty_dsn):
+def test_another_database_needs_only_the_file_of_fences(empty_dsn):
     text = (ROOT / "schemas/tables/0010_fences.sql").read_bytes()
     with psycopg.connect(empty_dsn, autocommit=True) as bank:
         for _ in range(2):
@@ -108,7 +108,7 @@ def test_a_database_of_its_own_needs_one_file(empty_dsn):
         assert passes(bank, 1)
 
 
-def test_the_example_pays_once_whoever_comes_first(empty_dsn):
+def test_the_example_pays_once_in_any_order_of_attempts(empty_dsn):
     with psycopg.connect(empty_dsn, autocommit=True) as bank:
         bank.execute((ROOT / "schemas/tables/0010_fences.sql").read_bytes())
         bank.execute((ROOT / "examples/payout.sql").read_bytes())
@@ -123,7 +123,7 @@ def test_the_example_pays_once_whoever_comes_first(empty_dsn):
 
 
 def payout(dsn, token):
-    """An attempt of the job, as its executor would start it."""
+    """Starts an attempt of the job as an executor does."""
     told = {"TIDEMILL_RUN_ID": "payout#invoice-42", "TIDEMILL_FENCING_TOKEN": str(token), "BANK_DSN": dsn}
     process = subprocess.Popen(
         [sys.executable, ROOT / "examples/payout.py"],

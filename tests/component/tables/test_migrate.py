@@ -1,4 +1,4 @@
-"""Migrations: applied once, in order, one at a time; a changed or unknown one is refused."""
+"""Migrations are applied once, in order, one at a time; a changed or unknown one is refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLUMN = Migration(name="9999_column.sql", sql=b"alter table tidemill.jobs add c
 
 
 def schema(dsn):
-    """What a dump says, without the lines that differ from dump to dump."""
+    """A dump of the schema without the lines that always differ."""
     dump = [_wheel_programs() / "bin" / "pg_dump", "--schema-only", "--no-comments", dsn]
     lines = subprocess.run(dump, check=True, capture_output=True, text=True).stdout.splitlines()
     return [line for line in lines if not line.startswith(("\\restrict", "\\unrestrict"))]
@@ -41,7 +41,7 @@ def waiting(dsn):
         return connection.execute("select from pg_locks where not granted").fetchall()
 
 
-def test_a_second_time_is_nothing(empty_dsn):
+def test_migrating_twice_changes_nothing(empty_dsn):
     assert migrate(empty_dsn) == NAMES
     before = schema(empty_dsn)
     assert migrate(empty_dsn) == []
@@ -54,18 +54,18 @@ def test_the_schema_is_the_sum_of_its_migrations(empty_dsn, tables_dsn):
     assert schema(empty_dsn) == schema(tables_dsn)
 
 
-def test_two_at_once_apply_each_migration_once(empty_dsn):
+def test_two_concurrent_migrations_apply_each_file_once(empty_dsn):
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(migrate, [empty_dsn] * 2)
     assert sorted(first + second) == NAMES
 
 
-def test_a_pooler_that_gives_one_session_to_several_clients_is_refused(empty_dsn):
+def test_a_pooler_in_transaction_mode_is_refused(empty_dsn):
     with transaction_pooler(empty_dsn) as dsn, pytest.raises(MigrationRefused, match="pooler"):
         migrate(dsn)
 
 
-def test_a_migration_that_was_changed_is_refused(tables_dsn):
+def test_a_changed_migration_is_refused(tables_dsn):
     changed = [replace(migrations()[0], sql=b"select 1"), *migrations()[1:]]
     with pytest.raises(MigrationRefused, match=r"migration 0001_words\.sql was changed after it was applied"):
         apply(tables_dsn, changed)
@@ -119,7 +119,7 @@ def test_who_asks_after_the_migration_gets_through_between_two_tries_and_so_does
         assert applied.result() == [COLUMN.name]
 
 
-def test_a_migration_that_fails_leaves_nothing_of_itself_and_keeps_those_before(empty_dsn):
+def test_a_failing_migration_is_rolled_back_and_earlier_ones_stay(empty_dsn):
     broken = replace(migrations()[1], sql=b"create table tidemill.half (); select 1 / 0")
     with pytest.raises(psycopg.errors.DivisionByZero):
         apply(empty_dsn, [migrations()[0], broken])

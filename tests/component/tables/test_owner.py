@@ -1,4 +1,4 @@
-"""A plain owner, who may log in and replicate and is no superuser, needs nobody for the tables."""
+"""A role with LOGIN and REPLICATION, without superuser rights, can do everything with its tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAG = (
 
 @pytest.fixture
 def owner_dsn(postgres_server):
-    """Of an empty database that belongs to a role with LOGIN and REPLICATION."""
+    """An empty database owned by a role with LOGIN and REPLICATION."""
     name, password = f"owner_{next(_numbers)}", "secret"
     with psycopg.connect(postgres_server("postgres"), autocommit=True) as admin:
         role = sql.Identifier(name)
@@ -42,7 +42,7 @@ def test_a_plain_owner_migrates(owner_dsn):
     assert migrate(owner_dsn) == []
 
 
-def test_a_plain_owner_writes_and_prunes_what_the_tables_refuse_to_others(owner):
+def test_a_plain_owner_can_write_and_prune_internal_tables(owner):
     owner.execute(JOB, ["nightly"])
     with owner.transaction():
         for statement in DAG:
@@ -54,7 +54,7 @@ def test_a_plain_owner_writes_and_prunes_what_the_tables_refuse_to_others(owner)
     assert owner.execute("select tidemill.prune_requests(%s)", [timedelta(0)]).fetchone() == (1,)
 
 
-def test_what_lets_the_tables_own_writers_through_ends_with_their_statement(owner):
+def test_the_exception_for_internal_writers_ends_with_their_statement(owner):
     with owner.transaction():
         owner.execute("insert into tidemill.requests (request_id, job_id) values ('r', 'nightly')")
         owner.execute(JOB, ["nightly"])
@@ -74,7 +74,7 @@ def test_what_lets_the_tables_own_writers_through_ends_with_their_statement(owne
             owner.execute("update tidemill.dags set schedule = 'never ever'")
 
 
-def test_a_plain_owner_makes_a_slot_and_drops_it(owner):
+def test_a_plain_owner_creates_and_drops_a_slot(owner):
     made = owner.execute("select pg_create_logical_replication_slot('of_the_owner', 'pgoutput')").fetchone()
     assert made is not None
     owner.execute("select pg_drop_replication_slot('of_the_owner')")

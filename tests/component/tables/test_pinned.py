@@ -1,4 +1,4 @@
-"""A new program does not keep the checksum of the former one: an executor that has that in its cache would run it."""
+"""A new program cannot keep the old checksum: an executor with the old program in its cache would run that."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def program(tables, table):
 
 
 @every_table
-def test_a_program_that_is_changed_without_its_checksum_is_refused_with_what_to_write(pinned, table):
+def test_a_new_program_without_its_checksum_is_refused_with_a_remedy(pinned, table):
     with pytest.raises(psycopg.errors.CheckViolation) as error, pinned.transaction():
         pinned.execute(f"""update tidemill.{table} set executable = 's3://tidemill/new'""")
     assert SENTENCE in str(error.value)
@@ -39,13 +39,13 @@ def test_a_program_that_is_changed_without_its_checksum_is_refused_with_what_to_
 
 @every_table
 @pytest.mark.parametrize("sha256", [NEW, None, OLD], ids=["its own", "none", "the same program elsewhere"])
-def test_a_statement_that_names_the_checksum_says_what_it_means(pinned, table, sha256):
+def test_a_statement_that_sets_the_checksum_is_accepted(pinned, table, sha256):
     pinned.execute(f"""update tidemill.{table} set executable = 's3://tidemill/new', sha256 = %s""", (sha256,))
     assert program(pinned, table) == ("s3://tidemill/new", sha256)
 
 
 @every_table
-def test_each_statement_speaks_for_itself(pinned, table):
+def test_each_statement_is_checked_separately(pinned, table):
     pinned.execute(f"update tidemill.{table} set sha256 = sha256")
     with pytest.raises(psycopg.errors.CheckViolation, match="previous"), pinned.transaction():
         pinned.execute(f"""update tidemill.{table} set executable = 's3://tidemill/new'""")
@@ -53,13 +53,13 @@ def test_each_statement_speaks_for_itself(pinned, table):
 
 
 @every_table
-def test_what_has_no_checksum_gets_another_program_at_once(pinned, table):
+def test_a_program_without_a_checksum_can_be_replaced(pinned, table):
     pinned.execute(f"update tidemill.{table} set sha256 = null")
     pinned.execute(f"""update tidemill.{table} set executable = 's3://tidemill/new'""")
     assert program(pinned, table) == ("s3://tidemill/new", None)
 
 
-def test_an_upsert_counts_as_the_update_that_it_is(pinned):
+def test_an_upsert_counts_as_an_update(pinned):
     write = """insert into tidemill.jobs (job_id, executable, sha256) values ('j', 's3://tidemill/new', %s)
         on conflict (job_id) do update set executable = excluded.executable"""
     with pytest.raises(psycopg.errors.CheckViolation, match="previous"), pinned.transaction():
@@ -68,7 +68,7 @@ def test_an_upsert_counts_as_the_update_that_it_is(pinned):
     assert program(pinned, "jobs") == ("s3://tidemill/new", OLD)
 
 
-def test_job_put_says_the_checksum_with_the_program_and_is_refused_where_only_the_program_is_set(pinned):
+def test_job_put_sets_the_checksum_with_the_program(pinned):
     with pytest.raises(psycopg.errors.CheckViolation, match="previous"), pinned.transaction():
         pinned.execute(statement("j", {"executable": "s3://tidemill/new"}))
     pinned.execute(statement("j", {"executable": "s3://tidemill/new", "sha256": None}))

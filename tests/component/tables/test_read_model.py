@@ -10,7 +10,7 @@ import pytest
 
 from connectors.statements import sql
 from schemas.words import RunState
-from tests.support.read_model_rows import add_story, open_weeks
+from tests.support.read_model_rows import add_story, allow_writes
 
 DAY, MONDAY = date(2026, 3, 29), date(2026, 3, 23)
 WEEK = timedelta(days=7)
@@ -40,7 +40,7 @@ def test_a_request_is_placed_by_its_job_and_timed_by_the_database(tables):
     assert row == ("run", "j", datetime(2026, 1, 1, 0, 0, 0, 1000, tzinfo=UTC), True)
 
 
-def test_the_same_request_again_is_a_conflict_or_nothing(tables):
+def test_a_repeated_request_is_a_conflict_or_ignored(tables):
     insert = "insert into tidemill.requests (request_id, job_id) values ('r', 'j')"
     tables.execute(insert)
     assert tables.execute(insert + " on conflict do nothing").rowcount == 0
@@ -48,7 +48,7 @@ def test_the_same_request_again_is_a_conflict_or_nothing(tables):
         tables.execute(insert)
 
 
-def test_pruning_requests_keeps_those_for_later_and_waits_for_their_capture(tables):
+def test_pruning_keeps_future_and_uncaptured_requests(tables):
     tables.execute("update tidemill.heartbeat set at = now() - interval '2 days'")
     tables.execute(
         """insert into tidemill.requests (request_id, job_id, run_at, created_at) values
@@ -73,12 +73,12 @@ def test_weeks_get_their_partitions_once_in_every_table(tables):
     assert found == ("runs_20260323",)
 
 
-def test_no_partition_is_made_far_ahead(tables):
+def test_no_partition_is_created_far_ahead(tables):
     with pytest.raises(psycopg.errors.CheckViolation, match="it is more than 35 days in the future"):
         tables.execute("select tidemill.make_week('2999-01-01')")
 
 
-def test_a_week_is_a_week_of_utc_whatever_the_session_thinks(tables):
+def test_a_week_is_one_of_utc_whatever_the_sessions_time_zone(tables):
     tables.execute("set local timezone = 'Pacific/Apia'")
     tables.execute("set local tidemill.sink = 'on'")
     tables.execute("select tidemill.make_week(%s)", (DAY,))
@@ -89,9 +89,9 @@ def test_a_week_is_a_week_of_utc_whatever_the_session_thinks(tables):
         tables.execute(problem, (datetime(2026, 3, 30, tzinfo=UTC),))
 
 
-def test_a_reader_is_not_waited_for_when_a_partition_is_made(tables_dsn):
+def test_creating_a_partition_does_not_wait_for_readers(tables_dsn):
     with psycopg.connect(tables_dsn) as reader, psycopg.connect(tables_dsn, autocommit=True) as sink:
-        reader.execute("select count(*) from tidemill.runs")  # and its transaction stays open
+        reader.execute("select count(*) from tidemill.runs")  # its transaction stays open
         sink.execute("set lock_timeout = '2s'")
         sink.execute("select tidemill.make_week(%s)", (DAY,))
         assert partitions(sink) == ["runs_20260323"]
@@ -109,8 +109,8 @@ def test_a_reader_is_not_waited_for_when_a_partition_is_made(tables_dsn):
         "delete from tidemill.transitions",
     ],
 )
-def test_only_the_sink_changes_what_it_has_written_and_others_hear_what_to_do(tables, statement):
-    open_weeks(tables)
+def test_only_the_sink_changes_the_read_model_and_others_get_a_remedy(tables, statement):
+    allow_writes(tables)
     add_run(tables, datetime.now(UTC).date())  # noqa: TID251 - there is a partition for today
     add_story(tables, f"j@{datetime.now(UTC).date()}", attempts=[{"attempt": 1}], transitions=[{"version": 1}])  # noqa: TID251
     tables.execute("select set_config('tidemill.sink', '', false)")
@@ -118,7 +118,7 @@ def test_only_the_sink_changes_what_it_has_written_and_others_hear_what_to_do(ta
         tables.execute(statement)
 
 
-def test_what_is_written_of_a_run_is_written_into_all_of_its_columns(tables):
+def test_a_run_is_written_to_all_of_its_columns(tables):
     query = "select column_name from information_schema.columns where (table_schema, table_name) = ('tidemill', 'runs')"
     columns = {name for (name,) in tables.execute(query)}
     written = set(re.findall(r"^    (\w+) = (?:excluded\.\1,?|case)$", sql("write_runs").decode(), re.MULTILINE))
@@ -140,7 +140,7 @@ def test_the_heartbeat_is_one_row_that_can_be_updated(tables):
         tables.execute("insert into tidemill.heartbeat values (2, now())")
 
 
-def test_the_words_of_the_database_are_those_of_the_streams(tables):
+def test_the_enum_values_of_the_database_equal_those_of_the_streams(tables):
     for state in RunState:
         row = tables.execute("select tidemill.is_open(%s)", (state.value,)).fetchone()
         assert row == (not state.is_final,), state

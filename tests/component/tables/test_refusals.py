@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.support.read_model_rows import open_weeks
+from tests.support.read_model_rows import allow_writes
 
 GOOD = {"job_id": "nightly", "executable": "s3://tidemill/examples/hello.sh"}
 BIG = "x" * 40_000
@@ -137,17 +137,17 @@ def refused(fragment):
     with pytest.raises(psycopg.errors.CheckViolation) as caught:
         yield
     assert fragment in caught.value.diag.message_primary
-    assert len(caught.value.diag.context.splitlines()) == 1  # psql shows it below the sentence
+    assert len(caught.value.diag.context.splitlines()) == 1  # psql shows the detail below the sentence
 
 
 @pytest.mark.parametrize(("change", "fragment"), JOBS)
-def test_a_bad_job_is_refused(tables, change, fragment):
+def test_an_invalid_job_is_refused(tables, change, fragment):
     with refused(fragment):
         insert(tables, "jobs", GOOD | change)
 
 
 @pytest.mark.parametrize(("change", "fragment"), JOBS)
-def test_a_change_for_the_worse_is_refused(tables, change, fragment):
+def test_a_change_to_an_invalid_job_is_refused(tables, change, fragment):
     insert(tables, "jobs", GOOD)
     assignments = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(column)) for column in change)
     with refused(fragment):
@@ -159,9 +159,9 @@ def test_a_change_for_the_worse_is_refused(tables, change, fragment):
 
 @pytest.fixture
 def ended_run(tables):
-    """The id of a run that failed at its second attempt, of a request with a payload, and of one that is running."""
+    """A run that failed at its second attempt, from a request with a payload; another run is running."""
     insert(tables, "requests", {"request_id": "r0", "job_id": "nightly", "payload": {"day": 1}})
-    open_weeks(tables)
+    allow_writes(tables)
     tables.execute(
         """insert into tidemill.runs
         (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, request_id, version) values
@@ -171,14 +171,14 @@ def ended_run(tables):
     return "nightly#r0"
 
 
-def test_a_run_that_has_ended_can_be_asked_to_run_again(tables, ended_run):
+def test_an_ended_run_can_be_rerun(tables, ended_run):
     insert(tables, "requests", {"request_id": "again", "kind": "rerun", "run_id": ended_run})
     query = "select owner, job_id, nominal_time = '2026-03-01', attempt, payload from tidemill.requests"
     found = tables.execute(query + " where request_id = 'again'").fetchone()
     assert found == ("nightly", "nightly", True, 2, {"day": 1})
 
 
-def test_a_rerun_that_was_accepted_is_no_error_when_it_comes_again_after_its_run_has_gone_on(tables, ended_run):
+def test_a_repeated_rerun_is_no_error_after_its_run_continued(tables, ended_run):
     again = "insert into tidemill.requests (request_id, kind, run_id) values ('again', 'rerun', %s)"
     tables.execute(again, [ended_run])
     tables.execute("update tidemill.runs set state = 'running', attempt = 3 where run_id = %s", [ended_run])
@@ -189,7 +189,7 @@ def test_a_rerun_that_was_accepted_is_no_error_when_it_comes_again_after_its_run
         tables.execute(again.replace("'again'", "'another'"), [ended_run])
 
 
-def test_a_run_that_waits_for_its_next_attempt_can_be_asked_to_have_it_now(tables, ended_run):
+def test_a_run_waiting_for_a_retry_can_be_rerun(tables, ended_run):
     tables.execute("update tidemill.runs set state = 'retry_wait' where run_id = %s", [ended_run])
     insert(tables, "requests", {"request_id": "now", "kind": "rerun", "run_id": ended_run})
     query = "select nominal_time, attempt, payload from tidemill.requests where request_id = 'now'"
@@ -198,19 +198,19 @@ def test_a_run_that_waits_for_its_next_attempt_can_be_asked_to_have_it_now(table
         insert(tables, "requests", {"request_id": "all", "kind": "rerun", "run_id": ended_run, "downstream": True})
 
 
-def test_a_request_id_is_one_of_its_job(tables):
+def test_a_request_id_is_unique_per_job(tables):
     ask = "insert into tidemill.requests (request_id, job_id) values ('invoice-42', %s) on conflict do nothing"
     assert [tables.execute(ask, [job]).rowcount for job in ("mail", "print", "mail")] == [1, 1, 0]
 
 
-def test_a_request_that_was_accepted_is_no_error_when_it_comes_again_after_its_job_has_become_a_dag(tables):
+def test_a_repeated_request_is_no_error_after_its_job_became_a_dag(tables):
     ask = "insert into tidemill.requests (request_id, job_id) values ('r', 'nightly') on conflict do nothing"
     assert tables.execute(ask).rowcount == 1
     insert(tables, "dags", {"dag_id": "nightly"})
     assert tables.execute(ask).rowcount == 0
 
 
-def test_a_run_whose_request_is_gone_needs_its_payload_to_run_again(tables, ended_run):
+def test_a_rerun_of_a_run_with_a_pruned_request_needs_a_payload(tables, ended_run):
     tables.execute("update tidemill.runs set request_id = 'pruned' where run_id = %s", [ended_run])
     with (
         refused("the row of request pruned was removed, or the request came through the topic; set the payload"),
@@ -225,29 +225,29 @@ def test_a_run_whose_request_is_gone_needs_its_payload_to_run_again(tables, ende
     ("run_id", "fragment"),
     [("nightly#r1", "it is running; only a run that has ended"), ("a#b", "there is no such run")],
 )
-def test_what_has_not_ended_cannot_run_again(tables, ended_run, run_id, fragment):
+def test_an_open_run_cannot_be_rerun(tables, ended_run, run_id, fragment):
     with refused(fragment):
         insert(tables, "requests", {"request_id": "again", "kind": "rerun", "run_id": run_id})
 
 
 @pytest.mark.parametrize("kind", ["cancel", "terminate"])
-def test_a_run_or_all_runs_of_a_job_can_be_told_to_stop(tables, kind):
+def test_one_run_or_all_runs_of_a_job_can_be_stopped(tables, kind):
     insert(tables, "requests", {"request_id": "r1", "kind": kind, "run_id": "nightly@2026-03-01T00:00:00Z"})
     insert(tables, "requests", {"request_id": "r2", "kind": kind, "job_id": "nightly", "note": "enough"})
     assert {each for (each,) in tables.execute("select owner from tidemill.requests")} == {"nightly"}
 
 
 @pytest.mark.parametrize(("change", "fragment"), REQUESTS)
-def test_a_bad_request_is_refused(tables, change, fragment):
+def test_an_invalid_request_is_refused(tables, change, fragment):
     with refused(fragment):
         insert(tables, "requests", {"request_id": "r1", "job_id": "nightly"} | change)
 
 
-def test_a_request_for_what_does_not_exist_waits_for_it_and_the_writer_is_warned(tables):
+def test_a_request_for_an_unknown_job_is_accepted_with_a_warning(tables):
     said = []
     tables.add_notice_handler(lambda diagnostic: said.append((diagnostic.severity, diagnostic.message_primary)))
     insert(tables, "jobs", GOOD)
-    insert(tables, "dags", {"dag_id": "etl"})  # it is compiled when the transaction commits
+    insert(tables, "dags", {"dag_id": "etl"})  # the DAG is compiled at commit
     insert(tables, "requests", {"request_id": "r1", "job_id": GOOD["job_id"]})
     insert(tables, "requests", {"request_id": "r2", "dag_id": "etl"})
     insert(tables, "requests", {"request_id": "r3", "job_id": "nightyl"})
@@ -279,7 +279,7 @@ GENEROUS = {
 }
 
 
-def test_a_good_row_is_taken(tables):
+def test_a_valid_row_is_accepted(tables):
     insert(tables, "jobs", GOOD | GENEROUS)
 
 
@@ -296,7 +296,7 @@ SENTENCES = {
 
 
 @pytest.mark.parametrize(("statement", "sentence"), SENTENCES.items())
-def test_what_must_not_be_done_to_a_table_is_refused(tables, statement, sentence):
+def test_a_forbidden_statement_is_refused(tables, statement, sentence):
     insert(tables, "jobs", GOOD)
     insert(tables, "requests", {"request_id": "r1", "job_id": "nightly"})
     with refused(sentence):

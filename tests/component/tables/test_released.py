@@ -1,4 +1,4 @@
-"""A database of an earlier release, with data: it is migrated, nothing is lost, and readers and writers go on."""
+"""A database of an earlier release is migrated without loss, and readers and writers continue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CAPTURED = """
         '__table', 'requests', 'payload', payload::text, 'nodes', nodes::text, 'ran', ran::text)
     from tidemill.requests as each
 """
-"""As the connector writes them."""
+"""Rows as the connector writes them to `cdc`."""
 
 ALL_OVER = """
     set tidemill.sink = on;
@@ -27,7 +27,7 @@ ALL_OVER = """
     update tidemill.stories set attempts = '{}';
     reset tidemill.sink
 """
-"""No run is open, and none has a log in S3."""
+"""A retention mark without open runs and without logs in S3."""
 
 
 @pytest.fixture(params=folders(), ids=lambda folder: folder.name)
@@ -37,7 +37,7 @@ def folder(request):
 
 @pytest.fixture
 def counted(folder, empty_dsn):
-    """The rows by table before the migration; the database is migrated."""
+    """Migrates the database; returns the number of rows by table before."""
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         connection.execute((folder / "database.sql").read_bytes())
         before = row_counts(connection)
@@ -54,7 +54,7 @@ def upgraded(counted, empty_dsn):
 
 @pytest.fixture
 def said(upgraded, empty_dsn, monkeypatch, tmp_path, capsys):
-    """A function from a command to its JSON."""
+    """A function that runs a command and returns its JSON."""
     monkeypatch.setenv("TIDEMILL_POSTGRES_DSN", empty_dsn)
     monkeypatch.chdir(tmp_path)
 

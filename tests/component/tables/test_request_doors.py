@@ -1,4 +1,4 @@
-"""A request means the same by table and by topic: one list of cases goes through both doors."""
+"""Table and topic accept the same requests: one list of cases tests both."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from psycopg import sql
 
 from schemas.codec import decode_request
 from schemas.errors import UndecodableError
-from tests.support.read_model_rows import open_weeks
-from tests.support.request_cases import LEAST, REFUSED, TAKEN
+from tests.support.read_model_rows import allow_writes
+from tests.support.request_cases import ACCEPTED, MINIMAL, REFUSED
 
 APPENDED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AS_ONE_DOOR_WRITES_IT = re.compile(r'^((?:run_at|created_at|payload) is )".*"(?: \(\d+ characters\))?: ')
-"""A time, or JSON."""
+"""Text that differs by entrance: a time, or JSON."""
 
 
 def by_table(tables, row):
-    """The sentence with which it is refused; None: it is taken."""
+    """The sentence of the refusal; None: accepted."""
     columns = sql.SQL(", ").join(map(sql.Identifier, row))
     holes = sql.SQL(", ").join(sql.Placeholder() * len(row))
     statement = sql.SQL("insert into tidemill.requests ({}) values ({})").format(columns, holes)
@@ -49,9 +49,9 @@ def _masked(sentence):
 
 @pytest.fixture
 def with_a_run(tables):
-    """The run nightly#r0 has failed; its request is there."""
+    """A failed run nightly#r0 whose request exists."""
     tables.execute("insert into tidemill.requests (request_id, job_id) values ('r0', 'nightly')")
-    open_weeks(tables)
+    allow_writes(tables)
     tables.execute(
         """insert into tidemill.runs
         (run_id, job_id, tenant, kind, nominal_time, scheduled_time, state, attempt, request_id, version) values
@@ -61,19 +61,19 @@ def with_a_run(tables):
 
 
 @pytest.mark.parametrize(("change", "sentence"), REFUSED, ids=[sentence[:60] for _, sentence in REFUSED])
-def test_both_doors_refuse_it_with_the_same_sentence(with_a_run, change, sentence):
-    row = LEAST | change
+def test_table_and_topic_refuse_a_request_with_the_same_sentence(with_a_run, change, sentence):
+    row = MINIMAL | change
     assert (by_table(with_a_run, row), by_topic(row)) == (sentence, sentence)
 
 
-@pytest.mark.parametrize("change", TAKEN, ids=[str(change)[:60] for change in TAKEN])
-def test_both_doors_take_it(with_a_run, change):
-    row = LEAST | change
+@pytest.mark.parametrize("change", ACCEPTED, ids=[str(change)[:60] for change in ACCEPTED])
+def test_table_and_topic_accept_a_request(with_a_run, change):
+    row = MINIMAL | change
     assert (by_table(with_a_run, row), by_topic(row)) == (None, None)
 
 
-def test_only_the_table_takes_a_backfill_and_the_topic_says_so(with_a_run):
-    row = LEAST | {"kind": "backfill"}
+def test_only_the_table_accepts_a_backfill_and_the_topic_refuses_it(with_a_run):
+    row = MINIMAL | {"kind": "backfill"}
     assert (
         by_topic(row)
         == 'kind is "backfill": insert a row into tidemill.requests instead, whose trigger knows what has run already'

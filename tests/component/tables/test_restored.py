@@ -1,4 +1,4 @@
-"""The tables after a restore: noted once, and written anew above all that the streams have applied."""
+"""The tables after a restore: it is recorded once, and repaired by versions above all applied ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from tests.support.dag_rows import put
 
 APPLIED = 1_000
-"""The streams know versions up to here; the database has given fewer."""
+"""The streams have applied versions up to here; the database has given fewer."""
 JOB = """insert into tidemill.jobs (job_id, executable) values (%s, 's3://bucket/key')"""
 
 
@@ -34,7 +34,7 @@ def newest(database, owner):
     ).fetchone()
 
 
-def test_a_database_that_gives_versions_again_is_noted_once_and_is_a_problem(database):
+def test_a_database_that_reuses_versions_is_recorded_once_as_a_problem(database):
     database.execute("set tidemill.sink = on")
     assert value(database, "select tidemill.note_restore(%s)", APPLIED) is True
     assert value(database, "select tidemill.note_restore(%s)", APPLIED) is False
@@ -43,14 +43,14 @@ def test_a_database_that_gives_versions_again_is_noted_once_and_is_a_problem(dat
     assert f"its last version is 1, and the streams have applied {APPLIED}" in reason
 
 
-def test_one_that_is_as_far_as_the_streams_or_further_is_not_restored(database):
+def test_a_database_that_is_not_behind_the_streams_is_not_restored(database):
     for number in range(3):
         database.execute(JOB, [f"job-{number}"])
     assert value(database, "select tidemill.note_restore(3)") is False
     assert value(database, "select count(*) from tidemill.restored") == 0
 
 
-def test_every_job_and_dag_gets_a_version_above_all_that_is_applied(database):
+def test_every_job_and_dag_gets_a_version_above_all_applied_ones(database):
     for job in ("a", "b"):
         database.execute(JOB, [job])
     put_dag(database)
@@ -67,7 +67,7 @@ def test_every_job_and_dag_gets_a_version_above_all_that_is_applied(database):
     assert value(database, "select tidemill.note_restore(%s)", APPLIED) is False
 
 
-def test_the_spec_stays_and_the_next_change_is_a_version_later(database):
+def test_the_spec_is_kept_and_the_next_change_gets_the_next_version(database):
     database.execute(JOB, ["a"])
     before = value(database, "select spec from tidemill.definitions where owner = 'a'")
     database.execute("select tidemill.write_anew(%s)", [APPLIED])
@@ -79,7 +79,7 @@ def test_the_spec_stays_and_the_next_change_is_a_version_later(database):
     assert newest(database, "a")[0] > version
 
 
-def test_those_that_only_the_streams_know_are_deleted(database):
+def test_jobs_and_dags_that_only_the_streams_know_are_deleted(database):
     database.execute(JOB, ["kept"])
     put_dag(database)
     with database.transaction():
@@ -93,7 +93,7 @@ def test_those_that_only_the_streams_know_are_deleted(database):
     assert not newest(database, "kept")[2]
 
 
-def test_nobody_else_may_append_to_the_history(database):
+def test_no_other_role_can_append_to_the_history(database):
     database.execute("select tidemill.write_anew(%s)", [APPLIED])
     with pytest.raises(psycopg.errors.CheckViolation, match=r"INSERT into tidemill\.definitions is refused"):
         database.execute(

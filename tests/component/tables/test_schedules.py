@@ -1,4 +1,4 @@
-"""The grammar of schedules in SQL says what the one in Python says, word for word."""
+"""The grammars of schedules in SQL and in Python give the same answers and sentences."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def sql_problems(tables, texts):
     return [row[0] for row in tables.execute(query, (texts,))]
 
 
-def test_the_hand_made_cases_have_the_same_answer(tables):
+def test_sql_and_python_agree_on_the_listed_schedules(tables):
     assert dict(zip(FIXED, sql_problems(tables, FIXED), strict=True)) == {text: problem(text) for text in FIXED}
 
 
@@ -81,7 +81,7 @@ def test_the_hand_made_cases_have_the_same_answer(tables):
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(texts=batches)
-def test_whatever_is_written_has_the_same_answer(tables, texts):
+def test_sql_and_python_agree_on_random_schedules(tables, texts):
     assert dict(zip(texts, sql_problems(tables, texts), strict=True)) == {text: problem(text) for text in texts}
 
 
@@ -89,7 +89,7 @@ NUMBERS = ["*", "*/1", "*/59", "*/60", "*/23", "*/24", *map(str, range(62)), "00
 PLACES = ["{} 0 1 1 *", "0 {} 1 1 *", "0 0 {} 1 *", "0 0 {} 2 *", "0 0 1 {} *", "0 0 1 1 {}", "0 0 {} 2 1"]
 
 
-def test_what_is_not_looked_at_closely_is_accepted_by_the_grammar(tables):
+def test_a_schedule_on_the_fast_path_is_valid(tables):
     texts = [place.format(number) for place in PLACES for number in NUMBERS]
     query = "select text, tidemill.is_plain_cron(text) from unnest(%s::text[]) as text"
     plain = {text for text, is_plain in tables.execute(query, (texts,)) if is_plain}
@@ -114,7 +114,7 @@ def test_the_zones_of_the_table_are_known_to_python(tables):
 
 
 @pytest.mark.parametrize("text", ["2026-11-21T03:00:00.25+05:30", "2024-02-29T23:59:59-14:59"])
-def test_an_instant_is_the_same_in_both(tables, text):
+def test_sql_and_python_read_the_same_instant(tables, text):
     at = parse(f"@at {text}")
     assert isinstance(at, At)
     assert tables.execute("select tidemill.wire_instant(%s::timestamptz)", (text,)).fetchone()[0] == rfc3339(at.instant)

@@ -1,4 +1,4 @@
-"""What a file says becomes the DAG's rows: whole, and without a version where nothing changed."""
+"""A file becomes the DAG's rows completely, and without a new version if nothing changed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_file_becomes_rows_and_again_changes_nothing(database):
     assert (listed["dag_id"], listed["nodes"]) == ("d", 2)
 
 
-def test_what_the_file_does_not_say_any_more_is_gone_but_a_pause_stays(database):
+def test_removed_entries_of_the_file_are_deleted_but_a_pause_stays(database):
     put(database, FILE)
     change(database, DAG, "pause", "d", note="wait")
     put(database, {"dag_id": "d", "nodes": {"a": {"executable": EXECUTABLE}}})

@@ -1,4 +1,4 @@
-"""What `tidemill explain` reads, from the tables that people, triggers and the sink write."""
+"""The rows that `tidemill explain` reads from the tables of users, triggers and the sink."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from tests.support.dag_rows import put, settle
-from tests.support.read_model_rows import open_weeks
+from tests.support.read_model_rows import allow_writes
 from tidemill.explain.history import Moment
 from tidemill.explain.look import find_history, read_history, read_occurrence
 from tidemill.explain.story import story
@@ -30,13 +30,13 @@ PROBLEM = """insert into tidemill.problems (at, partition, record_offset, topic_
 
 @pytest.fixture
 def database(tables):
-    """With a job that was written ten days before it was due."""
+    """A database with a job that was written ten days before it was due."""
     tables.row_factory = dict_row
     tables.execute(JOB)
     tables.execute("alter table tidemill.definitions disable trigger user")
     tables.execute("update tidemill.definitions set valid_from = %s", (DUE - timedelta(days=10),))
     days = [(DUE + timedelta(days=number)).date() for number in range(-1, 2)]
-    open_weeks(tables, days)
+    allow_writes(tables, days)
     return tables
 
 
@@ -57,7 +57,7 @@ def test_an_occurrence_without_a_row_is_not_there(database):
         read_history(database, "unknown")
 
 
-def test_its_own_row_is_found_and_so_is_the_range_that_it_lies_in(database):
+def test_an_occurrences_own_row_or_range_is_found(database):
     first, last = DUE - timedelta(days=1), DUE + timedelta(days=1)
     run(database, "j@a~b", first, "paused", "paused: a break", first, last, 3)
     assert "one of the 3 occurrences of j@a~b, did not run: it was paused: a break" in explained(database).sentence
@@ -110,7 +110,7 @@ def test_a_refused_request_that_came_by_topic_says_why_also_for_an_owner_that_do
         ("j", '{"run_id": "j#r"}', False),
     ],
 )
-def test_a_request_that_no_part_could_read_is_found_by_what_its_record_says(database, key, record, is_it):
+def test_an_unreadable_request_is_found_by_the_text_of_its_record(database, key, record, is_it):
     database.execute("insert into tidemill.requests (request_id, job_id) values ('r', 'j')")
     database.execute(PROBLEM, (DUE, key, "record_refused", "record requests@7 is odd", None, record))
     told = explain_request(database, "j#r", "j", read_history(database, "j"), now_of(database))

@@ -1,4 +1,4 @@
-"""`tidemill logs`: from the row of an attempt, or from the chunks in S3; also of one that never reported."""
+"""`tidemill logs` reads an attempt's row or its chunks in S3, also for an attempt that never reported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from connectors.objects import Objects
 from schemas.ids import RunId
 from schemas.log_chunks import chunk_key
-from tests.support.read_model_rows import add_story, open_weeks
+from tests.support.read_model_rows import add_story, allow_writes
 from tidemill.cli import run
 
 RUN_ID = RunId("j#r")
@@ -22,7 +22,7 @@ FAILED = LOST | {"ended_as": "failed", "exit_code": 1}
 
 @pytest.fixture
 def logs(s3, tables_dsn, monkeypatch, capfdbinary, tmp_path):
-    """A function from the last attempt, and what of it is in S3, to what is printed and what is said."""
+    """A function that prepares the last attempt and its chunks in S3; it returns standard output and standard error."""
     monkeypatch.setenv("TIDEMILL_POSTGRES_DSN", tables_dsn)
     bucket = tmp_path.name.replace("_", "-").lower()[:60]
     place = s3.model_copy(update={"s3_bucket": bucket})
@@ -35,7 +35,7 @@ def logs(s3, tables_dsn, monkeypatch, capfdbinary, tmp_path):
         for number, chunk in enumerate(chunks):
             store.put(chunk_key(RUN_ID, attempt["attempt"], number), chunk)
         with psycopg.connect(tables_dsn) as connection:
-            open_weeks(connection)
+            allow_writes(connection)
             connection.execute(RUN)
             add_story(connection, RUN_ID, attempts=[STARTED | attempt])
         assert run(["logs", RUN_ID, *arguments, "--data", str(tmp_path)]) == 0
@@ -45,7 +45,7 @@ def logs(s3, tables_dsn, monkeypatch, capfdbinary, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [(), ("--follow",)])
-def test_what_a_lost_attempt_left_in_s3_is_shown(logs, arguments):
+def test_the_chunks_of_a_lost_attempt_are_shown(logs, arguments):
     assert logs(LOST, [b"its first ", b"and last words\n"], *arguments).out == b"its first and last words\n"
 
 
@@ -58,11 +58,11 @@ def test_an_attempt_that_wrote_nothing_needs_no_s3_to_say_so(logs, monkeypatch):
     assert logs(FAILED) == (b"", b"")
 
 
-def test_output_that_is_kept_no_more_is_said_to_be_gone(logs):
+def test_deleted_output_is_reported_as_gone(logs):
     printed = logs(FAILED | {"output_bytes": 7})
     assert (printed.out, b"the 7 bytes that attempt 1 wrote are not kept" in printed.err) == (b"", True)
 
 
-def test_a_log_that_retention_has_deleted_is_said_to_be_gone(logs):
+def test_a_log_deleted_by_retention_is_reported_as_gone(logs):
     printed = logs(LOST | {"log_deleted_at": "2026-11-21T03:00:00Z"})
     assert (printed.out, b"deleted at 2026-11-21T03:00:00.000Z" in printed.err) == (b"", True)

@@ -1,4 +1,4 @@
-"""Names as people type them: of a job its latest run, and for a name that is not there the one that is meant."""
+"""Names as users type them: a job's name means its latest run, and an unknown name gets a suggestion."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import orjson
 import psycopg
 import pytest
 
-from tests.support.read_model_rows import open_weeks
+from tests.support.read_model_rows import allow_writes
 from tidemill.cli import run
 
 JOBS = """insert into tidemill.jobs (job_id, executable, schedule, timezone)
@@ -25,7 +25,7 @@ RUNS = [
 @pytest.fixture
 def database(tables_dsn):
     with psycopg.connect(tables_dsn, autocommit=True) as connection:
-        open_weeks(connection)
+        allow_writes(connection)
         connection.execute(JOBS)
         connection.execute("""
             begin;

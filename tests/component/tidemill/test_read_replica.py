@@ -1,4 +1,4 @@
-"""The commands against two databases: what only reads goes to the replica, what writes to the primary."""
+"""The commands with two databases: read-only commands use the replica, others the primary."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from connectors.migrate import migrate
 from schemas.settings import Connections
-from tests.support.read_model_rows import add_story, open_weeks
+from tests.support.read_model_rows import add_story, allow_writes
 from tidemill.cli import run
 from tidemill.target import connect_to_read
 
@@ -34,11 +34,11 @@ def primary(tables_dsn):
 
 @pytest.fixture
 def replica(empty_dsn):
-    """Not the same rows, so that it can be told which one was asked."""
+    """A replica with other rows, so that a test sees which database answered."""
     migrate(empty_dsn)
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         connection.execute(JOB, ("shown",))
-        open_weeks(connection)
+        allow_writes(connection)
         connection.execute(RUN)
         add_story(connection, "shown@1", attempts=[ATTEMPT])
         connection.execute(
@@ -76,7 +76,7 @@ READERS = (
 )
 
 
-def test_what_only_reads_goes_to_the_replica_and_what_writes_to_the_primary(tidemill, primary, replica):
+def test_read_only_commands_use_the_replica_and_others_the_primary(tidemill, primary, replica):
     for reader in READERS:
         assert "shown" in tidemill(*reader), reader
     assert "daily" not in tidemill("next", "shown", "-n", "1")

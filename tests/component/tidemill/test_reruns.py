@@ -1,4 +1,4 @@
-"""`tidemill rerun`: one run, or many, of which one that is refused keeps no other from running again."""
+"""`tidemill rerun` with one run or many: a refused one does not prevent the others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import orjson
 import psycopg
 import pytest
 
-from tests.support.read_model_rows import open_weeks
+from tests.support.read_model_rows import allow_writes
 from tidemill.cli import run
 
 JOB = """insert into tidemill.jobs (job_id, executable) values ('j', 's3://bucket/key')"""
@@ -19,9 +19,9 @@ ASKED = "select run_id, payload from tidemill.requests where kind = 'rerun' orde
 
 @pytest.fixture
 def database(tables_dsn):
-    """Two dead runs: the request of one is a row, that of the other came by topic, or was pruned."""
+    """Two dead runs: one has a request row, the other's request came by topic or was pruned."""
     with psycopg.connect(tables_dsn, autocommit=True) as connection:
-        open_weeks(connection)
+        allow_writes(connection)
         connection.execute(JOB)
         connection.execute(REQUEST)
         for request_id in ("known", "foreign"):
@@ -40,7 +40,7 @@ def rerun(database, tables_dsn, monkeypatch, capsys, tmp_path):
     return call
 
 
-def test_of_many_those_that_are_refused_are_named_and_the_others_run(rerun, database):
+def test_refused_reruns_are_named_and_the_others_run(rerun, database):
     printed = rerun("--job", "j", "--state", "dead", code=1)
     assert printed.out.split() == ["j#known"]
     assert printed.err.startswith("tidemill: j#foreign does not run again: payload is null: request foreign is no row")

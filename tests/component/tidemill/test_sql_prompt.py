@@ -1,4 +1,4 @@
-"""`tidemill sql`: a query's rows are printed whatever their types, and psql gets the password where nobody sees it."""
+"""`tidemill sql` prints rows of any type, and psql gets the password in its environment."""
 
 from __future__ import annotations
 

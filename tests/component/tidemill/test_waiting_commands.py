@@ -1,4 +1,4 @@
-"""Commands that wait for a run: they end when its request is refused, and stop what is not written yet."""
+"""Commands that wait for a run end when its request is refused, and can stop a run that has no row yet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import psycopg
 import pytest
 
-from tests.support.read_model_rows import open_weeks
+from tests.support.read_model_rows import allow_writes
 from tests.support.waiting import eventually
 from tidemill.cli import run
 
@@ -30,7 +30,7 @@ UNREADABLE = """insert into tidemill.problems (at, partition, record_offset, top
 @pytest.fixture
 def database(tables_dsn):
     with psycopg.connect(tables_dsn, autocommit=True) as connection:
-        open_weeks(connection)
+        allow_writes(connection)
         connection.execute(JOB)
         yield connection
 
@@ -49,7 +49,7 @@ def tidemill(tables_dsn, monkeypatch, capsys, tmp_path):
 
 @pytest.fixture
 def answers(database):
-    """Writes a statement as soon as a request is there, as a sink would."""
+    """A function that executes a statement as soon as a request exists, as the sink would."""
     threads = []
 
     def answer(statement):
@@ -67,12 +67,12 @@ def answers(database):
 
 @pytest.mark.parametrize("command", [("run", "j"), ("backfill", "j", "--from", "7d")])
 @pytest.mark.parametrize(("statement", "said"), [(REFUSED, "is refused: because"), (UNREADABLE, "is too deep")])
-def test_a_request_that_is_refused_is_waited_for_no_longer(tidemill, answers, command, statement, said):
+def test_waiting_ends_when_the_request_is_refused(tidemill, answers, command, statement, said):
     answers(statement)
     assert said in tidemill(*command, "--wait", code=1)
 
 
-def test_a_run_that_is_not_written_yet_can_be_stopped(tidemill, database, answers):
+def test_a_run_without_a_row_can_be_stopped(tidemill, database, answers):
     answers(RUN.replace("%s", "'cancelling'"))
     assert "j#r is not in the database yet" in tidemill("cancel", "j#r", code=0)
     assert database.execute("select kind, run_id from tidemill.requests").fetchall() == [("cancel", "j#r")]

@@ -1,5 +1,5 @@
-"""Three brokers as an operator has them: TLS and SCRAM for every client, an authorizer that denies what no ACL allows,
-three replicas of which two must be in sync, no topics that appear by themselves.
+"""Three brokers as an operator runs them: TLS and SCRAM for every client, an authorizer that denies what no ACL allows,
+three replicas with two in sync, no automatic creation of topics.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from tests.support.waiting import eventually
 ADMIN = "admin"
 HEAP_MB = 160
 START_SECONDS = 120
-"""Three JVMs start at once, on few cores."""
+"""Three JVMs start at once on few cores."""
 LOG_BYTES = 1024 * 1024 * 1024
-"""A log is kept whole: it says who was allowed what."""
+"""Large enough to keep the whole log: `audit` reads it."""
 NUMBERS = (1, 2, 3)
 ANSWER_SECONDS = 2.0
 _IMPATIENT = {"log_level": "0", "socket.timeout.ms": "2000"}
-"""Brokers are stopped, killed and frozen: who asks shall not wait for one of them, and says nothing of it."""
+"""Tests stop, kill and freeze brokers: the client does not wait long for one broker, and does not log it."""
 _LISTENER = "SASL_SSL"
 _AUDIT = "kafka.authorizer.logger"
 _ELECTIONS = "org.apache.kafka.raft.QuorumState"
@@ -42,20 +42,20 @@ _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required"
 
 
 class Brokers:
-    """Each can be stopped and started on its own."""
+    """Three brokers; a test can stop and start each one."""
 
     def __init__(self, parts: dict[int, Part], bootstrap: str, login: dict[str, str]) -> None:
         self._parts = parts
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self.bootstrap, self.login = bootstrap, {**login, **_IMPATIENT, "bootstrap.servers": bootstrap}
-        """What librdkafka needs, as the administrator."""
+        """Options of librdkafka for the administrator."""
         self.admin = AdminClient(self.login)
 
     def start(self, number: int) -> None:
         self._processes[number] = spawn(self._parts[number], LOG_BYTES)
 
     def stop(self, number: int) -> None:
-        """As an operator does: the broker hands its partitions over before it ends."""
+        """A controlled shutdown: the broker hands its partitions over before it ends."""
         process = self._processes.pop(number)
         process.terminate()
         process.wait(START_SECONDS)
@@ -63,19 +63,19 @@ class Brokers:
     def pid(self, number: int) -> int:
         return self._processes[number].pid
 
-    def kill_one(self, number: int) -> None:
-        """It hands nothing over."""
+    def kill(self, number: int) -> None:
+        """SIGKILL: the broker hands nothing over."""
         process = self._processes.pop(number)
         process.kill()
         process.wait()
 
-    def kill(self) -> None:
+    def kill_all(self) -> None:
         for process in self._processes.values():
             process.kill()
         for process in self._processes.values():
             process.wait()
 
-    def are_whole(self) -> bool:
+    def are_in_sync(self) -> bool:
         """Every partition has a leader, and all of its replicas are in sync."""
         try:
             found = self.admin.list_topics(timeout=ANSWER_SECONDS)
@@ -87,25 +87,25 @@ class Brokers:
         )
 
     def leader(self, topic: str, partition: int) -> int:
-        """-1: nobody leads it now."""
+        """The number of the leader; -1: the partition has no leader."""
         return int(self.admin.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic].partitions[partition].leader)
 
     def balance(self) -> None:
-        """Each broker leads again what it led first."""
+        """Elects the preferred leaders."""
         self.admin.elect_leaders(ElectionType.PREFERRED).result(START_SECONDS)
 
     def controller(self) -> int:
-        """The number of the broker that was elected last."""
+        """The number of the active controller: the last one elected."""
         elected = {
             line: number
             for number, part in self._parts.items()
             for line in part.log.read_text().splitlines()
             if _ELECTED in line
         }
-        return elected[max(elected)]  # a line begins with its time
+        return elected[max(elected)]  # each line starts with its time
 
     def audit(self) -> list[str]:
-        """What the authorizers have said."""
+        """The log lines of the authorizers."""
         return [line for part in self._parts.values() for line in part.log.read_text().splitlines() if _AUDIT in line]
 
 
@@ -129,15 +129,15 @@ def running_brokers(data: Path, cache: Path, class_path: str, authority: trustme
     try:
         for each in NUMBERS:
             brokers.start(each)
-        eventually(brokers.are_whole, START_SECONDS, "the start of three brokers")
+        eventually(brokers.are_in_sync, START_SECONDS, "the start of three brokers")
         yield brokers
     finally:
-        brokers.kill()
+        brokers.kill_all()
         ports.close()
 
 
 def client(user: str, password: str, ca: Path) -> dict[str, str]:
-    """For librdkafka."""
+    """Options of librdkafka for one user."""
     return {
         "security.protocol": _LISTENER,
         "sasl.mechanism": "SCRAM-SHA-512",
@@ -169,7 +169,7 @@ def _config(home: Path, number: int, ports: dict[str, int], password: str, store
         "allow.everyone.if.no.acl.found": "false",
         "broker.session.timeout.ms": 3_000,
         "broker.heartbeat.interval.ms": 500,
-        "super.users": f"User:{ADMIN};User:ANONYMOUS",  # whom the listener of the controllers knows is a broker
+        "super.users": f"User:{ADMIN};User:ANONYMOUS",  # the controllers' listener has no logins: only brokers use it
         "default.replication.factor": 3,
         "min.insync.replicas": 2,
         "offsets.topic.replication.factor": 3,

@@ -1,4 +1,4 @@
-"""The servers of an existing cluster: three brokers, Postgres with TLS, S3, and a Connect without settings."""
+"""The servers of an existing cluster: three brokers, Postgres with TLS, S3, and Connect as installed."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from infra.ports import Ports
 from infra.settings import InfraSettings
 from tests.support.operator.brokers import Brokers, running_brokers
 from tests.support.servers.server_process import running_s3, start
-from tests.support.servers.tls_proxy import tls_front
+from tests.support.servers.tls_proxy import running_tls_proxy
 
 CONNECT_HEAP_MB = 192
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
-    """What `/etc/tidemill` is in the documents, and more."""
+    """Stands for `/etc/tidemill` and other directories in the documents."""
     names: Mapping[str, str]
-    """What stands here for the names that the documents use."""
+    """Name in the documents -> name here."""
     brokers: Brokers
     superuser: str
-    """A connection string of Postgres."""
+    """The connection string of a Postgres superuser."""
     restart_postgres: Callable[[], None]
     connect: Part
-    """It reads `worker.properties` in the folder."""
+    """Connect; it reads `worker.properties` in the folder."""
     connect_defaults: str
-    """What an installation of Connect has set before anybody reads a document."""
+    """The settings of Connect before the operator follows a document."""
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def running_site() -> Iterator[Site]:
     cache = settings.cache.expanduser()
     with ExitStack() as until_end:
         folder = Path(until_end.enter_context(_folder()))
-        folder.chmod(0o755)  # so that the user whom Postgres runs as can enter it
+        folder.chmod(0o755)  # Postgres's user has to enter it
         class_path = jars.class_paths(cache, print)["kafka"]
         authority, ca = trustme.CA(), folder / "ca.pem"
         authority.cert_pem.write_to_path(ca)
@@ -94,7 +94,7 @@ class _Postgres:
         self._process = start(self._part)
 
     def drop(self) -> None:
-        """Its data is thrown away."""
+        """Ends it fast; its data is not kept."""
         self._end(self._part.death_signal)
 
     def _end(self, signal: Signals) -> None:
@@ -111,14 +111,14 @@ def _postgres(
     server = _Postgres(part)
     try:
         server.superuser = _administrator(postgres.dsn(ports["postgres"], keys), keys.postgres_password)
-        with tls_front(ports["postgres-tls"], ports["postgres"], authority.issue_cert("127.0.0.1")):
+        with running_tls_proxy(ports["postgres-tls"], ports["postgres"], authority.issue_cert("127.0.0.1")):
             yield server
     finally:
         server.drop()
 
 
 def _administrator(dsn: str, password: str) -> str:
-    """Another superuser: the names of the local stack's role and database are what a document's reader makes."""
+    """Creates another superuser and frees the names of role and database, which the documents create."""
     with psycopg.connect(dsn, autocommit=True) as first:
         first.execute(f"create role administrator superuser login password '{password}'")
     found = psycopg.conninfo.make_conninfo(dsn, user="administrator", dbname="postgres")

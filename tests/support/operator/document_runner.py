@@ -1,4 +1,4 @@
-"""Does what the documents tell an operator to do: block by block, and of a shell's commands those that they use."""
+"""Executes the blocks of a document as an operator would; it knows only the host commands that the documents use."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STOP_SECONDS = 60
 CONNECT = "kafka-connect"
 RESTART = "systemctl restart"
 ENVIRONMENT = "set -a; "
-"""So begins the line by which an operator's shell gets its settings; it stays the same shell."""
+"""The line that loads settings starts like this; it stays in force for later blocks, as in one shell."""
 
 
 class Operator:
@@ -41,8 +41,9 @@ class Operator:
         self._elsewhere = _other_package(site.folder)
 
     def follow(self, *documents: str) -> str:
-        """What the commands in the shell of the operator have printed. What a later block restarts too is restarted
-        only there: one round of restarts serves several documents.
+        """Executes all blocks; returns the output of the operator's shell.
+
+        A unit that several blocks restart is restarted only in the last one, to save time.
         """
         todo = [block for each in documents for block in blocks(each, self.site.names)]
         printed = ""
@@ -53,7 +54,7 @@ class Operator:
         return printed
 
     def shell(self, text: str) -> str:
-        """What it has printed. Its current folder has a package with the name of one of ours."""
+        """Runs `text` and returns its output. The working directory has a package named like one of ours."""
         lines = text.splitlines()
         self._environment = next((line for line in lines if line.startswith(ENVIRONMENT)), self._environment)
         script = "\n".join(["set -eu", self._environment, *lines])
@@ -68,8 +69,8 @@ class Operator:
         assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def said(self, name: str) -> str:
-        """The log of a process of ours."""
+    def log_text(self, name: str) -> str:
+        """The log of one of our processes."""
         return self._parts[name].log.read_text()
 
     def pids(self) -> list[int]:
@@ -81,7 +82,7 @@ class Operator:
             process.wait()
 
     def _do(self, block: Block) -> str:
-        match block.place:
+        match block.target:
             case "operator":
                 return self.shell(block.text)
             case "superuser":
@@ -93,12 +94,12 @@ class Operator:
             case "each-host":
                 self._host(block.text, HOSTS)
             case path:
-                assert path.startswith("/"), f"nobody knows who does the block {path}"
+                assert path.startswith("/"), f"unknown target of a block: {path}"
                 write_private(Path(path), block.text.encode())
         return ""
 
     def _superuser(self, text: str) -> None:
-        """Statement by statement: a database is made in no transaction."""
+        """Runs each statement separately: `create database` cannot run in a transaction."""
         with psycopg.connect(self.site.superuser, autocommit=True) as connection:
             for statement in filter(str.strip, text.split(";\n")):
                 connection.execute(statement)
@@ -110,14 +111,14 @@ class Operator:
         self.allowed += allowed
 
     def _host(self, text: str, hosts: tuple[str, ...]) -> None:
-        begun = []
+        started = []
         for host in hosts:
             for line in text.splitlines():
                 if line in self._restarted_later:
                     continue
                 match shlex.split(line):
                     case ["systemctl", "enable", "--now", unit]:
-                        begun.append(self._start(unit, host))
+                        started.append(self._start(unit, host))
                     case ["systemctl", "restart", unit]:
                         self._wait(self._restart(unit, host))
                     case ["curl", "-X", "POST", url]:
@@ -125,8 +126,8 @@ class Operator:
                     case ["sed", "-i", *_] | ["chmod", *_]:
                         subprocess.run(["sh", "-c", line], check=True)
                     case other:
-                        raise AssertionError(f"nobody does {other}")
-        for name in begun:
+                        raise AssertionError(f"unknown command: {other}")
+        for name in started:
             self._wait(name)
 
     def _restart(self, unit: str, host: str) -> str:
@@ -148,7 +149,7 @@ class Operator:
         wait_ready(self._parts[name], self._processes[name], START_SECONDS)
 
     def _connect_part(self) -> Part:
-        """What stands later in its settings counts."""
+        """The documented settings come last, so they win."""
         documented = (self.site.folder / "connect.properties").read_text()
         write_private(self.site.folder / "worker.properties", (self.site.connect_defaults + documented).encode())
         return self.site.connect
@@ -157,11 +158,11 @@ class Operator:
         folder = self.site.folder
         unit = Unit((folder / "tidemill@.service").read_text().replace("%i", module).replace("%H", host))
         ready = folder / "run" / f"{name}.ready" if module in {"streams", "executors"} else None
-        told = {} if ready is None else {"TIDEMILL_READY_FILE": str(ready)}
+        ready_variable = {} if ready is None else {"TIDEMILL_READY_FILE": str(ready)}
         return Part(
             name=name,
             argv=("sh", "-c", f"cd {shlex.quote(str(self._elsewhere))} && exec {unit.command}"),
-            env={**unit.environment(), **told, "PYTHONUNBUFFERED": "1"},
+            env={**unit.environment(), **ready_variable, "PYTHONUNBUFFERED": "1"},
             log=folder / "logs" / f"{name}.log",
             is_ready=lambda: ready is None or ready.exists(),
             ready_file=ready,
@@ -169,7 +170,7 @@ class Operator:
 
 
 class Unit:
-    """What the documented unit of systemd says, as far as a test does it."""
+    """The documented systemd unit: its command and its environment."""
 
     def __init__(self, text: str) -> None:
         self._lines = [line.split("=", 1) for line in text.splitlines() if "=" in line]
@@ -185,7 +186,7 @@ class Unit:
 
 
 def variables(text: str) -> dict[str, str]:
-    """Of a file that both a shell and systemd read."""
+    """The variables of a file that both a shell and systemd read."""
     return dict(_pair(word) for word in shlex.split(text))
 
 
@@ -199,7 +200,7 @@ def _name(unit: str, host: str) -> str:
 
 
 def _other_package(folder: Path) -> Path:
-    """A folder that holds a package `schemas` that is none of ours."""
+    """Creates a folder with a package `schemas` that must not be imported."""
     package = folder / "elsewhere" / "schemas"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise ImportError('this is not ours')\n")
@@ -208,7 +209,7 @@ def _other_package(folder: Path) -> Path:
 
 @contextmanager
 def operator_of(site: Site) -> Iterator[Operator]:
-    """What was started ends with it."""
+    """An operator whose processes end with the context."""
     operator = Operator(site)
     try:
         yield operator

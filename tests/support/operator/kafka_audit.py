@@ -1,4 +1,4 @@
-"""What the authorizers of brokers have said: which rule allowed something, and what was denied."""
+"""Reads the audit lines of the brokers' authorizers: which rules were used, and what was denied."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from confluent_kafka.admin import AclBinding
 
 Rule: TypeAlias = tuple[str, str, str, str, str]
-"""Principal, operation, kind of resource, pattern, name; in the words of the brokers."""
+"""Principal, operation, resource type, pattern type, resource name, spelled as brokers do."""
 
 _LINE = re.compile(
     r"Principal = (?P<principal>User:\S+) is (?P<verdict>Allowed|Denied) operation = (?P<operation>\w+) .* "
@@ -21,12 +21,12 @@ _RULE = re.compile(
     r"operation=(?P<operation>\w+)"
 )
 _KINDS = {"BROKER": "CLUSTER"}
-"""librdkafka's word, and the brokers'."""
+"""librdkafka's name -> the brokers' name."""
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
     used: set[Rule]
-    """Rules that allowed what they name: `Read` is not used where it only stood for `Describe`."""
+    """Rules that allowed their own operation. `Read` that only implied `Describe` does not count."""
     denied: set[str]
 
 

@@ -1,4 +1,4 @@
-"""Does what the lines `kafka-configs.sh …` and `kafka-acls.sh …` of a document say, without a JVM for each line."""
+"""Executes the lines `kafka-configs.sh …` and `kafka-acls.sh …` of a document without a JVM for each line."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _PATTERNS = {"literal": ResourcePatternType.LITERAL, "prefixed": ResourcePattern
 
 
 def set_passwords(admin: AdminClient, text: str) -> None:
-    """Each `kafka-configs.sh` of the text; its changes hold when this returns."""
+    """Applies each `kafka-configs.sh` line of the text."""
     changes = [_password(words) for words in _lines(text, "kafka-configs.sh")]
     for future in admin.alter_user_scram_credentials(changes).values() if changes else ():
         future.result(ANSWER_SECONDS)
 
 
 def grants(text: str) -> list[AclBinding]:
-    """What each `kafka-acls.sh` of the text allows."""
+    """The ACLs of all `kafka-acls.sh` lines of the text."""
     return [binding for words in _lines(text, "kafka-acls.sh") for binding in _bindings(words)]
 
 
@@ -57,7 +57,7 @@ def grant(admin: AdminClient, bindings: list[AclBinding]) -> None:
 
 
 def _lines(text: str, command: str) -> Iterator[list[str]]:
-    """The arguments of each such command; variables that an earlier line sets are written out."""
+    """The arguments of each `command` line, with variables of earlier lines expanded."""
     variables: dict[str, str] = {}
     for line in text.replace("\\\n", " ").splitlines():
         match shlex.split(Template(line).substitute(variables)):
@@ -68,7 +68,7 @@ def _lines(text: str, command: str) -> Iterator[list[str]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Knows what our documents use, and refuses everything else."""
+    """Accepts only the options that our documents use."""
     parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
     for name in ("--bootstrap-server", "--command-config"):
         parser.add_argument(name, required=True)

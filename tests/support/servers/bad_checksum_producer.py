@@ -1,4 +1,4 @@
-"""A producer whose lz4 frames end with a wrong checksum: brokers do not look at it, and no client reads the batch."""
+"""A producer of lz4 frames with a wrong checksum: brokers accept the batch, no client can read it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MASK = 0xFFFFFFFF
 
 
 def write_unreadable(bootstrap: str, topic: str, partition: int, values: Collection[bytes]) -> tuple[int, int]:
-    """One batch; returns its first and its last offset."""
+    """Writes one batch; returns its first and last offset."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(default_records, "lz4_encode", _with_wrong_checksum)
         return asyncio.run(_write(bootstrap, topic, partition, values))
@@ -40,7 +40,7 @@ def _with_wrong_checksum(data: bytes) -> bytes:
 
 
 def _xxh32(data: bytes) -> int:
-    """Of fewer than four bytes."""
+    """xxHash32 for fewer than four bytes."""
     value = (0x165667B1 + len(data)) & _MASK
     for byte in data:
         value = value + byte * 0x165667B1 & _MASK

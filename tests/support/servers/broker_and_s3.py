@@ -1,4 +1,4 @@
-"""A broker and an S3 server for the tests of executors, as the local stack has them."""
+"""A broker and an S3 server as in the local stack, for tests of executors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BUCKET = "tidemill"
 
 
 class Servers:
-    """A broker and S3 that a test may kill and start again."""
+    """A broker and S3; a test can kill and restart each."""
 
     def __init__(self, data: Path, ports: Ports) -> None:
         port, keys = ports.by_name, credentials(data)
@@ -57,10 +57,10 @@ def running_servers():
     with tempfile.TemporaryDirectory(prefix="tidemill-executors-", ignore_cleanup_errors=True) as folder:
         data = Path(folder)
         ports = Ports(data, InfraSettings().cache.expanduser(), ["kafka", "controller", "s3"])
-        made = Servers(data, ports)
+        servers = Servers(data, ports)
         try:
-            made.start("kafka", "s3")
-            yield made
+            servers.start("kafka", "s3")
+            yield servers
         finally:
-            made.kill_all()
+            servers.kill_all()
             ports.close()

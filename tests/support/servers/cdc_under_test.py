@@ -1,4 +1,4 @@
-"""Postgres, Kafka and Connect as the local stack runs them, and what arrives in the topic `cdc`."""
+"""Postgres, Kafka and Connect as in the local stack, and a reader of the topic `cdc`."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ class CdcBench:
             )
 
     def slot(self) -> tuple[object, ...] | None:
-        """The wal_status of the only slot, and whether someone reads from it."""
+        """(wal_status, active) of the only replication slot."""
         with self.database() as connection:
             return connection.execute("select wal_status, active from pg_replication_slots").fetchone()
 
     def kill(self, part: str) -> int:
-        """With SIGKILL; the stack starts it again. The pid that died."""
+        """Kills with SIGKILL; the stack restarts the part. Returns the dead pid."""
         pid = self._pid(part)
         assert pid is not None
         os.kill(pid, 9)
         return pid
 
-    def wait_for_another(self, part: str, than: int) -> None:
-        eventually(lambda: self._pid(part) not in {None, than}, 60, f"the restart of {part}")
+    def wait_for_restart(self, part: str, dead: int) -> None:
+        eventually(lambda: self._pid(part) not in {None, dead}, 60, f"the restart of {part}")
 
     def _pid(self, part: str) -> int | None:
         found = stack.status(self.data)
@@ -75,7 +75,7 @@ class CdcBench:
 
     @contextmanager
     def supervisor(self, **environment: str) -> Iterator[Callable[[], str]]:
-        """`python -m connectors.supervisor`; what it has said."""
+        """Runs `python -m connectors.supervisor`; yields a function that returns its log."""
         with tempfile.NamedTemporaryFile("rb", prefix="tidemill-") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "connectors.supervisor"],
@@ -85,22 +85,22 @@ class CdcBench:
                     "TIDEMILL_SUPERVISE_INTERVAL": "PT0.3S",
                     **environment,
                 },
-                stderr=Path(log.name).open("ab"),  # noqa: SIM115 - the child's from here on
+                stderr=Path(log.name).open("ab"),  # noqa: SIM115 - the child keeps it open
             )
 
-            def said() -> str:
+            def log_text() -> str:
                 return Path(log.name).read_text()
 
             try:
-                eventually(said, what="the supervisor's first word")  # before it, a signal ends it like any program
-                yield said
+                eventually(log_text, what="the supervisor's first log line")  # earlier, SIGTERM would kill it
+                yield log_text
             finally:
                 process.terminate()
                 assert process.wait(STOP_SECONDS) == 0
 
 
-class Reader:
-    """Reads `cdc` from where it ends now."""
+class CdcReader:
+    """Reads `cdc` from its present end on."""
 
     def __init__(self, connections: Connections) -> None:
         self.seen: list[Definition | Request] = []
@@ -120,7 +120,7 @@ class Reader:
         return found
 
     def wait_for(self, is_it: Callable[[Definition | Request], bool], seconds: float = 60) -> Definition | Request:
-        """The next such record."""
+        """Returns the next record for which `is_it` holds."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             message = self._consumer.poll(0.1)
@@ -131,7 +131,7 @@ class Reader:
             self.places.append(((message.key() or b"").decode(), message.partition() or 0))
             if is_it(value):
                 return value
-        raise AssertionError(f"it did not arrive within {seconds} s; seen were {self.seen[-5:]}")
+        raise AssertionError(f"the record did not arrive within {seconds} s; the last ones are {self.seen[-5:]}")
 
 
 @contextmanager
@@ -141,7 +141,7 @@ def running_cdc() -> Iterator[CdcBench]:
         pytest.MonkeyPatch.context() as patch,
     ):
         data = Path(folder)
-        data.chmod(0o755)  # Postgres' own user enters it
+        data.chmod(0o755)  # Postgres's user has to enter it
         stack.start_detached(
             stack.StackOptions(data=data, partitions=PARTITIONS, servers_only=True, until_parent_exits=True)
         )
@@ -157,7 +157,7 @@ def running_cdc() -> Iterator[CdcBench]:
 
 @contextmanager
 def with_little_wal(bench: CdcBench, names: SourceSettings) -> Iterator[CdcBench]:
-    """Beside it, under other names, a connector to a Postgres that keeps only a little WAL for a slot."""
+    """Adds a connector under other names, to a second Postgres that keeps little WAL for a slot."""
     settings = InfraSettings()
     with tempfile.TemporaryDirectory(prefix="tidemill-postgres-", ignore_cleanup_errors=True) as folder:
         data = Path(folder)

@@ -1,4 +1,4 @@
-"""Batches that no client can read, made in a broker's own files while it runs: it serves what is there."""
+"""Damages batches in a running broker's log files, so that no client can read them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Damage = Callable[[bytearray], None]
 
 
 def broken_body(batch: bytearray) -> None:
-    """Its codec is one that every client has, and cannot make anything of the bytes."""
-    for place in range(_RECORDS + 8, len(batch)):
-        batch[place] ^= 0x5A
+    """Keeps the codec and corrupts the compressed bytes."""
+    for index in range(_RECORDS + 8, len(batch)):
+        batch[index] ^= 0x5A
 
 
 def unknown_codec(batch: bytearray) -> None:
@@ -27,7 +27,7 @@ def unknown_format(batch: bytearray) -> None:
 
 
 def odd_header(batch: bytearray) -> None:
-    """Not compressed, with a header `name` in each record."""
+    """Makes the header key `name` invalid UTF-8. The batch must not be compressed."""
     batch[:] = batch.replace(b"name", b"\xff\xfe\xff\xfe")
 
 
@@ -38,27 +38,27 @@ DAMAGES: dict[str, Damage] = {
 }
 
 
-def spoil(data: Path, topic: str, partition: int, offset: int, damage: Damage) -> tuple[int, int]:
-    """Damages the batch with this offset; its checksum is right. Returns its first and its last offset."""
+def damage_batch(data: Path, topic: str, partition: int, offset: int, damage: Damage) -> tuple[int, int]:
+    """Damages the batch with `offset` and corrects its checksum; returns its first and last offset."""
     for path in sorted(data.glob(f"**/{topic}-{partition}/*.log")):
         with path.open("r+b") as file:
-            for place, batch in _batches(file.read()):
+            for position, batch in _batches(file.read()):
                 first = struct.unpack_from(">q", batch)[0]
                 last = first + struct.unpack_from(">i", batch, 23)[0]
                 if first <= offset <= last:
                     damage(batch)
                     struct.pack_into(">I", batch, _CRC, calc_crc32c(bytes(batch[_ATTRIBUTES:])))
-                    file.seek(place)
+                    file.seek(position)
                     file.write(batch)
                     return first, last
     raise LookupError(f"no batch of {topic}-{partition} has the offset {offset}")
 
 
 def _batches(content: bytes) -> Iterator[tuple[int, bytearray]]:
-    place = 0
-    while place + _RECORDS <= len(content):
-        size = 12 + struct.unpack_from(">i", content, place + 8)[0]
+    position = 0
+    while position + _RECORDS <= len(content):
+        size = 12 + struct.unpack_from(">i", content, position + 8)[0]
         if size <= _RECORDS:
-            return  # the rest of a file that is made ahead
-        yield place, bytearray(content[place : place + size])
-        place += size
+            return  # the rest of a preallocated file
+        yield position, bytearray(content[position : position + size])
+        position += size

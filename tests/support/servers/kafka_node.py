@@ -14,8 +14,8 @@ from infra.settings import InfraSettings
 from tests.support.servers.server_process import start
 
 
-class Node:
-    """One broker that a test may kill and start again, with its data."""
+class KafkaNode:
+    """One broker that a test can kill and restart; its data survives."""
 
     def __init__(self, part: Part, address: str, data: Path) -> None:
         self._part = part
@@ -24,7 +24,7 @@ class Node:
         self._process = start(part)
 
     def kill(self) -> None:
-        """As kill -9 does."""
+        """Kills the broker with SIGKILL."""
         self._process.kill()
         self._process.wait()
 
@@ -33,8 +33,8 @@ class Node:
 
 
 @contextmanager
-def running_node() -> Iterator[Node]:
-    """Its data is thrown away."""
+def running_node() -> Iterator[KafkaNode]:
+    """A node whose data is deleted at the end."""
     cache = InfraSettings().cache.expanduser()
     with tempfile.TemporaryDirectory(prefix="tidemill-kafka-", ignore_cleanup_errors=True) as folder:
         data = Path(folder)
@@ -42,16 +42,16 @@ def running_node() -> Iterator[Node]:
         ports = Ports(data, cache, ["kafka", "controller"])
         port = ports.by_name["kafka"]
         config = kafka.prepare(data, port, ports.by_name["controller"], class_path)
-        node = Node(kafka.part(data, port, config, class_path), f"127.0.0.1:{port}", data)
+        node = KafkaNode(kafka.part(data, port, config, class_path), f"127.0.0.1:{port}", data)
         try:
             yield node
         finally:
-            node.kill()  # its data is thrown away: there is nothing to end well
+            node.kill()  # its data is deleted, so a clean shutdown has no use
             ports.close()
 
 
 @contextmanager
 def running_kafka() -> Iterator[str]:
-    """The bootstrap address of a node that nobody kills."""
+    """The bootstrap address of a node, for tests that do not kill it."""
     with running_node() as node:
         yield node.address

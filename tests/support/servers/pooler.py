@@ -1,4 +1,4 @@
-"""A pooler in transaction mode in front of Postgres: one session of the server serves all clients in turn."""
+"""A connection pooler in transaction mode: all clients share one Postgres session, one transaction at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import psycopg
 from psycopg import conninfo
 
 _ENCRYPTION_REQUESTS = {80877103, 80877104}
-_TOLD = ("server_version", "client_encoding", "standard_conforming_strings", "DateStyle", "TimeZone")
+_PARAMETERS = ("server_version", "client_encoding", "standard_conforming_strings", "DateStyle", "TimeZone")
 _ENDS_A_TURN = {b"Q", b"S"}
 """Query and Sync: the server answers them with ReadyForQuery."""
 _IDLE = b"I"
@@ -22,7 +22,7 @@ _IDLE = b"I"
 
 @contextmanager
 def transaction_pooler(dsn: str) -> Iterator[str]:
-    """The connection string through it."""
+    """Yields a connection string through the pooler."""
     with psycopg.connect(dsn) as session, socket.create_server(("127.0.0.1", 0)) as listening:
         raw = socket.socket(fileno=os.dup(session.fileno()))
         raw.setblocking(True)
@@ -30,7 +30,7 @@ def transaction_pooler(dsn: str) -> Iterator[str]:
         greeting = b"".join(
             (
                 _message(b"R", struct.pack(">I", 0)),
-                *(_message(b"S", f"{name}\0{session.info.parameter_status(name)}\0".encode()) for name in _TOLD),
+                *(_message(b"S", f"{name}\0{session.info.parameter_status(name)}\0".encode()) for name in _PARAMETERS),
                 _message(b"K", struct.pack(">II", 1, 1)),
                 _message(b"Z", _IDLE),
             )
@@ -72,7 +72,7 @@ def _transaction(kind: bytes, client: BinaryIO, server: BinaryIO) -> None:
 
 
 def _answer(client: BinaryIO, server: BinaryIO) -> bytes:
-    """The state in which the server is ready for more."""
+    """Forwards the answer up to ReadyForQuery; returns its transaction status."""
     while True:
         kind, rest = server.read(1), _rest(server)
         client.write(kind + rest)

@@ -1,4 +1,4 @@
-"""A throwaway Postgres: the local stack's, but it does not wait for the disk unless a benchmark asks for that."""
+"""A throwaway Postgres as in the local stack, without fsync unless a benchmark needs it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from infra.settings import InfraSettings
 from tests.support.servers.server_process import start
 
 _NO_WAIT = ("-c", "fsync=off", "-c", "full_page_writes=off")
-"""The data outlives no test. A shutdown that flushes hundreds of databases takes longer than the server may take."""
+"""Tests do not keep the data, and flushing hundreds of databases would exceed the shutdown time."""
 
 
 @contextmanager
 def running_postgres(*, durable: bool = False) -> Iterator[Callable[[str], str]]:
-    """Run it on its own port and yield a function from the name of a database to its connection string."""
+    """Yields a function from a database's name to its connection string."""
     settings = InfraSettings()
     with tempfile.TemporaryDirectory(prefix="tidemill-postgres-", ignore_cleanup_errors=True) as folder:
         data = Path(folder)
-        data.chmod(0o755)  # so that the user whom Postgres runs as can enter it
+        data.chmod(0o755)  # Postgres's user has to enter it
         keys = credentials(data)
         ports = Ports(data, settings.cache.expanduser(), ["postgres"])
         place = local.prepare(data, settings.postgres_home, keys, print)

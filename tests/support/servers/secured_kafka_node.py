@@ -1,4 +1,4 @@
-"""A throwaway Kafka node that wants TLS and a password, as those of other people do."""
+"""A throwaway Kafka node that requires TLS and a password."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ANSWER_SECONDS = 2
 
 @contextmanager
 def running_secured_node(partitions: int) -> Iterator[Connections]:
-    """Its listener for clients is encrypted and asks who they are; its data is thrown away."""
+    """The connection settings of a node with SASL_SSL for clients; its data is deleted at the end."""
     cache = InfraSettings().cache.expanduser()
     with tempfile.TemporaryDirectory(prefix="tidemill-secured-", ignore_cleanup_errors=True) as folder:
         data = Path(folder)
@@ -65,7 +65,7 @@ def running_secured_node(partitions: int) -> Iterator[Connections]:
 def _secured(
     port: int, controller: int, certificate: trustme.LeafCert, password: str, data: Path
 ) -> dict[str, str | int]:
-    """What stands later in the file counts."""
+    """Settings to append to the config: the last value of a key wins."""
     store = write_store(certificate, data / "server.pem")
     login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
     return {
@@ -86,7 +86,7 @@ def _secured(
 
 
 def write_store(certificate: trustme.LeafCert, store: Path) -> Path:
-    """Key and certificates in one file, as Java reads them."""
+    """Writes key and certificates to one PEM file, as Java reads them."""
     key = load_pem_private_key(certificate.private_key_pem.bytes(), None)
     store.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     for each in certificate.cert_chain_pems:

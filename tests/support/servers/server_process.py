@@ -1,4 +1,4 @@
-"""Starts one server of the local stack for a test: back when it answers."""
+"""Starts one server of the local stack for a test, and waits until it is ready."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def wait_ready(part: Part, process: subprocess.Popen[bytes], seconds: float = ST
 
 @contextmanager
 def running_s3() -> Iterator[Connections]:
-    """With an empty bucket; its data is thrown away."""
+    """S3 with an empty bucket; its data is deleted at the end."""
     cache = InfraSettings().cache.expanduser()
     with tempfile.TemporaryDirectory(prefix="tidemill-s3-", ignore_cleanup_errors=True) as folder:
         data = Path(folder)

@@ -1,4 +1,4 @@
-"""One sink under test: its topics, its database, its processes, and what the tables then say."""
+"""One sink under test: its topics, its database, its processes, and the rows it wrote."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class SinkBench:
         return self.produce_raw((status.job_id, status.run_id, encode(status)) for status in statuses)
 
     def produce_raw(self, records: Iterable[tuple[str, str, bytes | None]]) -> int:
-        """(owner, key, value) to `status`; how many."""
+        """Writes (owner, key, value) records to `status`; returns their number."""
         producer = Producer(self.connections.kafka(linger_ms=5))
         count = 0
         for owner, key, value in records:
@@ -72,14 +72,16 @@ class SinkBench:
         return count
 
     def consumed(self) -> int:
-        """How many records the stored offsets have passed."""
+        """The number of records below the stored offsets."""
         (total,) = self.database.execute("select coalesce(sum(next_offset), 0) from tidemill.sink_offsets").fetchone()
         return int(total)
 
     def wait_for(self, count: int, seconds: float = 60) -> None:
-        eventually(lambda: self.consumed() >= count, seconds, lambda: f"{self.consumed()} of {count}\n{self.said()}")
+        eventually(
+            lambda: self.consumed() >= count, seconds, lambda: f"{self.consumed()} of {count}\n{self.log_text()}"
+        )
 
-    def said(self) -> str:
+    def log_text(self) -> str:
         return self.log.read_text() if self.log.exists() else ""
 
     def tables(self) -> dict[str, list[tuple[object, ...]]]:

@@ -1,4 +1,4 @@
-"""TLS in front of a Postgres whose build has none: clients see a server that takes encrypted connections alone."""
+"""A TLS proxy in front of a Postgres built without TLS: it accepts only encrypted connections."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _START_SECONDS = 10
 
 
 @contextmanager
-def tls_front(port: int, behind: int, certificate: trustme.LeafCert) -> Iterator[None]:
-    """On `port`, for the plain server at the port `behind`, which may come and go."""
+def running_tls_proxy(port: int, behind: int, certificate: trustme.LeafCert) -> Iterator[None]:
+    """Proxies `port` to the plain server at port `behind`, which may restart."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     loop, listening = asyncio.new_event_loop(), threading.Event()
@@ -55,7 +55,7 @@ def _serve(
 
 
 async def _encrypted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext) -> bool:
-    """As Postgres does with `hostssl`: False for a client that begins without encryption."""
+    """Negotiates TLS as Postgres does with `hostssl`; False for a client without encryption."""
     while True:
         length, code = struct.unpack(">II", await reader.readexactly(8))
         if length != 8 or code not in {_SSL_REQUEST, _GSS_REQUEST}:

@@ -1,4 +1,4 @@
-"""All records of a topic, as a reader of committed ones sees them."""
+"""Reads all committed records of a topic."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ READ_SECONDS = 20
 
 
 def read_committed(connections: Connections, topic: str) -> list[Message]:
-    """From the beginning to its present ends; by partition, in order."""
+    """All records up to the present end, ordered by partition and offset."""
     return sorted(each_committed(connections, topic), key=lambda each: (each.partition(), each.offset()))
 
 
 def each_committed(connections: Connections, topic: str) -> Iterator[Message]:
-    """The same, one at a time and in any order of partitions."""
+    """The same records as an iterator, in offset order within a partition only."""
     name, count = connections.topic(topic), connections.partitions
     consumer = Consumer(
         connections.kafka(

@@ -1,4 +1,4 @@
-"""A job with a backfill, its owner, and an executor that works when it is told to, on the simulated log."""
+"""A job with a backfill on the simulated log: its owner, and an executor that runs when a test says so."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ MINUTE = timedelta(minutes=1)
 PARENT = "job#bf"
 
 
-class World:
-    """A job that is due every minute, its owner, and an executor that does what it is told when it is told to work."""
+class BackfillScenario:
+    """A job that is due every minute, its owner, and an executor that `start`, `end` and `run_all` drive."""
 
     def __init__(self, **job: object) -> None:
         self.log = Log()
@@ -33,13 +33,13 @@ class World:
     def turn(self, seconds: float = 0) -> None:
         self.log.turn(self.owner, seconds)
 
-    def ask(self, begin: int, end: int, request_id: str = "bf", **fields: object) -> None:
-        """For the minutes [begin, end) from now; negative ones are over."""
-        self.owner.offer(self.log.request(request_id, **asked(begin, end, self.log.now, **fields)))
+    def backfill(self, begin: int, end: int, request_id: str = "bf", **fields: object) -> None:
+        """Requests a backfill of the minutes [begin, end), relative to now."""
+        self.owner.offer(self.log.request(request_id, **backfill_request(begin, end, self.log.now, **fields)))
         self.turn()
 
     def start(self) -> list[str]:
-        """The runs that were dispatched since it was asked before; all of them start."""
+        """Starts every run dispatched since the last call; returns their ids."""
         new = self.log.dispatches()[self.reported :]
         self.reported += len(new)
         for each in new:
@@ -52,8 +52,8 @@ class World:
         self.owner.offer(self.log.report(ended(dispatch, self.log.now, exit_code, cause)))
         self.turn()
 
-    def work(self, exit_code: int = 0) -> list[str]:
-        """Until nothing is dispatched any more; the runs in their order."""
+    def run_all(self, exit_code: int = 0) -> list[str]:
+        """Runs everything that is dispatched, until nothing is left; returns the run ids in order."""
         order = []
         while new := self.start():
             order += new
@@ -68,7 +68,7 @@ class World:
         return {run_id: each.state for run_id, each in self.log.statuses().items()}
 
 
-def asked(begin: int, end: int, now: datetime, **fields: object) -> dict[str, object]:
+def backfill_request(begin: int, end: int, now: datetime, **fields: object) -> dict[str, object]:
     return {
         "kind": "backfill",
         "backfill_from": (now + begin * MINUTE).isoformat(),
@@ -86,8 +86,8 @@ def at(minute: int) -> str:
     return occurrence_run_id("job", START + minute * MINUTE)
 
 
-def during(minute: int) -> str:
-    """As it stands in a run id."""
+def time_in_run_id(minute: int) -> str:
+    """The time of a minute, as a run id writes it."""
     return run_id_time(START + minute * MINUTE)
 
 

@@ -1,4 +1,4 @@
-"""An owner that dies often, and an executor that does what it is told, sometimes badly; on the simulated log."""
+"""An owner that crashes often, and an executor that reports twice, on the simulated log."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from schemas.codec import decode
 from schemas.event import EndCause
 from schemas.status import RunStatus
 from schemas.topics import STATUS
-from tests.support.simulated.driven_session import Driven, Fault
+from tests.support.simulated.driven_session import DrivenSession, Fault
 from tests.support.simulated.log import BATCH_WAIT, Log, ended, started
 
 
 class Fate(Enum):
-    """What becomes of a turn."""
+    """How a turn ends."""
 
     COMMITTED = None
     LOST = Fault.LOST
-    """The owner dies before its transaction is committed."""
+    """The owner crashes before the commit."""
     UNKNOWN = Fault.UNKNOWN
-    """It is committed, and the owner dies before it hears of it."""
+    """The transaction is committed, and the owner crashes before it gets the answer."""
 
 
-class World:
-    """An owner that dies often, and an executor that does what it is told, sometimes badly."""
+class CrashScenario:
+    """A log, an owner that a test crashes in any turn, and an executor that reports each event twice."""
 
     def __init__(self, log: Log | None = None) -> None:
         self.log = log or Log()
-        self.owner: Driven
+        self.owner: DrivenSession
         self.reported = 0
 
     def turn(self, fate: Fate, seconds: float) -> None:
@@ -39,7 +39,7 @@ class World:
             self.owner = self.log.recover()
 
     def execute(self, exit_code: int, cause: EndCause) -> None:
-        """The next dispatch is started and ends; each is reported twice, as a producer's retry may do."""
+        """Starts and ends the next dispatch; reports both events twice, as a producer's retry may do."""
         dispatches = self.log.dispatches()
         if self.reported < len(dispatches):
             dispatch = dispatches[self.reported]
@@ -49,7 +49,7 @@ class World:
                 self.owner.offer(self.log.report(*events))
 
     def settle(self) -> None:
-        """Until nothing is left to do."""
+        """Executes everything until the owner has nothing to do."""
         for _ in range(2_000):
             self.turn(Fate.COMMITTED, 1)
             self.execute(0, EndCause.EXITED)

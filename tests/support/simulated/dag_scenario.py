@@ -1,4 +1,4 @@
-"""A DAG on the simulated log, with an executor that ends what is dispatched, and orders as the table completes them."""
+"""A DAG on the simulated log with an executor, and rerun and mark requests as the table's trigger completes them."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ def node(node_id: str, *depends_on: str, **fields: object) -> NodeSpec:
 DIAMOND = (node("a"), node("b", "a"), node("c", "a"), node("d", "b", "c"))
 
 
-class Play:
-    """A log, its owner, and an executor that ends what is dispatched, with the exit codes that it was given."""
+class DagScenario:
+    """A log, its owner, and an executor that ends each node with its exit code in `codes`, or 0."""
 
     def __init__(self, log: Log, **codes: int) -> None:
         self.log, self.codes = log, codes
         self.owner: Owner = log.recover()
-        self.done = 0
+        self.executed = 0
 
     def turn(self, seconds: float = 0.1) -> None:
         self.log.turn(self.owner, seconds)
 
     def run(self, *, until: int = 40, holding: tuple[str, ...] = ()) -> None:
-        """`holding`: nodes whose processes do not end."""
+        """Takes `until` turns, and executes what is dispatched. `holding`: nodes whose processes do not end."""
         for _ in range(until):
             self.turn()
             dispatches = self.log.dispatches()
-            for dispatch in dispatches[self.done :]:
+            for dispatch in dispatches[self.executed :]:
                 name = dispatch.run_id.rpartition("/")[2]
                 events = [started(dispatch, self.log.now)]
                 if name not in holding:
                     events.append(ended(dispatch, self.log.now, self.codes.get(name, 0)))
                 self.owner.offer(self.log.report(*events))
-            self.done = len(dispatches)
+            self.executed = len(dispatches)
 
     def windows(self, size: int) -> None:
         heartbeat = plain_heartbeat(self.log.now, windows=(Window(timeout_class="10s", partition=0, size=size),))
@@ -55,16 +55,16 @@ class Play:
         return {run_id: status.state.value for run_id, status in self.log.statuses().items()}
 
 
-def asked(*nodes: NodeSpec, codes: dict[str, int] | None = None, **fields: object) -> Play:
-    """The DAG `dag`, asked to run once."""
+def requested_dag(*nodes: NodeSpec, codes: dict[str, int] | None = None, **fields: object) -> DagScenario:
+    """The DAG `dag` with one request to run it."""
     log = Log()
     log.define_dag(*nodes, **fields)
     log.request_dag("r")
-    return Play(log, **(codes or {}))
+    return DagScenario(log, **(codes or {}))
 
 
-def order(log: Log, request_id: str, kind: str, run_id: str, **fields: object) -> InRecord:
-    """A rerun or a mark, with what the table's trigger adds to it from the read model (tables/0006_requests.sql)."""
+def request_for_run(log: Log, request_id: str, kind: str, run_id: str, **fields: object) -> InRecord:
+    """A rerun or a mark, with what the trigger adds from the read model (schemas/tables/0006_requests.sql)."""
     statuses = log.statuses()
     whole = statuses[dag_run_of(run_id)]
     seen = {"nominal_time": whole.nominal_time.isoformat()}

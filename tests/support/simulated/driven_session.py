@@ -1,4 +1,4 @@
-"""The real session of a partition, driven over a log in memory: tests put faults between two calls of it."""
+"""The real session of a partition over a log in memory: a test drives it and injects faults between its calls."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ TOPIC_IDS = {topic: f"{topic}-id" for topic in INPUT_TOPICS}
 
 
 class Fault(Enum):
-    """What happens to a commit."""
+    """How a commit fails."""
 
     LOST = "lost"
-    """It never reaches the log."""
+    """The transaction never reaches the log."""
     UNKNOWN = "unknown"
-    """It is in the log; the session does not hear of it."""
+    """The transaction is in the log; the session gets an error."""
 
 
-class Driven:
-    """One session over the log of its partition, stopped whenever it waits for a delivery."""
+class DrivenSession:
+    """One session over the log of its partition. It pauses whenever it waits for a delivery."""
 
     def __init__(
         self,
@@ -70,8 +70,8 @@ class Driven:
         failures: int | None = None,
         before: Callable[[Call[Any]], object] = lambda _: None,
     ) -> None:
-        """`failing`: calls that fail, with the error; the first so many `failures` of them, or all. `before` happens
-        before each call is carried out.
+        """`failing`: the error that each kind of call raises, for the first `failures` calls, or always.
+        `before` runs before each call is carried out.
         """
         self.session = Session(log.partition, log.partitions, rules, TOPIC_IDS, limits)
         self.is_held: bool | None = True
@@ -81,19 +81,19 @@ class Driven:
         self.is_handing_over = False
         self._before = before
         self.fault: Fault | None = None
-        """Of the next commit."""
+        """The fault of the next commit."""
         self.failing = failing or {}
         self._failures = failures
         self._hooks: dict[type[Call[Any]], tuple[int, Callable[[], object]]] = {}
-        self._dies: tuple[int, bool] | None = None
+        self._crash: tuple[int, bool] | None = None
         self.too_large: int | None = None
-        """Bytes of a dispatch that the brokers do not take."""
+        """Brokers refuse a dispatch of more bytes than this."""
         self.claims: dict[str, int] | None = None
-        """What executors have claimed, by timeout class; None: the brokers do not answer."""
+        """Offsets that executors have claimed, by timeout class; None: the brokers do not answer."""
         self.executor_ends: dict[int, int] | None = None
         self.heartbeats_read: dict[int, int] = {}
         self.calls: list[Call[Any]] = []
-        """All that the session asked for, in order."""
+        """All calls of the session, in order."""
         self._log, self._delivered = log, deque[InRecord | Input | Resync]()
         self._generator = self.session.calls()
         self._written: Transaction | None = None
@@ -115,13 +115,13 @@ class Driven:
 
     @property
     def backlog(self) -> int:
-        """What lies before the session: in its owner, on its way to it, and in the input topics behind what it has."""
+        """Records that are not applied yet: in the owner, delivered, or unread in the input topics."""
         applied = self.state.durable.applied
         unread = sum(len(records) - 1 - applied[topic].offset for topic, records in self._log.inputs.items())
         return self.owner.backlog + len(self._delivered) + unread
 
     def offer(self, record: InRecord | Input | Resync) -> None:
-        """It is delivered: the session takes it in its next turn."""
+        """Delivers a record; the session takes it in its next turn."""
         self._delivered.append(record)
 
     def learn(self, fact: Input) -> None:
@@ -135,19 +135,19 @@ class Driven:
 
     @property
     def waits(self) -> Call[Any] | None:
-        """The call that it waits for; None: it has ended."""
+        """The call that the session waits for; None: the session has ended."""
         return self._call
 
     def when(self, call: type[Call[Any]], act: Callable[[], object], *, after: int) -> None:
-        """Something happens at the so-manieth call of a kind from now on."""
+        """Runs `act` before the call number `after` of this kind, counted from now."""
         self._hooks[call] = after, act
 
     def die_at(self, call: int, *, is_done: bool) -> None:
-        """The process ends at its so-manieth call from now on, once that is carried out or before."""
-        self._dies = call, is_done
+        """The process crashes at call number `call`, counted from now; `is_done`: after that call is carried out."""
+        self._crash = call, is_done
 
     def turn(self) -> Transaction | None:
-        """From one delivery to the next; what was written in between."""
+        """Runs the session from one delivery to the next; returns the transaction that it committed."""
         self._written = None
         assert isinstance(self._call, Take), self._call
         count = min(len(self._delivered), self._call.limit)
@@ -156,12 +156,12 @@ class Driven:
         return self._written
 
     def _advance(self, answer: Answer | None) -> None:
-        """Until it waits for a delivery, or has ended."""
+        """Runs the session until it waits for a delivery, or ends."""
         try:
             self._call = next(self._generator) if answer is None else self._generator.send(answer)
             while not isinstance(self._call, Take):
                 self.calls.append(self._call)
-                if self._is_dead_at(self._call):
+                if self._crashes_at(self._call):
                     self._call = None
                     return
                 try:
@@ -173,17 +173,17 @@ class Driven:
         except StopIteration:
             self._call = None
 
-    def _is_dead_at(self, call: Call[Any]) -> bool:
-        if self._dies is None:
+    def _crashes_at(self, call: Call[Any]) -> bool:
+        if self._crash is None:
             return False
-        left, is_done = self._dies
-        self._dies = left - 1, is_done
+        left, is_done = self._crash
+        self._crash = left - 1, is_done
         if left == 1 and is_done:
             with suppress(LogFailedError):
                 self._carry_out(call)
         return left == 1
 
-    def _happen(self, call: Call[Any]) -> None:
+    def _run_hook(self, call: Call[Any]) -> None:
         left, act = self._hooks.get(type(call), (0, None))
         if act and left == 1:
             act()
@@ -195,7 +195,7 @@ class Driven:
         return Answer(value=value, reading=reading, is_stopping=self.is_stopping, is_handing_over=self.is_handing_over)
 
     def _carry_out(self, call: Call[Any]) -> Any:
-        self._happen(call)
+        self._run_hook(call)
         self._before(call)
         error = self.failing.get(type(call)) if self._failures != 0 else None
         if error:
@@ -208,7 +208,7 @@ class Driven:
         answer = self._ANSWERS.get(type(call))
         return answer(self, call) if answer else None
 
-    _ANSWERS: ClassVar[dict[type[Call[Any]], Callable[[Driven, Any], Any]]] = {
+    _ANSWERS: ClassVar[dict[type[Call[Any]], Callable[[DrivenSession, Any], Any]]] = {
         CheckAssignment: lambda self, _: self.is_held,
         Release: lambda self, _: self.may_leave,
         ReadState: lambda self, call: self._log.state_after(call.after),

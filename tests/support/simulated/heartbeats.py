@@ -1,4 +1,4 @@
-"""A heartbeat as an executor of the simulated log sends it."""
+"""A heartbeat of the simulated executor `e.1`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from schemas.heartbeat import ExecutorState, Heartbeat
 
 
 def heartbeat(at: datetime, **fields: Any) -> Heartbeat:
-    """Of `e.1`, without windows and attempts unless `fields` say otherwise."""
-    plain = {"executor_id": "e.1", "name": "e", "host": "h", "version": "1", "state": ExecutorState.RUNNING}
+    """A heartbeat without windows and attempts; `fields` override any field."""
+    identity = {"executor_id": "e.1", "name": "e", "host": "h", "version": "1", "state": ExecutorState.RUNNING}
     rest = {"at": at, "interval": timedelta(seconds=3), "slots": (), "windows": (), "attempts": ()}
-    return Heartbeat(**{**plain, **rest, **fields})
+    return Heartbeat(**{**identity, **rest, **fields})

@@ -1,4 +1,4 @@
-"""A log of one partition in memory, with clients that write to it, for tests where Kafka is not the point."""
+"""A partition's topics in memory, with clients that write to them, for tests of owners without Kafka."""
 
 from __future__ import annotations
 
@@ -27,44 +27,44 @@ from streams.owner.records import Forwarding, InRecord, OutRecord, Transaction
 from streams.owner.replay import Entry
 from streams.owner.session_calls import Chunk, Read
 from tests.support.raw_json import raw
-from tests.support.simulated.driven_session import Driven
+from tests.support.simulated.driven_session import DrivenSession
 
 BATCH_WAIT = Limits().batch_wait
 PATIENT = Limits(stall=timedelta(days=365), pull_interval=timedelta(days=365))
-"""Tests let time pass in leaps that are no absence of the owner, and deliver what they write by themselves."""
+"""An owner with these limits does not take a leap of the clock for its own absence, and does not pull."""
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
 class Log:
-    """A log of one partition, in memory: of the only one, unless told otherwise."""
+    """The topics of one partition in memory; by default the only partition."""
 
     bounds = Bounds()
-    """Of the transactions of its owners."""
+    """The bounds of its owners' transactions."""
 
     def __init__(self, partition: int = 0, partitions: int = 1) -> None:
         self.partition, self.partitions = partition, partitions
         self.inputs: dict[str, list[InRecord]] = {topic: [] for topic in INPUT_TOPICS}
         self.first = dict.fromkeys(INPUT_TOPICS, 0)
-        """By topic: the first offset that is not deleted."""
+        """Topic -> first offset that retention has not deleted."""
         self.written: list[OutRecord] = []
-        self.fenced_by: Driven | None = None
-        """The last session that fenced; no other can commit."""
+        self.fenced_by: DrivenSession | None = None
+        """The last session that fenced; no other session can commit."""
         self.forwarded: list[Forwarding] = []
-        """What was sent to other partitions."""
+        """Records sent to other partitions."""
         self.heartbeats: list[HeartbeatHeard] = []
-        """The last one of each executor, for an owner that begins."""
+        """The last heartbeat of each executor, for an owner that starts."""
         self.is_claimed = False
         """Executors have committed the offsets of all dispatches."""
         self.now = START
 
-    def recover(self, rules: Rules | None = None, limits: Limits = PATIENT) -> Driven:
-        """A session that has just taken over: it has read `state`, and takes its first delivery next."""
-        return Driven(self, rules or Rules(bounds=self.bounds), limits)
+    def recover(self, rules: Rules | None = None, limits: Limits = PATIENT) -> DrivenSession:
+        """A session that has taken over: it has read `state`, and takes its first delivery next."""
+        return DrivenSession(self, rules or Rules(bounds=self.bounds), limits)
 
-    def turn(self, owner: Driven, seconds: float = 0, *, patience: timedelta = BATCH_WAIT) -> Transaction | None:
-        """The transaction that one turn of the session brings.
+    def turn(self, owner: DrivenSession, seconds: float = 0, *, patience: timedelta = BATCH_WAIT) -> Transaction | None:
+        """Runs one turn after `seconds`; returns its transaction.
 
-        Effects that wait for a batch are written too if `patience` is long enough.
+        If the session batches its effects for at most `patience`, the clock advances until it writes them.
         """
         self.now += timedelta(seconds=seconds)
         prepared = owner.turn()
@@ -73,8 +73,8 @@ class Log:
             prepared = owner.turn()
         return prepared
 
-    def dispatched(self, limits: Limits = PATIENT, **fields: object) -> Driven:
-        """An owner with the run job#r of a job with these fields, at offset 0 of its runs partition and not claimed."""
+    def dispatched(self, limits: Limits = PATIENT, **fields: object) -> DrivenSession:
+        """An owner whose run job#r is dispatched at offset 0 of its runs partition and not claimed."""
         self.define(**fields)
         self.request("r")
         owner = self.recover(limits=limits)
@@ -83,8 +83,8 @@ class Log:
         self.place(owner, dispatch, offset=0)
         return owner
 
-    def place(self, owner: Driven, dispatch: Dispatch, *, offset: int) -> None:
-        """The owner learns where its dispatch stands in its runs partition."""
+    def place(self, owner: DrivenSession, dispatch: Dispatch, *, offset: int) -> None:
+        """Tells the owner the offset of its dispatch in the runs partition."""
         owner.learn(DispatchesCommitted(offsets={dispatch.run_id: (dispatch.token, offset)}))
 
     def define(self, version: int = 1, *, deleted: bool = False, job_id: str = "job", **fields: object) -> InRecord:
@@ -103,7 +103,7 @@ class Log:
         return self._append(CDC, orjson.dumps(row))
 
     def define_dag(self, *nodes: NodeSpec, version: int = 1, deleted: bool = False, **fields: object) -> InRecord:
-        """The DAG `dag`."""
+        """Defines the DAG `dag`."""
         row = {
             "__table": "definitions",
             "owner": "dag",
@@ -131,28 +131,28 @@ class Log:
         }
         return self._append(CDC, orjson.dumps(row))
 
-    def foreign(self, request_id: str, **fields: object) -> InRecord:
+    def request_by_topic(self, request_id: str, **fields: object) -> InRecord:
         """A request in the public topic."""
-        return self.alien(orjson.dumps({"request_id": request_id, "job_id": "job", **fields}))
+        return self.append_public(orjson.dumps({"request_id": request_id, "job_id": "job", **fields}))
 
-    def alien(self, value: bytes | None, key: bytes | None = None, *, is_forwarded: bool = False) -> InRecord:
-        """Anything at all in the public topic."""
+    def append_public(self, value: bytes | None, key: bytes | None = None, *, is_forwarded: bool = False) -> InRecord:
+        """Appends any value to the public topic."""
         return self._append(REQUESTS, value, key=key, is_forwarded=is_forwarded)
 
-    def again(self, record: InRecord) -> InRecord:
-        """A copy of a record, further on in the log."""
+    def append_copy(self, record: InRecord) -> InRecord:
+        """Appends a copy of a record."""
         return self._append(record.topic, record.value or b"")
 
-    def garbage(self, value: bytes) -> InRecord:
+    def append_cdc(self, value: bytes) -> InRecord:
         return self._append(CDC, value)
 
     def report(self, *events: object) -> InRecord:
         return self._append(EVENTS, encode(EventBatch(executor_id="e.1", events=events)))
 
     def state_after(self, offset: int) -> list[Entry]:
-        """Every record that was written has its place in the list for an offset."""
+        """The `state` records after `offset`; an offset is an index of `written`."""
         written = enumerate(self.written[offset + 1 :], offset + 1)
-        return [(place, each.key, each.value) for place, each in written if each.topic == STATE]
+        return [(position, each.key, each.value) for position, each in written if each.topic == STATE]
 
     def dispatches(self) -> list[Dispatch]:
         return [decode(r.value, Dispatch) for r in self.written if r.topic.startswith("runs.")]
@@ -161,7 +161,7 @@ class Log:
         return [decode(r.value, Kill) for r in self.written if r.topic == CONTROL]
 
     def stored(self) -> dict[str, bytes]:
-        """What compaction leaves of `state`."""
+        """`state` after compaction."""
         latest = {r.key: r.value for r in self.written if r.topic == STATE}
         return {key: value for key, value in latest.items() if value is not None}
 
@@ -172,13 +172,13 @@ class Log:
         return {status.run_id: status for status in self.history()}
 
     def unclaimed(self) -> dict[RunId, tuple[int, int]]:
-        """(token, offset) by run: all of them, or none if `is_claimed`."""
-        places = defaultdict[str, Iterator[int]](count)
-        sent = [(each.dispatch, next(places[each.topic])) for each in self.written if each.dispatch]
+        """Run -> (token, offset) of each dispatch; empty if `is_claimed`."""
+        offsets = defaultdict[str, Iterator[int]](count)
+        sent = [(each.dispatch, next(offsets[each.topic])) for each in self.written if each.dispatch]
         return {} if self.is_claimed else {run_id: (token, offset) for (run_id, token), offset in sent}
 
     def read(self, call: Read) -> Chunk:
-        """As the log of an owner does it."""
+        """Answers a session's Read as Kafka would."""
         records, end = self.inputs[call.topic], len(self.inputs[call.topic])
         until = end if call.until is None else min(call.until, end)
         first = self.first[call.topic]

@@ -1,4 +1,4 @@
-"""An owner whose transactions are watched: each keeps its limits, and what finds no room goes on in the next ones."""
+"""An owner whose transactions are checked: each keeps its limits, and the rest follows in later transactions."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from tests.support.simulated.heartbeats import heartbeat as plain_heartbeat
 from tests.support.simulated.log import Log, ended, started
 
 BOUNDS = Bounds(effects=60, bytes=300_000, work_us=8_000, nodes=20)
-"""Small ones, so that a few hundred of anything are far beyond them."""
+"""Small bounds, so that a few hundred of anything exceed them."""
 LAST_ITEM = 30
-"""Effects that the last item of a transaction, and the counts that follow from all of them, may lie beyond."""
+"""Effects by which a transaction may exceed its bound: its last item, and the counts written at its end."""
 LAST_WORK_US = 4_000
-"""Microseconds that the last record may: a resumption that is decided at once."""
+"""Microseconds by which the last record may exceed the bound: a resumption is decided at once."""
 LAST_BYTES = 300_000
-"""Bytes that the last record may, written twice."""
+"""Bytes by which the last record, written twice, may exceed the bound."""
 RULES = Rules(bounds=BOUNDS, resume_limit=20)
 MOST_TURNS = 3_000
-"""After so many transactions an owner with nothing new to do has been idle for long."""
+"""An owner without new input is idle after fewer transactions than this."""
 CLASS = "10s"
 WINDOW = 500
-JUST_A_MOMENT = timedelta(milliseconds=1)
+ONE_MILLISECOND = timedelta(milliseconds=1)
 
 
-class Watched:
-    """Each transaction that it lets through has kept the limits."""
+class WatchedOwner:
+    """An owner; `turn` fails if a transaction exceeds its limits."""
 
     def __init__(self, rules: Rules = RULES) -> None:
         self.log, self.rules, self.version = Log(), rules, 0
@@ -54,7 +54,7 @@ class Watched:
 
     def turn(self) -> None:
         room = self.owner.state.transaction
-        self.log.now += JUST_A_MOMENT
+        self.log.now += ONE_MILLISECOND
         self.log.turn(self.owner)
         bounds = self.rules.bounds
         assert room.effects <= bounds.effects + LAST_ITEM
@@ -63,24 +63,24 @@ class Watched:
         self.transactions += self.owner.state.transaction is not room
 
     def until_idle(self, seconds: float = 0) -> int:
-        """Returns the number of transactions."""
+        """Takes turns until the owner has nothing to do; returns the number of transactions."""
         self.log.now += timedelta(seconds=seconds)
         before = self.transactions
         for _ in range(MOST_TURNS):
             self.turn()
             if self.owner.next_wake(self.log.now):
                 return self.transactions - before
-        raise AssertionError(f"after {MOST_TURNS} transactions there is still something to do")
+        raise AssertionError(f"the owner is not idle after {MOST_TURNS} transactions")
 
     def beat(self, dispatches: list[Dispatch], window: int = WINDOW) -> None:
-        """An executor has room, and these attempts in hand."""
+        """Sends a heartbeat with a window and with the attempts of `dispatches`."""
         windows = (Window(timeout_class=CLASS, partition=0, size=window),)
         attempts = tuple(AttemptInHand(run_id=each.run_id, token=each.token, partition=0) for each in dispatches)
         heartbeat = plain_heartbeat(self.log.now, windows=windows, attempts=attempts)
         self.owner.learn(HeartbeatHeard(heartbeat=heartbeat, appended_at=self.log.now))
 
     def report(self, exit_code: int, at_once: int = 50) -> None:
-        """All that was dispatched since the last time has run, and ended."""
+        """Reports start and end of everything dispatched since the last call."""
         dispatches = self.log.dispatches()[self.reported :]
         self.reported += len(dispatches)
         for first in range(0, len(dispatches), at_once):

@@ -1,4 +1,4 @@
-"""Trying again slows down, and forgets once things go well."""
+"""The backoff between retries grows, and resets after a success."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_ten_thousand_failures_still_wait_the_longest():
     assert Backoff(first=BACKOFF.first, longest=BACKOFF.longest, failures=10_000).delay == BACKOFF.longest
 
 
-def test_without_a_failure_nothing_is_waited_for():
+def test_without_a_failure_there_is_no_wait():
     assert BACKOFF.delay == BACKOFF.failed().succeeded().delay == timedelta(0)
 
 
@@ -40,7 +40,7 @@ def test_restarts_of_a_task_that_fails_again_at_once_slow_down():
     assert watch.backoff.delay == timedelta(seconds=8)
 
 
-def test_a_task_that_ran_for_a_while_starts_a_new_row_of_failures():
+def test_a_task_that_ran_for_a_while_resets_the_backoff():
     watch = after_round(Watch(), "failed", HEALTHY, [RestartTask(number=0)])
     for _ in range(30):
         watch = after_round(watch, "runs", HEALTHY, [])

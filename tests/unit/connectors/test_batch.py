@@ -1,4 +1,4 @@
-"""Records become rows; nothing that anybody may write into a topic stops the sink."""
+"""Records become rows; no record in a topic stops the sink."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def batch_of(*records):
     return collect(records, STATUS, IDS)
 
 
-def test_of_one_run_the_newest_version_is_written():
+def test_the_newest_version_of_a_run_is_written():
     found = batch_of(record(status(2), 0), record(status(3), 1), record(status(1), 2))
     assert [run.version for run in found.runs] == [3]
 
@@ -67,7 +67,7 @@ def test_a_result_is_in_the_row_with_its_size_and_its_place():
     assert [second.get(name) for name in names] == [None] * 4
 
 
-def test_the_batch_ends_behind_its_last_record_in_each_partition():
+def test_the_next_offset_follows_the_last_record_of_each_partition():
     found = batch_of(record(status(1), 7), record(status(2), 9), record(None, 4, partition=1))
     assert found.ends == {(STATUS, 0): 10, (STATUS, 1): 5}
 
@@ -77,7 +77,7 @@ def test_a_tombstone_moves_the_offset_and_nothing_else():
     assert (found.runs, found.problems, found.ends) == ([], [], {(STATUS, 0): 4})
 
 
-def test_what_is_no_status_becomes_a_problem_beside_the_others():
+def test_an_invalid_status_becomes_a_problem_and_others_are_written():
     found = batch_of(record(b"{", 0), record(status(1), 1), record(b'{"run_id": 5}', 2), record(b"\xff\xfe", 3))
     assert [run.version for run in found.runs] == [1]
     assert [row["record_offset"] for row in found.problems] == [0, 2, 3]
@@ -91,7 +91,7 @@ def test_what_is_no_status_becomes_a_problem_beside_the_others():
     )
 
 
-def test_a_dead_letter_says_where_it_came_from():
+def test_a_dead_letter_tells_its_source():
     headers = {
         "source_topic": b"t.cdc",
         "source_partition": b"5",
@@ -120,7 +120,7 @@ def test_a_dead_letter_says_where_it_came_from():
     }
 
 
-def test_a_dead_letter_with_senseless_headers_is_still_a_problem():
+def test_a_dead_letter_with_invalid_headers_is_still_a_problem():
     headers = {"source_partition": b"99999999999", "source_offset": b"-1", "kind": b"x", "code": b"no word of ours"}
     (row,) = batch_of(record(b"\xff", topic=DEADLETTER, headers=headers, key=b"k" * 5000)).problems
     assert (row["source_partition"], row["source_offset"]) == (None, None)
@@ -128,7 +128,7 @@ def test_a_dead_letter_with_senseless_headers_is_still_a_problem():
     assert len(row["owner"]) == MAX_OWNER_CHARACTERS
 
 
-def test_weeks_are_those_in_which_runs_became_known_whatever_their_times_and_of_problems():
+def test_weeks_follow_the_day_a_run_became_known_and_the_time_of_problems():
     ten_years_ago = status(1, run="j@2", nominal_time=AT - timedelta(days=3650))
     next_week = status(1, run="j@3", filed_on=date(2026, 11, 23), finished_at=AT + timedelta(days=9))
     found = batch_of(record(ten_years_ago, 0), record(next_week, 1), record(b"", 2))
@@ -147,7 +147,7 @@ def test_a_run_is_filed_where_it_first_became_known_and_a_node_with_its_dag_run(
     assert asked == {("d@1", "d@1"), ("d@1/a", "d@1/a"), ("d@1/a", "d@1")}
 
 
-def test_an_earlier_life_of_an_occurrence_is_looked_for_from_its_time_on_and_that_of_a_request_everywhere():
+def test_a_former_life_of_an_occurrence_is_searched_from_its_time_and_of_a_request_everywhere():
     nominal = AT - timedelta(days=3)
     occurrence, request = occurrence_run_id("d", nominal), request_run_id("d", RequestId("q"))
     runs = [
@@ -160,7 +160,7 @@ def test_an_earlier_life_of_an_occurrence_is_looked_for_from_its_time_on_and_tha
     assert since == {occurrence: day_before, f"{occurrence}/a": day_before, request: date.min}
 
 
-def test_a_record_from_before_there_was_such_a_day_is_filed_by_its_first_transition():
+def test_a_record_without_a_day_is_filed_by_its_first_transition():
     assert status(3, filed_on=None).filed == AT.date()
     bare = status(filed_on=None, transitions=())
     assert (bare.filed, status(transitions=(), queued_at=AT + timedelta(days=1)).filed) == (
@@ -169,7 +169,7 @@ def test_a_record_from_before_there_was_such_a_day_is_filed_by_its_first_transit
     )
 
 
-def test_rows_have_the_names_of_the_columns():
+def test_fields_of_rows_equal_the_columns():
     attempt = Attempt(attempt=1, token=7, timeout_class="10s", dispatched_at=AT, end=AttemptEnd.LOST)
     run = status(2, attempts=(attempt,), missed=Missed(first=AT, last=AT, count=3, at_least=True))
     filed = {run.run_id: run.filed}
@@ -184,7 +184,7 @@ def test_rows_have_the_names_of_the_columns():
     assert [each["version"] for each in row["transitions"]] == [0, 1]
 
 
-def test_a_nul_in_what_a_process_said_is_replaced_wherever_it_stands():
+def test_a_nul_in_any_text_of_a_process_is_replaced():
     attempt = Attempt(attempt=1, token=7, timeout_class="10s", dispatched_at=AT, output="a\x00b")
     run = status(attempts=(attempt,))
     (row,) = orjson.loads(to_json(story_rows([run], {run.run_id: run.filed})))

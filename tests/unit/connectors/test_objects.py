@@ -1,4 +1,4 @@
-"""What an S3 says that does not do what it was asked, or that cannot even be addressed."""
+"""Errors of S3: undeleted objects and invalid endpoints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_an_endpoint_that_is_no_address_is_named(endpoint: str) -> None:
 
 
 class _Refusing(BaseHTTPRequestHandler):
-    """Deletes nothing."""
+    """An S3 that refuses to delete."""
 
     said = (
         b"<DeleteResult><Error><Key>logs/a</Key><Code>AccessDenied</Code><Message>it is locked</Message></Error>"
@@ -36,7 +36,7 @@ class _Refusing(BaseHTTPRequestHandler):
         pass
 
 
-def test_what_is_not_deleted_is_returned_with_the_reason() -> None:
+def test_undeleted_objects_are_returned_with_the_reason() -> None:
     with HTTPServer(("127.0.0.1", 0), _Refusing) as server:
         answering = threading.Thread(target=server.handle_request)
         answering.start()

@@ -1,4 +1,4 @@
-"""What is done about the connector, for each thing that can be seen of it."""
+"""The planned action for each observed state of the connector."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_reference_that_the_settings_name_replaces_a_password_and_another_refe
         assert plan(desired, actual(config=DESIRED | {"database.password": found})) == [Update(config=desired)]
 
 
-def test_what_a_newer_release_wrote_is_said():
+def test_a_connector_of_a_newer_release_is_reported():
     newer = describe(actual(config=NEWER | {"tidemill.revision": str(REVISION + 1)}))
     assert newer.endswith(f"(revision {REVISION + 1}, this release has {REVISION}): it stays unchanged")
     assert "newer" not in describe(actual(config={"tidemill.revision": str(REVISION)}))

@@ -48,7 +48,7 @@ def test_connect_may_see_postgres_at_another_address():
         ("host=a", "names no user and no dbname"),
     ],
 )
-def test_a_dsn_that_connect_cannot_use_is_refused_with_a_sentence(dsn, fragment):
+def test_an_unusable_dsn_is_refused_with_a_sentence(dsn, fragment):
     with pytest.raises(NoAddressError, match=re.escape(fragment)):
         config(dsn)
 
@@ -57,7 +57,7 @@ def test_every_value_is_a_string_as_connect_gives_it_back():
     assert all(isinstance(value, str) for value in config().values())
 
 
-def test_captured_rows_go_one_way_and_heartbeats_the_other():
+def test_captured_rows_and_heartbeats_go_to_their_own_topics():
     found = config()
     pattern = re.compile(found["predicates.captured.pattern"])
     assert pattern.fullmatch("tidemill.cdc.tidemill.definitions")
@@ -75,20 +75,20 @@ def test_another_prefix_leads_to_other_topics():
     assert found["transforms.heartbeat.replacement"] == "staging.heartbeat"
 
 
-def test_a_reference_stands_in_the_place_of_the_password():
+def test_a_reference_replaces_the_password():
     reference = "${file:/run/secrets/tidemill.properties:password}"
     found = config(connect_postgres_password=reference)
     assert found["database.password"] == reference
     assert "s3cret" not in found.values()
 
 
-def test_a_change_of_what_is_written_raises_the_revision():
+def test_a_change_of_the_written_configuration_raises_the_revision():
     written = "\n".join(f"{name}={value}" for name, value in sorted(config().items()))
     said = (REVISION, hashlib.sha256(written.encode()).hexdigest()[:12])
     assert said == (3, "ffd7807d880c"), "the connector's options have changed: raise REVISION and note both here"
 
 
-def test_the_configuration_names_every_option_that_is_ours():
+def test_the_configuration_names_every_option_of_ours():
     found = config()
     assert set(found["tidemill.options"].split(",")) == found.keys() - {"tidemill.options"}
 

@@ -1,4 +1,4 @@
-"""The words that tables check, and that statements compare with, are those of the streams: no more, no fewer."""
+"""The enum values in SQL equal those of the streams."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def words(text):
     return {word.strip(" '\n") for word in text.split(",")}
 
 
-def test_every_word_that_is_checked_has_an_enum_with_the_same_words():
+def test_every_checked_column_has_an_enum_with_the_same_values():
     checked = {name: words(allowed) for name, allowed in CHECKED.findall(IN_ONE_LINE)}
     assert checked == {name: {each.value for each in enum} for name, enum in ENUMS.items()}
 
@@ -103,7 +103,7 @@ def test_codes_that_statements_compare_with_are_codes():
 
 
 @pytest.mark.parametrize("found", sorted(set(STATES.findall(STATEMENTS))))
-def test_states_that_are_listed_are_states_and_those_of_what_is_open_are_all_of_them(found):
+def test_listed_states_exist_and_lists_of_open_states_are_complete(found):
     listed = words(found)
     assert listed <= {state.value for state in RunState}
     if listed & OPEN:

@@ -1,4 +1,4 @@
-"""One record that cannot be written keeps no other from being written, whatever is said of it."""
+"""A record that cannot be written does not prevent others from being written, whatever the error is."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from connectors.record import Record
 from connectors.writer import MOST_FAILURES, Writer
 from schemas.codec import encode
 from schemas.times import EPOCH
-from tests.support.run_histories import histories, last_of_each
+from tests.support.run_histories import histories, latest_by_run
 
 IDS = {"status": "id"}
 
 
 class Store:
-    """A ledger that never takes one of the runs."""
+    """A ledger that always refuses one of the runs."""
 
     def __init__(self, poison=None, error=None):
         self.poison, self.error = poison, error
@@ -33,7 +33,7 @@ class Store:
 
 
 def records(count):
-    statuses = last_of_each(histories(count)).values()
+    statuses = latest_by_run(histories(count)).values()
     made = [
         Record(topic="status", partition=0, offset=number, at=EPOCH, key=b"k", value=encode(status))
         for number, status in enumerate(statuses)
@@ -44,7 +44,7 @@ def records(count):
 @pytest.mark.parametrize(
     "error", [psycopg.DataError("x"), psycopg.IntegrityError("x"), TypeError("x"), ValueError("x")]
 )
-def test_what_is_refused_for_ever_is_found_by_halving(error):
+def test_a_permanently_refused_record_is_found_by_halving(error):
     made, names = records(400)
     store = Store(names[137], error)
     Writer("status").write(store, made, IDS)
@@ -55,7 +55,7 @@ def test_what_is_refused_for_ever_is_found_by_halving(error):
 
 
 @pytest.mark.parametrize("error", [psycopg.errors.QueryCanceled("too slow"), psycopg.InternalError("?")])
-def test_what_may_be_the_fault_of_the_moment_is_tried_again_with_fewer_and_fewer_until_one_is_left(error):
+def test_a_transient_error_is_retried_with_smaller_batches_down_to_one_record(error):
     made, names = records(400)
     store, writer = Store(names[3], error), Writer("status")
     failures, at = 0, 0
@@ -71,7 +71,7 @@ def test_what_may_be_the_fault_of_the_moment_is_tried_again_with_fewer_and_fewer
     assert failures > MOST_FAILURES
 
 
-def test_what_is_nobodys_fault_is_raised_and_nothing_is_set_aside():
+def test_an_error_of_no_record_is_raised_and_no_record_is_set_aside():
     made, names = records(1)
     writer = Writer("status")
     for error in (psycopg.OperationalError("gone"), psycopg.errors.DeadlockDetected("x"), StaleOffsetsError()):

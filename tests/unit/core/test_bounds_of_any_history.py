@@ -1,4 +1,4 @@
-"""No input, in any state that inputs can build, makes a transaction beyond its limits; and the owner becomes idle."""
+"""No sequence of inputs makes a transaction exceed its limits, and the owner becomes idle after any sequence."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from schemas.words import RunState
 from tests.support import checkers
 from tests.support.simulated.dag_scenario import node
-from tests.support.simulated.watched_owner import BOUNDS, Watched
+from tests.support.simulated.watched_owner import BOUNDS, WatchedOwner
 
 MANY = 100
-"""Far more than a transaction holds of anything."""
+"""Far more of anything than a transaction holds."""
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 JOBS = ("job", "other")
 RETRIED = {"max_attempts": 3, "initial_interval": HOUR, "max_interval": HOUR, "retry_jitter": 0.0}
@@ -34,8 +34,8 @@ KINDS: dict[str, dict[str, object]] = {
 LAYERS = [node("first"), *(node(f"n{number}", "first") for number in range(MANY))]
 
 
-class Busy(Watched):
-    """One step of a history is a method: it puts much of one kind before the owner."""
+class BusyOwner(WatchedOwner):
+    """An owner; each method gives it many inputs of one kind."""
 
     requests = 0
 
@@ -108,10 +108,25 @@ class Busy(Watched):
         self.recover()
 
 
-STEPS: list[Callable[[Busy, str], None]] = [
-    *[Busy.asks, Busy.asks_for_later, Busy.asks_much, Busy.backfills, Busy.stops, Busy.kills, Busy.deletes],
-    *[Busy.edits_many, Busy.asks_for_dags, Busy.asks_for_a_dag, Busy.stops_dags, Busy.takes, Busy.is_full],
-    *[Busy.lists_strays, Busy.succeeds, Busy.fails, Busy.falls_silent, Busy.dies],
+STEPS: list[Callable[[BusyOwner, str], None]] = [
+    *[
+        BusyOwner.asks,
+        BusyOwner.asks_for_later,
+        BusyOwner.asks_much,
+        BusyOwner.backfills,
+        BusyOwner.stops,
+        BusyOwner.kills,
+        BusyOwner.deletes,
+    ],
+    *[
+        BusyOwner.edits_many,
+        BusyOwner.asks_for_dags,
+        BusyOwner.asks_for_a_dag,
+        BusyOwner.stops_dags,
+        BusyOwner.takes,
+        BusyOwner.is_full,
+    ],
+    *[BusyOwner.lists_strays, BusyOwner.succeeds, BusyOwner.fails, BusyOwner.falls_silent, BusyOwner.dies],
 ]
 acts = st.tuples(st.sampled_from(STEPS), st.sampled_from(JOBS))
 defines = st.tuples(st.sampled_from(sorted(KINDS)), st.sampled_from(JOBS))
@@ -124,44 +139,44 @@ is_taken_at_once = st.sampled_from([True, True, False])
 @example(
     history=[
         (("cancelled", "job"), 0.0, True),
-        ((Busy.asks_for_later, "job"), 0.0, True),
-        ((Busy.deletes, "job"), 0.0, True),
-        ((Busy.edits_many, "job"), 3700.0, True),
+        ((BusyOwner.asks_for_later, "job"), 0.0, True),
+        ((BusyOwner.deletes, "job"), 0.0, True),
+        ((BusyOwner.edits_many, "job"), 3700.0, True),
     ]
 )
 @example(
     history=[
-        ((Busy.takes, "job"), 0.0, False),
+        ((BusyOwner.takes, "job"), 0.0, False),
         (("free", "job"), 0.0, True),
-        ((Busy.asks, "job"), 0.0, True),
-        ((Busy.fails, "job"), 0.0, True),
+        ((BusyOwner.asks, "job"), 0.0, True),
+        ((BusyOwner.fails, "job"), 0.0, True),
         (("replaced", "job"), 3700.0, True),
-        ((Busy.lists_strays, "job"), 61.0, True),
+        ((BusyOwner.lists_strays, "job"), 61.0, True),
     ]
 )
-def test_no_transaction_is_beyond_its_limits(history) -> None:
-    world = Busy()
+def test_no_transaction_exceeds_its_limits(history) -> None:
+    watched = BusyOwner()
     for (what, job_id), seconds, is_taken in history:
         if isinstance(what, str):
-            world.define(job_id, catchup_window=5 * MINUTE, **KINDS[what])
+            watched.define(job_id, catchup_window=5 * MINUTE, **KINDS[what])
         else:
-            what(world, job_id)
-        world.log.now += timedelta(seconds=seconds)
+            what(watched, job_id)
+        watched.log.now += timedelta(seconds=seconds)
         if is_taken:
-            world.until_idle()
-    world.until_idle()
-    event(f"transactions: {world.transactions // 20 * 20}")
-    assert checkers.materialized_once(world.log.history()) == []
-    assert checkers.legal_history(world.log.history()) == []
+            watched.until_idle()
+    watched.until_idle()
+    event(f"transactions: {watched.transactions // 20 * 20}")
+    assert checkers.materialized_once(watched.log.history()) == []
+    assert checkers.legal_history(watched.log.history()) == []
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_a_job_of_each_kind_is_beyond_one_transaction_and_within_several(kind) -> None:
-    """What the property above tells lies in histories that really are too much for one transaction."""
-    world = Busy()
-    world.define("job", **KINDS[kind])
-    world.until_idle()
-    world.asks("job")
-    world.asks_for_later("job")
-    assert world.until_idle() > 3 * MANY // BOUNDS.effects
-    assert RunState.QUEUED in {each.state for each in world.log.history()}
+def test_each_kind_of_work_needs_several_transactions(kind) -> None:
+    """The property above is tested with histories that really exceed one transaction."""
+    watched = BusyOwner()
+    watched.define("job", **KINDS[kind])
+    watched.until_idle()
+    watched.asks("job")
+    watched.asks_for_later("job")
+    assert watched.until_idle() > 3 * MANY // BOUNDS.effects
+    assert RunState.QUEUED in {each.state for each in watched.log.history()}

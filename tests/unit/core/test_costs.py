@@ -1,4 +1,4 @@
-"""What an owner looks at does not grow with what is open: counted, not timed."""
+"""The number of runs that an owner looks at does not grow with the open ones: counted, not timed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pytest
 
 from schemas.dag import NodeSpec
 from streams.core.agenda import Agenda
-from tests.support.simulated.log import START, Driven, Log, ended, started
+from tests.support.simulated.log import START, DrivenSession, Log, ended, started
 
 S = timedelta(seconds=1)
 NODE = NodeSpec(node_id="a", executable="s3://tidemill/x")
 
 
 class Looks(dict):
-    """Counts how often a run is looked up."""
+    """A dict of runs that counts lookups."""
 
     looks = 0
 
@@ -28,12 +28,12 @@ class Looks(dict):
         return super().__getitem__(key)
 
 
-def counting(owner: Driven) -> Looks:
+def counting(owner: DrivenSession) -> Looks:
     runs = owner.state.durable.runs = Looks(owner.state.durable.runs)
     return runs
 
 
-def settled(log: Log, owner: Driven) -> Driven:
+def settled(log: Log, owner: DrivenSession) -> DrivenSession:
     while owner.backlog or owner.state.has_more_to_do:
         log.turn(owner, 0.001)
     return owner
@@ -54,7 +54,7 @@ def of_an_occurrence(open_: int, **fields: object) -> int:
 
 
 @pytest.mark.parametrize("policy", ["skip", "buffer_one", "buffer_all"])
-def test_an_occurrence_looks_at_as_many_runs_however_many_are_open(policy) -> None:
+def test_the_cost_of_an_occurrence_does_not_depend_on_open_runs(policy) -> None:
     assert of_an_occurrence(10, overlap_policy=policy) == of_an_occurrence(500, overlap_policy=policy)
 
 
@@ -75,11 +75,11 @@ def of_an_end(waiting: int) -> int:
     return runs.looks
 
 
-def test_the_end_of_a_dag_run_looks_at_as_many_others_however_many_wait_for_it() -> None:
+def test_the_cost_of_a_dag_runs_end_does_not_depend_on_waiting_ones() -> None:
     assert of_an_end(10) == of_an_end(500)
 
 
-def test_edits_leave_nothing_behind() -> None:
+def test_edits_leave_no_stale_entries() -> None:
     log = Log()
     owner = log.recover()
     for version in range(1, 501):
@@ -88,7 +88,7 @@ def test_edits_leave_nothing_behind() -> None:
     assert owner.state.derived.timers.entries <= 20
 
 
-def test_what_is_cancelled_before_its_time_leaves_nothing_behind() -> None:
+def test_runs_cancelled_early_leave_no_stale_entries() -> None:
     log = Log()
     log.define()
     owner = log.recover()
@@ -101,7 +101,7 @@ def test_what_is_cancelled_before_its_time_leaves_nothing_behind() -> None:
     assert not derived.occupancy
 
 
-def test_an_agenda_is_in_order_whatever_is_put_moved_and_dropped() -> None:
+def test_an_agenda_stays_ordered_after_any_put_move_and_drop() -> None:
     agenda: Agenda[datetime, int] = Agenda()
     for number in range(100):
         agenda.put(number, START + (number * 37 % 100) * S)

@@ -1,4 +1,4 @@
-"""A wrong clock was believed and put right: schedules are decided up to a time that is not reached yet."""
+"""A wrong clock was trusted and then corrected: schedules are decided up to a time in the future."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MINUTELY = {"schedule": "* * * * *", "overlap_policy": "allow_all", "catchup_pol
 
 
 def an_hour_ahead():
-    """The next owner, that has the right time, of a log that was decided by a clock that was an hour ahead."""
+    """An owner with the right time, on a log decided by a clock an hour ahead."""
     log = Log()
     log.define(1, **MINUTELY)
     owner = log.recover()
@@ -28,7 +28,7 @@ def an_hour_ahead():
 
 
 def roomy(now):
-    """The heartbeat of an executor that takes whatever comes."""
+    """The heartbeat of an executor with many free slots."""
     return plain_heartbeat(now, windows=(Window(timeout_class="10s", partition=0, size=1_000),))
 
 
@@ -36,7 +36,7 @@ def nominal_times(log):
     return [status.nominal_time for status in log.statuses().values() if status.state is not RunState.MISSED]
 
 
-def test_what_ran_early_does_not_run_again_and_schedules_go_on_when_that_time_is_reached():
+def test_early_runs_are_not_repeated_and_schedules_continue_at_the_decided_time():
     log, owner = an_hour_ahead()
     for _ in range(59):
         log.turn(owner, 60)
@@ -46,21 +46,21 @@ def test_what_ran_early_does_not_run_again_and_schedules_go_on_when_that_time_is
     assert len(nominal_times(log)) == 61
 
 
-def test_the_owner_rests_while_it_waits_for_that_time():
+def test_the_owner_is_idle_until_the_decided_time():
     log, owner = an_hour_ahead()
     for _ in range(3):
         log.turn(owner, 1)
     assert owner.next_wake(log.now) > timedelta(0)
 
 
-def test_requests_run_meanwhile():
+def test_requests_run_before_the_decided_time():
     log, owner = an_hour_ahead()
     owner.offer(log.request("r"))
     log.turn(owner)
     assert "job#r" in log.statuses()
 
 
-def test_what_was_decided_early_and_a_job_that_is_new_start_at_their_own_times_and_once():
+def test_early_decisions_and_new_jobs_start_once_at_their_own_times():
     log, owner = an_hour_ahead()
     early = len(log.dispatches())
     owner.offer(log.define(2, job_id="new", **MINUTELY))

@@ -1,4 +1,4 @@
-"""What a long downtime leaves: many short transactions, and each occurrence decided once, whatever lies in the log."""
+"""After a long downtime: many short transactions, and each occurrence decided once, whatever the log holds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EVERY_SECOND = {"schedule": "* * * * * *", "catchup_policy": "all", "overlap_pol
 
 
 def until_idle(log: Log, owner: Owner) -> list[int]:
-    """Records of each transaction, until nothing is left to decide."""
+    """The number of records of each transaction, until the owner is idle."""
     sizes = []
     while owner.backlog or owner.state.durable.cursor or not sizes:
         prepared = log.turn(owner, 0.001)
@@ -30,7 +30,7 @@ def until_idle(log: Log, owner: Owner) -> list[int]:
 
 
 def after_downtime(log: Log, hours: float, *changes: dict[str, object], **fields: object) -> Owner:
-    """A new owner; `changes` were written half-way through the time in which there was none."""
+    """A new owner; `changes` were written in the middle of the downtime."""
     log.define(**fields)
     first = log.recover()
     log.turn(first)
@@ -42,11 +42,11 @@ def after_downtime(log: Log, hours: float, *changes: dict[str, object], **fields
 
 
 def seconds(count: int) -> set[str]:
-    """The runs of so many seconds from the start."""
+    """The run ids of the first `count` seconds."""
     return {occurrence_run_id("job", START + timedelta(seconds=each)) for each in range(1, count + 1)}
 
 
-def test_an_edit_that_waits_decides_what_was_due_before_it_in_many_transactions_and_all_of_it_once() -> None:
+def test_occurrences_before_a_waiting_edit_are_decided_once_over_many_transactions() -> None:
     log = Log()
     owner = after_downtime(log, 3, {"args": ("x",)}, **EVERY_SECOND)
     began = log.now
@@ -59,7 +59,7 @@ def test_an_edit_that_waits_decides_what_was_due_before_it_in_many_transactions_
     assert log.now - began < timedelta(minutes=1)
 
 
-def test_an_owner_that_dies_between_those_transactions_leaves_the_rest_to_the_next_one() -> None:
+def test_the_next_owner_decides_the_rest_after_a_crash_between_transactions() -> None:
     log = Log()
     owner = after_downtime(log, 3, {"args": ("x",)}, **EVERY_SECOND)
     while owner.backlog or owner.state.durable.cursor:
@@ -72,7 +72,7 @@ def test_an_owner_that_dies_between_those_transactions_leaves_the_rest_to_the_ne
     assert checkers.materialized_once(log.history()) == []
 
 
-def test_a_definition_that_arrives_hours_late_runs_so_many_of_its_occurrences_and_names_the_rest() -> None:
+def test_a_definition_hours_late_runs_a_limited_number_of_occurrences_and_records_the_rest() -> None:
     log = Log()
     owner = log.recover()
     log.turn(owner)
@@ -88,8 +88,8 @@ def test_a_definition_that_arrives_hours_late_runs_so_many_of_its_occurrences_an
     assert rest.missed.count + limit == 7200
 
 
-def test_jobs_that_share_a_schedule_share_the_search_for_what_they_missed() -> None:
-    """Each of them would take 16 ms for a day of minutes: a worker with many could never come up."""
+def test_jobs_with_one_schedule_share_the_search_for_missed_occurrences() -> None:
+    """Each search takes 16 ms for a day of minutes: a worker with many jobs could never start."""
     log = Log()
     for number in range(50):
         log.define(job_id=f"j{number:02}", schedule="* * * * *", jitter=timedelta(seconds=number % 2))
@@ -103,7 +103,7 @@ def test_jobs_that_share_a_schedule_share_the_search_for_what_they_missed() -> N
     assert sum(each.missed is not None for each in log.statuses().values()) == 50
 
 
-def test_a_tick_that_has_searched_long_enough_goes_on_in_the_next_transaction() -> None:
+def test_a_tick_with_a_long_search_continues_in_the_next_transaction() -> None:
     log = Log()
     for number in range(20):
         log.define(job_id=f"j{number:02}", schedule=f"{number} * * * * *")
@@ -120,11 +120,13 @@ def test_a_tick_that_has_searched_long_enough_goes_on_in_the_next_transaction() 
     assert {each.missed.count for each in missed} <= {58, 59}
 
 
-def test_a_tick_that_was_cut_takes_account_of_what_has_begun_since() -> None:
-    """Two requests come while it is cut: one run of the DAG begins, the other is held; the occurrence is due before."""
+def test_an_interrupted_tick_considers_runs_started_since() -> None:
+    """Two requests arrive while the tick is interrupted: one DAG run starts, the other is held; the occurrence was
+    due before.
+    """
     log = Log()
     log.define_dag(node("a"), schedule="0 00 13 * * *")
-    for number in range(3_000):  # their timer is decided first, and cuts the tick
+    for number in range(3_000):  # their timer is decided first, and interrupts the tick
         log.define(job_id=f"j{number}", schedule="0 0 13 * * *")
     owner = log.recover()
     for _ in range(4):
@@ -134,7 +136,7 @@ def test_a_tick_that_was_cut_takes_account_of_what_has_begun_since() -> None:
     assert owner.state.durable.cursor is not None
     log.now += timedelta(seconds=0.2)
     for request_id in ("r1", "r2"):
-        owner.offer(log.alien(orjson.dumps({"request_id": request_id, "dag_id": "dag"}), key=b"dag"))
+        owner.offer(log.append_public(orjson.dumps({"request_id": request_id, "dag_id": "dag"}), key=b"dag"))
     for _ in range(4):
         log.turn(owner, 0.2)
     assert not owner.state.derived.quarantined
@@ -143,7 +145,7 @@ def test_a_tick_that_was_cut_takes_account_of_what_has_begun_since() -> None:
 
 
 @pytest.mark.parametrize("policy", ["latest", "all"])
-def test_the_status_topic_is_a_legal_history_after_all_of_it(policy: str) -> None:
+def test_the_status_history_after_a_downtime_is_legal(policy: str) -> None:
     log = Log()
     fields = {**EVERY_SECOND, "catchup_policy": policy}
     owner = after_downtime(log, 1, {"args": ("x",)}, {"paused": True}, {"paused": False}, **fields)

@@ -1,4 +1,4 @@
-"""Histories in which things meet that seldom meet: backlogs, orders, silence, deletions."""
+"""Histories with rare combinations: backlogs, stops, silence, deletions."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def ends(log: Log) -> list[AttemptEnd | None]:
     return [attempt.end for attempt in log.statuses()["job#r"].attempts]
 
 
-def test_an_event_that_is_read_late_does_not_take_back_what_a_later_heartbeat_said() -> None:
+def test_a_late_event_does_not_undo_a_later_heartbeat() -> None:
     log = Log()
     owner = log.dispatched()
     (dispatch,) = log.dispatches()
@@ -60,8 +60,8 @@ def test_an_event_that_is_read_late_does_not_take_back_what_a_later_heartbeat_sa
     assert ends(log) == [AttemptEnd.LOST, None]
 
 
-def test_a_run_that_was_cancelled_in_the_queue_and_runs_again_waits_for_its_retry_like_any_other() -> None:
-    """Its first place in the queue is still there when it has got a second one."""
+def test_a_rerun_of_a_run_cancelled_in_the_queue_waits_for_its_retry() -> None:
+    """The run's first queue entry still exists when it gets a second one."""
     log = Log()
     log.define(**RETRIED)
     owner = log.recover()
@@ -81,7 +81,7 @@ def test_a_run_that_was_cancelled_in_the_queue_and_runs_again_waits_for_its_retr
     assert (log.statuses()["job#r"].state, len(log.dispatches())) == (RunState.RETRY_WAIT, 1)
 
 
-def test_a_request_that_waits_for_its_definition_is_not_forgotten_for_its_age() -> None:
+def test_a_parked_request_is_not_forgotten_for_its_age() -> None:
     log = Log()
     old = (log.now - 2 * RULES.request_ttl).isoformat()
     log.request("r", created_at=old)
@@ -96,7 +96,7 @@ def test_a_request_that_waits_for_its_definition_is_not_forgotten_for_its_age() 
     assert "req/r" not in log.stored()
 
 
-def test_nothing_is_kept_of_requests_whose_job_never_came() -> None:
+def test_refused_parked_requests_leave_no_state() -> None:
     log = Log()
     log.request("r", owner="nobody", job_id="nobody")
     owner = log.recover()
@@ -105,7 +105,7 @@ def test_nothing_is_kept_of_requests_whose_job_never_came() -> None:
     assert owner.state.derived.parked == {}
 
 
-def test_a_run_that_is_there_already_is_not_made_again_by_the_request_it_is_named_after() -> None:
+def test_a_request_does_not_create_an_existing_run_again() -> None:
     log = Log()
     log.request("again", kind="rerun", run_id="job#r", nominal_time=log.now.isoformat())
     log.request("r")
@@ -117,7 +117,7 @@ def test_a_run_that_is_there_already_is_not_made_again_by_the_request_it_is_name
     assert log.statuses()["job#r"].rerun_id == "again"
 
 
-def test_a_run_that_nobody_took_by_its_deadline_is_missed_though_its_dispatch_lies_in_the_log() -> None:
+def test_an_unclaimed_run_is_missed_at_its_deadline_despite_its_dispatch() -> None:
     log = Log()
     log.define(schedule="@every 10m", start_deadline=timedelta(seconds=90))
     owner = log.recover()
@@ -139,7 +139,7 @@ def test_a_run_that_nobody_took_by_its_deadline_is_missed_though_its_dispatch_li
     assert len(log.dispatches()) == 1
 
 
-def test_a_dispatch_that_waits_for_an_executor_is_nothing_to_judge() -> None:
+def test_a_waiting_dispatch_is_not_judged() -> None:
     log = Log()
     owner = log.dispatched()
     log.turn(owner, 2 * UNTIL_VOID.total_seconds())
@@ -148,8 +148,8 @@ def test_a_dispatch_that_waits_for_an_executor_is_nothing_to_judge() -> None:
 
 
 @pytest.mark.parametrize("delay", [0, 20])
-def test_a_dispatch_is_void_so_long_after_its_transaction_was_seen_to_be_committed(delay: float) -> None:
-    """Executors count from its append, which is not before its step, and not after its commit."""
+def test_a_dispatch_expires_dispatch_valid_for_after_its_commit_was_seen(delay: float) -> None:
+    """Executors count from the append, which is between the step and the commit."""
     log = Log()
     log.define()
     log.request("r")
@@ -168,7 +168,7 @@ def test_a_dispatch_is_void_so_long_after_its_transaction_was_seen_to_be_committ
     assert wants_judgement(owner.state, log.now)
 
 
-def test_an_answer_about_claims_counts_from_when_it_was_asked_for() -> None:
+def test_claimed_offsets_count_from_the_time_of_the_question() -> None:
     log = Log()
     owner = log.dispatched()
     owner.offer(log.request("c", kind="cancel", run_id="job#r"))
@@ -180,7 +180,7 @@ def test_an_answer_about_claims_counts_from_when_it_was_asked_for() -> None:
     assert not wants_judgement(owner.state, log.now)
 
 
-def test_a_deleted_job_whose_runs_outlived_its_memory_is_forgotten_after_them() -> None:
+def test_a_deleted_job_is_forgotten_after_its_last_run() -> None:
     log = Log()
     owner = log.dispatched()
     owner.offer(log.define(2, deleted=True))
@@ -198,7 +198,7 @@ def test_a_deleted_job_whose_runs_outlived_its_memory_is_forgotten_after_them() 
 @pytest.mark.parametrize(
     ("cause", "state"), [(EndCause.EXITED, RunState.SUCCEEDED), (EndCause.LIMIT, RunState.TIMED_OUT)]
 )
-def test_an_end_whose_start_was_never_read_is_an_end(cause: EndCause, state: RunState) -> None:
+def test_an_end_without_a_start_event_counts(cause: EndCause, state: RunState) -> None:
     log = Log()
     owner = log.dispatched(timeout=timedelta(seconds=5))
     owner.offer(log.report(ended(log.dispatches()[0], log.now, cause=cause)))
@@ -206,8 +206,8 @@ def test_an_end_whose_start_was_never_read_is_an_end(cause: EndCause, state: Run
     assert log.statuses()["job#r"].state is state
 
 
-def test_a_run_of_a_class_that_is_not_configured_any_more_goes_on_in_one_that_is() -> None:
-    """A worker that starts with other classes: what waited in `1h` would be sent where nobody reads."""
+def test_a_run_of_an_unconfigured_class_continues_in_a_configured_one() -> None:
+    """A worker starts with other classes: a run waiting in `1h` would go to a topic without readers."""
     log = Log()
     log.define(timeout=timedelta(minutes=30))
     log.request("r", run_at=(log.now + timedelta(seconds=5)).isoformat())
@@ -221,7 +221,7 @@ def test_a_run_of_a_class_that_is_not_configured_any_more_goes_on_in_one_that_is
     assert "class 1h is not configured any more, goes on in 2h" in reasons
 
 
-def test_an_attempt_that_a_limit_ended_before_it_began_was_lost() -> None:
+def test_an_attempt_ended_by_the_limit_before_its_start_is_lost() -> None:
     log = Log()
     owner = log.dispatched(promote=False)
     (dispatch,) = log.dispatches()

@@ -1,4 +1,4 @@
-"""The indexes of an owner say what its runs say, after any history and after recovery."""
+"""An owner's indexes match its runs after any history and after recovery."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ JOBS = {
 }
 
 
-class Play:
-    """Whatever happens to one owner, and to the next ones."""
+class RandomInputs:
+    """Random inputs to one owner and its successors."""
 
     def __init__(self) -> None:
         self.log = Log()
@@ -93,7 +93,7 @@ class Play:
         self.ask("other", kind="backfill", dry_run=False, ran=None, **stretch, **how)
 
     def beat(self, number: int) -> None:
-        """Sometimes of the one, sometimes of the other executor, which may hold the partition or not."""
+        """A heartbeat of one of two executors, which may hold the partition or not."""
         name, holds = f"e.{number % 2}", number % 3
         windows = tuple(Window(timeout_class=each, partition=0, size=number % 7) for each in ("10s", "1m") if holds)
         listed = tuple(
@@ -161,16 +161,16 @@ HAPPENINGS = [
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 40)), min_size=40, max_size=120))
-def test_the_indexes_equal_what_follows_from_the_runs(history) -> None:
-    play = Play()
+def test_the_indexes_match_the_runs(history) -> None:
+    driven = RandomInputs()
     for what, number in history:
-        play.happen(what, number)
-        play.turn(0.1)
-        check(play.owner.state, play.log.now)
-    play.recover(0)
-    check(play.owner.state, play.log.now)
-    play.turn(0.1)
-    check(play.owner.state, play.log.now)
+        driven.happen(what, number)
+        driven.turn(0.1)
+        check(driven.owner.state, driven.log.now)
+    driven.recover(0)
+    check(driven.owner.state, driven.log.now)
+    driven.turn(0.1)
+    check(driven.owner.state, driven.log.now)
 
 
 def agendas_of_runs(state: OwnerState) -> dict[str, Agenda[datetime, RunId]]:
@@ -211,7 +211,7 @@ def _by_job(runs: list[Run], what: Callable[[Run], object]) -> dict[str, set[obj
 
 
 def _check_occupancy(state: OwnerState, whole: list[Run], now: datetime) -> None:
-    """By looking at all runs, as of several times: a tick that was cut goes on as of an earlier one."""
+    """Counts all runs at several times: an interrupted tick continues at an earlier one."""
     counted = [run for run in whole if run.status.kind is not RunKind.BACKFILL and not run.backfill_id]
     for at in (now - 20 * S, now, now + 20 * S):
         there = [run for run in counted if not _is_later(run, at)]
@@ -241,7 +241,7 @@ def _is_later(run: Run, now: datetime) -> bool:
 
 
 def _check_queues(state: OwnerState, runs: list[Run]) -> None:
-    """A run that waits for its time or for room is in one place, its own, and no other run is."""
+    """Each run that waits for its time or for a slot is in its own queue, and no other run is in any."""
     waiting = state.derived.waiting.places()
     ready = {
         (name, run_id): turn for name, each in state.derived.ready.items() for run_id, turn in each.places().items()

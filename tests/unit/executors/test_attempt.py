@@ -10,7 +10,7 @@ from executors.attempt import MOVES, Act, Fact, Phase, advance
 
 
 def walk(*facts):
-    """The acts along a way, and where it leads."""
+    """The actions along a sequence of facts, and the last phase."""
     phase, acts = Phase.CLAIMED, []
     for fact in facts:
         phase, act = advance(phase, fact)
@@ -18,13 +18,13 @@ def walk(*facts):
     return phase, acts
 
 
-def test_a_cached_executable_is_started_and_run_without_an_announcement():
+def test_a_cached_executable_runs_without_a_claimed_event():
     phase, acts = walk(Fact.CACHED, Fact.ACKNOWLEDGED, Fact.SPAWNED, Fact.EXITED)
     assert phase is Phase.ENDED
     assert acts == [Act.START, Act.SPAWN, Act.NOTE, Act.REPORT]
 
 
-def test_an_executable_is_fetched_only_after_the_claim_was_announced():
+def test_an_executable_is_fetched_only_after_the_claim_is_reported():
     _, acts = walk(Fact.ABSENT, Fact.ACKNOWLEDGED, Fact.CACHED, Fact.ACKNOWLEDGED)
     assert acts == [Act.ANNOUNCE, Act.FETCH, Act.START, Act.SPAWN]
 
@@ -40,7 +40,7 @@ def test_a_process_is_spawned_only_after_started_is_acknowledged():
     assert [key for key, (_, act) in MOVES.items() if act is Act.SPAWN] == [(Phase.STARTED, Fact.ACKNOWLEDGED)]
 
 
-def test_nothing_happens_after_the_end():
+def test_no_fact_changes_an_ended_attempt():
     assert not [fact for fact in Fact if (Phase.ENDED, fact) in MOVES]
 
 
@@ -60,7 +60,7 @@ def test_an_attempt_that_is_stopped_ends_when_its_process_has_ended():
     assert walk(*way) == (Phase.ENDED, [Act.START, Act.SPAWN, Act.KILL, Act.NOTE, Act.KILL, Act.REPORT])
 
 
-def test_every_way_of_facts_ends_at_most_once():
+def test_any_sequence_of_facts_ends_at_most_once():
     ends = {Act.REPORT, Act.GIVE_UP, Act.REJECT, Act.FORGET}
     for way in itertools.product(Fact, repeat=5):
         _, acts = walk(*way)

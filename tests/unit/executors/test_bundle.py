@@ -1,4 +1,4 @@
-"""A directory as one file, and back: what it may hold, and what is refused."""
+"""Packs a directory into one file and unpacks it: allowed contents and refusals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def bundle(tmp_path):
 
 
 def crafted(bundle, *members, content=b"x"):
-    """A tar as only a hostile or broken hand would write it."""
+    """A hostile or broken tar file."""
     with tarfile.open(bundle, "w") as tar:
         for fields in members:
             member = tarfile.TarInfo(fields.pop("name"))
@@ -42,7 +42,7 @@ def crafted(bundle, *members, content=b"x"):
             tar.addfile(member, io.BytesIO(content * member.size))
 
 
-def test_what_is_packed_is_found_again(left, found, bundle):
+def test_a_packed_directory_is_unpacked_unchanged(left, found, bundle):
     (left / "a" / "b").mkdir(parents=True)
     (left / "a" / "b" / "ü\n").write_bytes(b"\0" * 9)
     (left / "run").write_text("#!/bin/sh\n")
@@ -63,7 +63,7 @@ def test_an_empty_directory_is_one_afterwards(left, found, bundle):
     assert list(found.iterdir()) == []
 
 
-def test_it_takes_as_much_as_it_says_and_no_more(left, bundle):
+def test_a_bundle_is_limited_in_bytes(left, bundle):
     with (left / "big").open("wb") as file:
         file.truncate(MAX_BYTES)
     pack(left, bundle)
@@ -72,7 +72,7 @@ def test_it_takes_as_much_as_it_says_and_no_more(left, bundle):
         pack(left, bundle)
 
 
-def test_it_takes_so_many_entries_and_no_more(left, bundle, monkeypatch):
+def test_a_bundle_is_limited_in_entries(left, bundle, monkeypatch):
     monkeypatch.setattr("executors.bundle.MAX_ENTRIES", 3)
     for name in "abc":
         (left / name).touch()
@@ -93,11 +93,11 @@ def test_a_chain_of_links_is_packed_or_refused_however_long_it_is(left, bundle):
     (left / "0").touch()
     for number in range(1, 1200):
         (left / str(number)).symlink_to(str(number - 1))
-    with suppress(BundleError):  # whether it can be followed is the library's matter
+    with suppress(BundleError):  # the library decides whether it can be followed
         pack(left, bundle)
 
 
-def test_what_is_no_file_is_not_packed(left, bundle):
+def test_special_files_are_not_packed(left, bundle):
     os.mkfifo(left / "pipe")
     with pytest.raises(BundleError, match="'pipe' is neither"):
         pack(left, bundle)
@@ -131,7 +131,7 @@ def test_a_directory_that_is_gone_is_not_packed(left, bundle):
         {"name": "null", "type": tarfile.CHRTYPE},
     ],
 )
-def test_what_leads_outside_or_is_a_device_is_not_unpacked(found, bundle, tmp_path, member):
+def test_paths_outside_and_devices_are_not_unpacked(found, bundle, tmp_path, member):
     crafted(bundle, member)
     with pytest.raises(BundleError):
         unpack(bundle, found)
@@ -139,7 +139,7 @@ def test_what_leads_outside_or_is_a_device_is_not_unpacked(found, bundle, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
-def test_a_bundle_that_is_larger_than_it_may_be_is_not_unpacked(found, bundle):
+def test_too_large_a_bundle_is_not_unpacked(found, bundle):
     crafted(bundle, {"name": "a", "size": MAX_BYTES}, {"name": "b", "size": 1})
     with pytest.raises(BundleError, match="larger"):
         unpack(bundle, found)
@@ -153,7 +153,7 @@ def test_a_damaged_bundle_is_refused(found, bundle, cut):
         unpack(bundle, found)
 
 
-def test_a_bundle_that_was_cut_off_is_refused(left, found, bundle):
+def test_a_truncated_bundle_is_refused(left, found, bundle):
     (left / "a").write_bytes(b"x" * 50_000)
     pack(left, bundle)
     bundle.write_bytes(bundle.read_bytes()[:20_000])

@@ -1,4 +1,4 @@
-"""Which polled records are claimed, and what remains of a commit that failed."""
+"""Which polled records are claimed, and what a failed commit leaves."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_committed_offset_is_the_one_after_the_last_record_of_each_partition
     assert offsets_after(records.choose(3, NOW)) == {0: 6, 1: 10}
 
 
-def test_what_belongs_to_a_committed_partition_is_claimed_and_leaves_the_hand(records):
+def test_records_of_a_committed_partition_are_claimed_and_removed(records):
     for position in [(0, 4), (1, 9), (0, 5)]:
         records.add(polled(*position))
     claimed = records.settle(records.choose(3, NOW), {0}, sent=5.0)
@@ -90,6 +90,6 @@ def test_records_of_a_revoked_partition_are_dropped(records):
     assert positions(records.choose(2, NOW)) == [(1, 9)]
 
 
-def test_an_unreadable_record_is_passed_over_without_a_slot(records):
+def test_an_unreadable_record_is_skipped_without_a_slot(records):
     records.add(Polled(partition=0, offset=0, appended_at=NOW, dispatch=None, read=0.0))
     assert records.choose(0, NOW)[0].decision is ClaimDecision.UNREADABLE

@@ -1,4 +1,4 @@
-"""When a process must go: pure arithmetic of limits, leases and graces."""
+"""When a process must be stopped: arithmetic of limits, leases and grace periods."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TERMS = Terms(limit=10.0, grace=5.0, lease=30.0, margin=6.0, start_before=200.0)
 STARTED = Standing(started=100.0)
 
 
-def test_the_causes_are_the_words_of_the_event():
+def test_the_causes_equal_those_of_the_event():
     assert {CANCELLED, EXITED, LIMIT, LEASE, STOPPED} == {each.value for each in EndCause}
 
 
@@ -50,18 +50,18 @@ def test_the_lease_ends_a_process_that_is_within_its_limit():
     assert (standing.cause, due) == (LEASE, TERM)
 
 
-def test_kill_waits_for_no_grace_when_half_of_the_margin_is_used_up():
+def test_kill_skips_the_grace_once_half_of_the_margin_is_used():
     standing, _ = enforce(TERMS, STARTED, 104.0, renewed=80.0)
     _, due = enforce(TERMS, standing, 107.0, renewed=80.0)
     assert due == KILL
 
 
-def test_a_renewal_in_the_grace_does_not_call_the_term_back():
+def test_a_renewal_during_the_grace_does_not_cancel_the_stop():
     standing, _ = enforce(TERMS, STARTED, 104.0, renewed=80.0)
     assert enforce(TERMS, standing, 109.0, renewed=104.0)[1] == KILL
 
 
-def test_the_first_cause_stays():
+def test_the_first_cause_is_kept():
     limited, _ = enforce(TERMS, STARTED, 110.0, renewed=100.0)
     stopped, _ = terminate(limited, 111.0, STOPPED, 0.0)
     assert (stopped.cause, stopped.kill_at) == (LIMIT, 111.0)

@@ -42,7 +42,7 @@ def test_a_secret_is_its_file_without_the_final_newline(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["", "../etc/passwd", ".hidden", "absent", "a/b", "binary", "a\0b", "\ud800"])
-def test_a_secret_that_cannot_be_had_is_refused_by_name(tmp_path, name):
+def test_an_unreadable_secret_is_refused_by_name(tmp_path, name):
     (tmp_path / "binary").write_bytes(b"se\0cret")
     with pytest.raises(SecretError) as raised:
         read_secret(tmp_path, name)

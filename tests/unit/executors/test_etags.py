@@ -1,4 +1,4 @@
-"""Whose answer about an object an attempt may go by: only of a question that was asked after its dispatch was read."""
+"""An attempt uses only an answer about an object whose question came after its dispatch was read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HERE = parse_address("s3://bucket/job.sh")
 
 
 class Storage:
-    """Answers in the order of the questions, each once it is told to."""
+    """An S3 that answers questions in order, when a test says so."""
 
     def __init__(self):
         self.asked = 0
@@ -45,7 +45,7 @@ def told(storage, scenario):
     return asyncio.run(run())
 
 
-def test_an_answer_serves_everybody_who_came_before_its_question(storage):
+def test_an_answer_serves_every_waiter_that_came_before_its_question(storage):
     async def scenario(etags):
         since = boot_seconds()
         early = etags.expect(HERE, since)
@@ -58,10 +58,10 @@ def test_an_answer_serves_everybody_who_came_before_its_question(storage):
     assert storage.asked == 1
 
 
-def test_who_comes_after_a_question_waits_for_the_next_one(storage):
+def test_a_later_waiter_waits_for_the_next_question(storage):
     async def scenario(etags):
         first = etags.expect(HERE, boot_seconds())
-        await asyncio.sleep(0)  # the question is put
+        await asyncio.sleep(0)  # the question is asked
         late = [asyncio.create_task(etags.get(HERE, boot_seconds())) for _ in range(3)]
         storage.answers.put("before the change")
         storage.answers.put("after it")
@@ -71,7 +71,7 @@ def test_who_comes_after_a_question_waits_for_the_next_one(storage):
     assert storage.asked == 2
 
 
-def test_an_old_answer_is_nothing_to_go_by(storage):
+def test_an_old_answer_is_not_used(storage):
     async def scenario(etags):
         storage.answers.put("old")
         await etags.get(HERE, boot_seconds())
@@ -80,7 +80,7 @@ def test_an_old_answer_is_nothing_to_go_by(storage):
     assert told(storage, scenario) is None
 
 
-def test_a_refusal_is_told_to_all_who_wait_and_is_no_answer(storage):
+def test_an_error_reaches_every_waiter_and_is_not_stored(storage):
     async def scenario(etags):
         since = boot_seconds()
         storage.answers.put(ObjectError("it does not exist"))
@@ -91,7 +91,7 @@ def test_a_refusal_is_told_to_all_who_wait_and_is_no_answer(storage):
     assert told(storage, scenario) == ["it does not exist"] * 2
 
 
-def test_a_question_that_nobody_waits_for_any_more_may_fail(storage):
+def test_a_failed_question_without_waiters_is_harmless(storage):
     async def scenario(etags):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0):
@@ -103,7 +103,7 @@ def test_a_question_that_nobody_waits_for_any_more_may_fail(storage):
     assert told(storage, scenario) == "1"
 
 
-def test_of_the_objects_that_were_fetched_the_least_recently_used_are_forgotten():
+def test_the_least_recently_used_etags_are_forgotten():
     hashes = Hashes(limit=2)
     first, second, third = (parse_address(f"s3://bucket/{name}") for name in "abc")
     hashes.remember(first, "x", "1")

@@ -1,4 +1,4 @@
-"""Events of a partition: one record in flight, and what waits goes with the next, in order."""
+"""Events of a partition: one record in flight, waiting events go with the next one, in order."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_without_load_a_record_carries_one_event(log, wire):
     assert (record.topic, record.partition, record.key, wire.tokens()) == ("events", 3, "owner-1", [[1]])
 
 
-def test_what_waits_for_an_acknowledgement_goes_in_one_record(log, wire):
+def test_events_waiting_for_an_acknowledgement_go_in_one_record(log, wire):
     for token in range(4):
         log.add(0, report(token))
     assert wire.tokens() == [[0]]
@@ -87,7 +87,7 @@ def test_what_waits_for_an_acknowledgement_goes_in_one_record(log, wire):
     assert wire.tokens() == [[0], [1, 2, 3]]
 
 
-def test_after_an_acknowledgement_a_partition_rests_as_its_round_trip_was_long(log, wire, rests):
+def test_after_an_acknowledgement_a_partition_pauses_for_one_round_trip(log, wire, rests):
     rests.are_long = True
     log.add(0, report(1))
     wire.records[0].on_ack(boot_seconds())
@@ -104,7 +104,7 @@ def test_after_an_acknowledgement_a_partition_rests_as_its_round_trip_was_long(l
     assert wire.tokens() == [[1], [2, 3], [4]]
 
 
-def test_what_is_said_in_one_turn_goes_in_one_record(log, wire, rests):
+def test_events_of_one_turn_go_in_one_record(log, wire, rests):
     rests.turns = []
     for token in range(3):
         log.add(0, start(token))
@@ -114,7 +114,7 @@ def test_what_is_said_in_one_turn_goes_in_one_record(log, wire, rests):
     assert wire.tokens() == [[0, 1, 2]]
 
 
-def test_a_start_waits_for_no_rest_and_takes_along_what_does(log, wire, rests):
+def test_a_start_skips_the_pause_and_takes_waiting_events_along(log, wire, rests):
     rests.are_long = True
     log.add(0, report(1))
     wire.records[0].on_ack(boot_seconds())
@@ -150,7 +150,7 @@ def test_a_record_has_a_largest_number_of_events(log, wire):
     assert [len(tokens) for tokens in wire.tokens()] == [1, MAX_BATCH, 1]
 
 
-def test_a_record_is_never_more_than_the_topics_take_whatever_is_said_in_it(log, wire):
+def test_a_record_never_exceeds_the_limit_of_the_topic(log, wire):
     ended = Ended(
         run_id="a",
         attempt=1,

@@ -30,7 +30,7 @@ def test_a_kill_is_remembered_for_its_attempt_alone(known):
     assert not known.has("a@2", 7)
 
 
-def test_what_is_over_is_not_remembered_and_makes_room(known):
+def test_kills_of_ended_attempts_are_forgotten(known):
     known.remember(kill(1), NOW - SECOND, NOW)
     assert len(known) == 0
     known.remember(kill(2), NOW + SECOND, NOW)
@@ -38,7 +38,7 @@ def test_what_is_over_is_not_remembered_and_makes_room(known):
     assert [known.has("a@1", token) for token in (2, 3)] == [False, True]
 
 
-def test_a_kill_that_is_said_again_is_remembered_for_longer(known):
+def test_a_repeated_kill_is_remembered_longer(known):
     known.remember(kill(1), NOW + SECOND, NOW)
     known.remember(kill(2), NOW + 3 * SECOND, NOW)
     known.remember(kill(1), NOW + 4 * SECOND, NOW)
@@ -46,7 +46,7 @@ def test_a_kill_that_is_said_again_is_remembered_for_longer(known):
     assert [known.has("a@1", token) for token in (1, 2, 3)] == [True, False, True]
 
 
-def test_of_too_many_the_oldest_is_forgotten(known, monkeypatch):
+def test_beyond_the_limit_the_oldest_kill_is_forgotten(known, monkeypatch):
     monkeypatch.setattr(kills, "MAX_REMEMBERED", 2)
     for token in range(3):
         known.remember(kill(token), NOW + SECOND, NOW)

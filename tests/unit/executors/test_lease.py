@@ -1,4 +1,4 @@
-"""The lease of attempts that have no process yet: once it ran out, the next heartbeat does not call it back."""
+"""The lease of attempts without a process: after it expired, a later heartbeat does not renew it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from schemas.event import Claimed, EndCause, Ended
 from schemas.heartbeat import ExecutorState, Heartbeat
 from schemas.settings import Connections
 from schemas.times import EPOCH
-from tests.support.attempt_runner import MARGIN, RULES, Wire, claim, make_runner
+from tests.support.attempt_runner import MARGIN, RULES, RecordingProducer, claim, make_runner
 
 NOWHERE = ObjectStore(Connections(s3_endpoint="http://127.0.0.1:9"))
 
 
 async def fetching(folder, renewed):
-    """The events of an attempt whose executable is on its way while a heartbeat is acknowledged."""
-    wire = Wire()
+    """The events of an attempt whose executable is being fetched while a heartbeat is acknowledged."""
+    producer = RecordingProducer()
     async with asyncio.TaskGroup() as tasks:
-        hands = make_runner(wire, NOWHERE, folder, tasks, lambda: renewed)
+        hands = make_runner(producer, NOWHERE, folder, tasks, lambda: renewed)
         hands.on_claimed("10s", [claim()])
-        wire.acknowledge(boot_seconds())
+        producer.acknowledge(boot_seconds())
         hands.renew()
         hands.close()
         hands.link.close()
-    return wire.events()
+    return producer.events()
 
 
 def test_an_attempt_whose_lease_ran_out_while_its_executable_was_fetched_is_given_up(tmp_path):
@@ -44,9 +44,9 @@ def test_an_attempt_whose_lease_lasts_goes_on(tmp_path):
 
 
 def test_a_heartbeat_renews_from_when_its_list_was_made_however_often_it_was_sent():
-    wire, renewed = Wire(), []
+    producer, renewed = RecordingProducer(), []
     heartbeats = HeartbeatSender(
-        outbox=wire,
+        outbox=producer,
         topic="executors",
         partition=0,
         compose=lambda: Heartbeat(
@@ -67,6 +67,6 @@ def test_a_heartbeat_renews_from_when_its_list_was_made_however_often_it_was_sen
     before = boot_seconds()
     heartbeats.send()
     after = boot_seconds()
-    wire.acknowledge(sent=after + 20)
+    producer.acknowledge(sent=after + 20)
     assert before <= heartbeats.renewed <= after
     assert renewed == [heartbeats.renewed]

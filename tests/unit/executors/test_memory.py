@@ -1,4 +1,4 @@
-"""Out of memory is said where the kernel says it, and as a guess where it does not let us ask."""
+"""Out of memory is reported if the kernel tells it, and as a guess otherwise."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def of(tmp_path, cgroup, files):
     ],
     ids=["v2", "v2 below", "v2 container", "v1", "v1 container", "old kernel", "no controller", "no cgroups"],
 )
-def test_the_count_is_that_of_the_cgroup_of_this_process(tmp_path, cgroup, files, kills):
+def test_the_count_is_read_from_the_own_cgroup(tmp_path, cgroup, files, kills):
     assert of(tmp_path, cgroup, files).kills() == kills
 
 
-def test_a_cgroup_that_is_gone_says_nothing(tmp_path):
+def test_a_missing_cgroup_gives_no_count(tmp_path):
     assert OutOfMemory(tmp_path / "gone").kills() is None
 
 
@@ -55,7 +55,7 @@ def test_a_cgroup_that_is_gone_says_nothing(tmp_path):
         (0, None, 137, PERHAPS),
     ],
 )
-def test_what_is_said_is_what_is_known(before, after, exit_code, said):
+def test_the_reason_tells_what_is_known(before, after, exit_code, said):
     assert problem(before, after, exit_code) == said
 
 

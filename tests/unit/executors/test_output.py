@@ -71,5 +71,5 @@ def test_a_process_that_writes_a_few_bytes_at_a_time_costs_no_more_memory_than_i
 
 
 @given(st.binary(max_size=200))
-def test_what_counts_as_text_is_given_back_as_it_was(data):
+def test_valid_text_is_returned_unchanged(data):
     assert is_text(data) == (as_text(data).encode() == data)

@@ -1,4 +1,4 @@
-"""What a process wrote to `$TIDEMILL_RESULT`, read whatever it is; and what it gets of others."""
+"""Reading `$TIDEMILL_RESULT`, whatever it is, and the inputs from other nodes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def place(tmp_path):
 
 @pytest.fixture
 def collected(place):
-    """Cut off from S3."""
+    """A function that collects a result without access to S3."""
     store = ObjectStore(Connections(s3_endpoint="http://127.0.0.1:1", s3_access_key="a", s3_secret_key="b"))
     results = Results(store, "tidemill", keep_timeout=SECOND, fetch_timeout=SECOND)
 
@@ -104,7 +104,7 @@ def test_a_small_result_is_in_the_event(collected, content, value, size):
         "large",
     ],
 )
-def test_what_is_no_result_is_refused_with_a_sentence(collected, content, why):
+def test_an_invalid_result_is_refused_with_a_sentence(collected, content, why):
     written = collected(content)
     assert written.result is None
     assert written.problem.startswith(f"its result is refused: $TIDEMILL_RESULT {why}")
@@ -118,7 +118,7 @@ def test_letters_after_a_backslash_are_no_nul(collected):
 @pytest.mark.parametrize(
     "make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")], ids=["fifo", "dir", "link"]
 )
-def test_what_is_no_plain_file_holds_nobody_up_and_nothing_open(collected, place, make):
+def test_a_result_that_is_no_plain_file_does_not_block(collected, place, make):
     make(place.result)
     collected(None)
     before = len(list(OPEN_FILES.iterdir()))
@@ -135,17 +135,17 @@ def test_what_is_no_plain_file_holds_nobody_up_and_nothing_open(collected, place
         (["tidemill_next"], None),
     ],
 )
-def test_a_node_may_say_what_follows_it(collected, value, next_nodes):
+def test_a_node_can_choose_its_dependents(collected, value, next_nodes):
     assert collected(orjson.dumps(value)).next_nodes == next_nodes
 
 
-def test_a_job_has_nothing_to_choose(collected):
+def test_a_job_cannot_choose_dependents(collected):
     written = collected(b'{"tidemill_next": 5}', run_id="job#r")
     assert (written.problem, written.next_nodes) == (None, None)
 
 
 @pytest.mark.parametrize("named", [b'"b"', b"null", b'["b", 1]', b'{"b": true}'])
-def test_a_choice_that_is_no_list_of_ids_is_refused(collected, named):
+def test_an_invalid_choice_is_refused(collected, named):
     problem = collected(b'{"tidemill_next": %s}' % named).problem
     assert problem.startswith("its result is refused: tidemill_next is ")
     assert problem.endswith("; allowed is a list of ids of nodes that depend on this one")
@@ -159,7 +159,7 @@ def test_without_s3_a_result_that_belongs_there_is_lost_and_one_of_a_job_is_not(
     assert collected(content, run_id="job#r").result == Result(bytes=5_002, value=raw("x" * 5_000))
 
 
-def test_only_what_has_succeeded_hands_something_on(place):
+def test_only_a_success_passes_a_result(place):
     def exited(code, cause=EndCause.EXITED):
         return Exited(number=1, code=code, cause=cause, at=0.0, alone=True)
 

@@ -1,4 +1,4 @@
-"""When a supervisor is taken for dead: by the time in which it owes an answer, not by how often it was asked."""
+"""A supervisor counts as dead after a time without an answer, not after a number of questions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_burst_of_renewals_is_no_silence(silence):
     assert silence.seconds == 3
 
 
-def test_who_owes_no_answer_is_not_silent(silence):
+def test_a_supervisor_without_open_questions_is_not_silent(silence):
     silence.elapse(3.0)
     silence.ask(1.0)
     silence.answer(1.0)

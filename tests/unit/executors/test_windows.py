@@ -1,4 +1,4 @@
-"""Windows: how much owners send ahead, and how that follows the use that is made of it (protocol D1)."""
+"""Windows: how many runs owners send ahead, depending on the use of each window (protocol D1)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_every_partition_that_is_held_has_a_window():
 
 
 @given(slots=st.integers(1, 200), used=st.dictionaries(st.integers(0, 63), st.integers(0, 200), min_size=1))
-def test_however_the_windows_are_used_they_sum_to_no_more_and_each_keeps_one(slots, used):
+def test_windows_never_exceed_their_sum_and_each_keeps_one(slots, used):
     found = share(2 * slots, used)
     assert found.keys() == used.keys()
     assert min(found.values()) >= 1
@@ -43,13 +43,13 @@ def test_however_the_windows_are_used_they_sum_to_no_more_and_each_keeps_one(slo
 def test_one_busy_partition_gets_all_slots_while_the_others_keep_a_quarter_of_their_share():
     in_hand, sizes = 0, share(32, dict.fromkeys(EIGHT, 0))
     assert set(sizes.values()) == {4}
-    while in_hand < sizes[3] and in_hand < 16:  # as fast as its owner is told
+    while in_hand < sizes[3] and in_hand < 16:  # as fast as its owner learns of it
         in_hand = min(sizes[3], 16)
         sizes = share(32, {each: in_hand if each == 3 else 0 for each in EIGHT})
     assert (in_hand, sizes) == (16, {each: 25 if each == 3 else 1 for each in EIGHT})
 
 
-def test_who_becomes_busy_later_gets_as_much_as_who_was_before():
+def test_a_partition_that_becomes_busy_later_gets_an_equal_share():
     used = {each: 16 if each == 3 else 0 for each in EIGHT}
     for _ in range(4):
         sizes = share(32, used)
@@ -66,7 +66,7 @@ def test_a_window_that_is_used_up_is_widened_at_once_and_only_then():
     assert not windows.note("10s", Counter({3: 4}), EIGHT)
 
 
-def test_partitions_that_are_all_busy_now_and_then_keep_even_windows():
+def test_partitions_that_are_all_sometimes_busy_keep_equal_windows():
     """What counts is the most that each has used since the last heartbeat, and not the moment of this one."""
     windows = Windows({"10s": 16})
     windows.advertise({"10s": EIGHT}, idle)
@@ -76,7 +76,7 @@ def test_partitions_that_are_all_busy_now_and_then_keep_even_windows():
     assert {size for _, _, size in sizes(found)} == {4}
 
 
-def test_an_executor_that_leaves_says_so_for_each_partition():
+def test_a_leaving_executor_reports_no_window_for_each_partition():
     assert sizes(no_windows({"10s": {1, 0}})) == [("10s", 0, 0), ("10s", 1, 0)]
 
 
@@ -90,7 +90,7 @@ def after_runs(windows, seconds, count=100):
     return windows
 
 
-def test_what_a_busy_machine_adds_to_a_process_does_not_count():
+def test_the_delay_of_a_busy_machine_does_not_shrink_windows():
     """Else it would be sent less at a time, which costs it more."""
     assert total(after_runs(Windows({"10s": 16}), 0)) == pytest.approx(window_of(16, 0.05), rel=0.05)
 
@@ -118,7 +118,7 @@ def test_short_runs_open_the_windows_and_one_long_run_closes_them():
     assert total(after_runs(windows, 60, count=1)) == 32
 
 
-def test_windows_that_should_be_of_another_size_are_said_at_once():
+def test_changed_windows_are_reported_at_once():
     windows = Windows({"10s": 16})
     windows.advertise({"10s": EIGHT}, idle)
     assert not windows.note("10s", Counter({3: 1}), EIGHT)
@@ -130,7 +130,7 @@ def test_windows_that_should_be_of_another_size_are_said_at_once():
     assert windows.note("10s", Counter({3: 1}), EIGHT)
 
 
-def test_one_slot_for_many_partitions_is_no_change_that_is_said_for_ever():
+def test_one_slot_for_many_partitions_is_not_reported_forever():
     windows = Windows({"10s": 1})
     windows.advertise({"10s": EIGHT}, idle)
     assert not windows.note("10s", Counter(), EIGHT)

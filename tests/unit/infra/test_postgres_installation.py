@@ -17,7 +17,7 @@ SOMEBODY = User(name="somebody", uid=4711, gid=4712)
 
 @pytest.fixture
 def open_folder():
-    """Everybody may enter it, unlike tmp_path."""
+    """A folder that every user can enter, unlike tmp_path."""
     folder = Path(tempfile.mkdtemp(prefix="tidemill-open-"))
     folder.chmod(0o755)
     yield folder
@@ -59,12 +59,12 @@ def test_a_cluster_stays_in_a_data_folder_that_the_user_can_enter(open_folder):
     assert not link.is_symlink()
 
 
-def test_a_place_that_the_user_cannot_enter_either_is_refused_with_what_to_do(closed):
+def test_an_inaccessible_place_is_refused_with_a_remedy(closed):
     with pytest.raises(StackError, match=r"Postgres runs as somebody, who cannot enter .*TIDEMILL_POSTGRES_HOME"):
         _cluster_folder(closed / "postgres", closed / "home", SOMEBODY, print)
 
 
-def test_a_place_that_cannot_be_made_is_refused_with_what_to_do(closed):
+def test_a_place_that_cannot_be_created_is_refused_with_a_remedy(closed):
     (closed / "file").touch()
     with pytest.raises(StackError, match=r"could not be made .*TIDEMILL_POSTGRES_HOME"):
         _cluster_folder(closed / "postgres", closed / "file" / "home", SOMEBODY, print)

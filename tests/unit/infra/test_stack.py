@@ -64,7 +64,7 @@ def test_a_stack_keeps_its_ports(tmp_path):
     assert all(port in CANDIDATES for port in again.by_name.values())
 
 
-def test_a_port_that_somebody_took_is_chosen_anew(tmp_path):
+def test_a_port_taken_by_another_process_is_replaced(tmp_path):
     first = Ports(tmp_path, tmp_path, ["a", "b"])
     first.close()
     with socket.socket() as taken:
@@ -106,7 +106,7 @@ def test_credentials_are_random_kept_and_private(tmp_path):
         (0o701, 0, SOMEBODY.gid, False),
     ],
 )
-def test_who_may_enter_a_folder(mode, owner, group, may):
+def test_whether_a_user_can_enter_a_folder(mode, owner, group, may):
     folder = os.stat_result((stat.S_IFDIR | mode, 1, 1, 1, owner, group, 0, 0, 0, 0))
     assert postgres_installation.may_enter(folder, SOMEBODY) is may
 
@@ -127,7 +127,7 @@ def a_status(data, supervisor, **fields):
     return Status(data=str(data), supervisor=supervisor, **{**empty, **fields})
 
 
-def test_a_stack_runs_only_while_its_supervisor_is_that_very_process(tmp_path):
+def test_a_stack_counts_as_running_only_while_its_supervisor_lives(tmp_path):
     me = identify(os.getpid())
     assert stack.status(tmp_path) is None
     states.write(a_status(tmp_path, me, environment={"TIDEMILL_S3_BUCKET": "b"}))

@@ -1,4 +1,4 @@
-"""Whatever the order of inputs, time, crashes and unknown outcomes: every occurrence once, and nothing lost."""
+"""Under any order of inputs, time, crashes and unknown outcomes, every occurrence runs once and nothing is lost."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from schemas.words import NEVER_RAN, OverlapPolicy
 from streams.core.room import Bounds
 from streams.owner.records import Forwarding
 from tests.support import checkers
-from tests.support.simulated.crashing_owner import Fate, World
+from tests.support.simulated.crashing_owner import CrashScenario, Fate
 from tests.support.simulated.log import START, Log, ended, started
 
 SECONDS = 60
 SMALL_TRANSACTION = 4
-"""So that ticks are cut in many places."""
+"""So small that ticks are interrupted in many places."""
 
 
 fates = st.sampled_from([Fate.COMMITTED] * 6 + [Fate.LOST, Fate.UNKNOWN])
@@ -49,29 +49,29 @@ def occurrences(until_seconds: float, every: int) -> set[str]:
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
-def test_every_occurrence_is_decided_once_whenever_the_owner_dies(data: st.DataObject) -> None:
-    world = World()
+def test_every_occurrence_is_decided_once_whenever_the_owner_crashes(data: st.DataObject) -> None:
+    scenario = CrashScenario()
     policy = data.draw(st.sampled_from([each.value for each in OverlapPolicy]))
-    world.log.define(schedule="@every 5s", overlap_policy=policy, catchup_policy="all", max_attempts=3)
-    world.owner = world.log.recover()
+    scenario.log.define(schedule="@every 5s", overlap_policy=policy, catchup_policy="all", max_attempts=3)
+    scenario.owner = scenario.log.recover()
     elapsed = 0.0
     for number, (pause, fate, end, is_stopped) in enumerate(data.draw(turns)):
         elapsed += pause
         if is_stopped:
-            world.owner.offer(world.log.request(f"stop-{number}", kind="cancel"))
-        world.turn(fate, pause)
+            scenario.owner.offer(scenario.log.request(f"stop-{number}", kind="cancel"))
+        scenario.turn(fate, pause)
         if end:
-            world.execute(*end)
-    world.log.define(version=2, deleted=True)
-    world.owner = world.log.recover()
-    world.settle()
-    history = world.history()
+            scenario.execute(*end)
+    scenario.log.define(version=2, deleted=True)
+    scenario.owner = scenario.log.recover()
+    scenario.settle()
+    history = scenario.history()
     expected = occurrences(elapsed, 5)
     assert checkers.materialized_once(history) == []
     assert checkers.legal_history(history) == []
     assert checkers.nothing_lost(history, expected) == []
-    assert checkers.dispatched_once(world.log.dispatches()) == []
-    assert checkers.stays_cancelled(history, world.log.dispatches()) == []
+    assert checkers.dispatched_once(scenario.log.dispatches()) == []
+    assert checkers.no_dispatch_after_stop(history, scenario.log.dispatches()) == []
     if policy != "allow_all":
         assert checkers.one_run_at_a_time(history) == []
     if policy in {"allow_all", "buffer_all"}:
@@ -80,50 +80,50 @@ def test_every_occurrence_is_decided_once_whenever_the_owner_dies(data: st.DataO
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
-def test_every_request_runs_once_whenever_the_owner_dies(data: st.DataObject) -> None:
-    world = World()
-    world.owner = world.log.recover()
+def test_every_request_runs_once_whenever_the_owner_crashes(data: st.DataObject) -> None:
+    scenario = CrashScenario()
+    scenario.owner = scenario.log.recover()
     is_defined = False
     sent: list[str] = []
     for number in range(12):
         if not is_defined and data.draw(st.booleans()):
-            world.owner.offer(world.log.define())
+            scenario.owner.offer(scenario.log.define())
             is_defined = True
         sent.append(f"r{number}")
         again = data.draw(st.sampled_from(sent))
         for request_id in (sent[-1], again):
-            world.owner.offer(world.log.request(request_id))
-        world.turn(data.draw(fates), data.draw(st.sampled_from([0.0, 0.4])))
-        world.execute(0, EndCause.EXITED)
+            scenario.owner.offer(scenario.log.request(request_id))
+        scenario.turn(data.draw(fates), data.draw(st.sampled_from([0.0, 0.4])))
+        scenario.execute(0, EndCause.EXITED)
     if not is_defined:
-        world.owner.offer(world.log.define())
-    world.settle()
-    history = world.history()
+        scenario.owner.offer(scenario.log.define())
+    scenario.settle()
+    history = scenario.history()
     assert checkers.materialized_once(history) == []
     assert checkers.legal_history(history) == []
     assert checkers.nothing_lost(history, {f"job#{request_id}" for request_id in sent}) == []
-    assert checkers.dispatched_once(world.log.dispatches()) == []
+    assert checkers.dispatched_once(scenario.log.dispatches()) == []
 
 
-def arrive(home: World, moved: list[Forwarding]) -> None:
+def arrive(home: CrashScenario, moved: list[Forwarding]) -> None:
     for each in moved:
-        home.owner.offer(home.log.alien(each.value, each.key.encode(), is_forwarded=True))
+        home.owner.offer(home.log.append_public(each.value, each.key.encode(), is_forwarded=True))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
-def test_a_request_runs_once_by_table_or_topic_at_home_or_away_whoever_dies(data: st.DataObject) -> None:
-    home = World(Log(partition_of("job", 2), 2))
-    away = World(Log(1 - home.log.partition, 2))
+def test_a_request_by_table_or_topic_in_any_partition_runs_once_despite_crashes(data: st.DataObject) -> None:
+    home = CrashScenario(Log(partition_of("job", 2), 2))
+    away = CrashScenario(Log(1 - home.log.partition, 2))
     home.log.define()
     home.owner, away.owner = home.log.recover(), away.log.recover()
-    writers = [(home, home.log.request), (home, home.log.foreign), (away, away.log.foreign)]
+    writers = [(home, home.log.request), (home, home.log.request_by_topic), (away, away.log.request_by_topic)]
     sent, moved = [], 0
     for number in range(8):
         sent.append(f"r{number}")
         for request_id in (sent[-1], data.draw(st.sampled_from(sent))):
-            world, write = data.draw(st.sampled_from(writers))
-            world.owner.offer(write(request_id))
+            scenario, write = data.draw(st.sampled_from(writers))
+            scenario.owner.offer(write(request_id))
         away.turn(data.draw(fates), 0.1)
         arrive(home, away.log.forwarded[moved:])
         moved = len(away.log.forwarded)
@@ -139,22 +139,22 @@ def test_a_request_runs_once_by_table_or_topic_at_home_or_away_whoever_dies(data
     assert away.history() == []
 
 
-def test_a_tick_that_is_cut_in_the_middle_is_finished_by_the_next_owner() -> None:
-    world = World()
-    world.log.define(schedule="* * * * * *", overlap_policy="allow_all", misfire_grace=timedelta(seconds=90))
-    world.owner = world.log.recover()
-    world.turn(Fate.COMMITTED, 0)
-    world.log.now += timedelta(seconds=SECONDS)
+def test_the_next_owner_finishes_an_interrupted_tick() -> None:
+    scenario = CrashScenario()
+    scenario.log.define(schedule="* * * * * *", overlap_policy="allow_all", misfire_grace=timedelta(seconds=90))
+    scenario.owner = scenario.log.recover()
+    scenario.turn(Fate.COMMITTED, 0)
+    scenario.log.now += timedelta(seconds=SECONDS)
     cuts = 0
-    while not cuts or world.owner.state.durable.cursor:
-        world.turn(Fate.UNKNOWN, 0.01)
+    while not cuts or scenario.owner.state.durable.cursor:
+        scenario.turn(Fate.UNKNOWN, 0.01)
         cuts += 1
     assert cuts >= SECONDS // SMALL_TRANSACTION
-    assert {status.run_id for status in world.history()} == occurrences(SECONDS, 1)
-    assert checkers.materialized_once(world.history()) == []
+    assert {status.run_id for status in scenario.history()} == occurrences(SECONDS, 1)
+    assert checkers.materialized_once(scenario.history()) == []
 
 
-def test_a_tick_that_is_cut_between_two_schedules_decides_neither_twice() -> None:
+def test_a_tick_interrupted_between_two_schedules_decides_neither_twice() -> None:
     log = Log()
     schedules = {"every": "* * * * * *", "second": "*/2 * * * * *"}
     for job_id, schedule in schedules.items():
@@ -171,7 +171,7 @@ def test_a_tick_that_is_cut_between_two_schedules_decides_neither_twice() -> Non
     assert checkers.materialized_once(log.history()) == []
 
 
-def test_what_a_cut_tick_has_left_is_late_by_when_the_tick_began() -> None:
+def test_the_rest_of_an_interrupted_tick_is_late_from_the_start_of_the_tick() -> None:
     log = Log()
     log.define(
         schedule="* * * * * *", overlap_policy="allow_all", catchup_policy="skip", misfire_grace=timedelta(seconds=9)

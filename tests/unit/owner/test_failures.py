@@ -1,4 +1,4 @@
-"""A record on which the core fails: it is tried again, then set aside with its reason, and stops nothing else."""
+"""A record on which the core fails is retried, then set aside with its reason; other records continue."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from streams.core import step as core
 from streams.owner import owner as owner_module
 from streams.owner.failures import RecordFailedError, TransactionFailedError
 from streams.owner.session_calls import Commit, Failed, LogFailedError
-from tests.support.simulated.driven_session import Driven
+from tests.support.simulated.driven_session import DrivenSession
 from tests.support.simulated.log import Log
 
 
 @pytest.fixture
 def broken_requests(monkeypatch):
-    """A bug of the core: it cannot decide about the request with this id."""
+    """A simulated bug: the core fails on the request `bad`."""
     real = core.apply_request
 
     def apply_request(state, request, *more):
         if request.request_id == "bad":
-            state.durable.token += 1_000  # half of the work is done
+            state.durable.token += 1_000  # half of the change is done
             raise ZeroDivisionError("a bug")
         return real(state, request, *more)
 
     monkeypatch.setattr(core, "apply_request", apply_request)
 
 
-def turned(log: Log) -> Driven:
-    """Until all is written that was read."""
+def turned(log: Log) -> DrivenSession:
+    """Takes turns until everything that was read is written."""
     session = log.recover()
     for _ in range(20):
         if not session.backlog:
@@ -37,7 +37,7 @@ def turned(log: Log) -> Driven:
     raise AssertionError("the session comes to no end")
 
 
-def failures(session: Driven) -> list[Exception]:
+def failures(session: DrivenSession) -> list[Exception]:
     return [each.error for each in session.calls if isinstance(each, Failed)]
 
 
@@ -49,14 +49,14 @@ def logged() -> Log:
     return log
 
 
-def test_what_stands_before_and_behind_a_record_that_fails_is_decided(broken_requests):
+def test_records_before_and_after_a_failing_record_are_applied(broken_requests):
     log = logged()
     owner = turned(log)
     assert set(log.statuses()) == {"job#before", "job#after"}
     assert owner.state.durable.token < 1_000, "nothing is left of the owners that failed"
 
 
-def test_a_record_that_fails_twice_is_a_dead_letter_that_says_where_and_why(broken_requests):
+def test_a_record_that_fails_twice_is_a_problem_with_its_place_and_reason(broken_requests):
     log = logged()
     turned(log)
     (letter,) = [each for each in log.written if each.topic == DEADLETTER]
@@ -79,8 +79,8 @@ def test_a_record_that_failed_by_chance_is_not_set_aside(broken_requests, monkey
     assert set(log.statuses()) == {"job#before", "job#bad", "job#after"}
 
 
-def test_where_the_state_is_at_fault_no_record_is_blamed_for_it(monkeypatch):
-    """The next owner fails as well, without any record: that ends the worker, and nothing is written."""
+def test_a_fault_in_the_state_blames_no_record(monkeypatch):
+    """The next owner fails too, without any record: the worker ends, and nothing is written."""
 
     def out_of_order(*_):
         raise ZeroDivisionError("not the record's fault")
@@ -97,7 +97,7 @@ def test_where_the_state_is_at_fault_no_record_is_blamed_for_it(monkeypatch):
     assert log.written == written
 
 
-def test_what_is_applied_is_forgotten(broken_requests):
+def test_failures_of_applied_records_are_forgotten(broken_requests):
     log = logged()
     session = turned(log)
     remembered = session.session._failures
@@ -107,8 +107,8 @@ def test_what_is_applied_is_forgotten(broken_requests):
     assert not remembered.refused
 
 
-def test_one_of_many_records_whose_effects_cannot_be_written_is_found_and_set_aside(monkeypatch):
-    """It is known that a transaction cannot be encoded, or does not fit, but not for which of its records."""
+def test_the_one_record_whose_effects_cannot_be_written_is_found_and_set_aside(monkeypatch):
+    """The owner knows that a transaction cannot be encoded, or is too large, but not because of which record."""
     real = owner_module.to_transaction
 
     def to_transaction(state, effects):

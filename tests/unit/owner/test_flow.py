@@ -1,4 +1,4 @@
-"""An owner from a definition to a finished run, without Kafka: what it would write, and what it recovers."""
+"""An owner without Kafka, from a definition to a finished run: what it writes, and what it recovers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from streams.core.inputs import HeartbeatHeard
 from streams.core.room import Bounds
 from streams.owner.owner import Owner
 from tests.support.simulated.log import BATCH_WAIT, Log, ended, started
-from tests.support.simulated.scenario import Story
+from tests.support.simulated.scenario import Scenario
 
 AT_ONCE = timedelta(0)
 
 
-def test_an_occurrence_is_materialized_when_it_is_due_and_not_before() -> None:
+def test_an_occurrence_is_created_when_it_is_due_and_not_before() -> None:
     log = Log()
     log.define(schedule="*/5 * * * * *")
     owner = log.recover()
@@ -30,7 +30,7 @@ def test_an_occurrence_is_materialized_when_it_is_due_and_not_before() -> None:
     assert [d.run_id for d in log.dispatches()] == ["job@2026-03-01T12:00:05Z"]
 
 
-def test_a_run_ends_as_its_events_say() -> None:
+def test_the_end_of_a_run_follows_its_events() -> None:
     log = Log()
     log.define(schedule="*/5 * * * * *")
     owner = log.recover()
@@ -49,7 +49,7 @@ def test_a_run_ends_as_its_events_say() -> None:
 
 
 def told_of_a_start() -> tuple[Log, Owner, Dispatch]:
-    """An owner of one run that was dispatched; that it has started is not written yet."""
+    """An owner of one dispatched run; its start is not written yet."""
     log = Log()
     log.define()
     log.request("r")
@@ -61,7 +61,7 @@ def told_of_a_start() -> tuple[Log, Owner, Dispatch]:
     return log, owner, dispatch
 
 
-def test_the_news_of_a_start_waits_for_company_but_not_long() -> None:
+def test_a_start_is_batched_for_a_short_time() -> None:
     log, owner, dispatch = told_of_a_start()
     assert timedelta(0) < owner.next_wake(log.now) <= BATCH_WAIT
     assert log.turn(owner, owner.next_wake(log.now).total_seconds())
@@ -77,7 +77,7 @@ def test_a_short_run_starts_and_ends_in_one_transaction() -> None:
     assert sum(record.topic == STATUS for record in log.written) == 2
 
 
-def test_an_end_that_lets_a_buffered_occurrence_start_waits_for_nothing() -> None:
+def test_an_end_that_starts_a_buffered_occurrence_is_not_batched() -> None:
     log = Log()
     log.define(schedule="*/5 * * * * *", overlap_policy="buffer_all")
     owner = log.recover()
@@ -90,13 +90,13 @@ def test_an_end_that_lets_a_buffered_occurrence_start_waits_for_nothing() -> Non
     assert len(log.dispatches()) == 2
 
 
-def test_what_waited_for_company_when_an_owner_died_is_read_again() -> None:
+def test_batched_events_are_read_again_after_a_crash() -> None:
     log, _, dispatch = told_of_a_start()
     log.turn(log.recover(), 0.1)
     assert log.statuses()[dispatch.run_id].state is RunState.RUNNING
 
 
-def test_a_new_owner_reads_everything_again_and_decides_nothing_twice() -> None:
+def test_a_new_owner_that_reads_everything_again_decides_nothing_twice() -> None:
     log = Log()
     log.define(schedule="*/5 * * * * *", overlap_policy="allow_all")
     owner = log.recover()
@@ -123,7 +123,7 @@ def test_a_request_runs_once_however_often_it_arrives() -> None:
     assert [d.run_id for d in log.dispatches()] == ["job#r1"]
 
 
-def test_an_attempt_that_outlives_its_class_is_promoted() -> None:
+def test_an_attempt_that_exceeds_its_class_is_promoted() -> None:
     log = Log()
     log.define()
     log.request("r")
@@ -154,26 +154,26 @@ def test_a_run_that_is_given_up_is_an_alert_with_all_that_is_known_of_it() -> No
     assert decode(letter.value, RunStatus) == log.statuses()["job#r"]
 
 
-def test_an_owner_whose_clock_is_not_steady_waits_instead_of_looking_for_what_is_due() -> None:
+def test_an_owner_with_an_unsteady_clock_waits_and_decides_no_occurrence() -> None:
     log = Log()
     log.define(schedule="* * * * * *")
     owner = log.recover()
     log.turn(owner)
     log.turn(owner, 1)
     owner.is_steady = False
-    assert log.turn(owner, 5) is not None  # the bare watermark
+    assert log.turn(owner, 5) is not None  # the watermark alone
     assert owner.next_wake(log.now) > timedelta(0)
     owner.is_steady = True
     assert owner.next_wake(log.now) == timedelta(0)
 
 
-def test_a_transaction_has_room_for_so_many_bytes_of_payload() -> None:
+def test_a_transaction_holds_a_limited_number_of_payload_bytes() -> None:
     log = Log()
     log.define(payload="x" * 250_000, overlap_policy="allow_all")
     for number in range(200):
         log.request(f"r{number}")
     owner = log.recover()
-    owner.learn(HeartbeatHeard(heartbeat=Story.heartbeat(log.now, 200), appended_at=log.now))
+    owner.learn(HeartbeatHeard(heartbeat=Scenario.heartbeat(log.now, 200), appended_at=log.now))
     sizes = []
     while len(log.dispatches()) < 200:
         prepared = log.turn(owner, 0.01)

@@ -1,4 +1,4 @@
-"""Requests from the public topic, without Kafka: one run however and wherever they arrive, or a reason."""
+"""Requests by topic, without Kafka: each becomes one run or a reason, wherever it arrives."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ def dead(log: Log) -> list[dict[str, str]]:
 
 
 def away() -> tuple[Log, Owner]:
-    """The partition in which requests of `job` do not belong, and its owner."""
+    """A partition that is not the one of `job`, and its owner."""
     log = Log(AWAY, PARTITIONS)
     owner = log.recover()
     log.turn(owner)
     return log, owner
 
 
-def test_a_foreign_request_runs_once_however_often_it_arrives() -> None:
+def test_a_request_by_topic_runs_once_however_often_it_arrives() -> None:
     log = Log()
     owner = running(log)
-    first = log.foreign("r", payload={"a": 1})
+    first = log.request_by_topic("r", payload={"a": 1})
     owner.offer(first)
-    owner.offer(log.again(first))
+    owner.offer(log.append_copy(first))
     log.turn(owner)
     owner = log.recover()
-    owner.offer(log.again(first))
+    owner.offer(log.append_copy(first))
     log.turn(owner)
     assert ran(log) == ["job#r"]
     assert plain(log.dispatches()[0].payload) == {"a": 1}
@@ -64,7 +64,7 @@ def test_a_foreign_request_runs_once_however_often_it_arrives() -> None:
 def test_the_same_id_by_table_and_by_topic_is_one_run(is_table_first) -> None:
     log = Log()
     owner = running(log)
-    writers = [log.request, log.foreign] if is_table_first else [log.foreign, log.request]
+    writers = [log.request, log.request_by_topic] if is_table_first else [log.request_by_topic, log.request]
     for write in writers:
         owner.offer(write("r"))
         log.turn(owner)
@@ -76,28 +76,28 @@ def test_the_same_id_by_table_and_by_topic_is_one_run(is_table_first) -> None:
 def test_a_request_without_a_key_is_placed_by_its_job() -> None:
     log = Log()
     owner = running(log)
-    owner.offer(log.alien(b'{"request_id": "r", "job_id": "job"}', key=None))
-    owner.offer(log.alien(b'{"request_id": "s", "job_id": "job"}', key=b"somebody else"))
+    owner.offer(log.append_public(b'{"request_id": "r", "job_id": "job"}', key=None))
+    owner.offer(log.append_public(b'{"request_id": "s", "job_id": "job"}', key=b"somebody else"))
     log.turn(owner)
     assert ran(log) == ["job#r", "job#s"]
 
 
-def test_a_foreign_creation_time_in_the_future_counts_as_the_time_of_its_append() -> None:
+def test_a_created_at_in_the_future_is_replaced_by_the_append_time() -> None:
     log = Log()
     owner = running(log)
     soon = (log.now + timedelta(seconds=5)).isoformat()
-    owner.offer(log.foreign("r", created_at=(log.now + timedelta(days=400)).isoformat(), run_at=soon))
+    owner.offer(log.request_by_topic("r", created_at=(log.now + timedelta(days=400)).isoformat(), run_at=soon))
     log.turn(owner)
-    owner.offer(log.foreign("s"))
+    owner.offer(log.request_by_topic("s"))
     log.turn(owner, 5)
     assert sorted(ran(log)) == ["job#r", "job#s"]
 
 
 @pytest.mark.parametrize("value", [None, b"{", b'{"request_id": "r"}', b"\xff" * (MAX_REQUEST_BYTES + 1)])
-def test_what_is_refused_says_where_it_lies_and_why(value) -> None:
+def test_a_refused_request_has_its_offset_and_reason(value) -> None:
     log = Log()
     owner = running(log)
-    owner.offer(log.alien(value, key=b"k" * 300))
+    owner.offer(log.append_public(value, key=b"k" * 300))
     log.turn(owner)
     (letter,) = dead(log)
     assert (letter["source_topic"], letter["source_partition"], letter["source_offset"]) == ("requests", "0", "0")
@@ -108,10 +108,10 @@ def test_what_is_refused_says_where_it_lies_and_why(value) -> None:
     assert log.recover().state.durable.applied[REQUESTS].offset == 0
 
 
-def test_a_request_that_waited_in_vain_for_its_job_says_where_it_lies() -> None:
+def test_a_refused_parked_request_has_its_offset() -> None:
     log = Log()
     owner = log.recover()
-    owner.offer(log.foreign("r"))
+    owner.offer(log.request_by_topic("r"))
     log.turn(owner)
     owner = log.recover()
     log.turn(owner, Rules().park_limit.total_seconds() + 1)
@@ -122,7 +122,7 @@ def test_a_request_that_waited_in_vain_for_its_job_says_where_it_lies() -> None:
 
 def test_a_request_in_the_wrong_partition_is_forwarded_and_marked() -> None:
     log, owner = away()
-    owner.offer(log.alien(b'{"request_id": "r", "job_id": "job"}', key=b"other"))
+    owner.offer(log.append_public(b'{"request_id": "r", "job_id": "job"}', key=b"other"))
     log.turn(owner)
     (moved,) = log.forwarded
     assert (moved.topic, moved.partition, moved.key) == (REQUESTS, HOME, "job")
@@ -133,39 +133,39 @@ def test_a_request_in_the_wrong_partition_is_forwarded_and_marked() -> None:
     assert len(log.forwarded) == 1
 
 
-def test_a_forwarded_request_is_deduplicated_at_home() -> None:
+def test_a_forwarded_request_is_deduplicated_in_its_partition() -> None:
     log = Log(HOME, PARTITIONS)
     owner = running(log)
     value = orjson.dumps({"request_id": "r", "job_id": "job"})
     for is_forwarded in (False, True, True):
-        owner.offer(log.alien(value, is_forwarded=is_forwarded))
+        owner.offer(log.append_public(value, is_forwarded=is_forwarded))
     log.turn(owner)
     assert ran(log) == ["job#r"]
     assert dead(log) == []
 
 
-def test_a_forwarded_request_that_is_not_at_home_either_is_a_dead_letter() -> None:
+def test_a_forwarded_request_in_a_wrong_partition_is_a_problem() -> None:
     log, owner = away()
-    owner.offer(log.alien(b'{"request_id": "r", "job_id": "job"}', is_forwarded=True))
+    owner.offer(log.append_public(b'{"request_id": "r", "job_id": "job"}', is_forwarded=True))
     log.turn(owner)
     assert log.forwarded == []
     assert f"of 'job' is in partition {AWAY}, its home is partition {HOME}" in dead(log)[0]["reason"]
 
 
-def test_a_bad_request_in_the_wrong_partition_is_refused_where_it_lies() -> None:
+def test_an_invalid_request_in_the_wrong_partition_is_refused_there() -> None:
     log, owner = away()
-    owner.offer(log.alien(b'{"request_id": "r@", "job_id": "job"}'))
+    owner.offer(log.append_public(b'{"request_id": "r@", "job_id": "job"}'))
     log.turn(owner)
     assert log.forwarded == []
     assert dead(log)[0]["source_partition"] == str(AWAY)
 
 
-def test_requests_that_the_connector_held_back_are_not_refused_because_the_topic_went_on() -> None:
+def test_requests_delayed_by_the_connector_are_not_refused_for_their_age() -> None:
     log = Log()
     owner = running(log)
     held_back = log.now.isoformat()
     log.now += timedelta(days=30)
-    owner.offer(log.foreign("by topic"))
+    owner.offer(log.request_by_topic("by topic"))
     log.turn(owner)
     owner.offer(log.request("by table", created_at=held_back))
     log.turn(owner)
@@ -173,61 +173,61 @@ def test_requests_that_the_connector_held_back_are_not_refused_because_the_topic
     assert dead(log) == []
 
 
-def test_a_copy_of_an_open_run_changes_nothing_even_when_its_id_is_forgotten() -> None:
+def test_a_copy_of_an_open_runs_request_changes_nothing_after_its_id_is_forgotten() -> None:
     log = Log()
     owner = running(log)
     asked_at = log.now.isoformat()
-    owner.offer(log.foreign("r", run_at=(log.now + timedelta(days=60)).isoformat()))
+    owner.offer(log.request_by_topic("r", run_at=(log.now + timedelta(days=60)).isoformat()))
     log.turn(owner)
     log.now += timedelta(days=30)
-    owner.offer(log.foreign("other"))
+    owner.offer(log.request_by_topic("other"))
     log.turn(owner)
     assert "req/r" not in log.stored()
     before = log.statuses()["job#r"]
-    owner.offer(log.foreign("r", created_at=asked_at))
-    owner.offer(log.foreign("r"))
+    owner.offer(log.request_by_topic("r", created_at=asked_at))
+    owner.offer(log.request_by_topic("r"))
     log.turn(owner)
     assert log.statuses()["job#r"] == before
     assert dead(log) == []
 
 
-def test_a_run_is_stopped_and_run_again_by_the_topic_too() -> None:
+def test_a_run_can_be_stopped_and_rerun_by_topic() -> None:
     log = Log()
     log.define(schedule="@every 5s")
     owner = log.recover()
     log.turn(owner)
     log.turn(owner, 5)
     (run_id,) = ran(log)
-    owner.offer(log.foreign("stop", kind="cancel", run_id=run_id, note="by mistake"))
+    owner.offer(log.request_by_topic("stop", kind="cancel", run_id=run_id, note="by mistake"))
     log.turn(owner, 0.1)
     assert log.statuses()[run_id].state is RunState.CANCELLING
     (dispatch,) = log.dispatches()
     owner.offer(log.report(ended(dispatch, log.now, None, EndCause.CANCELLED)))
     log.turn(owner, 0.1)
-    owner.offer(log.foreign("again", kind="rerun", run_id=run_id, attempt=1))
+    owner.offer(log.request_by_topic("again", kind="rerun", run_id=run_id, attempt=1))
     log.turn(owner, 0.1)
     assert ran(log) == [run_id, run_id]
 
 
-def test_a_run_that_is_not_due_yet_cannot_run_again() -> None:
+def test_a_run_that_is_not_due_cannot_be_rerun() -> None:
     log = Log()
     log.define(schedule="@every 5s")
     owner = log.recover()
     log.turn(owner)
-    owner.offer(log.foreign("again", kind="rerun", run_id="job@2026-03-01T12:00:05Z"))
+    owner.offer(log.request_by_topic("again", kind="rerun", run_id="job@2026-03-01T12:00:05Z"))
     log.turn(owner, 5)
     assert ran(log) == ["job@2026-03-01T12:00:05Z"]
     assert "run 'job@2026-03-01T12:00:05Z' is not due yet" in dead(log)[0]["reason"]
 
 
-def test_however_many_requests_come_the_clock_goes_on(monkeypatch) -> None:
+def test_due_work_is_decided_while_requests_keep_coming(monkeypatch) -> None:
     monkeypatch.setattr(Log, "bounds", Bounds(effects=10))
     log = Log()
     log.define(schedule="@every 1s", overlap_policy="allow_all")
     owner = log.recover()
     log.turn(owner)
     for number in range(100):
-        owner.offer(log.foreign(f"r{number}"))
+        owner.offer(log.request_by_topic(f"r{number}"))
     log.turn(owner, 1)
     assert owner.backlog > 0
     assert "job@2026-03-01T12:00:01Z" in log.statuses()

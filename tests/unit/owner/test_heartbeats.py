@@ -7,11 +7,11 @@ from datetime import timedelta
 from streams.core.inputs import HeartbeatHeard
 from streams.owner.known_heartbeats import KEEP_FOR, without_silent
 from tests.support.simulated.log import START
-from tests.support.simulated.scenario import Story
+from tests.support.simulated.scenario import Scenario
 
 
 def heard(after: timedelta) -> HeartbeatHeard:
-    return HeartbeatHeard(heartbeat=Story.heartbeat(START, 1), appended_at=START + after)
+    return HeartbeatHeard(heartbeat=Scenario.heartbeat(START, 1), appended_at=START + after)
 
 
 def test_a_silent_executor_is_forgotten_when_others_report_long_after_it():

@@ -1,4 +1,4 @@
-"""The topics that owners read: a topic that was made anew, and how long the brokers keep what was accepted."""
+"""The topics that owners read: a recreated topic, and how long brokers keep accepted records."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tests.support.simulated.driven_session import TOPIC_IDS
 from tests.support.simulated.log import Log
 
 
-def test_an_input_topic_that_was_made_anew_is_read_from_its_start(monkeypatch) -> None:
+def test_a_recreated_input_topic_is_read_from_its_start(monkeypatch) -> None:
     log = Log()
     log.define(overlap_policy="allow_all")
-    log.foreign("old")
+    log.request_by_topic("old")
     log.turn(log.recover())
     log.inputs[REQUESTS].clear()
     monkeypatch.setitem(TOPIC_IDS, REQUESTS, "another-id")
-    log.foreign("new")
+    log.request_by_topic("new")
     log.turn(log.recover())
     assert log.statuses().keys() == {"job#old", "job#new"}
 

@@ -11,7 +11,7 @@ from schemas.partition import murmur2, partition_of
 from streams.owner.phases import Outcome, Phase, next_phase
 
 
-def test_a_holder_that_failed_asks_before_it_fences_again() -> None:
+def test_a_holder_that_failed_asks_again_before_it_fences() -> None:
     phase = Phase.RUNNING
     walked = []
     outcomes = (Outcome.FAILED, Outcome.WAITED, Outcome.PREPARED, Outcome.HELD, Outcome.RECOVERED)
@@ -21,7 +21,7 @@ def test_a_holder_that_failed_asks_before_it_fences_again() -> None:
     assert walked == [Phase.BACKING_OFF, Phase.PREPARING, Phase.CHECKING, Phase.RECOVERING, Phase.RUNNING]
 
 
-def test_a_holder_that_is_no_longer_the_holder_fences_nobody() -> None:
+def test_a_former_holder_does_not_fence() -> None:
     assert next_phase(Phase.CHECKING, Outcome.NOT_HELD) is Phase.GONE
 
 
@@ -30,7 +30,7 @@ def test_being_unassigned_ends_every_phase(phase) -> None:
     assert next_phase(phase, Outcome.UNASSIGNED) is Phase.GONE
 
 
-def test_recovery_begins_nowhere_but_behind_the_question() -> None:
+def test_recovery_starts_only_after_the_question() -> None:
     leads_to_recovery = set()
     for phase, outcome in product(Phase, Outcome):
         try:
@@ -50,10 +50,10 @@ def test_keys_go_where_kafkas_own_partitioner_puts_them() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "a@b", "a#b", "a/b", "a~b", "a\nb", "x" * 201, "a\u200bb"])
-def test_what_breaks_the_rule_for_ids_is_none(value) -> None:
+def test_an_invalid_id_is_refused(value) -> None:
     assert not is_id(value)
 
 
 @pytest.mark.parametrize("value", ["a", "nightly report", "täglich", "x" * 200, "a.b-c_d:e"])
-def test_an_ordinary_id_is_fine(value) -> None:
+def test_a_valid_id_is_accepted(value) -> None:
     assert is_id(value)

@@ -1,4 +1,4 @@
-"""A job or DAG in whose work the core fails is left alone, in whatever pass it fails; everything else goes on."""
+"""A job or DAG on which the core fails is quarantined, whatever the pass; others continue."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ FAULT = "this job is more than we can take"
 ENOUGH_TURNS = MOST_JOBS_AT_ONCE + 2
 """For a session to throw some owners away and to write what is left."""
 LATER = 1_000
-"""A version that no definition has yet."""
+"""A version above all defined ones."""
 
 
 class Worker:
-    """A session over the log, and how to have it read again what was written meanwhile."""
+    """A session over the log that a test can replace by a new worker's."""
 
     def __init__(self, log):
         self.log, self.session = log, log.recover()
@@ -54,7 +54,7 @@ class Worker:
         self.turn()
 
     def begin_anew(self):
-        """Another worker takes over."""
+        """Lets another worker take over."""
         self.session = self.log.recover()
         self.turn()
 
@@ -76,7 +76,7 @@ def owner_in(value):
 
 
 def fail_for(monkeypatch, place, *bad):
-    """The function at `place` raises where it is about one of these jobs."""
+    """Makes the function at `place` raise for these jobs."""
     within, _, name = place.rpartition(".")
     module = resolve_name(within)
     real = getattr(module, name)
@@ -90,7 +90,7 @@ def fail_for(monkeypatch, place, *bad):
 
 
 def problems(log, owner):
-    """Other than requests that are refused meanwhile."""
+    """The problems of the owner, without refused requests."""
     return [each for each in letters(log, owner) if "is refused" not in each]
 
 
@@ -190,7 +190,7 @@ HISTORIES = [
 
 
 def play(worker, history):
-    """`None`: what was written to the log meanwhile is read again, by another owner."""
+    """Plays the history; at `None` another owner reads the log again."""
     for pause in history(worker.log):
         if pause is None:
             worker.begin_anew()
@@ -206,7 +206,7 @@ def play(worker, history):
 
 @pytest.fixture(params=HISTORIES, ids=lambda each: each[0])
 def failed(request, monkeypatch):
-    """The worker, after the core has failed in the work of one job; what it failed on, and the history."""
+    """The worker after the core has failed on one job, the failing function, and the history."""
     place, history, bad = request.param
     worker = Worker(Log())
     fail_for(monkeypatch, place, bad)
@@ -214,7 +214,7 @@ def failed(request, monkeypatch):
     return worker, bad, history, monkeypatch
 
 
-def test_it_is_a_problem_with_a_sentence_and_a_remedy(failed):
+def test_a_quarantine_is_a_problem_with_a_sentence_and_a_remedy(failed):
     worker, bad, _, _ = failed
     (problem,) = problems(worker.log, bad)
     assert FAULT in problem
@@ -222,7 +222,7 @@ def test_it_is_a_problem_with_a_sentence_and_a_remedy(failed):
     assert worker.owners >= 2
 
 
-def test_everything_else_goes_on_as_if_nothing_had_failed(failed):
+def test_other_jobs_continue_during_a_quarantine(failed):
     worker, _, history, monkeypatch = failed
     monkeypatch.undo()
     untroubled = Worker(Log())
@@ -230,7 +230,7 @@ def test_everything_else_goes_on_as_if_nothing_had_failed(failed):
     assert states(worker.log, "job") == states(untroubled.log, "job") != {}
 
 
-def test_the_next_worker_leaves_it_alone_from_the_start(failed):
+def test_the_next_worker_keeps_the_quarantine(failed):
     worker, bad, _, _ = failed
     before = states(worker.log, bad)
     successor = Worker(worker.log)
@@ -241,7 +241,7 @@ def test_the_next_worker_leaves_it_alone_from_the_start(failed):
     assert len(problems(worker.log, bad)) == 1
 
 
-def test_after_a_change_of_its_definition_it_is_tried_again_and_if_it_fails_again_quarantined_again(failed):
+def test_a_changed_definition_is_tried_again_and_quarantined_if_it_fails_again(failed):
     worker, bad, _, _ = failed
     worker.offer(edit(worker.log, bad))
     for _ in range(3):
@@ -250,7 +250,7 @@ def test_after_a_change_of_its_definition_it_is_tried_again_and_if_it_fails_agai
     assert problems(worker.log, "job") == []
 
 
-def test_after_a_change_and_with_the_fault_mended_its_work_goes_on(failed):
+def test_after_a_fix_and_a_change_the_job_continues(failed):
     worker, bad, _, monkeypatch = failed
     monkeypatch.undo()
     worker.offer(edit(worker.log, bad))
@@ -278,7 +278,7 @@ def ask(log, owner):
 
 
 def quarantined(monkeypatch, **fields):
-    """A worker with a run bad#r that is under way, and whose job is quarantined."""
+    """A worker with a running run bad#r, whose job is quarantined."""
     log = Log()
     log.define(1, job_id="bad", **fields)
     log.request("r", owner="bad", job_id="bad")
@@ -290,7 +290,7 @@ def quarantined(monkeypatch, **fields):
     return worker
 
 
-def test_what_cannot_be_restored_of_one_job_leaves_that_job_alone(monkeypatch):
+def test_a_job_whose_state_cannot_be_restored_is_quarantined(monkeypatch):
     worker = quarantined(monkeypatch)
     worker.offer(worker.log.define(2))
     worker.offer(worker.log.request("s"))
@@ -313,7 +313,7 @@ def test_a_definition_or_a_run_that_recovery_fails_on_survives_further_recoverie
     assert len(problems(log, "bad")) == 1
 
 
-def test_its_requests_are_refused_with_the_reason(monkeypatch):
+def test_requests_of_a_quarantined_job_are_refused_with_the_reason(monkeypatch):
     worker = quarantined(monkeypatch)
     worker.offer(worker.log.request("s", owner="bad", job_id="bad"))
     worker.offer(worker.log.request("t", owner="bad", job_id="bad", kind="cancel", run_id="bad#r"))
@@ -322,7 +322,7 @@ def test_its_requests_are_refused_with_the_reason(monkeypatch):
     assert all("is refused" in each and FAULT in each for each in refusals)
 
 
-def test_its_processes_are_not_stopped(monkeypatch):
+def test_processes_of_a_quarantined_job_are_not_stopped(monkeypatch):
     worker = quarantined(monkeypatch)
     (dispatch,) = worker.log.dispatches()
     in_hand = AttemptInHand(partition=0, run_id=dispatch.run_id, token=dispatch.token)
@@ -333,7 +333,7 @@ def test_its_processes_are_not_stopped(monkeypatch):
     assert worker.log.kills() == []
 
 
-def test_deleting_it_stops_its_runs_once_it_can_be_tried_again(monkeypatch):
+def test_deleting_a_quarantined_job_stops_its_runs_once_it_can_be_tried_again(monkeypatch):
     worker = quarantined(monkeypatch, on_delete=OnDelete.CANCEL)
     monkeypatch.undo()
     worker.offer(worker.log.define(LATER, deleted=True, job_id="bad"))
@@ -342,7 +342,7 @@ def test_deleting_it_stops_its_runs_once_it_can_be_tried_again(monkeypatch):
     assert states(worker.log, "bad")["bad#r"] is RunState.CANCELLING
 
 
-def test_two_changes_at_once_are_one_trial_of_the_newest(monkeypatch):
+def test_two_changes_at_once_cause_one_trial_of_the_newest(monkeypatch):
     worker = quarantined(monkeypatch)
     monkeypatch.undo()
     worker.session.offer(worker.log.define(LATER, job_id="bad", paused=True, schedule="* * * * *"))
@@ -352,7 +352,7 @@ def test_two_changes_at_once_are_one_trial_of_the_newest(monkeypatch):
     assert "bad#r" in worker.owner.state.durable.runs
 
 
-def test_where_many_jobs_fail_the_worker_ends(monkeypatch):
+def test_the_worker_ends_when_many_jobs_fail(monkeypatch):
     log = Log()
     names = [f"bad{number}" for number in range(MOST_JOBS_AT_ONCE + 1)]
     for number, name in enumerate(names, 1):
@@ -364,7 +364,7 @@ def test_where_many_jobs_fail_the_worker_ends(monkeypatch):
         worker.turn()
 
 
-def test_a_fault_in_no_job_alone_ends_the_worker(monkeypatch):
+def test_a_fault_outside_any_job_ends_the_worker(monkeypatch):
     log = Log()
     log.define(1)
     worker = Worker(log)

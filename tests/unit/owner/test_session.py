@@ -35,7 +35,7 @@ from streams.owner.session_calls import (
     Take,
 )
 from tests.support import checkers
-from tests.support.simulated.driven_session import Driven
+from tests.support.simulated.driven_session import DrivenSession
 from tests.support.simulated.log import PATIENT, START, Log, started
 
 LEASE = Rules().lease
@@ -43,7 +43,7 @@ AWAKE = Limits()
 AWAY = LogFailedError("the brokers are away")
 
 
-def kinds(session: Driven) -> list[type]:
+def kinds(session: DrivenSession) -> list[type]:
     return [type(call) for call in session.calls]
 
 
@@ -54,18 +54,18 @@ def letters(log: Log) -> list[str]:
 TAKEOVER = [Prepare, ReadState, CheckAssignment, Fence, Settle, ReadState, ReadUnclaimed, GetHeartbeats]
 
 
-def test_a_session_prepares_asks_fences_settles_and_reads_the_rest_before_it_takes_anything() -> None:
+def test_a_session_prepares_asks_fences_settles_and_reads_the_rest_before_deliveries() -> None:
     assert kinds(Log().recover()) == TAKEOVER
 
 
 @pytest.mark.parametrize("call", [Prepare, CheckAssignment, Fence, Settle, ReadState, ReadUnclaimed])
-def test_a_call_that_fails_during_a_takeover_leads_back_to_the_preparation(call) -> None:
-    session = Driven(Log(), Rules(), PATIENT, failing={call: AWAY}, failures=2)
+def test_a_failed_call_during_a_takeover_restarts_the_preparation(call) -> None:
+    session = DrivenSession(Log(), Rules(), PATIENT, failing={call: AWAY}, failures=2)
     assert [b for a, b in pairwise(kinds(session)) if a is Pause] == [Prepare, Prepare]
     assert session.session.phase is Phase.RUNNING
 
 
-def test_whatever_fails_the_question_stands_right_before_each_fencing() -> None:
+def test_a_session_asks_right_before_each_fencing_whatever_failed() -> None:
     log = Log()
     session = log.recover()
     for _ in range(5):
@@ -77,7 +77,7 @@ def test_whatever_fails_the_question_stands_right_before_each_fencing() -> None:
     assert asked == [CheckAssignment] * 6
 
 
-def test_a_worker_that_is_not_the_holder_any_more_fences_nobody_and_leaves() -> None:
+def test_a_worker_that_is_no_longer_the_holder_leaves_without_fencing() -> None:
     log = Log()
     session = log.recover()
     session.is_held, session.failing[Commit] = False, AWAY
@@ -86,7 +86,7 @@ def test_a_worker_that_is_not_the_holder_any_more_fences_nobody_and_leaves() -> 
     assert kinds(session).count(Fence) == 1
 
 
-def test_a_partition_that_was_assigned_again_while_its_holder_was_leaving_is_held_on() -> None:
+def test_a_partition_assigned_again_while_its_holder_leaves_is_kept() -> None:
     log = Log()
     session = log.recover()
     session.is_held, session.may_leave = False, False
@@ -97,7 +97,7 @@ def test_a_partition_that_was_assigned_again_while_its_holder_was_leaving_is_hel
     assert kinds(session).count(Fence) == 2
 
 
-def test_a_session_that_is_told_to_stop_ends_at_its_next_answer() -> None:
+def test_a_stopping_session_ends_at_its_next_answer() -> None:
     log = Log()
     session = log.recover()
     session.is_stopping = True
@@ -107,8 +107,8 @@ def test_a_session_that_is_told_to_stop_ends_at_its_next_answer() -> None:
 
 
 @pytest.mark.parametrize("call", [ReadClaims, ReadExecutorEnds])
-def test_a_question_about_silence_that_gets_no_answer_throws_no_owner_away(call) -> None:
-    """The groups' coordinator may be away while the partition's leader is there."""
+def test_an_unanswered_question_about_silence_keeps_the_owner(call) -> None:
+    """The group coordinator may be down while the partition's leader is up."""
     log = Log()
     session = log.dispatched()
     if call is ReadExecutorEnds:
@@ -124,7 +124,7 @@ def test_a_question_about_silence_that_gets_no_answer_throws_no_owner_away(call)
     assert Commit in kinds(session)
 
 
-def test_a_read_that_fails_while_the_owner_decides_is_tried_again_by_the_same_owner() -> None:
+def test_the_same_owner_retries_a_failed_read() -> None:
     log = Log()
     session = log.recover()
     owner = session.owner
@@ -139,8 +139,8 @@ def test_a_read_that_fails_while_the_owner_decides_is_tried_again_by_the_same_ow
     assert session.owner is owner
 
 
-def test_after_an_absence_nothing_is_due_before_the_changes_made_meanwhile_are_read() -> None:
-    """A worker is frozen for an hour, nobody takes over, and the pause lies behind more than one read of the log."""
+def test_after_an_absence_changes_are_read_before_anything_is_due() -> None:
+    """A worker is frozen for an hour without a takeover, and the pause is more than one read of the log away."""
     log = Log()
     log.define(schedule="* * * * *", overlap_policy="allow_all", catchup_policy="all")
     session = log.recover(limits=Limits(pull_at_once=1))
@@ -155,7 +155,7 @@ def test_after_an_absence_nothing_is_due_before_the_changes_made_meanwhile_are_r
     assert ran == {occurrence_run_id("job", START + timedelta(minutes=minute)) for minute in range(1, 6)}
 
 
-def test_a_gap_of_any_length_takes_no_more_memory_than_its_parts() -> None:
+def test_a_gap_of_any_length_is_read_in_bounded_parts() -> None:
     limits = Limits(stall=PATIENT.stall, pull_at_once=10, queued=25)
     log = Log()
     log.define()
@@ -170,7 +170,7 @@ def test_a_gap_of_any_length_takes_no_more_memory_than_its_parts() -> None:
     assert session.state.durable.applied[CDC].offset == 500
 
 
-def test_a_gap_of_large_records_is_read_as_the_owner_takes_them() -> None:
+def test_a_gap_of_large_records_is_read_at_the_owners_pace() -> None:
     limits = Limits(stall=PATIENT.stall, pull_at_once=10, queued_bytes=100_000)
     log = Log()
     log.define(schedule="* * * * * *", overlap_policy="allow_all", catchup_policy="all")
@@ -201,7 +201,7 @@ def test_no_tick_comes_before_the_last_part_of_cdc_is_read() -> None:
     assert log.dispatches() == []
 
 
-def test_a_record_that_is_delivered_before_the_gap_in_front_of_it_is_read_hides_nothing() -> None:
+def test_a_record_delivered_before_the_gap_below_it_is_read_hides_no_record() -> None:
     log = Log()
     log.define()
     session = log.recover(limits=Limits(stall=PATIENT.stall, pull_at_once=3))
@@ -221,7 +221,7 @@ deliveries = st.lists(st.sampled_from(["write", "write", "deliver", "turn", "res
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(happenings=deliveries, parts=st.integers(1, 4))
 def test_however_delivery_and_reading_interleave_each_request_runs_once(happenings: list[str], parts: int) -> None:
-    """Delivery may skip records at a rebalance only; they are read by the session then."""
+    """Delivery skips records only at a rebalance; then the session reads them."""
     log = Log()
     log.define(overlap_policy="allow_all")
     limits = Limits(stall=PATIENT.stall, pull_at_once=parts, queued=8, pull_interval=PATIENT.pull_interval)
@@ -252,8 +252,8 @@ def test_however_delivery_and_reading_interleave_each_request_runs_once(happenin
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(faults=st.lists(st.integers(1, 12), max_size=12), is_done=st.booleans())
-def test_a_session_may_die_at_any_of_its_calls(faults: list[int], is_done: bool) -> None:  # noqa: FBT001
-    """`is_done`: the call at which it dies is carried out."""
+def test_a_session_may_crash_at_any_call(faults: list[int], is_done: bool) -> None:  # noqa: FBT001
+    """`is_done`: the crash comes after the call was carried out."""
     log = Log()
     log.define(schedule="*/5 * * * * *", overlap_policy="allow_all", catchup_policy="all")
     for at_call in faults:
@@ -272,8 +272,8 @@ def test_a_session_may_die_at_any_of_its_calls(faults: list[int], is_done: bool)
     assert checkers.dispatched_once(log.dispatches()) == []
 
 
-def test_a_job_of_which_something_is_larger_than_the_brokers_take_is_set_aside_and_the_others_go_on() -> None:
-    """It follows from the time, so that there is no record to blame."""
+def test_a_job_with_a_record_too_large_for_the_brokers_is_quarantined_and_others_continue() -> None:
+    """The record follows from the time, so no input record is to blame."""
     log = Log()
     log.define(schedule="*/10 * * * * *", payload="x" * 1_000)
     log.define(schedule="*/10 * * * * *", job_id="other")
@@ -287,12 +287,12 @@ def test_a_job_of_which_something_is_larger_than_the_brokers_take_is_set_aside_a
     assert letter.startswith("'job' is quarantined")
 
 
-def test_input_that_was_deleted_before_it_was_applied_is_a_problem_and_said_once() -> None:
+def test_input_deleted_before_it_was_applied_is_reported_as_a_problem_once() -> None:
     log = Log()
     log.define()
     log.turn(log.recover(), 1)
     for number in range(5):
-        log.foreign(f"r{number}")
+        log.request_by_topic(f"r{number}")
     log.first[REQUESTS] = 3
     for _ in range(3):
         session = log.recover()
@@ -303,16 +303,16 @@ def test_input_that_was_deleted_before_it_was_applied_is_a_problem_and_said_once
     assert set(log.statuses()) == {"job#r3", "job#r4"}
 
 
-def test_the_first_owner_of_all_misses_nothing_of_an_old_topic() -> None:
+def test_the_very_first_owner_reports_no_lost_input_of_an_old_topic() -> None:
     log = Log()
     for number in range(5):
-        log.foreign(f"r{number}")
+        log.request_by_topic(f"r{number}")
     log.first[REQUESTS] = 3
     log.turn(log.recover(), 1)
     assert letters(log) == []
 
 
-def test_the_input_topics_are_read_to_their_ends_now_and_then_whatever_is_delivered() -> None:
+def test_input_topics_are_read_to_their_ends_periodically_whatever_is_delivered() -> None:
     log = Log()
     log.define()
     session = log.recover(limits=Limits(stall=PATIENT.stall))
@@ -324,7 +324,7 @@ def test_the_input_topics_are_read_to_their_ends_now_and_then_whatever_is_delive
     assert len(log.dispatches()) == 1
 
 
-def test_a_session_waits_for_deliveries_no_longer_than_until_something_is_due() -> None:
+def test_a_session_waits_for_deliveries_until_the_next_due_time() -> None:
     log = Log()
     log.define(schedule="*/10 * * * * *")
     session = log.recover()

@@ -24,22 +24,22 @@ from streams.owner.session_calls import (
     ReadState,
 )
 from tests.support import checkers
-from tests.support.simulated.driven_session import Driven
+from tests.support.simulated.driven_session import DrivenSession
 from tests.support.simulated.log import PATIENT, START, Log
 
 
-def kinds(session: Driven) -> list[type]:
+def kinds(session: DrivenSession) -> list[type]:
     return [type(call) for call in session.calls]
 
 
-def test_what_was_read_ahead_is_not_read_again_after_the_fencing() -> None:
+def test_records_read_ahead_are_not_read_again_after_the_fencing() -> None:
     log = Log()
     log.dispatched()
     reads = [call.after for call in log.recover().calls if isinstance(call, ReadState)]
     assert reads == [-1, max(offset for offset, _, _ in log.state_after(-1))]
 
 
-def test_a_session_that_hands_over_decides_until_it_is_fenced_and_asks_for_nothing_more() -> None:
+def test_a_session_that_hands_over_decides_until_it_is_fenced_and_then_ends() -> None:
     log = Log()
     session = handing_over(log)
     log.request("r")
@@ -54,7 +54,7 @@ def test_a_session_that_hands_over_decides_until_it_is_fenced_and_asks_for_nothi
 
 
 @pytest.mark.parametrize("call", [Prepare, CheckAssignment, Pause])
-def test_a_session_that_failed_and_is_to_hand_over_fences_nobody(call) -> None:
+def test_a_failed_session_that_hands_over_does_not_fence(call) -> None:
     log = Log()
     session = log.recover()
     session.when(call, lambda: setattr(session, "is_handing_over", True), after=1)
@@ -66,7 +66,7 @@ def test_a_session_that_failed_and_is_to_hand_over_fences_nobody(call) -> None:
 
 @given(decides=st.lists(st.booleans(), min_size=12, max_size=12), requests=st.lists(st.booleans(), min_size=12))
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_whatever_an_owner_decides_while_another_takes_over_is_decided_once(decides, requests) -> None:
+def test_decisions_during_a_takeover_are_made_once(decides, requests) -> None:
     log = Log()
     old, turns, asked = handing_over(log, schedule="* * * * * *"), iter(decides), iter(requests)
     wanted = {occurrence_run_id("job", START + timedelta(seconds=each)) for each in range(1, 4)}
@@ -78,7 +78,7 @@ def test_whatever_an_owner_decides_while_another_takes_over_is_decided_once(deci
         if next(turns, False) and not old.has_ended:
             log.turn(old, 1)
 
-    new = Driven(log, Rules(), PATIENT, before=live_on)
+    new = DrivenSession(log, Rules(), PATIENT, before=live_on)
     for _ in range(3):
         log.turn(new, 1)
     seconds = int((log.now - START).total_seconds())
@@ -89,7 +89,7 @@ def test_whatever_an_owner_decides_while_another_takes_over_is_decided_once(deci
     assert log.statuses().keys() == wanted
 
 
-def handing_over(log: Log, **fields: object) -> Driven:
+def handing_over(log: Log, **fields: object) -> DrivenSession:
     """An owner that has decided for some seconds, and hands over."""
     log.define(overlap_policy=OverlapPolicy.ALLOW_ALL, **fields)
     session = log.recover()

@@ -10,20 +10,20 @@ from schemas.words import AttemptEnd, RunState
 from streams.core.policy.rules import Rules
 from streams.owner.limits import Limits
 from streams.owner.session_calls import Commit, GetHeartbeatOffsets, Read, ReadClaims, ReadExecutorEnds
-from tests.support.simulated.driven_session import Driven
+from tests.support.simulated.driven_session import DrivenSession
 from tests.support.simulated.log import PATIENT, START, Log, ended, started
 
 LEASE = Rules().lease
 AWAKE = Limits()
 
 
-def judged(log: Log, session: Driven, turns: int = 8) -> list[AttemptEnd | None]:
+def judged(log: Log, session: DrivenSession, turns: int = 8) -> list[AttemptEnd | None]:
     for _ in range(turns):
         log.turn(session, 1)
     return [attempt.end for attempt in log.statuses()["job#r"].attempts]
 
 
-def test_silence_is_judged_in_the_order_claims_ends_heartbeats_deliveries_events() -> None:
+def test_silence_is_judged_after_claims_ends_heartbeats_deliveries_and_events_in_this_order() -> None:
     log = Log()
     session = log.dispatched()
     log.turn(session)
@@ -38,7 +38,7 @@ def test_silence_is_judged_in_the_order_claims_ends_heartbeats_deliveries_events
 
 
 @pytest.mark.parametrize("at_once", [2, 5_000])
-def test_an_end_that_lies_in_events_and_was_not_delivered_keeps_an_attempt_from_being_lost(at_once: int) -> None:
+def test_an_undelivered_end_in_events_prevents_the_verdict_lost(at_once: int) -> None:
     log = Log()
     session = log.dispatched(limits=msgspec.structs.replace(PATIENT, pull_at_once=at_once))
     session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}
@@ -51,7 +51,7 @@ def test_an_end_that_lies_in_events_and_was_not_delivered_keeps_an_attempt_from_
     assert log.statuses()["job#r"].state is RunState.SUCCEEDED
 
 
-def test_nothing_is_lost_while_the_worker_has_not_read_the_heartbeats_up_to_the_ends() -> None:
+def test_no_attempt_is_lost_before_all_heartbeats_are_read() -> None:
     log = Log()
     session = log.dispatched()
     session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 6}
@@ -60,8 +60,8 @@ def test_nothing_is_lost_while_the_worker_has_not_read_the_heartbeats_up_to_the_
     assert judged(log, session) == [AttemptEnd.LOST, None]
 
 
-def test_an_owner_each_of_whose_turns_is_slow_still_calls_lost_what_is_lost() -> None:
-    """Each turn takes longer than an absence: it must not begin every lease anew."""
+def test_an_owner_with_slow_turns_still_finds_lost_attempts() -> None:
+    """Each turn takes longer than an absence; a turn must not restart every lease."""
     log = Log()
     session = log.dispatched(limits=AWAKE)
     session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}
@@ -76,8 +76,8 @@ def test_an_owner_each_of_whose_turns_is_slow_still_calls_lost_what_is_lost() ->
     assert lost_after <= 11 * LEASE
 
 
-def test_an_owner_that_is_always_behind_calls_lost_what_is_lost_all_the_same() -> None:
-    """There is always a delivery that it has not taken, and a report that it has not stepped over."""
+def test_an_owner_that_is_always_behind_still_finds_lost_attempts() -> None:
+    """There is always a delivery that is not taken, and an event that is not applied."""
     log = Log()
     session = log.dispatched(limits=Limits(stall=PATIENT.stall, take_at_once=1))
     session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}
@@ -91,7 +91,7 @@ def test_an_owner_that_is_always_behind_calls_lost_what_is_lost_all_the_same() -
     assert is_lost
 
 
-def test_the_memory_of_absences_is_bounded_also_while_nobody_takes_a_dispatch() -> None:
+def test_the_record_of_absences_is_bounded_while_a_dispatch_is_unclaimed() -> None:
     log = Log()
     session = log.dispatched(limits=AWAKE)
     for _ in range(100):
@@ -99,7 +99,7 @@ def test_the_memory_of_absences_is_bounded_also_while_nobody_takes_a_dispatch() 
     assert len(session.state.seen.absences) <= 1
 
 
-def test_an_absence_does_not_count_as_silence_of_executors() -> None:
+def test_an_absence_of_the_owner_does_not_count_as_silence() -> None:
     log = Log()
     session = log.dispatched(limits=AWAKE)
     session.claims, session.executor_ends, session.heartbeats_read = {"10s": 1}, {0: 7}, {0: 7}

@@ -1,4 +1,4 @@
-"""What a session does while a part of the world does not answer, or while something waits in it."""
+"""A session while a server does not answer, or while its own work waits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.simulated.log import PATIENT, Log, ended, started
 AWAY = LogFailedError("the brokers are away")
 
 
-def test_a_topic_that_cannot_be_read_keeps_nobody_from_hearing_of_the_others() -> None:
+def test_an_unreadable_topic_does_not_block_the_others() -> None:
     log = Log()
     session = log.dispatched()
     (dispatch,) = log.dispatches()
@@ -33,8 +33,8 @@ def test_a_topic_that_cannot_be_read_keeps_nobody_from_hearing_of_the_others() -
     assert log.statuses()["job#r"].state is RunState.SUCCEEDED
 
 
-def test_a_session_rests_while_the_clock_is_not_steady_also_in_the_middle_of_a_tick() -> None:
-    """Changes of definitions wait for the end of that tick, which may take as long as the clock is wrong."""
+def test_a_session_waits_while_the_clock_is_unsteady_even_during_a_tick() -> None:
+    """Definitions wait for the end of the tick, which may last as long as the clock is wrong."""
     log = Log()
     log.define(schedule="* * * * * *", overlap_policy="allow_all", catchup_policy="all")
     session = log.recover()
@@ -54,7 +54,7 @@ def test_a_session_rests_while_the_clock_is_not_steady_also_in_the_middle_of_a_t
     assert session.state.durable.jobs["job"].version == 2
 
 
-def test_definitions_that_wait_for_the_end_of_a_tick_keep_no_report_waiting() -> None:
+def test_definitions_that_wait_for_a_tick_do_not_delay_events() -> None:
     log = Log()
     log.define(schedule="* * * * * *", overlap_policy="allow_all", catchup_policy="all")
     session = log.recover(limits=Limits(stall=PATIENT.stall, queued=20))

@@ -1,4 +1,4 @@
-"""A batch that no client can read: its end is found with few fetches, and its owner goes on behind it."""
+"""A batch that no client can read: its end is found with few fetches, and the owner continues after it."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def test_the_end_of_a_batch_is_found_with_few_fetches(first: int, size: int, beh
 
 def unreadable(log: Log, records: int) -> InRecord:
     """So many records in `requests`, as the log hands them over."""
-    last = [log.foreign(f"lost-{number}") for number in range(records)][-1]
+    last = [log.request_by_topic(f"lost-{number}") for number in range(records)][-1]
     range_ = Unreadable(first=last.offset - records + 1, last=last.offset, reason="it is no lz4")
     return msgspec.structs.replace(last, key=None, value=None, appended_at=EPOCH, unreadable=range_)
 
 
-def test_an_owner_sets_a_batch_aside_as_one_problem_and_carries_out_what_lies_around_it() -> None:
+def test_an_unreadable_batch_is_one_problem_and_its_neighbors_are_applied() -> None:
     log = Log()
     log.define(overlap_policy="allow_all")
     owner = log.recover()
     log.turn(owner)
-    records = [log.foreign("before"), unreadable(log, 3), log.foreign("behind")]
+    records = [log.request_by_topic("before"), unreadable(log, 3), log.request_by_topic("behind")]
     for record in records:
         owner.offer(record)
     log.turn(owner)
@@ -54,7 +54,7 @@ def test_an_owner_sets_a_batch_aside_as_one_problem_and_carries_out_what_lies_ar
     assert owner.state.durable.applied[REQUESTS].offset == records[-1].offset
 
 
-def test_an_owner_that_takes_over_behind_a_part_of_the_batch_sets_aside_the_rest_once() -> None:
+def test_a_takeover_inside_an_unreadable_batch_sets_aside_the_rest_once() -> None:
     log = Log()
     log.define()
     owner = log.recover()

@@ -1,4 +1,4 @@
-"""A variable that cannot be used ends every process of ours with one sentence that names it."""
+"""An invalid variable ends each of our processes with one sentence that names it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ PROCESSES = ("streams", "executors", "connectors.sink", "connectors.supervisor")
 
 
 CLIENTS = ("streams", "executors", "connectors.sink")
-"""Those that make a client of Kafka; the supervisor makes none."""
+"""The processes with a Kafka client; the supervisor has none."""
 
 
 def refusal(variables, *arguments):
-    """What a process says that ends because of its variables."""
+    """The output of a process that its variables end."""
     done = subprocess.run(
         [sys.executable, "-m", *arguments],
         env={**os.environ, **variables},
@@ -58,7 +58,7 @@ def test_a_process_says_which_option_its_kafka_client_does_not_know(arguments):
         ('{"security.protocol": "SSL", "ssl.ca.location": "/nowhere"}', "ssl.ca.location failed"),
     ],
 )
-def test_a_value_that_the_kafka_client_does_not_take_is_named_too(refused, monkeypatch, options, said):
+def test_a_value_that_the_kafka_client_refuses_is_named(refused, monkeypatch, options, said):
     monkeypatch.setenv("TIDEMILL_KAFKA_OPTIONS", options)
     monkeypatch.setenv("TIDEMILL_POSTGRES_DSN", "host=127.0.0.1 port=1")
     sentence = refused("cluster", "show")

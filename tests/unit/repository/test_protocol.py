@@ -1,4 +1,4 @@
-"""docs/protocol.md against the tree: cited rules exist, and so do the code and the tests that a rule names."""
+"""docs/protocol.md against the tree: cited rules exist, and so do the code and tests that a rule names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIELDS = ("Rule", "Code", "Prevents", "Held by")
 ID = r"[IODLTS][1-9]\d?"
 CITED = re.compile(rf"\b[Pp]rotocol\s+({ID}(?:(?:,|,?\s+and)\s+{ID})*)(?!\w)")
 BARE = re.compile(rf"(?<!\w)(?!S3\b){ID}(?!\w)")
-"""S3 is the object store."""
+"""`S3` is the object store and no rule."""
 HEADING = re.compile(rf"^### ({ID})\. (.+)$", re.MULTILINE)
 FIELD = re.compile(r"^\*\*([\w ]+)\.\*\*", re.MULTILINE)
 QUOTED = re.compile(r"`([^`\n]+)`")
@@ -50,7 +50,7 @@ class Rule:
 
 
 def parts(pattern: re.Pattern[str], text: str) -> Iterator[tuple[re.Match[str], str]]:
-    """Each match, with what stands between it and the next one."""
+    """Each match, with the text up to the next one."""
     found = list(pattern.finditer(text))
     ends = [each.start() for each in found[1:]] + [len(text)]
     return ((match, text[match.end() : end]) for match, end in zip(found, ends, strict=True))
@@ -87,10 +87,10 @@ def cited_in(name: str) -> frozenset[str]:
 
 
 def prose(path: Path) -> str:
-    """What people read of a file that may cite a rule: of a program its comments and docstrings, else all of it."""
+    """The text that may cite a rule: comments and docstrings of a program, else the whole file."""
     text = path.read_text(encoding="utf-8")
     if not BARE.search(CITED.sub("", text)):
-        return ""  # nothing to look for, and parsing all of the tree takes long
+        return ""  # no citation; parsing every file would take long
     match path.suffix:
         case ".py":
             said = (node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Expr))
@@ -109,7 +109,7 @@ def test_every_cited_rule_is_in_the_document():
 
 
 def test_rules_are_cited_in_one_form():
-    """So that a search for `protocol O3` finds all of them."""
+    """Then a search for `protocol O3` finds all citations."""
     bare = {
         f"{name_of(path)}: {each}"
         for path in files()
@@ -124,7 +124,7 @@ def test_the_document_names_only_rules_that_it_has():
     assert set(BARE.findall(text)) == IDS
 
 
-def test_no_id_is_given_twice_and_ids_stand_in_their_order():
+def test_ids_are_unique_and_in_order():
     letters = [each.id[0] for each in RULES]
     assert letters == sorted(letters, key="IODLTS".index)
     for letter in set(letters):
@@ -139,14 +139,14 @@ def test_a_rule_has_all_its_fields(rule):
 
 
 @each_rule
-def test_the_code_that_a_rule_names_exists_and_some_of_it_cites_the_rule(rule):
+def test_the_code_of_a_rule_exists_and_cites_the_rule(rule):
     assert rule.code
     assert [path for path in rule.code if not (ROOT / path).is_file()] == []
     assert any(rule.id in cited_in(path) for path in rule.code if path.startswith(CODE))
 
 
 @each_rule
-def test_the_tests_that_hold_a_rule_exist(rule):
+def test_the_tests_of_a_rule_exist(rule):
     assert rule.tests
     for path, function in rule.tests:
         tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
@@ -154,7 +154,7 @@ def test_the_tests_that_hold_a_rule_exist(rule):
 
 
 @each_rule
-def test_constants_and_fields_that_a_rule_names_are_in_its_code(rule):
+def test_constants_and_fields_of_a_rule_are_in_its_code(rule):
     code = "\n".join((ROOT / path).read_text(encoding="utf-8") for path in rule.code)
     names = {each.rpartition(".")[2] for each in QUOTED.findall(rule.fields["Rule"]) if A_NAME.fullmatch(each)}
     assert [each for each in sorted(names) if not re.search(rf"\b{each}\b", code)] == []

@@ -1,4 +1,4 @@
-"""docs/states.md says what the tables in the code say."""
+"""docs/states.md matches the tables in the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The house rules that a machine can check: short functions and files, nothing of one machine in the repository."""
+"""House rules that a machine can check: short functions and files, nothing of one machine in the repository."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ LONGEST_FILE = 400
 LONGEST_LINE = 120
 PRAGMA = re.compile(r"\s+# (?:noqa|type): .*")
 
-# What reads best whole stays whole: its path, or path::function, and the reason.
+# Exceptions that read best as one piece: path or path::function, and the reason.
 MAY_BE_LONG: dict[str, str] = {}
 
 BUILT_FOLDERS = {".git", ".venv", ".tidemill", "__pycache__"}
 BINARY_SUFFIXES = {".png", ".jpg", ".gif", ".ico"}
 
-# Put together here, so that this file does not name them.
+# Concatenated, so that this file itself does not contain the names.
 REGISTRIES = tuple(
     ".".join(parts)
     for parts in (
@@ -40,7 +40,7 @@ MACHINE_PATH = re.compile(r"(?<![\w.$}])/(?:work|root|home|Users)/\w+")
 
 
 def tracked_files() -> list[Path]:
-    """What is committed or about to be; without git, what is there."""
+    """Tracked and new files; without git, all files."""
     listing = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -96,7 +96,7 @@ def test_no_file_is_longer_than_400_lines():
 
 
 def test_no_line_is_longer_than_120_characters():
-    """As ruff counts: a pragma and its reason may stand behind the line."""
+    """Counts as ruff does: a pragma and its reason do not count."""
     long = [
         f"{name_of(path)}:{number}"
         for path in PYTHON_FILES
@@ -106,7 +106,7 @@ def test_no_line_is_longer_than_120_characters():
     assert long == []
 
 
-def test_every_exception_to_the_lengths_is_still_there_and_has_a_reason():
+def test_every_exception_from_the_lengths_exists_and_has_a_reason():
     names = {name_of(path) for path in PYTHON_FILES}
     gone = [each for each, reason in MAY_BE_LONG.items() if each.partition("::")[0] not in names or not reason]
     assert gone == []
@@ -116,7 +116,7 @@ def test_there_is_no_init_file_below_tests():
     assert [name_of(path) for path in PYTHON_FILES if path.name == "__init__.py" and "tests" in path.parts] == []
 
 
-def test_every_file_opens_with_a_sentence_on_what_it_is_for():
+def test_every_file_opens_with_a_sentence_on_its_purpose():
     silent = [name_of(path) for path in PYTHON_FILES if not opens_with_a_sentence(path)]
     assert silent == []
 
@@ -134,5 +134,5 @@ def test_no_file_names_a_package_registry(host: str):
     assert matches(re.compile(rf"(?<![\w-]){re.escape(host)}(?![\w-])")) == []
 
 
-def test_no_file_names_a_path_of_somebodys_machine():
+def test_no_file_names_a_path_of_one_machine():
     assert matches(MACHINE_PATH) == []

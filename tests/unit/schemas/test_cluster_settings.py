@@ -1,4 +1,4 @@
-"""What all processes share: the record is obeyed, and what contradicts it is refused with what to do."""
+"""Settings of the deployment: processes obey the record, and a contradiction is refused with a remedy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def settle(place, where=None, topics=STREAM_TOPICS):
     return settled(place, where or found(), topics, with_runs=True)
 
 
-def test_a_variable_that_is_unset_takes_the_value_of_the_record():
+def test_an_unset_variable_takes_the_value_of_the_record():
     place, cluster = settle(Connections())
     assert (place.partitions, place.timeout_classes, cluster) == (4, "10s,1m", CLUSTER)
     assert agreed(StreamSettings(), CLUSTER).lease == 20 * SECOND
@@ -49,7 +49,7 @@ def test_a_variable_that_agrees_is_accepted_in_any_spelling():
         (Connections(timeout_classes="10s,1h"), "TIDEMILL_TIMEOUT_CLASSES is 10s,1h, .* `tidemill cluster set timeout"),
     ],
 )
-def test_a_variable_that_contradicts_is_refused_with_both_values_and_what_to_do(settings, said):
+def test_a_contradicting_variable_is_refused_with_both_values_and_a_remedy(settings, said):
     with pytest.raises(DisagreementError, match=said):
         agreed(settings, CLUSTER)
 
@@ -60,7 +60,7 @@ def test_another_number_of_partitions_is_refused_by_every_process():
             settle(Connections(partitions=8), topics=topics)
 
 
-def test_a_process_whose_topics_are_missing_or_have_another_number_does_not_start():
+def test_a_process_with_missing_or_differently_partitioned_topics_does_not_start():
     counts = found().counts
     del counts["tidemill.runs.1m"]
     with pytest.raises(DisagreementError, match=r"there is no topic tidemill\.runs\.1m \(timeout classes 10s,1m\)"):
@@ -69,12 +69,12 @@ def test_a_process_whose_topics_are_missing_or_have_another_number_does_not_star
         settle(Connections(), found(**{"tidemill.runs.1m": 1}))
 
 
-def test_before_the_first_migration_a_process_says_so():
+def test_a_process_started_before_the_first_migration_says_so():
     with pytest.raises(DisagreementError, match="run `tidemill migrate` first"):
         settle(Connections(), found(cluster=None))
 
 
-def test_who_only_looks_goes_by_the_record_whatever_its_environment_says():
+def test_a_read_only_client_uses_the_record_whatever_its_environment_says():
     place = of_deployment(Connections(partitions=64, timeout_classes="1h"), found())
     assert (place.partitions, place.timeout_classes) == (4, "10s,1m")
 
@@ -91,25 +91,25 @@ def test_a_lease_that_an_executor_cannot_renew_in_time_is_refused_with_the_numbe
         check_margins(Cluster(claim_grace=5 * SECOND), executor(5))
 
 
-def test_values_that_nothing_could_live_with_are_refused():
+def test_unusable_values_are_refused():
     with pytest.raises(DisagreementError, match="lease is P0D: it must be longer than 0"):
         check_values(Cluster(lease=0 * SECOND))
     with pytest.raises(DisagreementError, match="dispatch_valid_for is PT3600S: at most PT1800S"):
         check_values(Cluster(dispatch_valid_for=3600 * SECOND))
 
 
-def test_the_defaults_are_those_of_the_core():
+def test_the_defaults_equal_those_of_the_core():
     rules, cluster = Rules(), Cluster()
     assert (rules.lease, rules.claim_grace) == (cluster.lease, cluster.claim_grace)
     assert (rules.request_ttl, rules.dispatch_valid_for) == (cluster.request_ttl, cluster.dispatch_valid_for)
     assert StreamSettings().rules(CLUSTER).cluster_version == 3
 
 
-def test_no_client_of_ours_lets_a_broker_make_a_topic():
+def test_no_client_lets_a_broker_create_a_topic():
     assert Connections().kafka()["allow.auto.create.topics"] is False
 
 
-def test_a_duration_is_written_as_it_can_be_read():
+def test_a_written_duration_can_be_read_back():
     assert [in_words(each) for each in (SECOND / 2, 90 * SECOND, timedelta(days=7))] == ["PT0.5S", "PT90S", "P7D"]
 
 
@@ -117,7 +117,7 @@ def test_a_duration_is_written_as_it_can_be_read():
     ("text", "seconds"),
     [("lease=90", 90), ("lease=90s", 90), ("lease=5m", 300), ("lease=PT90S", 90), ("lease=P1D", 86_400)],
 )
-def test_a_duration_of_the_deployment_is_written_as_people_write_it(text, seconds):
+def test_a_duration_of_the_deployment_is_accepted_in_common_forms(text, seconds):
     assert parse([text]) == {"lease": timedelta(seconds=seconds)}
 
 
@@ -131,6 +131,6 @@ def test_a_duration_of_the_deployment_is_written_as_people_write_it(text, second
         ("lease", "'lease' is not of the form NAME=VALUE; names are "),
     ],
 )
-def test_what_is_no_setting_of_the_deployment_is_refused(text, said):
+def test_an_unknown_setting_of_the_deployment_is_refused(text, said):
     with pytest.raises(UsageError, match=re.escape(said)):
         parse([text])

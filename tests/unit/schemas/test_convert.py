@@ -1,4 +1,4 @@
-"""Threads that convert to the same struct for the first time, in a process of their own: the fault would end it."""
+"""Threads that convert to the same struct for the first time, in an own process, which the fault would crash."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ for each in threads:
 print(len(said), *set(said))
 """
 ROUNDS = 6
-"""Before it was mended, six of ten processes ended with a segmentation fault."""
+"""Before the fix, six of ten processes ended with a segmentation fault."""
 
 
-def test_many_threads_may_decode_a_kind_for_the_first_time_at_once() -> None:
+def test_many_threads_can_decode_a_type_for_the_first_time_at_once() -> None:
     for _ in range(ROUNDS):
         done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

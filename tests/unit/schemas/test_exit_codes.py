@@ -1,4 +1,4 @@
-"""Exit codes as a shell has them, in numbers, in words and in a job's list of those that are not retried."""
+"""Exit codes as in a shell: numbers, descriptions, and a job's list of codes that are not retried."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def test_words_name_the_signal(code, words):
     assert exit_code_in_words(code) == words
 
 
-def test_what_earlier_executors_said_of_a_signal_is_what_a_shell_says():
+def test_exit_codes_of_older_executors_become_those_of_a_shell():
     assert [shell_exit_code(code) for code in (None, 0, 137, -9)] == [None, 0, 137, 137]
 
 
 @pytest.mark.parametrize("said", [137, -9], ids=["executor of this version", "executor of an earlier version"])
-def test_death_by_a_signal_can_be_named_as_not_worth_a_retry(said):
+def test_a_signal_can_be_named_as_not_retryable(said):
     log = Log()
     owner = log.dispatched(max_attempts=3, non_retryable_exit_codes=(137,))
     dispatch = log.dispatches()[-1]

@@ -1,4 +1,4 @@
-"""The clock of a process asks every broker that leads a partition, and its log says what it believes."""
+"""The clock of a process asks every leading broker, and logs which clocks it trusts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OFFSET = 1_000_000.0
 
 
 class Cluster:
-    """Answers at once; a broker is ahead of the right time by so many seconds."""
+    """A cluster that answers at once; `ahead` gives the clock error of each broker in seconds."""
 
     def __init__(self, leaders, ahead):
         self.leaders, self.ahead, self.boot, self.host = leaders, ahead, 100.0, 0.0
@@ -75,20 +75,20 @@ def test_a_wrong_broker_of_three_is_named_with_how_far_its_clock_is_ahead(wrong)
     assert line["seconds_ahead"][f"broker {wrong}"] == pytest.approx(HOUR, abs=0.1)
 
 
-def test_an_answer_that_took_long_says_nothing():
+def test_a_slow_answer_is_ignored():
     cluster = Cluster({0: 1}, {1: 0.0})
     cluster.slow = {1}
     assert cluster.turn() == ["clock_unknown"]
     assert not cluster.clock.wait_until_known(0)
 
 
-def test_an_answer_of_a_partition_that_moved_meanwhile_says_nothing():
+def test_an_answer_of_a_moved_partition_is_ignored():
     cluster = Cluster({0: 1}, {1: 0.0})
     cluster.moves = {0: 2}
     assert cluster.turn() == ["clock_unknown"]
 
 
-def test_brokers_that_are_away_are_asked_again():
+def test_unavailable_brokers_are_asked_again():
     cluster = Cluster({}, {1: 0.0})
     assert cluster.turn() == ["clock_unanswered"]
     cluster.leaders = {0: 1}
@@ -96,7 +96,7 @@ def test_brokers_that_are_away_are_asked_again():
     assert cluster.clock.wait_until_known(0)
 
 
-def test_what_stops_the_clock_is_said_once_a_minute_and_its_end_at_once():
+def test_a_stopped_clock_is_logged_once_a_minute_and_its_end_at_once():
     cluster = Cluster({0: 1}, {1: HOUR})
     said = [cluster.turn() for _ in range(int(AGAIN_SECONDS) + 1)]
     assert [each for each in said if each] == [["clock_unknown"]] * 2
@@ -104,7 +104,7 @@ def test_what_stops_the_clock_is_said_once_a_minute_and_its_end_at_once():
     assert cluster.turn() == ["clock_steady"]
 
 
-def test_a_jump_is_said_and_confirmed_and_its_correction_stands_still():
+def test_a_jump_is_logged_and_confirmed_and_its_correction_stops_the_clock():
     cluster = Cluster({0: 1}, {1: 0.0})
     cluster.turn()
     cluster.ahead[1] = cluster.host = HOUR

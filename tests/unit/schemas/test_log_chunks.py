@@ -1,4 +1,4 @@
-"""What counts as a chunk of a log."""
+"""Which objects are chunks of a log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from schemas.log_chunks import chunk_key, is_chunk, log_prefix
 RUN = RunId("job-1@2026-11-21T03:00:00Z")
 
 
-def test_a_chunk_lies_below_the_prefix_of_its_attempt():
+def test_a_chunk_has_the_prefix_of_its_attempt():
     assert chunk_key(RUN, 2, 7).startswith(log_prefix(RUN, 2))
     assert is_chunk(chunk_key(RUN, 2, 7))
 

@@ -1,4 +1,4 @@
-"""The names of processes: unique on a machine while they live, and free at once when they end, however that is."""
+"""Names of processes: unique on a machine while they live, and free as soon as they end in any way."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def place(request):
 
 @pytest.fixture
 def holder(place):
-    """A function that starts a process which takes a name; and the name."""
+    """A function that starts a process that takes a name; it returns the name."""
     processes = []
 
     def start(*wanted):
@@ -49,7 +49,7 @@ def holder(place):
         process.communicate()
 
 
-def test_each_process_of_a_machine_gets_another_name_and_one_that_is_killed_leaves_its_own(place, holder):
+def test_processes_of_a_machine_have_unique_names_and_a_killed_process_frees_its_own(place, holder):
     first, name = holder()
     assert name == HOST
     assert holder()[1] == f"{HOST}-2"
@@ -59,7 +59,7 @@ def test_each_process_of_a_machine_gets_another_name_and_one_that_is_killed_leav
     assert take_name("worker", place).name == f"{HOST}-3"
 
 
-def test_a_chosen_name_that_another_process_has_is_refused_with_what_to_do(place, holder):
+def test_a_chosen_name_in_use_is_refused_with_a_remedy(place, holder):
     process, name = holder("stream-7")
     assert name == "stream-7"
     with pytest.raises(NameTakenError, match="another process of this machine is the worker 'stream-7'"):

@@ -1,4 +1,4 @@
-"""A payload goes from the door to the standard input of its process without being read: no byte of it changes."""
+"""A payload reaches the standard input of its process unparsed: no byte changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schemas.event import EndCause
 from schemas.job import JobSpec
 from schemas.raw import size_of
 from schemas.result import Result
-from tests.support.simulated.dag_scenario import asked, node
+from tests.support.simulated.dag_scenario import node, requested_dag
 from tests.support.simulated.log import Log, ended
 
 PAYLOADS = [
@@ -26,12 +26,12 @@ every_payload = pytest.mark.parametrize("text", PAYLOADS)
 
 
 def inputs(log: Log) -> list[bytes | None]:
-    """What the processes get, as their executors read the dispatches from the topic."""
+    """The inputs of the processes, as executors read them from the dispatches."""
     return [stdin_of(decode(encode(each), Dispatch), {}) for each in log.dispatches()]
 
 
 @every_payload
-def test_a_job_hands_its_own_payload_to_each_attempt_also_after_a_takeover(text: str) -> None:
+def test_each_attempt_gets_the_jobs_payload_also_after_a_takeover(text: str) -> None:
     log = Log()
     log.define(payload=msgspec.Raw(text.encode()), max_attempts=2, initial_interval="PT1S")
     owner = log.recover()
@@ -45,19 +45,19 @@ def test_a_job_hands_its_own_payload_to_each_attempt_also_after_a_takeover(text:
 
 
 @every_payload
-def test_a_request_by_table_or_by_topic_hands_on_its_own_bytes(text: str) -> None:
+def test_a_request_by_table_or_topic_passes_its_payload_unchanged(text: str) -> None:
     log = Log()
     log.define(overlap_policy="allow_all")
     owner = log.recover()
     log.turn(owner)
     owner.offer(log.request("by-table", payload=text))
-    owner.offer(log.alien(b'{"request_id": "by-topic", "job_id": "job",  "payload":  %s }' % text.encode()))
+    owner.offer(log.append_public(b'{"request_id": "by-topic", "job_id": "job",  "payload":  %s }' % text.encode()))
     log.turn(owner)
     assert inputs(log) == [text.encode()] * 2
 
 
 @every_payload
-def test_a_rerun_hands_on_the_payload_that_it_brings_along(text: str) -> None:
+def test_a_rerun_passes_its_own_payload(text: str) -> None:
     log = Log()
     log.define()
     owner = log.recover()
@@ -72,20 +72,20 @@ def test_a_rerun_hands_on_the_payload_that_it_brings_along(text: str) -> None:
 
 
 @every_payload
-def test_a_node_hands_on_its_payload_and_a_result_as_they_were_written(text: str) -> None:
+def test_a_node_passes_payload_and_results_unchanged(text: str) -> None:
     raw = msgspec.Raw(text.encode())
-    play = asked(node("a", payload=raw), node("b", "a", payload=raw))
-    play.turn()
-    (first,) = play.log.dispatches()
+    scenario = requested_dag(node("a", payload=raw), node("b", "a", payload=raw))
+    scenario.turn()
+    (first,) = scenario.log.dispatches()
     result = Result(bytes=size_of(raw), value=raw)
-    play.owner.offer(play.log.report(ended(first, play.log.now, 0, EndCause.EXITED, result=result)))
-    play.turn()
-    alone, with_result = inputs(play.log)
+    scenario.owner.offer(scenario.log.report(ended(first, scenario.log.now, 0, EndCause.EXITED, result=result)))
+    scenario.turn()
+    alone, with_result = inputs(scenario.log)
     assert alone == text.encode()
     assert with_result == b'{"payload":%s,"results":{"a":%s}}' % (text.encode(), text.encode())
 
 
-def test_a_payload_has_memory_of_its_own_and_null_is_none() -> None:
+def test_a_payload_owns_its_memory_and_null_is_none() -> None:
     record = b'{"job_id": "j", "executable": "x", "payload": [1], "more": "%s"}' % (b"x" * 1_000)
     payload = decode(record, JobSpec).payload
     assert payload is not None
@@ -93,7 +93,7 @@ def test_a_payload_has_memory_of_its_own_and_null_is_none() -> None:
     assert decode(b'{"job_id": "j", "executable": "x", "payload": null}', JobSpec).payload is None
 
 
-def test_a_record_of_the_version_before_has_its_payload_as_plain_json() -> None:
+def test_a_record_of_the_former_release_has_its_payload_as_plain_json() -> None:
     spec = JobSpec(job_id="j", executable="x", payload=msgspec.Raw(b'{"a": 1.50}'))
     assert orjson.loads(encode(spec))["payload"] == {"a": 1.5}
     assert decode(encode(spec), JobSpec) == spec

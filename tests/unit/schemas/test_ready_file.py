@@ -1,4 +1,4 @@
-"""The ready file is there only while its process is, and names it."""
+"""The ready file exists only while its process does, and names it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from schemas.ready_file import names_running_process, without_ready_file, write_ready_file
 
 
-def test_it_names_the_process_that_is_ready(tmp_path):
+def test_the_ready_file_names_its_process(tmp_path):
     path = tmp_path / "run" / "ready"
     assert not names_running_process(path)
     write_ready_file(path, os.getpid())
@@ -21,7 +21,7 @@ def test_it_names_the_process_that_is_ready(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_one_from_before_is_removed_at_the_start_and_ours_at_the_end(tmp_path):
+def test_an_old_ready_file_is_removed_at_the_start_and_ours_at_the_end(tmp_path):
     path = tmp_path / "ready"
     path.write_text("1 of-another-boot 1\n")
     assert not names_running_process(path)
@@ -31,7 +31,7 @@ def test_one_from_before_is_removed_at_the_start_and_ours_at_the_end(tmp_path):
     assert not path.exists()
 
 
-def test_of_a_process_that_was_killed_it_is_stale(tmp_path):
+def test_the_ready_file_of_a_killed_process_is_stale(tmp_path):
     path = tmp_path / "ready"
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         write_ready_file(path, process.pid)
@@ -42,12 +42,12 @@ def test_of_a_process_that_was_killed_it_is_stale(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "1", "x y z\n", "999999999 a 1\n"])
-def test_what_is_no_ready_file_is_none(tmp_path, content):
+def test_another_file_is_no_ready_file(tmp_path, content):
     path = tmp_path / "ready"
     path.write_text(content)
     assert not names_running_process(path)
 
 
-def test_without_a_setting_there_is_none():
+def test_without_the_setting_there_is_no_ready_file():
     with without_ready_file(None):
         write_ready_file(None, os.getpid())

@@ -1,4 +1,4 @@
-"""What a release has written is read by all later ones: its migrations, its records, the state of its owners."""
+"""Later releases read what a release wrote: its migrations, records and owner state."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from schemas.request import Request
 from schemas.topics import CLUSTER, DEADLETTER, SINK_TOPICS, STATE, STATUS, STREAM_TOPICS
 from schemas.words import OPEN_STATES, RequestKind, RunState
 from streams.owner import transaction_records
-from tests.support.formats import READERS, RUNS, WRITTEN, Kept, whole_records
+from tests.support.formats import READERS, RUNS, WRITTEN, Sample, whole_records
 from tests.support.release import TOPIC_IDS, folders, manifest, read_by_sink, records_of
-from tests.support.release_story import as_log, as_records, told
+from tests.support.release_story import as_log, as_records, history_log
 from tests.support.simulated.log import ended
 
 ROOT = Path(__file__).parents[3]
@@ -30,7 +30,7 @@ VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["versi
 EVERY = pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.name)
 WHOLE = tuple(kind for _, _, kind in WRITTEN)
 PARTS = {"Anything", "kind", "Nodes", "JobSpec", "_Captured"}
-"""Decoded as a part of a record, by a reader that the samples have."""
+"""Types that are decoded only as a part of another record in the samples."""
 AGAIN = "run `make samples`, or raise the version in pyproject.toml: a released format does not change"
 
 
@@ -85,12 +85,12 @@ def test_the_version_has_its_samples_or_is_newer_than_all_that_have():
 def test_the_samples_of_this_version_are_what_it_writes():
     assert records_of(folders()[-1], "records.jsonl") == whole_records(), AGAIN
     assert (folders()[-1] / "migrations.sha256").read_text() == manifest(), AGAIN
-    assert kinds(records_of(folders()[-1], "history.jsonl")) == kinds(as_records(told())), AGAIN
+    assert kinds(records_of(folders()[-1], "history.jsonl")) == kinds(as_records(history_log())), AGAIN
 
 
 def test_every_topic_and_every_key_of_state_has_a_sample():
     keys = {value for name, value in vars(transaction_records).items() if name.endswith(("_PREFIX", "CLOCK_KEY"))}
-    for records in (whole_records(), as_records(told())):
+    for records in (whole_records(), as_records(history_log())):
         assert {
             each for each in keys if not any(known.topic == STATE and known.key.startswith(each) for known in records)
         } == set()
@@ -110,7 +110,7 @@ def test_every_kind_of_event_and_of_request_has_a_sample():
 
 
 def keeps(written: str, read: object) -> bool:
-    """Whether a record that is written as it was read says all that it has said."""
+    """Whether a record that is decoded and encoded again keeps all its fields."""
     then = orjson.loads(written)
     if isinstance(read, Definition) and read.spec:
         return covers(orjson.loads(encode(read.spec)), orjson.loads(then["spec"]))
@@ -127,12 +127,12 @@ def covers(now: object, then: object) -> bool:
             return now == then
 
 
-def kinds(records: list[Kept]) -> set[tuple[str, str]]:
+def kinds(records: list[Sample]) -> set[tuple[str, str]]:
     return {(each.topic, (each.key or "").partition("/")[0] if each.topic == STATE else "") for each in records}
 
 
 def decoded() -> Iterator[str]:
-    """The second argument of each call of `decode`."""
+    """The types that any call of `decode` names."""
     for package in ("schemas", "connectors", "streams", "executors", "tidemill"):
         for path in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -1,4 +1,4 @@
-"""A request from the public topic: taken as its schema says, or refused with a sentence, and never more than that."""
+"""A request from the public topic is accepted as its schema says, or refused with a sentence."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from schemas.request_rules import FIELDS
 from schemas.topics import MAX_REQUEST_BYTES
 from schemas.wire import documents
 from schemas.words import RequestKind
-from tests.support.request_cases import TAKEN
+from tests.support.request_cases import ACCEPTED
 
 NOT_BY_BOTH_DOORS = {RequestKind.BACKFILL, RequestKind.MARK}
 """The topic takes no backfill, and the table a mark only in a DAG run."""
 APPENDED = datetime(2026, 3, 1, 12, tzinfo=UTC)
-LEAST: dict[str, Any] = {"request_id": "r", "job_id": "j"}
+MINIMAL: dict[str, Any] = {"request_id": "r", "job_id": "j"}
 
 
 def decoded(**fields: Any) -> Any:
-    return decode_request(orjson.dumps(LEAST | fields), APPENDED)
+    return decode_request(orjson.dumps(MINIMAL | fields), APPENDED)
 
 
 def test_each_kind_of_request_has_a_case_that_is_taken() -> None:
-    taken = {RequestKind(case.get("kind", "run")) for case in TAKEN}
+    taken = {RequestKind(case.get("kind", "run")) for case in ACCEPTED}
     assert taken == set(RequestKind) - NOT_BY_BOTH_DOORS
 
 
@@ -55,7 +55,7 @@ def test_payload_is_json_itself_and_times_are_whole_milliseconds() -> None:
     assert request.created_at == APPENDED - timedelta(seconds=1)
 
 
-def test_a_run_that_is_to_be_stopped_names_its_job() -> None:
+def test_a_stop_of_a_run_gets_its_job_from_the_run_id() -> None:
     request = decoded(kind="cancel", job_id=None, run_id="j@2026-03-01T12:00:00Z", note="too late")
     assert (request.kind, request.run_id, request.note) == (RequestKind.CANCEL, "j@2026-03-01T12:00:00Z", "too late")
     assert (request.job_id, request.owner) == ("j", "j")
@@ -77,7 +77,7 @@ def test_a_captured_request_for_a_dag_has_the_dag_as_its_job() -> None:
     assert (request.dag_id, request.job_id, request.owner) == ("etl", "etl", "etl")
 
 
-def test_the_time_of_a_run_that_is_to_run_again_is_read_from_its_id() -> None:
+def test_the_nominal_time_of_a_rerun_is_read_from_the_run_id() -> None:
     at = datetime(2026, 3, 1, 11, 0, 0, 250_000, tzinfo=UTC)
     assert decoded(kind="rerun", run_id="j@2026-03-01T11:00:00.250Z").nominal_time == at
     assert decoded(kind="rerun", run_id="j@yesterday").nominal_time is None
@@ -116,7 +116,9 @@ def test_the_time_of_a_run_that_is_to_run_again_is_read_from_its_id() -> None:
         ),
     ],
 )
-def test_a_bad_request_is_refused_with_what_is_wrong_and_what_is_allowed(fields: dict[str, Any], sentence: str) -> None:
+def test_an_invalid_request_is_refused_with_the_fault_and_the_allowed_values(
+    fields: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(UndecodableError) as refused:
         decoded(**fields)
     assert sentence in str(refused.value)
@@ -135,19 +137,19 @@ def test_a_bad_request_is_refused_with_what_is_wrong_and_what_is_allowed(fields:
         (b'{"request_id": "r", "job_id": "j", "payload": "\\u0000"}', "payload contains the character U+0000"),
     ],
 )
-def test_what_is_no_request_at_all_is_refused(value: bytes, sentence: str) -> None:
+def test_a_record_that_is_no_request_is_refused(value: bytes, sentence: str) -> None:
     with pytest.raises(UndecodableError) as refused:
         decode_request(value, APPENDED)
     assert sentence in str(refused.value)
 
 
-def test_the_deepest_payload_that_is_taken_can_be_written_too() -> None:
+def test_the_deepest_accepted_payload_can_be_written() -> None:
     encode(decoded(payload=nested(MAX_JSON_DEPTH)))
 
 
-def test_the_deepest_result_of_a_node_comes_along_with_a_captured_request() -> None:
+def test_a_captured_request_carries_the_deepest_result_of_a_node() -> None:
     end = {"state": "succeeded", "attempt": 1, "result": {"bytes": 9, "value": nested(MAX_JSON_DEPTH)}}
-    row = {**LEAST, "__table": "requests", "owner": "j", "created_at": "2026-03-01T12:00:00Z", "kind": "rerun"}
+    row = {**MINIMAL, "__table": "requests", "owner": "j", "created_at": "2026-03-01T12:00:00Z", "kind": "rerun"}
     request = decode_captured(orjson.dumps({**row, "run_id": "j#r", "nodes": orjson.dumps({"a": end}).decode()}))
     assert isinstance(request, Request)
     encode(request)
@@ -162,19 +164,19 @@ def test_the_deepest_result_of_a_node_comes_along_with_a_captured_request() -> N
         ("k#r", 'run_id is "k#r": it is not a run of j'),
     ],
 )
-def test_a_captured_request_about_what_is_no_run_of_its_job_is_refused(run_id: str, sentence: str) -> None:
-    row = {**LEAST, "__table": "requests", "owner": "j", "created_at": "2026-03-01T12:00:00Z", "kind": "cancel"}
+def test_a_captured_request_for_a_run_of_another_job_is_refused(run_id: str, sentence: str) -> None:
+    row = {**MINIMAL, "__table": "requests", "owner": "j", "created_at": "2026-03-01T12:00:00Z", "kind": "cancel"}
     with pytest.raises(UndecodableError, match=sentence):
         decode_captured(orjson.dumps({**row, "run_id": run_id}))
 
 
-def test_the_public_schema_names_the_fields_that_are_taken() -> None:
+def test_the_public_schema_has_the_accepted_fields() -> None:
     schema = orjson.loads(documents()["request.json"])["$defs"]["Request"]
     assert set(schema["properties"]) == set(FIELDS)
     assert schema["additionalProperties"] is False
     for example_ in (
-        LEAST,
-        LEAST | dict.fromkeys(("run_at", "created_at", "payload", "note", "run_id", "nominal_time")),
+        MINIMAL,
+        MINIMAL | dict.fromkeys(("run_at", "created_at", "payload", "note", "run_id", "nominal_time")),
     ):
         decode_request(orjson.dumps(example_), APPENDED)
 
@@ -189,22 +191,22 @@ rows = st.fixed_dictionaries({}, optional={name: json_values | instants | st.jus
 @given(row=rows)
 @example(row={"request_id": "r", "job_id": "j", "run_at": "9999-12-31T23:59:59.999999Z"})
 @example(row={"request_id": "r", "job_id": "j", "created_at": "0001-01-01T00:00:00+14:00"})
-def test_whatever_json_comes_it_is_a_request_or_refused(row: dict[str, Any]) -> None:
+def test_any_json_is_a_request_or_refused(row: dict[str, Any]) -> None:
     try:
-        value = orjson.dumps(LEAST | row)
-    except TypeError:  # an integer that orjson does not write
+        value = orjson.dumps(MINIMAL | row)
+    except TypeError:  # an integer that orjson cannot write
         return
     with suppress(UndecodableError):
         encode(decode_request(value, APPENDED))
 
 
 @given(value=st.binary(max_size=50))
-def test_whatever_bytes_come_they_are_a_sentence(value: bytes) -> None:
+def test_any_bytes_are_refused_with_a_sentence(value: bytes) -> None:
     with pytest.raises(UndecodableError):
         decode_request(value, APPENDED)
 
 
-def test_nodes_with_a_result_that_is_too_deep_are_refused() -> None:
+def test_nodes_with_too_deep_a_result_are_refused() -> None:
     end = {"state": "succeeded", "attempt": 1, "result": {"bytes": 600, "value": nested(240)}}
     row = {"request_id": "x", "dag_id": "d", "kind": "rerun", "run_id": "d#r/b", "nodes": {"a": end}}
     refused = "nodes is nested deeper than 200 levels"
@@ -212,6 +214,6 @@ def test_nodes_with_a_result_that_is_too_deep_are_refused() -> None:
         decode_request(orjson.dumps(row), APPENDED)
 
 
-def test_a_run_id_with_a_time_before_all_times_is_a_run_id_like_any_other() -> None:
+def test_a_run_id_with_a_time_before_1970_is_valid() -> None:
     row = {"request_id": "x", "kind": "rerun", "run_id": "j@0001-01-01T00:00:00+14:00"}
     assert decode_request(orjson.dumps(row), APPENDED).nominal_time is None

@@ -1,4 +1,4 @@
-"""A batch of which a client says nothing is told from a broker that sends nothing."""
+"""A batch that a client silently drops is told apart from a silent broker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def message(offset, error=None):
 
 
 class Broker:
-    """A partition up to `end`, of which some offsets answer with silence; each answer is given by `answers`."""
+    """A partition up to `end`; the broker does not answer for some of the offsets."""
 
     def __init__(self, end, is_silent):
         self.end, self.is_silent, self.fetches = end, is_silent, []
@@ -44,25 +44,25 @@ def look(broker, first=10):
 
 
 @pytest.mark.parametrize("end", [15, 16, 1_000])
-def test_a_batch_that_is_silent_between_others_that_answer_is_found_to_its_end(end):
+def test_a_silent_batch_between_readable_ones_is_found_to_its_end(end):
     found = look(Broker(end, lambda offset, _: 10 <= offset < 15))
     assert isinstance(found, Unreadable)
     assert (found.first, found.last) == (10, 14)
 
 
-def test_brokers_that_send_nothing_at_all_prove_nothing():
+def test_silent_brokers_prove_no_silent_batch():
     with pytest.raises(BatchUnknownError):
         look(Broker(100, lambda *_: True))
 
 
-def test_what_comes_after_all_is_no_batch_that_never_comes():
+def test_a_late_batch_is_not_a_silent_one():
     assert look(Broker(100, lambda *_: False)) is None
     broker = Broker(100, lambda offset, fetch: offset == 10 and fetch < 3)
     assert look(broker) is None
     assert broker.fetches[-1] == 10, "it is asked again, after what stands behind it has answered"
 
 
-def test_a_partition_that_is_read_to_its_end_or_moves_on_is_not_suspected():
+def test_a_partition_at_its_end_or_with_progress_is_not_suspected():
     silence = Silence({PLACE: 5}, 0.0)
     assert silence.suspects(lambda _: 9, SILENCE_SECONDS) == []
     assert silence.suspects(lambda _: 5, SILENCE_SECONDS + 1) == []
@@ -72,7 +72,7 @@ def test_a_partition_that_is_read_to_its_end_or_moves_on_is_not_suspected():
     assert silence.suspects(lambda _: 9, 5 * SILENCE_SECONDS) == []
 
 
-def test_a_partition_that_holds_more_than_has_come_is_suspected_again_and_again():
+def test_a_partition_with_unread_records_is_suspected_repeatedly():
     silence = Silence({PLACE: 5}, 0.0)
     assert silence.suspects(lambda _: 9, SILENCE_SECONDS + 1) == [(PLACE, 5)]
     assert silence.suspects(lambda _: 9, SILENCE_SECONDS + 2) == []

@@ -33,13 +33,13 @@ def test_the_example_file_names_them_all():
         ("tidemill_slot", "TIDEMILL_SLOTS"),
     ],
 )
-def test_a_name_that_is_almost_a_setting_is_refused(name, meant):
+def test_a_name_that_resembles_a_setting_is_refused(name, meant):
     with pytest.raises(InvalidSettingsError, match=f"{name.upper()} is not a setting; did you mean {meant}[?]"):
         check_variables(["PATH", name])
 
 
 @pytest.mark.parametrize("name", ["COLOUR", "HOME", "HOST", "USER", "LOG_LEVEL", "LOG_DIR", "NAME", "WORKERS"])
-def test_a_name_that_is_like_none_is_named(name):
+def test_an_unknown_name_is_reported(name):
     assert check_variables([f"TIDEMILL_{name}"]) == [
         f"TIDEMILL_{name} is not a setting of any process, and has no effect"
     ]
@@ -59,11 +59,11 @@ def test_a_name_that_is_like_none_is_named(name):
         "HOME",
     ],
 )
-def test_settings_of_other_processes_and_what_kubernetes_sets_are_fine(name):
+def test_settings_of_other_processes_and_of_kubernetes_are_accepted(name):
     assert check_variables([name]) == []
 
 
-def test_the_command_line_says_so(capsys, monkeypatch):
+def test_the_command_line_reports_an_unknown_variable(capsys, monkeypatch):
     monkeypatch.setenv("TIDEMILL_COLOUR", "green")
     assert run(["next", "@daily", "-n", "1"]) == 0
     assert "TIDEMILL_COLOUR is not a setting" in capsys.readouterr().err

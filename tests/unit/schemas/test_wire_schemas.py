@@ -1,4 +1,4 @@
-"""The wire schemas say what the types say, and a newer writer's extra fields hurt nobody."""
+"""The wire schemas match the types, and readers ignore extra fields of newer writers."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ RECORDS: list[msgspec.Struct] = [
 ]
 
 
-def test_the_checked_in_schemas_are_what_the_types_say() -> None:
+def test_the_checked_in_schemas_match_the_types() -> None:
     on_disk = {path.name: path.read_bytes() for path in FOLDER.glob("*.json")}
     assert on_disk == documents(), "run `python -m schemas.wire`"
 
@@ -148,13 +148,13 @@ def test_a_captured_definition_of_a_dag_decodes_to_its_nodes() -> None:
         ({}, "dag 'etl' has 0 nodes: allowed are 1 to 10000"),
     ],
 )
-def test_a_captured_dag_that_cannot_be_walked_is_refused(nodes: dict[str, list[str]], sentence: str) -> None:
+def test_a_captured_dag_with_a_cycle_is_refused(nodes: dict[str, list[str]], sentence: str) -> None:
     listed = [{"node_id": name, "executable": "s3://t/x", "depends_on": needed} for name, needed in nodes.items()]
     with pytest.raises(UndecodableError, match=sentence):
         decode_captured(_definition("dag", {"dag_id": "etl", "nodes": listed}))
 
 
-def test_what_is_as_the_default_says_is_left_out_of_a_node() -> None:
+def test_a_node_omits_default_values() -> None:
     node = NodeSpec(node_id="a", executable="s3://tidemill/a", max_attempts=1)
     assert orjson.loads(encode(node)) == {"node_id": "a", "executable": "s3://tidemill/a"}
 
@@ -174,7 +174,7 @@ def _definition(kind: str, spec: object) -> bytes:
 
 
 def _with_extras(plain: object) -> object:
-    """The same JSON with a field of tomorrow in each object of ours (not in the maps that users fill)."""
+    """The same JSON with an unknown field in each of our objects, but not in maps of users."""
     match plain:
         case dict():
             grown = {

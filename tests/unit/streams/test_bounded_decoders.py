@@ -1,4 +1,4 @@
-"""What a producer compressed is read as it was, up to a size at which no worker runs out of memory."""
+"""Compressed batches are decoded up to a size that no worker's memory exceeds."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ every_codec = pytest.mark.parametrize(("compress", "decode"), CODECS.values(), i
 
 @every_codec
 @pytest.mark.parametrize("size", [0, 1, 300_000, LIMIT])
-def test_what_fits_is_decoded(compress: Any, decode: Any, size: int) -> None:
+def test_a_batch_within_the_limit_is_decoded(compress: Any, decode: Any, size: int) -> None:
     assert decode(bytes(compress(bytes(size)))) == bytes(size)
 
 
 @every_codec
-def test_what_grows_beyond_the_limit_is_refused(compress: Any, decode: Any) -> None:
+def test_a_batch_beyond_the_limit_is_refused(compress: Any, decode: Any) -> None:
     with pytest.raises(Exception, match=r"more than 1000000 bytes|failed to write whole buffer"):
         decode(bytes(compress(bytes(LIMIT + 1))))
 
 
 @every_codec
-def test_what_ends_too_early_is_refused(compress: Any, decode: Any) -> None:
+def test_a_truncated_batch_is_refused(compress: Any, decode: Any) -> None:
     with pytest.raises(Exception, match=r".+"):
         decode(bytes(compress(bytes(range(256)) * 100))[:-20])

@@ -1,4 +1,4 @@
-"""No question of aiokafka makes a topic."""
+"""No request of aiokafka creates a topic."""
 
 from __future__ import annotations
 

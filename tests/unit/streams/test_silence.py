@@ -54,7 +54,7 @@ class Message:
 
 
 class Reader:
-    """A client whose broker says where the partition ends. It sends nothing to the first `silent` fetches."""
+    """A client that knows the end of the partition. The broker does not answer the first `silent` fetches."""
 
     def __init__(self, silent: int, deliver=Message) -> None:
         self.silent, self.deliver, self.at = silent, deliver, 0
@@ -80,7 +80,7 @@ class Reader:
 
 
 class Second:
-    """The second client: what aiokafka hands out, whatever the offset."""
+    """The second client: the records that aiokafka returns, whatever the offset."""
 
     def __init__(self, *found: ConsumerRecord) -> None:
         self.found = list(found)

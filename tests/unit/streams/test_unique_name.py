@@ -1,4 +1,4 @@
-"""A worker whose name is a member's on another machine: it waits for a dead one, and refuses to fight a living one."""
+"""A worker whose name a member on another machine has: it waits for a dead member, and refuses if the member lives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SESSION = timedelta(seconds=6)
 
 
 class Members:
-    """What the group answers, one look after the other; the last answer stays."""
+    """The answers of the group, one per look; the last one repeats."""
 
     def __init__(self, *answers):
         self._answers = list(answers)
@@ -30,7 +30,7 @@ class Members:
 
 @pytest.fixture
 def waited(monkeypatch):
-    """Time passes by waiting alone; how long was waited."""
+    """A clock that advances only by waiting; returns the time waited."""
     seconds = [0.0]
     monkeypatch.setattr(unique_name.time, "monotonic", lambda: seconds[0])
     monkeypatch.setattr(unique_name.time, "sleep", lambda each: seconds.__setitem__(0, seconds[0] + each))
@@ -48,18 +48,18 @@ def test_a_member_of_another_machine_that_is_dead_is_waited_for(waited):
     assert 0 < waited() < SESSION.total_seconds()
 
 
-def test_one_that_stays_is_at_work_and_the_name_is_refused(waited):
+def test_a_member_that_stays_is_alive_and_the_name_is_refused(waited):
     with pytest.raises(NameTakenError, match="on another machine runs under the same name, 'stream-0'"):
         ensure_unique_name(OWN, Members(("there",)), SESSION)
     assert waited() > SESSION.total_seconds()
 
 
-def test_a_name_that_nobody_chose_becomes_another_one(waited):
+def test_a_default_name_in_use_is_replaced(waited):
     made = OwnName(name="host", stamp="here", is_chosen=False)
     found = ensure_unique_name(made, Members(("there",)), SESSION)
     assert found.name.startswith("host-")
     assert waited() == 0
 
 
-def test_a_coordinator_that_does_not_answer_stops_nobody(waited):
+def test_a_silent_coordinator_does_not_prevent_a_start(waited):
     assert ensure_unique_name(OWN, Members(LogUnreachableError("away")), SESSION) == OWN

@@ -134,7 +134,7 @@ def test_a_recovery_may_take_as_long_as_it_makes_progress() -> None:
     assert recovering(stalls, 1_010, 19) == Stalled(what="recovery", partition=3, seconds=60)
 
 
-def test_an_outage_of_the_brokers_is_no_stall() -> None:
+def test_an_outage_of_the_brokers_is_not_a_stall() -> None:
     stalls = StallDetector(LIMIT)
     check(stalls, 0, 10, 100)
     stalls.reset()
@@ -170,7 +170,7 @@ def test_an_inbox_that_is_full_drops_records_and_asks_once_to_read_them(monkeypa
     assert take(inbox, 100) == [Resync(), records[5]], "what was dropped last may be behind an earlier pull"
 
 
-def test_what_is_no_record_hides_nothing_of_what_a_full_inbox_drops(monkeypatch) -> None:
+def test_a_heartbeat_does_not_hide_records_that_a_full_inbox_dropped(monkeypatch) -> None:
     """Else a heartbeat that comes between the last record and the first dropped one would swallow the order."""
     monkeypatch.setattr(partition_thread, "MAX_WAITING", 2)
     log, inbox = Log(), Inbox()
@@ -183,7 +183,7 @@ def test_what_is_no_record_hides_nothing_of_what_a_full_inbox_drops(monkeypatch)
     assert take(inbox, 100) == [fact, Resync(), records[3]]
 
 
-def test_what_is_taken_says_whether_it_was_all() -> None:
+def test_a_delivery_tells_whether_it_was_complete() -> None:
     log, inbox = Log(), Inbox()
     for number in range(3):
         inbox.put(log.request(f"r{number}"))

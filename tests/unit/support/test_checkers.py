@@ -1,4 +1,4 @@
-"""The guarantee checkers themselves: each finds the fault it is there for, and nothing in a history without one."""
+"""The checkers themselves: each finds its fault, and none in a correct history."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.simulated.log import Log, ended, started
 
 @pytest.fixture
 def log():
-    """One run that succeeded at its second attempt; the first failed."""
+    """A log with one run whose second attempt succeeded."""
     log = Log()
     owner = log.recover()
     owner.offer(log.define(max_attempts=2))
@@ -52,37 +52,37 @@ def test_a_history_without_a_fault_passes_every_check(log, history):
     assert checkers.nothing_lost(history, ["job#r1"]) == []
     assert checkers.all_succeeded(history, {AttemptEnd.FAILED}) == []
     assert checkers.dispatched_in_order({("10s", 0): log.dispatches()}) == []
-    assert checkers.executed_as_told(history, EXECUTED) == []
-    assert checkers.one_at_a_time([("a", 1, 1), ("a", 1, 5), ("a", 2, 6), ("a", 2, 9)]) == []
+    assert checkers.executed_as_dispatched(history, EXECUTED) == []
+    assert checkers.one_attempt_at_a_time([("a", 1, 1), ("a", 1, 5), ("a", 2, 6), ("a", 2, 9)]) == []
     assert checkers.tables_agree(history, [row(history[-1])]) == []
-    assert checkers.silent_after_the_end(history, [("job#r1", 2, 1)]) == []
+    assert checkers.nothing_runs_after_the_end(history, [("job#r1", 2, 1)]) == []
 
 
-def test_a_run_that_begins_again_is_found(history):
+def test_a_run_created_twice_is_found(history):
     again = msgspec.structs.replace(history[-1], transitions=history[-1].transitions[1:])
-    assert "began twice" in checkers.materialized_once([*history, again])[0]
+    assert "was created twice" in checkers.materialized_once([*history, again])[0]
 
 
-def test_whatever_follows_a_final_state_is_found(history):
+def test_a_record_after_a_final_state_is_found(history):
     later = msgspec.structs.replace(history[-1], version=history[-1].version + 1)
     assert "follows the final state" in checkers.legal_history([*history, later])[0]
 
 
-def test_a_missing_an_unfinished_and_a_foreign_run_are_found(history):
-    assert checkers.nothing_lost(history, []) == ["job#r1 was not asked for"]
+def test_a_missing_an_unfinished_and_an_unexpected_run_are_found(history):
+    assert checkers.nothing_lost(history, []) == ["job#r1 was not requested"]
     assert checkers.nothing_lost(history, ["job#r1", "job#r2"]) == ["job#r2 is missing"]
     assert "never ended" in checkers.nothing_lost(history[:1], ["job#r1"])[0]
 
 
-def test_an_attempt_without_an_excuse_and_a_failure_are_found(history):
+def test_an_unexcused_attempt_and_a_failed_run_are_found(history):
     assert "ended as" in checkers.all_succeeded(history)[0]
     dead = msgspec.structs.replace(history[-1], state=RunState.DEAD)
     assert checkers.all_succeeded([dead], {AttemptEnd.FAILED}) == ["job#r1 is dead"]
 
 
-def test_a_dispatch_twice_in_one_log_or_in_two_is_found(log):
+def test_a_repeated_dispatch_in_one_log_or_in_two_is_found(log):
     first, second = log.dispatches()
-    assert checkers.dispatched_in_order({("10s", 0): [second, first]}) == ["fencing tokens do not grow"]
+    assert checkers.dispatched_in_order({("10s", 0): [second, first]}) == ["fencing tokens do not increase"]
     assert "was dispatched 2 times" in checkers.dispatched_in_order({("10s", 0): [first], ("1m", 0): [first]})[0]
     assert checkers.dispatched_in_order({("10s", 0): [first], ("10s", 1): [second]}) == []
 
@@ -95,40 +95,44 @@ def test_a_dispatch_twice_in_one_log_or_in_two_is_found(log):
         (EXECUTED[:1], "was not executed"),
     ],
 )
-def test_an_execution_too_many_or_too_few_is_found(history, executions, said):
-    assert said in checkers.executed_as_told(history, executions)[0]
+def test_a_surplus_or_missing_execution_is_found(history, executions, said):
+    assert said in checkers.executed_as_dispatched(history, executions)[0]
 
 
-def test_two_attempts_that_are_alive_at_once_are_found():
-    assert "was alive until 7" in checkers.one_at_a_time([("a", 1, 1), ("a", 2, 6), ("a", 1, 7), ("a", 2, 9)])[0]
+def test_two_attempts_alive_at_once_are_found():
+    assert (
+        "was alive until 7" in checkers.one_attempt_at_a_time([("a", 1, 1), ("a", 2, 6), ("a", 1, 7), ("a", 2, 9)])[0]
+    )
 
 
 def test_a_process_that_outlives_its_run_is_found(history):
     over_ns = epoch_ms(history[-1].transitions[-1].at) * 10**6
-    assert "after it was over" in checkers.silent_after_the_end(history, [("job#r1", 1, over_ns + 3 * 10**6)])[0]
+    assert (
+        "after the run ended" in checkers.nothing_runs_after_the_end(history, [("job#r1", 1, over_ns + 3 * 10**6)])[0]
+    )
 
 
-def test_a_row_that_says_something_else_is_found(history):
+def test_a_row_that_differs_from_its_status_is_found(history):
     assert "its row is" in checkers.tables_agree(history, [row(history[-1], attempt=7)])[0]
     assert "its row is None" in checkers.tables_agree(history, [])[0]
     assert "no status" in checkers.tables_agree([], [row(history[-1])])[0]
 
 
-def test_a_dispatch_after_the_order_to_stop_is_found(history, log):
+def test_a_dispatch_after_a_stop_is_found(history, log):
     (first, _) = log.dispatches()
     stop = Transition(version=first.token - 1, at=history[0].transitions[0].at, state=RunState.CANCELLING, attempt=0)
     stopped = msgspec.structs.replace(history[0], transitions=(*history[0].transitions, stop))
-    assert "after it was told to stop" in checkers.stays_cancelled([stopped], [first])[0]
-    assert checkers.stays_cancelled(history, [first]) == []
+    assert "after its stop" in checkers.no_dispatch_after_stop([stopped], [first])[0]
+    assert checkers.no_dispatch_after_stop(history, [first]) == []
 
 
-def test_a_run_that_is_asked_to_run_again_may_follow_its_end(history):
+def test_a_rerun_may_follow_a_final_state(history):
     again = msgspec.structs.replace(history[0], version=history[-1].version + 1, rerun_id="again")
     assert checkers.legal_history([*history, again]) == checkers.materialized_once([*history, again]) == []
 
 
-def test_two_runs_of_a_job_at_work_at_once_are_found(history):
+def test_two_runs_of_a_job_running_at_once_are_found(history):
     assert checkers.one_run_at_a_time(history) == []
     at_work = next(status for status in history if status.attempts and status.attempts[-1].end is None)
     other = msgspec.structs.replace(at_work, run_id="job#r2", version=at_work.version + 1)
-    assert "job#r2 began while job#r1 was at work" in checkers.one_run_at_a_time([*history, other])
+    assert "job#r2 started while job#r1 was running" in checkers.one_run_at_a_time([*history, other])

@@ -1,4 +1,4 @@
-"""No form in which Postgres takes an address shows its secrets."""
+"""No form of a Postgres address is shown with its secrets."""
 
 from __future__ import annotations
 

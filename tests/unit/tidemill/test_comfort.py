@@ -1,4 +1,4 @@
-"""What makes the command line pleasant: examples, completion, colour only where it is wanted, bars only for people."""
+"""Usability of the command line: examples, completion, color only on request, progress bars only on a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from schemas.words import RequestKind
-from tests.support.shell_completion import offered
+from tests.support.shell_completion import completions
 from tidemill.cli import app
 from tidemill.examples import EXAMPLES
 
@@ -59,11 +59,11 @@ def test_an_example_is_shown_by_help_and_can_be_used_as_it_is(name):
         words = shlex.split(example.partition(" | ")[0])
         begin = ["tidemill", *name.split()]
         assert words[: len(begin)] == begin
-        command.make_context(name, words[len(begin) :])  # refuses what it does not know
+        command.make_context(name, words[len(begin) :])  # refuses unknown options
 
 
 def on_a_terminal(*arguments, **environment):
-    """What a person would see, standard error included."""
+    """The output on a terminal, with standard error."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         arguments, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm", **environment}
@@ -80,7 +80,7 @@ def on_a_terminal(*arguments, **environment):
 def _read(terminal):
     try:
         return os.read(terminal, 65536)
-    except OSError:  # its other end is closed
+    except OSError:  # the other end is closed
         return b""
 
 
@@ -106,10 +106,10 @@ def test_a_bar_is_shown_to_people_alone():
 def test_without_a_stack_completion_offers_what_it_knows_at_once_and_says_nothing_else(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TIDEMILL_POSTGRES_DSN", NOBODY_LISTENS)
-    assert offered("tidemill job show ", capsys) == []
-    assert offered("tidemill show ", capsys) == []
-    assert offered("tidemill runs --state su", capsys) == ["succeeded"]
-    assert "put" in offered("tidemill job ", capsys)
+    assert completions("tidemill job show ", capsys) == []
+    assert completions("tidemill show ", capsys) == []
+    assert completions("tidemill runs --state su", capsys) == ["succeeded"]
+    assert "put" in completions("tidemill job ", capsys)
 
 
 def test_a_reader_that_has_seen_enough_is_no_error_to_be_told():

@@ -1,4 +1,4 @@
-"""The drawing of a DAG: each node on a line of its own, with lanes for the edges, or wide levels as one."""
+"""The drawing of a DAG: one line per node with lanes for edges, or wide levels collapsed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_wide_level_is_one_node_unless_every_node_is_wanted():
     assert draw(nodes_of(WIDE), group, every=True) is None
     twenty = {"s": ""} | {f"m{n}": "s" for n in range(20)}
     assert drawn(twenty) == ["● s", "● level 1: 20 nodes"]
-    assert len(drawn(twenty, every=True)) == 22  # with the line on which the lanes part
+    assert len(drawn(twenty, every=True)) == 22  # including the line where the lanes fork
 
 
 def test_what_is_collapsed_keeps_its_edges():

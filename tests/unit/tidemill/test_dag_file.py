@@ -1,4 +1,4 @@
-"""A DAG in a file: YAML and TOML say the same, and what cannot be meant is refused with its place."""
+"""A DAG in a file: YAML and TOML are equivalent, and a fault is refused with its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people see of a graph: levels, the critical path, Graphviz."""
+"""Views of a graph: levels, the critical path, Graphviz."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def node(node_id, *depends_on, begin=None, end=None, state="succeeded"):
-    """`begin` and `end` in seconds; without a begin it never was anything."""
+    """`begin` and `end` are in seconds; a node without `begin` has no run."""
     at = {None: None} | {number: START + timedelta(seconds=number) for number in range(100)}
     return {
         "node_id": node_id,

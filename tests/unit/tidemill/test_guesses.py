@@ -1,4 +1,4 @@
-"""A command line that somebody guessed is answered with the one that works."""
+"""A guessed command line is answered with the one that works."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tidemill.cli import run
 
 @pytest.fixture
 def said(refused):
-    """The same, from a command as it is typed."""
+    """The refusal of a command line, given as one string."""
     return lambda line: refused(*line.split())
 
 

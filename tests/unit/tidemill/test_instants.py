@@ -1,4 +1,4 @@
-"""What people write for a time is a time: with an offset or on the clocks of a zone, a day, or so long ago."""
+"""Forms of times that users write: with an offset or in a zone, a day, or a duration ago."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def test_a_time_without_an_offset_is_one_of_the_zone(text, utc):
 @pytest.mark.parametrize(
     ("day", "timezone", "utc"),
     [
-        ("2026-09-06", "America/Santiago", "2026-09-06T04:00:00"),  # which begins at 01:00
-        ("2026-11-01", "America/Havana", "2026-11-01T04:00:00"),  # on which 00:00 comes twice
+        ("2026-09-06", "America/Santiago", "2026-09-06T04:00:00"),  # the day starts at 01:00
+        ("2026-11-01", "America/Havana", "2026-11-01T04:00:00"),  # the day has 00:00 twice
     ],
 )
 def test_a_day_is_its_beginning_whatever_the_clocks_do_then(day, timezone, utc):

@@ -1,4 +1,4 @@
-"""What the streams know of jobs and DAGs, of what is stored and of what waits to be applied."""
+"""The streams' knowledge of jobs and DAGs, from `state` and from unapplied definitions."""
 
 from __future__ import annotations
 

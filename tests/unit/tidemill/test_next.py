@@ -1,4 +1,4 @@
-"""`tidemill next` without a stack: days on which the clock changes are marked, bad input is said in a sentence."""
+"""`tidemill next` without a stack: days with a clock change are marked, invalid input is refused with a sentence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tidemill.cli import run
 
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path, monkeypatch):
-    """Neither a stack nor an address."""
+    """An environment without a stack and without an address."""
     monkeypatch.chdir(tmp_path)
     for name in ("TIDEMILL_DATA", "TIDEMILL_POSTGRES_DSN"):
         monkeypatch.delenv(name, raising=False)

@@ -1,4 +1,4 @@
-"""How values are printed: for people in tables, for programs as JSON."""
+"""How values are printed: tables for users, JSON for programs."""
 
 from __future__ import annotations
 

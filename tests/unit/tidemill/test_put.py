@@ -1,4 +1,4 @@
-"""`tidemill job put` as SQL: what is given is set, what is not given stays."""
+"""`tidemill job put` as SQL: given options are set, others keep their value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be used ends with 2 and one sentence, whatever it is: arguments, settings, times."""
+"""Invalid arguments, settings and times end the command with 2 and one sentence."""
 
 from __future__ import annotations
 

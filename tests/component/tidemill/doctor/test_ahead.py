@@ -1,4 +1,4 @@
-"""The doctor reads from `state` up to which time the schedules of a partition are decided."""
+"""The doctor reads from `state` the time up to which a partition's schedules are decided."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_partition_that_is_decided_an_hour_ahead_is_found_and_no_other():
         now = wall_clock().replace(microsecond=0)
         decide(connections, clock, 0, now)
         decide(connections, clock, 1, now + HOUR)
-        take_over(connections, clock, 1).close()  # the next owner, which has not committed yet
+        take_over(connections, clock, 1).close()  # the next owner has not committed yet
         found = look_groups.look_streams(connections, now, 0)
         assert set(found.decided_ahead) == {1}
         assert HOUR - MINUTE < found.decided_ahead[1] <= HOUR

@@ -1,4 +1,4 @@
-"""What the doctor says of a real Postgres that lacks something: each thing is broken, and found."""
+"""The doctor finds each thing that a real Postgres lacks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def said(tables_dsn):
 
 
 def findings(dsn):
-    """What is not well, by name."""
+    """Name -> text of each finding that is not good."""
     facts = look(Connections(postgres_dsn=dsn))
     assert isinstance(facts, Postgres), facts
     found = [finding for check in CHECKS for finding in check(facts)]
@@ -41,7 +41,7 @@ def test_migrated_tables_lack_only_the_slot(said, tables_dsn):
     assert set(said()) == {"postgres.slot"}
 
 
-def test_a_database_without_tables_is_told_to_migrate(said, empty_dsn):
+def test_a_database_without_tables_needs_a_migration(said, empty_dsn):
     found = said(empty_dsn)
     assert "0001_words.sql" in found["postgres.migrations"]
     assert "there is no publication" in found["postgres.publication"]
@@ -75,7 +75,7 @@ def test_a_publication_that_is_not_whole_is_found(said, tables_dsn):
     assert "there is no publication" in said()["postgres.publication"]
 
 
-def test_a_role_without_rights_is_told_which_it_lacks(said, tables_dsn):
+def test_missing_rights_of_a_role_are_listed(said, tables_dsn):
     parts = psycopg.conninfo.conninfo_to_dict(tables_dsn)
     dsn = psycopg.conninfo.make_conninfo(tables_dsn, user="poor", password=parts["password"])
     execute(tables_dsn, f"create role poor login password '{parts['password']}'")

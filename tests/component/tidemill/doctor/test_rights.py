@@ -1,4 +1,4 @@
-"""The rights that the doctor checks are those that are needed: a role with exactly these can do everything."""
+"""The doctor checks exactly the needed rights: a role with only these can do everything."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from connectors.batch import Batch, week_of
 from connectors.ledger import open_ledger
 from connectors.statements import sql
-from tests.support.read_model_rows import open_weeks
-from tests.support.run_histories import histories, last_of_each
+from tests.support.read_model_rows import allow_writes
+from tests.support.run_histories import histories, latest_by_run
 from tidemill.cli import run
 from tidemill.queries import rows
 from tidemill.target import connect
@@ -66,14 +66,14 @@ COMMANDS = (
 
 @pytest.fixture
 def role(tables_dsn):
-    """The connection string of a role with the rights that the check lists, and no other."""
+    """The connection string of a role with exactly the rights that the check lists."""
     name = "exact"
     password = psycopg.conninfo.conninfo_to_dict(tables_dsn)["password"]
     dsn = psycopg.conninfo.make_conninfo(tables_dsn, user=name, password=password)
     with psycopg.connect(tables_dsn, autocommit=True) as admin:
         admin.execute(f"create role {name} login password '{password}'")
         try:
-            open_weeks(admin)
+            allow_writes(admin)
             for missing in missing_of(dsn):
                 for statement in statements(admin, missing, name):
                     admin.execute(statement)
@@ -112,7 +112,7 @@ def tidemill(role, monkeypatch, capsys, tmp_path):
     return call
 
 
-def test_users_can_do_all_that_they_do(tidemill, role):
+def test_the_checked_rights_suffice_for_users(tidemill, role):
     with psycopg.connect(role, autocommit=True, options="-c tidemill.sink=on") as sink:
         sink.execute(RUNS)
     for command in COMMANDS:
@@ -130,7 +130,7 @@ def test_the_sink_can_write_and_the_times_to_live_can_prune(role, tables_dsn):
     with open_ledger(role, {"status": "id"}) as ledger:
         ledger.load_offsets([("status", 0)])
         ledger.write(Batch(runs=[history[0]], problems=[], ends={("status", 0): 1}))
-        over = list(last_of_each(history).values())
+        over = list(latest_by_run(history).values())
         ledger.write(Batch(runs=over, problems=[problem()], ends={("status", 0): 2}))
     with psycopg.connect(tables_dsn) as admin:
         admin.execute("select tidemill.fence('j#1', 1)")

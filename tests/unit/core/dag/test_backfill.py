@@ -1,4 +1,4 @@
-"""Backfills of a DAG: each occurrence is a DAG run, a few at a time, beside all others, and whenever the owner dies."""
+"""Backfills of a DAG: each occurrence is a DAG run, a few at a time, also when the owner crashes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from streams.core.requests import backfill as core
 from streams.core.room import Bounds
 from tests.support import checkers
 from tests.support.dag_reference import every_epoch_ends, no_node_before_its_rule_holds
-from tests.support.simulated.backfilled_job import MINUTE, asked, during, history
-from tests.support.simulated.crashing_owner import Fate, World
+from tests.support.simulated.backfilled_job import MINUTE, backfill_request, history, time_in_run_id
+from tests.support.simulated.crashing_owner import CrashScenario, Fate
 from tests.support.simulated.log import START, Log, ended, started
 
 PARENT = "dag#bf"
@@ -37,8 +37,8 @@ def at(minute: int) -> RunId:
     return occurrence_run_id("dag", START + minute * MINUTE)
 
 
-class Mill(World):
-    """The DAG `dag`, due every minute, and an executor that works when it is told to; nodes named here fail."""
+class DagBackfillScenario(CrashScenario):
+    """The DAG `dag`, due every minute, and an executor that a test drives; the nodes in `fails` fail."""
 
     def __init__(self, *nodes: NodeSpec, fails: tuple[str, ...] = (), **fields: object) -> None:
         super().__init__(Log())
@@ -47,8 +47,8 @@ class Mill(World):
         self.owner = self.log.recover()
         self.turn(Fate.COMMITTED, 0)
 
-    def ask(self, begin: int, end: int, request_id: str = "bf", **fields: object) -> None:
-        self.owner.offer(self.log.request_dag(request_id, **asked(begin, end, self.log.now, **fields)))
+    def backfill(self, begin: int, end: int, request_id: str = "bf", **fields: object) -> None:
+        self.owner.offer(self.log.request_dag(request_id, **backfill_request(begin, end, self.log.now, **fields)))
         self.go_on()
 
     def go_on(self) -> None:
@@ -56,7 +56,7 @@ class Mill(World):
             self.turn(Fate.COMMITTED, 0)
 
     def take(self) -> list[str]:
-        """What was dispatched since it was asked before; each has a process now."""
+        """Starts everything dispatched since the last call; returns the run ids."""
         new = self.log.dispatches()[self.reported :]
         self.reported += len(new)
         for each in new:
@@ -70,8 +70,8 @@ class Mill(World):
         self.owner.offer(self.log.report(ended(dispatch, self.log.now, code, cause)))
         self.go_on()
 
-    def work(self) -> list[str]:
-        """Until nothing is dispatched any more; the nodes' runs in their order."""
+    def run_all(self) -> list[str]:
+        """Runs everything that is dispatched, until nothing is left; returns the node runs in order."""
         order = []
         while new := self.take():
             order += new
@@ -90,96 +90,96 @@ def is_open(status: RunStatus) -> bool:
     return status.state in OPEN_STATES
 
 
-def test_each_occurrence_is_a_dag_run_of_its_time_and_they_run_one_by_one() -> None:
-    mill = Mill(*CHAIN)
-    mill.ask(-3, -1)
-    assert mill.opened() == {at(-3)}
-    assert mill.work() == [f"{at(minute)}/{name}" for minute in (-3, -2) for name in "ab"]
-    assert {each.nominal_time for each in mill.log.dispatches()} == {START - 3 * MINUTE, START - 2 * MINUTE}
-    run = mill.status(at(-2))
+def test_each_occurrence_becomes_a_dag_run_and_they_run_one_by_one() -> None:
+    scenario = DagBackfillScenario(*CHAIN)
+    scenario.backfill(-3, -1)
+    assert scenario.opened() == {at(-3)}
+    assert scenario.run_all() == [f"{at(minute)}/{name}" for minute in (-3, -2) for name in "ab"]
+    assert {each.nominal_time for each in scenario.log.dispatches()} == {START - 3 * MINUTE, START - 2 * MINUTE}
+    run = scenario.status(at(-2))
     assert (run.kind, run.state, run.request_id, run.rerun_id) == (RunKind.DAG, RunState.SUCCEEDED, "bf", "bf")
     assert run.nodes == {RunState.SUCCEEDED: 2}
-    assert mill.status(PARENT).reason == "all 2 runs succeeded"
-    assert not [key for key in mill.log.stored() if key.startswith(("bf/", "run/", "dag/"))]
+    assert scenario.status(PARENT).reason == "all 2 runs succeeded"
+    assert not [key for key in scenario.log.stored() if key.startswith(("bf/", "run/", "dag/"))]
 
 
-def test_its_dag_runs_are_counted_beside_those_of_the_schedule_and_neither_waits_for_the_other() -> None:
-    mill = Mill(*CHAIN, max_active_epochs=1)
-    mill.owner.offer(mill.log.request_dag("live"))
-    mill.go_on()
-    mill.ask(-4, 0, max_active_runs=2, run_backwards=True)
-    assert mill.opened() == {"dag#live", at(-1), at(-2)}
+def test_backfilled_and_scheduled_dag_runs_have_separate_limits() -> None:
+    scenario = DagBackfillScenario(*CHAIN, max_active_epochs=1)
+    scenario.owner.offer(scenario.log.request_dag("live"))
+    scenario.go_on()
+    scenario.backfill(-4, 0, max_active_runs=2, run_backwards=True)
+    assert scenario.opened() == {"dag#live", at(-1), at(-2)}
     for run_id in ("dag#live/a", "dag#live/b"):
-        mill.take()
-        mill.end(run_id)
-    mill.turn(Fate.COMMITTED, 60)
-    mill.go_on()
-    assert mill.opened() == {at(1), at(-1), at(-2)}
-    assert mill.status(at(1)).request_id is None
+        scenario.take()
+        scenario.end(run_id)
+    scenario.turn(Fate.COMMITTED, 60)
+    scenario.go_on()
+    assert scenario.opened() == {at(1), at(-1), at(-2)}
+    assert scenario.status(at(1)).request_id is None
 
 
-def test_nodes_of_live_work_go_before_those_of_a_backfill() -> None:
-    mill = Mill(*CHAIN, node("c"), node("d"))
-    mill.owner.state.rules = type(mill.owner.state.rules)(probe_window=1)
-    mill.ask(-1, 0)
-    mill.owner.offer(mill.log.request_dag("live"))
-    mill.go_on()
-    assert mill.take() == [f"{at(-1)}/a"]
-    mill.end(f"{at(-1)}/a")
-    assert mill.work() == [*(f"dag#live/{name}" for name in "abcd"), *(f"{at(-1)}/{name}" for name in "bcd")]
+def test_live_nodes_are_dispatched_before_backfilled_ones() -> None:
+    scenario = DagBackfillScenario(*CHAIN, node("c"), node("d"))
+    scenario.owner.state.rules = type(scenario.owner.state.rules)(probe_window=1)
+    scenario.backfill(-1, 0)
+    scenario.owner.offer(scenario.log.request_dag("live"))
+    scenario.go_on()
+    assert scenario.take() == [f"{at(-1)}/a"]
+    scenario.end(f"{at(-1)}/a")
+    assert scenario.run_all() == [*(f"dag#live/{name}" for name in "abcd"), *(f"{at(-1)}/{name}" for name in "bcd")]
 
 
-def test_a_dag_run_that_runs_again_begins_anew_and_its_nodes_count_their_attempts_on() -> None:
-    mill = Mill(*CHAIN, fails=("a",))
-    mill.ask(-2, 0, ran={during(-2): None, during(-1): 3})
-    assert mill.work() == [f"{at(-1)}/a"]
-    assert [each.attempt for each in mill.log.dispatches()] == [4]
-    assert mill.status(f"{at(-1)}/b").state is RunState.UPSTREAM_FAILED
-    assert mill.status(PARENT).reason == "1 of 1 runs did not succeed"
-    lives = {mill.status(f"{at(-1)}{node}").rerun_id for node in ("", "/a", "/b")}
-    assert lives == {mill.status(PARENT).request_id}, "or a sink that reads both lives at once takes them for one"
+def test_a_rerun_dag_run_starts_anew_and_its_nodes_continue_their_attempt_numbers() -> None:
+    scenario = DagBackfillScenario(*CHAIN, fails=("a",))
+    scenario.backfill(-2, 0, ran={time_in_run_id(-2): None, time_in_run_id(-1): 3})
+    assert scenario.run_all() == [f"{at(-1)}/a"]
+    assert [each.attempt for each in scenario.log.dispatches()] == [4]
+    assert scenario.status(f"{at(-1)}/b").state is RunState.UPSTREAM_FAILED
+    assert scenario.status(PARENT).reason == "1 of 1 runs did not succeed"
+    lives = {scenario.status(f"{at(-1)}{node}").rerun_id for node in ("", "/a", "/b")}
+    assert lives == {scenario.status(PARENT).request_id}, "or a sink that reads both lives at once takes them for one"
 
 
-def test_what_is_left_of_the_life_before_is_not_taken_for_that_of_a_dag_run_that_runs_again(monkeypatch) -> None:
+def test_a_rerun_dag_run_ignores_records_of_its_former_life(monkeypatch) -> None:
     monkeypatch.setattr(Log, "bounds", Bounds(nodes=2))
     nodes = tuple(node(f"n{number}") for number in range(9))
-    mill = Mill(*nodes)
-    mill.ask(-1, 0)
-    again = asked(-1, 0, mill.log.now, reprocess="completed", ran={during(-1): 1})
-    while len(mill.log.dispatches()) < len(nodes) or mill.reported < len(nodes):
-        execute(mill)
-        mill.turn(Fate.COMMITTED, 0)
-    mill.owner.offer(mill.log.request_dag("again", **again))
+    scenario = DagBackfillScenario(*nodes)
+    scenario.backfill(-1, 0)
+    again = backfill_request(-1, 0, scenario.log.now, reprocess="completed", ran={time_in_run_id(-1): 1})
+    while len(scenario.log.dispatches()) < len(nodes) or scenario.reported < len(nodes):
+        execute(scenario)
+        scenario.turn(Fate.COMMITTED, 0)
+    scenario.owner.offer(scenario.log.request_dag("again", **again))
     for _ in range(40):
-        mill.turn(Fate.UNKNOWN, 0)
-        execute(mill)
-    finish(mill)
-    assert [each.attempt for each in mill.log.dispatches()] == [1] * len(nodes) + [2] * len(nodes)
-    assert mill.status("dag#again").state is RunState.SUCCEEDED
-    assert not [key for key in mill.log.stored() if key.startswith("dag/")]
+        scenario.turn(Fate.UNKNOWN, 0)
+        execute(scenario)
+    finish(scenario)
+    assert [each.attempt for each in scenario.log.dispatches()] == [1] * len(nodes) + [2] * len(nodes)
+    assert scenario.status("dag#again").state is RunState.SUCCEEDED
+    assert not [key for key in scenario.log.stored() if key.startswith("dag/")]
 
 
-def test_a_cancelled_backfill_stops_the_nodes_of_its_dag_runs_and_opens_no_more() -> None:
-    mill = Mill(*CHAIN)
-    mill.ask(-5, 0, max_active_runs=2)
-    at_work = mill.take()
-    mill.owner.offer(mill.log.request_dag("stop", kind="cancel", run_id=PARENT))
-    mill.go_on()
-    assert [each.run_id for each in mill.log.kills()] == at_work
-    assert mill.status(PARENT).state is RunState.CANCELLING
+def test_a_cancelled_backfill_stops_its_nodes_and_opens_no_more_dag_runs() -> None:
+    scenario = DagBackfillScenario(*CHAIN)
+    scenario.backfill(-5, 0, max_active_runs=2)
+    at_work = scenario.take()
+    scenario.owner.offer(scenario.log.request_dag("stop", kind="cancel", run_id=PARENT))
+    scenario.go_on()
+    assert [each.run_id for each in scenario.log.kills()] == at_work
+    assert scenario.status(PARENT).state is RunState.CANCELLING
     for run_id in at_work:
-        mill.end(run_id, EndCause.CANCELLED)
-    assert {each.state for each in mill.log.statuses().values()} == {RunState.CANCELLED}
-    assert len(mill.log.dispatches()) == len(at_work)
+        scenario.end(run_id, EndCause.CANCELLED)
+    assert {each.state for each in scenario.log.statuses().values()} == {RunState.CANCELLED}
+    assert len(scenario.log.dispatches()) == len(at_work)
 
 
-def test_deleting_the_dag_lets_open_dag_runs_finish_and_opens_no_more() -> None:
-    mill = Mill(*CHAIN)
-    mill.ask(-3, 0)
-    mill.owner.offer(mill.log.define_dag(version=2, deleted=True))
-    mill.go_on()
-    assert mill.work() == [f"{at(-3)}/a", f"{at(-3)}/b"]
-    assert [mill.status(each).state for each in (at(-3), at(-2), PARENT)] == [
+def test_after_the_dag_is_deleted_open_dag_runs_finish_and_no_more_open() -> None:
+    scenario = DagBackfillScenario(*CHAIN)
+    scenario.backfill(-3, 0)
+    scenario.owner.offer(scenario.log.define_dag(version=2, deleted=True))
+    scenario.go_on()
+    assert scenario.run_all() == [f"{at(-3)}/a", f"{at(-3)}/b"]
+    assert [scenario.status(each).state for each in (at(-3), at(-2), PARENT)] == [
         RunState.SUCCEEDED,
         RunState.CANCELLED,
         RunState.CANCELLED,
@@ -194,19 +194,19 @@ def test_deleting_the_dag_lets_open_dag_runs_finish_and_opens_no_more() -> None:
         ({}, {"dry_run": True}, "2 of 2 would run, from 2026-03-01T11:58:00.000Z to 2026-03-01T11:59:00.000Z"),
     ],
 )
-def test_what_does_not_run_says_why(monkeypatch, fields, asked_for, sentence) -> None:
+def test_a_backfill_that_does_not_run_has_a_reason(monkeypatch, fields, asked_for, sentence) -> None:
     monkeypatch.setattr(core, "MAX_OPEN", 13)
-    mill = Mill(*CHAIN, **fields)
-    mill.ask(-2, 0, **asked_for)
-    assert mill.status(PARENT).state is RunState.SKIPPED
-    assert sentence in (mill.status(PARENT).reason or "")
-    assert list(mill.log.statuses()) == [PARENT]
+    scenario = DagBackfillScenario(*CHAIN, **fields)
+    scenario.backfill(-2, 0, **asked_for)
+    assert scenario.status(PARENT).state is RunState.SKIPPED
+    assert sentence in (scenario.status(PARENT).reason or "")
+    assert list(scenario.log.statuses()) == [PARENT]
 
 
-def test_a_backfill_says_whether_it_is_of_a_job_or_of_a_dag() -> None:
-    mill = Mill(*CHAIN)
-    mill.ask(-2, 0, dag_id=None, job_id="dag")
-    (letter,) = [each for each in mill.log.written if each.topic == "deadletter"]
+def test_a_backfill_of_a_dag_must_name_it_in_dag_id() -> None:
+    scenario = DagBackfillScenario(*CHAIN)
+    scenario.backfill(-2, 0, dag_id=None, job_id="dag")
+    (letter,) = [each for each in scenario.log.written if each.topic == "deadletter"]
     assert (
         dict(letter.headers)["reason"]
         == b"""request 'bf' is refused: job_id is "dag": it is a DAG; name it in dag_id"""
@@ -236,78 +236,78 @@ def small_transactions() -> Iterator[None]:
     active=2,
     fails="-",
 )
-@example(  # the transaction is full, and holds nothing that is urgent
+@example(  # the transaction is full, without an urgent effect
     turns=[("live", Fate.LOST)] * 2 + [("live", Fate.COMMITTED)] * 2, cancel_at=None, active=1, fails="-"
 )
 @given(turns=turns, cancel_at=st.none() | st.integers(0, 40), active=st.integers(1, 3), fails=st.sampled_from("-b"))
-def test_whenever_the_owner_dies_each_dag_run_is_there_once_and_the_backfill_ends(
+def test_whenever_the_owner_crashes_each_dag_run_exists_once_and_the_backfill_ends(
     *, turns: list[tuple[str, Fate]], cancel_at: int | None, active: int, fails: str
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Log, "bounds", Bounds(effects=9, nodes=2))
-        world = Mill(*DIAMOND, fails=(fails,))
-        fields = {"max_active_runs": active, "ran": {during(-4): None, during(-2): 2}}
-        world.owner.offer(world.log.request_dag("bf", **asked(-5, 0, START, **fields)))
+        scenario = DagBackfillScenario(*DIAMOND, fails=(fails,))
+        fields = {"max_active_runs": active, "ran": {time_in_run_id(-4): None, time_in_run_id(-2): 2}}
+        scenario.owner.offer(scenario.log.request_dag("bf", **backfill_request(-5, 0, START, **fields)))
         for number, (what, fate) in enumerate(turns):
             if number == cancel_at:
-                world.owner.offer(world.log.request_dag("stop", kind="cancel", run_id=PARENT))
-            act(world, number, what)
-            world.turn(fate, 0)
-            opened = world.opened() - {f"dag#live-{each}" for each in range(len(turns))}
+                scenario.owner.offer(scenario.log.request_dag("stop", kind="cancel", run_id=PARENT))
+            act(scenario, number, what)
+            scenario.turn(fate, 0)
+            opened = scenario.opened() - {f"dag#live-{each}" for each in range(len(turns))}
             assert len(opened) <= active
-        finish(world)
-    statuses = world.log.statuses()
+        finish(scenario)
+    statuses = scenario.log.statuses()
     mine = {run_id for run_id, each in statuses.items() if each.request_id == "bf" and each.kind is RunKind.DAG}
     wanted = {at(minute) for minute in range(-5, 0)} - {at(-4)}
     is_cancelled = statuses[PARENT].state is RunState.CANCELLED
     assert mine <= wanted if is_cancelled else mine == wanted
     assert not [each for each in statuses.values() if is_open(each)]
-    judge(world)
+    judge(scenario)
     unsuccessful = [run_id for run_id in mine if statuses[run_id].state is not RunState.SUCCEEDED]
     if not is_cancelled:
         assert statuses[PARENT].state is (RunState.FAILED if unsuccessful else RunState.SUCCEEDED)
-    assert not [key for key in world.log.stored() if key.startswith(("bf/", "run/", "dag"))]
+    assert not [key for key in scenario.log.stored() if key.startswith(("bf/", "run/", "dag"))]
 
 
-def act(world: Mill, number: int, what: str) -> None:
+def act(scenario: DagBackfillScenario, number: int, what: str) -> None:
     match what:
         case "work":
-            execute(world)
+            execute(scenario)
         case "cancel one":
             fields = {"kind": "cancel", "run_id": at(-1 - number % 5)}
-            world.owner.offer(world.log.request_dag(f"one-{number}", **fields))
+            scenario.owner.offer(scenario.log.request_dag(f"one-{number}", **fields))
         case "live":
-            world.owner.offer(world.log.request_dag(f"live-{number}"))
+            scenario.owner.offer(scenario.log.request_dag(f"live-{number}"))
         case _:
-            world.log.now += timedelta(seconds=0.5)
+            scenario.log.now += timedelta(seconds=0.5)
 
 
-def execute(world: Mill) -> None:
-    dispatches = world.log.dispatches()
-    if world.reported < len(dispatches):
-        dispatch = dispatches[world.reported]
-        world.reported += 1
-        code = int(dispatch.run_id.rpartition("/")[2] in world.fails)
-        now = world.log.now
-        world.owner.offer(world.log.report(started(dispatch, now), ended(dispatch, now, code)))
+def execute(scenario: DagBackfillScenario) -> None:
+    dispatches = scenario.log.dispatches()
+    if scenario.reported < len(dispatches):
+        dispatch = dispatches[scenario.reported]
+        scenario.reported += 1
+        code = int(dispatch.run_id.rpartition("/")[2] in scenario.fails)
+        now = scenario.log.now
+        scenario.owner.offer(scenario.log.report(started(dispatch, now), ended(dispatch, now, code)))
 
 
-def finish(world: Mill) -> None:
+def finish(scenario: DagBackfillScenario) -> None:
     for _ in range(1_000):
-        execute(world)
-        world.turn(Fate.COMMITTED, 0)
-        state = world.owner.state
-        is_idle = not (state.durable.runs or world.owner.backlog or state.has_more_to_do)
-        if is_idle and world.reported == len(world.log.dispatches()):
+        execute(scenario)
+        scenario.turn(Fate.COMMITTED, 0)
+        state = scenario.owner.state
+        is_idle = not (state.durable.runs or scenario.owner.backlog or state.has_more_to_do)
+        if is_idle and scenario.reported == len(scenario.log.dispatches()):
             return
 
 
-def judge(world: Mill) -> None:
-    told = history(world.log)
+def judge(scenario: DagBackfillScenario) -> None:
+    told = history(scenario.log)
     assert checkers.materialized_once(told) == []
     assert checkers.legal_history(told) == []
-    assert checkers.dispatched_once(world.log.dispatches()) == []
-    assert checkers.stays_cancelled(told, world.log.dispatches()) == []
-    opened = [each for each in told if each.dag_id and world.status(dag_run_of(each.run_id)).nodes is not None]
-    assert no_node_before_its_rule_holds(opened, world.nodes) == []
-    assert every_epoch_ends(opened, world.nodes) == []
+    assert checkers.dispatched_once(scenario.log.dispatches()) == []
+    assert checkers.no_dispatch_after_stop(told, scenario.log.dispatches()) == []
+    opened = [each for each in told if each.dag_id and scenario.status(dag_run_of(each.run_id)).nodes is not None]
+    assert no_node_before_its_rule_holds(opened, scenario.nodes) == []
+    assert every_epoch_ends(opened, scenario.nodes) == []

@@ -1,4 +1,4 @@
-"""What a DAG's own columns say about its DAG runs: how many there are, when they stop, and what each goes by."""
+"""Policies of a DAG for its DAG runs: their number, when they stop, and the version of each."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from schemas.dag import NodeSpec
 from schemas.status import RunStatus
 from schemas.topics import DEADLETTER
 from schemas.words import OverlapPolicy, RunState
-from tests.support.simulated.crashing_owner import Fate, World
+from tests.support.simulated.crashing_owner import CrashScenario, Fate
 from tests.support.simulated.log import Log, ended, started
 
 CHAIN = (NodeSpec(node_id="a", executable="s3://tidemill/x"), NodeSpec(node_id="b", executable="s3://tidemill/x"))
 
 
-class Minutes(World):
-    """The DAG `dag`, due every ten seconds, whose node `b` ends with the code that it is given."""
+class TenSecondDag(CrashScenario):
+    """The DAG `dag`, due every ten seconds; a test gives the exit code of node `b`."""
 
     def __init__(self, **fields: object) -> None:
         super().__init__(Log())
@@ -29,7 +29,7 @@ class Minutes(World):
         self.owner.offer(self.log.define_dag(*CHAIN, version=version, **self.fields))
 
     def ten_seconds(self, code: int) -> RunStatus:
-        """The DAG run of the next occurrence, once it has ended; each turn the owner dies."""
+        """Returns the ended DAG run of the next occurrence; the owner crashes each turn."""
         known = set(self.log.statuses())
         for _ in range(10):
             self.turn(Fate.UNKNOWN, 1)
@@ -46,8 +46,8 @@ class Minutes(World):
         return [dict(each.headers)["reason"].decode() for each in self.log.written if each.topic == DEADLETTER]
 
 
-def test_dag_runs_that_keep_failing_stop_the_schedule_until_the_dag_changes() -> None:
-    dag = Minutes(pause_on_failure=2)
+def test_repeated_failures_stop_the_schedule_until_the_dag_changes() -> None:
+    dag = TenSecondDag(pause_on_failure=2)
     assert [dag.ten_seconds(code).state.value for code in (1, 0, 1, 1)] == ["failed", "succeeded", "failed", "failed"]
     skipped = dag.ten_seconds(0)
     assert skipped.reason is not None
@@ -60,8 +60,8 @@ def test_dag_runs_that_keep_failing_stop_the_schedule_until_the_dag_changes() ->
     assert dag.ten_seconds(0).state.value == "succeeded"
 
 
-def test_occurrences_that_have_become_dag_runs_are_counted_and_requests_are_not() -> None:
-    dag = Minutes(max_runs=1)
+def test_max_runs_counts_scheduled_dag_runs_and_not_requested_ones() -> None:
+    dag = TenSecondDag(max_runs=1)
     dag.owner.offer(dag.log.request_dag("r"))
     dag.turn(Fate.COMMITTED, 0)
     assert dag.ten_seconds(0).run_id.startswith("dag@")
@@ -70,15 +70,15 @@ def test_occurrences_that_have_become_dag_runs_are_counted_and_requests_are_not(
     assert dag.ten_seconds(0).state.value == "succeeded"
 
 
-def test_a_dag_run_says_which_version_it_goes_by() -> None:
-    dag = Minutes()
+def test_a_dag_run_records_its_definition_version() -> None:
+    dag = TenSecondDag()
     assert dag.ten_seconds(0).dag_version == 1
     dag.change(7)
     assert dag.ten_seconds(0).dag_version == 7
 
 
-def test_a_dag_run_that_does_not_open_in_time_is_missed_and_one_that_has_opened_goes_on() -> None:
-    dag = Minutes(start_deadline=timedelta(seconds=5), overlap_policy=OverlapPolicy.BUFFER_ALL)
+def test_a_dag_run_that_does_not_open_by_its_deadline_is_missed_and_an_open_one_continues() -> None:
+    dag = TenSecondDag(start_deadline=timedelta(seconds=5), overlap_policy=OverlapPolicy.BUFFER_ALL)
     for _ in range(21):
         dag.turn(Fate.UNKNOWN, 1)
     (first, second) = [each for each in dag.log.statuses().values() if each.node_id is None]

@@ -1,4 +1,4 @@
-"""What nodes hand on: results and choices, on the simulated log."""
+"""Results and choices of nodes on the simulated log."""
 
 from __future__ import annotations
 
@@ -26,10 +26,8 @@ def node(node_id: str, *depends_on: str, **fields: object) -> NodeSpec:
     return NodeSpec(node_id=node_id, executable="s3://tidemill/x", depends_on=depends_on, **fields)
 
 
-class Play:
-    """Runs the DAG `dag` once, with an executor whose nodes end as `ends` says: fields of their event, and more than
-    one such end for one after the other.
-    """
+class ResultScenario:
+    """Runs the DAG `dag` once. `ends` gives the fields of each node's end event, or a list of them, one per attempt."""
 
     def __init__(self, *nodes: NodeSpec, **ends: dict[str, object] | list[dict[str, object]]) -> None:
         self.log, self.ends = Log(), ends
@@ -64,22 +62,26 @@ class Play:
         return next(each.results for each in self.log.dispatches() if each.run_id == f"dag#r/{node_id}")
 
 
-def test_a_node_gets_what_those_wrote_that_it_depends_on_and_no_others() -> None:
-    play = Play(node("a"), node("b", "a"), node("c"), node("d", "b", "c"), a={"result": SMALL}, b={"result": LARGE})
-    assert play.given("a") is None
-    assert play.given("b") == {"a": SMALL}
-    assert play.given("d") == {"b": Result(bytes=2_000, uri=LARGE.uri, sha256=LARGE.sha256), "c": None}
-    assert [play.status(each).result for each in "abcd"] == [SMALL, LARGE, None, None]
+def test_a_node_gets_the_results_of_its_dependencies_only() -> None:
+    scenario = ResultScenario(
+        node("a"), node("b", "a"), node("c"), node("d", "b", "c"), a={"result": SMALL}, b={"result": LARGE}
+    )
+    assert scenario.given("a") is None
+    assert scenario.given("b") == {"a": SMALL}
+    assert scenario.given("d") == {"b": Result(bytes=2_000, uri=LARGE.uri, sha256=LARGE.sha256), "c": None}
+    assert [scenario.status(each).result for each in "abcd"] == [SMALL, LARGE, None, None]
 
 
-def test_an_owner_keeps_of_a_result_that_nobody_gets_nothing() -> None:
-    play = Play(node("a"), node("b", "a"), node("c"), node("d", "b", "c"), a={"result": SMALL}, c={"result": SMALL})
-    stored = [each for each in play.log.written if each.key.startswith("dag/dag#r/") and each.value]
+def test_an_owner_does_not_store_a_result_that_no_node_needs() -> None:
+    scenario = ResultScenario(
+        node("a"), node("b", "a"), node("c"), node("d", "b", "c"), a={"result": SMALL}, c={"result": SMALL}
+    )
+    stored = [each for each in scenario.log.written if each.key.startswith("dag/dag#r/") and each.value]
     assert [each.key[-1] for each in stored if b"passed" in (each.value or b"")] == ["a", "c"]
 
 
-def test_a_node_that_chose_counts_as_skipped_to_those_that_it_did_not_choose() -> None:
-    play = Play(
+def test_a_node_counts_as_skipped_for_the_nodes_that_it_did_not_choose() -> None:
+    scenario = ResultScenario(
         node("a"),
         node("b", "a"),
         node("c", "a"),
@@ -87,30 +89,30 @@ def test_a_node_that_chose_counts_as_skipped_to_those_that_it_did_not_choose() -
         node("join", "b", "c", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS),
         a={"result": SMALL, "next_nodes": ("b",)},
     )
-    assert play.states() == {
+    assert scenario.states() == {
         "a": "succeeded",
         "b": "succeeded",
         "c": "skipped",
         "behind": "skipped",
         "join": "succeeded",
     }
-    assert play.status("a").next_nodes == ("b",)
-    assert play.status("c").reason == "trigger_rule all_success: of its dependencies 1 that chose others"
-    assert play.log.statuses()["dag#r"].state is RunState.SUCCEEDED
+    assert scenario.status("a").next_nodes == ("b",)
+    assert scenario.status("c").reason == "trigger_rule all_success: of its dependencies 1 that chose others"
+    assert scenario.log.statuses()["dag#r"].state is RunState.SUCCEEDED
 
 
-def test_with_one_of_its_skip_exit_codes_a_node_has_succeeded_and_nothing_follows() -> None:
-    play = Play(
+def test_a_skip_exit_code_means_success_and_skips_the_dependents() -> None:
+    scenario = ResultScenario(
         node("a", skip_exit_codes=(99,)),
         node("b", "a"),
         node("c", "a", trigger_rule=TriggerRule.ALL_DONE),
         a={"exit_code": 99},
     )
-    assert play.states() == {"a": "succeeded", "b": "skipped", "c": "succeeded"}
-    (attempt,) = play.status("a").attempts
+    assert scenario.states() == {"a": "succeeded", "b": "skipped", "c": "succeeded"}
+    (attempt,) = scenario.status("a").attempts
     assert (attempt.end, attempt.exit_code) == (AttemptEnd.SUCCEEDED, 99)
     assert attempt.reason == "exit code 99: nothing that depends on it is followed"
-    assert play.status("a").next_nodes == ()
+    assert scenario.status("a").next_nodes == ()
 
 
 @pytest.mark.parametrize(
@@ -120,37 +122,39 @@ def test_with_one_of_its_skip_exit_codes_a_node_has_succeeded_and_nothing_follow
         (("never",), "its result names 'never' as what follows it; allowed are the nodes that depend on it: b"),
     ],
 )
-def test_a_choice_of_what_does_not_depend_on_the_node_fails_the_attempt(chosen, sentence) -> None:
-    play = Play(node("a"), node("b", "a"), node("c", "b"), a={"result": SMALL, "next_nodes": chosen})
-    status = play.status("a")
+def test_choosing_a_node_that_is_not_a_dependent_fails_the_attempt(chosen, sentence) -> None:
+    scenario = ResultScenario(node("a"), node("b", "a"), node("c", "b"), a={"result": SMALL, "next_nodes": chosen})
+    status = scenario.status("a")
     assert (status.state, status.reason, status.result, status.next_nodes) == (RunState.FAILED, sentence, None, None)
 
 
-def test_a_result_that_is_none_fails_the_attempt_and_one_that_s3_did_not_take_is_an_infra_failure() -> None:
+def test_an_invalid_result_fails_the_attempt_and_one_that_s3_refused_is_an_infra_failure() -> None:
     bad, lost = {"result_problem": "its result is refused: x"}, {"result_lost": "its result was not stored: y"}
-    play = Play(node("a", max_attempts=2), node("b"), a=[bad, {"result": SMALL}], b=[lost, lost, {"result": SMALL}])
+    scenario = ResultScenario(
+        node("a", max_attempts=2), node("b"), a=[bad, {"result": SMALL}], b=[lost, lost, {"result": SMALL}]
+    )
     for _ in range(20):
-        play.turn()
-    ends = {each: [(attempt.end, attempt.reason) for attempt in play.status(each).attempts] for each in "ab"}
+        scenario.turn()
+    ends = {each: [(attempt.end, attempt.reason) for attempt in scenario.status(each).attempts] for each in "ab"}
     assert ends == {
         "a": [(AttemptEnd.FAILED, "its result is refused: x"), (AttemptEnd.SUCCEEDED, None)],
         "b": [(AttemptEnd.LOST, "its result was not stored: y")] * 2 + [(AttemptEnd.SUCCEEDED, None)],
     }
-    assert [play.status(each).result for each in "ab"] == [SMALL, SMALL]
+    assert [scenario.status(each).result for each in "ab"] == [SMALL, SMALL]
 
 
-def test_only_the_attempt_that_ended_the_run_hands_something_on() -> None:
-    play = Play(node("a", max_attempts=2), node("b", "a"), a=[{"exit_code": 1}, {"result": SMALL}])
-    late = ended(play.log.dispatches()[0], play.log.now, result=LARGE)
+def test_only_the_attempt_that_ended_the_run_passes_a_result() -> None:
+    scenario = ResultScenario(node("a", max_attempts=2), node("b", "a"), a=[{"exit_code": 1}, {"result": SMALL}])
+    late = ended(scenario.log.dispatches()[0], scenario.log.now, result=LARGE)
     for _ in range(20):
-        play.owner.offer(play.log.report(late))
-        play.turn()
-    assert play.status("a").result == SMALL
-    assert play.given("b") == {"a": SMALL}
+        scenario.owner.offer(scenario.log.report(late))
+        scenario.turn()
+    assert scenario.status("a").result == SMALL
+    assert scenario.given("b") == {"a": SMALL}
 
 
-def test_a_node_that_would_get_too_much_fails_and_nothing_else_stops() -> None:
-    play = Play(
+def test_a_node_with_too_large_an_input_fails_alone() -> None:
+    scenario = ResultScenario(
         node("a"),
         node("b"),
         node("one", "a"),
@@ -159,27 +163,27 @@ def test_a_node_that_would_get_too_much_fails_and_nothing_else_stops() -> None:
         a={"result": HUGE},
         b={"result": HUGE},
     )
-    assert play.states() == {
+    assert scenario.states() == {
         "a": "succeeded",
         "b": "succeeded",
         "one": "succeeded",
         "both": "failed",
         "end": "succeeded",
     }
-    assert play.status("both").reason == (
+    assert scenario.status("both").reason == (
         "the results of its dependencies have 67108866 bytes; at most 67108864 are allowed"
     )
-    assert play.status("both").attempts == ()
+    assert scenario.status("both").attempts == ()
 
 
-def test_what_all_nodes_of_the_largest_dag_hand_on_fits_one_record() -> None:
+def test_the_results_of_the_largest_dag_fit_one_record() -> None:
     value = "\N{GREEK SMALL LETTER ALPHA}" * (MAX_PASSED_BYTES // 2 - 1)
     result = Result(bytes=MAX_PASSED_BYTES, value=raw(value))
     assert passed_on(result) == result
     results: dict[str, Result | None] = {f"node {number:04}": result for number in range(MAX_NODES - 1)}
     assert why_too_large(results, record_bytes(results)) is None
-    play = Play(node("a"))
-    (dispatch,) = play.log.dispatches()
+    scenario = ResultScenario(node("a"))
+    (dispatch,) = scenario.log.dispatches()
     size = len(encode(dispatch, results=b"{" + b",".join(_entry(*each) for each in results.items()) + b"}"))
     assert size < MAX_RECORD_BYTES - 1_000_000
 
@@ -189,7 +193,7 @@ def _entry(node_id: str, result: Result | None) -> bytes:
     return f'"{node_id}":'.encode() + encode(result)
 
 
-def test_results_that_do_not_fit_a_record_are_refused_with_a_sentence() -> None:
+def test_results_too_large_for_a_record_are_refused_with_a_sentence() -> None:
     far = Result(bytes=1, uri="s3://tidemill/" + "x" * 2_000, sha256="ab" * 32)
     results = {f"n{number}": far for number in range(6_000)}
     reason = why_too_large(results, record_bytes(results))
@@ -197,7 +201,7 @@ def test_results_that_do_not_fit_a_record_are_refused_with_a_sentence() -> None:
     assert reason.endswith(f"at most {MAX_RECORD_SHARE} fit the record that starts it")
 
 
-def test_a_transaction_starts_no_more_nodes_than_it_has_room_for_their_results(monkeypatch) -> None:
+def test_a_transaction_starts_only_as_many_nodes_as_their_results_fit(monkeypatch) -> None:
     room = 5_000
     monkeypatch.setattr(Log, "bounds", Bounds(payload_bytes=room))
     large = Result(bytes=1_000, value=raw("x" * 998))

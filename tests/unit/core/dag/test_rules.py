@@ -1,4 +1,4 @@
-"""The trigger rules: the table in docs/dags.md is what the code does, whatever the order in which dependencies end."""
+"""The trigger rules follow the table in docs/dags.md, in whatever order dependencies end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def said(rule: TriggerRule, found: str, needed: int | None = None) -> str:
 
 
 @pytest.mark.parametrize(("rule", "column"), CASES, ids=[f"{rule.value} {column}" for rule, column in CASES])
-def test_a_rule_says_what_its_row_says_however_many_there_are_of_each(rule, column) -> None:
+def test_a_rule_follows_its_row_whatever_the_number_of_dependencies(rule, column) -> None:
     for times in itertools.product((1, 3), repeat=len(column)):
         assert said(rule, "".join(letter * n for letter, n in zip(column, times, strict=True))) == TABLE[rule][column]
 
@@ -40,14 +40,14 @@ def test_the_table_has_all_rules_and_all_columns() -> None:
 
 
 @pytest.mark.parametrize("rule", list(TriggerRule), ids=lambda rule: rule.value)
-def test_before_all_have_ended_only_a_rule_that_asks_for_one_starts_its_node(rule) -> None:
+def test_before_all_dependencies_end_only_a_one_rule_starts_its_node(rule) -> None:
     for column in COLUMNS:
         is_early = rule is TriggerRule.ALWAYS or bool(set(column) & set(STARTED_EARLY_BY.get(rule, "")))
         assert said(rule, column, needed=len(column) + 1) == ("run" if is_early else "wait")
 
 
 @given(rule=st.sampled_from(TriggerRule), ends=st.text("sfku", min_size=1, max_size=6))
-def test_a_verdict_stands_whatever_ends_after_it(rule, ends) -> None:
+def test_a_verdict_is_not_changed_by_later_ends(rule, ends) -> None:
     verdicts = [said(rule, ends[:n], needed=len(ends)) for n in range(len(ends) + 1)]
     spoken = [each for each in verdicts if each != "wait"]
     assert spoken
@@ -59,5 +59,5 @@ def test_a_node_without_dependencies_starts(rule) -> None:
     assert said(rule, "") == "run"
 
 
-def test_every_final_state_means_something_to_those_that_depend_on_it() -> None:
+def test_every_final_state_has_a_meaning_for_dependents() -> None:
     assert set(OUTCOME) == {state for state in RunState if state.is_final}

@@ -1,4 +1,4 @@
-"""Many definitions at once cost little, decide what they should, and let the clock go on between them."""
+"""Many definitions at once are cheap, and due work continues between them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def job(number: int, schedule: str, **fields: object) -> JobSpec:
     return JobSpec(job_id=f"j{number}", executable="s3://tidemill/x", schedule=schedule, **fields)
 
 
-def test_definitions_that_share_a_schedule_search_it_once() -> None:
+def test_definitions_with_one_schedule_search_it_once() -> None:
     log = Log()
     owner = log.recover()
     log.turn(owner)
@@ -36,7 +36,7 @@ def test_definitions_that_share_a_schedule_search_it_once() -> None:
     assert [each.searched for each in timers] == [SEARCHES_OF_A_QUESTION] * 5
 
 
-def test_a_timer_says_quiet_where_nothing_is_due_and_only_there() -> None:
+def test_a_timer_is_quiet_exactly_where_nothing_is_due() -> None:
     seeded = random.Random(7)
     for _ in range(20):
         timers, now = Timers(), START
@@ -55,8 +55,8 @@ def test_a_timer_says_quiet_where_nothing_is_due_and_only_there() -> None:
                 assert timer.next_time == timer.next_after(now)
 
 
-def test_what_was_due_while_a_definition_waited_to_be_read_runs() -> None:
-    """Beside others of its schedule that came before and after."""
+def test_occurrences_due_before_their_definition_was_read_run() -> None:
+    """Other jobs of the same schedule were defined before and after it."""
     log = Log()
     owner = log.recover()
     for number in range(3):
@@ -73,7 +73,7 @@ def test_what_was_due_while_a_definition_waited_to_be_read_runs() -> None:
     assert due == {("j0", 10), ("j1", 10), ("j2", 10), ("j0", 20), ("j1", 20), ("j2", 20)}
 
 
-def test_the_clock_is_looked_at_between_slices_of_definitions() -> None:
+def test_due_work_is_checked_between_slices_of_definitions() -> None:
     log = Log()
     owner = log.recover()
     log.turn(owner)
@@ -87,7 +87,7 @@ def test_the_clock_is_looked_at_between_slices_of_definitions() -> None:
         assert len(jobs) - before <= Bounds().slice_us // MICROSECONDS_OF_A_DEFINITION
 
 
-def test_a_bulk_change_goes_in_few_transactions_and_its_last_definition_waits_for_nothing() -> None:
+def test_a_bulk_change_takes_few_transactions_and_its_last_definition_does_not_wait() -> None:
     log = Log()
     owner = log.recover()
     log.turn(owner)
@@ -98,7 +98,7 @@ def test_a_bulk_change_goes_in_few_transactions_and_its_last_definition_waits_fo
     assert owner.backlog == 0
 
 
-def test_a_bulk_change_that_takes_long_is_written_meanwhile() -> None:
+def test_a_long_bulk_change_is_written_in_parts() -> None:
     log = Log()
     owner = log.recover()
     log.turn(owner)
@@ -109,7 +109,7 @@ def test_a_bulk_change_that_takes_long_is_written_meanwhile() -> None:
     assert owner.backlog > 0
 
 
-def test_what_is_due_in_the_middle_of_a_bulk_change_is_written_at_once() -> None:
+def test_an_occurrence_due_during_a_bulk_change_is_written_at_once() -> None:
     log = Log()
     log.define(job_id="due", schedule="*/5 * * * * *")
     owner = log.recover()
@@ -122,7 +122,7 @@ def test_what_is_due_in_the_middle_of_a_bulk_change_is_written_at_once() -> None
     assert owner.backlog > 0
 
 
-def test_what_was_gathered_of_a_bulk_change_when_an_owner_died_is_read_again() -> None:
+def test_unwritten_definitions_of_a_bulk_change_are_read_again_after_a_crash() -> None:
     log = Log()
     owner = log.recover()
     log.turn(owner)

@@ -1,4 +1,4 @@
-"""Edits, pauses and deletions take effect live and decide nothing twice; requests meet their definitions."""
+"""Edits, pauses and deletions take effect at once and decide no occurrence twice; requests wait for definitions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_an_edit_counts_from_the_moment_it_was_written() -> None:
     assert seconds_run(log) == [10, 20, 28, 35]
 
 
-def test_an_edit_that_changes_no_schedule_shifts_no_phase() -> None:
+def test_an_edit_without_a_new_schedule_keeps_the_phase() -> None:
     log = Log()
     owner = running(log)
     log.turn(owner, 15)
@@ -52,7 +52,7 @@ def test_an_edit_that_changes_no_schedule_shifts_no_phase() -> None:
     assert seconds_run(log) == [10, 20, 30]
 
 
-def test_a_change_that_lay_unread_for_an_hour_is_decided_under_the_old_definition_up_to_its_time() -> None:
+def test_occurrences_before_a_late_change_follow_the_old_definition() -> None:
     log = Log()
     owner = running(log)
     log.turn(owner, 5)
@@ -65,7 +65,7 @@ def test_a_change_that_lay_unread_for_an_hour_is_decided_under_the_old_definitio
     assert seconds_run(log) == [10, 20]
 
 
-def test_what_a_pause_kept_from_running_is_one_record_that_says_so() -> None:
+def test_occurrences_skipped_by_a_pause_are_one_record_with_the_reason() -> None:
     log = Log()
     owner = running(log, paused=True, paused_note="holidays")
     log.turn(owner, 95)
@@ -78,7 +78,7 @@ def test_what_a_pause_kept_from_running_is_one_record_that_says_so() -> None:
     assert seconds_run(log) == [100]
 
 
-def test_a_deleted_job_ticks_no_more_and_its_open_run_may_end() -> None:
+def test_a_deleted_job_is_not_due_any_more_and_its_open_run_finishes() -> None:
     log = Log()
     owner = running(log)
     log.turn(owner, 10)
@@ -97,7 +97,7 @@ def test_an_older_version_changes_nothing() -> None:
     assert seconds_run(log) == [10]
 
 
-def test_a_job_that_is_deleted_and_made_again_decides_nothing_twice() -> None:
+def test_a_job_that_is_deleted_and_recreated_decides_no_occurrence_twice() -> None:
     log = Log()
     owner = running(log)
     log.turn(owner, 4)
@@ -110,7 +110,7 @@ def test_a_job_that_is_deleted_and_made_again_decides_nothing_twice() -> None:
     assert seconds_run(log) == [10, 20]
 
 
-def test_a_new_job_counts_from_when_it_was_written_even_if_the_watermark_is_past_that() -> None:
+def test_a_new_job_counts_from_its_writing_even_below_the_watermark() -> None:
     log = Log()
     owner = log.recover()
     log.turn(owner, 9.9)
@@ -121,7 +121,7 @@ def test_a_new_job_counts_from_when_it_was_written_even_if_the_watermark_is_past
     assert seconds_run(log) == [10]
 
 
-def test_a_request_whose_job_never_comes_is_refused_with_the_reason() -> None:
+def test_a_request_for_an_undefined_job_is_refused_with_the_reason() -> None:
     log = Log()
     log.request("r1")
     owner = log.recover()
@@ -141,7 +141,7 @@ def test_a_request_for_a_deleted_job_is_refused_with_the_reason() -> None:
     assert problems(log) == ["request 'r1' is refused: job 'job' was deleted"]
 
 
-def test_a_request_for_later_waits_for_its_time_and_blocks_no_occurrence_until_then() -> None:
+def test_a_request_for_later_waits_and_blocks_no_occurrence() -> None:
     log = Log()
     owner = running(log, overlap_policy="skip")
     owner.offer(log.request("later", run_at=(START + timedelta(seconds=35)).isoformat()))
@@ -151,7 +151,7 @@ def test_a_request_for_later_waits_for_its_time_and_blocks_no_occurrence_until_t
     assert "job#later" in [dispatch.run_id for dispatch in log.dispatches()]
 
 
-def test_an_old_copy_of_a_request_is_refused_and_its_memory_is_dropped() -> None:
+def test_an_old_copy_of_a_request_is_refused_and_its_id_is_forgotten() -> None:
     log = Log()
     log.define()
     owner = log.recover()
@@ -166,16 +166,16 @@ def test_an_old_copy_of_a_request_is_refused_and_its_memory_is_dropped() -> None
     log.turn(owner)
     stored = log.stored()
     assert "req/old" not in stored
-    owner.offer(log.again(old))
+    owner.offer(log.append_copy(old))
     log.turn(owner)
     assert "older than the request TTL" in problems(log)[-1]
 
 
-def test_garbage_and_a_misplaced_record_are_dead_letters_and_the_rest_goes_on() -> None:
+def test_malformed_and_misplaced_records_are_problems_and_the_rest_continues() -> None:
     log = Log()
     owner = running(log)
-    owner.offer(log.garbage(b"{not json"))
-    owner.offer(log.garbage(b'{"__table": "elsewhere"}'))
+    owner.offer(log.append_cdc(b"{not json"))
+    owner.offer(log.append_cdc(b'{"__table": "elsewhere"}'))
     log.turn(owner, 10)
     assert seconds_run(log) == [10]
     assert [reason.split(" ", 2)[1] for reason in problems(log)] == ["cdc@1", "cdc@2"]
@@ -189,7 +189,7 @@ def test_an_unknown_timeout_class_is_a_problem_and_counts_as_unset() -> None:
     assert "timeout_class '24h' is not configured; allowed are 10s, 1m, 1h" in problems(log)[0]
 
 
-def test_a_job_whose_tick_raises_is_quarantined_and_the_others_tick_on(monkeypatch) -> None:
+def test_a_job_whose_tick_raises_is_quarantined_and_the_others_continue(monkeypatch) -> None:
     log = Log()
     owner = running(log)
     monkeypatch.setattr("streams.core.tick.materialize", lambda *_: 1 / 0)

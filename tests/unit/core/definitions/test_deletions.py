@@ -1,4 +1,4 @@
-"""What can be replayed is never older than what is remembered: deleted jobs stay deleted."""
+"""A deletion is remembered as long as older definitions can be replayed: deleted jobs stay deleted."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from schemas.topics import DEADLETTER
 from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
 from streams.owner.records import InRecord
-from tests.support.simulated.log import START, Driven, Log, ended, started
+from tests.support.simulated.log import START, DrivenSession, Log, ended, started
 
 TTL = Rules().request_ttl
 NODE = NodeSpec(node_id="a", executable="s3://tidemill/x")
 
 
-class World:
-    """A job, or DAG, that runs every hour for some hours, and is then deleted."""
+class DeletedJob:
+    """A job or DAG that runs hourly for some hours and is then deleted."""
 
     def __init__(self, *, is_dag: bool = False, **fields: object) -> None:
         self.log = log = Log()
@@ -26,7 +26,7 @@ class World:
         self.owner_id = "dag" if is_dag else "job"
         fields = {"schedule": "0 * * * *", **fields}
         self.first = log.define_dag(NODE, **fields) if is_dag else log.define(**fields)
-        self.owner: Driven = log.recover()
+        self.owner: DrivenSession = log.recover()
         self.work()
         for _ in range(3):
             log.now += timedelta(hours=1)
@@ -44,7 +44,7 @@ class World:
             self.log.turn(self.owner, 1)
 
     def age(self, version: int = 3) -> None:
-        """The deletion is forgotten: another job is defined when it is old enough."""
+        """Lets the deletion be forgotten: defines another job when the deletion is older than the TTL."""
         self.log.now += TTL + timedelta(days=2)
         self.owner.offer(self.log.define(version, job_id="another"))
         self.work()
@@ -52,7 +52,7 @@ class World:
 
     def replay(self, *records: InRecord) -> None:
         for each in records:
-            self.owner.offer(self.log.again(each))
+            self.owner.offer(self.log.append_copy(each))
             self.work()
 
     def problems(self) -> list[str]:
@@ -63,92 +63,92 @@ class World:
 @pytest.mark.parametrize("is_dag", [False, True])
 @pytest.mark.parametrize("is_recovered", [False, True])
 def test_a_deleted_job_that_a_snapshot_sends_again_does_not_run(policy, *, is_dag: bool, is_recovered: bool) -> None:
-    world = World(is_dag=is_dag, catchup_policy=policy)
-    world.age()
+    job = DeletedJob(is_dag=is_dag, catchup_policy=policy)
+    job.age()
     if is_recovered:
-        world.owner = world.log.recover()
-    world.replay(world.first, world.deletion)
+        job.owner = job.log.recover()
+    job.replay(job.first, job.deletion)
     if is_recovered:
-        world.owner = world.log.recover()
-    world.log.now += timedelta(hours=5)
-    world.work()
-    assert len(world.log.dispatches()) == world.ran
+        job.owner = job.log.recover()
+    job.log.now += timedelta(hours=5)
+    job.work()
+    assert len(job.log.dispatches()) == job.ran
     kind, table = ("dag", "tidemill.dags") if is_dag else ("job", "tidemill.jobs")
-    (problem,) = world.problems()
-    assert problem.startswith(f"{kind} {world.owner_id!r}: version 1 of 2026-03-01T12:00:00.000Z is not applied")
-    assert problem.endswith(f"if {world.owner_id!r} is in {table}, change anything in its row, and it counts from then")
+    (problem,) = job.problems()
+    assert problem.startswith(f"{kind} {job.owner_id!r}: version 1 of 2026-03-01T12:00:00.000Z is not applied")
+    assert problem.endswith(f"if {job.owner_id!r} is in {table}, change anything in its row, and it counts from then")
 
 
 def test_a_snapshot_may_send_the_deletion_before_what_it_deletes() -> None:
-    world = World(catchup_policy="all")
-    world.age()
-    world.replay(world.deletion, world.first)
-    world.log.now += timedelta(hours=5)
-    world.work()
-    assert len(world.log.dispatches()) == world.ran
+    job = DeletedJob(catchup_policy="all")
+    job.age()
+    job.replay(job.deletion, job.first)
+    job.log.now += timedelta(hours=5)
+    job.work()
+    assert len(job.log.dispatches()) == job.ran
 
 
-def test_a_deletion_is_remembered_until_definitions_that_are_younger_by_the_ttl_are_applied() -> None:
-    """The wall clock says nothing: what was written before the deletion may still lie unread after a long outage."""
-    world = World(catchup_policy="all")
+def test_a_deletion_is_remembered_until_a_definition_younger_by_the_ttl_is_applied() -> None:
+    """The wall clock does not count: after a long outage, records older than the deletion may still be unread."""
+    job = DeletedJob(catchup_policy="all")
     for _ in range(20):
-        world.log.now += timedelta(days=1)
-        world.work()
-    assert "def/job" in world.log.stored()
-    world.replay(world.first, world.deletion)
-    assert world.problems() == []
-    assert len(world.log.dispatches()) == world.ran
+        job.log.now += timedelta(days=1)
+        job.work()
+    assert "def/job" in job.log.stored()
+    job.replay(job.first, job.deletion)
+    assert job.problems() == []
+    assert len(job.log.dispatches()) == job.ran
 
 
-def test_a_job_that_is_new_but_older_than_a_forgotten_deletion_is_a_problem_until_its_row_changes() -> None:
-    """Its transaction was open for longer than the TTL."""
-    world = World()
+def test_a_new_job_older_than_a_forgotten_deletion_is_a_problem_until_its_row_changes() -> None:
+    """The transaction of the new job was open for longer than the TTL."""
+    job = DeletedJob()
     late = Log()
     late.now = START + timedelta(hours=1)
     record = late.define(1, job_id="late", schedule="0 * * * *")
-    world.age()
-    world.replay(record)
-    assert "late" not in world.owner.state.durable.jobs
-    assert [each[:10] for each in world.problems()] == ["job 'late'"]
-    world.owner.offer(world.log.define(4, job_id="late", schedule="0 * * * *"))
-    world.log.now += timedelta(hours=1)
-    world.work()
-    assert {each.job_id for each in world.log.dispatches()[world.ran :]} == {"late"}
+    job.age()
+    job.replay(record)
+    assert "late" not in job.owner.state.durable.jobs
+    assert [each[:10] for each in job.problems()] == ["job 'late'"]
+    job.owner.offer(job.log.define(4, job_id="late", schedule="0 * * * *"))
+    job.log.now += timedelta(hours=1)
+    job.work()
+    assert {each.job_id for each in job.log.dispatches()[job.ran :]} == {"late"}
 
 
 @pytest.mark.parametrize(("version", "days_ago"), [(1, 0), (9, 9)])
-def test_a_job_that_is_beyond_the_mark_by_version_or_by_time_is_applied(version: int, days_ago: int) -> None:
-    """A restored database counts its versions from earlier on; an outage delays what was written long ago."""
-    world = World()
-    world.age()
+def test_a_job_beyond_the_mark_by_version_or_time_is_applied(version: int, days_ago: int) -> None:
+    """A restored database continues from older versions; an outage delays old definitions."""
+    job = DeletedJob()
+    job.age()
     other = Log()
-    other.now = world.log.now - timedelta(days=days_ago)
-    world.replay(other.define(version, job_id="new"))
-    assert world.problems() == []
-    assert "new" in world.owner.state.durable.jobs
+    other.now = job.log.now - timedelta(days=days_ago)
+    job.replay(other.define(version, job_id="new"))
+    assert job.problems() == []
+    assert "new" in job.owner.state.durable.jobs
 
 
-def test_a_job_that_was_made_again_is_known_by_its_newest_version() -> None:
-    world = World()
-    world.age()
-    world.owner.offer(world.log.define(4, schedule="0 * * * *"))
-    world.work()
-    world.replay(world.first, world.deletion)
-    assert not world.owner.state.durable.jobs["job"].deleted
-    assert world.problems() == []
+def test_a_replayed_deletion_does_not_delete_a_recreated_job() -> None:
+    job = DeletedJob()
+    job.age()
+    job.owner.offer(job.log.define(4, schedule="0 * * * *"))
+    job.work()
+    job.replay(job.first, job.deletion)
+    assert not job.owner.state.durable.jobs["job"].deleted
+    assert job.problems() == []
 
 
-def test_so_many_deletions_are_forgotten_at_a_time(monkeypatch) -> None:
+def test_deletions_are_forgotten_in_batches(monkeypatch) -> None:
     monkeypatch.setattr(Log, "bounds", Bounds(effects=6))
-    world = World()
+    job = DeletedJob()
     for number in range(8):
-        world.owner.offer(world.log.define(number + 3, job_id=f"j{number}", deleted=True))
-    world.work()
-    world.log.now += 2 * TTL
-    world.owner.offer(world.log.define(99, job_id="another"))
+        job.owner.offer(job.log.define(number + 3, job_id=f"j{number}", deleted=True))
+    job.work()
+    job.log.now += 2 * TTL
+    job.owner.offer(job.log.define(99, job_id="another"))
     known = []
     for _ in range(4):
-        world.log.turn(world.owner, 1)
-        known.append(len(world.owner.state.durable.jobs))
+        job.log.turn(job.owner, 1)
+        known.append(len(job.owner.state.durable.jobs))
     assert known[0] > known[1] > known[2] >= known[3] == 1
-    assert world.owner.state.durable.forgotten.version == 10
+    assert job.owner.state.durable.forgotten.version == 10

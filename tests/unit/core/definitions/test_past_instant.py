@@ -1,4 +1,4 @@
-"""A row that was committed is a run, or a reason: also one whose only instant was over by then."""
+"""Each committed row becomes a run or a reason, even if its only instant is in the past."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schemas.status import RunStatus
 from schemas.times import epoch_ms, rfc3339
 from schemas.words import RunState
 from tests.support.simulated.dag_scenario import node
-from tests.support.simulated.log import START, Driven, Log
+from tests.support.simulated.log import START, DrivenSession, Log
 
 S = timedelta(seconds=1)
 
@@ -23,7 +23,7 @@ def at(seconds: float) -> str:
     return f"@at {rfc3339(START + seconds * S)}"
 
 
-def begun() -> tuple[Log, Driven]:
+def begun() -> tuple[Log, DrivenSession]:
     log = Log()
     owner = log.recover()
     log.turn(owner)
@@ -31,21 +31,21 @@ def begun() -> tuple[Log, Driven]:
     return log, owner
 
 
-def defined(log: Log, owner: Driven, version: int = 1, **fields: object) -> list[RunStatus]:
+def defined(log: Log, owner: DrivenSession, version: int = 1, **fields: object) -> list[RunStatus]:
     owner.offer(log.define(version, **fields))
     log.turn(owner, 0.1)
     log.turn(owner, 1)
     return list(log.statuses().values())
 
 
-def test_an_instant_that_was_over_by_less_than_the_grace_runs_late() -> None:
+def test_an_instant_in_the_past_within_the_grace_runs_late() -> None:
     log, owner = begun()
     (run,) = defined(log, owner, schedule=at(597))
     assert (run.nominal_time, run.state) == (START + 597 * S, RunState.QUEUED)
     assert [each.run_id for each in log.dispatches()] == [run.run_id]
 
 
-def test_one_that_was_over_by_more_is_missed_and_says_so() -> None:
+def test_an_instant_in_the_past_beyond_the_grace_is_missed_with_a_reason() -> None:
     log, owner = begun()
     (answer,) = defined(log, owner, schedule=at(10))
     assert answer.state is RunState.MISSED
@@ -54,7 +54,7 @@ def test_one_that_was_over_by_more_is_missed_and_says_so() -> None:
     assert (answer.missed.first, answer.missed.count) == (START + 10 * S, 1)
 
 
-def test_a_dag_does_the_same() -> None:
+def test_a_past_instant_of_a_dag_follows_the_same_rule() -> None:
     log, owner = begun()
     owner.offer(log.define_dag(node("a"), schedule=at(597)))
     log.turn(owner, 0.1)
@@ -65,7 +65,7 @@ def test_a_dag_does_the_same() -> None:
     assert any(each.reason_code is ReasonCode.PAST for each in log.statuses().values())
 
 
-def test_a_change_of_anything_else_runs_it_no_second_time() -> None:
+def test_another_change_does_not_run_the_instant_again() -> None:
     log, owner = begun()
     defined(log, owner, schedule=at(597))
     assert len(defined(log, owner, 2, schedule=at(597), payload="x")) == 1
@@ -73,7 +73,7 @@ def test_a_change_of_anything_else_runs_it_no_second_time() -> None:
 
 
 @pytest.mark.parametrize("is_recovered", [False, True])
-def test_a_job_that_is_made_again_runs_it_no_second_time_and_says_so(*, is_recovered: bool) -> None:
+def test_a_recreated_job_does_not_run_the_instant_again_and_says_so(*, is_recovered: bool) -> None:
     log, owner = begun()
     defined(log, owner, schedule=at(597))
     owner.offer(log.define(2, deleted=True))
@@ -84,7 +84,7 @@ def test_a_job_that_is_made_again_runs_it_no_second_time_and_says_so(*, is_recov
     assert answer.reason == "over by 0:00:04 when it was written, and a version before may have run it"
 
 
-def test_what_was_due_under_the_version_before_as_well_has_one_answer() -> None:
+def test_an_instant_due_under_two_versions_is_decided_once() -> None:
     log, owner = begun()
     defined(log, owner, schedule="@every 10s", overlap_policy="allow_all")
     log.turn(owner, 20)
@@ -94,7 +94,7 @@ def test_what_was_due_under_the_version_before_as_well_has_one_answer() -> None:
     assert len(log.statuses()) == before
 
 
-def test_an_instant_outside_the_life_of_its_job_was_never_due() -> None:
+def test_an_instant_outside_the_window_of_its_job_is_never_due() -> None:
     log, owner = begun()
     assert defined(log, owner, schedule=at(597), starts_at=START + 598 * S) == []
 
@@ -128,5 +128,5 @@ COMMITTED = WRITTEN + timedelta(seconds=40)
     ],
     ids=["committed later", "of a snapshot, which has another time", "a clock that went back", "of the version before"],
 )
-def test_a_version_counts_from_the_commit_of_its_transaction(extra: dict[str, object], counts_from: datetime) -> None:
+def test_a_version_is_valid_from_the_commit_of_its_transaction(extra: dict[str, object], counts_from: datetime) -> None:
     assert captured(**extra) == counts_from

@@ -1,4 +1,4 @@
-"""An occurrence of a pause runs once, whatever makes a run of it first: a backfill, a rerun, or the catch-up."""
+"""An occurrence of a pause runs once, by whichever comes first: a backfill, a rerun or the catch-up."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from streams.core.policy.rules import Rules
 from streams.core.requests import backfill as core
 from streams.core.room import Bounds
 from tests.support import checkers
-from tests.support.simulated.backfilled_job import MINUTE, PARENT, World, asked, at, history
+from tests.support.simulated.backfilled_job import MINUTE, PARENT, BackfillScenario, at, backfill_request, history
 from tests.support.simulated.crashing_owner import Fate
 from tests.support.simulated.log import START, Log, ended, started
 
 ALL = {"catchup_after_pause": "all", "overlap_policy": "allow_all"}
 
 
-class Paused(World):
-    """A job that is due every minute and is paused; its executor ends well what it is given."""
+class PausedJob(BackfillScenario):
+    """A paused job that is due every minute; every run succeeds."""
 
     def __init__(self, **job: object) -> None:
         self.job = {"schedule": "* * * * *", "max_attempts": 1, **ALL, **job}
@@ -43,12 +43,12 @@ class Paused(World):
         self.turn()
 
     def rerun(self, minute: int, request_id: str = "again") -> None:
-        self.owner.offer(self.log.foreign(request_id, kind="rerun", run_id=at(minute)))
+        self.owner.offer(self.log.request_by_topic(request_id, kind="rerun", run_id=at(minute)))
         self.turn()
 
     def settle(self) -> None:
         for _ in range(30):
-            self.work()
+            self.run_all()
             self.turn(0.3)
 
     def times_run(self) -> Counter[str]:
@@ -61,126 +61,127 @@ def once(*minutes: int) -> dict[str, int]:
 
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("resume_limit", [1_000, 5])
-def test_a_pause_that_ends_while_its_backfill_is_laid_out(monkeypatch, *, backwards: bool, resume_limit: int) -> None:
+def test_a_pause_that_ends_while_its_backfill_is_planned_runs_each_occurrence_once(
+    monkeypatch, *, backwards: bool, resume_limit: int
+) -> None:
     monkeypatch.setattr(core, "AT_A_TIME", 4)
-    world = Paused()
-    world.owner.state.rules = Rules(resume_limit=resume_limit)
-    world.pass_minutes(30)
-    world.ask(-29, -1, max_active_runs=9, run_backwards=backwards)  # minutes 1 to 28
-    stored = world.owner.state.derived.backfills.by_run["job#bf"].stored
+    scenario = PausedJob()
+    scenario.owner.state.rules = Rules(resume_limit=resume_limit)
+    scenario.pass_minutes(30)
+    scenario.backfill(-29, -1, max_active_runs=9, run_backwards=backwards)  # minutes 1 to 28
+    stored = scenario.owner.state.derived.backfills.by_run["job#bf"].stored
     assert (stored.is_planned, stored.runs) == (False, 4)
-    world.define()
-    world.settle()
-    ran = world.times_run()
+    scenario.define()
+    scenario.settle()
+    ran = scenario.times_run()
     assert set(ran.values()) == {1}
     assert set(ran) >= set(once(*range(1, 29)))
-    assert world.parent().state is RunState.SUCCEEDED
+    assert scenario.parent().state is RunState.SUCCEEDED
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_a_backfill_that_is_cancelled_while_it_is_laid_out_leaves_the_rest_to_the_catch_up(
-    monkeypatch, backwards
-) -> None:
+def test_a_backfill_cancelled_while_it_is_planned_leaves_the_rest_to_the_catch_up(monkeypatch, backwards) -> None:
     monkeypatch.setattr(core, "AT_A_TIME", 4)
-    world = Paused()
-    world.pass_minutes(20)
-    world.ask(-19, -1, run_backwards=backwards)  # minutes 1 to 18
-    world.owner.offer(world.log.request("stop", kind="cancel", run_id=PARENT))
-    world.turn()
-    world.settle()
-    laid_out = {run_id for run_id, state in world.states().items() if run_id != PARENT}
+    scenario = PausedJob()
+    scenario.pass_minutes(20)
+    scenario.backfill(-19, -1, run_backwards=backwards)  # minutes 1 to 18
+    scenario.owner.offer(scenario.log.request("stop", kind="cancel", run_id=PARENT))
+    scenario.turn()
+    scenario.settle()
+    laid_out = {run_id for run_id, state in scenario.states().items() if run_id != PARENT}
     assert 4 <= len(laid_out) < 18
-    world.owner = world.log.recover()
-    world.define()
-    world.settle()
-    assert set(world.times_run().values()) == {1}
-    assert set(world.states()) == {PARENT, *once(*range(1, 21))}
-    not_run = {run_id for run_id in world.states() if run_id not in world.times_run()} - {PARENT}
+    scenario.owner = scenario.log.recover()
+    scenario.define()
+    scenario.settle()
+    assert set(scenario.times_run().values()) == {1}
+    assert set(scenario.states()) == {PARENT, *once(*range(1, 21))}
+    not_run = {run_id for run_id in scenario.states() if run_id not in scenario.times_run()} - {PARENT}
     assert not_run < laid_out, "they were cancelled with their backfill"
 
 
 @pytest.mark.parametrize("policy", ["all", "latest", "skip"])
 @pytest.mark.parametrize("is_recovered", [False, True])
-def test_a_rerun_of_an_occurrence_of_a_pause_is_all_that_runs_of_it(policy: str, *, is_recovered: bool) -> None:
-    world = Paused(catchup_after_pause=policy)
-    world.pass_minutes(5)
-    world.rerun(5)
-    world.rerun(2, "another")
-    world.settle()
+def test_a_rerun_occurrence_of_a_pause_does_not_run_again_at_the_catch_up(policy: str, *, is_recovered: bool) -> None:
+    scenario = PausedJob(catchup_after_pause=policy)
+    scenario.pass_minutes(5)
+    scenario.rerun(5)
+    scenario.rerun(2, "another")
+    scenario.settle()
     if is_recovered:
-        world.owner = world.log.recover()
-    world.define()
-    world.settle()
-    assert world.times_run() == (once(1, 2, 3, 4, 5) if policy == "all" else once(2, 5))
+        scenario.owner = scenario.log.recover()
+    scenario.define()
+    scenario.settle()
+    assert scenario.times_run() == (once(1, 2, 3, 4, 5) if policy == "all" else once(2, 5))
     ranges = {
-        run_id.partition("@")[2]: each.missed.count for run_id, each in world.log.statuses().items() if each.missed
+        run_id.partition("@")[2]: each.missed.count for run_id, each in scenario.log.statuses().items() if each.missed
     }
     first, rest = f"{run_id_time(START + MINUTE)}", f"{run_id_time(START + 3 * MINUTE)}"
     expected = {f"{first}~{first}": 1, f"{rest}~{run_id_time(START + 4 * MINUTE)}": 2}
     assert ranges == ({} if policy == "all" else expected), "what ran is in no record of what did not"
 
 
-def test_an_edit_in_the_pause_forgets_nothing() -> None:
-    world = Paused()
-    world.pass_minutes(8)
-    world.ask(-6, -3)  # minutes 2 to 4
-    world.settle()
-    world.define(paused=True, args=("x",))
-    world.rerun(6)
-    world.settle()
-    world.define()
-    world.settle()
-    assert world.times_run() == once(*range(1, 9))
+def test_an_edit_during_the_pause_keeps_what_has_run() -> None:
+    scenario = PausedJob()
+    scenario.pass_minutes(8)
+    scenario.backfill(-6, -3)  # minutes 2 to 4
+    scenario.settle()
+    scenario.define(paused=True, args=("x",))
+    scenario.rerun(6)
+    scenario.settle()
+    scenario.define()
+    scenario.settle()
+    assert scenario.times_run() == once(*range(1, 9))
 
 
-def test_a_resume_that_is_written_long_before_it_commits_runs_nothing_again() -> None:
-    """Its time is when it was written: what was due since then is caught up with as well."""
-    world = Paused()
-    world.pass_minutes(5)
+def test_a_resume_written_long_before_its_commit_runs_nothing_twice() -> None:
+    """The resume counts from its writing: later occurrences are caught up too."""
+    scenario = PausedJob()
+    scenario.pass_minutes(5)
     other = Log()
-    other.now = world.log.now
-    late = other.define(2, **world.job)
-    world.pass_minutes(5)
-    world.ask(-9, 0)  # minutes 1 to 9
-    world.settle()
-    world.owner.offer(world.log.again(late))
-    world.turn()
-    world.settle()
-    assert world.times_run() == once(*range(1, 11))
+    other.now = scenario.log.now
+    late = other.define(2, **scenario.job)
+    scenario.pass_minutes(5)
+    scenario.backfill(-9, 0)  # minutes 1 to 9
+    scenario.settle()
+    scenario.owner.offer(scenario.log.append_copy(late))
+    scenario.turn()
+    scenario.settle()
+    assert scenario.times_run() == once(*range(1, 11))
 
 
-def test_a_backfill_that_waits_for_the_clock_leaves_alone_what_ran_meanwhile() -> None:
-    world = World(overlap_policy="allow_all")
-    world.turn(59)
-    world.owner.offer(world.log.request("bf", **asked(-3, 1, START + 0.5 * MINUTE)))  # up to 12:01:30, it is 12:00:59
-    world.turn()
-    world.turn(1)
-    assert world.work() == [at(1)]
-    world.owner = world.log.recover()
-    world.turn(30)
-    assert world.work() == [at(-2), at(-1), at(0)]
-    assert world.parent().reason == "all 3 runs succeeded"
+def test_a_backfill_that_waits_for_the_clock_skips_occurrences_that_ran_meanwhile() -> None:
+    scenario = BackfillScenario(overlap_policy="allow_all")
+    scenario.turn(59)
+    # The clock is at 12:00:59; the backfill ends at 12:01:30.
+    scenario.owner.offer(scenario.log.request("bf", **backfill_request(-3, 1, START + 0.5 * MINUTE)))
+    scenario.turn()
+    scenario.turn(1)
+    assert scenario.run_all() == [at(1)]
+    scenario.owner = scenario.log.recover()
+    scenario.turn(30)
+    assert scenario.run_all() == [at(-2), at(-1), at(0)]
+    assert scenario.parent().reason == "all 3 runs succeeded"
 
 
-def test_more_than_so_many_separate_parts_of_a_pause_are_refused(monkeypatch) -> None:
+def test_a_backfill_that_splits_a_pause_into_too_many_parts_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(covered, "MAX_COVERED", 2)
-    world = Paused()
-    world.pass_minutes(30)
-    world.rerun(3)
-    world.ask(-20, -18)
-    world.settle()
-    world.rerun(5, "third")
-    world.ask(-9, -8, "more")
-    (letter,) = [each for each in world.log.written if each.topic == "deadletter"]
+    scenario = PausedJob()
+    scenario.pass_minutes(30)
+    scenario.rerun(3)
+    scenario.backfill(-20, -18)
+    scenario.settle()
+    scenario.rerun(5, "third")
+    scenario.backfill(-9, -8, "more")
+    (letter,) = [each for each in scenario.log.written if each.topic == "deadletter"]
     sentence = (
         "'job' is paused, and 2 parts of its pause were run separately, at most 2 may be; "
         "resume it, or ask for one backfill of the whole pause"
     )
     assert dict(letter.headers)["reason"].decode() == f"request 'third' is refused: {sentence}"
-    assert world.log.statuses()["job#more"].reason == f"refused: {sentence}"
+    assert scenario.log.statuses()["job#more"].reason == f"refused: {sentence}"
 
 
-def test_a_dag_run_of_a_pause_is_opened_once() -> None:
+def test_a_dag_run_of_a_pause_opens_once() -> None:
     log = Log()
     nodes = (
         NodeSpec(node_id="a", executable="s3://tidemill/x"),
@@ -200,7 +201,7 @@ def test_a_dag_run_of_a_pause_is_opened_once() -> None:
 
     log.turn(owner)
     log.turn(owner, 10 * 60)
-    owner.offer(log.request_dag("bf", **asked(-8, -5, log.now)))
+    owner.offer(log.request_dag("bf", **backfill_request(-8, -5, log.now)))
     settle()
     dag_run = f"dag@{run_id_time(START + 3 * MINUTE)}"
     nodes_then = {"a": {"state": "succeeded", "attempt": 1}, "b": {"state": "succeeded", "attempt": 1}}
@@ -243,8 +244,8 @@ steps = st.lists(
 )
 
 
-class Busy(Paused):
-    """Everything happens to it, and its owner may die before or after each commit."""
+class RandomPausedJob(PausedJob):
+    """A paused job with random requests and changes; its owner may crash before or after each commit."""
 
     def __init__(self, policy: str) -> None:
         super().__init__(catchup_after_pause=policy)
@@ -271,7 +272,7 @@ class Busy(Paused):
             case "backfill" | "backwards":
                 begin = max(1, now - first)
                 fields = {"ran": self.ran(), "run_backwards": what == "backwards", "max_active_runs": 1 + first % 3}
-                fields = asked(begin, min(begin + length, now + 1), START, **fields)
+                fields = backfill_request(begin, min(begin + length, now + 1), START, **fields)
                 if begin < now:
                     self.owner.offer(self.log.request(f"bf-{number}", **fields))
             case "rerun":
@@ -282,13 +283,13 @@ class Busy(Paused):
                 self.owner.offer(self.log.request(f"stop-{number}", **order))
 
     def ask_again(self, number: int, minute: int) -> None:
-        """As the table's trigger completes it, but also where nothing has run."""
+        """A rerun as the table's trigger completes it, even if the occurrence has not run."""
         before = self.log.statuses().get(at(minute))
         again = {"kind": "rerun", "run_id": at(minute), "nominal_time": (START + minute * MINUTE).isoformat()}
         self.owner.offer(self.log.request(f"again-{number}", **again, attempt=before.attempt if before else 0))
 
     def ran(self) -> dict[str, None]:
-        """What the table's trigger finds in a read model that is up to date."""
+        """What the table's trigger finds in an up-to-date read model."""
         return {
             run_id_time(each.nominal_time): None
             for each in self.log.statuses().values()
@@ -318,30 +319,30 @@ class Busy(Paused):
     policy="all",
 )
 @given(steps=steps, policy=st.sampled_from(["all", "latest", "skip"]))
-def test_whatever_happens_in_whatever_order_an_occurrence_runs_once_unless_it_is_asked_to_run_again(
+def test_in_any_history_an_occurrence_runs_once_unless_a_rerun_is_requested(
     *, steps: list[tuple[str, int, int, Fate]], policy: str
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Log, "bounds", Bounds(effects=12))
         patch.setattr(core, "AT_A_TIME", 1)
-        world = Busy(policy)
+        scenario = RandomPausedJob(policy)
         for number, (what, first, length, fate) in enumerate(steps):
-            world.act(number, what, first, length)
-            world.commit(fate)
-        world.act(len(steps), "resume", 0, 1)
-        world.log.now += MINUTE  # no backfill waits for the clock any more
-        world.finish()
-    told = history(world.log)
-    assert not world.owner.state.durable.runs
+            scenario.act(number, what, first, length)
+            scenario.commit(fate)
+        scenario.act(len(steps), "resume", 0, 1)
+        scenario.log.now += MINUTE  # so that no backfill waits for the clock
+        scenario.finish()
+    told = history(scenario.log)
+    assert not scenario.owner.state.durable.runs
     assert checkers.materialized_once(told) == []
     assert checkers.legal_history(told) == []
-    assert checkers.dispatched_once(world.log.dispatches()) == []
+    assert checkers.dispatched_once(scenario.log.dispatches()) == []
     assert run_again_unasked(told) == []
-    assert unaccounted(told, world.owner.state.durable.watermark) == []
+    assert unaccounted(told, scenario.owner.state.durable.watermark) == []
 
 
 def run_again_unasked(told: list[RunStatus]) -> list[str]:
-    """Lives in which something was executed, behind the first such life of their run, that no rerun asked for."""
+    """Executed lives of a run after its first one that no rerun requested."""
     lives: dict[str, dict[str | None, None]] = {}
     for each in told:
         if each.attempts:
@@ -355,7 +356,7 @@ def run_again_unasked(told: list[RunStatus]) -> list[str]:
 
 
 def unaccounted(told: list[RunStatus], until: datetime) -> list[int]:
-    """Minutes of which no record says what became of them."""
+    """Minutes without a record."""
     minutes = set(range(1, int((until - START) / MINUTE) + 1))
     for each in told:
         if each.kind is RunKind.BACKFILL:

@@ -1,4 +1,4 @@
-"""A database that was restored from a backup gives versions again: what is not applied says so, and why."""
+"""A database restored from a backup reuses versions: a definition that is not applied becomes a problem."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def known() -> tuple[Log, InRecord]:
 
 
 @pytest.mark.parametrize("version", [5, 9])
-def test_a_version_that_was_given_before_and_written_later_is_a_problem_with_its_remedy(known, version):
+def test_a_reused_version_with_a_later_time_is_a_problem_with_a_remedy(known, version):
     log, _ = known
     apply(log, log.define(version, schedule="0 5 * * *"))
     (said,) = problems(log)
@@ -48,20 +48,20 @@ def test_a_version_that_was_given_before_and_written_later_is_a_problem_with_its
     assert "restored from a backup; `tidemill restored`" in said
 
 
-def test_a_copy_of_what_was_applied_says_nothing(known):
+def test_a_copy_of_an_applied_definition_is_no_problem(known):
     log, record = known
-    apply(log, log.again(record))
+    apply(log, log.append_copy(record))
     assert problems(log) == []
 
 
-def test_the_highest_version_is_kept_in_the_clock_over_every_owner(known):
+def test_the_clock_record_keeps_the_highest_version_across_owners(known):
     log, _ = known
     assert clock(log).newest_version == 9
     apply(log, log.define(4, job_id="another"))
     assert clock(log).newest_version == 9
 
 
-def test_the_clock_of_an_older_version_of_tidemill_is_completed_from_the_jobs(known):
+def test_a_clock_record_of_an_older_release_is_completed_from_the_jobs(known):
     log, _ = known
     older = msgspec.structs.replace(clock(log), newest_version=0)
     log.written.append(OutRecord(topic=STATE, key=CLOCK_KEY, value=encode(older)))

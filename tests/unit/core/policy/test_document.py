@@ -1,4 +1,4 @@
-"""docs/policies.md is true: every row of its tables is played on the simulated log, and with an owner that changes."""
+"""Plays every row of docs/policies.md on the simulated log, with one owner and with a new owner each second."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from schemas.words import CatchupPolicy, OverlapPolicy
-from tests.support.checkers import legal_history, stays_cancelled
+from tests.support.checkers import legal_history, no_dispatch_after_stop
 from tests.support.simulated.log import Log
-from tests.support.simulated.scenario import Story
+from tests.support.simulated.scenario import Scenario
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "policies.md"
 HEADER = ["the job", "what happens", "its occurrences"]
 
 
 def rows() -> list[list[str]]:
-    """Of the tables of cases: without their heads."""
+    """The rows of the tables of cases, without their headers."""
     cells = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in DOCUMENT.read_text().splitlines()
@@ -35,17 +35,17 @@ def rows() -> list[list[str]]:
 CASES = rows()
 
 
-@pytest.mark.parametrize("restless", [False, True], ids=["one owner", "a new owner each second"])
+@pytest.mark.parametrize("new_owner_each_second", [False, True], ids=["one owner", "a new owner each second"])
 @pytest.mark.parametrize("case", CASES, ids=[" ".join(each[:2]) for each in CASES])
-def test_a_case_of_the_document_is_what_happens(case, restless) -> None:
+def test_each_case_of_the_document_happens_as_documented(case, new_owner_each_second) -> None:
     settings, happenings, expected = case
-    story = Story(settings.replace("`", ""), happenings)
-    assert story.play(restless=restless) == expected.replace("`", "").split("<br>")
-    assert broken(story.log) == []
+    scenario = Scenario(settings.replace("`", ""), happenings)
+    assert scenario.play(new_owner_each_second=new_owner_each_second) == expected.replace("`", "").split("<br>")
+    assert broken(scenario.log) == []
 
 
 def broken(log: Log) -> list[str]:
-    return legal_history(log.history()) + stays_cancelled(log.history(), log.dispatches())
+    return legal_history(log.history()) + no_dispatch_after_stop(log.history(), log.dispatches())
 
 
 @pytest.mark.parametrize(("column", "enum"), [("overlap_policy", OverlapPolicy), ("catchup_policy", CatchupPolicy)])

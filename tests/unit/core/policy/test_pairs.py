@@ -1,4 +1,4 @@
-"""No two policies contradict each other: each occurrence ends in a run or in one reason, whatever else the job says."""
+"""Any two policies agree: each occurrence ends in a run or in one reason."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from schemas.words import NEVER_RAN, RunKind, RunState
 from streams.core.runs.run import Lane, Run
 from streams.owner.records import InRecord
 from streams.owner.transaction_records import RUN_PREFIX
-from tests.support.checkers import legal_history, materialized_once, stays_cancelled
+from tests.support.checkers import legal_history, materialized_once, no_dispatch_after_stop
 from tests.support.simulated.log import START, Log
-from tests.support.simulated.scenario import Story
+from tests.support.simulated.scenario import Scenario
 
 PERIOD = timedelta(seconds=10)
 LAST = 10
-"""So many occurrences are due."""
+"""The number of due occurrences."""
 RESUMED = "changed at 0:15: paused = true; changed at 0:55: paused = false"
 RETRIES = "max_attempts = 2, initial_interval = 12 s, max_interval = 12 s, retry_jitter = 0"
 
@@ -65,11 +65,11 @@ HAPPENINGS: dict[str, dict[str, str]] = {
 }
 AXES = SETTINGS | HAPPENINGS
 Choice = dict[str, str]
-"""By axis a value."""
+"""Axis -> value."""
 
 
 def all_pairs() -> Iterator[Choice]:
-    """So many choices that each two values of two axes are together in one of them."""
+    """Choices that together contain each pair of values of two axes."""
     left = {
         pair: None
         for a, b in combinations(AXES, 2)
@@ -92,14 +92,14 @@ CHOICES = list(all_pairs())
 
 
 class DagLog(Log):
-    """What is asked for is asked of the DAG."""
+    """A log whose requests are for the DAG."""
 
     def request(self, request_id: str, **fields: object) -> InRecord:
         return super().request(request_id, **{"dag_id": "dag", "owner": "dag", "job_id": None, **fields})
 
 
-class OfDag(Story):
-    """The same of a DAG with one node, which has what a DAG does not have itself."""
+class OfDag(Scenario):
+    """The same scenario for a DAG with one node, which has the job's columns that a DAG lacks."""
 
     LOG = DagLog
     OF_NODE = ("timeout_class", "promote", "max_attempts", "initial_interval", "max_interval", "retry_jitter")
@@ -111,15 +111,15 @@ class OfDag(Story):
         return self.log.define_dag(node, version=version, **of_dag)
 
 
-OWNERS: dict[str, type[Story]] = {"job": Story, "dag": OfDag}
+OWNERS: dict[str, type[Scenario]] = {"job": Scenario, "dag": OfDag}
 
 
 def played(owner: str, chosen: Choice) -> Log:
     settings = [values[chosen[axis]] for axis, values in SETTINGS.items()]
     happenings = [values[chosen[axis]] for axis, values in HAPPENINGS.items()] + ["until 1:40"]
-    story = OWNERS[owner](", ".join(filter(None, settings)), "; ".join(filter(None, happenings)))
-    story.pass_time(restless=False)
-    return story.log
+    scenario = OWNERS[owner](", ".join(filter(None, settings)), "; ".join(filter(None, happenings)))
+    scenario.run(new_owner_each_second=False)
+    return scenario.log
 
 
 def contradictions(owner: str, log: Log) -> list[str]:
@@ -137,12 +137,12 @@ def contradictions(owner: str, log: Log) -> list[str]:
 
 
 def _is_backfilled(status: RunStatus) -> bool:
-    """Somebody has asked for it, whatever was decided about it before."""
+    """Whether a backfill requested the occurrence, whatever was decided before."""
     return status.kind is RunKind.BACKFILLED or status.rerun_id is not None
 
 
 def _answers(owner: str, statuses: list[RunStatus], at: datetime) -> list[RunStatus]:
-    """What says something about the occurrence of that time."""
+    """The records about the occurrence at that time."""
     run_id = occurrence_run_id(owner, at)
     in_range = [each for each in statuses if each.missed and each.missed.first <= at <= each.missed.last]
     return [each for each in statuses if each.run_id == run_id] + in_range
@@ -169,10 +169,10 @@ def _catching_up(log: Log) -> set[RunId]:
 
 @pytest.mark.parametrize("chosen", CHOICES, ids=[", ".join(each.values()) for each in CHOICES])
 @pytest.mark.parametrize("owner", OWNERS)
-def test_each_occurrence_is_a_run_or_has_one_reason_whatever_two_policies_say(owner: str, chosen: Choice) -> None:
+def test_under_any_two_policies_each_occurrence_is_a_run_or_has_one_reason(owner: str, chosen: Choice) -> None:
     log = played(owner, chosen)
     history = log.history()
-    assert legal_history(history) + stays_cancelled(history, log.dispatches()) + materialized_once(history) == []
+    assert legal_history(history) + no_dispatch_after_stop(history, log.dispatches()) + materialized_once(history) == []
     assert contradictions(owner, log) == []
 
 
@@ -188,7 +188,7 @@ CATCH_UP = [
 @pytest.mark.parametrize("away", CATCH_UP, ids=[", ".join(each.values()) for each in CATCH_UP])
 @pytest.mark.parametrize("overlap", SETTINGS["overlap"])
 @pytest.mark.parametrize("owner", OWNERS)
-def test_what_catches_up_runs_whatever_the_overlap_policy_is(owner: str, overlap: str, away: Choice) -> None:
+def test_catch_up_runs_under_every_overlap_policy(owner: str, overlap: str, away: Choice) -> None:
     log = played(owner, FIRST | {"overlap": overlap} | away)
     ended = {each.run_id: each.state for each in log.statuses().values()}
     due = [occurrence_run_id(owner, START + number * PERIOD) for number in range(1, LAST)]

@@ -61,7 +61,7 @@ def after(
         (AttemptEnd.REJECTED, None, job(max_infra_retries=0), {}, RunState.DEAD),
     ],
 )
-def test_a_run_is_over_when_its_policy_says_so(end, exit_code, spec, counts, state) -> None:
+def test_a_run_ends_when_its_policy_says_so(end, exit_code, spec, counts, state) -> None:
     verdict = after(end, spec, exit_code, **counts)
     assert isinstance(verdict, Over)
     assert verdict.state is state
@@ -97,7 +97,7 @@ def test_another_attempt_is_charged_to_the_right_budget(end, spec, waits, failur
         (AttemptEnd.EXPIRED, 11, Again),
     ],
 )
-def test_no_retry_begins_after_the_retry_duration(end, elapsed, verdict) -> None:
+def test_no_retry_starts_after_the_retry_duration(end, elapsed, verdict) -> None:
     spec = job(max_attempts=9, max_retry_duration=seconds(10), retry_jitter=0)
     found = after(end, spec, 1, now=NOON + seconds(elapsed))
     assert isinstance(found, verdict)
@@ -145,25 +145,25 @@ def test_a_run_starts_in_the_class_that_its_job_asks_for_or_needs(spec, name) ->
         ("10s", job(promote=False), None),
     ],
 )
-def test_a_run_is_promoted_while_its_own_timeout_is_not_over(current, spec, following) -> None:
+def test_a_run_is_promoted_until_its_own_timeout(current, spec, following) -> None:
     found = next_class(current, spec, RULES)
     assert (found.name if found else None) == following
 
 
-def test_an_attempt_may_take_the_class_limit_or_the_jobs_timeout_whichever_is_shorter() -> None:
+def test_the_limit_of_an_attempt_is_the_shorter_of_class_limit_and_timeout() -> None:
     one_minute = RULES.class_named("1m")
     assert limit_in(one_minute, job()) == seconds(60)
     assert limit_in(one_minute, job(timeout=seconds(30))) == seconds(30)
 
 
-def test_a_class_of_24_hours_is_a_setting_away() -> None:
+def test_a_class_of_24_hours_can_be_configured() -> None:
     rules = Rules(classes=parse_classes("10s,24h,1h"))
     assert [each.name for each in rules.classes] == ["10s", "1h", "24h"]
     assert next_class("1h", job(), rules).limit == timedelta(hours=24)
 
 
 def told(spec: JobSpec, after_s: float, until_s: float, now_s: float | None = None) -> list[str]:
-    """What is decided about `@every 10s`, in seconds behind noon: `run 10` or `missed 10-50 x5 (reason)`."""
+    """The decisions about `@every 10s`, in seconds after noon: `run 10` or `missed 10-50 x5 (reason)`."""
     spec = msgspec.structs.replace(spec, schedule="@every 10s")
     now = NOON + seconds(until_s if now_s is None else now_s)
     found = []
@@ -200,13 +200,13 @@ GRACE = {"misfire_grace": seconds(20)}
         (job(ends_at=NOON + seconds(20)), 30, ["run 10"]),
     ],
 )
-def test_what_becomes_of_a_stretch_of_time(spec, until, decisions) -> None:
+def test_a_time_range_is_decided_as_its_policy_says(spec, until, decisions) -> None:
     assert told(spec, 0, until) == decisions
 
 
 @pytest.mark.parametrize("policy", list(CatchupPolicy))
 @pytest.mark.parametrize("stop", range(5, 300, 25))
-def test_a_stretch_decided_in_two_parts_is_decided_alike(policy, stop) -> None:
+def test_a_time_range_decided_in_two_parts_has_the_same_result(policy, stop) -> None:
     spec = job(misfire_grace=seconds(60), catchup_window=seconds(200), catchup_policy=policy)
     whole = decided_times(spec, 0)
     seen = [at for at in whole if at <= stop]
@@ -214,7 +214,7 @@ def test_a_stretch_decided_in_two_parts_is_decided_alike(policy, stop) -> None:
 
 
 def decided_times(spec: JobSpec, after_s: float) -> list[int]:
-    """Until 300 s: the times that run."""
+    """The times that run, up to 300 s."""
     return [int(text.split()[1]) for text in told(spec, after_s, 300) if text.startswith("run")]
 
 

@@ -1,4 +1,4 @@
-"""Backfills whose owner dies at any moment: each occurrence runs once, no more than allowed at a time, and it ends."""
+"""Backfills whose owner crashes at any moment: each occurrence runs once, within the limits, and the backfill ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from schemas.words import OPEN_STATES, RunKind, RunState
 from streams.core.room import Bounds
 from tests.support import checkers
-from tests.support.simulated.backfilled_job import PARENT, World, asked, at, during, history
+from tests.support.simulated.backfilled_job import (
+    PARENT,
+    BackfillScenario,
+    at,
+    backfill_request,
+    history,
+    time_in_run_id,
+)
 from tests.support.simulated.crashing_owner import Fate
 from tests.support.simulated.log import BATCH_WAIT, START, Log, ended, started
 
@@ -26,40 +33,44 @@ turns = st.lists(
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(turns=turns, cancel_at=st.none() | st.integers(0, 40), backwards=st.booleans(), active=st.integers(1, 4))
-def test_whenever_the_owner_dies_each_occurrence_runs_once_and_the_backfill_ends(
+def test_whenever_the_owner_crashes_each_occurrence_runs_once_and_the_backfill_ends(
     *, turns: list[tuple[str, Fate]], cancel_at: int | None, backwards: bool, active: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Log, "bounds", Bounds(effects=9))
-        world = Dying()
-        fields = {"run_backwards": backwards, "max_active_runs": active, "ran": {during(-7): None, during(-3): 2}}
-        world.log.request("bf", **asked(-9, 0, START, **fields))
-        world.owner = world.log.recover()
+        scenario = CrashingBackfill()
+        fields = {
+            "run_backwards": backwards,
+            "max_active_runs": active,
+            "ran": {time_in_run_id(-7): None, time_in_run_id(-3): 2},
+        }
+        scenario.log.request("bf", **backfill_request(-9, 0, START, **fields))
+        scenario.owner = scenario.log.recover()
         for number, (what, fate) in enumerate(turns):
             if number == cancel_at:
-                world.owner.offer(world.log.request("stop", kind="cancel", run_id=PARENT))
-            world.act(number, what)
-            world.commit(fate)
-            assert world.at_work() <= active
-        world.finish()
-    statuses = world.log.statuses()
+                scenario.owner.offer(scenario.log.request("stop", kind="cancel", run_id=PARENT))
+            scenario.act(number, what)
+            scenario.commit(fate)
+            assert scenario.at_work() <= active
+        scenario.finish()
+    statuses = scenario.log.statuses()
     mine = {run_id for run_id, each in statuses.items() if each.kind is RunKind.BACKFILLED}
     wanted = {at(minute) for minute in range(-9, 0)} - {at(-7)}
     is_cancelled = statuses[PARENT].state is RunState.CANCELLED
     assert mine <= wanted if is_cancelled else mine == wanted
     assert not [each for each in statuses.values() if each.state in OPEN_STATES]
-    assert checkers.materialized_once(history(world.log)) == []
-    assert checkers.legal_history(history(world.log)) == []
-    assert checkers.dispatched_once(world.log.dispatches()) == []
-    assert checkers.stays_cancelled(history(world.log), world.log.dispatches()) == []
+    assert checkers.materialized_once(history(scenario.log)) == []
+    assert checkers.legal_history(history(scenario.log)) == []
+    assert checkers.dispatched_once(scenario.log.dispatches()) == []
+    assert checkers.no_dispatch_after_stop(history(scenario.log), scenario.log.dispatches()) == []
     failed = [run_id for run_id in mine if statuses[run_id].state is not RunState.SUCCEEDED]
     if not is_cancelled:
         assert statuses[PARENT].state is (RunState.FAILED if failed else RunState.SUCCEEDED)
-    assert not [key for key in world.log.stored() if key.startswith(("bf/", "run/"))]
+    assert not [key for key in scenario.log.stored() if key.startswith(("bf/", "run/"))]
 
 
-class Dying(World):
-    """Its owner may die before or after each commit."""
+class CrashingBackfill(BackfillScenario):
+    """A backfill whose owner may crash before or after each commit."""
 
     def commit(self, fate: Fate) -> None:
         self.owner.fault = fate.value
@@ -88,7 +99,7 @@ class Dying(World):
             self.owner.offer(self.log.report(started(dispatch, now), ended(dispatch, now, exit_code)))
 
     def at_work(self) -> int:
-        """Runs of the backfill that are dispatched and have not ended, as the last word on each says."""
+        """Runs of the backfill that are dispatched and have not ended, by their last status."""
         return sum(
             each.kind is RunKind.BACKFILLED and bool(each.attempts) and each.state in OPEN_STATES
             for each in self.log.statuses().values()

@@ -1,4 +1,4 @@
-"""Requests that wait for their definition are counted while they wait, by number and by bytes, and no longer."""
+"""Parked requests are limited by number and by bytes, and counted only while they wait."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from schemas.topics import DEADLETTER
 from streams.core.policy.rules import Rules
-from tests.support.simulated.log import Driven, Log
+from tests.support.simulated.log import DrivenSession, Log
 
 LARGE = '"' + "x" * 1_000 + '"'
 
@@ -15,19 +15,19 @@ def problems(log: Log) -> list[str]:
     return [dict(r.headers)["reason"].decode() for r in log.written if r.topic == DEADLETTER]
 
 
-def ask(log: Log, owner: Driven, number: int, **fields: object) -> None:
+def ask(log: Log, owner: DrivenSession, number: int, **fields: object) -> None:
     owner.offer(log.request(f"q{number}", job_id=f"j{number}", owner=f"j{number}", **fields))
     log.turn(owner)
 
 
-def define(log: Log, owner: Driven, number: int) -> None:
+def define(log: Log, owner: DrivenSession, number: int) -> None:
     owner.offer(log.define(number + 1, job_id=f"j{number}"))
     log.turn(owner)
 
 
 @pytest.mark.parametrize("rules", [Rules(max_parked=2), Rules(max_parked_bytes=2_900)])
 @pytest.mark.parametrize("is_recovered", [False, True])
-def test_a_request_that_was_released_takes_no_place(rules: Rules, *, is_recovered: bool) -> None:
+def test_a_released_request_does_not_count_as_parked(rules: Rules, *, is_recovered: bool) -> None:
     log = Log()
     owner = log.recover(rules=rules)
     log.turn(owner)
@@ -40,7 +40,7 @@ def test_a_request_that_was_released_takes_no_place(rules: Rules, *, is_recovere
     assert (len(owner.state.derived.park), owner.state.derived.park.bytes_taken) == (0, 0)
 
 
-def test_a_request_that_was_refused_for_its_time_takes_no_place() -> None:
+def test_a_request_refused_for_its_age_does_not_count_as_parked() -> None:
     log = Log()
     rules = Rules(max_parked=2)
     owner = log.recover(rules=rules)
@@ -53,7 +53,7 @@ def test_a_request_that_was_refused_for_its_time_takes_no_place() -> None:
 
 
 @pytest.mark.parametrize("is_recovered", [False, True])
-def test_one_that_finds_too_many_waiting_is_refused_at_once_and_says_so(*, is_recovered: bool) -> None:
+def test_a_request_beyond_the_park_limit_is_refused_at_once_with_a_reason(*, is_recovered: bool) -> None:
     log = Log()
     rules = Rules(max_parked=2)
     owner = log.recover(rules=rules)
@@ -73,7 +73,7 @@ def test_one_that_finds_too_many_waiting_is_refused_at_once_and_says_so(*, is_re
 
 
 @pytest.mark.parametrize("is_recovered", [False, True])
-def test_one_that_does_not_fit_the_bytes_is_refused_and_a_smaller_one_waits(*, is_recovered: bool) -> None:
+def test_a_request_beyond_the_byte_limit_is_refused_and_a_smaller_one_waits(*, is_recovered: bool) -> None:
     log = Log()
     rules = Rules(max_parked_bytes=2_900)
     owner = log.recover(rules=rules)

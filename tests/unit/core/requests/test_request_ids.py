@@ -1,4 +1,4 @@
-"""A request id is one of its job or DAG: the same one for two jobs is two requests, in one partition as in two."""
+"""A request id belongs to its job or DAG: the same id for two jobs is two requests, in one partition or in two."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import pytest
 
 from schemas.words import RunState
 from tests.support.simulated.dag_scenario import node
-from tests.support.simulated.log import START, Driven, Log
+from tests.support.simulated.log import START, DrivenSession, Log
 
 ASKED = {"reprocess": "none", "max_active_runs": 1, "run_backwards": False, "dry_run": False, "ran": None}
 
 
-def jobs(*names: str, **fields: object) -> tuple[Log, Driven]:
+def jobs(*names: str, **fields: object) -> tuple[Log, DrivenSession]:
     log = Log()
     for version, name in enumerate(names):
         log.define(version + 1, job_id=name, **fields)
@@ -22,18 +22,18 @@ def jobs(*names: str, **fields: object) -> tuple[Log, Driven]:
 
 
 @pytest.mark.parametrize("is_recovered", [False, True])
-def test_one_id_for_two_jobs_runs_both_and_each_once(*, is_recovered: bool) -> None:
+def test_one_request_id_for_two_jobs_runs_each_job_once(*, is_recovered: bool) -> None:
     log, owner = jobs("mail", "print")
     for _ in range(2):
         owner.offer(log.request("invoice-42", job_id="mail", owner="mail"))
-        owner.offer(log.alien(orjson.dumps({"request_id": "invoice-42", "job_id": "print"}), key=b"print"))
+        owner.offer(log.append_public(orjson.dumps({"request_id": "invoice-42", "job_id": "print"}), key=b"print"))
         log.turn(owner)
         owner = log.recover() if is_recovered else owner
     log.turn(owner)
     assert sorted(each.run_id for each in log.dispatches()) == ["mail#invoice-42", "print#invoice-42"]
 
 
-def test_it_waits_for_the_definition_of_either() -> None:
+def test_requests_with_one_id_wait_for_their_own_definitions() -> None:
     log, owner = jobs("mail")
     owner.offer(log.request("r", job_id="print", owner="print"))
     owner.offer(log.request("r", job_id="post", owner="post"))
@@ -46,7 +46,7 @@ def test_it_waits_for_the_definition_of_either() -> None:
     assert not owner.state.durable.requests["post#r"].parked
 
 
-def test_a_job_and_a_dag_may_be_asked_for_under_one_id() -> None:
+def test_one_request_id_can_run_a_job_and_a_dag() -> None:
     log, owner = jobs("job")
     owner.offer(log.define_dag(node("a"), version=2))
     owner.offer(log.request("r"))
@@ -55,7 +55,7 @@ def test_a_job_and_a_dag_may_be_asked_for_under_one_id() -> None:
     assert sorted(each.run_id for each in log.dispatches()) == ["dag#r/a", "job#r"]
 
 
-def test_two_backfills_under_one_id_do_not_meet() -> None:
+def test_two_backfills_with_one_request_id_are_separate() -> None:
     log, owner = jobs("mail", "print", schedule="0 * * * * *")
     stretch = {"backfill_from": START.replace(hour=11).isoformat(), "backfill_to": START.isoformat()}
     for name in ("mail", "print"):

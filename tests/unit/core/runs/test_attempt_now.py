@@ -1,4 +1,4 @@
-"""A rerun of a run that waits for its next attempt means now."""
+"""A rerun of a run that waits for a retry attempts at once."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from schemas.status import RunStatus
 from schemas.topics import DEADLETTER
 from schemas.words import RunState
 from tests.support.simulated.dag_scenario import node
-from tests.support.simulated.log import Driven, Log, ended, started
+from tests.support.simulated.log import DrivenSession, Log, ended, started
 
 WAITS = {"max_attempts": 3, "initial_interval": timedelta(minutes=1), "retry_jitter": 0}
 
 
-def failed(log: Log, owner: Driven) -> None:
+def failed(log: Log, owner: DrivenSession) -> None:
     dispatch = log.dispatches()[-1]
     owner.offer(log.report(started(dispatch, log.now), ended(dispatch, log.now, exit_code=1)))
     log.turn(owner)
 
 
-def waiting(**fields: object) -> tuple[Log, Driven]:
+def waiting(**fields: object) -> tuple[Log, DrivenSession]:
     log = Log()
     owner = log.dispatched(**WAITS, **fields)
     failed(log, owner)
@@ -32,7 +32,7 @@ def status(log: Log, run_id: str = "job#r") -> RunStatus:
     return log.statuses()[run_id]
 
 
-def ask(log: Log, owner: Driven, request_id: str = "now", **fields: object) -> None:
+def ask(log: Log, owner: DrivenSession, request_id: str = "now", **fields: object) -> None:
     owner.offer(log.request(request_id, **{"kind": "rerun", "run_id": "job#r", **fields}))
     log.turn(owner)
 
@@ -42,7 +42,7 @@ def refusals(log: Log) -> list[str]:
     return [each.partition(" is refused: ")[2] for each in reasons]
 
 
-def test_it_is_attempted_at_once_and_its_attempts_are_counted_on() -> None:
+def test_a_rerun_attempts_at_once_and_continues_the_attempt_numbers() -> None:
     log, owner = waiting()
     ask(log, owner, note="repaired")
     assert [each.attempt for each in log.dispatches()] == [1, 2]
@@ -58,7 +58,7 @@ def test_it_is_attempted_at_once_and_its_attempts_are_counted_on() -> None:
     assert [each.attempt for each in status(log).attempts] == [1, 2, 3]
 
 
-def test_it_gets_another_payload_if_one_is_given_and_keeps_its_own_otherwise() -> None:
+def test_a_rerun_uses_its_own_payload_or_else_the_runs() -> None:
     log, owner = waiting(payload="the job's")
     ask(log, owner, payload='"another"')
     assert json_bytes(log.dispatches()[-1].payload) == b'"another"'
@@ -67,7 +67,7 @@ def test_it_gets_another_payload_if_one_is_given_and_keeps_its_own_otherwise() -
     assert json_bytes(log.dispatches()[-1].payload) == b'"another"'
 
 
-def test_the_next_owner_knows_that_it_is_due() -> None:
+def test_a_rerun_survives_a_takeover() -> None:
     log, owner = waiting()
     owner.learn(log.request("now", kind="rerun", run_id="job#r"))
     log.turn(owner)
@@ -76,7 +76,7 @@ def test_the_next_owner_knows_that_it_is_due() -> None:
     assert [each.attempt for each in log.dispatches()] == [1, 2]
 
 
-def test_a_run_that_has_begun_its_attempt_meanwhile_is_left_alone_and_the_request_says_so() -> None:
+def test_a_rerun_of_a_run_that_is_attempting_is_refused_with_a_reason() -> None:
     log, owner = waiting()
     log.turn(owner, 70)
     ask(log, owner)
@@ -85,7 +85,7 @@ def test_a_run_that_has_begun_its_attempt_meanwhile_is_left_alone_and_the_reques
     ]
 
 
-def test_a_run_that_has_ended_meanwhile_is_to_be_asked_for_again() -> None:
+def test_a_rerun_of_a_run_that_ended_meanwhile_is_refused_with_a_reason() -> None:
     log, owner = waiting()
     owner.offer(log.request("stop", kind="cancel", run_id="job#r"))
     log.turn(owner)
@@ -93,7 +93,7 @@ def test_a_run_that_has_ended_meanwhile_is_to_be_asked_for_again() -> None:
     assert refusals(log) == ["run 'job#r' is not open any more, and no nominal_time is given; ask again"]
 
 
-def test_a_node_that_waits_is_attempted_now_as_well() -> None:
+def test_a_rerun_of_a_waiting_node_attempts_at_once() -> None:
     log = Log()
     log.define_dag(node("a", **WAITS))
     log.request_dag("r")
@@ -105,7 +105,7 @@ def test_a_node_that_waits_is_attempted_now_as_well() -> None:
     assert [each.attempt for each in log.dispatches()] == [1, 2]
 
 
-def test_the_run_of_a_job_that_was_deleted_and_made_again_goes_by_the_new_one() -> None:
+def test_a_rerun_of_a_recreated_jobs_run_uses_the_new_job() -> None:
     log, owner = waiting()
     for version, deleted in ((2, True), (3, False)):
         owner.offer(log.define(version, deleted=deleted, payload="repaired"))

@@ -25,7 +25,7 @@ UNTIL_VOID = RULES.dispatch_valid_for + RULES.claim_grace
 
 
 def dispatched(log: Log, **fields: object) -> Owner:
-    """An owner with the run job#r, dispatched and not claimed."""
+    """An owner whose run job#r is dispatched and not claimed."""
     return log.dispatched(cancel_grace=GRACE, **fields)
 
 
@@ -66,7 +66,7 @@ def problems(log: Log) -> list[str]:
     return [dict(r.headers)["reason"].decode() for r in log.written if r.topic == DEADLETTER]
 
 
-def test_a_run_that_was_never_dispatched_is_cancelled_at_once_and_never_starts() -> None:
+def test_an_undispatched_run_is_cancelled_at_once_and_never_starts() -> None:
     log = Log()
     log.define()
     log.request("r", run_at=(log.now + timedelta(minutes=1)).isoformat())
@@ -79,7 +79,7 @@ def test_a_run_that_was_never_dispatched_is_cancelled_at_once_and_never_starts()
     assert log.kills() == log.dispatches() == []
 
 
-def test_a_run_that_waits_for_its_next_attempt_is_cancelled_at_once() -> None:
+def test_a_run_waiting_for_a_retry_is_cancelled_at_once() -> None:
     log = Log()
     owner = running(log, max_attempts=2, initial_interval=timedelta(seconds=30), max_interval=timedelta(seconds=30))
     owner.offer(log.report(ended(log.dispatches()[0], log.now, exit_code=1)))
@@ -92,7 +92,7 @@ def test_a_run_that_waits_for_its_next_attempt_is_cancelled_at_once() -> None:
 
 @pytest.mark.parametrize(("kind", "grace"), [("cancel", GRACE), ("terminate", timedelta(0))])
 @pytest.mark.parametrize("begin", [dispatched, running])
-def test_a_dispatched_run_is_cancelling_until_its_executor_says_that_it_is_over(kind, grace, begin) -> None:
+def test_a_dispatched_run_is_cancelling_until_its_executor_reports_the_end(kind, grace, begin) -> None:
     log = Log()
     owner = begin(log)
     (dispatch,) = log.dispatches()
@@ -107,7 +107,7 @@ def test_a_dispatched_run_is_cancelling_until_its_executor_says_that_it_is_over(
     assert [each.end for each in status.attempts] == [AttemptEnd.CANCELLED]
 
 
-def test_a_start_that_crosses_the_order_to_stop_is_a_fact_and_no_way_back() -> None:
+def test_a_start_report_during_cancelling_is_recorded_and_changes_no_state() -> None:
     log = Log()
     owner = dispatched(log)
     ask(log, owner, "cancel", run_id="job#r")
@@ -129,7 +129,7 @@ def test_a_start_that_crosses_the_order_to_stop_is_a_fact_and_no_way_back() -> N
         (None, EndCause.STOPPED, RunState.CANCELLED),
     ],
 )
-def test_only_what_ended_well_before_it_was_told_to_stop_has_succeeded(exit_code, cause, state_after) -> None:
+def test_only_a_success_before_the_kill_counts_as_succeeded(exit_code, cause, state_after) -> None:
     log = Log()
     owner = running(log, max_attempts=3)
     ask(log, owner, "cancel", run_id="job#r")
@@ -138,7 +138,7 @@ def test_only_what_ended_well_before_it_was_told_to_stop_has_succeeded(exit_code
     assert (state(log), len(log.dispatches())) == (state_after, 1)
 
 
-def test_an_executor_that_falls_silent_confirms_by_its_lease() -> None:
+def test_a_silent_executor_ends_the_cancelled_run_by_its_lease() -> None:
     log = Log()
     owner = running(log)
     ask(log, owner, "cancel", run_id="job#r")
@@ -148,7 +148,7 @@ def test_an_executor_that_falls_silent_confirms_by_its_lease() -> None:
     assert state(log) is RunState.CANCELLED
 
 
-def test_a_dispatch_that_nobody_takes_is_cancelled_once_nobody_may_run_it_any_more() -> None:
+def test_an_unclaimed_dispatch_is_cancelled_once_no_executor_may_start_it() -> None:
     log = Log()
     owner = dispatched(log)
     ask(log, owner, "cancel", run_id="job#r")
@@ -165,7 +165,7 @@ def test_a_dispatch_that_nobody_takes_is_cancelled_once_nobody_may_run_it_any_mo
     assert state(log) is RunState.CANCELLED
 
 
-def test_a_dispatch_that_came_too_late_to_be_run_ends_the_cancelled_run() -> None:
+def test_an_expired_dispatch_ends_the_cancelled_run() -> None:
     log = Log()
     owner = dispatched(log)
     (dispatch,) = log.dispatches()
@@ -176,7 +176,7 @@ def test_a_dispatch_that_came_too_late_to_be_run_ends_the_cancelled_run() -> Non
     assert (state(log), len(log.dispatches())) == (RunState.CANCELLED, 1)
 
 
-def test_the_order_is_given_again_while_a_heartbeat_lists_the_attempt() -> None:
+def test_the_kill_is_sent_again_while_a_heartbeat_lists_the_attempt() -> None:
     log = Log()
     owner = running(log)
     token = log.dispatches()[0].token
@@ -188,7 +188,7 @@ def test_the_order_is_given_again_while_a_heartbeat_lists_the_attempt() -> None:
     assert [each.token for each in log.kills()] == [token] * 3
 
 
-def test_a_second_order_can_only_shorten_the_grace() -> None:
+def test_a_second_stop_can_only_shorten_the_grace() -> None:
     log = Log()
     owner = running(log)
     ask(log, owner, "cancel", run_id="job#r")
@@ -198,7 +198,7 @@ def test_a_second_order_can_only_shorten_the_grace() -> None:
     assert state(log) is RunState.CANCELLING
 
 
-def test_a_lost_attempt_that_turns_out_to_be_alive_is_killed() -> None:
+def test_a_lost_attempt_in_a_later_heartbeat_is_killed() -> None:
     log = Log()
     owner = running(log)
     token = log.dispatches()[0].token
@@ -207,13 +207,13 @@ def test_a_lost_attempt_that_turns_out_to_be_alive_is_killed() -> None:
     log.turn(owner)
     assert len(log.dispatches()) == 2
     hear(log, owner, "job#r", token)
-    assert log.kills() == []  # it may have ended just now, its heartbeat being under way
+    assert log.kills() == []  # it may have just ended, while its heartbeat was on its way
     log.now += STRAY_PATIENCE
     hear(log, owner, "job#r", token)
     assert [(each.token, each.grace) for each in log.kills()] == [(token, timedelta(0))]
 
 
-def test_an_attempt_of_another_partition_is_none_of_its_business() -> None:
+def test_an_owner_ignores_attempts_of_other_partitions() -> None:
     log = Log()
     owner = running(log)
     for _ in range(2):
@@ -232,7 +232,7 @@ def test_cancelling_a_job_stops_all_its_open_runs_and_no_others() -> None:
     assert found == {"job#r": RunState.CANCELLING, "job#later": RunState.CANCELLED}
 
 
-def test_an_order_for_a_run_that_is_not_open_is_refused_with_the_reason() -> None:
+def test_a_stop_of_a_closed_run_is_refused_with_the_reason() -> None:
     log = Log()
     owner = running(log)
     ask(log, owner, "cancel", run_id="job#gone")
@@ -247,7 +247,7 @@ def test_an_order_for_a_run_that_is_not_open_is_refused_with_the_reason() -> Non
 
 
 @pytest.mark.parametrize(("on_delete", "after"), [("finish", RunState.RUNNING), ("cancel", RunState.CANCELLING)])
-def test_deleting_a_job_does_to_its_runs_what_it_said(on_delete, after) -> None:
+def test_a_deletion_stops_runs_as_on_delete_says(on_delete, after) -> None:
     log = Log()
     owner = running(log, on_delete=on_delete)
     owner.offer(log.define(2, deleted=True))
@@ -255,7 +255,7 @@ def test_deleting_a_job_does_to_its_runs_what_it_said(on_delete, after) -> None:
     assert state(log) is after
 
 
-def test_a_run_that_has_ended_runs_again_under_its_own_id_with_greater_tokens() -> None:
+def test_a_rerun_keeps_the_run_id_and_gets_greater_tokens() -> None:
     log = Log()
     owner = running(log)
     owner.offer(log.report(ended(log.dispatches()[0], log.now, exit_code=1)))
@@ -270,7 +270,7 @@ def test_a_run_that_has_ended_runs_again_under_its_own_id_with_greater_tokens() 
     assert status.transitions[0].reason == "run again by request again"
 
 
-def test_what_was_decided_about_a_run_is_decided_by_the_next_owner_alike() -> None:
+def test_the_next_owner_decides_about_a_run_alike() -> None:
     log = Log()
     owner = running(log)
     ask(log, owner, "cancel", run_id="job#r")

@@ -1,4 +1,4 @@
-"""Checkpoints as an owner hands them on: from the attempt that it listens to, to the next one of the same run."""
+"""An owner passes the checkpoint of a run's valid attempt to the next attempt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FIRST, SECOND = "s3://b/checkpoints/job%23r/1.tar", "s3://b/checkpoints/job%23r/
 
 
 def attempted(log: Log, owner, cause: EndCause = EndCause.EXITED, exit_code: int = 1, **more: str):
-    """The newest attempt starts and ends so; returns it."""
+    """Starts and ends the newest attempt; returns its dispatch."""
     dispatch = log.dispatches()[-1]
     owner.offer(log.report(started(dispatch, log.now), ended(dispatch, log.now, exit_code, cause, **more)))
     log.turn(owner, 0.1)
@@ -24,14 +24,14 @@ def found(log: Log) -> list[str | None]:
 
 
 @pytest.mark.parametrize("cause", [EndCause.EXITED, EndCause.LIMIT, EndCause.STOPPED, EndCause.LEASE])
-def test_the_next_attempt_finds_what_the_last_one_left(cause) -> None:
+def test_the_next_attempt_gets_the_checkpoint_of_the_last_one(cause) -> None:
     log = Log()
     owner = log.dispatched(max_attempts=2)
     attempted(log, owner, cause, checkpoint=FIRST)
     assert found(log) == [None, FIRST]
 
 
-def test_an_attempt_that_leaves_nothing_new_leaves_what_there_was() -> None:
+def test_an_attempt_without_a_new_checkpoint_keeps_the_old_one() -> None:
     log = Log()
     owner = log.dispatched(max_attempts=9)
     attempted(log, owner, checkpoint=FIRST)
@@ -40,7 +40,7 @@ def test_an_attempt_that_leaves_nothing_new_leaves_what_there_was() -> None:
     assert found(log) == [None, FIRST, FIRST, SECOND]
 
 
-def test_a_late_attempt_does_not_replace_what_a_newer_one_finds() -> None:
+def test_a_late_attempt_does_not_replace_the_checkpoint_of_a_newer_one() -> None:
     log = Log()
     owner = log.dispatched(max_attempts=9)
     old = attempted(log, owner, checkpoint=FIRST)
@@ -49,14 +49,14 @@ def test_a_late_attempt_does_not_replace_what_a_newer_one_finds() -> None:
     assert found(log) == [None, FIRST, FIRST]
 
 
-def test_a_new_owner_knows_it() -> None:
+def test_a_checkpoint_survives_a_takeover() -> None:
     log = Log()
     attempted(log, log.dispatched(max_attempts=9), checkpoint=FIRST)
     attempted(log, log.recover())
     assert found(log) == [None, FIRST, FIRST]
 
 
-def test_a_rerun_begins_without_one() -> None:
+def test_a_rerun_starts_without_a_checkpoint() -> None:
     log = Log()
     owner = log.dispatched()
     dispatch = attempted(log, owner, checkpoint=FIRST)
@@ -74,7 +74,7 @@ def test_a_rerun_begins_without_one() -> None:
         (EndCause.STOPPED, 0, "its executor stopped; too large"),
     ],
 )
-def test_what_was_wrong_with_it_is_in_the_reason_of_the_attempt(cause, exit_code, reason) -> None:
+def test_a_checkpoint_error_is_in_the_reason_of_the_attempt(cause, exit_code, reason) -> None:
     log = Log()
     owner = log.dispatched(max_attempts=2)
     attempted(log, owner, cause, exit_code, checkpoint_problem="too large")

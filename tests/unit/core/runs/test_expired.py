@@ -1,4 +1,4 @@
-"""Dispatches that expire are no tries: they cost nothing that a run has, and leave one line in its history."""
+"""Expired dispatches are no attempts: they use up no limit of a run, and leave one entry in its history."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from schemas.event import Expired
 from schemas.status import MAX_ATTEMPTS, MAX_TRANSITIONS, RunStatus
 from schemas.words import AttemptEnd, RunState
 from streams.core.policy.rules import Rules
-from tests.support.simulated.log import Driven, Log, ended, started
+from tests.support.simulated.log import DrivenSession, Log, ended, started
 
 S = timedelta(seconds=1)
 VALID_FOR = Rules().dispatch_valid_for
 RETRIED = {"max_attempts": 3, "initial_interval": S, "retry_jitter": 0.0}
 
 
-def expire(log: Log, owner: Driven, times: int) -> None:
-    """As behind a long run: no executor takes it in time, again and again."""
+def expire(log: Log, owner: DrivenSession, times: int) -> None:
+    """Lets the dispatch expire `times` times, as behind a long run: no executor claims it in time."""
     for _ in range(times):
         log.now += VALID_FOR + S
         dispatch = log.dispatches()[-1]
@@ -25,8 +25,8 @@ def expire(log: Log, owner: Driven, times: int) -> None:
         log.turn(owner)
 
 
-def fail(log: Log, owner: Driven, exit_code: int = 1) -> None:
-    """Its retry is dispatched, if there is one."""
+def fail(log: Log, owner: DrivenSession, exit_code: int = 1) -> None:
+    """Fails the attempt; a retry is dispatched, if there is one."""
     dispatch = log.dispatches()[-1]
     owner.offer(log.report(started(dispatch, log.now), ended(dispatch, log.now, exit_code)))
     log.turn(owner, 1)
@@ -42,7 +42,7 @@ def ends(log: Log) -> list[AttemptEnd | None]:
     return [attempt.end for attempt in status(log).attempts]
 
 
-def test_the_time_for_retries_begins_with_an_attempt_and_not_with_a_dispatch_that_expired() -> None:
+def test_the_retry_duration_starts_with_an_attempt_and_not_with_an_expired_dispatch() -> None:
     log = Log()
     owner = log.dispatched(**RETRIED, max_retry_duration=300 * S)
     expire(log, owner, 6)
@@ -51,7 +51,7 @@ def test_the_time_for_retries_begins_with_an_attempt_and_not_with_a_dispatch_tha
     assert len(log.dispatches()) == 8
 
 
-def test_it_goes_on_from_the_first_attempt_when_a_later_dispatch_expires() -> None:
+def test_the_retry_duration_still_counts_from_the_first_attempt_when_a_later_dispatch_expires() -> None:
     log = Log()
     owner = log.dispatched(**RETRIED, max_retry_duration=300 * S)
     fail(log, owner)
@@ -61,7 +61,7 @@ def test_it_goes_on_from_the_first_attempt_when_a_later_dispatch_expires() -> No
     assert "no attempt begins later" in (status(log).reason or "")
 
 
-def test_dispatches_that_expire_use_up_no_attempts() -> None:
+def test_expired_dispatches_use_no_attempts() -> None:
     log = Log()
     owner = log.dispatched(**RETRIED)
     for _ in range(3):
@@ -71,7 +71,7 @@ def test_dispatches_that_expire_use_up_no_attempts() -> None:
     assert (status(log).reason or "").endswith("all 3 attempts are used up")
 
 
-def test_those_in_a_row_are_one_entry_that_says_how_many() -> None:
+def test_consecutive_expired_dispatches_are_one_entry_with_a_count() -> None:
     log = Log()
     owner = log.dispatched(**RETRIED)
     fail(log, owner, exit_code=7)
@@ -83,7 +83,7 @@ def test_those_in_a_row_are_one_entry_that_says_how_many() -> None:
     assert (open_.attempt, open_.end) == (27, None)
 
 
-def test_and_so_are_the_transitions_that_they_make() -> None:
+def test_the_transitions_of_consecutive_expired_dispatches_are_folded_too() -> None:
     log = Log()
     owner = log.dispatched(**RETRIED)
     fail(log, owner, exit_code=7)
@@ -94,7 +94,7 @@ def test_and_so_are_the_transitions_that_they_make() -> None:
     assert (last.state, last.reason) == (RunState.QUEUED, status(log).attempts[-2].reason)
 
 
-def test_the_count_outlives_the_owner_and_begins_anew_after_an_attempt() -> None:
+def test_the_count_of_expired_dispatches_survives_a_takeover_and_restarts_after_an_attempt() -> None:
     log = Log()
     owner = log.dispatched(**RETRIED)
     expire(log, owner, 2)
@@ -106,7 +106,7 @@ def test_the_count_outlives_the_owner_and_begins_anew_after_an_attempt() -> None
     assert [(reason or "").rpartition(", ")[2] for reason in reasons] == ["3 times in a row", "2 times in a row"]
 
 
-def test_tokens_and_attempt_numbers_grow_through_what_is_folded() -> None:
+def test_tokens_and_attempt_numbers_increase_across_folded_entries() -> None:
     log = Log()
     owner = log.dispatched(**RETRIED)
     expire(log, owner, 5)
@@ -115,7 +115,7 @@ def test_tokens_and_attempt_numbers_grow_through_what_is_folded() -> None:
     assert sorted({each.token for each in dispatches}) == [each.token for each in dispatches]
 
 
-def test_attempts_that_were_executed_are_kept_for_longer_than_those_that_expired() -> None:
+def test_executed_attempts_are_kept_longer_than_expired_ones() -> None:
     log = Log()
     owner = log.dispatched(**{**RETRIED, "max_attempts": 100})
     for _ in range(MAX_ATTEMPTS - 2):
@@ -125,7 +125,7 @@ def test_attempts_that_were_executed_are_kept_for_longer_than_those_that_expired
     assert ends(log).count(AttemptEnd.FAILED) == MAX_ATTEMPTS - 2
 
 
-def test_a_dispatch_that_expires_keeps_the_turn_of_its_run() -> None:
+def test_an_expired_dispatch_keeps_the_turn_of_its_run() -> None:
     log = Log()
     log.define()
     log.request("first")

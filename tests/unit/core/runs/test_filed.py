@@ -1,4 +1,4 @@
-"""A run is filed on the day on which it became known, for all its life, and a node with its DAG run (decision 20)."""
+"""A run is filed on the day it became known, for its whole life, and a node with its DAG run (decision 20)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def new(**fields):
     return NewRun(run_id=RunId("j@1"), kind=RunKind.SCHEDULED, nominal_time=long_ago, scheduled_time=long_ago, **fields)
 
 
-def test_the_day_is_that_of_the_first_transition_and_stays():
+def test_a_run_keeps_the_day_of_its_first_transition():
     queued = move(blank_status(JOB, new()), RunState.QUEUED, version=1, at=NOW)
     running = move(queued, RunState.RUNNING, version=2, at=NOW + timedelta(days=3))
     assert (queued.filed_on, running.filed_on) == (NOW.date(), NOW.date())
@@ -30,7 +30,7 @@ def test_a_node_has_the_day_of_its_dag_run():
     assert move(blank_status(JOB, new(filed_on=opened)), RunState.QUEUED, version=1, at=NOW).filed_on == opened
 
 
-def test_a_run_from_before_there_was_such_a_day_is_given_none_later():
+def test_a_run_stored_without_a_day_gets_none_later():
     queued = move(blank_status(JOB, new()), RunState.QUEUED, version=1, at=NOW)
     old = type(queued)(**{name: getattr(queued, name) for name in queued.__struct_fields__ if name != "filed_on"})
     running = move(old, RunState.RUNNING, version=2, at=NOW + timedelta(days=3))

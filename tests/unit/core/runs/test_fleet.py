@@ -1,4 +1,4 @@
-"""Which executor has what: a window counts what its holder has, wherever the partition was before."""
+"""Windows per executor: a window counts only the runs at the partition's present holder."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from streams.core.agenda import Agenda
 from streams.core.inputs import HeartbeatHeard
 from streams.core.policy.rules import Rules
 from streams.core.runs.fleet import Fleet
-from tests.support.simulated.log import Driven, Log, ended, started
+from tests.support.simulated.log import DrivenSession, Log, ended, started
 
 S = timedelta(seconds=1)
 BUSY, WINDOW = 30, 8
 
 
-def beat(log: Log, owner: Driven, executor_id: str, *listed: Dispatch, window: int | None = None, **fields) -> None:
-    """Without a window the executor does not hold the partition."""
+def beat(
+    log: Log, owner: DrivenSession, executor_id: str, *listed: Dispatch, window: int | None = None, **fields
+) -> None:
+    """Sends a heartbeat; without a window the executor does not hold the partition."""
     plain = {"name": executor_id, "host": "h", "version": "1", "state": ExecutorState.RUNNING, "at": log.now}
     windows = () if window is None else (Window(timeout_class="1h", partition=0, size=window),)
     in_hand = tuple(AttemptInHand(run_id=each.run_id, token=each.token, partition=0) for each in listed)
@@ -26,13 +28,13 @@ def beat(log: Log, owner: Driven, executor_id: str, *listed: Dispatch, window: i
     owner.learn(HeartbeatHeard(heartbeat=heartbeat, appended_at=log.now))
 
 
-def ask(log: Log, owner: Driven, *names: str) -> None:
+def ask(log: Log, owner: DrivenSession, *names: str) -> None:
     for name in names:
         owner.offer(log.request(name))
 
 
-def busy() -> tuple[Log, Driven, list[Dispatch]]:
-    """The executor e.1 holds the partition, and is full of long runs of it; others wait."""
+def busy() -> tuple[Log, DrivenSession, list[Dispatch]]:
+    """Executor e.1 holds the partition and is full of long runs; other runs wait."""
     log = Log()
     log.define(timeout_class="1h")
     owner = log.recover()
@@ -68,7 +70,7 @@ def test_a_new_owner_knows_which_executor_has_what() -> None:
     assert len(log.dispatches()) == BUSY + WINDOW
 
 
-def test_a_dispatch_that_no_executor_has_taken_lies_before_the_one_that_holds_the_partition_now() -> None:
+def test_an_unclaimed_dispatch_counts_for_the_present_holder_of_the_partition() -> None:
     log = Log()
     log.define(timeout_class="1h")
     owner = log.recover()
@@ -81,7 +83,7 @@ def test_a_dispatch_that_no_executor_has_taken_lies_before_the_one_that_holds_th
     assert len(log.dispatches()) == WINDOW
 
 
-def test_the_end_of_a_run_elsewhere_makes_no_room_at_the_holder() -> None:
+def test_a_run_that_ends_at_another_executor_frees_no_slot_of_the_holder() -> None:
     log, owner, running = busy()
     beat(log, owner, "e.1", *running)
     beat(log, owner, "e.2", window=WINDOW)
@@ -101,7 +103,7 @@ def test_a_partition_that_comes_back_finds_its_runs_counted_again() -> None:
     assert len(log.dispatches()) == BUSY
 
 
-def test_an_executor_that_leaves_takes_its_window_with_it() -> None:
+def test_the_window_of_a_leaving_executor_is_removed() -> None:
     log = Log()
     log.define(timeout_class="1h")
     owner = log.recover()
@@ -112,7 +114,7 @@ def test_an_executor_that_leaves_takes_its_window_with_it() -> None:
     assert len(log.dispatches()) == Rules().probe_window
 
 
-def test_the_newest_heartbeat_with_a_window_says_which_executor_holds_a_partition() -> None:
+def test_the_newest_heartbeat_with_a_window_tells_the_holder_of_a_partition() -> None:
     log, fleet = Log(), Fleet()
     fleet.note_heartbeat("e.1", log.now, {"1h": 1})
     fleet.note_heartbeat("e.2", log.now + 2 * S, {"1h": 2})
@@ -126,7 +128,7 @@ def test_the_newest_heartbeat_with_a_window_says_which_executor_holds_a_partitio
     assert fleet.window("1h") is None
 
 
-def test_a_silent_executor_is_forgotten_and_the_others_are_not_looked_at(monkeypatch) -> None:
+def test_a_silent_executor_is_forgotten_without_a_scan_of_the_others(monkeypatch) -> None:
     log, fleet = Log(), Fleet()
     for number in range(1_000):
         fleet.note_heartbeat(f"e.{number}", log.now + number * S, {"1h": 1})
@@ -142,7 +144,7 @@ def test_a_silent_executor_is_forgotten_and_the_others_are_not_looked_at(monkeyp
 
 
 def test_a_heartbeat_costs_the_same_however_many_executors_hold_the_partition(monkeypatch) -> None:
-    """One that holds it no longer costs a look at the others that say so."""
+    """An executor without the partition costs no look at the other executors."""
     log, fleet = Log(), Fleet()
     looks: list[str] = []
     at = Fleet._at

@@ -1,4 +1,4 @@
-"""Catching up: after live work, and no faster than a job and a partition may."""
+"""Catch-up runs after live work, within the rates of a job and of a partition."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from streams.core.policy.rules import Rules
 from streams.core.runs.pace import BURST
 from streams.owner.owner import Owner
 from tests.support.simulated.log import BATCH_WAIT, Log, ended, started
-from tests.support.simulated.scenario import Story
+from tests.support.simulated.scenario import Scenario
 
 DOWN = 3_600
 A_MINUTE = 60
 
 
 def after_downtime(log: Log, room: int = 10_000) -> Owner:
-    """An owner that has slept for an hour, and a job that was due every second."""
+    """An owner after an hour of downtime, with a job that is due every second."""
     log.define(
         schedule="* * * * * *", overlap_policy="allow_all", catchup_policy="all", misfire_grace=timedelta(seconds=1)
     )
@@ -33,7 +33,7 @@ def after_downtime(log: Log, room: int = 10_000) -> Owner:
 
 
 def hear(log: Log, owner: Owner, room: int) -> None:
-    owner.learn(HeartbeatHeard(heartbeat=Story.heartbeat(log.now, room), appended_at=log.now))
+    owner.learn(HeartbeatHeard(heartbeat=Scenario.heartbeat(log.now, room), appended_at=log.now))
 
 
 def lateness(log: Log) -> list[bool]:
@@ -63,7 +63,7 @@ def test_a_partition_catches_up_at_its_rate_however_much_is_due() -> None:
     assert caught_up == pytest.approx(60, abs=BURST.total_seconds() + 1)
 
 
-def test_an_owner_wakes_up_when_the_rate_lets_more_go() -> None:
+def test_an_owner_wakes_up_when_the_catch_up_rate_allows_more() -> None:
     log = Log()
     owner = after_downtime(log)
     owner.state.rules = Rules(catchup_rate_per_partition=60)
@@ -72,7 +72,7 @@ def test_an_owner_wakes_up_when_the_rate_lets_more_go() -> None:
     assert timedelta(0) < owner.next_wake(log.now) <= timedelta(seconds=1)
 
 
-def test_live_work_goes_before_what_catches_up() -> None:
+def test_live_work_is_dispatched_before_catch_up() -> None:
     log = Log()
     owner = after_downtime(log, room=1)
     (first,) = log.dispatches()
@@ -83,7 +83,7 @@ def test_live_work_goes_before_what_catches_up() -> None:
     assert log.now - second.nominal_time <= timedelta(seconds=2) + BATCH_WAIT
 
 
-def test_one_resumption_runs_so_many_occurrences_of_its_pause_and_names_the_rest() -> None:
+def test_a_resume_runs_at_most_resume_limit_occurrences_and_records_the_rest() -> None:
     log = Log()
     every_second = {"schedule": "* * * * * *", "overlap_policy": "allow_all", "catchup_after_pause": "all"}
     log.define(paused=True, **every_second)

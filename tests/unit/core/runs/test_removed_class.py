@@ -1,4 +1,4 @@
-"""A timeout class is removed from the settings: its runs go on in the class where they would begin now."""
+"""A timeout class is removed from the settings: its runs continue in the class where they would start now."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from schemas.event import EndCause, Rejected
 from schemas.reasons import ReasonCode
 from schemas.words import AttemptEnd, RunState
 from streams.core.policy.rules import Rules
-from tests.support.simulated.backfilled_job import PARENT, asked, at
-from tests.support.simulated.log import START, Driven, Log, ended, started
+from tests.support.simulated.backfilled_job import PARENT, at, backfill_request
+from tests.support.simulated.log import START, DrivenSession, Log, ended, started
 
 FEWER = Rules(classes=parse_classes("10s,1h"))
 """Without 1m."""
 
 
-def restarted(log: Log) -> tuple[Driven, int]:
-    """An owner with fewer classes; and how many records there were before it."""
-    log.is_claimed = True  # nothing is found in a topic that is not read
+def restarted(log: Log) -> tuple[DrivenSession, int]:
+    """A new owner with fewer classes, and the number of records before it."""
+    log.is_claimed = True  # a topic that is not read has no unclaimed dispatches
     owner = log.recover(rules=FEWER)
     return owner, len(log.written)
 
 
-def work(log: Log, owner: Driven, done: int, turns: int = 20) -> list[Dispatch]:
-    """Each dispatch behind `done` is started and ends well; returns them."""
+def work(log: Log, owner: DrivenSession, done: int, turns: int = 20) -> list[Dispatch]:
+    """Starts and ends each dispatch after `done` successfully; returns them."""
     first = done
     for _ in range(turns):
         new = log.dispatches()[done:]
@@ -43,10 +43,10 @@ def topics(log: Log, before: int) -> set[str]:
     return {record.topic for record in log.written[before:] if record.topic.startswith("runs.")}
 
 
-def test_what_a_backfill_holds_goes_on_in_the_class_where_it_would_begin_now() -> None:
+def test_held_runs_of_a_backfill_move_to_their_present_first_class() -> None:
     log = Log()
     log.define(schedule="* * * * *", timeout_class="1m")
-    log.request("bf", **asked(-5, 0, START))
+    log.request("bf", **backfill_request(-5, 0, START))
     owner = log.recover()
     for _ in range(4):
         log.turn(owner, 0.2)
@@ -62,7 +62,7 @@ def test_what_a_backfill_holds_goes_on_in_the_class_where_it_would_begin_now() -
     assert "class 1m is not configured any more, goes on in 10s" in reasons
 
 
-def test_what_is_ready_or_waits_for_its_time_or_for_others_goes_on() -> None:
+def test_queued_and_waiting_runs_move_to_another_class() -> None:
     log = Log()
     log.define(timeout_class="1m")
     log.define(job_id="one", version=2, timeout_class="1m", schedule="*/10 * * * * *", overlap_policy="buffer_all")
@@ -84,13 +84,13 @@ def test_what_is_ready_or_waits_for_its_time_or_for_others_goes_on() -> None:
     assert not owner.state.durable.runs
 
 
-def test_a_retry_goes_on_where_the_job_has_learned_to_begin() -> None:
+def test_a_retry_moves_to_the_learned_class_of_its_job() -> None:
     log = Log()
     owner = log.dispatched(max_attempts=5, initial_interval=timedelta(seconds=60), timeout_class="1m")
     (first,) = log.dispatches()
     owner.offer(log.report(started(first, log.now), ended(first, log.now, 1)))
     log.turn(owner)
-    for number in range(3):  # each is cut short by 1m
+    for number in range(3):  # each attempt reaches the limit of 1m
         owner.offer(log.request(f"r{number}"))
         log.turn(owner)
         for cause in (EndCause.LIMIT, EndCause.EXITED):
@@ -107,7 +107,7 @@ def test_a_retry_goes_on_where_the_job_has_learned_to_begin() -> None:
     assert topics(log, before) == {"runs.1h"}
 
 
-def test_nodes_of_an_open_dag_run_go_on_and_new_ones_begin_elsewhere() -> None:
+def test_nodes_of_an_open_dag_run_move_and_new_ones_start_in_another_class() -> None:
     log = Log()
     nodes = tuple(
         NodeSpec(node_id=name, executable="s3://tidemill/x", depends_on=needs, timeout_class="1m")
@@ -143,7 +143,7 @@ def test_the_events_of_an_attempt_in_a_removed_class_still_count(cause, code, st
     assert len(log.dispatches()) == 1
 
 
-def test_an_attempt_that_the_removed_class_cut_short_is_promoted_to_one_that_is_longer() -> None:
+def test_an_attempt_that_hit_the_limit_of_the_removed_class_is_promoted() -> None:
     log = Log()
     log.dispatched(timeout_class="1m", max_attempts=1)
     owner, _ = restarted(log)
@@ -154,7 +154,7 @@ def test_an_attempt_that_the_removed_class_cut_short_is_promoted_to_one_that_is_
     assert log.dispatches()[-1].timeout_class == "1h"
 
 
-def test_an_attempt_that_is_rejected_in_the_removed_class_goes_on_in_another_one() -> None:
+def test_an_attempt_rejected_in_the_removed_class_continues_in_another() -> None:
     log = Log()
     log.dispatched(timeout_class="1m", initial_interval=timedelta(seconds=1))
     owner, before = restarted(log)
@@ -168,7 +168,7 @@ def test_an_attempt_that_is_rejected_in_the_removed_class_goes_on_in_another_one
     assert topics(log, before) == {"runs.10s"}
 
 
-def test_a_dispatch_that_lies_in_the_removed_topic_is_lost_only_when_no_executor_may_claim_it_any_more() -> None:
+def test_a_dispatch_in_the_removed_topic_is_lost_once_no_executor_may_claim_it() -> None:
     log = Log()
     log.dispatched(timeout_class="1m")
     owner, _ = restarted(log)

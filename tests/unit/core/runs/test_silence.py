@@ -1,4 +1,4 @@
-"""When silence means that an attempt is lost, and when it does not."""
+"""When a silent executor's attempt is lost, and when it is not."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ends(log: Log) -> list[AttemptEnd | None]:
     return [attempt.end for attempt in log.statuses()["job#r"].attempts]
 
 
-def test_an_attempt_whose_executor_is_silent_for_the_lease_is_lost_and_tried_again() -> None:
+def test_an_attempt_of_an_executor_silent_for_the_lease_is_lost_and_retried() -> None:
     log = Log()
     owner = log.dispatched()
     owner.offer(log.report(started(log.dispatches()[0], log.now)))
@@ -62,7 +62,7 @@ def test_a_heartbeat_renews_only_the_attempts_that_it_lists() -> None:
     assert ends(log) == [AttemptEnd.LOST, None]
 
 
-def test_a_claim_that_is_followed_by_nothing_is_lost() -> None:
+def test_a_claim_without_any_event_is_lost() -> None:
     log = Log()
     owner = log.dispatched()
     log.turn(owner, 100)
@@ -73,7 +73,7 @@ def test_a_claim_that_is_followed_by_nothing_is_lost() -> None:
     assert ends(log) == [AttemptEnd.LOST, None]
 
 
-def test_a_dispatch_that_nobody_has_claimed_waits() -> None:
+def test_an_unclaimed_dispatch_waits() -> None:
     log = Log()
     owner = log.dispatched()
     log.turn(owner)
@@ -83,7 +83,7 @@ def test_a_dispatch_that_nobody_has_claimed_waits() -> None:
     assert wants_claims(owner.state, log.now)
 
 
-def test_whether_a_dispatch_that_waits_is_claimed_is_asked_every_few_seconds() -> None:
+def test_the_owner_checks_every_few_seconds_whether_a_dispatch_is_claimed() -> None:
     log = Log()
     owner = log.dispatched()
     log.turn(owner, 1)
@@ -97,7 +97,7 @@ def test_whether_a_dispatch_that_waits_is_claimed_is_asked_every_few_seconds() -
     assert wants_claims(owner.state, log.now)
 
 
-def test_silence_while_the_owner_itself_was_away_counts_for_nobody() -> None:
+def test_silence_during_the_owners_own_absence_does_not_count() -> None:
     log = Log()
     owner = log.dispatched()
     owner.offer(log.report(started(log.dispatches()[0], log.now)))
@@ -124,7 +124,7 @@ def test_a_new_owner_gives_a_running_attempt_one_whole_lease() -> None:
     assert ends(log) == [AttemptEnd.LOST, None]
 
 
-def test_a_new_owner_counts_a_dispatch_that_it_does_not_find_as_claimed_now() -> None:
+def test_a_new_owner_treats_a_dispatch_that_it_does_not_find_as_claimed_now() -> None:
     log = Log()
     log.dispatched()
     log.is_claimed = True

@@ -1,4 +1,4 @@
-"""A status carries the history of its run, and that is bounded: the first transition and the newest ones."""
+"""A status keeps a bounded history of its run: the first transition and the newest ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 29, tzinfo=UTC)
 JOB = JobSpec(job_id=OwnerId("j"), tenant="default", executable="s3://bucket/key")
 
 
-def test_of_many_transitions_the_first_and_the_newest_are_kept():
+def test_a_status_keeps_the_first_and_the_newest_transitions():
     new = NewRun(run_id=RunId("j@1"), kind=RunKind.SCHEDULED, nominal_time=NOW, scheduled_time=NOW)
     status, version = blank_status(JOB, new), 0
     for _ in range(MAX_TRANSITIONS):

@@ -1,4 +1,4 @@
-"""An attempt is judged by what its dispatch says, whatever the settings of the owner that judges it are."""
+"""An attempt is judged by the terms of its dispatch, whatever the owner's present settings are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from schemas.topics import STATE
 from streams.core.inputs import ClaimsSeen, HeartbeatHeard
 from streams.core.policy.rules import Rules
 from streams.owner.records import OutRecord
-from tests.support.simulated.log import START, Driven, Log, started
+from tests.support.simulated.log import START, DrivenSession, Log, started
 
 S = timedelta(seconds=1)
 LONG, SHORT = 60 * S, 10 * S
@@ -24,7 +24,7 @@ MARGIN = 5.0
 VALID_FOR = Rules().dispatch_valid_for
 
 
-def beat(log: Log, owner: Driven, *listed: Dispatch) -> None:
+def beat(log: Log, owner: DrivenSession, *listed: Dispatch) -> None:
     in_hand = tuple(AttemptInHand(run_id=each.run_id, token=each.token, partition=0) for each in listed)
     heartbeat = Heartbeat(
         executor_id="e.1",
@@ -50,7 +50,7 @@ def dispatched(rules: Rules) -> tuple[Log, Dispatch]:
     return log, log.dispatches()[0]
 
 
-def seconds_until_the_next_attempt(log: Log, owner: Driven) -> timedelta:
+def seconds_until_the_next_attempt(log: Log, owner: DrivenSession) -> timedelta:
     began = log.now
     for _ in range(200):
         log.now += S
@@ -72,7 +72,7 @@ def test_an_attempt_keeps_the_lease_of_its_dispatch_when_the_setting_becomes_sho
     assert log.dispatches()[1].lease == SHORT
 
 
-def test_and_when_the_setting_becomes_longer() -> None:
+def test_an_attempt_keeps_the_lease_of_its_dispatch_when_the_setting_becomes_longer() -> None:
     log, dispatch = dispatched(Rules(lease=SHORT))
     log.report(started(dispatch, log.now))
     owner = log.recover(rules=Rules(lease=LONG))
@@ -90,7 +90,7 @@ def test_a_claim_keeps_the_grace_of_its_dispatch_when_the_setting_becomes_shorte
     assert seconds_until_the_next_attempt(log, owner) == LONG
 
 
-def test_a_cancelled_dispatch_that_no_executor_takes_is_waited_for_as_long_as_it_is_valid() -> None:
+def test_a_cancelled_unclaimed_dispatch_is_open_as_long_as_it_is_valid() -> None:
     log, dispatch = dispatched(Rules(dispatch_valid_for=2 * VALID_FOR))
     owner = log.recover(rules=Rules(dispatch_valid_for=SHORT))
     log.place(owner, dispatch, offset=0)
@@ -108,7 +108,7 @@ def test_a_cancelled_dispatch_that_no_executor_takes_is_waited_for_as_long_as_it
         assert log.statuses()["job#r"].state.value == state
 
 
-def test_a_run_that_the_version_before_stored_goes_by_the_settings_of_now() -> None:
+def test_a_run_stored_by_the_former_release_uses_the_present_settings() -> None:
     log, dispatch = dispatched(Rules(lease=LONG))
     log.report(started(dispatch, log.now))
     log.turn(log.recover(rules=Rules(lease=LONG)))
@@ -127,7 +127,7 @@ def _without_terms(record: OutRecord) -> OutRecord:
 
 
 class Process:
-    """One attempt as its executor and its supervisor hold it; moments are seconds since the log began."""
+    """One attempt at its executor and supervisor; times are seconds since the start of the log."""
 
     def __init__(self, log: Log, dispatch: Dispatch, renewed: float) -> None:
         self.log, self.dispatch, self.renewed = log, dispatch, renewed
@@ -146,7 +146,7 @@ class Process:
 
     @property
     def is_dead(self) -> bool:
-        """Nothing may run it any more."""
+        """Whether no process may run the attempt any more."""
         if self.begun:
             return self.now >= lease_deadline(self._terms, self.renewed) + MARGIN / 2
         return not may_start(self._terms, self.now, self.renewed)
@@ -161,10 +161,10 @@ takeovers = st.lists(st.tuples(st.integers(1, 90), rules), min_size=1, max_size=
 @given(first=rules, others=takeovers, starts=st.booleans(), beats=st.integers(0, 9))
 @example(first=Rules(lease=LONG), others=[(1, Rules(lease=SHORT))], starts=True, beats=1)
 @example(first=Rules(claim_grace=LONG), others=[(1, Rules(claim_grace=SHORT))], starts=False, beats=0)
-def test_no_second_attempt_begins_while_the_first_may_run_however_the_settings_change(
+def test_no_second_attempt_starts_while_the_first_may_run_whatever_settings_change(
     first, others, starts, beats
 ) -> None:
-    """Owners with other settings take over, one after the other, as in a rolling change."""
+    """Owners with different settings take over one after the other, as in a rolling change."""
     log, dispatch = dispatched(first)
     process = Process(log, dispatch, renewed=0.0)
     process.begun = starts

@@ -1,4 +1,4 @@
-"""Whose turn it is when there is less room than work: what is due now goes before what runs again."""
+"""The order of runs when slots are scarce: due runs go before reruns."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from schemas.event import EndCause
 from schemas.ids import occurrence_run_id
 from streams.core.inputs import HeartbeatHeard
 from streams.core.policy.rules import Rules
-from tests.support.simulated.log import START, Driven, Log, ended, started
-from tests.support.simulated.scenario import Story
+from tests.support.simulated.log import START, DrivenSession, Log, ended, started
+from tests.support.simulated.scenario import Scenario
 
 S = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -21,13 +21,13 @@ NO_PROBES = Rules(probe_window=0)
 NODE = NodeSpec(node_id="a", executable="s3://tidemill/x")
 
 
-def room(log: Log, owner: Driven, size: int) -> None:
-    owner.learn(HeartbeatHeard(heartbeat=Story.heartbeat(log.now, size), appended_at=log.now))
+def room(log: Log, owner: DrivenSession, size: int) -> None:
+    owner.learn(HeartbeatHeard(heartbeat=Scenario.heartbeat(log.now, size), appended_at=log.now))
     log.turn(owner)
 
 
-def one_by_one(log: Log, owner: Driven, most: int) -> list[str]:
-    """The order in which runs begin at an executor that takes one at a time."""
+def one_by_one(log: Log, owner: DrivenSession, most: int) -> list[str]:
+    """The order in which an executor with one slot starts the runs."""
     before = len(log.dispatches())
     for _ in range(most):
         room(log, owner, 1)
@@ -38,8 +38,8 @@ def one_by_one(log: Log, owner: Driven, most: int) -> list[str]:
     return [each.run_id for each in log.dispatches()]
 
 
-def rerun(log: Log, owner: Driven, minute: int, owner_id: str = "job", **fields: object) -> str:
-    """Of an occurrence of a month ago."""
+def rerun(log: Log, owner: DrivenSession, minute: int, owner_id: str = "job", **fields: object) -> str:
+    """Requests a rerun of an occurrence of a month ago."""
     nominal = LONG_AGO + minute * MINUTE
     run_id = occurrence_run_id(owner_id, nominal)
     ask = log.request_dag if owner_id == "dag" else log.request
@@ -48,8 +48,8 @@ def rerun(log: Log, owner: Driven, minute: int, owner_id: str = "job", **fields:
     return run_id
 
 
-def waiting(**fields: object) -> tuple[Log, Driven]:
-    """A job that is due every minute, and no room for anything."""
+def waiting(**fields: object) -> tuple[Log, DrivenSession]:
+    """A job that is due every minute, without free slots."""
     log = Log()
     log.define(schedule="* * * * *", overlap_policy="allow_all", **fields)
     owner = log.recover(rules=NO_PROBES)
@@ -58,7 +58,7 @@ def waiting(**fields: object) -> tuple[Log, Driven]:
     return log, owner
 
 
-def test_reruns_of_old_occurrences_go_behind_what_is_due_now() -> None:
+def test_reruns_of_old_occurrences_wait_behind_due_runs() -> None:
     log, owner = waiting()
     again = [rerun(log, owner, minute) for minute in range(3)]
     for seconds in (0, 61, 60):
@@ -67,7 +67,7 @@ def test_reruns_of_old_occurrences_go_behind_what_is_due_now() -> None:
     assert one_by_one(log, owner, 9) == [*live, *again]
 
 
-def test_they_go_in_the_order_in_which_they_were_asked_for() -> None:
+def test_reruns_run_in_the_order_of_their_requests() -> None:
     log, owner = waiting()
     again = []
     for minute in (7, 3, 5):
@@ -76,14 +76,14 @@ def test_they_go_in_the_order_in_which_they_were_asked_for() -> None:
     assert one_by_one(log, owner, 9) == again
 
 
-def test_a_rerun_waits_for_no_occurrence_that_is_not_due() -> None:
+def test_a_rerun_does_not_wait_for_future_occurrences() -> None:
     log, owner = waiting()
     again = rerun(log, owner, 0)
     log.turn(owner)
     assert one_by_one(log, owner, 1) == [again]
 
 
-def test_a_rerun_goes_before_a_backfill_and_before_what_catches_up() -> None:
+def test_a_rerun_goes_before_backfills_and_catch_up() -> None:
     log, owner = waiting()
     hour = {"backfill_from": (START - 5 * MINUTE).isoformat(), "backfill_to": START.isoformat()}
     asked = {"reprocess": "none", "max_active_runs": 9, "run_backwards": False, "dry_run": False, "ran": None}
@@ -96,8 +96,8 @@ def test_a_rerun_goes_before_a_backfill_and_before_what_catches_up() -> None:
 
 
 @pytest.mark.parametrize(("exit_code", "cause"), [(1, EndCause.EXITED), (None, EndCause.LEASE), (-15, EndCause.LIMIT)])
-def test_a_next_attempt_of_a_rerun_goes_behind_what_is_due_as_well(exit_code, cause) -> None:
-    """A retry, an attempt after a lost one, and one in the next class."""
+def test_later_attempts_of_a_rerun_wait_behind_due_runs_too(exit_code, cause) -> None:
+    """Later attempts: a retry, one after a lost attempt, and one in the next class."""
     log, owner = waiting(max_attempts=3, initial_interval=S, timeout_class="10s")
     again = rerun(log, owner, 0)
     log.turn(owner)
@@ -111,11 +111,11 @@ def test_a_next_attempt_of_a_rerun_goes_behind_what_is_due_as_well(exit_code, ca
     order = one_by_one(log, owner, 9)
     live = occurrence_run_id("job", START + MINUTE)
     assert set(order) == {again, live}
-    if cause is not EndCause.LIMIT:  # which waits in another queue
+    if cause is not EndCause.LIMIT:  # which waits in the queue of its class
         assert order == [again, live, again]
 
 
-def test_a_dag_run_that_runs_again_waits_behind_the_one_that_is_due() -> None:
+def test_a_rerun_dag_run_waits_behind_the_due_one() -> None:
     log = Log()
     log.define_dag(NODE, schedule="* * * * *", max_active_epochs=1, overlap_policy="buffer_all")
     owner = log.recover(rules=NO_PROBES)
@@ -132,7 +132,7 @@ def test_a_dag_run_that_runs_again_waits_behind_the_one_that_is_due() -> None:
     assert order == [*(occurrence_run_id("dag", START + minute * MINUTE) for minute in (1, 2)), again]
 
 
-def test_the_nodes_of_a_dag_run_that_runs_again_go_behind_those_of_one_that_is_due() -> None:
+def test_nodes_of_a_rerun_dag_run_wait_behind_those_of_a_due_one() -> None:
     log = Log()
     log.define_dag(NODE, schedule="* * * * *", max_active_epochs=5)
     owner = log.recover(rules=NO_PROBES)

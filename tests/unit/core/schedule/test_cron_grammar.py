@@ -1,4 +1,4 @@
-"""The grammar of schedules: what is accepted, what it means, and the sentence for what is not."""
+"""The grammar of schedules: accepted forms, their meaning, and the sentences of refusals."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("text", "fragment"), REFUSED.items())
-def test_what_is_refused_is_refused_with_a_sentence(text, fragment):
+def test_an_invalid_schedule_is_refused_with_a_sentence(text, fragment):
     with pytest.raises(InvalidScheduleError) as refused:
         parse(text)
     assert fragment in str(refused.value)
@@ -126,7 +126,7 @@ DAYS = {
 
 
 @pytest.mark.parametrize(("text", "values"), DAYS.items())
-def test_fields_mean_what_cron_means_by_them(text, values):
+def test_fields_have_the_meaning_of_cron(text, values):
     cron = parse(text)
     assert isinstance(cron, Cron)
     assert {name: getattr(cron, name) for name in values} == values
@@ -144,14 +144,14 @@ def test_nicknames_are_the_schedules_that_they_stand_for():
     assert parse("@yearly") == parse("@annually") == parse("0 0 1 1 *")
 
 
-def test_an_interval_adds_its_units_up():
+def test_an_interval_is_the_sum_of_its_units():
     assert parse("@every 90s") == Every(interval=timedelta(seconds=90))
     assert parse("@every 1d2h3m4.05s") == Every(
         interval=timedelta(days=1, hours=2, minutes=3, seconds=4, milliseconds=50)
     )
 
 
-def test_an_instant_is_held_in_utc():
+def test_an_instant_is_stored_in_utc():
     assert parse("@at 2026-11-21T03:00:00.5+05:30") == At(
         instant=datetime(2026, 11, 20, 21, 30, 0, 500_000, tzinfo=UTC)
     )
@@ -176,7 +176,7 @@ def test_a_schedule_that_fires_once_in_28_years_is_accepted():
         ("daily", "@daily", "@daily"),
     ],
 )
-def test_what_a_refusal_says_to_write_can_be_written(text, advice, right):
+def test_the_suggestion_of_a_refusal_is_valid(text, advice, right):
     with pytest.raises(InvalidScheduleError) as refused:
         parse(text)
     assert advice in str(refused.value)

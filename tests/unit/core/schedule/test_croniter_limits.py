@@ -55,7 +55,7 @@ def test_a_weekday_and_an_nth_weekday_in_one_field_are_refused():
     assert our_next("0 0 * * MON,FRI#1", at("2026-06-02"), 2) == [at("2026-06-05"), at("2026-06-08")]
 
 
-def test_a_stepped_star_restricts_the_days_in_debian_together_with_the_weekday():
+def test_a_stepped_star_must_match_together_with_the_weekday_as_in_debian():
     """Whether both day fields must match, `Cron.either_day` says; croniter takes `*/10` for a list of days."""
     start = at("2026-05-31")
     assert croniter_next("0 3 */10 * MON", start, 2) == [at("2026-05-31T03:00"), at("2026-06-01T03:00")]
@@ -82,14 +82,14 @@ def test_a_wildcard_loses_the_hour_that_the_clock_shows_twice():
     ["5-1 * * * *", "0 0 * FEB-JAN *", "R * * * *", "0 0 ? * MON"],
     ids=["backwards", "months backwards", "random", "question mark"],
 )
-def test_fields_are_accepted_that_have_another_meaning_elsewhere_or_none(text):
+def test_fields_with_another_meaning_or_none_are_accepted(text):
     """`schedule/cron.py` has a grammar of its own: the table refuses by the same one, with the same sentences."""
     assert croniter(text, at("2026-01-01")).get_next(datetime)
     with pytest.raises(InvalidScheduleError):
         parse_schedule(text)
 
 
-def test_a_refusal_does_not_say_what_is_allowed():
+def test_croniters_refusal_does_not_say_what_is_allowed():
     """`schedule/cron.py` names the field, what is wrong and what to write."""
     with pytest.raises(CroniterError) as theirs:
         croniter("60 * * * *", at("2026-01-01"))
@@ -108,7 +108,7 @@ def test_a_schedule_that_never_fires_is_found_at_its_first_search_only():
         parse_schedule("0 0 31 2 *")
 
 
-def test_days_are_what_croniter_is_asked_for_and_gets_right():
+def test_croniter_finds_days_correctly():
     """All other answers about days come from it: if it fails here, nothing else holds."""
     found = our_next("0 0 13 * FRI", at("2026-01-01"), 3)
     assert found == [at("2026-01-02"), at("2026-01-09"), at("2026-01-13")]

@@ -1,4 +1,4 @@
-"""When schedules fire: intervals, instants, changes of the clock, and the last occurrence without the ones before."""
+"""When schedules fire: intervals, instants, clock changes, and the latest occurrence."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def test_a_job_in_the_gap_runs_once_right_after_it():
     assert fires("0,15,30 2 * * *", "Europe/Berlin", "2026-03-29")[0] == "29 01:00"
 
 
-def test_what_the_gap_shifts_onto_an_occurrence_is_one_with_it():
+def test_an_occurrence_shifted_by_the_gap_merges_with_one_at_that_time():
     assert fires("0 2,3 * * *", "Europe/Berlin", "2026-03-29") == ["29 01:00", "30 00:00", "30 01:00"]
 
 
-def test_a_job_in_the_gap_does_not_run_if_its_rule_is_to_skip():
+def test_the_rule_skip_drops_a_job_in_the_gap():
     assert fires("30 2 * * *", "Europe/Berlin", "2026-03-29", DstRules(gap="skip")) == ["30 00:30"]
 
 
@@ -78,7 +78,7 @@ def test_a_wildcard_hour_runs_through_the_fold_in_real_time():
 
 
 def test_odd_zones_keep_the_rules():
-    # Half an hour, at Lord Howe: 02:00 becomes 02:30, and back.
+    # Lord Howe changes by half an hour: 02:00 becomes 02:30, and back.
     assert fires("15 2 * * *", "Australia/Lord_Howe", "2026-10-03")[1] == "03 15:30"
     assert fires("45 1 * * *", "Australia/Lord_Howe", "2026-04-04", DstRules(fold="both"))[1:3] == [
         "04 14:45",
@@ -88,9 +88,9 @@ def test_odd_zones_keep_the_rules():
     assert fires("0 0 * * *", "America/Sao_Paulo", "2018-11-04") == ["04 03:00", "05 02:00"]
     # Apia had no December 30th in 2011.
     assert fires("30 12 * * *", "Pacific/Apia", "2011-12-30") == ["29 22:30", "30 10:00", "30 22:30"]
-    # Dublin's summer time is the standard one; the clock does the same.
+    # Dublin calls summer time its standard time; the clock changes alike.
     assert fires("30 1 * * *", "Europe/Dublin", "2026-03-29") == ["29 01:00", "30 00:30"]
-    # Troll's clock is put back by two hours.
+    # Troll's clock goes back by two hours.
     assert fires("16 2 * * *", "Antarctica/Troll", "2012-10-28", DstRules(fold="both")) == [
         "28 00:16",
         "28 02:16",
@@ -124,7 +124,7 @@ def test_an_interval_counts_from_the_epoch_so_an_edit_never_shifts_it():
     assert found.timestamp() % 90 == 0
 
 
-def test_an_interval_counts_from_its_start_which_is_its_first_occurrence():
+def test_an_interval_with_a_start_first_fires_at_its_start():
     start = NOON + timedelta(seconds=7)
     every = parse_schedule("@every 1h")
     assert next_after(every, "UTC", DEFAULT, NOON, starts_at=start) == start
@@ -140,7 +140,7 @@ def test_counting_an_interval_does_not_enumerate_it():
     assert count_between(every, "UTC", DEFAULT, NOON, NOON, 10) == 0
 
 
-def test_counting_stops_at_its_limit():
+def test_counting_stops_at_the_limit():
     assert count_between(parse_schedule("* * * * * *"), "UTC", DEFAULT, NOON, HORIZON, 50) == 50
 
 
@@ -152,7 +152,7 @@ def test_an_instant_fires_once():
     assert latest(at, "UTC", DEFAULT, NOON, NOON + timedelta(days=1)) is None
 
 
-def test_a_rare_day_is_found_both_ways_and_the_horizon_ends_it():
+def test_a_rare_day_is_found_in_both_directions_up_to_the_horizon():
     rare = parse_schedule("0 0 29 2 */7")
     assert next_after(rare, "Europe/Berlin", DEFAULT, NOON) == utc("2032-02-28T23:00:00")
     assert latest(rare, "Europe/Berlin", DEFAULT, utc("1970-01-02"), NOON) == utc("2004-02-28T23:00:00")
@@ -160,7 +160,7 @@ def test_a_rare_day_is_found_both_ways_and_the_horizon_ends_it():
     assert latest(rare, "UTC", DEFAULT, utc("2026-01-01"), NOON) is None
 
 
-def test_notes_say_what_a_change_of_the_clock_did():
+def test_notes_tell_the_effect_of_a_clock_change():
     assert note("2026-03-28T01:30:00") is None
     assert note("2026-03-29T01:00:00") == "shifted from 2026-03-29 02:30:00, which the clock leaves out"
     assert note("2026-10-25T00:30:00").startswith("first of two")
@@ -178,6 +178,6 @@ def test_a_zone_is_known_by_its_exact_name_only(name):
     assert f'timezone is "{name}"' in str(refused.value)
 
 
-def test_a_zone_with_a_slip_of_the_shift_key_is_guessed():
+def test_a_zone_with_wrong_case_is_suggested():
     with pytest.raises(UnknownZoneError, match='did you mean "Europe/Berlin"'):
         load("europe/berlin")

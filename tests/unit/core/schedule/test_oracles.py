@@ -27,14 +27,15 @@ ODD_CHANGES = [
     *["America/Sao_Paulo", "America/Havana", "Africa/Casablanca", "Asia/Tehran", "Asia/Gaza"],
     *["Pacific/Apia", "Australia/Lord_Howe"],
 ]
-"""Here cronsim is no oracle for wildcards: it goes on in steps of hours from a midnight that does not exist, or over a
-change by half an hour, and so fires when the schedule does not, or leaves a time out."""
+"""In these zones cronsim is no oracle for wildcards: it steps by hours from a midnight that does not exist, or over
+a change by half an hour, and gets wrong times.
+"""
 ZONES = [
     *["UTC", "Europe/Berlin", "Europe/Dublin", "America/New_York", "America/Caracas"],
     *["Asia/Kathmandu", "Asia/Pyongyang", "Antarctica/Troll", *ODD_CHANGES],
 ]
 AS_CRONSIM_DOES_WITH_SECONDS = DstRules(gap="skip", fold="both")
-"""It calls six fields foreign to Debian and lets them follow real time; here they follow the rules of five."""
+"""Cronsim lets six fields follow real time, as Debian has no six fields; here they follow the rules of five."""
 MINUTE = timedelta(minutes=1)
 
 
@@ -65,21 +66,21 @@ def parsed(text):
 @settings(max_examples=150, deadline=None)
 @given(second=seconds, fields=five_fields, zone=zones, noon=noons)
 @example(second="", fields="* 1 28 3 */7", zone="Antarctica/Troll", noon=datetime(2005, 1, 1, 12))
-def test_the_defaults_are_those_of_cronsim(second, fields, zone, noon):
+def test_default_schedules_equal_cronsim(second, fields, zone, noon):
     schedule = parsed(second + fields)
     dst = AS_CRONSIM_DOES_WITH_SECONDS if second else DstRules()
     assume(zone not in ODD_CHANGES or not (schedule.real_time or second))
     start = noon.replace(tzinfo=ZoneInfo(zone))
     found = [each.astimezone(UTC) for each in islice(CronSim(second + fields, start), 40)]
     expected = [each for each in found if each < HORIZON]
-    # A schedule may have no time at all: each of its days is one on which the clock leaves its hour out.
+    # A schedule may never fire: on each of its days the clock skips its hour.
     until = found[-1] if found else HORIZON
     assert occurrences(schedule, zone, dst, start.astimezone(UTC), until, len(found) or 1) == expected
 
 
 @settings(max_examples=100, deadline=None)
 @given(second=seconds, fields=five_fields, zone=zones, noon=noons, dst=rules)
-def test_the_latest_is_the_last_of_all(second, fields, zone, noon, dst):
+def test_latest_equals_the_last_of_all_occurrences(second, fields, zone, noon, dst):
     schedule = parsed(second + fields)
     start = noon.replace(tzinfo=UTC)
     found = [None, *occurrences(schedule, zone, dst, start, start + timedelta(days=2000), 300)]
@@ -90,7 +91,7 @@ def test_the_latest_is_the_last_of_all(second, fields, zone, noon, dst):
 
 @settings(max_examples=60, deadline=None)
 @given(fields=five_fields, zone=zones, change=st.integers(0, 200), dst=rules)
-def test_around_a_change_of_the_clock_it_agrees_with_a_search_minute_by_minute(fields, zone, change, dst):
+def test_around_a_clock_change_occurrences_equal_a_search_by_minute(fields, zone, change, dst):
     schedule = parsed(fields)
     moments = changes(zone) or [datetime(2026, 1, 1, tzinfo=UTC)]
     moment = moments[change % len(moments)]
@@ -100,7 +101,7 @@ def test_around_a_change_of_the_clock_it_agrees_with_a_search_minute_by_minute(f
 
 
 def search(cron, zone, dst, start, end):
-    """Every minute: does the clock show a time that matches, and if it jumped here, does what it left out match?"""
+    """Checks every minute: the clock's time matches, or the clock jumped here over a time that matches."""
     gap = "skip" if cron.real_time else dst.gap
     fold = dst.fold or ("both" if cron.real_time else "first")
     minute = start + MINUTE
@@ -153,7 +154,7 @@ every_or_at = st.sampled_from(["@every 90s", "@every 1h30m", "@at 2010-03-28T01:
 @example("", "30 2 * * *", "Europe/Berlin", datetime(2010, 3, 1, 12), timedelta(days=300), DstRules(), 500)
 @example("", "0,30 2-3 * * *", "Europe/Berlin", datetime(2010, 3, 1, 12), timedelta(days=300), DstRules(), 500)
 @example("", "0 0 30 12 *", "Pacific/Apia", datetime(2010, 3, 1, 12), timedelta(days=400), DstRules(), 500)
-def test_counting_is_as_many_as_there_are(second, fields, zone, noon, span, dst, limit):
+def test_counting_equals_the_number_of_occurrences(second, fields, zone, noon, span, dst, limit):
     schedule = parsed(second + fields)
     start = noon.replace(tzinfo=UTC) + timedelta(microseconds=limit % 2)
     found = occurrences(schedule, zone, dst, start, start + span, limit)
@@ -162,7 +163,7 @@ def test_counting_is_as_many_as_there_are(second, fields, zone, noon, span, dst,
 
 @settings(max_examples=200, deadline=None)
 @given(text=five_fields, zone=zones, noon=noons, dst=rules, hours=st.integers(0, 72), odd=st.booleans())
-def test_counting_around_a_change_of_the_clock_is_as_many_as_there_are(text, zone, noon, dst, hours, odd):
+def test_counting_around_a_clock_change_equals_the_number_of_occurrences(text, zone, noon, dst, hours, odd):
     schedule = parsed(text)
     edge = next((each.start for each in stretches(zone, noon.year)[1:]), noon.replace(tzinfo=UTC))
     for start in (edge - timedelta(hours=hours), edge, edge - timedelta(seconds=1), edge + timedelta(minutes=30)):
@@ -173,7 +174,7 @@ def test_counting_around_a_change_of_the_clock_is_as_many_as_there_are(text, zon
 
 @settings(max_examples=50, deadline=None)
 @given(text=every_or_at, noon=noons, span=spans, limit=st.integers(1, 300))
-def test_counting_intervals_and_instants_is_as_many_as_there_are(text, noon, span, limit):
+def test_counting_intervals_and_instants_equals_the_number_of_occurrences(text, noon, span, limit):
     schedule, start = parse_schedule(text), noon.replace(tzinfo=UTC)
     found = occurrences(schedule, "UTC", DstRules(), start, start + span, limit)
     assert count_between(schedule, "UTC", DstRules(), start, start + span, limit) == len(found)

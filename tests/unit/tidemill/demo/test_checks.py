@@ -1,4 +1,4 @@
-"""The checks of the demo: they hold for a good demo, and each sees the fault that it is there for."""
+"""The checks of the demo pass for a good demo, and each finds its fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each check of the doctor over made-up facts: what it says, how bad that is, and that there is a remedy."""
+"""Each check of the doctor over given facts: its text, its severity, and its remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The probe run's way: which marks the records leave, how long each hop took, and where a way breaks off."""
+"""The probe run's path: the marks of its records, the time of each hop, and the hop where it stops."""
 
 from __future__ import annotations
 

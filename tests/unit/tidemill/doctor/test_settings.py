@@ -1,4 +1,4 @@
-"""Settings by which no part is reached are what the doctor and `status` are asked about: they say so, and go on."""
+"""The doctor and `status` report settings that reach no server, and continue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `tidemill explain` says of runs, case by case, over rows as Postgres has them."""
+"""The text of `tidemill explain` about runs, case by case, for rows as in Postgres."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `tidemill explain` says where no run is written, case by case, over the versions of a job."""
+"""The text of `tidemill explain` without a run, case by case, for the versions of a job."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def changed(**columns) -> JobSpec:
 
 
 def versions(*specs: JobSpec | None, days: float = 1) -> list[Version]:
-    """One each so many days, from ten days before the occurrence on."""
+    """Versions at intervals, from ten days before the occurrence on."""
     return [Version(valid_from=WRITTEN + timedelta(days=days * number), spec=spec) for number, spec in enumerate(specs)]
 
 
@@ -81,7 +81,7 @@ def test_where_no_run_is_written_the_versions_of_the_job_say_why(case):
 
 
 def asked(text: str, **columns) -> tuple[str, str]:
-    """The answers about a time on the clocks of Berlin, long after it."""
+    """The answers about a past local time in Berlin."""
     spec = changed(**columns)
     history = [Version(valid_from=datetime(2020, 1, 1, tzinfo=UTC), spec=spec)]
     told = [
@@ -122,7 +122,7 @@ def test_what_was_due_last_follows_from_the_version_that_was_in_force():
     hourly = changed(schedule="0 * * * *")
     assert last_due(versions(NIGHTLY), NOW) == DUE
     assert last_due(versions(NIGHTLY), DUE) == DUE
-    assert last_due(versions(hourly, NIGHTLY, days=10), NOW) == DUE  # the change at the very time comes after it
+    assert last_due(versions(hourly, NIGHTLY, days=10), NOW) == DUE  # a change at exactly this time does not count
     assert last_due([*versions(hourly), Version(valid_from=after(1), spec=NIGHTLY)], NOW) == DUE
     assert last_due([*versions(NIGHTLY), Version(valid_from=after(1), spec=None)], NOW) == DUE
     assert last_due([Version(valid_from=after(1), spec=NIGHTLY)], NOW) is None
