@@ -26,9 +26,9 @@ check: $(STAMP) ## look at the code: lint, format, types, layers, house rules
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/unit/repository/test_tidy.py
 
-# Two at a time: what needs the whole stack, which mostly waits, and beside it everything else (tests/conftest.py).
+# Three processes on two cores, because tests that need servers mostly wait (tests/conftest.py).
 test: setup check ## do every check and every test
-	$(BIN)/pytest --durations=15 -n 2 --no-loadscope-reorder \
+	$(BIN)/pytest --durations=15 -n 3 --no-loadscope-reorder \
 		tests/integration tests/guarantees tests/component tests/acceptance tests/unit
 
 # All figures, or ONLY=tick,due20; SHORT=1 is a smoke run that writes nothing down.
