@@ -15,7 +15,7 @@ from schemas.dag import DagSpec
 from schemas.ids import OwnerId, RequestId, request_run_id
 from schemas.job import JobSpec
 from schemas.words import DefinitionKind, Reprocess, RunState
-from streams.core.dag.graph import clock_of
+from streams.core.dag.graph import job_of_dag
 from streams.core.requests.backfill import attempts_had, occurrences
 from tidemill.complete import owner_names
 from tidemill.instants import parse_instant, print_instant
@@ -153,7 +153,7 @@ def _clock(kind: DefinitionKind, spec: bytes) -> JobSpec:
         case DefinitionKind.JOB:
             return decode(spec, JobSpec)
         case DefinitionKind.DAG:
-            return clock_of(decode(spec, DagSpec))
+            return job_of_dag(decode(spec, DagSpec))
         case _:
             assert_never(kind)
 

@@ -39,8 +39,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     work_us: int = 200_000
     """Estimated microseconds of CPU, the same on every machine. A longer step would look like a stall."""
     slice_us: int = 20_000
-    """The part of it for definitions, and for requests, before the clock advances, so that due work waits for no more.
-    The partitions of a worker share one CPU core, so up to eight slices may run in between."""
+    """The part of `work_us` that definitions, and requests, may use before each tick, so that due work does not wait
+    longer. The partitions of a worker share one CPU core, so up to eight slices may run in between."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class TransactionRoom:
     bytes: int = 0
     """Used so far."""
     work_us: int = 0
-    """Used since the last `prepare`, without the cost of effects."""
+    """Used since the last `Owner.prepare` (streams/owner/owner.py), without the cost of effects."""
     payload_room: int = field(init=False)
     """Bytes of payloads and results that its dispatches may still carry."""
     nodes_room: int = field(init=False)
@@ -69,7 +69,7 @@ class TransactionRoom:
 
     @property
     def spent_us(self) -> int:
-        """The cost of the work since the last `prepare` and of all effects."""
+        """The cost of the work since the last `Owner.prepare` and of all effects."""
         return self.effects * MICROSECONDS_OF_AN_EFFECT + self.work_us
 
     @property

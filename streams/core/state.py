@@ -57,8 +57,8 @@ class Derived:
 
     shared: Shared = field(default_factory=Shared)
     """One copy of each value that many jobs have in common."""
-    quarantined: set[str] = field(default_factory=set)
-    """Jobs whose schedule cannot be followed."""
+    unscheduled: set[str] = field(default_factory=set)
+    """Jobs whose schedule this owner cannot follow: it is invalid, or a tick of it raised."""
     timers: Timers = field(default_factory=Timers)
     open_runs: dict[str, set[RunId]] = field(default_factory=lambda: defaultdict(set))
     """By job."""

@@ -62,6 +62,7 @@ class Pass(msgspec.Struct, frozen=True):
 
 
 def _open_due(state: OwnerState, now: datetime) -> list[Effect]:
+    """A DAG run that opens makes node runs due and may end a backfill, so both passes run once more."""
     if not state.derived.epochs.due:
         return []
     return open_epochs(state, now) + release_due(state, now) + settle_backfills(state, now)
@@ -92,7 +93,7 @@ PASSES = (
 
 
 def next_due(state: OwnerState) -> datetime | None:
-    """The next time at which `ClockAdvanced` has work, if no other input arrives."""
+    """The next time at which a step has work, if no input arrives until then."""
     derived = state.derived
     agendas = derived.waiting, derived.start_deadlines, derived.epochs.deadlines
     heads = [head[0] for head in (agenda.head() for agenda in agendas) if head]

@@ -17,8 +17,8 @@ from streams.core.policy.catchup import (
     MICROSECOND,
     CatchupDecision,
     Change,
-    OfNew,
-    OfOld,
+    NewVersion,
+    OldVersion,
     RecordRange,
     RunOccurrence,
     decide,
@@ -37,7 +37,7 @@ from streams.core.state import OwnerState
 from streams.core.stored import Cursor
 
 EFFECTS_OF_AN_OCCURRENCE = 4
-"""Its run, the count of runs that its job has made, and the end of a run that it replaces."""
+"""Its run, the count of runs that its job has made, and the end of a run that it replaces with its kill order."""
 
 
 def advance_clock(state: OwnerState, now: datetime) -> list[Effect]:
@@ -73,10 +73,10 @@ def decide_job(
     If not all effects fit a transaction, the second value is the time up to which occurrences are decided.
     """
     stored = state.durable.jobs[owner]
-    if after >= until or stored.deleted or stored.spec.schedule is None or owner in state.derived.quarantined:
+    if after >= until or stored.deleted or stored.spec.schedule is None or owner in state.derived.unscheduled:
         return [], None
     effects: list[Effect] = []
-    state.transaction.is_for_one = isinstance(change, OfNew)
+    state.transaction.is_for_one = isinstance(change, NewVersion)
     try:
         timer = timer_of(stored.spec)
         for decision in decide_change(stored, timer, after, until, now, state.rules, change):
@@ -85,7 +85,7 @@ def decide_job(
             effects += decided
             if state.step.is_cut:
                 return effects, _first_time(decision) - MICROSECOND
-            if state.transaction.is_full and isinstance(change, OfOld):
+            if state.transaction.is_full and isinstance(change, OldVersion):
                 return effects, _last_time(decision)
     except Exception as error:  # noqa: BLE001 - as in the tick (protocol I7)
         effects += _quarantine(state, owner, error)
@@ -210,7 +210,7 @@ def record_range(state: OwnerState, job: JobSpec, range_: RecordRange, now: date
 
 
 def _quarantine(state: OwnerState, job_id: str, error: Exception) -> list[Effect]:
-    state.derived.quarantined.add(job_id)
+    state.derived.unscheduled.add(job_id)
     state.derived.timers.remove(job_id)
     text = f"job {job_id!r} is quarantined until its definition changes: {type(error).__name__}: {error}"
     return [ReportProblem(code=ProblemCode.QUARANTINED, reason=text, owner=job_id)]

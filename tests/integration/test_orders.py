@@ -60,7 +60,7 @@ def test_a_request_for_later_is_cancelled_at_once(stack, name):
 def test_deleting_a_job_cancels_its_runs_if_on_delete_says_so(stack, name, running):
     run_id = running(POLITE, on_delete="cancel")
     stack.delete_job(name)
-    assert stack.wait_until_final(run_id)["reason"] == "cancelled: its job was deleted"
+    assert stack.wait_until_final(run_id)["reason"] == "cancelled: its definition was deleted"
 
 
 def test_a_rerun_of_a_failed_run_keeps_its_history(stack, name):

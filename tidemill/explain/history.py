@@ -11,7 +11,7 @@ from schemas.codec import decode
 from schemas.dag import DagSpec
 from schemas.job import JobSpec
 from schemas.times import EPOCH, LATEST
-from streams.core.dag.graph import clock_of
+from streams.core.dag.graph import job_of_dag
 from streams.core.schedule import zone as zones
 from streams.core.schedule.dst import gap_before
 from streams.core.schedule.occurrences import DstRules, latest, parse_schedule
@@ -44,7 +44,7 @@ def version_of(row: Row) -> Version:
     if spec is not None:
         # The query leaves the nodes of a DAG out: they do not affect the schedule, and have up to 4 MB in each version.
         json = spec.encode()
-        spec = clock_of(decode(json, DagSpec)) if is_dag else decode(json, JobSpec)
+        spec = job_of_dag(decode(json, DagSpec)) if is_dag else decode(json, JobSpec)
     return Version(valid_from=row["valid_from"], spec=spec, is_dag=is_dag)
 
 

@@ -14,7 +14,7 @@ from schemas.status import RunStatus
 from schemas.words import RunKind, RunState
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.node_results import passed_on
-from streams.core.dag.result import result_of, why_not
+from streams.core.dag.result import final_state_of, why_not
 from streams.core.dag.stop import stop_overdue, stored_epoch
 from streams.core.dag.trigger import NodeDecision
 from streams.core.dag.versions import drop_version, newest_graph
@@ -104,7 +104,7 @@ def count_ended(state: OwnerState) -> list[Effect]:
         stored = ended_node(run.status, passed)
         epoch.end(node, stored)
         effects.append(PutNode(run_id=run.run_id, node=stored))
-        if epoch.to_decide or not epoch.undecided:
+        if epoch.to_decide or not epoch.not_ended:
             state.derived.epochs.busy[epoch.run_id] = None
     state.step.node_ends.clear()
     return effects
@@ -199,9 +199,9 @@ def _publish_status(state: OwnerState, epoch: Epoch, now: datetime) -> list[Effe
     """Publish the DAG run's status with the count of nodes by state; end the run if no node is left."""
     run = state.durable.runs[epoch.run_id]
     status = msgspec.structs.replace(run.status, version=state.next_token(), nodes=epoch.counts())
-    if epoch.undecided:
+    if epoch.not_ended:
         return put(state, msgspec.structs.replace(run, status=status))
-    to, reason = result_of(epoch)
+    to, reason = final_state_of(epoch)
     status = move(status, to, version=status.version, at=now, reason=reason or reason_of(status))
     run = msgspec.structs.replace(run, status=status)
     return [*put(state, run), *count_end(state, run), *_close(state, epoch, OwnerId(status.job_id))]

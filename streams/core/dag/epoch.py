@@ -24,20 +24,20 @@ class Epoch:
         "_counts",
         "_done",
         "_early",
-        "_known",
+        "_was_queued",
         "attempts",
         "base",
         "chosen",
         "ended",
         "ends_as",
         "graph",
+        "not_ended",
         "open",
         "passed",
         "run_id",
         "states",
         "to_decide",
         "to_stop",
-        "undecided",
     )
 
     def __init__(self, run_id: RunId, graph: Graph) -> None:
@@ -58,12 +58,12 @@ class Epoch:
         """By node: the result that its children get."""
         self.open: set[int] = set()
         """Nodes whose run is not final."""
-        self.undecided = size
+        self.not_ended = size
         self.to_decide: deque[int] = deque()
         """Nodes that start or never run, in the order in which this became known."""
         self.to_stop: deque[int] = deque()
         """Open nodes that must be stopped."""
-        self._known = bytearray(size)
+        self._was_queued = bytearray(size)
         """1 for nodes that are or were in `to_decide`."""
         self._early = bytearray(map(can_be_early, graph.rules))
         self._done = [0] * size
@@ -81,7 +81,7 @@ class Epoch:
         nodes = {**self.base.nodes, **later} if self.base else later
         ended = {index[node_id]: stored for node_id, stored in nodes.items() if node_id in index}
         for node in ended:
-            self._known[node] = 1
+            self._was_queued[node] = 1
         for node, stored in ended.items():
             self.move(node, None, stored.state)
             self.end(node, stored)
@@ -131,7 +131,7 @@ class Epoch:
         self.states[after] = self.states.get(after, 0) + 1
         if not after.is_final:
             self.open.add(node)
-            self._known[node] = 1
+            self._was_queued[node] = 1
 
     def end(self, node: int, stored: StoredNode) -> None:
         """A node has ended or never runs. Its children count it; those that it did not choose count it as skipped."""
@@ -139,7 +139,7 @@ class Epoch:
         self.ended[node] = stored.state
         if stored.attempt:
             self.attempts[node] = stored.attempt
-        self.undecided -= 1
+        self.not_ended -= 1
         if stored.passed:
             self.passed[node] = stored.passed
         if stored.next_nodes is not None:
@@ -158,7 +158,7 @@ class Epoch:
 
     def pass_over(self, node: int, stored: StoredNode) -> None:
         """A node that still waits never runs, regardless of its rule."""
-        self._known[node] = 1
+        self._was_queued[node] = 1
         if node in self.to_decide:
             self.to_decide.remove(node)
         self.move(node, None, stored.state)
@@ -168,13 +168,13 @@ class Epoch:
         """Start no more nodes, and stop the open ones; a second call stops them again."""
         self.ends_as = self.ends_as or ends_as
         self.to_stop = deque(sorted(self.open))
-        for node in range(len(self._known)):
+        for node in range(len(self._was_queued)):
             self._queue_decision(node)
 
     def counts(self) -> dict[RunState, int]:
         return {state: number for state, number in self.states.items() if number}
 
     def _queue_decision(self, node: int) -> None:
-        if not self._known[node]:
-            self._known[node] = 1
+        if not self._was_queued[node]:
+            self._was_queued[node] = 1
             self.to_decide.append(node)

@@ -48,7 +48,7 @@ _NODE_FIELDS = tuple(name for name in NodeSpec.__struct_fields__ if name in JobS
 """Fields with the same name mean the same."""
 
 
-def clock_of(dag: DagSpec) -> JobSpec:
+def job_of_dag(dag: DagSpec) -> JobSpec:
     """A DAG as the schedule and the policies see it: a job without an executable."""
     shared = {name: getattr(dag, name) for name in _CLOCK_FIELDS}
     return JobSpec(job_id=dag.dag_id, executable="", concurrency_limit=dag.max_active_epochs, **shared)

@@ -20,7 +20,7 @@ from streams.core.dag.node_results import passed_on
 from streams.core.dag.stop import stored_epoch
 from streams.core.dag.trigger import OUTCOME, Outcome
 from streams.core.dag.versions import newest_graph
-from streams.core.definitions.covered import cover_one, why_full
+from streams.core.definitions.covered import cover_one, pause_refusal
 from streams.core.effects import Effect, Origin, PutEpoch, PutNode, PutRequest
 from streams.core.reason import Reason
 from streams.core.requests.refusal import refuse
@@ -129,7 +129,7 @@ def _ended_target(state: OwnerState, request: Request, run_id: RunId) -> Target:
         raise RefusedOrderError(f"it needs nominal_time, that of DAG run {run_id!r}, which has ended")
     if request_of_run(run_id) is None and request.nominal_time > state.durable.watermark:
         raise RefusedOrderError(f"DAG run {run_id!r} is not due yet")
-    if request_of_run(run_id) is None and (full := why_full(state, request.owner, request.nominal_time)):
+    if request_of_run(run_id) is None and (full := pause_refusal(state, request.owner, request.nominal_time)):
         raise RefusedOrderError(full)
     if request.nodes is None or request.seen_version <= state.derived.epochs.orders.get(run_id, -1):
         raise RefusedOrderError(

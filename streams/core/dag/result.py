@@ -13,7 +13,7 @@ MAX_NAMED = 5
 CHOSE_OTHERS = "that chose others"
 
 
-def result_of(epoch: Epoch) -> tuple[RunState, Reason | None]:
+def final_state_of(epoch: Epoch) -> tuple[RunState, Reason | None]:
     """Every node counts, so a last node with rule `always` does not hide a failure."""
     if epoch.ends_as:
         return epoch.ends_as, None

@@ -13,14 +13,14 @@ from schemas.ids import OwnerId
 from schemas.job import Definition, JobSpec
 from schemas.reasons import ProblemCode, ReasonCode
 from schemas.words import CatchupPolicy, OnDelete
-from streams.core.dag.graph import clock_of
+from streams.core.dag.graph import job_of_dag
 from streams.core.dag.versions import keep_version
 from streams.core.definitions.deletions import may_be_deleted, note_applied, refuse_as_deleted
 from streams.core.definitions.edit import Edit, compare
 from streams.core.definitions.past_instant import decide_past
 from streams.core.definitions.restored import of_restored_database
 from streams.core.effects import Effect, Origin, PutJob, ReportProblem
-from streams.core.policy.catchup import Change, OfNew, OfOld, OfPause, last_occurrence, within_life
+from streams.core.policy.catchup import Change, EndedPause, NewVersion, OldVersion, last_occurrence, within_life
 from streams.core.policy.overlap import Hold, Replace, Skip, Start
 from streams.core.reason import Reason
 from streams.core.room import MICROSECONDS_OF_A_DEFINITION
@@ -53,8 +53,8 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
     if known:
         effects, since = _decide_old(state, known, new, edit, now)
         effects += _stop_old(state, known, new, edit, definition.kind.value, now)
-    is_late = edit.begins_ticking and not _is_quiet(state, new.spec, since)
-    if is_late and not state.step.is_cut:
+    has_past = edit.new_is_active and not _is_quiet(state, new.spec, since)
+    if has_past and not state.step.is_cut:
         effects += _stop_replaced(state, new, since, now)
     if known and state.step.is_cut:
         state.durable.jobs[definition.owner] = msgspec.structs.replace(known, since=since)
@@ -67,8 +67,8 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
     effects += keep_version(state, definition.owner, known) if known else []
     note_applied(state, definition, now)
     effects += renew(state, definition.owner, deleted=definition.deleted)
-    is_late |= edit.begins_ticking and since < new.since
-    effects += _start_new(state, definition, state.derived.shared.job(stored), now, is_late=is_late)
+    has_past |= edit.new_is_active and since < new.since
+    effects += _start_new(state, definition, state.derived.shared.job(stored), now, has_past=has_past)
     return [*effects, record_range(state, new.spec, missed, now)] if missed else effects
 
 
@@ -90,17 +90,17 @@ def _decide_old(
     """Decide the old version's occurrences up to the change. Also returns the time up to which that is done."""
     if edit.goes_on_pausing:
         return [], known.since
-    decided_until = max(known.since, state.durable.watermark) if edit.ends_ticking else known.since
+    decided_until = max(known.since, state.durable.watermark) if edit.old_is_unpaused else known.since
     if decided_until >= new.since:
         return [], decided_until
     change: Change
     if edit.ends_pause:
-        change = OfPause(policy=new.spec.catchup_after_pause)
+        change = EndedPause(policy=new.spec.catchup_after_pause)
         if change.policy is CatchupPolicy.ALL and not _fits(state, known.spec, decided_until, new.since):
             state.step.is_cut = True
             return [], decided_until
     else:
-        change = OfOld(is_followed=edit.begins_ticking and last_occurrence(new.spec, new.since, now) is not None)
+        change = OldVersion(is_followed=edit.new_is_active and last_occurrence(new.spec, new.since, now) is not None)
     effects, cut_at = decide_job(state, OwnerId(known.spec.job_id), decided_until, new.since, now, change)
     if cut_at is None:
         return effects, new.since
@@ -115,12 +115,14 @@ def _stop_old(
     owner, grace = OwnerId(known.spec.job_id), known.spec.cancel_grace
     effects: list[Effect] = []
     if edit.ends_kind and not state.step.is_cut:
-        changed = Reason(ReasonCode.KIND_CHANGED, f"cancelled: {owner} is now a {kind}")
+        changed = Reason(ReasonCode.KIND_CHANGED, f"cancelled: {owner} is now a {kind.replace("dag", "DAG")}")
         effects += cancel_all(state, owner, grace, changed, now)
     if new.deleted and known.spec.on_delete is OnDelete.CANCEL and not state.step.is_cut:
-        effects += cancel_all(state, owner, grace, Reason(ReasonCode.DELETED, "cancelled: its job was deleted"), now)
+        effects += cancel_all(
+            state, owner, grace, Reason(ReasonCode.DELETED, "cancelled: its definition was deleted"), now
+        )
     if new.deleted and not state.step.is_cut:
-        effects += stop_backfills(state, owner, Reason(ReasonCode.DELETED, "stopped: its job was deleted"), now)
+        effects += stop_backfills(state, owner, Reason(ReasonCode.DELETED, "stopped: its definition was deleted"), now)
     return effects
 
 
@@ -165,9 +167,9 @@ def _count(state: OwnerState, spec: JobSpec, after: datetime, until: datetime) -
 
 
 def _start_new(
-    state: OwnerState, definition: Definition, stored: StoredJob, now: datetime, *, is_late: bool
+    state: OwnerState, definition: Definition, stored: StoredJob, now: datetime, *, has_past: bool
 ) -> list[Effect]:
-    """Store and install the new version. `is_late`: occurrences were due between its `since` and the watermark."""
+    """Store and install the new version. `has_past`: occurrences were due between its `since` and the watermark."""
     owner = definition.owner
     effects: list[Effect] = [PutJob(owner=owner, job=stored)]
     problems = {
@@ -176,8 +178,8 @@ def _start_new(
     }
     effects += [ReportProblem(code=code, reason=why, owner=owner) for code, why in problems.items() if why]
     # A new job counts from its `since`, even if the watermark has passed that time (protocol O7).
-    if is_late:
-        effects += decide_job(state, owner, stored.since, state.durable.watermark, now, OfNew())[0]
+    if has_past:
+        effects += decide_job(state, owner, stored.since, state.durable.watermark, now, NewVersion())[0]
     state.step.freed.add(owner)  # the new version may let more runs be open
     if owner in state.derived.parked:
         state.derived.arrived[owner] = None
@@ -187,7 +189,7 @@ def _start_new(
 def install(state: OwnerState, owner: OwnerId, stored: StoredJob) -> str | None:
     """Use `stored` from now on; recovery calls this too. Returns why its schedule cannot be followed, if so."""
     state.durable.jobs[owner] = stored
-    state.derived.quarantined.discard(owner)
+    state.derived.unscheduled.discard(owner)
     state.derived.timers.remove(owner)
     if stored.deleted:
         heapq.heappush(state.derived.deletions, (stored.valid_from, owner))
@@ -195,7 +197,7 @@ def install(state: OwnerState, owner: OwnerId, stored: StoredJob) -> str | None:
         try:
             state.derived.timers.add(stored.spec, max(stored.since, state.durable.watermark))
         except InvalidScheduleError as error:
-            state.derived.quarantined.add(owner)
+            state.derived.unscheduled.add(owner)
             return f"job {owner!r}: {error}"
     return None
 
@@ -206,7 +208,7 @@ def _specs(definition: Definition, known: StoredJob | None) -> tuple[JobSpec, Da
         case JobSpec() as job:
             return job, None
         case DagSpec() as dag:
-            return clock_of(dag), dag
+            return job_of_dag(dag), dag
         case None if known is not None:
             return known.spec, known.dag
         case None:

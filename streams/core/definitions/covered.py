@@ -33,7 +33,7 @@ def cover_one(state: OwnerState, owner: OwnerId, nominal_time: datetime) -> list
     return cover(state, owner, nominal_time, nominal_time + MILLISECOND)
 
 
-def why_full(state: OwnerState, owner: OwnerId, end: datetime, planned: int = 0) -> str | None:
+def pause_refusal(state: OwnerState, owner: OwnerId, end: datetime, planned: int = 0) -> str | None:
     """Why no more occurrences of a pause may run before it ends; `planned` intervals will be added."""
     job = state.durable.jobs[owner]
     if len(job.covered) + planned < MAX_COVERED or not _is_undecided(state, owner, end):

@@ -9,7 +9,7 @@ from streams.core.stored import StoredJob
 
 
 class Edit(msgspec.Struct, frozen=True, kw_only=True):
-    ends_ticking: bool
+    old_is_unpaused: bool
     """The tick decided the old version up to the watermark; otherwise it is decided up to its `since` only."""
     ends_pause: bool
     """The pause ends, so its occurrences catch up."""
@@ -17,7 +17,7 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
     """The pause continues; its end decides all its occurrences."""
     ends_kind: bool
     """A job became a DAG, or a DAG a job: the open runs do not continue."""
-    begins_ticking: bool
+    new_is_active: bool
     """The new version has a schedule that is not paused."""
 
 
@@ -27,15 +27,15 @@ def compare(old: StoredJob | None, new: StoredJob) -> Edit:
     was_paused = old is not None and old.spec.paused
     is_paused = new.spec.paused and not new.deleted
     return Edit(
-        ends_ticking=was_there and not was_paused,
+        old_is_unpaused=was_there and not was_paused,
         ends_pause=was_paused and not (is_paused or new.deleted),
-        goes_on_pausing=was_paused and is_paused and old is not None and has_same_clock(old.spec, new.spec),
+        goes_on_pausing=was_paused and is_paused and old is not None and has_same_occurrences(old.spec, new.spec),
         ends_kind=old is not None and not new.deleted and (old.dag is None) is not (new.dag is None),
-        begins_ticking=not (new.deleted or is_paused or new.spec.schedule is None),
+        new_is_active=not (new.deleted or is_paused or new.spec.schedule is None),
     )
 
 
-def has_same_clock(one: JobSpec, other: JobSpec) -> bool:
+def has_same_occurrences(one: JobSpec, other: JobSpec) -> bool:
     """Whether both have the same occurrences."""
     return _clock(one) == _clock(other)
 

@@ -11,7 +11,7 @@ from schemas.job import JobSpec
 from schemas.reasons import ReasonCode
 from schemas.status import Missed
 from schemas.words import RunState
-from streams.core.definitions.edit import has_same_clock
+from streams.core.definitions.edit import has_same_occurrences
 from streams.core.policy.catchup import MICROSECOND, RecordRange, last_occurrence
 from streams.core.policy.rules import Rules
 from streams.core.reason import Reason
@@ -44,7 +44,7 @@ def _past_instant(known: StoredJob | None, new: StoredJob) -> datetime | None:
         return None
     if known is None or known.deleted:
         return at
-    return None if has_same_clock(known.spec, spec) or _was_decided(known, at) else at
+    return None if has_same_occurrences(known.spec, spec) or _was_decided(known, at) else at
 
 
 def _missed(at: datetime, why: str) -> RecordRange:

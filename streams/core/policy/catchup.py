@@ -43,24 +43,24 @@ class RecordRange(msgspec.Struct, frozen=True, kw_only=True):
 CatchupDecision = RunOccurrence | RecordRange
 
 
-class OfOld(msgspec.Struct, frozen=True, kw_only=True):
+class OldVersion(msgspec.Struct, frozen=True, kw_only=True):
     """Occurrences that the replaced version has not decided yet."""
 
     is_followed: bool
     """The new version has occurrences up to now, so the replaced version does not have the newest one."""
 
 
-class OfPause(msgspec.Struct, frozen=True, kw_only=True):
+class EndedPause(msgspec.Struct, frozen=True, kw_only=True):
     """Occurrences of a pause that ended."""
 
     policy: CatchupPolicy
 
 
-class OfNew(msgspec.Struct, frozen=True, kw_only=True):
+class NewVersion(msgspec.Struct, frozen=True, kw_only=True):
     """Occurrences that a version would have decided by now if it had arrived when it was written."""
 
 
-Change = OfOld | OfPause | OfNew
+Change = OldVersion | EndedPause | NewVersion
 
 
 def decide_change(
@@ -72,13 +72,13 @@ def decide_change(
     """
     job, covered = stored.spec, stored.covered
     match change:
-        case OfOld(is_followed=is_followed):
+        case OldVersion(is_followed=is_followed):
             decisions = decide(job, timer, after, until, now, rules, is_followed=is_followed)
             return _undecided(decisions, covered, timer, rules)
-        case OfPause(policy=policy):
+        case EndedPause(policy=policy):
             decisions = _undecided(_decide_pause(job, timer, after, until, rules, policy), covered, timer, rules)
             return _at_most(decisions, covered, timer, until, rules, "of a pause")
-        case OfNew():
+        case NewVersion():
             decisions = _undecided(decide(job, timer, after, until, now, rules), covered, timer, rules)
             return _at_most(decisions, covered, timer, until, rules, "before its definition arrived")
         case _:
@@ -156,7 +156,7 @@ def _at_most(
     for decision in decisions:
         match decision:
             case RunOccurrence(nominal_time=nominal_time) if runs == rules.resume_limit:
-                text = f"more than {runs} occurrences {which}; a backfill runs the rest"
+                text = f"more than {runs} occurrences {which}; request a backfill for the rest"
                 reason = Reason(ReasonCode.RESUME_LIMIT, text)
                 rest = _record(timer, nominal_time - MICROSECOND, until, RunState.MISSED, reason, rules)
                 yield from _undecided(rest, covered, timer, rules)

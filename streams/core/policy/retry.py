@@ -14,7 +14,7 @@ from streams.core.runs.run import AttemptReport, Run, why_stopped
 from streams.core.schedule.jitter import share
 
 
-class Again(msgspec.Struct, frozen=True, kw_only=True):
+class NextAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """One more attempt after `wait`; zero: at once."""
 
     wait: timedelta
@@ -22,15 +22,15 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
     infra_failures: int
 
 
-class Over(msgspec.Struct, frozen=True, kw_only=True):
+class EndRun(msgspec.Struct, frozen=True, kw_only=True):
     state: RunState
     reason: Reason | None
     """None: the run succeeded."""
 
 
-RetryDecision = Again | Over
+RetryDecision = NextAttempt | EndRun
 
-_SUCCEEDED = Over(state=RunState.SUCCEEDED, reason=None)
+_SUCCEEDED = EndRun(state=RunState.SUCCEEDED, reason=None)
 _AT_ONCE = timedelta(0)
 _UNCHARGED = frozenset({AttemptEnd.PROMOTED, AttemptEnd.EXPIRED})
 """The attempt after one of these is not a retry."""
@@ -40,9 +40,9 @@ def after_attempt(run: Run, job: JobSpec, report: AttemptReport, now: datetime) 
     """Pure: the same run, job and report give the same decision, jitter included."""
     decision = _by_number(run, job, report)
     match decision:
-        case Again(wait=wait) if report.end not in _UNCHARGED and _is_too_late(run, job, now + wait):
+        case NextAttempt(wait=wait) if report.end not in _UNCHARGED and _is_too_late(run, job, now + wait):
             why = _why(report).but(f"no attempt begins later than {job.max_retry_duration} after the first")
-            return Over(state=RunState.DEAD, reason=why)
+            return EndRun(state=RunState.DEAD, reason=why)
         case _:
             return decision
 
@@ -61,16 +61,16 @@ def _why(report: AttemptReport) -> Reason:
 def _by_number(run: Run, job: JobSpec, report: AttemptReport) -> RetryDecision:
     end = report.end
     if run.marked or (run.state is RunState.CANCELLING and end is not AttemptEnd.SUCCEEDED):
-        return Over(state=run.marked or RunState.CANCELLED, reason=why_stopped(run.status))
+        return EndRun(state=run.marked or RunState.CANCELLED, reason=why_stopped(run.status))
     match end:
         case AttemptEnd.SUCCEEDED:
             return _SUCCEEDED
         case AttemptEnd.PROMOTED | AttemptEnd.EXPIRED:
-            return Again(wait=_AT_ONCE, failures=run.failures, infra_failures=run.infra_failures)
+            return NextAttempt(wait=_AT_ONCE, failures=run.failures, infra_failures=run.infra_failures)
         case AttemptEnd.FAILED | AttemptEnd.TIMED_OUT:
             return _after_failure(run, job, report)
         case AttemptEnd.CANCELLED:
-            return Over(state=RunState.CANCELLED, reason=why_stopped(run.status))
+            return EndRun(state=RunState.CANCELLED, reason=why_stopped(run.status))
         case AttemptEnd.LOST | AttemptEnd.REJECTED:
             return _after_infra_failure(run, job, report)
         case _:
@@ -80,24 +80,24 @@ def _by_number(run: Run, job: JobSpec, report: AttemptReport) -> RetryDecision:
 def _after_failure(run: Run, job: JobSpec, report: AttemptReport) -> RetryDecision:
     failures, why = run.failures + 1, _why(report)
     if report.end is AttemptEnd.FAILED and report.exit and report.exit.exit_code in job.non_retryable_exit_codes:
-        return Over(state=RunState.FAILED, reason=Reason(why.code, f"{why.text}, which is not retried"))
+        return EndRun(state=RunState.FAILED, reason=Reason(why.code, f"{why.text}, which is not retried"))
     if failures < job.max_attempts:
-        return Again(wait=backoff(run, job, failures), failures=failures, infra_failures=run.infra_failures)
+        return NextAttempt(wait=backoff(run, job, failures), failures=failures, infra_failures=run.infra_failures)
     if report.end is AttemptEnd.TIMED_OUT:
-        return Over(state=RunState.TIMED_OUT, reason=why)
+        return EndRun(state=RunState.TIMED_OUT, reason=why)
     if job.max_attempts == 1:
-        return Over(state=RunState.FAILED, reason=why)
-    return Over(state=RunState.DEAD, reason=why.but(f"all {job.max_attempts} attempts are used up"))
+        return EndRun(state=RunState.FAILED, reason=why)
+    return EndRun(state=RunState.DEAD, reason=why.but(f"all {job.max_attempts} attempts are used up"))
 
 
 def _after_infra_failure(run: Run, job: JobSpec, report: AttemptReport) -> RetryDecision:
     failures = run.infra_failures + 1
     if failures > job.max_infra_retries:
         why = _why(report).but(f"all {job.max_infra_retries} infra retries are used up")
-        return Over(state=RunState.DEAD, reason=why)
+        return EndRun(state=RunState.DEAD, reason=why)
     # A lost attempt can run elsewhere at once; the cause of a rejection needs time to be repaired.
     wait = _AT_ONCE if report.end is AttemptEnd.LOST else backoff(run, job, failures)
-    return Again(wait=wait, failures=run.failures, infra_failures=failures)
+    return NextAttempt(wait=wait, failures=run.failures, infra_failures=failures)
 
 
 def backoff(run: Run, job: JobSpec, failures: int) -> timedelta:

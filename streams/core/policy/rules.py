@@ -27,7 +27,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     cluster_version: int = 0
     """The version of the settings record that these values come from."""
     dispatch_valid_for: timedelta = _AGREED.dispatch_valid_for
-    """D (protocol D2)."""
+    """Executors do not run a dispatch that is older than this (protocol D2)."""
     claim_grace: timedelta = _AGREED.claim_grace
     """The longest time from an observed claim to its event (protocol D4, D5)."""
     lease: timedelta = _AGREED.lease

@@ -13,14 +13,14 @@ from schemas.reasons import ReasonCode
 from schemas.request import Request
 from schemas.times import MILLISECOND, rfc3339, run_id_time
 from schemas.words import RunKind, RunState
-from streams.core.definitions.covered import cover, why_full
+from streams.core.definitions.covered import cover, pause_refusal
 from streams.core.effects import Effect, PublishStatus, PutBackfill
 from streams.core.policy.catchup import MICROSECOND, within_life
 from streams.core.policy.intervals import Interval
 from streams.core.reason import Reason
 from streams.core.requests.open_backfills import OpenBackfill
 from streams.core.runs.cancel import AT_ONCE, cancel_run, stop_backfill
-from streams.core.runs.life import NewRun, blank_status, enter_queue, first_class_of, put, queue
+from streams.core.runs.life import NewRun, blank_status, enter_queue, first_class_of, move_to_queued, put
 from streams.core.runs.run import Lane, Run, move, reason_of, why_stopped
 from streams.core.schedule.occurrences import count_between, latest
 from streams.core.schedule.timers import timer_of
@@ -184,7 +184,7 @@ def _too_many(state: OwnerState, total: int) -> str | None:
 
 def _too_many_intervals(state: OwnerState, job: JobSpec, asked: Backfill) -> str | None:
     planned = len(state.derived.backfills.unplanned_of(job.job_id))
-    return why_full(state, OwnerId(job.job_id), asked.backfill_to, planned)
+    return pause_refusal(state, OwnerId(job.job_id), asked.backfill_to, planned)
 
 
 def _dry(state: OwnerState, job: JobSpec, asked: Backfill) -> Reason:
@@ -258,7 +258,7 @@ def _hold(
     )
     timeout_class, learned = first_class_of(state, job, new.kind)
     status = blank_status(job, new, queued_at=now, timeout_class=timeout_class)
-    status = queue(state, status, now, learned, Reason(ReasonCode.BACKFILL, f"backfill {request_id}"))
+    status = move_to_queued(state, status, now, learned, Reason(ReasonCode.BACKFILL, f"backfill {request_id}"))
     backfill.held.append(run_id)
     return put(state, Run(status=status, due_at=now, lane=Lane.BACKFILL))
 

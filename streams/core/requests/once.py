@@ -33,7 +33,7 @@ def apply_request(
         return refuse(request, f"it is older than the request TTL of {state.rules.request_ttl}", origin)
     state.durable.newest_requests[source] = max(created_at, state.durable.newest_requests.get(source, created_at))
     job = state.durable.jobs.get(request.owner)
-    full = state.derived.park.why_full(request, state.rules) if job is None else None
+    full = state.derived.park.park_refusal(request, state.rules) if job is None else None
     if (job is None and full is None) or _waits(state, request.owner):
         return _park(state, request, origin, now)
     stored = StoredRequest(created_at=created_at, source=source)
@@ -105,7 +105,7 @@ def forget_old(state: OwnerState) -> list[Effect]:
 
 
 def remember(state: OwnerState, key: RunId, stored: StoredRequest) -> None:
-    """Recovery calls this too."""
+    """Store the request id, and index it by age and, if it is parked, by job. Recovery calls this too."""
     if key not in state.durable.requests:
         heapq.heappush(state.derived.request_ages[stored.source], (stored.created_at, key))
     state.durable.requests[key] = stored

@@ -10,7 +10,7 @@ from schemas.reasons import ReasonCode
 from schemas.request import Request
 from schemas.words import RequestKind, RunKind
 from streams.core.dag.rerun import mark, rerun_nodes
-from streams.core.definitions.covered import cover_one, why_full
+from streams.core.definitions.covered import cover_one, pause_refusal
 from streams.core.effects import Effect, Origin
 from streams.core.reason import Reason
 from streams.core.requests.backfill import accept
@@ -137,7 +137,7 @@ def _why_not_again(state: OwnerState, request: Request, run_id: RunId) -> str | 
         return None
     if nominal_time > state.durable.watermark:
         return f"run {run_id!r} is not due yet"
-    return why_full(state, request.owner, nominal_time)
+    return pause_refusal(state, request.owner, nominal_time)
 
 
 def _mark(state: OwnerState, request: Request, now: datetime, origin: Origin) -> list[Effect]:

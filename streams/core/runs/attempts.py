@@ -1,4 +1,4 @@
-"""Apply the events that executors report about attempts; only the current attempt counts (design, ideas 6 and 7)."""
+"""Apply the events that executors report about attempts; only the current attempt counts."""
 
 from __future__ import annotations
 

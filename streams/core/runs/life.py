@@ -18,7 +18,7 @@ from schemas.words import AttemptEnd, RunKind, RunState
 from streams.core.dag.node_results import record_bytes, why_too_large
 from streams.core.effects import Effect, PutRun, ReportProblem, SendDispatch
 from streams.core.policy.promotion import first_class, limit_in
-from streams.core.policy.retry import Again, Over, after_attempt
+from streams.core.policy.retry import EndRun, NextAttempt, after_attempt
 from streams.core.policy.rules import Rules
 from streams.core.reason import Reason
 from streams.core.room import MICROSECONDS_OF_A_CHECK, TransactionRoom
@@ -60,7 +60,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """It waits for other runs of its job to end."""
     start_by: datetime | None = None
     filed_on: date | None = None
-    """A node takes this date from its DAG run."""
+    """The day whose weekly partition holds its row in the read model. A node takes it from its DAG run."""
 
 
 def materialize(
@@ -69,7 +69,7 @@ def materialize(
     """Create a run in state `queued`. `fill_windows` dispatches it once it is due and an executor has room."""
     timeout_class, learned = first_class_of(state, job, new.kind)
     status = blank_status(job, new, queued_at=now, timeout_class=timeout_class)
-    status = queue(state, status, now, learned, reason)
+    status = move_to_queued(state, status, now, learned, reason)
     due_at = max(new.scheduled_time, now) if new.rerun_id else new.scheduled_time
     if new.lane is Lane.CATCH_UP and new.node_id is None:
         due_at = max(due_at, take_slot(state, job.job_id, now))
@@ -80,7 +80,7 @@ def materialize(
     return put(state, run)
 
 
-def queue(state: OwnerState, status: RunStatus, now: datetime, *reasons: Reason | None) -> RunStatus:
+def move_to_queued(state: OwnerState, status: RunStatus, now: datetime, *reasons: Reason | None) -> RunStatus:
     """One transition per reason. The run shows the last reason."""
     given: list[Reason | None] = [each for each in reasons if each]
     for reason in given or [None]:
@@ -161,7 +161,7 @@ def enter_queue(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
         return []
     name, learned = first_class_of(state, spec_of(state, run), run.status.kind)
     text = f"class {run.status.timeout_class} is not configured any more, goes on in {name}"
-    status = queue(state, run.status, now, Reason(ReasonCode.CLASS_REMOVED, text), learned)
+    status = move_to_queued(state, run.status, now, Reason(ReasonCode.CLASS_REMOVED, text), learned)
     run = msgspec.structs.replace(run, status=msgspec.structs.replace(status, timeout_class=name))
     state.make_ready(run)
     return put(state, run)
@@ -213,11 +213,11 @@ def end_attempt(state: OwnerState, run: Run, report: AttemptReport, now: datetim
     status = fold_expired(status) if expired > 1 else status
     run = msgspec.structs.replace(run, expired=expired)
     match decision:
-        case Over(state=to, reason=reason):
+        case EndRun(state=to, reason=reason):
             status = move(status, to, version=state.next_token(), at=now, reason=reason)
             run = msgspec.structs.replace(run, status=status)
             return put(state, run) + _report_dead(run) + count_end(state, run)
-        case Again():
+        case NextAttempt():
             run = msgspec.structs.replace(run, status=status)
             return _again(state, run, decision, report, now)
         case _:
@@ -238,7 +238,7 @@ def _report_dead(run: Run) -> list[Effect]:
     return [ReportProblem(code=ProblemCode.RUN_DEAD, reason=text, owner=status.job_id, run=status)]
 
 
-def _again(state: OwnerState, run: Run, decision: Again, report: AttemptReport, now: datetime) -> list[Effect]:
+def _again(state: OwnerState, run: Run, decision: NextAttempt, report: AttemptReport, now: datetime) -> list[Effect]:
     to, before = RunState.RETRY_WAIT if decision.wait else RunState.QUEUED, run.due_at
     status = move(run.status, to, version=state.next_token(), at=now, reason=report.reason)
     run = msgspec.structs.replace(

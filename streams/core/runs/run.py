@@ -57,7 +57,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
     infra_failures: int = 0
     """Attempts that count against `max_infra_retries`: lost and rejected ones."""
     tried_since: datetime | None = None
-    """When its first attempt was dispatched."""
+    """When the first dispatch was sent that did not expire: `max_retry_duration` counts from here."""
     checkpoint: str | None = None
     """The newest checkpoint in S3 that an attempt left for the next one."""
     kill_grace: timedelta | None = None

@@ -1,4 +1,4 @@
-"""Timers: jobs with the same schedule share one, so a tick costs O(due), never O(jobs) (design, idea 4)."""
+"""Timers: jobs with the same schedule share one, so a tick costs O(due), never O(jobs)."""
 
 from __future__ import annotations
 

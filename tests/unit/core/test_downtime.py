@@ -84,7 +84,9 @@ def test_a_definition_hours_late_runs_a_limited_number_of_occurrences_and_record
     log.turn(owner)
     limit = Rules().resume_limit
     (rest,) = [each for each in log.statuses().values() if each.missed]
-    assert rest.reason == (f"more than {limit} occurrences before its definition arrived; a backfill runs the rest")
+    assert rest.reason == (
+        f"more than {limit} occurrences before its definition arrived; request a backfill for the rest"
+    )
     assert rest.missed.count + limit == 7200
 
 
@@ -139,7 +141,7 @@ def test_an_interrupted_tick_considers_runs_started_since() -> None:
         owner.offer(log.append_public(orjson.dumps({"request_id": request_id, "dag_id": "dag"}), key=b"dag"))
     for _ in range(4):
         log.turn(owner, 0.2)
-    assert not owner.state.derived.quarantined
+    assert not owner.state.derived.unscheduled
     occurrence = log.statuses()["dag@2026-03-01T13:00:00Z"]
     assert (occurrence.state, occurrence.reason) == (RunState.QUEUED, "waits for the run before it")
 

@@ -13,7 +13,7 @@ from schemas.status import Attempt
 from schemas.words import AttemptEnd, CatchupPolicy, RunKind, RunState
 from streams.core.policy.catchup import RecordRange, RunOccurrence, decide
 from streams.core.policy.promotion import first_class, limit_in, next_class
-from streams.core.policy.retry import Again, Over, after_attempt, backoff
+from streams.core.policy.retry import EndRun, NextAttempt, after_attempt, backoff
 from streams.core.policy.rules import Rules
 from streams.core.reason import of_exit_code
 from streams.core.runs.life import NewRun, blank_status
@@ -42,7 +42,7 @@ def run(*, failures: int = 0, infra_failures: int = 0) -> Run:
 
 def after(
     end: AttemptEnd, spec: JobSpec, exit_code: int | None = None, now: datetime = NOON, **counts: int
-) -> Again | Over:
+) -> NextAttempt | EndRun:
     exit_ = Exit(started_at=NOON, exit_code=exit_code, output=None, output_bytes=0, log_uri=None)
     report = AttemptReport(end=end, reason=of_exit_code(exit_code), exit=exit_)
     return after_attempt(run(**counts), spec, report, now)
@@ -63,7 +63,7 @@ def after(
 )
 def test_a_run_ends_when_its_policy_says_so(end, exit_code, spec, counts, state) -> None:
     verdict = after(end, spec, exit_code, **counts)
-    assert isinstance(verdict, Over)
+    assert isinstance(verdict, EndRun)
     assert verdict.state is state
 
 
@@ -80,7 +80,7 @@ def test_a_run_ends_when_its_policy_says_so(end, exit_code, spec, counts, state)
 )
 def test_another_attempt_is_charged_to_the_right_budget(end, spec, waits, failures, infra_failures) -> None:
     verdict = after(end, spec, 1)
-    assert isinstance(verdict, Again)
+    assert isinstance(verdict, NextAttempt)
     assert bool(verdict.wait) is waits
     assert (verdict.failures, verdict.infra_failures) == (failures, infra_failures)
 
@@ -88,20 +88,20 @@ def test_another_attempt_is_charged_to_the_right_budget(end, spec, waits, failur
 @pytest.mark.parametrize(
     ("end", "elapsed", "verdict"),
     [
-        (AttemptEnd.FAILED, 8, Again),
-        (AttemptEnd.FAILED, 10, Over),
-        (AttemptEnd.LOST, 10, Again),
-        (AttemptEnd.LOST, 11, Over),
-        (AttemptEnd.REJECTED, 10, Over),
-        (AttemptEnd.PROMOTED, 11, Again),
-        (AttemptEnd.EXPIRED, 11, Again),
+        (AttemptEnd.FAILED, 8, NextAttempt),
+        (AttemptEnd.FAILED, 10, EndRun),
+        (AttemptEnd.LOST, 10, NextAttempt),
+        (AttemptEnd.LOST, 11, EndRun),
+        (AttemptEnd.REJECTED, 10, EndRun),
+        (AttemptEnd.PROMOTED, 11, NextAttempt),
+        (AttemptEnd.EXPIRED, 11, NextAttempt),
     ],
 )
 def test_no_retry_starts_after_the_retry_duration(end, elapsed, verdict) -> None:
     spec = job(max_attempts=9, max_retry_duration=seconds(10), retry_jitter=0)
     found = after(end, spec, 1, now=NOON + seconds(elapsed))
     assert isinstance(found, verdict)
-    assert isinstance(found, Again) or found.state is RunState.DEAD
+    assert isinstance(found, NextAttempt) or found.state is RunState.DEAD
 
 
 def test_retries_back_off_exponentially_up_to_the_limit_and_at_most_the_jitter_longer() -> None:

@@ -96,4 +96,4 @@ def test_a_resume_runs_at_most_resume_limit_occurrences_and_records_the_rest() -
     limit = Rules().resume_limit
     assert len(log.statuses()) == limit + 1
     assert (rest.missed.count, rest.missed.last) == (DOWN - limit, log.now)
-    assert rest.reason == "more than 1000 occurrences of a pause; a backfill runs the rest"
+    assert rest.reason == "more than 1000 occurrences of a pause; request a backfill for the rest"
