@@ -115,7 +115,7 @@ def _stop_old(
     owner, grace = OwnerId(known.spec.job_id), known.spec.cancel_grace
     effects: list[Effect] = []
     if edit.ends_kind and not state.step.is_cut:
-        changed = Reason(ReasonCode.KIND_CHANGED, f"cancelled: {owner} is now a {kind.replace("dag", "DAG")}")
+        changed = Reason(ReasonCode.KIND_CHANGED, f"cancelled: {owner} is now a {kind.replace('dag', 'DAG')}")
         effects += cancel_all(state, owner, grace, changed, now)
     if new.deleted and known.spec.on_delete is OnDelete.CANCEL and not state.step.is_cut:
         effects += cancel_all(
