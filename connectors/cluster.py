@@ -130,6 +130,13 @@ def _change(
     return before, after
 
 
+def open_to_jobs(connections: Connections, cluster: Cluster) -> None:
+    """Let jobs use the classes of `cluster`, unless another change has replaced it. Raises `ClassInUseError`."""
+    with _locked(connections.postgres_dsn):
+        if look(connections).cluster == cluster:
+            allow_classes(connections.postgres_dsn, list(cluster.classes))
+
+
 def allow_classes(dsn: str, names: list[str]) -> None:
     """From now on jobs may use only these classes. Raises `ClassInUseError`."""
     try:

@@ -151,7 +151,8 @@ def _was_created(name: str, future: Future[None]) -> bool:
 def _alter(admin: AdminClient, existing: list[DesiredTopic]) -> list[str]:
     if not existing:
         return []
-    described = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic.name) for topic in existing])
+    named = [ConfigResource(ResourceType.TOPIC, topic.name) for topic in existing]
+    described = admin.describe_configs(named, request_timeout=REQUEST_SECONDS)
     actual = {resource.name: _wait(future) for resource, future in described.items()}
     changes = {topic.name: _differences(topic, actual[topic.name]) for topic in existing}
     resources = [
@@ -159,8 +160,9 @@ def _alter(admin: AdminClient, existing: list[DesiredTopic]) -> list[str]:
         for name, entries in changes.items()
         if entries
     ]
-    for future in admin.incremental_alter_configs(resources).values() if resources else ():
-        _wait(future)
+    if resources:
+        for future in admin.incremental_alter_configs(resources, request_timeout=REQUEST_SECONDS).values():
+            _wait(future)
     return [resource.name for resource in resources]
 
 

@@ -77,7 +77,10 @@ def silent_extent(reader: Reader, first: int, at: Callable[[int], Any]) -> Unrea
 
     if not is_silent(first):
         return None
-    last = last_of_batch(is_silent, first, end_of(reader, at(first)))
+    end = end_of(reader, at(first))
+    if is_silent(end):  # the end of a partition is always reported: the broker is slow, and a search would take minutes
+        raise BatchUnknownError(f"nothing came from offset {first}, and nothing from the end, {end}")
+    last = last_of_batch(is_silent, first, end)
     if is_silent(last + 1):
         raise BatchUnknownError(f"nothing came from offset {first}, and nothing from {last + 1}")
     return Unreadable(first=first, last=last, reason=_REASON) if is_silent(first) else None

@@ -354,6 +354,7 @@ class OwnerLog:
         reader, self._consumer = self._reader(), None
         found = reader.get_watermark_offsets(where, timeout=OFFSETS_SECONDS, cached=False)
         if found is None:
+            self._discard_unfinished()  # its reader asks the same leader
             raise LogUnreachableError(f"no answer about the end of topic {topic} within {OFFSETS_SECONDS} s")
         # A reader without an answer keeps asking a dead leader, so it is replaced.
         self._consumer = reader

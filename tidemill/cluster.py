@@ -13,7 +13,7 @@ import typer
 from confluent_kafka import KafkaException
 from pydantic import TypeAdapter, ValidationError
 
-from connectors.cluster import allow_classes, change, look
+from connectors.cluster import change, look, open_to_jobs
 from connectors.owner_clocks import latest_clocks
 from infra.progress import progress
 from schemas.cluster import Cluster, check_margins, in_words
@@ -60,7 +60,7 @@ def open_classes(target: Connections, cluster: Cluster) -> list[str]:
     """Allow jobs to name the classes once every stream worker knows them. Returns what is left to do, as sentences."""
     unread = _behind(target, cluster)
     if not unread:
-        allow_classes(target.postgres_dsn, list(cluster.classes))
+        open_to_jobs(target, cluster)
         return []
     names = ", ".join(sorted(set(unread.values())))
     said = (

@@ -22,7 +22,8 @@ begin
             ('heartbeat', 'delete or truncate',
                 'pruning needs its one row, which the connector updates; do not remove it'),
             ('fences', 'delete or truncate',
-                'an old attempt would pass its fence again; use tidemill.prune_fences(older_than)'),
+                'an old attempt would pass its fence again; use tidemill.prune_fences(older_than), and after a loss of Kafka''s '
+                'data see docs/fencing.md'),
             ('zones', 'update or delete or truncate',
                 'it lists the allowed time zones; `tidemill migrate` of a newer version adds new names'),
             ('timeout_classes', 'insert or update or delete or truncate',

@@ -142,8 +142,14 @@ def _exited(state: OwnerState, run: Run, event: Ended) -> tuple[Run, AttemptRepo
         next_nodes = event.next_nodes if epoch else None
         status = msgspec.structs.replace(run.status, result=event.result, next_nodes=next_nodes)
         run = msgspec.structs.replace(run, status=status)
-    note = Reason(ReasonCode.CHECKPOINT_PROBLEM, problem) if problem else None
-    return run, AttemptReport(end=AttemptEnd.SUCCEEDED, reason=note)
+    return run, AttemptReport(end=AttemptEnd.SUCCEEDED, reason=_note(event))
+
+
+def _note(event: Ended) -> Reason | None:
+    """What went wrong beside a success: a process that it started was out of memory, or its checkpoint was lost."""
+    code = ReasonCode.OUT_OF_MEMORY if event.memory_problem else ReasonCode.CHECKPOINT_PROBLEM
+    text = "; ".join(filter(None, [event.memory_problem, event.checkpoint_problem]))
+    return Reason(code, text) if text else None
 
 
 def _why_failed(event: Ended) -> Reason:

@@ -19,6 +19,7 @@ from connectors.cluster import (
     change,
     establish,
     look,
+    open_to_jobs,
 )
 from connectors.owner_clocks import FIRST_LOOK_BACK, latest_clocks
 from schemas.cluster import Cluster, DisagreementError
@@ -118,6 +119,16 @@ def test_jobs_can_use_an_allowed_class_and_it_stays_while_they_do(made):
     change(here, {"timeout_classes": "10s,1m,1h"}, anything)
     with pytest.raises(psycopg.errors.CheckViolation):
         try_job(made, "b", "6h")
+
+
+def test_classes_of_a_record_that_another_change_has_replaced_are_not_opened(made):
+    here = made.model_copy(update={"partitions": 3})
+    before, after = change(here, {"timeout_classes": "10s,1m"}, anything)
+    open_to_jobs(here, before)
+    with pytest.raises(psycopg.errors.CheckViolation):
+        try_job(made, "long", "1h")
+    open_to_jobs(here, after)
+    try_job(made, "short", "1m")
 
 
 def test_a_change_that_running_members_refuse_changes_nothing(made):

@@ -43,7 +43,9 @@ def rerun(database, tables_dsn, monkeypatch, capsys, tmp_path):
 def test_refused_reruns_are_named_and_the_others_run(rerun, database):
     printed = rerun("--job", "j", "--state", "dead", code=1)
     assert printed.out.split() == ["j#known"]
-    assert printed.err.startswith("tidemill: j#foreign does not run again: payload is null: the row of request foreign was removed")
+    assert printed.err.startswith(
+        "tidemill: j#foreign does not run again: payload is null: the row of request foreign was removed"
+    )
     assert database.execute(ASKED).fetchall() == [("j#known", [1])]
 
 

@@ -3384,7 +3384,7 @@ INSERT INTO tidemill.migrations VALUES ('0010_fences.sql', 'bbed8949c99a700898a7
 INSERT INTO tidemill.migrations VALUES ('0011_backfills.sql', '836d2991c089d1ba7cbb9f668864ca298b71cbb1167c0f1f52bbae126983109e', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0012_dags.sql', '7238d227b7de55b588ce7156c591e83ebe9c453bd3bbf5a60a445004d5a69caa', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0013_cluster.sql', '4c8467f490b08fe1cb167ded09328c5542ad1e0909437c8ea9ea9aaf02debe2c', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0014_kept.sql', '550d6ae0c3becac01e0e95ce4fb590f29dca31e5f24ec18ffe5ffb418d6d68ab', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0014_kept.sql', '46e0c3c888980d482c771d93ab545087cc3ff4e73d8ce7cf6abb7598bdf49c5f', '0.2.0', '2026-03-01 12:00:00+00');
 
 
 --
@@ -4663,7 +4663,7 @@ CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.deployment F
 -- Name: fences kept; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
-CREATE TRIGGER kept BEFORE DELETE OR TRUNCATE ON tidemill.fences FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('an old attempt would pass its fence again; use tidemill.prune_fences(older_than)');
+CREATE TRIGGER kept BEFORE DELETE OR TRUNCATE ON tidemill.fences FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('an old attempt would pass its fence again; use tidemill.prune_fences(older_than), and after a loss of Kafka''s data see docs/fencing.md');
 
 
 --

@@ -51,8 +51,10 @@ def test_a_silent_batch_between_readable_ones_is_found_to_its_end(end):
 
 
 def test_silent_brokers_prove_no_silent_batch():
+    broker = Broker(100_000, lambda *_: True)
     with pytest.raises(BatchUnknownError):
-        look(Broker(100, lambda *_: True))
+        look(broker)
+    assert broker.fetches == [10, 100_000], "two fetches wait in vain, however long the backlog is"
 
 
 def test_a_late_batch_is_not_a_silent_one():

@@ -106,6 +106,18 @@ def test_the_count_of_expired_dispatches_survives_a_takeover_and_restarts_after_
     assert [(reason or "").rpartition(", ")[2] for reason in reasons] == ["3 times in a row", "2 times in a row"]
 
 
+def test_dispatches_that_expire_after_many_attempts_do_not_stop_the_job() -> None:
+    """The history of 20 attempts has no room for the first of them."""
+    log = Log()
+    owner = log.dispatched(max_attempts=40, initial_interval=S, backoff_coefficient=1.0, retry_jitter=0.0)
+    for _ in range(MAX_ATTEMPTS):
+        fail(log, owner)
+    expire(log, owner, 3)
+    fail(log, owner)
+    assert ends(log)[-2:] == [AttemptEnd.FAILED, None]
+    assert log.statuses()["job#r"].attempt == MAX_ATTEMPTS + 5
+
+
 def test_tokens_and_attempt_numbers_increase_across_folded_entries() -> None:
     log = Log()
     owner = log.dispatched(**RETRIED)
