@@ -8,7 +8,7 @@ from datetime import timedelta
 from bench.figure import Bench, Figure, Line, percentile
 from bench.stacks import Shape, jobs
 from schemas.ids import RunId
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from tests.support.stack_client import StackClient
 from tests.support.waiting import eventually
 
@@ -26,7 +26,7 @@ HELD = "select run_id from runs where run_id = any (%s) and state = 'running' an
 
 def measure(bench: Bench) -> Iterator[Line]:
     client = bench.stacks.get(Shape(executors=2))
-    lease = Rules().lease
+    lease = CoreSettings().lease
     for turn in range(bench.pick(2, 1)):
         found = _killed(client, f"lost{turn}-", lease)
         bench.say(f"{len(found)} runs ran again after {min(found):.1f} to {max(found):.1f} s")

@@ -15,7 +15,7 @@ from schemas.partition import partition_of
 from schemas.settings import Connections
 from schemas.topics import EXECUTORS, STATE
 from streams.blocking_produce import blocking_produce
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from streams.core.state import OwnerState
 from streams.core.stored import StoredJob
 from streams.owner.intake import INPUT_TOPICS
@@ -53,7 +53,7 @@ def in_memory(specs: Iterable[JobSpec], since: datetime) -> OwnerState:
     """An owner's state after recovery."""
     replay = Replay()
     replay.take((place, JOB_PREFIX + each.job_id, encode(stored(each, since))) for place, each in enumerate(specs))
-    return rebuild(0, Rules(), replay, TOPIC_IDS, since)
+    return rebuild(0, CoreSettings(), replay, TOPIC_IDS, since)
 
 
 def write(connections: Connections, specs: Iterable[JobSpec], since: datetime, say: Callable[[str], None]) -> None:

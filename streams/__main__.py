@@ -22,7 +22,7 @@ from schemas.settings import Connections, InvalidSettingsError, read
 from schemas.topics import STREAM_TOPICS
 from schemas.variables import check_variables
 from streams.app import Delivery, make_app
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from streams.groups import Groups
 from streams.no_new_topics import forbid_new_topics
 from streams.settings import StreamSettings
@@ -39,7 +39,9 @@ SWITCH_SECONDS = 0.001
 wait each time for seven busy partition threads."""
 
 
-async def serve(connections: Connections, settings: StreamSettings, rules: Rules, own: OwnName, folder: str) -> int:
+async def serve(
+    connections: Connections, settings: StreamSettings, rules: CoreSettings, own: OwnName, folder: str
+) -> int:
     """Run until a signal arrives, Faust crashes or the watchdog stops the worker. Returns the exit code."""
     loop, ending = asyncio.get_running_loop(), asyncio.Event()
     outcome = STOPPED

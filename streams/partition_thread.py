@@ -16,7 +16,7 @@ from schemas.cluster_clock import AGREE_SECONDS
 from schemas.kept_clock import KeptClock
 from streams.clock import boot_seconds
 from streams.core.inputs import Input
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from streams.groups import Groups, LogUnreachableError
 from streams.owner import session_calls as c
 from streams.owner.assignments import AssignmentId, Assignments
@@ -93,7 +93,7 @@ class Inbox:
 class WorkerContext(msgspec.Struct, frozen=True, kw_only=True):
     """What all partition threads of a worker share."""
 
-    rules: Rules
+    rules: CoreSettings
     partitions: int
     clock: KeptClock
     groups: Groups

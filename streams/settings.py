@@ -10,7 +10,7 @@ from pydantic import PositiveInt
 from schemas.classes import parse_classes
 from schemas.cluster import Cluster, agreed
 from schemas.settings import AgreedSettings
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 
 
 class StreamSettings(AgreedSettings):
@@ -23,20 +23,20 @@ class StreamSettings(AgreedSettings):
     """The consumer group, and the prefix of the transactional ids."""
     session_timeout: timedelta = timedelta(seconds=6)
     """A worker that is silent for this long loses its partitions to the others; not below the broker's minimum."""
-    park_limit: timedelta = Rules().park_limit
-    catchup_rate_per_job: PositiveInt = Rules().catchup_rate_per_job
+    park_limit: timedelta = CoreSettings().park_limit
+    catchup_rate_per_job: PositiveInt = CoreSettings().catchup_rate_per_job
     """The missed runs that one job may catch up per minute."""
-    catchup_rate_per_partition: PositiveInt = Rules().catchup_rate_per_partition
+    catchup_rate_per_partition: PositiveInt = CoreSettings().catchup_rate_per_partition
     """The same for all jobs of one partition together; a worker has this rate for each of its partitions."""
     stall_limit: timedelta = timedelta(seconds=60)
     """A worker ends itself when an assigned partition has unread input and makes no progress for this long."""
     ready_file: Path | None = None
     """Written when all assigned partitions are recovered; removed at the start and the end of the process."""
 
-    def rules(self, cluster: Cluster) -> Rules:
+    def rules(self, cluster: Cluster) -> CoreSettings:
         """Raises `DisagreementError`."""
         ours = agreed(self, cluster)
-        return Rules(
+        return CoreSettings(
             classes=parse_classes(cluster.timeout_classes),
             cluster_version=cluster.version,
             dispatch_valid_for=ours.dispatch_valid_for,

@@ -17,7 +17,7 @@ from schemas.settings import Connections
 from schemas.topics import check_partitions
 from streams.clock import cluster_clock
 from streams.core.inputs import HeartbeatHeard
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from streams.forward import Forwarder
 from streams.groups import Groups, LogUnreachableError
 from streams.heartbeat_reader import HeartbeatReader
@@ -46,7 +46,7 @@ class Worker:
         self,
         connections: Connections,
         settings: StreamSettings,
-        rules: Rules,
+        rules: CoreSettings,
         name: str,
         on_committed: Callable[[int, dict[str, int]], None],
         on_crashed: Callable[[], None],

@@ -13,7 +13,6 @@ from streams.core.agenda import Agenda
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.open_epochs import OpenEpochs
 from streams.core.definitions.sharing import Shared
-from streams.core.policy.rules import Rules
 from streams.core.requests.open_backfills import OpenBackfills
 from streams.core.requests.park import Park
 from streams.core.room import TransactionRoom
@@ -21,6 +20,7 @@ from streams.core.runs.fleet import Fleet, InFlight
 from streams.core.runs.occupancy import Occupancy, occupancy_entry
 from streams.core.runs.run import Run, Turn
 from streams.core.schedule.timers import Timers
+from streams.core.settings import CoreSettings
 from streams.core.stored import Applied, Cursor, Forgotten, StoredJob, StoredQuarantine, StoredRequest, Tally
 
 
@@ -141,7 +141,7 @@ class OwnerState:
     """The whole state of one partition owner. Only `step` changes it."""
 
     partition: int
-    rules: Rules
+    rules: CoreSettings
     durable: Durable = field(default_factory=Durable)
     derived: Derived = field(default_factory=Derived)
     seen: Seen = field(default_factory=Seen)

@@ -9,12 +9,12 @@ from schemas.codec import decode
 from schemas.ids import OwnerId, RunId, owner_of_run
 from schemas.words import RunKind
 from streams.core.definitions.apply import install
-from streams.core.policy.rules import Rules
 from streams.core.requests.once import remember
 from streams.core.requests.open_backfills import OpenBackfill
 from streams.core.runs.fleet import InFlight
 from streams.core.runs.pace import restore_slot
 from streams.core.runs.run import Run
+from streams.core.settings import CoreSettings
 from streams.core.state import OwnerState, Seen
 from streams.core.stored import Applied, StoredBackfill, StoredClock, StoredJob, StoredQuarantine, StoredRequest, Tally
 from streams.owner.failures import BlameJob, JobFailedError
@@ -36,7 +36,7 @@ NOTHING_FAILED: Mapping[OwnerId, JobFailedError] = {}
 
 def rebuild(
     partition: int,
-    rules: Rules,
+    rules: CoreSettings,
     replay: Replay,
     topic_ids: Mapping[str, str],
     now: datetime,

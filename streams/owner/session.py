@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from streams.core.inputs import DispatchesCommitted, DispatchesFound, WasAway
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from streams.owner.failures import (
     Failures,
     JobFailedError,
@@ -56,7 +56,12 @@ class Session:
     """Lives from the assignment of a partition to its loss; has one owner after another."""
 
     def __init__(
-        self, partition: int, partitions: int, rules: Rules, topic_ids: dict[str, str], limits: Limits | None = None
+        self,
+        partition: int,
+        partitions: int,
+        rules: CoreSettings,
+        topic_ids: dict[str, str],
+        limits: Limits | None = None,
     ) -> None:
         """`topic_ids`: the ids of the input topics (protocol O2)."""
         self.partition = partition

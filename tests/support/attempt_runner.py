@@ -21,9 +21,9 @@ from schemas.dispatch import Dispatch
 from schemas.event import EventBatch
 from schemas.settings import Connections
 from schemas.times import EPOCH
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 
-RULES = Rules()
+RULES = CoreSettings()
 MARGIN = timedelta(seconds=5)
 CACHE_BYTES = 1_000
 SLOTS = 4

@@ -8,7 +8,7 @@ import psycopg
 
 from schemas.ids import dag_run_of, owner_of_run
 from schemas.words import RunState
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from tidemill.explain.history import History, newest_spec
 from tidemill.explain.nodes import waits_for
 from tidemill.explain.telling import Explanation, Fact, lasted, newest_first
@@ -17,7 +17,7 @@ from tidemill.queries import one, rows
 from tidemill.runs import refusal
 from tidemill.target import NotFoundError, Row
 
-PARK_LIMIT = Rules().park_limit
+PARK_LIMIT = CoreSettings().park_limit
 """The default limit; the stream workers may have another setting."""
 
 

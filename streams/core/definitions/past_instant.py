@@ -13,15 +13,15 @@ from schemas.status import Missed
 from schemas.words import RunState
 from streams.core.definitions.edit import has_same_occurrences
 from streams.core.policy.catchup import MICROSECOND, RecordRange, last_occurrence
-from streams.core.policy.rules import Rules
 from streams.core.reason import Reason
 from streams.core.schedule.cron import At
 from streams.core.schedule.occurrences import InvalidScheduleError, parse_schedule
+from streams.core.settings import CoreSettings
 from streams.core.stored import StoredJob
 
 
 def decide_past(
-    known: StoredJob | None, new: StoredJob, since: datetime, rules: Rules
+    known: StoredJob | None, new: StoredJob, since: datetime, rules: CoreSettings
 ) -> tuple[datetime, RecordRange | None]:
     """The `since` of `new`: unchanged, or just before its instant; and the record if the instant does not run."""
     at = _past_instant(known, new)

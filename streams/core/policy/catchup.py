@@ -13,10 +13,10 @@ from schemas.reasons import ReasonCode
 from schemas.status import Missed
 from schemas.words import CatchupPolicy, RunState
 from streams.core.policy.intervals import Interval, contains, outside
-from streams.core.policy.rules import Rules
 from streams.core.reason import Reason
 from streams.core.schedule.occurrences import InvalidScheduleError
 from streams.core.schedule.timers import Timer, timer_of
+from streams.core.settings import CoreSettings
 from streams.core.stored import StoredJob
 
 MICROSECOND = timedelta(microseconds=1)
@@ -64,7 +64,13 @@ Change = OldVersion | EndedPause | NewVersion
 
 
 def decide_change(
-    stored: StoredJob, timer: Timer, after: datetime, until: datetime, now: datetime, rules: Rules, change: Change
+    stored: StoredJob,
+    timer: Timer,
+    after: datetime,
+    until: datetime,
+    now: datetime,
+    rules: CoreSettings,
+    change: Change,
 ) -> Iterator[CatchupDecision]:
     """Decide one job's occurrences in (after, until] before the tick, because its definition changes.
 
@@ -91,7 +97,7 @@ def decide(
     after: datetime,
     until: datetime,
     now: datetime,
-    rules: Rules,
+    rules: CoreSettings,
     *,
     is_followed: bool = False,
 ) -> Iterator[CatchupDecision]:
@@ -120,7 +126,7 @@ def decide(
 
 
 def _decide_pause(
-    job: JobSpec, timer: Timer, after: datetime, until: datetime, rules: Rules, policy: CatchupPolicy
+    job: JobSpec, timer: Timer, after: datetime, until: datetime, rules: CoreSettings, policy: CatchupPolicy
 ) -> Iterator[CatchupDecision]:
     """`job` was paused in (after, until] and resumes at `until`."""
     if policy is CatchupPolicy.SKIP:
@@ -130,7 +136,7 @@ def _decide_pause(
 
 
 def _undecided(
-    decisions: Iterator[CatchupDecision], covered: tuple[Interval, ...], timer: Timer, rules: Rules
+    decisions: Iterator[CatchupDecision], covered: tuple[Interval, ...], timer: Timer, rules: CoreSettings
 ) -> Iterator[CatchupDecision]:
     for decision in decisions:
         match decision:
@@ -148,7 +154,7 @@ def _at_most(
     covered: tuple[Interval, ...],
     timer: Timer,
     until: datetime,
-    rules: Rules,
+    rules: CoreSettings,
     which: str,
 ) -> Iterator[CatchupDecision]:
     """At most `resume_limit` of them run, because all fit one transaction (protocol O6)."""
@@ -189,7 +195,14 @@ def last_occurrence(spec: JobSpec, after: datetime, until: datetime) -> datetime
 
 
 def _catch_up(
-    job: JobSpec, timer: Timer, start: datetime, grace_start: datetime, now: datetime, rules: Rules, *, has_newer: bool
+    job: JobSpec,
+    timer: Timer,
+    start: datetime,
+    grace_start: datetime,
+    now: datetime,
+    rules: CoreSettings,
+    *,
+    has_newer: bool,
 ) -> Iterator[CatchupDecision]:
     """The occurrences in (start, grace_start], which are later than `misfire_grace`."""
     if start >= grace_start:
@@ -208,7 +221,13 @@ def _catch_up(
 
 
 def _latest_only(
-    timer: Timer, start: datetime, window_start: datetime, grace_start: datetime, rules: Rules, *, has_newer: bool
+    timer: Timer,
+    start: datetime,
+    window_start: datetime,
+    grace_start: datetime,
+    rules: CoreSettings,
+    *,
+    has_newer: bool,
 ) -> Iterator[CatchupDecision]:
     """Only the newest occurrence runs. If a later one is within `misfire_grace`, that one is the newest."""
     last = None if has_newer else timer.latest(window_start, grace_start)
@@ -230,7 +249,7 @@ def _run_all(timer: Timer, after: datetime, until: datetime, *, is_late: bool = 
 
 
 def _record(
-    timer: Timer, after: datetime, until: datetime, state: RunState, reason: Reason, rules: Rules
+    timer: Timer, after: datetime, until: datetime, state: RunState, reason: Reason, rules: CoreSettings
 ) -> Iterator[CatchupDecision]:
     """One record for the occurrences in (after, until], if there are any."""
     first = timer.next_after(after)

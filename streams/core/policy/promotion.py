@@ -6,10 +6,10 @@ from datetime import timedelta
 
 from schemas.classes import TimeoutClass, class_called
 from schemas.job import JobSpec
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 
 
-def first_class(job: JobSpec, rules: Rules) -> TimeoutClass:
+def first_class(job: JobSpec, rules: CoreSettings) -> TimeoutClass:
     """The job's `timeout_class`; otherwise the smallest class that holds its timeout; without one, the smallest class.
 
     A job that must not run twice cannot be promoted, so it starts in the class that holds its timeout (protocol L7).
@@ -29,7 +29,7 @@ def limit_in(timeout_class: TimeoutClass, job: JobSpec) -> timedelta:
     return timeout_class.limit if job.timeout is None else min(timeout_class.limit, job.timeout)
 
 
-def next_class(name: str, job: JobSpec, rules: Rules) -> TimeoutClass | None:
+def next_class(name: str, job: JobSpec, rules: CoreSettings) -> TimeoutClass | None:
     """The next class for an attempt that reached its limit in class `name`; None: it timed out.
 
     Class `name` may have been removed from the settings since.
@@ -44,12 +44,12 @@ def may_be_promoted(job: JobSpec) -> bool:
     return job.promote and not _runs_once(job)
 
 
-def class_that_holds(duration: timedelta, rules: Rules) -> TimeoutClass:
+def class_that_holds(duration: timedelta, rules: CoreSettings) -> TimeoutClass:
     """The smallest class whose limit is at least `duration`, or the last class."""
     return next((each for each in rules.classes if each.limit >= duration), rules.classes[-1])
 
 
-def _holding(timeout: timedelta | None, rules: Rules) -> TimeoutClass:
+def _holding(timeout: timedelta | None, rules: CoreSettings) -> TimeoutClass:
     return rules.classes[-1] if timeout is None else class_that_holds(timeout, rules)
 
 

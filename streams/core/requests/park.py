@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from schemas.codec import encode
 from schemas.ids import RunId
 from schemas.request import Request
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Park:
     def leave(self, key: RunId) -> None:
         self.bytes_taken -= self._sizes.pop(key)
 
-    def park_refusal(self, request: Request, rules: Rules) -> str | None:
+    def park_refusal(self, request: Request, rules: CoreSettings) -> str | None:
         """Why `request` cannot be parked, as a sentence; None: it can."""
         if len(self) >= rules.max_parked:
             return f"{len(self)} requests wait for their definitions already; at most {rules.max_parked} may"

@@ -14,11 +14,11 @@ from schemas.reasons import ReasonCode
 from schemas.words import AttemptEnd, RunKind, RunState
 from streams.core.dag.stop import stop_epoch
 from streams.core.effects import Effect, SendKill
-from streams.core.policy.rules import Terms
 from streams.core.reason import Reason
 from streams.core.runs.fleet import InFlight
 from streams.core.runs.life import end_attempt, put
 from streams.core.runs.run import AttemptReport, Run, move
+from streams.core.settings import Terms
 from streams.core.state import OwnerState
 
 AT_ONCE = timedelta(0)

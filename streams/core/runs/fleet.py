@@ -9,7 +9,7 @@ from datetime import datetime
 
 from schemas.ids import ExecutorId
 from streams.core.agenda import Agenda
-from streams.core.policy.rules import Terms
+from streams.core.settings import Terms
 
 
 @dataclass(slots=True, kw_only=True)

@@ -19,7 +19,6 @@ from streams.core.dag.node_results import record_bytes, why_too_large
 from streams.core.effects import Effect, PutRun, ReportProblem, SendDispatch
 from streams.core.policy.promotion import first_class, limit_in
 from streams.core.policy.retry import EndRun, NextAttempt, after_attempt
-from streams.core.policy.rules import Rules
 from streams.core.reason import Reason
 from streams.core.room import MICROSECONDS_OF_A_CHECK, TransactionRoom
 from streams.core.runs.fleet import InFlight
@@ -37,6 +36,7 @@ from streams.core.runs.run import (
 from streams.core.runs.specs import inputs_of, is_to_stop, spec_of
 from streams.core.runs.tally import count_end, starting_class
 from streams.core.runs.weight import bytes_of
+from streams.core.settings import CoreSettings
 from streams.core.state import OwnerState
 
 _OF_DAGS = frozenset({RunKind.DAG, RunKind.NODE})
@@ -281,7 +281,7 @@ def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
 
 
 def _dispatch_of(
-    rules: Rules, run: Run, job: JobSpec, payload: Json, results: dict[str, Result | None] | None
+    rules: CoreSettings, run: Run, job: JobSpec, payload: Json, results: dict[str, Result | None] | None
 ) -> Dispatch:
     """The dispatch of the run's newest attempt."""
     attempt, terms = run.status.attempts[-1], rules.terms

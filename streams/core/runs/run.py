@@ -12,8 +12,8 @@ from schemas.raw import Json, keep_json
 from schemas.reasons import ReasonCode
 from schemas.status import MAX_ATTEMPTS, MAX_OUTPUTS, MAX_TRANSITIONS, Attempt, RunStatus, Transition
 from schemas.words import AttemptEnd, RunKind, RunState
-from streams.core.policy.rules import Terms
 from streams.core.reason import Reason
+from streams.core.settings import Terms
 
 Q, R, W, C = RunState.QUEUED, RunState.RUNNING, RunState.RETRY_WAIT, RunState.CANCELLING
 

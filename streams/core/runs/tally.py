@@ -11,9 +11,9 @@ from schemas.reasons import ProblemCode, ReasonCode
 from schemas.words import AttemptEnd, RunKind, RunState
 from streams.core.effects import Effect, PutTally, ReportProblem
 from streams.core.policy.promotion import class_that_holds, first_class, may_be_promoted
-from streams.core.policy.rules import Rules
 from streams.core.reason import Reason
 from streams.core.runs.run import Lane, Run
+from streams.core.settings import CoreSettings
 from streams.core.state import OwnerState
 from streams.core.stored import Tally
 
@@ -114,7 +114,7 @@ def _with_end(tally: Tally, job: JobSpec, run: Run, is_a: str) -> Tally:
     return msgspec.structs.replace(tally, bad_in_a_row=bad, stopped=stopped)
 
 
-def _with_class(tally: Tally, job: JobSpec, run: Run, rules: Rules) -> Tally:
+def _with_class(tally: Tally, job: JobSpec, run: Run, rules: CoreSettings) -> Tally:
     """If every run fitted the job's own class, store nothing."""
     if run.status.kind is RunKind.DAG or run.state not in NOT_STOPPED or not may_be_promoted(job):
         return tally
@@ -126,7 +126,7 @@ def _with_class(tally: Tally, job: JobSpec, run: Run, rules: Rules) -> Tally:
     return msgspec.structs.replace(tally, needed=() if set(recent) == {first.name} else recent)
 
 
-def _needed(run: Run, first: TimeoutClass, rules: Rules) -> str:
+def _needed(run: Run, first: TimeoutClass, rules: CoreSettings) -> str:
     """The class that a run needed: by its duration, or the class of its last attempt if a limit ended one."""
     last = run.status.attempts[-1]
     was_cut = run.state is RunState.TIMED_OUT or any(each.end is AttemptEnd.PROMOTED for each in run.status.attempts)

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from streams.core.inputs import Input
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from streams.core.state import OwnerState
 from streams.owner.intake import INPUT_TOPICS
 from streams.owner.limits import Limits
@@ -63,7 +63,7 @@ class DrivenSession:
     def __init__(
         self,
         log: Log,
-        rules: Rules,
+        rules: CoreSettings,
         limits: Limits,
         *,
         failing: dict[type[Call[Any]], Exception] | None = None,

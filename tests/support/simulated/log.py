@@ -19,8 +19,8 @@ from schemas.job import JobSpec
 from schemas.status import RunStatus
 from schemas.topics import CDC, CONTROL, EVENTS, REQUESTS, STATE, STATUS
 from streams.core.inputs import DispatchesCommitted, HeartbeatHeard
-from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
+from streams.core.settings import CoreSettings
 from streams.owner.intake import INPUT_TOPICS
 from streams.owner.limits import Limits
 from streams.owner.records import Forwarding, InRecord, OutRecord, Transaction
@@ -57,9 +57,9 @@ class Log:
         """Executors have committed the offsets of all dispatches."""
         self.now = START
 
-    def recover(self, rules: Rules | None = None, limits: Limits = PATIENT) -> DrivenSession:
+    def recover(self, rules: CoreSettings | None = None, limits: Limits = PATIENT) -> DrivenSession:
         """A session that has taken over: it has read `state`, and takes its first delivery next."""
-        return DrivenSession(self, rules or Rules(bounds=self.bounds), limits)
+        return DrivenSession(self, rules or CoreSettings(bounds=self.bounds), limits)
 
     def turn(self, owner: DrivenSession, seconds: float = 0, *, patience: timedelta = BATCH_WAIT) -> Transaction | None:
         """Runs one turn after `seconds`; returns its transaction.

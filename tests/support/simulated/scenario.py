@@ -15,7 +15,7 @@ from schemas.heartbeat import Heartbeat, Window
 from schemas.status import RunStatus
 from schemas.words import NEVER_RAN, RunKind, RunState
 from streams.core.inputs import HeartbeatHeard
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from streams.owner.records import InRecord
 from tests.support.simulated.heartbeats import heartbeat as plain_heartbeat
 from tests.support.simulated.log import BATCH_WAIT, START, Log, ended, started
@@ -192,7 +192,7 @@ class Scenario:
     @staticmethod
     def heartbeat(at: datetime, room: int) -> Heartbeat:
         """The heartbeat of an executor with `room` free slots in each class."""
-        classes = [each.name for each in Rules().classes]
+        classes = [each.name for each in CoreSettings().classes]
         return plain_heartbeat(
             at, windows=tuple(Window(timeout_class=each, partition=0, size=room) for each in classes)
         )

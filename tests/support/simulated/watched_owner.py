@@ -8,8 +8,8 @@ from schemas.dag import NodeSpec
 from schemas.dispatch import Dispatch
 from schemas.heartbeat import AttemptInHand, Window
 from streams.core.inputs import HeartbeatHeard
-from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
+from streams.core.settings import CoreSettings
 from tests.support.simulated.heartbeats import heartbeat as plain_heartbeat
 from tests.support.simulated.log import Log, ended, started
 
@@ -21,7 +21,7 @@ LAST_WORK_US = 4_000
 """Microseconds by which the last record may exceed the bound: a resumption is decided at once."""
 LAST_BYTES = 300_000
 """Bytes by which the last record, written twice, may exceed the bound."""
-RULES = Rules(bounds=BOUNDS, resume_limit=20)
+RULES = CoreSettings(bounds=BOUNDS, resume_limit=20)
 MOST_TURNS = 3_000
 """An owner without new input is idle after fewer transactions than this."""
 CLASS = "10s"
@@ -32,7 +32,7 @@ ONE_MILLISECOND = timedelta(milliseconds=1)
 class WatchedOwner:
     """An owner; `turn` fails if a transaction exceeds its limits."""
 
-    def __init__(self, rules: Rules = RULES) -> None:
+    def __init__(self, rules: CoreSettings = RULES) -> None:
         self.log, self.rules, self.version = Log(), rules, 0
         self.transactions = 0
         self.reported = 0

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.topics import DEADLETTER
 from schemas.words import RunState
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from tests.support import checkers
 from tests.support.simulated.dag_scenario import node
 from tests.support.simulated.log import START
@@ -90,7 +90,7 @@ def test_runs_that_miss_their_deadline_together_are_missed_in_several_transactio
     watched.until_idle(60)
     watched.beat([], window=0)
     assert watched.until_idle(31) >= (MANY - 2) // BOUNDS.effects
-    assert states(watched)[RunState.MISSED] >= MANY - Rules().probe_window
+    assert states(watched)[RunState.MISSED] >= MANY - CoreSettings().probe_window
 
 
 def test_requests_that_waited_for_their_definition_are_carried_out_in_their_order() -> None:
@@ -195,7 +195,7 @@ def test_dag_runs_due_together_open_in_several_transactions() -> None:
     assert sum(each.state is RunState.RUNNING for each in watched.log.statuses().values()) == 100
     watched.until_idle(301)
     ends = Counter(each.state for each in watched.log.statuses().values() if each.node_id is None)
-    assert ends[RunState.TIMED_OUT] >= 100 - Rules().probe_window
+    assert ends[RunState.TIMED_OUT] >= 100 - CoreSettings().probe_window
 
 
 def test_definitions_leave_half_of_a_transaction_to_due_work() -> None:
@@ -213,7 +213,7 @@ def test_definitions_leave_half_of_a_transaction_to_due_work() -> None:
 @pytest.mark.parametrize("policy", ["skip", "latest", "all"])
 def test_a_resume_of_many_jobs_counts_missed_occurrences_without_a_search(policy) -> None:
     """Each search took 100 ms: all of them were one step that was never committed (issue 10)."""
-    watched = WatchedOwner(Rules())
+    watched = WatchedOwner(CoreSettings())
     for number in range(100):
         fields = {"schedule": "* * * * *", "catchup_after_pause": policy, "catchup_window": timedelta(minutes=5)}
         watched.define(job_id=f"j{number:03}", paused=True, **fields)
@@ -229,7 +229,7 @@ def test_a_resume_of_many_jobs_counts_missed_occurrences_without_a_search(policy
 
 
 def test_backfills_refused_for_their_size_are_counted_without_a_search() -> None:
-    watched = WatchedOwner(Rules())
+    watched = WatchedOwner(CoreSettings())
     watched.define(schedule="* * * * *")
     watched.log.now += timedelta(days=10)
     begin, end = START.isoformat(), watched.log.now.isoformat()

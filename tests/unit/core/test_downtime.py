@@ -10,8 +10,8 @@ import pytest
 from schemas.ids import occurrence_run_id
 from schemas.topics import STATUS
 from schemas.words import RunState
-from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
+from streams.core.settings import CoreSettings
 from streams.owner.owner import Owner
 from tests.support import checkers
 from tests.support.simulated.dag_scenario import node
@@ -82,7 +82,7 @@ def test_a_definition_hours_late_runs_a_limited_number_of_occurrences_and_record
     owner.offer(record)
     log.turn(owner)
     log.turn(owner)
-    limit = Rules().resume_limit
+    limit = CoreSettings().resume_limit
     (rest,) = [each for each in log.statuses().values() if each.missed]
     assert rest.reason == (
         f"more than {limit} occurrences before its definition arrived; request a backfill for the rest"
@@ -112,7 +112,7 @@ def test_a_tick_with_a_long_search_continues_in_the_next_transaction() -> None:
     first = log.recover()
     log.turn(first)
     log.now += timedelta(hours=1)
-    owner = log.recover(rules=Rules(bounds=Bounds(work_us=1_000)))
+    owner = log.recover(rules=CoreSettings(bounds=Bounds(work_us=1_000)))
     log.turn(owner)
     assert owner.state.durable.cursor is not None
     sizes = until_idle(log, owner)

@@ -12,13 +12,13 @@ from schemas.event import EndCause, Expired
 from schemas.heartbeat import AttemptInHand, Window
 from schemas.words import AttemptEnd, RunState
 from streams.core.inputs import ClaimsSeen, HeartbeatHeard
-from streams.core.policy.rules import Rules
 from streams.core.runs.leases import wants_judgement
+from streams.core.settings import CoreSettings
 from streams.owner.owner import Owner
 from tests.support.simulated.heartbeats import heartbeat as plain_heartbeat
 from tests.support.simulated.log import Log, ended, started
 
-RULES = Rules()
+RULES = CoreSettings()
 LEASE = RULES.lease.total_seconds()
 UNTIL_VOID = RULES.dispatch_valid_for + RULES.claim_grace
 RETRIED = {"max_attempts": 3, "initial_interval": timedelta(hours=1), "max_interval": timedelta(hours=1)}
@@ -213,7 +213,7 @@ def test_a_run_of_an_unconfigured_class_continues_in_a_configured_one() -> None:
     log.request("r", run_at=(log.now + timedelta(seconds=5)).isoformat())
     log.turn(log.recover())
     assert log.statuses()["job#r"].timeout_class == "1h"
-    owner = log.recover(rules=Rules(classes=parse_classes("10s,1m,2h")))
+    owner = log.recover(rules=CoreSettings(classes=parse_classes("10s,1m,2h")))
     log.turn(owner, 6)
     (dispatch,) = log.dispatches()
     assert dispatch.timeout_class == "2h"

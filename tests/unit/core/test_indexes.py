@@ -18,8 +18,8 @@ from schemas.ids import RunId, occurrence_run_id
 from schemas.words import RunKind, RunState
 from streams.core.agenda import Agenda
 from streams.core.inputs import HeartbeatHeard
-from streams.core.policy.rules import Rules
 from streams.core.runs.run import Lane, Run
+from streams.core.settings import CoreSettings
 from streams.core.state import OwnerState
 from streams.core.step import next_due
 from tests.support.simulated.log import START, Log, ended, started
@@ -178,9 +178,9 @@ def agendas_of_runs(state: OwnerState) -> dict[str, Agenda[datetime, RunId]]:
     return {name: each for name, each in derived.items() if isinstance(each, Agenda) and name != "catchup_slots"}
 
 
-@pytest.mark.parametrize("name", agendas_of_runs(OwnerState(partition=0, rules=Rules())))
+@pytest.mark.parametrize("name", agendas_of_runs(OwnerState(partition=0, rules=CoreSettings())))
 def test_an_owner_wakes_for_what_any_index_has_due(name) -> None:
-    state = OwnerState(partition=0, rules=Rules())
+    state = OwnerState(partition=0, rules=CoreSettings())
     agendas_of_runs(state)[name].put(RunId("job#r"), START)
     assert next_due(state) == START
 

@@ -11,8 +11,8 @@ from schemas.event import EndCause
 from schemas.partition import partition_of
 from schemas.topics import DEADLETTER, MAX_REQUEST_BYTES, REQUESTS
 from schemas.words import RunState
-from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
+from streams.core.settings import CoreSettings
 from streams.owner.owner import Owner
 from streams.owner.transaction_records import MAX_DEAD_BYTES
 from tests.support.raw_json import plain
@@ -114,7 +114,7 @@ def test_a_refused_parked_request_has_its_offset() -> None:
     owner.offer(log.request_by_topic("r"))
     log.turn(owner)
     owner = log.recover()
-    log.turn(owner, Rules().park_limit.total_seconds() + 1)
+    log.turn(owner, CoreSettings().park_limit.total_seconds() + 1)
     (letter,) = dead(log)
     assert (letter["source_topic"], letter["source_offset"]) == ("requests", "0")
     assert "job 'job' does not exist" in letter["reason"]

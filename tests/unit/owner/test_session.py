@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from schemas.ids import occurrence_run_id
 from schemas.topics import CDC, DEADLETTER, REQUESTS
 from schemas.words import RunState
-from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
+from streams.core.settings import CoreSettings
 from streams.owner.limits import Limits
 from streams.owner.phases import Phase
 from streams.owner.session_calls import (
@@ -38,7 +38,7 @@ from tests.support import checkers
 from tests.support.simulated.driven_session import DrivenSession
 from tests.support.simulated.log import PATIENT, START, Log, started
 
-LEASE = Rules().lease
+LEASE = CoreSettings().lease
 AWAKE = Limits()
 AWAY = LogFailedError("the brokers are away")
 
@@ -60,7 +60,7 @@ def test_a_session_prepares_asks_fences_settles_and_reads_the_rest_before_delive
 
 @pytest.mark.parametrize("call", [Prepare, CheckAssignment, Fence, Settle, ReadState, ReadUnclaimed])
 def test_a_failed_call_during_a_takeover_restarts_the_preparation(call) -> None:
-    session = DrivenSession(Log(), Rules(), PATIENT, failing={call: AWAY}, failures=2)
+    session = DrivenSession(Log(), CoreSettings(), PATIENT, failing={call: AWAY}, failures=2)
     assert [b for a, b in pairwise(kinds(session)) if a is Pause] == [Prepare, Prepare]
     assert session.session.phase is Phase.RUNNING
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.ids import occurrence_run_id, request_run_id
 from schemas.words import OverlapPolicy
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from streams.owner.session_calls import (
     Call,
     CheckAssignment,
@@ -78,7 +78,7 @@ def test_decisions_during_a_takeover_are_made_once(decides, requests) -> None:
         if next(turns, False) and not old.has_ended:
             log.turn(old, 1)
 
-    new = DrivenSession(log, Rules(), PATIENT, before=live_on)
+    new = DrivenSession(log, CoreSettings(), PATIENT, before=live_on)
     for _ in range(3):
         log.turn(new, 1)
     seconds = int((log.now - START).total_seconds())

@@ -7,13 +7,13 @@ import pytest
 
 from schemas.topics import EVENTS
 from schemas.words import AttemptEnd, RunState
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from streams.owner.limits import Limits
 from streams.owner.session_calls import Commit, GetHeartbeatOffsets, Read, ReadClaims, ReadExecutorEnds
 from tests.support.simulated.driven_session import DrivenSession
 from tests.support.simulated.log import PATIENT, START, Log, ended, started
 
-LEASE = Rules().lease
+LEASE = CoreSettings().lease
 AWAKE = Limits()
 
 

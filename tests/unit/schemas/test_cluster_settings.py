@@ -11,7 +11,7 @@ from schemas.cluster import Cluster, DisagreementError, Margins, agreed, check_m
 from schemas.cluster_record import Found, of_deployment, settled
 from schemas.settings import AgreedSettings, Connections
 from schemas.topics import EXECUTOR_TOPICS, STREAM_TOPICS, runs_topic
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from streams.settings import StreamSettings
 from tidemill.cluster import parse
 from tidemill.target import UsageError
@@ -99,7 +99,7 @@ def test_unusable_values_are_refused():
 
 
 def test_the_defaults_equal_those_of_the_core():
-    rules, cluster = Rules(), Cluster()
+    rules, cluster = CoreSettings(), Cluster()
     assert (rules.lease, rules.claim_grace) == (cluster.lease, cluster.claim_grace)
     assert (rules.request_ttl, rules.dispatch_valid_for) == (cluster.request_ttl, cluster.dispatch_valid_for)
     assert StreamSettings().rules(CLUSTER).cluster_version == 3

@@ -8,12 +8,12 @@ import pytest
 
 from schemas.dag import NodeSpec
 from schemas.topics import DEADLETTER
-from streams.core.policy.rules import Rules
 from streams.core.room import Bounds
+from streams.core.settings import CoreSettings
 from streams.owner.records import InRecord
 from tests.support.simulated.log import START, DrivenSession, Log, ended, started
 
-TTL = Rules().request_ttl
+TTL = CoreSettings().request_ttl
 NODE = NodeSpec(node_id="a", executable="s3://tidemill/x")
 
 

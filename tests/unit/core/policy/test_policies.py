@@ -14,14 +14,14 @@ from schemas.words import AttemptEnd, CatchupPolicy, RunKind, RunState
 from streams.core.policy.catchup import RecordRange, RunOccurrence, decide
 from streams.core.policy.promotion import first_class, limit_in, next_class
 from streams.core.policy.retry import EndRun, NextAttempt, after_attempt, backoff
-from streams.core.policy.rules import Rules
 from streams.core.reason import of_exit_code
 from streams.core.runs.life import NewRun, blank_status
 from streams.core.runs.run import AttemptReport, Exit, Run, with_attempt
 from streams.core.schedule.jitter import scheduled_time, share
 from streams.core.schedule.timers import timer_of
+from streams.core.settings import CoreSettings
 
-RULES = Rules(classes=parse_classes("10s,1m,1h"))
+RULES = CoreSettings(classes=parse_classes("10s,1m,1h"))
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
@@ -157,7 +157,7 @@ def test_the_limit_of_an_attempt_is_the_shorter_of_class_limit_and_timeout() -> 
 
 
 def test_a_class_of_24_hours_can_be_configured() -> None:
-    rules = Rules(classes=parse_classes("10s,24h,1h"))
+    rules = CoreSettings(classes=parse_classes("10s,24h,1h"))
     assert [each.name for each in rules.classes] == ["10s", "1h", "24h"]
     assert next_class("1h", job(), rules).limit == timedelta(hours=24)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.topics import DEADLETTER
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from tests.support.simulated.log import DrivenSession, Log
 
 LARGE = '"' + "x" * 1_000 + '"'
@@ -25,9 +25,9 @@ def define(log: Log, owner: DrivenSession, number: int) -> None:
     log.turn(owner)
 
 
-@pytest.mark.parametrize("rules", [Rules(max_parked=2), Rules(max_parked_bytes=2_900)])
+@pytest.mark.parametrize("rules", [CoreSettings(max_parked=2), CoreSettings(max_parked_bytes=2_900)])
 @pytest.mark.parametrize("is_recovered", [False, True])
-def test_a_released_request_does_not_count_as_parked(rules: Rules, *, is_recovered: bool) -> None:
+def test_a_released_request_does_not_count_as_parked(rules: CoreSettings, *, is_recovered: bool) -> None:
     log = Log()
     owner = log.recover(rules=rules)
     log.turn(owner)
@@ -42,7 +42,7 @@ def test_a_released_request_does_not_count_as_parked(rules: Rules, *, is_recover
 
 def test_a_request_refused_for_its_age_does_not_count_as_parked() -> None:
     log = Log()
-    rules = Rules(max_parked=2)
+    rules = CoreSettings(max_parked=2)
     owner = log.recover(rules=rules)
     log.turn(owner)
     for number in range(6):
@@ -55,7 +55,7 @@ def test_a_request_refused_for_its_age_does_not_count_as_parked() -> None:
 @pytest.mark.parametrize("is_recovered", [False, True])
 def test_a_request_beyond_the_park_limit_is_refused_at_once_with_a_reason(*, is_recovered: bool) -> None:
     log = Log()
-    rules = Rules(max_parked=2)
+    rules = CoreSettings(max_parked=2)
     owner = log.recover(rules=rules)
     log.turn(owner)
     for number in range(2):
@@ -75,7 +75,7 @@ def test_a_request_beyond_the_park_limit_is_refused_at_once_with_a_reason(*, is_
 @pytest.mark.parametrize("is_recovered", [False, True])
 def test_a_request_beyond_the_byte_limit_is_refused_and_a_smaller_one_waits(*, is_recovered: bool) -> None:
     log = Log()
-    rules = Rules(max_parked_bytes=2_900)
+    rules = CoreSettings(max_parked_bytes=2_900)
     owner = log.recover(rules=rules)
     log.turn(owner)
     for number in range(2):

@@ -11,14 +11,14 @@ from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat
 from schemas.topics import DEADLETTER
 from schemas.words import AttemptEnd, RunState
 from streams.core.inputs import ClaimsSeen, HeartbeatHeard
-from streams.core.policy.rules import Rules
 from streams.core.runs.cancel import STRAY_PATIENCE
 from streams.core.runs.leases import wants_judgement
+from streams.core.settings import CoreSettings
 from streams.owner.owner import Owner
 from tests.support.raw_json import plain
 from tests.support.simulated.log import Log, ended, started
 
-RULES = Rules()
+RULES = CoreSettings()
 ONLY = "only what has ended or waits for its next attempt can run again"
 GRACE = timedelta(seconds=7)
 UNTIL_VOID = RULES.dispatch_valid_for + RULES.claim_grace

@@ -7,11 +7,11 @@ from datetime import timedelta
 from schemas.event import Expired
 from schemas.status import MAX_ATTEMPTS, MAX_TRANSITIONS, RunStatus
 from schemas.words import AttemptEnd, RunState
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from tests.support.simulated.log import DrivenSession, Log, ended, started
 
 S = timedelta(seconds=1)
-VALID_FOR = Rules().dispatch_valid_for
+VALID_FOR = CoreSettings().dispatch_valid_for
 RETRIED = {"max_attempts": 3, "initial_interval": S, "retry_jitter": 0.0}
 
 
@@ -141,7 +141,7 @@ def test_an_expired_dispatch_keeps_the_turn_of_its_run() -> None:
     log = Log()
     log.define()
     log.request("first")
-    owner = log.recover(rules=Rules(probe_window=1))
+    owner = log.recover(rules=CoreSettings(probe_window=1))
     log.turn(owner)
     log.turn(owner, 1)
     owner.offer(log.request("second"))

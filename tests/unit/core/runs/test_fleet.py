@@ -8,8 +8,8 @@ from schemas.dispatch import Dispatch
 from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
 from streams.core.agenda import Agenda
 from streams.core.inputs import HeartbeatHeard
-from streams.core.policy.rules import Rules
 from streams.core.runs.fleet import Fleet
+from streams.core.settings import CoreSettings
 from tests.support.simulated.log import DrivenSession, Log, ended, started
 
 S = timedelta(seconds=1)
@@ -111,7 +111,7 @@ def test_the_window_of_a_leaving_executor_is_removed() -> None:
     beat(log, owner, "e.1", state=ExecutorState.GONE)
     ask(log, owner, *(f"r-{number}" for number in range(20)))
     log.turn(owner)
-    assert len(log.dispatches()) == Rules().probe_window
+    assert len(log.dispatches()) == CoreSettings().probe_window
 
 
 def test_the_newest_heartbeat_with_a_window_tells_the_holder_of_a_partition() -> None:

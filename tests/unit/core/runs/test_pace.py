@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from streams.core.inputs import HeartbeatHeard
-from streams.core.policy.rules import Rules
 from streams.core.runs.pace import BURST
+from streams.core.settings import CoreSettings
 from streams.owner.owner import Owner
 from tests.support.simulated.log import BATCH_WAIT, Log, ended, started
 from tests.support.simulated.scenario import Scenario
@@ -48,13 +48,13 @@ def test_a_job_catches_up_at_its_rate_and_the_next_owner_keeps_it() -> None:
         owner = log.recover()
         hear(log, owner, 10_000)
         log.turn(owner)
-    assert sum(lateness(log)) == pytest.approx(Rules().catchup_rate_per_job, abs=2)
+    assert sum(lateness(log)) == pytest.approx(CoreSettings().catchup_rate_per_job, abs=2)
 
 
 def test_a_partition_catches_up_at_its_rate_however_much_is_due() -> None:
     log = Log()
     owner = after_downtime(log)
-    owner.state.rules = Rules(catchup_rate_per_partition=60)
+    owner.state.rules = CoreSettings(catchup_rate_per_partition=60)
     before = len(log.dispatches())
     for _ in range(A_MINUTE):
         hear(log, owner, 10_000)
@@ -66,7 +66,7 @@ def test_a_partition_catches_up_at_its_rate_however_much_is_due() -> None:
 def test_an_owner_wakes_up_when_the_catch_up_rate_allows_more() -> None:
     log = Log()
     owner = after_downtime(log)
-    owner.state.rules = Rules(catchup_rate_per_partition=60)
+    owner.state.rules = CoreSettings(catchup_rate_per_partition=60)
     log.turn(owner, 0.5)
     log.turn(owner, 0.1)
     assert timedelta(0) < owner.next_wake(log.now) <= timedelta(seconds=1)
@@ -93,7 +93,7 @@ def test_a_resume_runs_at_most_resume_limit_occurrences_and_records_the_rest() -
     owner.offer(log.define(2, **every_second))
     log.turn(owner)
     (rest,) = [status for status in log.statuses().values() if status.missed]
-    limit = Rules().resume_limit
+    limit = CoreSettings().resume_limit
     assert len(log.statuses()) == limit + 1
     assert (rest.missed.count, rest.missed.last) == (DOWN - limit, log.now)
     assert rest.reason == "more than 1000 occurrences of a pause; request a backfill for the rest"

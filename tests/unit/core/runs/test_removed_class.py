@@ -12,11 +12,11 @@ from schemas.dispatch import Dispatch
 from schemas.event import EndCause, Rejected
 from schemas.reasons import ReasonCode
 from schemas.words import AttemptEnd, RunState
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from tests.support.simulated.backfilled_job import PARENT, at, backfill_request
 from tests.support.simulated.log import START, DrivenSession, Log, ended, started
 
-FEWER = Rules(classes=parse_classes("10s,1h"))
+FEWER = CoreSettings(classes=parse_classes("10s,1h"))
 """Without 1m."""
 
 
@@ -179,7 +179,7 @@ def test_a_dispatch_in_the_removed_topic_is_lost_once_no_executor_may_claim_it()
         owner.judge(log.now)
         log.turn(owner)
         ends.append(len(log.dispatches()) - 1)
-    rules = Rules()
+    rules = CoreSettings()
     turns = (rules.dispatch_valid_for + rules.claim_grace) / timedelta(seconds=10)
     assert [bool(each) for each in ends] == [number >= turns for number in range(1, 11)]
     assert log.dispatches()[-1].timeout_class == "10s"

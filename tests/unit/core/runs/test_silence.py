@@ -8,12 +8,12 @@ from schemas.codec import encode
 from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
 from schemas.words import AttemptEnd
 from streams.core.inputs import ClaimsSeen, DispatchesFound, HeartbeatHeard, WasAway
-from streams.core.policy.rules import Rules
 from streams.core.runs.leases import CLAIM_INTERVAL, CLAIM_PATIENCE, wants_claims, wants_judgement
+from streams.core.settings import CoreSettings
 from streams.owner.owner import Owner
 from tests.support.simulated.log import Log, started
 
-RULES = Rules()
+RULES = CoreSettings()
 LEASE = RULES.lease.total_seconds()
 GRACE = RULES.claim_grace.total_seconds()
 

@@ -14,14 +14,14 @@ from schemas.dispatch import Dispatch
 from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat
 from schemas.topics import STATE
 from streams.core.inputs import ClaimsSeen, HeartbeatHeard
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from streams.owner.records import OutRecord
 from tests.support.simulated.log import START, DrivenSession, Log, started
 
 S = timedelta(seconds=1)
 LONG, SHORT = 60 * S, 10 * S
 MARGIN = 5.0
-VALID_FOR = Rules().dispatch_valid_for
+VALID_FOR = CoreSettings().dispatch_valid_for
 
 
 def beat(log: Log, owner: DrivenSession, *listed: Dispatch) -> None:
@@ -41,7 +41,7 @@ def beat(log: Log, owner: DrivenSession, *listed: Dispatch) -> None:
     owner.learn(HeartbeatHeard(heartbeat=heartbeat, appended_at=log.now))
 
 
-def dispatched(rules: Rules) -> tuple[Log, Dispatch]:
+def dispatched(rules: CoreSettings) -> tuple[Log, Dispatch]:
     log = Log()
     log.define()
     log.request("r")
@@ -62,9 +62,9 @@ def seconds_until_the_next_attempt(log: Log, owner: DrivenSession) -> timedelta:
 
 
 def test_an_attempt_keeps_the_lease_of_its_dispatch_when_the_setting_becomes_shorter() -> None:
-    log, dispatch = dispatched(Rules(lease=LONG))
+    log, dispatch = dispatched(CoreSettings(lease=LONG))
     log.report(started(dispatch, log.now))
-    owner = log.recover(rules=Rules(lease=SHORT))
+    owner = log.recover(rules=CoreSettings(lease=SHORT))
     log.turn(owner)
     beat(log, owner, dispatch)
     log.turn(owner)
@@ -73,9 +73,9 @@ def test_an_attempt_keeps_the_lease_of_its_dispatch_when_the_setting_becomes_sho
 
 
 def test_an_attempt_keeps_the_lease_of_its_dispatch_when_the_setting_becomes_longer() -> None:
-    log, dispatch = dispatched(Rules(lease=SHORT))
+    log, dispatch = dispatched(CoreSettings(lease=SHORT))
     log.report(started(dispatch, log.now))
-    owner = log.recover(rules=Rules(lease=LONG))
+    owner = log.recover(rules=CoreSettings(lease=LONG))
     log.turn(owner)
     beat(log, owner, dispatch)
     log.turn(owner)
@@ -83,21 +83,21 @@ def test_an_attempt_keeps_the_lease_of_its_dispatch_when_the_setting_becomes_lon
 
 
 def test_a_claim_keeps_the_grace_of_its_dispatch_when_the_setting_becomes_shorter() -> None:
-    log, _ = dispatched(Rules(claim_grace=LONG))
+    log, _ = dispatched(CoreSettings(claim_grace=LONG))
     log.is_claimed = True
-    owner = log.recover(rules=Rules(claim_grace=SHORT))
+    owner = log.recover(rules=CoreSettings(claim_grace=SHORT))
     log.turn(owner)
     assert seconds_until_the_next_attempt(log, owner) == LONG
 
 
 def test_a_cancelled_unclaimed_dispatch_is_open_as_long_as_it_is_valid() -> None:
-    log, dispatch = dispatched(Rules(dispatch_valid_for=2 * VALID_FOR))
-    owner = log.recover(rules=Rules(dispatch_valid_for=SHORT))
+    log, dispatch = dispatched(CoreSettings(dispatch_valid_for=2 * VALID_FOR))
+    owner = log.recover(rules=CoreSettings(dispatch_valid_for=SHORT))
     log.place(owner, dispatch, offset=0)
     owner.offer(log.request("c", kind="cancel", run_id="job#r"))
     log.turn(owner)
     (kill,) = log.kills()
-    grace = Rules().claim_grace
+    grace = CoreSettings().claim_grace
     assert kill.valid_for == 2 * VALID_FOR + grace
     for wait, state in ((2 * VALID_FOR + grace - S, "cancelling"), (S, "cancelled")):
         log.now += wait
@@ -109,11 +109,11 @@ def test_a_cancelled_unclaimed_dispatch_is_open_as_long_as_it_is_valid() -> None
 
 
 def test_a_run_stored_by_the_former_release_uses_the_present_settings() -> None:
-    log, dispatch = dispatched(Rules(lease=LONG))
+    log, dispatch = dispatched(CoreSettings(lease=LONG))
     log.report(started(dispatch, log.now))
-    log.turn(log.recover(rules=Rules(lease=LONG)))
+    log.turn(log.recover(rules=CoreSettings(lease=LONG)))
     log.written = [_without_terms(each) for each in log.written]
-    owner = log.recover(rules=Rules(lease=SHORT))
+    owner = log.recover(rules=CoreSettings(lease=SHORT))
     log.turn(owner)
     assert seconds_until_the_next_attempt(log, owner) == SHORT
 
@@ -153,14 +153,14 @@ class Process:
 
 
 durations = st.integers(10, 90).map(lambda seconds: seconds * S)
-rules = st.builds(Rules, lease=durations, claim_grace=durations, dispatch_valid_for=durations)
+rules = st.builds(CoreSettings, lease=durations, claim_grace=durations, dispatch_valid_for=durations)
 takeovers = st.lists(st.tuples(st.integers(1, 90), rules), min_size=1, max_size=3)
 
 
 @settings(max_examples=100, deadline=None)
 @given(first=rules, others=takeovers, starts=st.booleans(), beats=st.integers(0, 9))
-@example(first=Rules(lease=LONG), others=[(1, Rules(lease=SHORT))], starts=True, beats=1)
-@example(first=Rules(claim_grace=LONG), others=[(1, Rules(claim_grace=SHORT))], starts=False, beats=0)
+@example(first=CoreSettings(lease=LONG), others=[(1, CoreSettings(lease=SHORT))], starts=True, beats=1)
+@example(first=CoreSettings(claim_grace=LONG), others=[(1, CoreSettings(claim_grace=SHORT))], starts=False, beats=0)
 def test_no_second_attempt_starts_while_the_first_may_run_whatever_settings_change(
     first, others, starts, beats
 ) -> None:

@@ -10,14 +10,14 @@ from schemas.dag import NodeSpec
 from schemas.event import EndCause
 from schemas.ids import occurrence_run_id
 from streams.core.inputs import HeartbeatHeard
-from streams.core.policy.rules import Rules
+from streams.core.settings import CoreSettings
 from tests.support.simulated.log import START, DrivenSession, Log, ended, started
 from tests.support.simulated.scenario import Scenario
 
 S = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 LONG_AGO = START - timedelta(days=30)
-NO_PROBES = Rules(probe_window=0)
+NO_PROBES = CoreSettings(probe_window=0)
 NODE = NodeSpec(node_id="a", executable="s3://tidemill/x")
 
 

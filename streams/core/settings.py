@@ -21,7 +21,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     lease: timedelta
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
+class CoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     classes: tuple[TimeoutClass, ...] = parse_classes(_AGREED.timeout_classes)
     """The shortest first."""
     cluster_version: int = 0
