@@ -15,7 +15,7 @@ TERM, KILL = "term", "kill"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class ProcessTerms:
     """The durations that apply to one process, in seconds."""
 
     limit: float
@@ -38,16 +38,16 @@ class Standing:
     killed: bool = False
 
 
-def may_start(terms: Terms, now: float, renewed: float) -> bool:
+def may_start(terms: ProcessTerms, now: float, renewed: float) -> bool:
     return now < min(terms.start_before, lease_deadline(terms, renewed))
 
 
-def lease_deadline(terms: Terms, renewed: float) -> float:
+def lease_deadline(terms: ProcessTerms, renewed: float) -> float:
     """`renewed` is the time at which the last acknowledged heartbeat was sent."""
     return renewed + terms.lease - terms.margin
 
 
-def next_moment(terms: Terms, standing: Standing, renewed: float) -> float:
+def next_moment(terms: ProcessTerms, standing: Standing, renewed: float) -> float:
     """When to call `enforce` next."""
     if standing.killed:
         return FOREVER
@@ -56,7 +56,7 @@ def next_moment(terms: Terms, standing: Standing, renewed: float) -> float:
     return min(standing.kill_at, _last_moment(terms, renewed))
 
 
-def enforce(terms: Terms, standing: Standing, now: float, renewed: float) -> tuple[Standing, str | None]:
+def enforce(terms: ProcessTerms, standing: Standing, now: float, renewed: float) -> tuple[Standing, str | None]:
     """The signal that is due now, if any."""
     if now < next_moment(terms, standing, renewed):
         return standing, None
@@ -74,6 +74,6 @@ def terminate(standing: Standing, now: float, cause: str, grace: float) -> tuple
     return (terminated, TERM) if grace > 0 else (replace(terminated, killed=True), KILL)
 
 
-def _last_moment(terms: Terms, renewed: float) -> float:
+def _last_moment(terms: ProcessTerms, renewed: float) -> float:
     """Send KILL at the latest when half of the margin is over, even if the grace is not."""
     return lease_deadline(terms, renewed) + terms.margin / 2

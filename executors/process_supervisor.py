@@ -26,7 +26,18 @@ from array import array
 from collections import deque
 from typing import Any
 
-from executors.deadlines import FOREVER, KILL, LEASE, TERM, Standing, Terms, enforce, may_start, next_moment, terminate
+from executors.deadlines import (
+    FOREVER,
+    KILL,
+    LEASE,
+    TERM,
+    ProcessTerms,
+    Standing,
+    enforce,
+    may_start,
+    next_moment,
+    terminate,
+)
 from executors.orphans import (
     Mark,
     Strays,
@@ -61,7 +72,7 @@ class Process:
 
     __slots__ = ("mark", "number", "pid", "standing", "terms")
 
-    def __init__(self, *, number: int, pid: int, terms: Terms, standing: Standing, mark: Mark) -> None:
+    def __init__(self, *, number: int, pid: int, terms: ProcessTerms, standing: Standing, mark: Mark) -> None:
         self.number, self.pid, self.terms, self.standing, self.mark = number, pid, terms, standing, mark
 
     def carry_out(self, due: str | None) -> None:
@@ -142,7 +153,7 @@ class ProcessSupervisor:
         match order["do"]:
             case "spawn":
                 self._renewed = max(self._renewed, order["renewed"])
-                self._spawn(order["number"], Terms(**order["terms"]), fds)
+                self._spawn(order["number"], ProcessTerms(**order["terms"]), fds)
             case "renew":
                 self._renewed = max(self._renewed, order["sent"])
                 self._send({"did": "renew", "sent": order["sent"]})
@@ -151,7 +162,7 @@ class ProcessSupervisor:
             case unknown:
                 raise AssertionError(f"unknown order: {unknown}")
 
-    def _spawn(self, number: int, terms: Terms, fds: list[int]) -> None:
+    def _spawn(self, number: int, terms: ProcessTerms, fds: list[int]) -> None:
         if not may_start(terms, boot_seconds(), self._renewed):
             now = boot_seconds()
             self._send({"did": "exit", "number": number, "code": None, "cause": LEASE, "at": now, "alone": True})

@@ -18,7 +18,7 @@ from executors.checkpoints import Checkpoints, leaves_checkpoint
 from executors.claim import Chosen, ClaimDecision
 from executors.clock import boot_seconds
 from executors.control import Order
-from executors.deadlines import Terms
+from executors.deadlines import ProcessTerms
 from executors.environment import environment
 from executors.events import EventLog, Report
 from executors.executables import Executable, Executables
@@ -303,7 +303,7 @@ class Runner:
     def _spawn(self, attempt: Attempt) -> None:
         assert attempt.spec is not None
         dispatch = attempt.dispatch
-        terms = Terms(
+        terms = ProcessTerms(
             limit=dispatch.limit.total_seconds(),
             grace=self.policy.grace.total_seconds(),
             lease=dispatch.lease.total_seconds(),

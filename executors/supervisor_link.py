@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from executors import shim
-from executors.deadlines import Terms
+from executors.deadlines import ProcessTerms
 from executors.process_supervisor import MAX_MESSAGE_BYTES
 from executors.trampoline import TRAMPOLINE
 from schemas.event import EndCause
@@ -111,7 +111,7 @@ class SupervisorLink:
     def pid(self) -> int:
         return self._child.pid
 
-    def spawn(self, number: int, spec: Spec, terms: Terms, renewed: float, stdin: bytes | None) -> int:
+    def spawn(self, number: int, spec: Spec, terms: ProcessTerms, renewed: float, stdin: bytes | None) -> int:
         """Returns the read end of the process's output pipe. A `Spawned`, `Refused` or `Exited` follows."""
         reading, writing = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(reading, False)

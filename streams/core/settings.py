@@ -13,7 +13,7 @@ from streams.core.room import Bounds
 _AGREED = Cluster()
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class DispatchTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The times that a dispatch carries. The executor and each owner use these, not the settings (protocol L8)."""
 
     valid_for: timedelta
@@ -54,9 +54,9 @@ class CoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Count at most this many occurrences of a missed range, so that counting does not delay the clock."""
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> DispatchTerms:
         """The terms of a dispatch that is sent now."""
-        return Terms(valid_for=self.dispatch_valid_for, claim_grace=self.claim_grace, lease=self.lease)
+        return DispatchTerms(valid_for=self.dispatch_valid_for, claim_grace=self.claim_grace, lease=self.lease)
 
     def class_named(self, name: str) -> TimeoutClass | None:
         for each in self.classes:

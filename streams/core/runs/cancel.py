@@ -18,7 +18,7 @@ from streams.core.reason import Reason
 from streams.core.runs.fleet import InFlight
 from streams.core.runs.life import end_attempt, put
 from streams.core.runs.run import AttemptReport, Run, move
-from streams.core.settings import Terms
+from streams.core.settings import DispatchTerms
 from streams.core.state import OwnerState
 
 AT_ONCE = timedelta(0)
@@ -196,7 +196,7 @@ def _kill(state: OwnerState, run: Run) -> list[SendKill]:
     return [_kill_of(run.run_id, flight.token, run.kill_grace, flight.terms)]
 
 
-def _kill_of(run_id: RunId, token: int, grace: timedelta, terms: Terms) -> SendKill:
+def _kill_of(run_id: RunId, token: int, grace: timedelta, terms: DispatchTerms) -> SendKill:
     """The kill is valid until no executor may start the attempt any more, by the terms of its dispatch."""
     valid_for = terms.valid_for + terms.claim_grace
     return SendKill(kill=Kill(run_id=run_id, token=token, grace=grace, valid_for=valid_for))

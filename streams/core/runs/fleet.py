@@ -9,7 +9,7 @@ from datetime import datetime
 
 from schemas.ids import ExecutorId
 from streams.core.agenda import Agenda
-from streams.core.settings import Terms
+from streams.core.settings import DispatchTerms
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class InFlight:
     timeout_class: str
     dispatched_at: datetime
     """The time of its step; later the time of its commit, before which it was appended."""
-    terms: Terms
+    terms: DispatchTerms
     executor_id: ExecutorId | None = None
     """The executor that has it; None: unknown."""
     offset: int | None = None

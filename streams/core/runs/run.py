@@ -13,7 +13,7 @@ from schemas.reasons import ReasonCode
 from schemas.status import MAX_ATTEMPTS, MAX_OUTPUTS, MAX_TRANSITIONS, Attempt, RunStatus, Transition
 from schemas.words import AttemptEnd, RunKind, RunState
 from streams.core.reason import Reason
-from streams.core.settings import Terms
+from streams.core.settings import DispatchTerms
 
 Q, R, W, C = RunState.QUEUED, RunState.RUNNING, RunState.RETRY_WAIT, RunState.CANCELLING
 
@@ -71,7 +71,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
     """It waits for other runs of its job to end, as the overlap policy says."""
     start_by: datetime | None = None
     """If it has not started by then, it is missed."""
-    terms: Terms | None = None
+    terms: DispatchTerms | None = None
     """The terms of its newest attempt; None in records of the previous version."""
     expired: int = 0
     """How many dispatches in a row, just before the open one, expired because no executor claimed them in time."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from executors.clock import boot_seconds
-from executors.deadlines import Terms
+from executors.deadlines import ProcessTerms
 from executors.supervisor_link import (
     Exited,
     Refused,
@@ -58,7 +58,7 @@ class Rig:
         self._count += 1
         spec = Spec(argv=argv, env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **(env or {})}, cwd=self._cwd)
         renewed = boot_seconds() if renewed is None else renewed
-        fd = self.link.spawn(self._count, spec, Terms(**terms), renewed, stdin)
+        fd = self.link.spawn(self._count, spec, ProcessTerms(**terms), renewed, stdin)
         os.set_blocking(fd, True)
         return self._count, open(fd, "rb")  # noqa: PTH123 - a pipe, read to its end below
 
@@ -348,11 +348,11 @@ def test_nothing_survives_an_executor_that_is_killed(tmp_path):
 import asyncio, os, sys
 from pathlib import Path
 from executors.clock import boot_seconds
-from executors.deadlines import Terms
+from executors.deadlines import ProcessTerms
 from executors.supervisor_link import Spec, SupervisorLink, find_shim
 async def main():
     link = SupervisorLink(on_notice=lambda n: None, on_death=lambda: None, command=find_shim())
-    terms = Terms(limit=60, grace=5, lease=60, margin=5, start_before=boot_seconds() + 60)
+    terms = ProcessTerms(limit=60, grace=5, lease=60, margin=5, start_before=boot_seconds() + 60)
     spec = Spec(argv=("/bin/sh", "-c", "sleep 60 & echo $$ $!; wait"), env={{}}, cwd=Path({str(tmp_path)!r}))
     fd = link.spawn(1, spec, terms, boot_seconds(), None)
     os.set_blocking(fd, True)

@@ -13,8 +13,8 @@ from executors.deadlines import (
     LIMIT,
     STOPPED,
     TERM,
+    ProcessTerms,
     Standing,
-    Terms,
     enforce,
     may_start,
     next_moment,
@@ -22,7 +22,7 @@ from executors.deadlines import (
 )
 from schemas.event import EndCause
 
-TERMS = Terms(limit=10.0, grace=5.0, lease=30.0, margin=6.0, start_before=200.0)
+TERMS = ProcessTerms(limit=10.0, grace=5.0, lease=30.0, margin=6.0, start_before=200.0)
 STARTED = Standing(started=100.0)
 
 

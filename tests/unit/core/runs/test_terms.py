@@ -9,7 +9,7 @@ import orjson
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from executors.deadlines import Terms, lease_deadline, may_start
+from executors.deadlines import ProcessTerms, lease_deadline, may_start
 from schemas.dispatch import Dispatch
 from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat
 from schemas.topics import STATE
@@ -132,7 +132,7 @@ class Process:
     def __init__(self, log: Log, dispatch: Dispatch, renewed: float) -> None:
         self.log, self.dispatch, self.renewed = log, dispatch, renewed
         self.begun = False
-        self._terms = Terms(
+        self._terms = ProcessTerms(
             limit=1e9,
             grace=0.0,
             lease=dispatch.lease.total_seconds(),
