@@ -47,7 +47,7 @@ class StoredNode(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
     """The version of its status."""
 
 
-class NodeAgain(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+class RerunNode(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A node that a request runs again."""
 
     attempt: int = 0
@@ -63,7 +63,7 @@ class EpochBase(msgspec.Struct, frozen=True, kw_only=True):
     """Stored nodes with versions up to this one are obsolete."""
     nodes: dict[str, StoredNode]
     """By node: ended nodes that stay as they are."""
-    again: dict[str, NodeAgain]
+    again: dict[str, RerunNode]
     reasons: dict[str, str]
     """By request id: why nodes run again."""
 

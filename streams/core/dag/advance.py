@@ -138,7 +138,7 @@ def _decide(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, now: datet
     match epoch.decision(node):
         case NodeDecision.START:
             new = _new_run(epoch, dag_run, node)
-            return materialize(state, epoch.graph.jobs[node], new, now, epoch.why_again(node))
+            return materialize(state, epoch.graph.jobs[node], new, now, epoch.rerun_reason(node))
         case NodeDecision.SKIP:
             return _pass_over(state, epoch, dag_run, node, RunState.SKIPPED, now)
         case NodeDecision.UPSTREAM_FAILED:
@@ -151,7 +151,7 @@ def _decide(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, now: datet
 
 def _new_run(epoch: Epoch, dag_run: Run, node: int) -> NewRun:
     node_id = epoch.graph.dag.nodes[node].node_id
-    before = epoch.again(node)
+    before = epoch.rerun_node(node)
     return NewRun(
         run_id=node_run_id(epoch.run_id, node_id),
         kind=RunKind.NODE,

@@ -12,9 +12,9 @@ from schemas.words import RunState, TriggerRule
 from streams.core.dag.graph import Graph
 from streams.core.dag.trigger import OUTCOME, START_OF_SUCCESSES, Ends, NodeDecision, Outcome, can_be_early, decide_node
 from streams.core.reason import Reason
-from streams.core.stored import EpochBase, NodeAgain, StoredNode
+from streams.core.stored import EpochBase, RerunNode, StoredNode
 
-_FIRST_TIME = NodeAgain()
+_FIRST_TIME = RerunNode()
 
 
 class Epoch:
@@ -99,14 +99,14 @@ class Epoch:
             attempt=self.attempts.get(node, 0),
         )
 
-    def again(self, node: int) -> NodeAgain:
+    def rerun_node(self, node: int) -> RerunNode:
         """The earlier attempts of a node, and the request that runs it again."""
         if self.base is None:
             return _FIRST_TIME
         return self.base.again.get(self.graph.dag.nodes[node].node_id, _FIRST_TIME)
 
-    def why_again(self, node: int) -> Reason | None:
-        rerun_id = self.again(node).rerun_id
+    def rerun_reason(self, node: int) -> Reason | None:
+        rerun_id = self.rerun_node(node).rerun_id
         text = self.base.reasons.get(rerun_id) if self.base and rerun_id else None
         return Reason(ReasonCode.RERUN_BY_REQUEST, text) if text else None
 

@@ -28,7 +28,7 @@ from streams.core.runs.cancel import cancel_run
 from streams.core.runs.life import NewRun, blank_status, materialize, put
 from streams.core.runs.run import move
 from streams.core.state import OwnerState
-from streams.core.stored import EpochBase, NodeAgain, StoredEpoch, StoredNode
+from streams.core.stored import EpochBase, RerunNode, StoredEpoch, StoredNode
 
 _BAD = frozenset({Outcome.FAILED, Outcome.UPSTREAM_FAILED})
 _MARKED = {MarkAs.SUCCEEDED: RunState.SUCCEEDED, MarkAs.SKIPPED: RunState.SKIPPED}
@@ -81,7 +81,7 @@ def mark(state: OwnerState, request: Request, now: datetime, origin: Origin) -> 
     if target.epoch and node in target.epoch.open:
         return effects + _mark_open(state, target, node_id, to, reason, now)
     before = target.ended.get(node_id)
-    had = before or (target.epoch and target.epoch.again(node))
+    had = before or (target.epoch and target.epoch.rerun_node(node))
     new = NewRun(
         run_id=node_run_id(target.run_id, node_id),
         kind=RunKind.NODE,
@@ -227,7 +227,7 @@ def _base(state: OwnerState, target: Target, again: set[int], request: Request, 
     before = target.epoch.base if target.epoch else None
     anew = {target.graph.dag.nodes[each].node_id for each in again}
     decided = {
-        node_id: NodeAgain(attempt=node.attempt, rerun_id=request.request_id)
+        node_id: RerunNode(attempt=node.attempt, rerun_id=request.request_id)
         for node_id, node in target.ended.items()
         if node_id in anew
     }

@@ -106,7 +106,7 @@ def _rerun(state: OwnerState, request: Request, now: datetime, origin: Origin) -
         return rerun_nodes(state, request, now, origin)
     if request.run_id is None:
         return refuse(request, "a rerun needs run_id", origin)
-    refusal = _why_not_again(state, request, request.run_id)
+    refusal = _rerun_refusal(state, request, request.run_id)
     if refusal or request.nominal_time is None:
         refusal = refusal or f"run {request.run_id!r} is not open any more, and no nominal_time is given; ask again"
         return refuse(request, refusal, origin)
@@ -127,7 +127,7 @@ def _rerun(state: OwnerState, request: Request, now: datetime, origin: Origin) -
     return effects if asked_for else effects + cover_one(state, request.owner, request.nominal_time)
 
 
-def _why_not_again(state: OwnerState, request: Request, run_id: RunId) -> str | None:
+def _rerun_refusal(state: OwnerState, request: Request, run_id: RunId) -> str | None:
     nominal_time, run = request.nominal_time, state.durable.runs.get(run_id)
     if request.downstream:
         return f"{run_id!r} is no run of a DAG: nothing depends on it"

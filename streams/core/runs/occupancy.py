@@ -138,7 +138,7 @@ def occupancy_entry(run: Run) -> Entry | None:
     since = max(queued_at, status.scheduled_time) if is_asked_for else queued_at
     if run.held:
         category = Category.HELD_CATCH_UP if run.lane is Lane.CATCH_UP else Category.HELD
-        return Entry(category, (run.is_again, status.nominal_time, run.run_id), since)
+        return Entry(category, (run.is_rerun, status.nominal_time, run.run_id), since)
     if status.kind is RunKind.BACKFILL or run.backfill_id:
         return None
     active = Category.CATCHING_UP if run.lane is Lane.CATCH_UP else Category.OPEN

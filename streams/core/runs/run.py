@@ -95,14 +95,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
         return request_run_id(self.status.job_id, self.status.request_id or "") if is_one else None
 
     @property
-    def is_again(self) -> bool:
-        """A request ran it again."""
+    def is_rerun(self) -> bool:
+        """It is a rerun: a request ran it again."""
         return self.status.rerun_id is not None
 
     @property
     def turn(self) -> Turn:
         """The ready run with the lowest turn is dispatched first. Within a lane, reruns come last."""
-        return self.lane, self.is_again, self.due_at
+        return self.lane, self.is_rerun, self.due_at
 
     @property
     def has_started(self) -> bool:

@@ -220,7 +220,7 @@ def _check_occupancy(state: OwnerState, whole: list[Run], now: datetime) -> None
         for job, each in state.derived.occupancy.items():
             mine = [run for run in there if run.status.job_id == job]
             assert each.active(at) == sum(not run.held for run in mine)
-            held = sorted((run.is_again, run.status.nominal_time, run.run_id) for run in mine if run.held)
+            held = sorted((run.is_rerun, run.status.nominal_time, run.run_id) for run in mine if run.held)
             assert each.next_held(len(mine), in_order=True) == [run_id for *_, run_id in held]
         for job, each in state.derived.occupancy.items():
             in_their_time = [run for run in counted if run.status.job_id == job and run.lane is not Lane.CATCH_UP]
