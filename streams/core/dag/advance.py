@@ -134,15 +134,15 @@ def _stop_node(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, now: da
 
 def _decide(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, now: datetime) -> list[Effect]:
     if epoch.ends_as:
-        return _pass_over(state, epoch, dag_run, node, RunState.CANCELLED, now)
+        return _end_unstarted(state, epoch, dag_run, node, RunState.CANCELLED, now)
     match epoch.decision(node):
         case NodeDecision.START:
             new = _new_run(epoch, dag_run, node)
             return materialize(state, epoch.graph.jobs[node], new, now, epoch.rerun_reason(node))
         case NodeDecision.SKIP:
-            return _pass_over(state, epoch, dag_run, node, RunState.SKIPPED, now)
+            return _end_unstarted(state, epoch, dag_run, node, RunState.SKIPPED, now)
         case NodeDecision.UPSTREAM_FAILED:
-            return _pass_over(state, epoch, dag_run, node, RunState.UPSTREAM_FAILED, now)
+            return _end_unstarted(state, epoch, dag_run, node, RunState.UPSTREAM_FAILED, now)
         case NodeDecision.WAIT:
             raise AssertionError(f"{epoch.run_id}: node {node} is queued for a decision but must wait")
         case decision:
@@ -165,7 +165,9 @@ def _new_run(epoch: Epoch, dag_run: Run, node: int) -> NewRun:
     )
 
 
-def _pass_over(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, to: RunState, now: datetime) -> list[Effect]:
+def _end_unstarted(
+    state: OwnerState, epoch: Epoch, dag_run: Run, node: int, to: RunState, now: datetime
+) -> list[Effect]:
     """The node never runs; the nodes that depend on it count it."""
     new = _new_run(epoch, dag_run, node)
     reason = why_stopped(dag_run.status) if epoch.ends_as else why_not(epoch, node, to)
