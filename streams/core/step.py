@@ -16,8 +16,8 @@ from streams.core.definitions.apply import apply_definition
 from streams.core.definitions.deletions import forget_deletions
 from streams.core.definitions.quarantine import store_change, take_over
 from streams.core.effects import DeadLetter, Effect, Forward, Origin
+from streams.core.requests.apply import apply_request, forget_old, refuse_overdue, release_parked
 from streams.core.requests.backfill import advance_backfills, settle_backfills
-from streams.core.requests.once import apply_request, forget_old, refuse_overdue, release_parked
 from streams.core.room import MICROSECONDS_OF_A_CHECK
 from streams.core.runs.attempts import apply_event
 from streams.core.runs.deadline import miss_overdue

@@ -9,7 +9,7 @@ from schemas.codec import decode
 from schemas.ids import OwnerId, RunId, owner_of_run
 from schemas.words import RunKind
 from streams.core.definitions.apply import install
-from streams.core.requests.once import remember
+from streams.core.requests.apply import remember
 from streams.core.requests.open_backfills import OpenBackfill
 from streams.core.runs.fleet import InFlight
 from streams.core.runs.pace import restore_slot

@@ -34,7 +34,7 @@ class OpenEpochs:
     """By ended DAG run: nodes whose stored values must be deleted before the DAG run can open again."""
     reopened: dict[RunId, EpochBase] = field(default_factory=dict)
     """Ended DAG runs that wait to open again."""
-    orders: dict[RunId, int] = field(default_factory=dict)
+    last_reopened: dict[RunId, int] = field(default_factory=dict)
     """By DAG run: the version at which a request last opened it again, as long as the request id is known."""
 
     @property

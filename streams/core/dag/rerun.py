@@ -131,7 +131,7 @@ def _ended_target(state: OwnerState, request: Request, run_id: RunId) -> Target:
         raise RefusedOrderError(f"DAG run {run_id!r} is not due yet")
     if request_of_run(run_id) is None and (full := pause_refusal(state, request.owner, request.nominal_time)):
         raise RefusedOrderError(full)
-    if request.nodes is None or request.seen_version <= state.derived.epochs.orders.get(run_id, -1):
+    if request.nodes is None or request.seen_version <= state.derived.epochs.last_reopened.get(run_id, -1):
         raise RefusedOrderError(
             f"what it says of the nodes of DAG run {run_id!r} is older than what became of them; ask again"
         )
@@ -272,7 +272,7 @@ def _reopen(
     if new.request_id is None:
         effects += cover_one(state, request.owner, target.nominal_time)
     state.derived.epochs.reopened[target.run_id] = base
-    state.derived.epochs.orders[target.run_id] = base.as_of
+    state.derived.epochs.last_reopened[target.run_id] = base.as_of
     stored = state.durable.requests[request.key]
     stored = msgspec.structs.replace(stored, reopened=target.run_id, as_of=base.as_of)
     state.durable.requests[request.key] = stored

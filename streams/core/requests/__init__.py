@@ -1,1 +1,1 @@
-"""What a request does, exactly once: run, cancel, rerun, mark, backfill. Read `once.py`, then `orders.py`."""
+"""What a request does, exactly once: run, cancel, rerun, mark, backfill. Read `apply.py`, then `carry_out.py`."""

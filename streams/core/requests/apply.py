@@ -10,7 +10,7 @@ import msgspec
 from schemas.ids import OwnerId, RunId
 from schemas.request import Request
 from streams.core.effects import Effect, Origin, PutRequest
-from streams.core.requests.orders import carry_out
+from streams.core.requests.carry_out import carry_out
 from streams.core.requests.refusal import refuse
 from streams.core.room import MICROSECONDS_OF_A_CHECK
 from streams.core.state import OwnerState
@@ -97,8 +97,8 @@ def forget_old(state: OwnerState) -> list[Effect]:
             if stored is None or stored.parked:
                 continue  # a parked request enters the heap again when it is carried out
             del state.durable.requests[key]
-            if stored.reopened and state.derived.epochs.orders.get(stored.reopened) == stored.as_of:
-                del state.derived.epochs.orders[stored.reopened]
+            if stored.reopened and state.derived.epochs.last_reopened.get(stored.reopened) == stored.as_of:
+                del state.derived.epochs.last_reopened[stored.reopened]
             state.transaction.spend(effects=1)
             effects.append(PutRequest(key=key, request=None))
     return effects
@@ -110,8 +110,8 @@ def remember(state: OwnerState, key: RunId, stored: StoredRequest) -> None:
         heapq.heappush(state.derived.request_ages[stored.source], (stored.created_at, key))
     state.durable.requests[key] = stored
     if stored.reopened:
-        orders = state.derived.epochs.orders
-        orders[stored.reopened] = max(stored.as_of, orders.get(stored.reopened, 0))
+        last_reopened = state.derived.epochs.last_reopened
+        last_reopened[stored.reopened] = max(stored.as_of, last_reopened.get(stored.reopened, 0))
     if stored.parked and stored.parked_until:
         state.derived.park.enter(key, stored.parked)
         state.derived.parked.setdefault(stored.parked.owner, []).append(key)
