@@ -27,7 +27,7 @@ from streams.core.policy.catchup import (
 from streams.core.policy.overlap import Hold, Replace, Skip, Start
 from streams.core.reason import Reason
 from streams.core.room import MICROSECONDS_OF_A_CHECK
-from streams.core.runs.life import NewRun, blank_status, materialize
+from streams.core.runs.life import NewRun, blank_status, create_run
 from streams.core.runs.overlapping import grace_of, on_overlap, stop_others
 from streams.core.runs.run import Lane, move
 from streams.core.runs.tally import count_made, finish, reason_to_refuse, tally_of
@@ -165,7 +165,7 @@ def _run_or_skip(state: OwnerState, job: JobSpec, timer: Timer, due: RunOccurren
     decision = Skip(reason=refusal) if refusal else on_overlap(state, job, new.nominal_time, now)
     match decision:
         case Start():
-            return count_made(state, job) + materialize(state, job, new, now)
+            return count_made(state, job) + create_run(state, job, new, now)
         case Skip(reason=reason, blocked_by=blocked_by):
             skipped = move(blank_status(job, new), RunState.SKIPPED, version=state.next_token(), at=now, reason=reason)
             skipped = msgspec.structs.replace(skipped, blocked_by=blocked_by)
@@ -194,7 +194,7 @@ def _hold(
     """The run is queued but held until other runs end. If they have ended already, `release_held` releases it now."""
     state.step.freed.add(job.job_id)
     held = msgspec.structs.replace(new, held=True, lane=Lane.CATCH_UP if catches_up else new.lane)
-    return count_made(state, job) + materialize(state, job, held, now, reason)
+    return count_made(state, job) + create_run(state, job, held, now, reason)
 
 
 def record_range(state: OwnerState, job: JobSpec, range_: RecordRange, now: datetime) -> PublishStatus:

@@ -21,7 +21,7 @@ from streams.core.dag.versions import drop_version, newest_graph
 from streams.core.effects import Effect, PublishStatus, PutEpoch, PutNode, PutRun
 from streams.core.reason import Reason
 from streams.core.runs.cancel import AT_ONCE, cancel_run
-from streams.core.runs.life import NewRun, blank_status, materialize, put
+from streams.core.runs.life import NewRun, blank_status, create_run, store_and_publish
 from streams.core.runs.run import Run, move, reason_of, why_stopped
 from streams.core.runs.tally import count_end
 from streams.core.state import OwnerState
@@ -83,7 +83,7 @@ def _open_or_hold(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
         text = f"waits until fewer than {limit} epochs are open" if limit != 1 else "waits for the epoch before it"
         reason = Reason(ReasonCode.MAX_ACTIVE_EPOCHS, text)
         status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
-        return put(state, msgspec.structs.replace(run, status=status, held=True))
+        return store_and_publish(state, msgspec.structs.replace(run, status=status, held=True))
     epoch = Epoch(run.run_id, newest_graph(state, owner))
     epoch.base = state.derived.epochs.reopened.pop(run.run_id, None)
     state.derived.epochs.add(run, epoch, now)
@@ -91,7 +91,7 @@ def _open_or_hold(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     state.step.touched_epochs[run.run_id] = None
     status = move(run.status, RunState.RUNNING, version=state.next_token(), at=now)
     status = msgspec.structs.replace(status, started_at=now, nodes={}, dag_version=epoch.graph.version)
-    effects = put(state, msgspec.structs.replace(run, status=status))
+    effects = store_and_publish(state, msgspec.structs.replace(run, status=status))
     return [*effects, PutEpoch(run_id=run.run_id, epoch=stored_epoch(epoch))]
 
 
@@ -138,7 +138,7 @@ def _decide(state: OwnerState, epoch: Epoch, dag_run: Run, node: int, now: datet
     match epoch.decision(node):
         case NodeDecision.START:
             new = _new_run(epoch, dag_run, node)
-            return materialize(state, epoch.graph.jobs[node], new, now, epoch.rerun_reason(node))
+            return create_run(state, epoch.graph.jobs[node], new, now, epoch.rerun_reason(node))
         case NodeDecision.SKIP:
             return _end_unstarted(state, epoch, dag_run, node, RunState.SKIPPED, now)
         case NodeDecision.UPSTREAM_FAILED:
@@ -202,11 +202,11 @@ def _publish_status(state: OwnerState, epoch: Epoch, now: datetime) -> list[Effe
     run = state.durable.runs[epoch.run_id]
     status = msgspec.structs.replace(run.status, version=state.next_token(), nodes=epoch.counts())
     if epoch.not_ended:
-        return put(state, msgspec.structs.replace(run, status=status))
+        return store_and_publish(state, msgspec.structs.replace(run, status=status))
     to, reason = final_state_of(epoch)
     status = move(status, to, version=status.version, at=now, reason=reason or reason_of(status))
     run = msgspec.structs.replace(run, status=status)
-    return [*put(state, run), *count_end(state, run), *_close(state, epoch, OwnerId(status.job_id))]
+    return [*store_and_publish(state, run), *count_end(state, run), *_close(state, epoch, OwnerId(status.job_id))]
 
 
 def _close(state: OwnerState, epoch: Epoch, owner: OwnerId) -> list[Effect]:

@@ -25,7 +25,7 @@ from streams.core.effects import Effect, Origin, PutEpoch, PutNode, PutRequest
 from streams.core.reason import Reason
 from streams.core.requests.refusal import refuse
 from streams.core.runs.cancel import cancel_run
-from streams.core.runs.life import NewRun, blank_status, materialize, put
+from streams.core.runs.life import NewRun, blank_status, create_run, store_and_publish
 from streams.core.runs.run import move
 from streams.core.state import OwnerState
 from streams.core.stored import EpochBase, RerunNode, StoredEpoch, StoredNode
@@ -268,7 +268,7 @@ def _reopen(
         payload=request.payload,
         rerun_id=request.request_id,
     )
-    effects = materialize(state, state.durable.jobs[request.owner].spec, new, now, reason)
+    effects = create_run(state, state.durable.jobs[request.owner].spec, new, now, reason)
     if new.request_id is None:
         effects += cover_one(state, request.owner, target.nominal_time)
     state.derived.epochs.reopened[target.run_id] = base
@@ -290,7 +290,7 @@ def _mark_open(
     version = state.next_token()
     status = msgspec.structs.replace(run.status, version=version, reason=reason.text, reason_code=reason.code)
     run = msgspec.structs.replace(run, status=status, marked=to)
-    return put(state, run) + cancel_run(state, run, target.graph.job(node_id).cancel_grace, reason, now)
+    return store_and_publish(state, run) + cancel_run(state, run, target.graph.job(node_id).cancel_grace, reason, now)
 
 
 def _wake(state: OwnerState, run_id: RunId) -> None:

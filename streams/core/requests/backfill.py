@@ -20,7 +20,7 @@ from streams.core.policy.intervals import Interval
 from streams.core.reason import Reason
 from streams.core.requests.open_backfills import OpenBackfill
 from streams.core.runs.cancel import AT_ONCE, cancel_run, stop_backfill
-from streams.core.runs.life import NewRun, blank_status, enter_queue, first_class_of, move_to_queued, put
+from streams.core.runs.life import NewRun, blank_status, enter_queue, first_class_of, move_to_queued, store_and_publish
 from streams.core.runs.run import Lane, Run, move, reason_of, why_stopped
 from streams.core.schedule.occurrences import count_between, latest
 from streams.core.schedule.timers import timer_of
@@ -81,7 +81,7 @@ def accept(state: OwnerState, request: Request, asked: Backfill, now: datetime) 
     stored = StoredBackfill(request_id=request.request_id, job_id=request.job_id, asked=asked, total=total)
     state.derived.backfills.add(OpenBackfill(stored=stored))
     return [
-        *put(state, Run(status=status, due_at=now, lane=Lane.BACKFILL)),
+        *store_and_publish(state, Run(status=status, due_at=now, lane=Lane.BACKFILL)),
         PutBackfill(run_id=request.key, backfill=stored),
     ]
 
@@ -260,14 +260,14 @@ def _hold(
     status = blank_status(job, new, queued_at=now, timeout_class=timeout_class)
     status = move_to_queued(state, status, now, learned, Reason(ReasonCode.BACKFILL, f"backfill {request_id}"))
     backfill.held.append(run_id)
-    return put(state, Run(status=status, due_at=now, lane=Lane.BACKFILL))
+    return store_and_publish(state, Run(status=status, due_at=now, lane=Lane.BACKFILL))
 
 
 def _start(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Effect]:
     parent, stored = _parent(state, backfill), backfill.stored
     reason = Reason(ReasonCode.BACKFILL, f"{stored.runs} runs, {stored.left} occurrences are left alone")
     status = move(parent.status, RunState.RUNNING, version=state.next_token(), at=now, reason=reason)
-    return put(state, msgspec.structs.replace(parent, status=status))
+    return store_and_publish(state, msgspec.structs.replace(parent, status=status))
 
 
 def _release_runs(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Effect]:
@@ -329,7 +329,7 @@ def _end(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Effec
         to, reason = RunState.SUCCEEDED, Reason(ReasonCode.BACKFILL, text)
     status = move(parent.status, to, version=state.next_token(), at=now, reason=reason)
     del state.derived.backfills.by_run[stored.run_id]
-    return put(state, msgspec.structs.replace(parent, status=status))
+    return store_and_publish(state, msgspec.structs.replace(parent, status=status))
 
 
 def _parent(state: OwnerState, backfill: OpenBackfill) -> Run:

@@ -17,7 +17,7 @@ from streams.core.requests.backfill import accept
 from streams.core.requests.refusal import refuse
 from streams.core.runs.attempt_now import attempt_now, waiting_run
 from streams.core.runs.cancel import AT_ONCE, cancel_all, cancel_run
-from streams.core.runs.life import NewRun, materialize
+from streams.core.runs.life import NewRun, create_run
 from streams.core.runs.specs import spec_of
 from streams.core.state import OwnerState
 from streams.core.stored import StoredJob
@@ -78,7 +78,7 @@ def _run(state: OwnerState, request: Request, now: datetime) -> list[Effect]:
         request_id=request.request_id,
         payload=request.payload,
     )
-    return materialize(state, state.durable.jobs[request.owner].spec, new, now)
+    return create_run(state, state.durable.jobs[request.owner].spec, new, now)
 
 
 def _stop(state: OwnerState, request: Request, job: StoredJob | None, now: datetime, origin: Origin) -> list[Effect]:
@@ -123,7 +123,7 @@ def _rerun(state: OwnerState, request: Request, now: datetime, origin: Origin) -
     )
     text = f"run again: {request.note}" if request.note else f"run again by request {request.request_id}"
     reason = Reason(ReasonCode.RERUN_BY_REQUEST, text)
-    effects = materialize(state, state.durable.jobs[request.owner].spec, new, now, reason)
+    effects = create_run(state, state.durable.jobs[request.owner].spec, new, now, reason)
     return effects if asked_for else effects + cover_one(state, request.owner, request.nominal_time)
 
 

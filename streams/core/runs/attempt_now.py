@@ -11,7 +11,7 @@ from schemas.request import Request
 from schemas.words import RunState
 from streams.core.effects import Effect
 from streams.core.reason import Reason
-from streams.core.runs.life import put
+from streams.core.runs.life import store_and_publish
 from streams.core.runs.run import Run, move
 from streams.core.state import OwnerState
 
@@ -29,4 +29,4 @@ def attempt_now(state: OwnerState, run: Run, request: Request, now: datetime) ->
     status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
     payload = run.payload if request.payload is None else request.payload
     state.wait_until(now, run.run_id)
-    return put(state, msgspec.structs.replace(run, status=status, payload=payload, due_at=now))
+    return store_and_publish(state, msgspec.structs.replace(run, status=status, payload=payload, due_at=now))

@@ -17,7 +17,7 @@ from streams.core.dag.node_results import is_short_circuit, wrong_choice
 from streams.core.effects import Effect
 from streams.core.policy.promotion import limit_in, next_class
 from streams.core.reason import Reason, of_exit_code
-from streams.core.runs.life import end_attempt, put
+from streams.core.runs.life import end_attempt, store_and_publish
 from streams.core.runs.run import AttemptReport, Exit, Run, change_attempt, move
 from streams.core.runs.specs import epoch_of, spec_of
 from streams.core.state import OwnerState
@@ -61,7 +61,7 @@ def apply_event(
 def _claimed(state: OwnerState, run: Run, event: Claimed, executor_id: ExecutorId) -> list[Effect]:
     attempt = msgspec.structs.replace(run.status.attempts[-1], executor_id=executor_id, claimed_at=event.at)
     status = change_attempt(run.status, attempt, version=state.next_token())
-    return put(state, msgspec.structs.replace(run, status=status))
+    return store_and_publish(state, msgspec.structs.replace(run, status=status))
 
 
 def _started(state: OwnerState, run: Run, event: Started, executor_id: ExecutorId) -> list[Effect]:
@@ -74,7 +74,7 @@ def _started(state: OwnerState, run: Run, event: Started, executor_id: ExecutorI
     status = change_attempt(run.status, attempt, version=version)
     if run.state is not RunState.CANCELLING:  # a run that is being stopped stays in `cancelling`
         status = move(status, RunState.RUNNING, version=version, at=event.at)
-    return put(state, msgspec.structs.replace(run, status=status))
+    return store_and_publish(state, msgspec.structs.replace(run, status=status))
 
 
 def _as_started(state: OwnerState, run: Run, event: Ended) -> Run:

@@ -16,7 +16,7 @@ from streams.core.dag.stop import stop_epoch
 from streams.core.effects import Effect, SendKill
 from streams.core.reason import Reason
 from streams.core.runs.fleet import InFlight
-from streams.core.runs.life import end_attempt, put
+from streams.core.runs.life import end_attempt, store_and_publish
 from streams.core.runs.run import AttemptReport, Run, move
 from streams.core.settings import DispatchTerms
 from streams.core.state import OwnerState
@@ -36,12 +36,12 @@ def cancel_run(state: OwnerState, run: Run, grace: timedelta, reason: Reason, no
     if run.open_attempt is None:
         ends_as = run.marked or RunState.CANCELLED
         status = move(run.status, ends_as, version=state.next_token(), at=now, reason=reason)
-        return put(state, msgspec.structs.replace(run, status=status))
+        return store_and_publish(state, msgspec.structs.replace(run, status=status))
     if run.state is RunState.CANCELLING:
         return _shorten_grace(state, run, grace)
     status = move(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
     run = msgspec.structs.replace(run, status=status, kill_grace=grace)
-    return [*put(state, run), *_kill(state, run)]
+    return [*store_and_publish(state, run), *_kill(state, run)]
 
 
 def stop_backfill(state: OwnerState, run: Run, reason: Reason, now: datetime) -> list[Effect]:
@@ -53,7 +53,7 @@ def stop_backfill(state: OwnerState, run: Run, reason: Reason, now: datetime) ->
     asked = msgspec.structs.replace(backfill.stored.asked, ran={})
     backfill.stored = msgspec.structs.replace(backfill.stored, asked=asked, is_planned=True)
     status = move(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
-    return put(state, msgspec.structs.replace(run, status=status))
+    return store_and_publish(state, msgspec.structs.replace(run, status=status))
 
 
 def _cancel_backfill(state: OwnerState, run: Run, grace: timedelta, reason: Reason, now: datetime) -> list[Effect]:
@@ -72,7 +72,7 @@ def _cancel_epoch(state: OwnerState, run: Run, grace: timedelta, reason: Reason,
     else:
         status = move(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
     run = msgspec.structs.replace(run, status=status, kill_grace=grace)
-    return [*put(state, run), *stop_epoch(state, run.run_id, RunState.CANCELLED)]
+    return [*store_and_publish(state, run), *stop_epoch(state, run.run_id, RunState.CANCELLED)]
 
 
 def _shorten_grace(state: OwnerState, run: Run, grace: timedelta) -> list[Effect]:
@@ -80,7 +80,7 @@ def _shorten_grace(state: OwnerState, run: Run, grace: timedelta) -> list[Effect
         return []
     status = msgspec.structs.replace(run.status, version=state.next_token())
     run = msgspec.structs.replace(run, status=status, kill_grace=grace)
-    return [*put(state, run), *_kill(state, run)]
+    return [*store_and_publish(state, run), *_kill(state, run)]
 
 
 def cancel_all(state: OwnerState, job_id: str, grace: timedelta, reason: Reason, now: datetime) -> list[Effect]:

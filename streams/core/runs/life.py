@@ -63,7 +63,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The day whose weekly partition holds its row in the read model. A node takes it from its DAG run."""
 
 
-def materialize(
+def create_run(
     state: OwnerState, job: JobSpec, new: NewRun, now: datetime, reason: Reason | None = None
 ) -> list[Effect]:
     """Create a run in state `queued`. `fill_windows` dispatches it once it is due and an executor has room."""
@@ -77,7 +77,7 @@ def materialize(
     state.expect_start(run)
     if not run.held:
         state.wait_until(due_at, run.run_id)
-    return put(state, run)
+    return store_and_publish(state, run)
 
 
 def move_to_queued(state: OwnerState, status: RunStatus, now: datetime, *reasons: Reason | None) -> RunStatus:
@@ -122,7 +122,7 @@ def blank_status(
     )
 
 
-def put(state: OwnerState, run: Run) -> list[Effect]:
+def store_and_publish(state: OwnerState, run: Run) -> list[Effect]:
     state.keep(run)
     state.transaction.spend(bytes=bytes_of(run))
     return [PutRun(run=run)]
@@ -143,7 +143,7 @@ def release_due(state: OwnerState, now: datetime) -> list[Effect]:
             run = msgspec.structs.replace(
                 run, status=move(run.status, RunState.QUEUED, version=state.next_token(), at=now)
             )
-            effects += put(state, run)
+            effects += store_and_publish(state, run)
             room.spend(effects=1)
         entered = enter_queue(state, run, now)
         room.spend(effects=len(entered))
@@ -164,7 +164,7 @@ def enter_queue(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     status = move_to_queued(state, run.status, now, Reason(ReasonCode.CLASS_REMOVED, text), learned)
     run = msgspec.structs.replace(run, status=msgspec.structs.replace(status, timeout_class=name))
     state.make_ready(run)
-    return put(state, run)
+    return store_and_publish(state, run)
 
 
 def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
@@ -216,7 +216,7 @@ def end_attempt(state: OwnerState, run: Run, report: AttemptReport, now: datetim
         case EndRun(state=to, reason=reason):
             status = move(status, to, version=state.next_token(), at=now, reason=reason)
             run = msgspec.structs.replace(run, status=status)
-            return put(state, run) + _report_dead(run) + count_end(state, run)
+            return store_and_publish(state, run) + _report_dead(run) + count_end(state, run)
         case NextAttempt():
             run = msgspec.structs.replace(run, status=status)
             return _again(state, run, decision, report, now)
@@ -251,7 +251,7 @@ def _again(state: OwnerState, run: Run, decision: NextAttempt, report: AttemptRe
     run = _as_if_never_dispatched(run, before) if report.end is AttemptEnd.EXPIRED else run
     state.expect_start(run)
     state.wait_until(run.due_at, run.run_id)
-    return put(state, run)
+    return store_and_publish(state, run)
 
 
 def _as_if_never_dispatched(run: Run, due_at: datetime) -> Run:
@@ -268,7 +268,7 @@ def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     if refusal:
         reason = Reason(ReasonCode.RESULTS_TOO_LARGE, refusal)
         status = move(run.status, RunState.FAILED, version=state.next_token(), at=now, reason=reason)
-        return put(state, msgspec.structs.replace(run, status=status))
+        return store_and_publish(state, msgspec.structs.replace(run, status=status))
     state.transaction.payload_room -= size + size_of(payload)
     token = state.next_token()
     attempt = Attempt(attempt=run.status.attempt + 1, token=token, timeout_class=name, dispatched_at=now)
@@ -277,7 +277,7 @@ def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     run = msgspec.structs.replace(run, status=status, tried_since=run.tried_since or now, terms=terms)
     state.add_in_flight(run.run_id, InFlight(token=token, timeout_class=name, dispatched_at=now, terms=terms))
     dispatch = _dispatch_of(state.rules, run, job, payload, results)
-    return [*put(state, run), SendDispatch(dispatch=dispatch)]
+    return [*store_and_publish(state, run), SendDispatch(dispatch=dispatch)]
 
 
 def _dispatch_of(

@@ -192,7 +192,7 @@ def test_an_unknown_timeout_class_is_a_problem_and_counts_as_unset() -> None:
 def test_a_job_whose_tick_raises_is_quarantined_and_the_others_continue(monkeypatch) -> None:
     log = Log()
     owner = running(log)
-    monkeypatch.setattr("streams.core.tick.materialize", lambda *_: 1 / 0)
+    monkeypatch.setattr("streams.core.tick.create_run", lambda *_: 1 / 0)
     log.turn(owner, 10)
     assert "job 'job' is quarantined until its definition changes: ZeroDivisionError" in problems(log)[0]
     monkeypatch.undo()
