@@ -18,7 +18,7 @@ from streams.core.requests.park import Park
 from streams.core.room import TransactionRoom
 from streams.core.runs.fleet import Fleet, InFlight
 from streams.core.runs.occupancy import Occupancy, occupancy_entry
-from streams.core.runs.run import Run, Turn
+from streams.core.runs.run import DispatchOrder, Run
 from streams.core.schedule.timers import Timers
 from streams.core.settings import CoreSettings
 from streams.core.stored import Applied, Cursor, Forgotten, StoredJob, StoredQuarantine, StoredRequest, Tally
@@ -66,7 +66,7 @@ class Derived:
     """By job: its open runs as the overlap policy counts them."""
     waiting: Agenda[datetime, RunId] = field(default_factory=Agenda)
     """Runs by the time at which they become due."""
-    ready: dict[str, Agenda[Turn, RunId]] = field(default_factory=lambda: defaultdict(Agenda))
+    ready: dict[str, Agenda[DispatchOrder, RunId]] = field(default_factory=lambda: defaultdict(Agenda))
     """By timeout class: due runs that wait for room in an executor's window."""
     start_deadlines: Agenda[datetime, RunId] = field(default_factory=Agenda)
     """Open runs by `start_by`."""
@@ -264,4 +264,4 @@ class OwnerState:
         self.derived.waiting.put(run_id, due_at)
 
     def make_ready(self, run: Run) -> None:
-        self.derived.ready[run.status.timeout_class or ""].put(run.run_id, run.turn)
+        self.derived.ready[run.status.timeout_class or ""].put(run.run_id, run.dispatch_order)

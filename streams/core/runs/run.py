@@ -43,7 +43,7 @@ class Lane(IntEnum):
     BACKFILL = 2
 
 
-Turn = tuple[Lane, bool, datetime]
+DispatchOrder = tuple[Lane, bool, datetime]
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -100,8 +100,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
         return self.status.rerun_id is not None
 
     @property
-    def turn(self) -> Turn:
-        """The ready run with the lowest turn is dispatched first. Within a lane, reruns come last."""
+    def dispatch_order(self) -> DispatchOrder:
+        """The ready run with the lowest order is dispatched first. Within a lane, reruns come last."""
         return self.lane, self.is_rerun, self.due_at
 
     @property
