@@ -18,8 +18,8 @@ from streams.core.policy.catchup import (
     CatchupDecision,
     Change,
     NewVersion,
+    NotRun,
     OldVersion,
-    RecordRange,
     RunOccurrence,
     decide,
     decide_change,
@@ -136,8 +136,8 @@ def _apply_decision(
     match decision:
         case RunOccurrence():
             return _run_or_skip(state, job, timer, decision, now)
-        case RecordRange():
-            return [record_range(state, job, decision, now)]
+        case NotRun():
+            return [record_not_run(state, job, decision, now)]
         case _:
             assert_never(decision)
 
@@ -197,15 +197,15 @@ def _hold(
     return count_made(state, job) + create_run(state, job, held, now, reason)
 
 
-def record_range(state: OwnerState, job: JobSpec, range_: RecordRange, now: datetime) -> PublishStatus:
-    missed = range_.missed
+def record_not_run(state: OwnerState, job: JobSpec, decision: NotRun, now: datetime) -> PublishStatus:
+    missed = decision.missed
     new = NewRun(
         run_id=missed_range_id(job.job_id, missed.first, missed.last),
         kind=state.kind_of(job.job_id, RunKind.SCHEDULED),
         nominal_time=missed.first,
         scheduled_time=missed.first,
     )
-    status = move(blank_status(job, new), range_.state, version=state.next_token(), at=now, reason=range_.reason)
+    status = move(blank_status(job, new), decision.state, version=state.next_token(), at=now, reason=decision.reason)
     return PublishStatus(status=msgspec.structs.replace(status, missed=missed))
 
 
@@ -220,7 +220,7 @@ def _first_time(decision: CatchupDecision) -> datetime:
     match decision:
         case RunOccurrence(nominal_time=nominal):
             return nominal
-        case RecordRange(missed=missed):
+        case NotRun(missed=missed):
             return missed.first
         case _:
             assert_never(decision)
@@ -230,7 +230,7 @@ def _last_time(decision: CatchupDecision) -> datetime:
     match decision:
         case RunOccurrence(nominal_time=nominal):
             return nominal
-        case RecordRange(missed=missed):
+        case NotRun(missed=missed):
             return missed.last
         case _:
             assert_never(decision)

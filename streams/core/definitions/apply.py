@@ -31,7 +31,7 @@ from streams.core.schedule.occurrences import InvalidScheduleError
 from streams.core.schedule.timers import timer_of
 from streams.core.state import OwnerState
 from streams.core.stored import StoredJob
-from streams.core.tick import EFFECTS_OF_AN_OCCURRENCE, decide_job, record_range
+from streams.core.tick import EFFECTS_OF_AN_OCCURRENCE, decide_job, record_not_run
 
 
 def apply_definition(state: OwnerState, definition: Definition, origin: Origin, now: datetime) -> list[Effect]:
@@ -69,7 +69,7 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
     effects += renew(state, definition.owner, deleted=definition.deleted)
     has_past |= edit.new_is_active and since < new.since
     effects += _start_new(state, definition, state.derived.shared.job(stored), now, has_past=has_past)
-    return [*effects, record_range(state, new.spec, missed, now)] if missed else effects
+    return [*effects, record_not_run(state, new.spec, missed, now)] if missed else effects
 
 
 def _new_version(definition: Definition, known: StoredJob | None, now: datetime) -> StoredJob:

@@ -12,7 +12,7 @@ from schemas.reasons import ReasonCode
 from schemas.status import Missed
 from schemas.words import RunState
 from streams.core.definitions.edit import has_same_occurrences
-from streams.core.policy.catchup import MICROSECOND, RecordRange, last_occurrence
+from streams.core.policy.catchup import MICROSECOND, NotRun, last_occurrence
 from streams.core.reason import Reason
 from streams.core.schedule.cron import At
 from streams.core.schedule.occurrences import InvalidScheduleError, parse_schedule
@@ -22,7 +22,7 @@ from streams.core.stored import StoredJob
 
 def decide_past(
     known: StoredJob | None, new: StoredJob, since: datetime, rules: CoreSettings
-) -> tuple[datetime, RecordRange | None]:
+) -> tuple[datetime, NotRun | None]:
     """The `since` of `new`: unchanged, or just before its instant; and the record if the instant does not run."""
     at = _past_instant(known, new)
     if at is None:
@@ -47,9 +47,9 @@ def _past_instant(known: StoredJob | None, new: StoredJob) -> datetime | None:
     return None if has_same_occurrences(known.spec, spec) or _was_decided(known, at) else at
 
 
-def _missed(at: datetime, why: str) -> RecordRange:
+def _missed(at: datetime, why: str) -> NotRun:
     missed = Missed(first=at, last=at, count=1, at_least=False)
-    return RecordRange(missed=missed, state=RunState.MISSED, reason=Reason(ReasonCode.PAST, why))
+    return NotRun(missed=missed, state=RunState.MISSED, reason=Reason(ReasonCode.PAST, why))
 
 
 def _was_decided(known: StoredJob, at: datetime) -> bool:

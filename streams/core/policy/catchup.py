@@ -32,7 +32,7 @@ class RunOccurrence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Late by more than `misfire_grace`, so the run catches up."""
 
 
-class RecordRange(msgspec.Struct, frozen=True, kw_only=True):
+class NotRun(msgspec.Struct, frozen=True, kw_only=True):
     """These occurrences do not run; one record stores them with the reason."""
 
     missed: Missed
@@ -40,7 +40,7 @@ class RecordRange(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason
 
 
-CatchupDecision = RunOccurrence | RecordRange
+CatchupDecision = RunOccurrence | NotRun
 
 
 class OldVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,7 +142,7 @@ def _undecided(
         match decision:
             case RunOccurrence(nominal_time=nominal_time) if contains(covered, nominal_time):
                 continue
-            case RecordRange(missed=missed, state=state, reason=reason) if covered:
+            case NotRun(missed=missed, state=state, reason=reason) if covered:
                 for after, until in outside(covered, missed.first, missed.last):
                     yield from _record(timer, after, until, state, reason, rules)
             case _:
@@ -170,7 +170,7 @@ def _at_most(
             case RunOccurrence():
                 runs += 1
                 yield decision
-            case RecordRange():
+            case NotRun():
                 yield decision
             case _:
                 assert_never(decision)
@@ -258,7 +258,7 @@ def _record(
     last = timer.latest(after, until) or first
     count = timer.count(after, until, rules.count_limit)
     missed = Missed(first=first, last=last, count=count, at_least=count >= rules.count_limit)
-    yield RecordRange(missed=missed, state=state, reason=reason)
+    yield NotRun(missed=missed, state=state, reason=reason)
 
 
 def _paused(job: JobSpec) -> Reason:

@@ -11,7 +11,7 @@ from schemas.classes import parse_classes
 from schemas.job import JobSpec
 from schemas.status import Attempt
 from schemas.words import AttemptEnd, CatchupPolicy, RunKind, RunState
-from streams.core.policy.catchup import RecordRange, RunOccurrence, decide
+from streams.core.policy.catchup import NotRun, RunOccurrence, decide
 from streams.core.policy.promotion import first_class, limit_in, next_class
 from streams.core.policy.retry import EndRun, NextAttempt, after_attempt, backoff
 from streams.core.reason import of_exit_code
@@ -171,7 +171,7 @@ def told(spec: JobSpec, after_s: float, until_s: float, now_s: float | None = No
         match each:
             case RunOccurrence(nominal_time=nominal):
                 found.append(f"run {(nominal - NOON).total_seconds():.0f}")
-            case RecordRange(missed=missed, reason=reason):
+            case NotRun(missed=missed, reason=reason):
                 first, last = ((at - NOON).total_seconds() for at in (missed.first, missed.last))
                 found.append(f"{each.state.value} {first:.0f}-{last:.0f} x{missed.count} ({reason.code})")
     return found
