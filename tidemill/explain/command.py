@@ -17,7 +17,7 @@ from tidemill.explain.look import find_history, read_history, read_occurrence, r
 from tidemill.explain.story import Seen, story
 from tidemill.explain.telling import Explanation, Fact, Local
 from tidemill.explain.unwritten import explain_node, explain_request
-from tidemill.explain.why_not import Nothing, next_one, why_not
+from tidemill.explain.why_no_run import Nothing, next_one, why_no_run
 from tidemill.instants import instant_in
 from tidemill.output import say, show_json
 from tidemill.queries import now_of, one
@@ -121,7 +121,7 @@ def _told(found: Seen | Nothing) -> Explanation:
         case Seen():
             return story(found)
         case Nothing():
-            return why_not(found)
+            return why_no_run(found)
         case _:
             assert_never(found)
 

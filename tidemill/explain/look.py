@@ -15,7 +15,7 @@ from streams.core.dag.graph import job_of_node
 from tidemill.explain.history import History, Moment, deleted_since, in_force, newest_spec, version_of
 from tidemill.explain.reasons import InTheWay
 from tidemill.explain.story import Seen
-from tidemill.explain.why_not import Nothing
+from tidemill.explain.why_no_run import Nothing
 from tidemill.names import owner_row
 from tidemill.queries import one, rows
 from tidemill.target import NotFoundError, Row

@@ -10,7 +10,7 @@ from schemas.reasons import ReasonCode
 from schemas.words import RunKind, RunState
 from tidemill.explain.nodes import causes
 from tidemill.explain.telling import Fact, Local
-from tidemill.explain.why_not import backfill_of
+from tidemill.explain.why_no_run import backfill_of
 from tidemill.target import Row
 
 WHY = {

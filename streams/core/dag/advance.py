@@ -14,7 +14,7 @@ from schemas.status import RunStatus
 from schemas.words import RunKind, RunState
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.node_results import passed_on
-from streams.core.dag.result import final_state_of, why_not
+from streams.core.dag.result import final_state_of, why_node_never_ran
 from streams.core.dag.stop import stop_overdue, stored_epoch
 from streams.core.dag.trigger import NodeDecision
 from streams.core.dag.versions import drop_version, newest_graph
@@ -170,7 +170,7 @@ def _end_unstarted(
 ) -> list[Effect]:
     """The node never runs; the nodes that depend on it count it."""
     new = _new_run(epoch, dag_run, node)
-    reason = why_stopped(dag_run.status) if epoch.ends_as else why_not(epoch, node, to)
+    reason = why_stopped(dag_run.status) if epoch.ends_as else why_node_never_ran(epoch, node, to)
     blank = blank_status(epoch.graph.jobs[node], new)
     status = move(blank, to, version=state.next_token(), at=now, reason=reason)
     epoch.move(node, None, to)

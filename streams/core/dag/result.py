@@ -28,7 +28,7 @@ def final_state_of(epoch: Epoch) -> tuple[RunState, Reason | None]:
     return RunState.FAILED, Reason(ReasonCode.NODES_FAILED, text)
 
 
-def why_not(epoch: Epoch, node: int, to: RunState) -> Reason:
+def why_node_never_ran(epoch: Epoch, node: int, to: RunState) -> Reason:
     """Why the node never runs and ends as `to`, by the states of its dependencies."""
     graph = epoch.graph
     counts: dict[str, int] = {}

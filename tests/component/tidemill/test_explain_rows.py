@@ -13,7 +13,7 @@ from tidemill.explain.history import Moment
 from tidemill.explain.look import find_history, read_history, read_occurrence
 from tidemill.explain.story import story
 from tidemill.explain.unwritten import explain_request
-from tidemill.explain.why_not import Nothing, why_not
+from tidemill.explain.why_no_run import Nothing, why_no_run
 from tidemill.queries import now_of
 from tidemill.target import NotFoundError
 
@@ -43,7 +43,7 @@ def database(tables):
 def explained(database, at=DUE):
     history = read_history(database, "j")
     found = read_occurrence(database, "j", Moment(instant=at), history, DUE + timedelta(hours=5))
-    return why_not(found) if isinstance(found, Nothing) else story(found)
+    return why_no_run(found) if isinstance(found, Nothing) else story(found)
 
 
 def run(database, run_id, nominal_time, code, reason, *missed):

@@ -63,7 +63,7 @@ class Nothing(msgspec.Struct, frozen=True, kw_only=True):
         return self.local.said(self.at)
 
 
-def why_not(seen: Nothing) -> Explanation:
+def why_no_run(seen: Nothing) -> Explanation:
     index = in_force(seen.history, min(seen.at, seen.now))
     if index is None:
         return _did_not_exist(seen)

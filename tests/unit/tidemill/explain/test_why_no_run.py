@@ -12,7 +12,7 @@ from schemas.words import DstGap
 from tidemill.explain.command import as_text
 from tidemill.explain.history import Moment, Version, last_due, moments
 from tidemill.explain.telling import Local
-from tidemill.explain.why_not import Nothing, next_one, why_not
+from tidemill.explain.why_no_run import Nothing, next_one, why_no_run
 from tidemill.target import UsageError
 
 BERLIN = "Europe/Berlin"
@@ -75,7 +75,7 @@ NOT_WRITTEN = {
 @pytest.mark.parametrize("case", NOT_WRITTEN)
 def test_where_no_run_is_written_the_versions_of_the_job_say_why(case):
     seen, answer, said = NOT_WRITTEN[case]
-    told = why_not(seen)
+    told = why_no_run(seen)
     assert told.answer == answer
     assert said in as_text(told)
 
@@ -85,7 +85,7 @@ def asked(text: str, **columns) -> tuple[str, str]:
     spec = changed(**columns)
     history = [Version(valid_from=datetime(2020, 1, 1, tzinfo=UTC), spec=spec)]
     told = [
-        why_not(Nothing(owner="nightly", moment=each, now=NOW + timedelta(days=400), history=history))
+        why_no_run(Nothing(owner="nightly", moment=each, now=NOW + timedelta(days=400), history=history))
         for each in moments(text, BERLIN, NOW)
     ]
     return [each.answer for each in told], "\n".join(as_text(each) for each in told)
