@@ -71,11 +71,11 @@ def test_a_pause_skips_due_occurrences_with_a_reason(stack, job):
     stack.edit_job(job, paused=False)
     defined, paused, resumed = (each["valid_from"] for each in versions(stack, job))
     last = has_run(stack, job, resumed)[-1]["nominal_time"]
-    (decision,) = [each for each in stack.runs_of(job) if each["missed_count"]]
+    (range_,) = [each for each in stack.runs_of(job) if each["missed_count"]]
     during = seconds_between(paused, resumed)
-    assert (decision["state"], decision["missed_count"], decision["missed_at_least"]) == ("skipped", len(during), False)
-    assert (decision["missed_from"], decision["missed_to"]) == (during[0], during[-1])
-    assert decision["reason_code"] == "paused"
+    assert (range_["state"], range_["missed_count"], range_["missed_at_least"]) == ("skipped", len(during), False)
+    assert (range_["missed_from"], range_["missed_to"]) == (during[0], during[-1])
+    assert range_["reason_code"] == "paused"
     ran = [each["nominal_time"] for each in stack.runs_of(job) if not each["missed_count"]]
     before, after = seconds_between(defined, paused), seconds_between(resumed, last)
     assert [each for each in ran if each <= last] == before + after

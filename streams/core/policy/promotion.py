@@ -9,7 +9,7 @@ from schemas.job import JobSpec
 from streams.core.settings import CoreSettings
 
 
-def first_class(job: JobSpec, rules: CoreSettings) -> TimeoutClass:
+def configured_class(job: JobSpec, rules: CoreSettings) -> TimeoutClass:
     """The job's `timeout_class`; otherwise the smallest class that holds its timeout; without one, the smallest class.
 
     A job that must not run twice cannot be promoted, so it starts in the class that holds its timeout (protocol L7).

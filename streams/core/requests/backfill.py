@@ -20,7 +20,14 @@ from streams.core.policy.intervals import Interval
 from streams.core.reason import Reason
 from streams.core.requests.open_backfills import OpenBackfill
 from streams.core.runs.cancel import AT_ONCE, cancel_run, stop_backfill
-from streams.core.runs.life import NewRun, blank_status, enter_queue, first_class_of, move_to_queued, store_and_publish
+from streams.core.runs.life import (
+    NewRun,
+    blank_status,
+    class_of_new_run,
+    enter_queue,
+    move_to_queued,
+    store_and_publish,
+)
 from streams.core.runs.run import Lane, Run, move, reason_of, why_stopped
 from streams.core.schedule.occurrences import count_between, latest
 from streams.core.schedule.timers import timer_of
@@ -256,7 +263,7 @@ def _hold(
         rerun_id=request_id,
         attempts=attempts,
     )
-    timeout_class, learned = first_class_of(state, job, new.kind)
+    timeout_class, learned = class_of_new_run(state, job, new.kind)
     status = blank_status(job, new, queued_at=now, timeout_class=timeout_class)
     status = move_to_queued(state, status, now, learned, Reason(ReasonCode.BACKFILL, f"backfill {request_id}"))
     backfill.held.append(run_id)

@@ -17,7 +17,7 @@ from schemas.status import Attempt, RunStatus
 from schemas.words import AttemptEnd, RunKind, RunState
 from streams.core.dag.node_results import record_bytes, why_too_large
 from streams.core.effects import Effect, PutRun, ReportProblem, SendDispatch
-from streams.core.policy.promotion import first_class, limit_in
+from streams.core.policy.promotion import configured_class, limit_in
 from streams.core.policy.retry import EndRun, NextAttempt, after_attempt
 from streams.core.reason import Reason
 from streams.core.room import MICROSECONDS_OF_A_CHECK, TransactionRoom
@@ -34,7 +34,7 @@ from streams.core.runs.run import (
     with_attempt,
 )
 from streams.core.runs.specs import inputs_of, is_to_stop, spec_of
-from streams.core.runs.tally import count_end, starting_class
+from streams.core.runs.tally import count_end, learned_class
 from streams.core.runs.weight import bytes_of
 from streams.core.settings import CoreSettings
 from streams.core.state import OwnerState
@@ -67,7 +67,7 @@ def create_run(
     state: OwnerState, job: JobSpec, new: NewRun, now: datetime, reason: Reason | None = None
 ) -> list[Effect]:
     """Create a run in state `queued`. `fill_windows` dispatches it once it is due and an executor has room."""
-    timeout_class, learned = first_class_of(state, job, new.kind)
+    timeout_class, learned = class_of_new_run(state, job, new.kind)
     status = blank_status(job, new, queued_at=now, timeout_class=timeout_class)
     status = move_to_queued(state, status, now, learned, reason)
     due_at = max(new.scheduled_time, now) if new.rerun_id else new.scheduled_time
@@ -88,13 +88,16 @@ def move_to_queued(state: OwnerState, status: RunStatus, now: datetime, *reasons
     return status
 
 
-def first_class_of(state: OwnerState, job: JobSpec, kind: RunKind) -> tuple[str | None, Reason | None]:
-    """The timeout class of the first attempt, and the reason. Only jobs learn it; a DAG run has no attempts."""
+def class_of_new_run(state: OwnerState, job: JobSpec, kind: RunKind) -> tuple[str | None, Reason | None]:
+    """The timeout class of the first attempt, and the reason; a DAG run has no attempts.
+
+    Only jobs start in a class learned from earlier runs.
+    """
     if kind is RunKind.DAG:
         return None, None
     if kind is RunKind.NODE:
-        return first_class(job, state.rules).name, None
-    timeout_class, learned = starting_class(state, job)
+        return configured_class(job, state.rules).name, None
+    timeout_class, learned = learned_class(state, job)
     return timeout_class.name, learned
 
 
@@ -159,7 +162,7 @@ def enter_queue(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     if state.rules.class_named(run.status.timeout_class or ""):
         state.make_ready(run)
         return []
-    name, learned = first_class_of(state, spec_of(state, run), run.status.kind)
+    name, learned = class_of_new_run(state, spec_of(state, run), run.status.kind)
     text = f"class {run.status.timeout_class} is not configured any more, goes on in {name}"
     status = move_to_queued(state, run.status, now, Reason(ReasonCode.CLASS_REMOVED, text), learned)
     run = msgspec.structs.replace(run, status=msgspec.structs.replace(status, timeout_class=name))

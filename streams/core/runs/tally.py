@@ -10,7 +10,7 @@ from schemas.job import JobSpec
 from schemas.reasons import ProblemCode, ReasonCode
 from schemas.words import AttemptEnd, RunKind, RunState
 from streams.core.effects import Effect, PutTally, ReportProblem
-from streams.core.policy.promotion import class_that_holds, first_class, may_be_promoted
+from streams.core.policy.promotion import class_that_holds, configured_class, may_be_promoted
 from streams.core.reason import Reason
 from streams.core.runs.run import Lane, Run
 from streams.core.settings import CoreSettings
@@ -85,9 +85,9 @@ def count_end(state: OwnerState, run: Run) -> list[Effect]:
     return effects
 
 
-def starting_class(state: OwnerState, job: JobSpec) -> tuple[TimeoutClass, Reason | None]:
+def learned_class(state: OwnerState, job: JobSpec) -> tuple[TimeoutClass, Reason | None]:
     """The class in which a run starts, and the reason if earlier runs decided it."""
-    first = first_class(job, state.rules)
+    first = configured_class(job, state.rules)
     recent = tally_of(state, job.job_id).needed
     if not recent or not may_be_promoted(job):
         return first, None
@@ -118,7 +118,7 @@ def _with_class(tally: Tally, job: JobSpec, run: Run, rules: CoreSettings) -> Ta
     """If every run fitted the job's own class, store nothing."""
     if run.status.kind is RunKind.DAG or run.state not in NOT_STOPPED or not may_be_promoted(job):
         return tally
-    first = first_class(job, rules)
+    first = configured_class(job, rules)
     needed = _needed(run, first, rules)
     if not tally.needed and needed == first.name:
         return tally

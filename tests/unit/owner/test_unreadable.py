@@ -31,8 +31,8 @@ def test_the_end_of_a_batch_is_found_with_few_fetches(first: int, size: int, beh
 def unreadable(log: Log, records: int) -> InRecord:
     """So many records in `requests`, as the log hands them over."""
     last = [log.request_by_topic(f"lost-{number}") for number in range(records)][-1]
-    decision = Unreadable(first=last.offset - records + 1, last=last.offset, reason="it is no lz4")
-    return msgspec.structs.replace(last, key=None, value=None, appended_at=EPOCH, unreadable=decision)
+    range_ = Unreadable(first=last.offset - records + 1, last=last.offset, reason="it is no lz4")
+    return msgspec.structs.replace(last, key=None, value=None, appended_at=EPOCH, unreadable=range_)
 
 
 def test_an_unreadable_batch_is_one_problem_and_its_neighbors_are_applied() -> None:

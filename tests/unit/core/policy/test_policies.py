@@ -12,7 +12,7 @@ from schemas.job import JobSpec
 from schemas.status import Attempt
 from schemas.words import AttemptEnd, CatchupPolicy, RunKind, RunState
 from streams.core.policy.catchup import NotRun, RunOccurrence, decide
-from streams.core.policy.promotion import first_class, limit_in, next_class
+from streams.core.policy.promotion import configured_class, limit_in, next_class
 from streams.core.policy.retry import EndRun, NextAttempt, after_attempt, backoff
 from streams.core.reason import of_exit_code
 from streams.core.runs.life import NewRun, blank_status
@@ -129,7 +129,7 @@ def test_retries_back_off_exponentially_up_to_the_limit_and_at_most_the_jitter_l
     ],
 )
 def test_a_run_starts_in_the_class_that_its_job_asks_for_or_needs(spec, name) -> None:
-    assert first_class(spec, RULES).name == name
+    assert configured_class(spec, RULES).name == name
 
 
 @pytest.mark.parametrize(
