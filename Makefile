@@ -35,7 +35,7 @@ test: setup check ## do every check and every test
 bench: setup ## measure what is claimed to be fast; ONLY=tick,due20 and SHORT=1 do less
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short)
 
-# From the tables of moves in the code.
+# From the tables of transitions in the code.
 states: $(STAMP) ## write docs/states.md
 	@$(BIN)/python docs/states.py
 

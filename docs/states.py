@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from executors.attempt import MOVES, Act, Fact, Phase
+from executors.attempt import TRANSITIONS, Act, Fact, Phase
 from schemas.words import AttemptEnd, RunState
 from streams.core.runs.run import LEGAL
 
@@ -76,20 +76,20 @@ INTRODUCTION = """\
 
 Which state can follow which? `make states` writes this page from the tables in the code, and a test
 (`tests/unit/repository/test_states_page.py`) fails if the page differs from them. `tidemill show RUN` and the table
-`tidemill.transitions` list the moves of one run, each with its reason."""
+`tidemill.transitions` list the transitions of one run, each with its reason."""
 
 RUNS = """\
 Runs of jobs, DAG runs, nodes and backfills share one table: `LEGAL` in
-[streams/core/runs/run.py](../streams/core/runs/run.py). Only the function `move` beside it changes a state, and it
-refuses every other move. **Bold** states are final: nothing follows them. `tidemill rerun` begins the history of a run
-anew, under the same id."""
+[streams/core/runs/run.py](../streams/core/runs/run.py). Only the function `transition_to` beside it changes a
+state, and it refuses every other transition. **Bold** states are final: nothing follows them. `tidemill rerun` begins
+the history of a run anew, under the same id."""
 
 ENDS = """\
 A run has one attempt after the other. Each attempt ends in one of these ways. When the run has used up what the end
 counts against, the run is `dead`, `failed` or `timed_out`."""
 
 ATTEMPTS = """\
-From its claim to its end, an attempt goes through these phases on its executor: `MOVES` in
+From its claim to its end, an attempt goes through these phases on its executor: `TRANSITIONS` in
 [executors/attempt.py](../executors/attempt.py). A fact that the table does not list for a phase comes late, and changes
 nothing."""
 
@@ -134,13 +134,13 @@ def _run_arrows() -> Iterator[str]:
 
 
 def _attempt_rows() -> Iterator[tuple[str, ...]]:
-    for (phase, fact), (to, act) in MOVES.items():
+    for (phase, fact), (to, act) in TRANSITIONS.items():
         yield (*(f"`{each.value}`" for each in (phase, fact, to)), ACTS[act])
 
 
 def _attempt_arrows() -> Iterator[str]:
     yield f"[*] --> {next(iter(Phase)).value}"
-    for (phase, fact), (to, _) in MOVES.items():
+    for (phase, fact), (to, _) in TRANSITIONS.items():
         yield f"{phase.value} --> {to.value} : {fact.value}"
     yield f"{Phase.ENDED.value} --> [*]"
 

@@ -59,7 +59,7 @@ class Act(Enum):
     """Send nothing: the owner counts the attempt as lost when its claim grace is over."""
 
 
-MOVES: dict[tuple[Phase, Fact], tuple[Phase, Act]] = {
+TRANSITIONS: dict[tuple[Phase, Fact], tuple[Phase, Act]] = {
     (Phase.CLAIMED, Fact.CACHED): (Phase.STARTED, Act.START),
     (Phase.CLAIMED, Fact.ABSENT): (Phase.ANNOUNCED, Act.ANNOUNCE),
     (Phase.CLAIMED, Fact.LATE): (Phase.ENDED, Act.FORGET),
@@ -85,5 +85,5 @@ MOVES: dict[tuple[Phase, Fact], tuple[Phase, Act]] = {
 
 
 def advance(phase: Phase, fact: Fact) -> tuple[Phase, Act | None]:
-    """If the table has no move for the fact in this phase, the fact came too late: the phase stays, without an act."""
-    return MOVES.get((phase, fact), (phase, None))
+    """A fact that has no transition in this phase came too late: the phase stays, without an act."""
+    return TRANSITIONS.get((phase, fact), (phase, None))

@@ -213,7 +213,7 @@ class OwnerState:
             return
         epoch = self.derived.epochs.by_run[dag_run_of(run.run_id)]
         node = epoch.graph.index[node_id]
-        epoch.move(node, before, after)
+        epoch.count_transition(node, before, after)
         self.step.touched_epochs[epoch.run_id] = None
         if after.is_final:
             self.transaction.spend(effects=1)  # to store how it ended

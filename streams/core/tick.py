@@ -29,7 +29,7 @@ from streams.core.reason import Reason
 from streams.core.room import MICROSECONDS_OF_A_CHECK
 from streams.core.runs.life import NewRun, blank_status, create_run
 from streams.core.runs.overlapping import grace_of, on_overlap, stop_others
-from streams.core.runs.run import Lane, move
+from streams.core.runs.run import Lane, transition_to
 from streams.core.runs.tally import count_made, finish, reason_to_refuse, tally_of
 from streams.core.schedule.jitter import scheduled_time
 from streams.core.schedule.timers import Timer, timer_of
@@ -167,7 +167,9 @@ def _run_or_skip(state: OwnerState, job: JobSpec, timer: Timer, due: RunOccurren
         case Start():
             return count_made(state, job) + create_run(state, job, new, now)
         case Skip(reason=reason, blocked_by=blocked_by):
-            skipped = move(blank_status(job, new), RunState.SKIPPED, version=state.next_token(), at=now, reason=reason)
+            skipped = transition_to(
+                blank_status(job, new), RunState.SKIPPED, version=state.next_token(), at=now, reason=reason
+            )
             skipped = msgspec.structs.replace(skipped, blocked_by=blocked_by)
             return [PublishStatus(status=skipped), *finish(state, job)]
         case Hold(reason=reason, catches_up=catches_up):
@@ -205,7 +207,9 @@ def record_not_run(state: OwnerState, job: JobSpec, decision: NotRun, now: datet
         nominal_time=missed.first,
         scheduled_time=missed.first,
     )
-    status = move(blank_status(job, new), decision.state, version=state.next_token(), at=now, reason=decision.reason)
+    status = transition_to(
+        blank_status(job, new), decision.state, version=state.next_token(), at=now, reason=decision.reason
+    )
     return PublishStatus(status=msgspec.structs.replace(status, missed=missed))
 
 

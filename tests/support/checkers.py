@@ -26,7 +26,7 @@ def materialized_once(history: Iterable[RunStatus]) -> list[str]:
 
 
 def legal_history(history: Iterable[RunStatus]) -> list[str]:
-    """Transitions are legal moves, each reason has a code, versions increase, and no state follows a final state."""
+    """Transitions are legal, each reason has a code, versions increase, and no state follows a final state."""
     problems = []
     last: dict[str, RunStatus] = {}
     for status in history:
@@ -199,7 +199,7 @@ def _illegal_moves(status: RunStatus) -> list[str]:
     before: RunState | None = None
     for transition in status.transitions:
         if transition.state not in LEGAL.get(before, ()):
-            problems.append(f"{status.run_id}: {before} -> {transition.state} is not a legal move")
+            problems.append(f"{status.run_id}: {before} -> {transition.state} is not a legal transition")
         before = transition.state
     if before is not status.state:
         problems.append(f"{status.run_id}: state {status.state} differs from its last transition {before}")

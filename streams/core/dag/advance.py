@@ -22,7 +22,7 @@ from streams.core.effects import Effect, PublishStatus, PutEpoch, PutNode, PutRu
 from streams.core.reason import Reason
 from streams.core.runs.cancel import AT_ONCE, cancel_run
 from streams.core.runs.life import NewRun, blank_status, create_run, store_and_publish
-from streams.core.runs.run import Run, move, reason_of, why_stopped
+from streams.core.runs.run import Run, reason_of, transition_to, why_stopped
 from streams.core.runs.tally import count_end
 from streams.core.state import OwnerState
 from streams.core.stored import StoredNode
@@ -82,14 +82,14 @@ def _open_or_hold(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     if run.backfill_id is None and len(state.derived.epochs.by_dag.get(owner, ())) >= limit:
         text = f"waits until fewer than {limit} epochs are open" if limit != 1 else "waits for the epoch before it"
         reason = Reason(ReasonCode.MAX_ACTIVE_EPOCHS, text)
-        status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
+        status = transition_to(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
         return store_and_publish(state, msgspec.structs.replace(run, status=status, held=True))
     epoch = Epoch(run.run_id, newest_graph(state, owner))
     epoch.base = state.derived.epochs.reopened.pop(run.run_id, None)
     state.derived.epochs.add(run, epoch, now)
     epoch.resume({})
     state.step.touched_epochs[run.run_id] = None
-    status = move(run.status, RunState.RUNNING, version=state.next_token(), at=now)
+    status = transition_to(run.status, RunState.RUNNING, version=state.next_token(), at=now)
     status = msgspec.structs.replace(status, started_at=now, nodes={}, dag_version=epoch.graph.version)
     effects = store_and_publish(state, msgspec.structs.replace(run, status=status))
     return [*effects, PutEpoch(run_id=run.run_id, epoch=stored_epoch(epoch))]
@@ -172,8 +172,8 @@ def _end_unstarted(
     new = _new_run(epoch, dag_run, node)
     reason = why_stopped(dag_run.status) if epoch.ends_as else why_node_never_ran(epoch, node, to)
     blank = blank_status(epoch.graph.jobs[node], new)
-    status = move(blank, to, version=state.next_token(), at=now, reason=reason)
-    epoch.move(node, None, to)
+    status = transition_to(blank, to, version=state.next_token(), at=now, reason=reason)
+    epoch.count_transition(node, None, to)
     stored = ended_node(status, None)
     epoch.end(node, stored)
     state.step.touched_epochs[epoch.run_id] = None
@@ -204,7 +204,7 @@ def _publish_status(state: OwnerState, epoch: Epoch, now: datetime) -> list[Effe
     if epoch.not_ended:
         return store_and_publish(state, msgspec.structs.replace(run, status=status))
     to, reason = final_state_of(epoch)
-    status = move(status, to, version=status.version, at=now, reason=reason or reason_of(status))
+    status = transition_to(status, to, version=status.version, at=now, reason=reason or reason_of(status))
     run = msgspec.structs.replace(run, status=status)
     return [*store_and_publish(state, run), *count_end(state, run), *_close(state, epoch, OwnerId(status.job_id))]
 

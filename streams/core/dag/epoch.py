@@ -83,7 +83,7 @@ class Epoch:
         for node in ended:
             self._was_queued[node] = 1
         for node, stored in ended.items():
-            self.move(node, None, stored.state)
+            self.count_transition(node, None, stored.state)
             self.end(node, stored)
         self._queue_roots()
         if self.ends_as:
@@ -124,7 +124,7 @@ class Epoch:
         )
         return decide_node(rule, ends)
 
-    def move(self, node: int, before: RunState | None, after: RunState) -> None:
+    def count_transition(self, node: int, before: RunState | None, after: RunState) -> None:
         """A node changes its state."""
         if before is not None:
             self.states[before] -= 1
@@ -161,7 +161,7 @@ class Epoch:
         self._was_queued[node] = 1
         if node in self.to_decide:
             self.to_decide.remove(node)
-        self.move(node, None, stored.state)
+        self.count_transition(node, None, stored.state)
         self.end(node, stored)
 
     def stop(self, ends_as: RunState) -> None:

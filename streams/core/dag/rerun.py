@@ -26,7 +26,7 @@ from streams.core.reason import Reason
 from streams.core.requests.refusal import refuse
 from streams.core.runs.cancel import cancel_run
 from streams.core.runs.life import NewRun, blank_status, create_run, store_and_publish
-from streams.core.runs.run import move
+from streams.core.runs.run import transition_to
 from streams.core.state import OwnerState
 from streams.core.stored import EpochBase, RerunNode, StoredEpoch, StoredNode
 
@@ -92,7 +92,7 @@ def mark(state: OwnerState, request: Request, now: datetime, origin: Origin) -> 
         attempts=had.attempt if had else 0,
     )
     status = blank_status(target.graph.job(node_id), new)
-    status = move(status, to, version=state.next_token(), at=now, reason=reason)
+    status = transition_to(status, to, version=state.next_token(), at=now, reason=reason)
     effects.append(publish_node(status))
     stored = ended_node(status, None)
     if target.epoch and before is None:  # no dependent node was decided by its end
@@ -248,7 +248,7 @@ def _continue_from(
     epoch.base = base
     for node in target.epoch.open:
         run_id = node_run_id(target.run_id, target.graph.dag.nodes[node].node_id)
-        epoch.move(node, None, state.durable.runs[run_id].state)
+        epoch.count_transition(node, None, state.durable.runs[run_id].state)
     epoch.resume({})
     state.derived.epochs.by_run[target.run_id] = epoch
     _wake(state, target.run_id)

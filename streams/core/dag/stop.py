@@ -12,7 +12,7 @@ from schemas.words import RunState
 from streams.core.dag.epoch import Epoch
 from streams.core.effects import Effect, PutEpoch, PutRun
 from streams.core.reason import Reason
-from streams.core.runs.run import move
+from streams.core.runs.run import transition_to
 from streams.core.runs.weight import bytes_of
 from streams.core.state import OwnerState
 from streams.core.stored import StoredEpoch
@@ -37,7 +37,7 @@ def stop_overdue(state: OwnerState, now: datetime) -> list[Effect]:
             continue
         run = state.durable.runs[run_id]
         reason = Reason(ReasonCode.DAG_TIMEOUT, f"open for longer than {epoch.graph.dag.dag_timeout}")
-        status = move(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
+        status = transition_to(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
         run = msgspec.structs.replace(run, status=status)
         state.keep(run)
         effects += [PutRun(run=run), *stop_epoch(state, run_id, RunState.TIMED_OUT)]

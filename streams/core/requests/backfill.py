@@ -28,7 +28,7 @@ from streams.core.runs.life import (
     move_to_queued,
     store_and_publish,
 )
-from streams.core.runs.run import Lane, Run, move, reason_of, why_stopped
+from streams.core.runs.run import Lane, Run, reason_of, transition_to, why_stopped
 from streams.core.schedule.occurrences import count_between, latest
 from streams.core.schedule.timers import timer_of
 from streams.core.state import OwnerState
@@ -80,11 +80,11 @@ def accept(state: OwnerState, request: Request, asked: Backfill, now: datetime) 
     answer = Reason(ReasonCode.BACKFILL_REFUSED, f"refused: {refusal}") if refusal else None
     answer = _dry(state, job, asked) if answer is None and asked.dry_run else answer
     if answer:
-        status = move(status, RunState.SKIPPED, version=state.next_token(), at=now, reason=answer)
+        status = transition_to(status, RunState.SKIPPED, version=state.next_token(), at=now, reason=answer)
         return [PublishStatus(status=status)]
     text = f"{_what(asked)}: {total} occurrences" + (f": {request.note}" if request.note else "")
     reason = Reason(ReasonCode.BACKFILL, text)
-    status = move(status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
+    status = transition_to(status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
     stored = StoredBackfill(request_id=request.request_id, job_id=request.job_id, asked=asked, total=total)
     state.derived.backfills.add(OpenBackfill(stored=stored))
     return [
@@ -273,7 +273,7 @@ def _hold(
 def _start(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Effect]:
     parent, stored = _parent(state, backfill), backfill.stored
     reason = Reason(ReasonCode.BACKFILL, f"{stored.runs} runs, {stored.left} occurrences are left alone")
-    status = move(parent.status, RunState.RUNNING, version=state.next_token(), at=now, reason=reason)
+    status = transition_to(parent.status, RunState.RUNNING, version=state.next_token(), at=now, reason=reason)
     return store_and_publish(state, msgspec.structs.replace(parent, status=status))
 
 
@@ -334,7 +334,7 @@ def _end(state: OwnerState, backfill: OpenBackfill, now: datetime) -> list[Effec
     else:
         text = f"nothing to run: {stored.left} occurrences are left alone"
         to, reason = RunState.SUCCEEDED, Reason(ReasonCode.BACKFILL, text)
-    status = move(parent.status, to, version=state.next_token(), at=now, reason=reason)
+    status = transition_to(parent.status, to, version=state.next_token(), at=now, reason=reason)
     del state.derived.backfills.by_run[stored.run_id]
     return store_and_publish(state, msgspec.structs.replace(parent, status=status))
 

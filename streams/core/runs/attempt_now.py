@@ -12,7 +12,7 @@ from schemas.words import RunState
 from streams.core.effects import Effect
 from streams.core.reason import Reason
 from streams.core.runs.life import store_and_publish
-from streams.core.runs.run import Run, move
+from streams.core.runs.run import Run, transition_to
 from streams.core.state import OwnerState
 
 
@@ -26,7 +26,7 @@ def attempt_now(state: OwnerState, run: Run, request: Request, now: datetime) ->
     """The same run continues: attempts and failures count on, and the payload stays unless the request has one."""
     text = f"attempted now: {request.note}" if request.note else f"attempted now by request {request.request_id}"
     reason = Reason(ReasonCode.RETRIED_BY_REQUEST, text)
-    status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
+    status = transition_to(run.status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
     payload = run.payload if request.payload is None else request.payload
     state.wait_until(now, run.run_id)
     return store_and_publish(state, msgspec.structs.replace(run, status=status, payload=payload, due_at=now))

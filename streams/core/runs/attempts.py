@@ -18,7 +18,7 @@ from streams.core.effects import Effect
 from streams.core.policy.promotion import limit_in, next_class
 from streams.core.reason import Reason, of_exit_code
 from streams.core.runs.life import end_attempt, store_and_publish
-from streams.core.runs.run import AttemptReport, Exit, Run, change_attempt, move
+from streams.core.runs.run import AttemptReport, Exit, Run, change_attempt, transition_to
 from streams.core.runs.specs import epoch_of, spec_of
 from streams.core.state import OwnerState
 
@@ -73,7 +73,7 @@ def _started(state: OwnerState, run: Run, event: Started, executor_id: ExecutorI
     )
     status = change_attempt(run.status, attempt, version=version)
     if run.state is not RunState.CANCELLING:  # a run that is being stopped stays in `cancelling`
-        status = move(status, RunState.RUNNING, version=version, at=event.at)
+        status = transition_to(status, RunState.RUNNING, version=version, at=event.at)
     return store_and_publish(state, msgspec.structs.replace(run, status=status))
 
 
@@ -81,7 +81,7 @@ def _as_started(state: OwnerState, run: Run, event: Ended) -> Run:
     """An end with a start time implies the start, even if its event was lost with the topic (protocol O2)."""
     if run.state is not RunState.QUEUED or event.started_at is None:
         return run
-    status = move(run.status, RunState.RUNNING, version=state.next_token(), at=event.started_at)
+    status = transition_to(run.status, RunState.RUNNING, version=state.next_token(), at=event.started_at)
     return msgspec.structs.replace(run, status=status)
 
 

@@ -17,7 +17,7 @@ from streams.core.effects import Effect, SendKill
 from streams.core.reason import Reason
 from streams.core.runs.fleet import InFlight
 from streams.core.runs.life import end_attempt, store_and_publish
-from streams.core.runs.run import AttemptReport, Run, move
+from streams.core.runs.run import AttemptReport, Run, transition_to
 from streams.core.settings import DispatchTerms
 from streams.core.state import OwnerState
 
@@ -35,11 +35,11 @@ def cancel_run(state: OwnerState, run: Run, grace: timedelta, reason: Reason, no
         return _cancel_epoch(state, run, grace, reason, now)
     if run.open_attempt is None:
         ends_as = run.marked or RunState.CANCELLED
-        status = move(run.status, ends_as, version=state.next_token(), at=now, reason=reason)
+        status = transition_to(run.status, ends_as, version=state.next_token(), at=now, reason=reason)
         return store_and_publish(state, msgspec.structs.replace(run, status=status))
     if run.state is RunState.CANCELLING:
         return _shorten_grace(state, run, grace)
-    status = move(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
+    status = transition_to(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
     run = msgspec.structs.replace(run, status=status, kill_grace=grace)
     return [*store_and_publish(state, run), *_kill(state, run)]
 
@@ -52,7 +52,7 @@ def stop_backfill(state: OwnerState, run: Run, reason: Reason, now: datetime) ->
         return []
     asked = msgspec.structs.replace(backfill.stored.asked, ran={})
     backfill.stored = msgspec.structs.replace(backfill.stored, asked=asked, is_planned=True)
-    status = move(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
+    status = transition_to(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
     return store_and_publish(state, msgspec.structs.replace(run, status=status))
 
 
@@ -70,7 +70,7 @@ def _cancel_epoch(state: OwnerState, run: Run, grace: timedelta, reason: Reason,
             return []
         status = msgspec.structs.replace(run.status, version=state.next_token())
     else:
-        status = move(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
+        status = transition_to(run.status, RunState.CANCELLING, version=state.next_token(), at=now, reason=reason)
     run = msgspec.structs.replace(run, status=status, kill_grace=grace)
     return [*store_and_publish(state, run), *stop_epoch(state, run.run_id, RunState.CANCELLED)]
 

@@ -12,7 +12,7 @@ from streams.core.effects import Effect
 from streams.core.reason import Reason
 from streams.core.room import MICROSECONDS_OF_A_CHECK
 from streams.core.runs.life import store_and_publish
-from streams.core.runs.run import move
+from streams.core.runs.run import transition_to
 from streams.core.state import OwnerState
 
 
@@ -28,7 +28,7 @@ def miss_overdue(state: OwnerState, now: datetime) -> list[Effect]:
         state.current_job = run.status.job_id
         text = f"not started within {run.start_by - run.status.scheduled_time} of its time"
         reason = Reason(ReasonCode.START_DEADLINE, text)
-        status = move(run.status, RunState.MISSED, version=state.next_token(), at=now, reason=reason)
+        status = transition_to(run.status, RunState.MISSED, version=state.next_token(), at=now, reason=reason)
         effects += store_and_publish(state, msgspec.structs.replace(run, status=status))
         room.spend(effects=1)
     return effects

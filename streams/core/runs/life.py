@@ -30,7 +30,7 @@ from streams.core.runs.run import (
     change_attempt,
     ended_attempt,
     fold_expired,
-    move,
+    transition_to,
     with_attempt,
 )
 from streams.core.runs.specs import inputs_of, is_to_stop, spec_of
@@ -84,7 +84,7 @@ def move_to_queued(state: OwnerState, status: RunStatus, now: datetime, *reasons
     """One transition per reason. The run shows the last reason."""
     given: list[Reason | None] = [each for each in reasons if each]
     for reason in given or [None]:
-        status = move(status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
+        status = transition_to(status, RunState.QUEUED, version=state.next_token(), at=now, reason=reason)
     return status
 
 
@@ -144,7 +144,7 @@ def release_due(state: OwnerState, now: datetime) -> list[Effect]:
             continue
         if run.state is RunState.RETRY_WAIT:
             run = msgspec.structs.replace(
-                run, status=move(run.status, RunState.QUEUED, version=state.next_token(), at=now)
+                run, status=transition_to(run.status, RunState.QUEUED, version=state.next_token(), at=now)
             )
             effects += store_and_publish(state, run)
             room.spend(effects=1)
@@ -217,7 +217,7 @@ def end_attempt(state: OwnerState, run: Run, report: AttemptReport, now: datetim
     run = msgspec.structs.replace(run, expired=expired)
     match decision:
         case EndRun(state=to, reason=reason):
-            status = move(status, to, version=state.next_token(), at=now, reason=reason)
+            status = transition_to(status, to, version=state.next_token(), at=now, reason=reason)
             run = msgspec.structs.replace(run, status=status)
             return store_and_publish(state, run) + _report_dead(run) + count_end(state, run)
         case NextAttempt():
@@ -243,7 +243,7 @@ def _report_dead(run: Run) -> list[Effect]:
 
 def _again(state: OwnerState, run: Run, decision: NextAttempt, report: AttemptReport, now: datetime) -> list[Effect]:
     to, before = RunState.RETRY_WAIT if decision.wait else RunState.QUEUED, run.due_at
-    status = move(run.status, to, version=state.next_token(), at=now, reason=report.reason)
+    status = transition_to(run.status, to, version=state.next_token(), at=now, reason=report.reason)
     run = msgspec.structs.replace(
         run,
         status=msgspec.structs.replace(status, timeout_class=report.next_class or status.timeout_class),
@@ -270,7 +270,7 @@ def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     refusal = why_too_large(results, size)
     if refusal:
         reason = Reason(ReasonCode.RESULTS_TOO_LARGE, refusal)
-        status = move(run.status, RunState.FAILED, version=state.next_token(), at=now, reason=reason)
+        status = transition_to(run.status, RunState.FAILED, version=state.next_token(), at=now, reason=reason)
         return store_and_publish(state, msgspec.structs.replace(run, status=status))
     state.transaction.payload_room -= size + size_of(payload)
     token = state.next_token()

@@ -33,7 +33,7 @@ class Category(Enum):
     HELD_CATCH_UP = "held_catch_up"
     """It catches up, and waits for other runs of its job to end."""
 
-    __hash__ = object.__hash__  # faster than the default, and each move of a run needs several
+    __hash__ = object.__hash__  # faster than the default, and each transition of a run needs several
 
 
 _ACTIVE = (Category.OPEN, Category.CATCHING_UP)

@@ -24,7 +24,7 @@ from streams.core.reason import Reason
 from streams.core.runs.cancel import AT_ONCE, cancel_each
 from streams.core.runs.life import store_and_publish
 from streams.core.runs.occupancy import Category, Occupancy, occupancy_entry
-from streams.core.runs.run import Run, move
+from streams.core.runs.run import Run, transition_to
 from streams.core.state import OwnerState
 
 
@@ -92,6 +92,6 @@ def _replaced(state: OwnerState, job_id: str, nominal_time: datetime, now: datet
 
 
 def _release(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
-    status = move(run.status, RunState.QUEUED, version=state.next_token(), at=now)
+    status = transition_to(run.status, RunState.QUEUED, version=state.next_token(), at=now)
     state.wait_until(run.due_at, run.run_id)
     return store_and_publish(state, msgspec.structs.replace(run, status=status, held=False))

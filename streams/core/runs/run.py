@@ -1,4 +1,4 @@
-"""A run: its states, the legal transitions, and `move`, the only function that makes a transition."""
+"""A run: its states, the legal transitions, and `transition_to`, the only function that makes a transition."""
 
 from __future__ import annotations
 
@@ -142,7 +142,9 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The class of the next attempt, if this one was promoted."""
 
 
-def move(status: RunStatus, to: RunState, *, version: int, at: datetime, reason: Reason | None = None) -> RunStatus:
+def transition_to(
+    status: RunStatus, to: RunState, *, version: int, at: datetime, reason: Reason | None = None
+) -> RunStatus:
     """The status after a transition. An illegal transition is a bug, never bad input."""
     before = status.transitions
     left = status.state if before else None

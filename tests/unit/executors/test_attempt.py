@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from executors.attempt import MOVES, Act, Fact, Phase, advance
+from executors.attempt import TRANSITIONS, Act, Fact, Phase, advance
 
 
 def walk(*facts):
@@ -37,15 +37,15 @@ def test_a_void_claim_never_leads_to_a_process(way):
 
 
 def test_a_process_is_spawned_only_after_started_is_acknowledged():
-    assert [key for key, (_, act) in MOVES.items() if act is Act.SPAWN] == [(Phase.STARTED, Fact.ACKNOWLEDGED)]
+    assert [key for key, (_, act) in TRANSITIONS.items() if act is Act.SPAWN] == [(Phase.STARTED, Fact.ACKNOWLEDGED)]
 
 
 def test_no_fact_changes_an_ended_attempt():
-    assert not [fact for fact in Fact if (Phase.ENDED, fact) in MOVES]
+    assert not [fact for fact in Fact if (Phase.ENDED, fact) in TRANSITIONS]
 
 
 def test_a_stop_can_be_requested_in_every_phase_but_the_end():
-    assert all((phase, Fact.STOP_REQUESTED) in MOVES for phase in Phase if phase is not Phase.ENDED)
+    assert all((phase, Fact.STOP_REQUESTED) in TRANSITIONS for phase in Phase if phase is not Phase.ENDED)
 
 
 @pytest.mark.parametrize("way", [(), (Fact.ABSENT,), (Fact.ABSENT, Fact.ACKNOWLEDGED), (Fact.CACHED,)])

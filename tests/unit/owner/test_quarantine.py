@@ -176,7 +176,7 @@ def dag_asked(log):
 
 
 HISTORIES = [
-    ("streams.core.runs.deadline.move", missed, "bad"),
+    ("streams.core.runs.deadline.transition_to", missed, "bad"),
     ("streams.core.runs.overlapping._release", held, "bad"),
     ("streams.core.state.OwnerState.make_ready", asked, "bad"),
     ("streams.core.runs.life._dispatch", asked, "bad"),

@@ -9,7 +9,7 @@ from schemas.job import JobSpec
 from schemas.status import MAX_TRANSITIONS
 from schemas.words import RunKind, RunState
 from streams.core.runs.life import NewRun, blank_status
-from streams.core.runs.run import move
+from streams.core.runs.run import transition_to
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 JOB = JobSpec(job_id=OwnerId("j"), tenant="default", executable="s3://bucket/key")
@@ -21,6 +21,6 @@ def test_a_status_keeps_the_first_and_the_newest_transitions():
     for _ in range(MAX_TRANSITIONS):
         for state in (RunState.QUEUED, RunState.RUNNING):
             version += 1
-            status = move(status, state, version=version, at=NOW + timedelta(seconds=version))
+            status = transition_to(status, state, version=version, at=NOW + timedelta(seconds=version))
     kept = [each.version for each in status.transitions]
     assert kept == [1, *range(version - MAX_TRANSITIONS + 2, version + 1)]
