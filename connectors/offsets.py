@@ -25,7 +25,7 @@ class NoOffsetsError(TidemillError):
     """The brokers did not answer in time."""
 
 
-def watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+def offset_range(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
     """For a `read_committed` consumer, every transaction below the end offset is committed or aborted.
 
     Raises `NoOffsetsError` and `KafkaException`.

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from connectors.offsets import ANSWER_SECONDS, watermarks
+from connectors.offsets import ANSWER_SECONDS, offset_range
 from schemas.codec import decode
 from schemas.ends import is_end_of_file, reaches
 from schemas.errors import TidemillError
@@ -70,7 +70,7 @@ def latest_clocks(connections: Connections) -> dict[int, Seen]:
     with closing(open_reader()) as consumer:
         topic = connections.topic(STATE)
         asked = {
-            number: watermarks(consumer, TopicPartition(topic, number)) for number in range(connections.partitions)
+            number: offset_range(consumer, TopicPartition(topic, number)) for number in range(connections.partitions)
         }
         found: dict[int, Seen] = {}
         back = FIRST_LOOK_BACK

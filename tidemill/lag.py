@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, 
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec
 
-from connectors.offsets import watermarks
+from connectors.offsets import offset_range
 from schemas.classes import parse_classes
 from schemas.ends import is_end_of_file, reaches
 from schemas.errors import TidemillError
@@ -172,7 +172,7 @@ def read_to_end(target: Connections, begin: Offsets) -> Generator[Any, None, Non
         return
     consumer = _consumer(target)
     try:
-        ends = {where: watermarks(consumer, TopicPartition(*where))[1] for where in begin}
+        ends = {where: offset_range(consumer, TopicPartition(*where))[1] for where in begin}
         unfinished = {where: end for where, end in ends.items() if begin[where] < end}
         consumer.assign([TopicPartition(*where, begin[where]) for where in unfinished])
         while unfinished:

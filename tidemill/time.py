@@ -12,7 +12,7 @@ import typer
 
 from schemas.errors import TidemillError
 from streams.core.schedule import zone as zones
-from streams.core.schedule.habits import habit
+from streams.core.schedule.hints import habit
 from streams.core.schedule.occurrences import DstRules, Schedule, local_note, next_after, parse_schedule
 from tidemill.complete import owner_names
 from tidemill.instants import parse_instant

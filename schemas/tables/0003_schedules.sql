@@ -280,7 +280,7 @@ return schedule ~ (
     ' (?:\*|[0-7])$');
 
 -- The message for a form that other schedulers accept: what to write instead. Null: the grammar's own message is the
--- best one. `streams.core.schedule.habits` is the same in Python.
+-- best one. `streams.core.schedule.hints` is the same in Python.
 create function tidemill.schedule_habit(words text[]) returns text
 language plpgsql immutable as $$
 declare

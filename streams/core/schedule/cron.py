@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from schemas.errors import TidemillError
 from schemas.times import EPOCH, LATEST, rfc3339
-from streams.core.schedule.habits import habit
+from streams.core.schedule.hints import habit
 from streams.core.schedule.month import LAST_DAY, LAST_WEEKDAY, matching_days
 
 MAX_CHARACTERS = 500

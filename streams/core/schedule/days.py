@@ -24,7 +24,7 @@ _ALWAYS_THERE = 28
 """Every month has at least this many days."""
 
 
-def first_reading(cron: Cron, low: datetime) -> datetime | None:
+def first_wall_time(cron: Cron, low: datetime) -> datetime | None:
     """The first wall-clock time (naive) that matches at or after `low`, a whole second."""
     rules = _rules(cron)
     day = _first_day(rules, low.date())
@@ -36,7 +36,7 @@ def first_reading(cron: Cron, low: datetime) -> datetime | None:
     return None if day is None else datetime.combine(day, time(cron.hours[0], cron.minutes[0], cron.seconds[0]))
 
 
-def last_reading(cron: Cron, high: datetime) -> datetime | None:
+def last_wall_time(cron: Cron, high: datetime) -> datetime | None:
     """The last wall-clock time (naive) that matches at or before `high`, a whole second."""
     rules = _rules(cron)
     day = _last_day(rules, high.date())

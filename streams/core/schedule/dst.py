@@ -37,7 +37,7 @@ def rules_for(cron: Cron, dst: DstRules) -> DstRules:
     return DstRules(gap=DstGap.SKIP.value if cron.real_time else dst.gap, fold=dst.fold or by_schedule)
 
 
-def readings(stretch: Stretch, rules: DstRules) -> Span:
+def wall_times_of(stretch: Stretch, rules: DstRules) -> Span:
     """The wall-clock times of a stretch that count. In a fold, the rule counts the first pass, the second, or both."""
     start, end = stretch.start.replace(tzinfo=None), stretch.end.replace(tzinfo=None)
     low, high = start + stretch.offset, end + stretch.offset

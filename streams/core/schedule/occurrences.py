@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, assert_never
 from schemas.times import EPOCH
 from streams.core.schedule import zone as zones
 from streams.core.schedule.cron import At, Cron, Every, InvalidScheduleError, Schedule, parse
-from streams.core.schedule.days import first_reading, last_reading
-from streams.core.schedule.dst import DstRules, gap_before, readings, rules_for, shifted_gap
-from streams.core.schedule.readings import count_readings
+from streams.core.schedule.days import first_wall_time, last_wall_time
+from streams.core.schedule.dst import DstRules, gap_before, rules_for, shifted_gap, wall_times_of
+from streams.core.schedule.wall_times import count_wall_times
 
 if TYPE_CHECKING:
     from streams.core.schedule.zone import Stretch
@@ -120,7 +120,7 @@ def local_note(schedule: Schedule, zone: str, dst: DstRules, occurrence: datetim
     stretch = _stretch_at(zone, occurrence)
     gap = gap_before(stretch) if isinstance(schedule, Cron) else None
     if isinstance(schedule, Cron) and gap and occurrence == stretch.start:
-        missing = first_reading(schedule, gap.low)
+        missing = first_wall_time(schedule, gap.low)
         if missing and missing < gap.high and shifted_gap(stretch, rules_for(schedule, dst)):
             return f"shifted from {missing:%Y-%m-%d %H:%M:%S}, which the clock leaves out"
     if occurrence + (stretch.offset - stretch.offset_after) >= stretch.end:
@@ -145,18 +145,18 @@ def _cron_after(cron: Cron, zone: str, dst: DstRules, after: datetime) -> dateti
         stretch = _stretch_at(zone, nothing_before)
         gap = shifted_gap(stretch, rules)
         if gap and stretch.start > after:
-            missing = first_reading(cron, gap.low)
+            missing = first_wall_time(cron, gap.low)
             if missing and missing < gap.high:
                 return stretch.start
-        span = readings(stretch, rules)
-        reading = first_reading(cron, max(span.low, _whole(after, stretch) + _SECOND))
-        if reading is None:
+        span = wall_times_of(stretch, rules)
+        wall_time = first_wall_time(cron, max(span.low, _whole(after, stretch) + _SECOND))
+        if wall_time is None:
             return None
-        if reading < span.high:
-            return _instant(reading, stretch)
+        if wall_time < span.high:
+            return _instant(wall_time, stretch)
         nothing_before = stretch.end
-        if stretch.offset_after >= stretch.offset:  # otherwise times before `reading` occur again
-            nothing_before = max(nothing_before, _instant(reading, stretch) - _WIDEST_CHANGE)
+        if stretch.offset_after >= stretch.offset:  # otherwise times before `wall_time` occur again
+            nothing_before = max(nothing_before, _instant(wall_time, stretch) - _WIDEST_CHANGE)
     return None
 
 
@@ -166,20 +166,20 @@ def _cron_until(cron: Cron, zone: str, dst: DstRules, after: datetime, until: da
     nothing_after = until
     while nothing_after > after:
         stretch = _stretch_at(zone, nothing_after)
-        span = readings(stretch, rules)
-        reading = last_reading(cron, min(span.high - _SECOND, _whole(until, stretch)))
-        if reading and reading >= span.low:
-            found = _instant(reading, stretch)
+        span = wall_times_of(stretch, rules)
+        wall_time = last_wall_time(cron, min(span.high - _SECOND, _whole(until, stretch)))
+        if wall_time and wall_time >= span.low:
+            found = _instant(wall_time, stretch)
             return found if found > after else None
         gap = shifted_gap(stretch, rules)
-        missing = gap and last_reading(cron, gap.high - _SECOND)
+        missing = gap and last_wall_time(cron, gap.high - _SECOND)
         if gap and missing and missing >= gap.low:
             return stretch.start if stretch.start > after else None
-        if reading is None:
+        if wall_time is None:
             return None
         nothing_after = stretch.start - _SECOND
-        if stretch.offset_before <= stretch.offset:  # otherwise times after `reading` occurred before
-            nothing_after = min(nothing_after, _instant(reading, stretch) + _WIDEST_CHANGE)
+        if stretch.offset_before <= stretch.offset:  # otherwise times after `wall_time` occurred before
+            nothing_after = min(nothing_after, _instant(wall_time, stretch) + _WIDEST_CHANGE)
     return None
 
 
@@ -189,10 +189,10 @@ def _count_cron(cron: Cron, zone: str, dst: DstRules, after: datetime, until: da
     count, counted_to = 0, after
     while counted_to <= until and count < limit:
         stretch = _stretch_at(zone, counted_to)
-        span = readings(stretch, rules)
+        span = wall_times_of(stretch, rules)
         low = max(span.low, _whole(after, stretch) + _SECOND)
         high = min(span.high, _whole(until, stretch) + _SECOND)
-        count += count_readings(cron, low, high)
+        count += count_wall_times(cron, low, high)
         if after < stretch.start <= until and _is_shifted_to_start(cron, stretch, rules):
             count += 1
         counted_to = stretch.end
@@ -202,26 +202,26 @@ def _count_cron(cron: Cron, zone: str, dst: DstRules, after: datetime, until: da
 def _is_shifted_to_start(cron: Cron, stretch: Stretch, rules: DstRules) -> bool:
     """Whether occurrences in the gap shift to the start of the stretch, and it has none of its own there."""
     gap = shifted_gap(stretch, rules)
-    if gap is None or count_readings(cron, gap.low, gap.high) == 0:
+    if gap is None or count_wall_times(cron, gap.low, gap.high) == 0:
         return False
-    start = _reading(stretch.start, stretch)
-    return count_readings(cron, start, start + _SECOND) == 0
+    start = _wall_time(stretch.start, stretch)
+    return count_wall_times(cron, start, start + _SECOND) == 0
 
 
 def _stretch_at(zone: str, instant: datetime) -> Stretch:
     return next(each for each in zones.stretches(zone, instant.year) if instant < each.end)
 
 
-def _reading(instant: datetime, stretch: Stretch) -> datetime:
+def _wall_time(instant: datetime, stretch: Stretch) -> datetime:
     return instant.replace(tzinfo=None) + stretch.offset
 
 
 def _whole(instant: datetime, stretch: Stretch) -> datetime:
-    return _reading(instant, stretch).replace(microsecond=0)
+    return _wall_time(instant, stretch).replace(microsecond=0)
 
 
-def _instant(reading: datetime, stretch: Stretch) -> datetime:
-    return (reading - stretch.offset).replace(tzinfo=UTC)
+def _instant(wall_time: datetime, stretch: Stretch) -> datetime:
+    return (wall_time - stretch.offset).replace(tzinfo=UTC)
 
 
 __all__ = [

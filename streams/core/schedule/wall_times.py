@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from streams.core.schedule.cron import Cron
 
 
-def count_readings(cron: Cron, low: datetime, high: datetime) -> int:
+def count_wall_times(cron: Cron, low: datetime, high: datetime) -> int:
     """How many wall-clock times (naive, whole seconds) `cron` has from `low` to before `high`."""
     if low >= high:
         return 0
