@@ -3373,7 +3373,7 @@ INSERT INTO tidemill.jobs VALUES ('weak', 'default', NULL, 'UTC', 's3://tidemill
 
 INSERT INTO tidemill.migrations VALUES ('0001_words.sql', '1f5abdac993fe6d18af0d88af86201e9f1a6006394b7216cf2e9152623db77e0', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0002_zones.sql', 'cc4479705b56c345a3c211b8ee11de242dec21bb9e00319db7dc4fbde4c55f10', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0003_schedules.sql', 'f928274a5646e221ada516e388ca870be0177f4f7ba0563e742b967df1116084', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0003_schedules.sql', '37e3dcab95302d04e4ed281b41bb0e4dee426bdec485630d03c97b8a1b818299', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0004_checks.sql', 'd40e60bb6945f4783dcfb959f47e45248aa05649c973b27a2bce5e2f7e198e93', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0005_jobs.sql', 'cd5bce08d6eefee1fa7dd8cc86e6010796acd3dcc9ee5a3348572c7be12fd4bb', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0006_requests.sql', '9e88152ca7f88d5c57f1f033db5ceb24521ad07cf15b013ad12dad5e1a35972e', '0.2.0', '2026-03-01 12:00:00+00');
