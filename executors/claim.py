@@ -76,13 +76,13 @@ class PolledRecords:
         The others stay here. They keep `sent`, the time of this commit, because this commit may have succeeded: a later
         commit that succeeds claims them from `sent` on (protocol D4).
         """
-        marked = deque(_mark(self._records.popleft(), sent) for _ in chosen)
+        dated = deque(_with_sent(self._records.popleft(), sent) for _ in chosen)
         claimed = [
             replace(each, polled=polled)
-            for each, polled in zip(chosen, marked, strict=True)
+            for each, polled in zip(chosen, dated, strict=True)
             if polled.partition in committed
         ]
-        self._records.extendleft(reversed([polled for polled in marked if polled.partition not in committed]))
+        self._records.extendleft(reversed([polled for polled in dated if polled.partition not in committed]))
         return claimed
 
 
@@ -91,5 +91,5 @@ def offsets_after(chosen: Collection[Chosen]) -> Mapping[int, int]:
     return {each.polled.partition: each.polled.offset + 1 for each in chosen}
 
 
-def _mark(polled: Polled, sent: float) -> Polled:
+def _with_sent(polled: Polled, sent: float) -> Polled:
     return polled if polled.commit_sent is not None else replace(polled, commit_sent=sent)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 # The process supervisor imports this file: import only small parts of the standard library.
 
 _PR_SET_CHILD_SUBREAPER = 36
-_MARK = (b"TIDEMILL_RUN_ID=", b"TIDEMILL_FENCING_TOKEN=")
+_ATTEMPT_VARIABLES = (b"TIDEMILL_RUN_ID=", b"TIDEMILL_FENCING_TOKEN=")
 
 _DIRECTORY = b"TIDEMILL_CHECKPOINT="
 """This variable shows in which executor's directory an attempt's process ran."""
@@ -18,8 +18,8 @@ _DIRECTORY = b"TIDEMILL_CHECKPOINT="
 _MOST_LISTED_BYTES = 64 * 1024
 """About 9,000 children. If there are more, any of them may be new."""
 
-Mark = tuple[bytes, ...]
-"""Run id and fencing token, as in a process's environment."""
+AttemptVariables = tuple[bytes, ...]
+"""The environment variables of a process that name its attempt: run id and fencing token."""
 
 
 class Strays:
@@ -62,14 +62,19 @@ def children(parent: int) -> Iterator[int]:
     return (pid for pid in _processes() if _parent_of(pid) == parent)
 
 
-def mark_of(env: dict[str, str]) -> Mark:
-    return tuple(name + env.get(name[:-1].decode(), "").encode() for name in _MARK)
+def attempt_variables(env: dict[str, str]) -> AttemptVariables:
+    return tuple(name + env.get(name[:-1].decode(), "").encode() for name in _ATTEMPT_VARIABLES)
 
 
-def children_of_ended_attempts(parent: int, leaders: Collection[int], living: Collection[Mark]) -> list[int]:
-    """Children with the mark of an ended attempt. A child that hides its mark lives until the supervisor ends."""
+def children_of_ended_attempts(
+    parent: int, leaders: Collection[int], living: Collection[AttemptVariables]
+) -> list[int]:
+    """Children whose environment variables name an ended attempt.
+
+    A child that removes these variables lives until the supervisor ends.
+    """
     orphans = (pid for pid in children(parent) if pid not in leaders)
-    return [pid for pid in orphans if (mark := _mark_of_process(pid)) and mark not in living]
+    return [pid for pid in orphans if (variables := _attempt_variables_of(pid)) and variables not in living]
 
 
 def kill_children(parent: int) -> bool:
@@ -119,10 +124,10 @@ def _is_zombie(pid: int) -> bool:
     return _stat(pid)[:1] in ([b"Z"], [])
 
 
-def _mark_of_process(pid: int) -> Mark | None:
+def _attempt_variables_of(pid: int) -> AttemptVariables | None:
     variables = _environment(pid)
-    found = tuple(each for name in _MARK for each in variables if each.startswith(name))
-    return found if len(found) == len(_MARK) else None
+    found = tuple(each for name in _ATTEMPT_VARIABLES for each in variables if each.startswith(name))
+    return found if len(found) == len(_ATTEMPT_VARIABLES) else None
 
 
 def _environment(pid: int) -> list[bytes]:

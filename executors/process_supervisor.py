@@ -39,13 +39,13 @@ from executors.deadlines import (
     terminate,
 )
 from executors.orphans import (
-    Mark,
+    AttemptVariables,
     Strays,
     adopt_orphans,
+    attempt_variables,
     children_of_ended_attempts,
     kill_children,
     kill_quietly,
-    mark_of,
 )
 from executors.trampoline import own_shim
 
@@ -70,10 +70,12 @@ def boot_seconds() -> float:
 class Process:
     """One process and its process group; the group's id is the leader's pid."""
 
-    __slots__ = ("mark", "number", "pid", "standing", "terms")
+    __slots__ = ("number", "pid", "standing", "terms", "variables")
 
-    def __init__(self, *, number: int, pid: int, terms: ProcessTerms, standing: Standing, mark: Mark) -> None:
-        self.number, self.pid, self.terms, self.standing, self.mark = number, pid, terms, standing, mark
+    def __init__(
+        self, *, number: int, pid: int, terms: ProcessTerms, standing: Standing, variables: AttemptVariables
+    ) -> None:
+        self.number, self.pid, self.terms, self.standing, self.variables = number, pid, terms, standing, variables
 
     def carry_out(self, due: str | None) -> None:
         if due == TERM:
@@ -174,8 +176,8 @@ class ProcessSupervisor:
             self._send({"did": "refuse", "number": number, "reason": str(error)})
             return
         standing = Standing(started=boot_seconds())
-        mark = mark_of(spec["env"])
-        self._processes[pid] = Process(number=number, pid=pid, terms=terms, standing=standing, mark=mark)
+        variables = attempt_variables(spec["env"])
+        self._processes[pid] = Process(number=number, pid=pid, terms=terms, standing=standing, variables=variables)
         self._send({"did": "spawn", "number": number, "pid": pid, "at": standing.started})
 
     def _exec(self, spec: dict[str, Any], fds: list[int]) -> int:
@@ -247,7 +249,7 @@ class ProcessSupervisor:
         if began < self._sweep_at:
             return
         self._sweep_at = FOREVER
-        living = {each.mark for each in self._processes.values()}
+        living = {each.variables for each in self._processes.values()}
         for pid in children_of_ended_attempts(os.getpid(), self._processes, living):
             kill_quietly(pid)
         now = boot_seconds()

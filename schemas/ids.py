@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 OwnerId = NewType("OwnerId", str)
-"""A job id or a DAG id, which decides the partition of a record."""
+"""A job id or DAG id: it decides the partition of a record. A partition owner, the code, is not meant."""
 RunId = NewType("RunId", str)
 RequestId = NewType("RequestId", str)
 ExecutorId = NewType("ExecutorId", str)

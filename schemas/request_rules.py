@@ -15,7 +15,7 @@ from schemas.times import EPOCH, LATEST
 from schemas.words import MarkAs, RequestKind
 
 SET_BY_US = frozenset({"owner", "backfill"})
-"""Fields that a producer must not write: the job or DAG decides the owner, and only the table takes backfills."""
+"""Fields that a producer must not write: the job or DAG decides the partition, and only the table takes backfills."""
 FIELDS = tuple(name for name in Request.__struct_fields__ if name not in SET_BY_US)
 _OF_THE_PAST = frozenset({RequestKind.RERUN, RequestKind.MARK})
 OF_KINDS: dict[str, tuple[RequestKind, ...]] = {
@@ -31,7 +31,7 @@ OF_KINDS: dict[str, tuple[RequestKind, ...]] = {
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_NOTE_CHARACTERS = 1_000
 MAX_RUN_ID_CHARACTERS = 700
-"""Enough for an owner id, a request id, a node id and their separators."""
+"""Enough for a job or DAG id, a request id, a node id and their separators."""
 MAX_ATTEMPT = 1_000_000
 KINDS = tuple(each.value for each in RequestKind)
 _LEFT_OUT = (None, 0, False)
@@ -117,7 +117,7 @@ def check_id(field: str, value: str) -> None:
 
 
 def check_run_id(run_id: str) -> str:
-    """Returns the owner that the run id names. `tidemill.check_run_id` is the same check in SQL."""
+    """Returns the job or DAG id that the run id names. `tidemill.check_run_id` is the same check in SQL."""
     if len(run_id) > MAX_RUN_ID_CHARACTERS:
         raise refusal("run_id", run_id, f"a run id has at most {MAX_RUN_ID_CHARACTERS} characters")
     owner = owner_of_run(run_id)

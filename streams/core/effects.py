@@ -1,4 +1,4 @@
-"""The effects of a step, as values. The owner writes a batch of them in one transaction (protocol O6)."""
+"""The effects of a step, as values. The partition owner writes a batch of them in one transaction (protocol O6)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class PutBackfill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PutDag(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of a DAG that is not the newest but that open epochs use."""
+    """A version of a DAG that is not the newest but that open DAG runs use."""
 
     owner: OwnerId
     version: int

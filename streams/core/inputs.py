@@ -93,14 +93,14 @@ class CaughtUp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WasAway(msgspec.Struct, frozen=True, kw_only=True):
-    """The owner could not commit or read until now."""
+    """The partition owner could not commit or read until now."""
 
     since: datetime | None
     """The start of the absence; None: the owner has just taken over and knows nothing of the time before."""
 
 
 class TakenOver(msgspec.Struct, frozen=True):
-    """The first input of an owner that has jobs to quarantine or to try again."""
+    """The first input of a partition owner that has jobs to quarantine or to try again."""
 
 
 Input = (

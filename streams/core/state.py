@@ -48,7 +48,7 @@ class Durable:
     requests: dict[RunId, StoredRequest] = field(default_factory=dict)
     """By `Request.key`."""
     quarantined: dict[OwnerId, StoredQuarantine] = field(default_factory=dict)
-    """The owner knows only the definitions of these jobs; their runs, epochs and backfills stay in the topic."""
+    """The partition owner knows only the definitions of these jobs; their runs and backfills stay in the topic."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class Derived:
     request_ages: dict[str, list[tuple[datetime, RunId]]] = field(default_factory=lambda: defaultdict(list))
     """By source, a heap, by creation time."""
     parked: dict[OwnerId, list[RunId]] = field(default_factory=dict)
-    """By owner id: requests that wait for the definition."""
+    """By job or DAG id: requests that wait for the definition."""
     arrived: dict[OwnerId, None] = field(default_factory=dict)
     """Jobs whose definition has arrived and whose requests are still parked, in order of arrival."""
     parked_deadlines: list[tuple[datetime, RunId]] = field(default_factory=list)
@@ -129,7 +129,7 @@ class StepWork:
     more_of_backfills: bool = False
     """Backfills have more to plan or to cancel than one step does."""
     node_ends: list[tuple[Epoch, int, Run]] = field(default_factory=list)
-    """Ended nodes that their epochs have not counted yet."""
+    """Ended nodes that their DAG runs have not counted yet."""
     touched_epochs: dict[RunId, None] = field(default_factory=dict)
     """DAG runs whose nodes changed state since their status was last published, in order."""
     abandoned: list[RunId] = field(default_factory=list)
@@ -177,7 +177,7 @@ class OwnerState:
             self.derived.ready[before.status.timeout_class or ""].drop(run_id)
 
     def _index(self, before: Run | None, run: Run) -> None:
-        """Not for nodes: a node belongs to its epoch, not to the open runs of its DAG."""
+        """Not for nodes: a node belongs to its DAG run, not to the open runs of its DAG."""
         run_id, job_id = run.run_id, run.status.job_id
         self._occupy(job_id, before, run)
         if not run.state.is_final:
@@ -225,7 +225,7 @@ class OwnerState:
         return occupancy.held_count if occupancy else 0
 
     def kind_of(self, owner: str, of_a_job: RunKind) -> RunKind:
-        """The kind of a run: `of_a_job`, or DAG if `owner` is a DAG."""
+        """The kind of a run: `of_a_job`, or DAG if `owner` (a job or DAG id) is a DAG."""
         return of_a_job if self.durable.jobs[OwnerId(owner)].dag is None else RunKind.DAG
 
     @property
@@ -239,7 +239,7 @@ class OwnerState:
         )
 
     def is_of_quarantined(self, run_id: str) -> bool:
-        """Whether the run belongs to a quarantined job, whose runs the owner does not know."""
+        """Whether the run belongs to a quarantined job, whose runs the partition owner does not know."""
         return bool(self.durable.quarantined) and owner_of_run(run_id) in self.durable.quarantined
 
     def begin_transaction(self) -> None:

@@ -38,7 +38,7 @@ class StoredNode(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
 
     state: RunState
     passed: Result | None = None
-    """The result that dependent nodes get: a small value or an address."""
+    """The result for dependent nodes: a small value or an address."""
     next_nodes: tuple[str, ...] | None = None
     """The dependent nodes that it chose; for all others it counts as skipped. None: it did not choose."""
     attempt: int = 0
@@ -57,7 +57,7 @@ class RerunNode(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaul
 
 
 class EpochBase(msgspec.Struct, frozen=True, kw_only=True):
-    """What remains of an epoch after the last rerun or mark: the epoch continues from here."""
+    """What remains of a DAG run after the last rerun or mark: the DAG run continues from here."""
 
     as_of: int
     """Stored nodes with versions up to this one are obsolete."""

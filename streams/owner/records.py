@@ -64,7 +64,7 @@ class Forwarding(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     value: bytes
     found_at: str
-    """`<partition>@<offset>` where it was found; the value of the header that marks it as forwarded."""
+    """`<partition>@<offset>` where it was found; the value of the header that a forwarded record carries."""
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True):

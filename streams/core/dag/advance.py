@@ -1,4 +1,4 @@
-"""Epochs advance: they open, their nodes start or never run, ended nodes are counted, and the epochs end."""
+"""DAG runs advance: they open, their nodes start or never run, ended nodes are counted, and the DAG runs end."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _publish_touched(state: OwnerState, now: datetime) -> list[Effect]:
 
 
 def open_epochs(state: OwnerState, now: datetime) -> list[Effect]:
-    """Due DAG runs open, or wait for other epochs of their DAG to end."""
+    """Due DAG runs open, or wait for other DAG runs of their DAG to end."""
     effects: list[Effect] = []
     due, state.derived.epochs.due = state.derived.epochs.due, []
     for run_id in due:
@@ -218,7 +218,7 @@ def _close(state: OwnerState, epoch: Epoch, owner: OwnerId) -> list[Effect]:
 
 
 def _forget_nodes(state: OwnerState) -> list[Effect]:
-    """Delete the stored nodes of ended epochs, in as many transactions as they need."""
+    """Delete the stored nodes of ended DAG runs, in as many transactions as they need."""
     effects: list[Effect] = []
     room = state.transaction
     while state.derived.epochs.to_forget and room.nodes_room > 0 and not room.is_full:

@@ -1,4 +1,4 @@
-"""One open epoch of a DAG: which nodes have ended, which are open, which are decided."""
+"""One open DAG run, called an epoch in the code: which nodes have ended, which are open, which are decided."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FIRST_TIME = RerunNode()
 
 
 class Epoch:
-    """Part of the owner's state, so only `step` changes it. An end of a node costs O(children)."""
+    """An epoch is the state of one DAG run. Only `step` changes it. An end of a node costs O(children)."""
 
     __slots__ = (
         "_counts",

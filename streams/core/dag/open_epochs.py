@@ -1,4 +1,4 @@
-"""The open epochs of one owner, and their pending work."""
+"""The open DAG runs of one partition owner, and their pending work."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class OpenEpochs:
     by_run: dict[RunId, Epoch] = field(default_factory=dict)
     """By run id of the DAG run."""
     by_dag: dict[str, set[RunId]] = field(default_factory=lambda: defaultdict(set))
-    """By DAG: the epochs that count for `max_active_epochs`; those of backfills do not."""
+    """By DAG: the open DAG runs that count for `max_active_epochs`; those of backfills do not."""
     versions: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
-    """By DAG and version: how many epochs use it."""
+    """By DAG and version: how many open DAG runs use it."""
     graphs: dict[tuple[str, int], Graph] = field(default_factory=dict)
     """By DAG and version: the compiled graphs in use."""
     due: list[RunId] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The result of an epoch, which all its nodes decide, and the reason why a node never ran."""
+"""The result of a DAG run, which all its nodes decide, and the reason why a node never ran."""
 
 from __future__ import annotations
 

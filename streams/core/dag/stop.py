@@ -1,4 +1,4 @@
-"""Stop an epoch: no node starts any more, and later steps stop the open nodes."""
+"""Stop a DAG run: no node starts any more, and later steps stop the open nodes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def stop_epoch(state: OwnerState, run_id: RunId, ends_as: RunState) -> list[Effe
 
 
 def stop_overdue(state: OwnerState, now: datetime) -> list[Effect]:
-    """Stop the epochs that have been open for longer than their `dag_timeout`."""
+    """Stop the DAG runs that have been open for longer than their `dag_timeout`."""
     effects: list[Effect] = []
     deadlines, room = state.derived.epochs.deadlines, state.transaction
     while not room.is_full and (run_id := deadlines.pop_due(now)) is not None:

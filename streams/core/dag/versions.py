@@ -1,4 +1,4 @@
-"""Versions of a DAG: an epoch keeps the version that it started with; the last epoch to end drops it."""
+"""Versions of a DAG: a DAG run keeps the version that it started with; the last DAG run to end drops it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streams.core.stored import StoredJob
 
 
 def newest_graph(state: OwnerState, owner: OwnerId) -> Graph:
-    """The graph for an epoch that opens now."""
+    """The graph for a DAG run that opens now."""
     stored = state.durable.jobs[owner]
     assert stored.dag is not None
     graph = state.derived.epochs.graphs.get((owner, stored.version))
@@ -20,7 +20,7 @@ def newest_graph(state: OwnerState, owner: OwnerId) -> Graph:
 
 
 def keep_version(state: OwnerState, owner: OwnerId, replaced: StoredJob) -> list[Effect]:
-    """Store the `replaced` version beside the newest one if epochs use it."""
+    """Store the `replaced` version beside the newest one if DAG runs use it."""
     if (owner, replaced.version) in state.derived.epochs.versions:
         return [PutDag(owner=owner, version=replaced.version, dag=replaced.dag)]
     state.derived.epochs.graphs.pop((owner, replaced.version), None)
@@ -28,7 +28,7 @@ def keep_version(state: OwnerState, owner: OwnerId, replaced: StoredJob) -> list
 
 
 def drop_version(state: OwnerState, owner: OwnerId, version: int) -> list[Effect]:
-    """Delete a version after an epoch ended, unless it is the newest or another epoch uses it."""
+    """Delete a version after a DAG run ended, unless it is the newest or another DAG run uses it."""
     newest = state.durable.jobs.get(owner)
     if (newest and newest.version == version) or (owner, version) in state.derived.epochs.versions:
         return []

@@ -1,8 +1,8 @@
 """How long a deletion is remembered, and when the definition of an unknown job is refused (protocol I2).
 
 A new snapshot sends all versions of the table again, including those of deleted jobs. Forgotten deletions leave one
-mark: their highest version and their latest time. A definition of an unknown job whose version and time are both not
-above the mark may be a copy of a deleted job, so it is not applied.
+bound: their highest version and their latest time. A definition of an unknown job whose version and time are both not
+above the bound may be a copy of a deleted job, so it is not applied.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def forget_deletions(state: OwnerState) -> list[Effect]:
             continue
         del state.durable.jobs[owner]
         state.derived.epochs.graphs.pop((owner, stored.version), None)
-        _mark(state, stored.version, stored.valid_from)
+        _raise_bound(state, stored.version, stored.valid_from)
         effects.append(PutJob(owner=owner, job=None))
         state.transaction.spend(effects=1)
     return effects
@@ -47,8 +47,8 @@ def forget_deletions(state: OwnerState) -> list[Effect]:
 
 def may_be_deleted(state: OwnerState, definition: Definition) -> bool:
     """Whether the definition of an unknown job may be a copy of a job whose deletion is forgotten."""
-    mark = state.durable.forgotten
-    return mark is not None and definition.version <= mark.version and definition.valid_from <= mark.valid_from
+    bound = state.durable.forgotten
+    return bound is not None and definition.version <= bound.version and definition.valid_from <= bound.valid_from
 
 
 def refuse_as_deleted(definition: Definition, origin: Origin) -> list[Effect]:
@@ -65,7 +65,7 @@ def refuse_as_deleted(definition: Definition, origin: Origin) -> list[Effect]:
     return [DeadLetter(code=ProblemCode.DEFINITION_REFUSED, reason=reason, owner=owner, origin=origin)]
 
 
-def _mark(state: OwnerState, version: int, valid_from: datetime) -> None:
+def _raise_bound(state: OwnerState, version: int, valid_from: datetime) -> None:
     before = state.durable.forgotten or Forgotten(version=version, valid_from=valid_from)
     state.durable.forgotten = Forgotten(
         version=max(version, before.version), valid_from=max(valid_from, before.valid_from)

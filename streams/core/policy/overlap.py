@@ -74,7 +74,7 @@ _ACTIVITY = {RunState.RETRY_WAIT: "waits for its next attempt", RunState.CANCELL
 
 
 def decide_overlap(job: JobSpec, found: OpenRuns) -> OverlapDecision:
-    """Decide an occurrence of `job`, given its open runs. A DAG's runs are its epochs.
+    """Decide an occurrence of `job`, given its open runs. A DAG's runs are its DAG runs.
 
     An occurrence overlaps with the runs that were open at its own time. It only waits for runs that became open later
     and for runs that catch up, so late decisions never skip an occurrence (decision 30).

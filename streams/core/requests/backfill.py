@@ -35,7 +35,7 @@ from streams.core.state import OwnerState
 from streams.core.stored import StoredBackfill, StoredJob
 
 MAX_OPEN = 100_000
-"""Limit of occurrences of all open backfills of an owner, and of open nodes of one backfill; both are in memory."""
+"""Limit of occurrences of all open backfills of a partition, and of open nodes of one backfill; both are in memory."""
 AT_A_TIME = 1_000
 """How many runs of one backfill one step plans or cancels."""
 CLOCKS_DIFFER = timedelta(minutes=1)

@@ -1,4 +1,4 @@
-"""The open backfills of one owner: which runs each holds, and which are active."""
+"""The open backfills of one partition owner: which runs each holds, and which are active."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The spec of a run: its job's newest definition, or its node in the version that its epoch started with."""
+"""The spec of a run: its job's newest definition, or its node in the version that its DAG run started with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def spec_of(state: OwnerState, run: Run) -> JobSpec:
 
 
 def epoch_of(state: OwnerState, run: Run) -> Epoch | None:
-    """The epoch of a node's run; None: the run is no node."""
+    """The open DAG run of a node's run; None: the run is no node."""
     return None if run.status.node_id is None else state.derived.epochs.by_run[dag_run_of(run.run_id)]
 
 

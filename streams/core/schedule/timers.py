@@ -107,7 +107,7 @@ class Timer:
 
 
 class Timers:
-    """All timers of one owner, ordered by due time."""
+    """All timers of one partition owner, ordered by due time."""
 
     __slots__ = ("_agenda", "_asked", "_by_key", "_due", "_key_of_job")
 
