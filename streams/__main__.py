@@ -40,7 +40,7 @@ wait each time for seven busy partition threads."""
 
 
 async def serve(
-    connections: Connections, settings: StreamSettings, rules: CoreSettings, own: OwnName, folder: str
+    connections: Connections, settings: StreamSettings, core_settings: CoreSettings, own: OwnName, folder: str
 ) -> int:
     """Run until a signal arrives, Faust crashes or the watchdog stops the worker. Returns the exit code."""
     loop, ending = asyncio.get_running_loop(), asyncio.Event()
@@ -52,7 +52,7 @@ async def serve(
         loop.call_soon_threadsafe(ending.set)
 
     delivery = Delivery(connections)
-    worker = Worker(connections, settings, rules, own.name, delivery.committed, stop_as_failed)
+    worker = Worker(connections, settings, core_settings, own.name, delivery.committed, stop_as_failed)
     app = make_app(connections, settings, own, worker, delivery, folder)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
@@ -92,9 +92,9 @@ def main() -> int:
         folders = TemporaryDirectory(prefix="tidemill-faust-")
         with without_ready_file(settings.ready_file), folders as folder:
             connections, cluster = settle(read(Connections), confluent_kafka, STREAM_TOPICS, with_runs=True)
-            rules, own = settings.rules(cluster), take_unique_name(connections, settings)
+            core_settings, own = settings.core(cluster), take_unique_name(connections, settings)
             gc.freeze()  # imported objects stay for ever, and a collection that visits them stops every thread
-            return asyncio.run(serve(connections, settings, rules, own, folder))
+            return asyncio.run(serve(connections, settings, core_settings, own, folder))
     except TidemillError as error:
         log.error("worker_failed", error=str(error))  # noqa: TRY400 - the message explains it, a traceback does not
         return REFUSED if isinstance(error, InvalidSettingsError) else FAILED

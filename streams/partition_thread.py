@@ -93,7 +93,7 @@ class Inbox:
 class WorkerContext(msgspec.Struct, frozen=True, kw_only=True):
     """What all partition threads of a worker share."""
 
-    rules: CoreSettings
+    core_settings: CoreSettings
     partitions: int
     clock: KeptClock
     groups: Groups
@@ -132,7 +132,7 @@ class PartitionThread(threading.Thread):
         self._takeover_progress = 0
         """The same of the current takeover."""
         self._assignment_id, self._context = assignment_id, context
-        self._session = Session(partition, context.partitions, context.rules, context.topic_ids, limits)
+        self._session = Session(partition, context.partitions, context.core_settings, context.topic_ids, limits)
         self._stopping = threading.Event()
         self._handover_until_boot_seconds: float | None = None
         """None: no handover has started."""

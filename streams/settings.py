@@ -33,7 +33,7 @@ class StreamSettings(AgreedSettings):
     ready_file: Path | None = None
     """Written when all assigned partitions are recovered; removed at the start and the end of the process."""
 
-    def rules(self, cluster: Cluster) -> CoreSettings:
+    def core(self, cluster: Cluster) -> CoreSettings:
         """Raises `DisagreementError`."""
         ours = agreed(self, cluster)
         return CoreSettings(

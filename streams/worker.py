@@ -46,7 +46,7 @@ class Worker:
         self,
         connections: Connections,
         settings: StreamSettings,
-        rules: CoreSettings,
+        core_settings: CoreSettings,
         name: str,
         on_committed: Callable[[int, dict[str, int]], None],
         on_crashed: Callable[[], None],
@@ -65,7 +65,7 @@ class Worker:
             return OwnerLog(connections, partition, f"{settings.stream_group}-{partition}", clock, groups)
 
         self._context = WorkerContext(
-            rules=rules,
+            core_settings=core_settings,
             partitions=connections.partitions,
             clock=clock,
             groups=groups,

@@ -141,7 +141,7 @@ class OwnerState:
     """The whole state of one partition owner. Only `step` changes it."""
 
     partition: int
-    rules: CoreSettings
+    settings: CoreSettings
     durable: Durable = field(default_factory=Durable)
     derived: Derived = field(default_factory=Derived)
     seen: Seen = field(default_factory=Seen)
@@ -244,7 +244,7 @@ class OwnerState:
 
     def begin_transaction(self) -> None:
         """Start with an empty transaction."""
-        self.transaction = TransactionRoom(bounds=self.rules.bounds)
+        self.transaction = TransactionRoom(bounds=self.settings.bounds)
 
     def remove_in_flight(self, run_id: RunId) -> None:
         """The attempt has ended."""

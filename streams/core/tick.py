@@ -79,7 +79,7 @@ def decide_job(
     state.transaction.is_for_one = isinstance(change, NewVersion)
     try:
         timer = timer_of(stored.spec)
-        for decision in decide_change(stored, timer, after, until, now, state.rules, change):
+        for decision in decide_change(stored, timer, after, until, now, state.settings, change):
             decided = _apply_decision(state, stored.spec, timer, decision, now)
             state.transaction.spend(effects=len(decided), searched=timer.take_searched())
             effects += decided
@@ -119,7 +119,7 @@ def _decide_member(
 ) -> Iterator[datetime]:
     """Yields, after each decision, the time up to which the job is decided."""
     stored = state.durable.jobs[owner]
-    for decision in decide(stored.spec, timer, max(stored.since, through), now, now, state.rules):
+    for decision in decide(stored.spec, timer, max(stored.since, through), now, now, state.settings):
         decided = _apply_decision(state, stored.spec, timer, decision, now)
         state.transaction.spend(effects=len(decided), searched=timer.take_searched())
         effects += decided

@@ -36,7 +36,7 @@ NOTHING_FAILED: Mapping[OwnerId, JobFailedError] = {}
 
 def rebuild(
     partition: int,
-    rules: CoreSettings,
+    settings: CoreSettings,
     replay: Replay,
     topic_ids: Mapping[str, str],
     now: datetime,
@@ -48,7 +48,7 @@ def rebuild(
     The leases of all attempts start again at `now`. A topic that was deleted and created again is read from its
     start: the applied offset belongs to the old topic (protocol O2).
     """
-    state = OwnerState(partition=partition, rules=rules, seen=Seen(silence_from=now))
+    state = OwnerState(partition=partition, settings=settings, seen=Seen(silence_from=now))
     state.durable.jobs, state.derived.shared = replay.jobs, replay.shared
     latest = _without_quarantined(state, replay.others, failed)
     _restore_clock(state, latest.get(CLOCK_KEY), topic_ids)
@@ -176,7 +176,7 @@ def _restore(state: OwnerState, run: Run, now: datetime) -> None:
         token=attempt.token,
         timeout_class=attempt.timeout_class,
         dispatched_at=attempt.dispatched_at,
-        terms=run.terms or state.rules.terms,
+        terms=run.terms or state.settings.terms,
         executor_id=attempt.executor_id,
         heard_at=now if is_heard else None,
     )

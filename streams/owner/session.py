@@ -59,7 +59,7 @@ class Session:
         self,
         partition: int,
         partitions: int,
-        rules: CoreSettings,
+        settings: CoreSettings,
         topic_ids: dict[str, str],
         limits: Limits | None = None,
     ) -> None:
@@ -68,7 +68,7 @@ class Session:
         self.phase = Phase.PREPARING
         self.owner: Owner | None = None
         """The current owner, if any."""
-        self._partitions, self._rules, self._topic_ids = partitions, rules, topic_ids
+        self._partitions, self._settings, self._topic_ids = partitions, settings, topic_ids
         self._limits = limits or Limits()
         self._failures = Failures()
         self._replay = Replay()
@@ -149,7 +149,7 @@ class Session:
         yield from perform(Settle())
         reading = yield from self._read_state()
         replay, self._replay = self._replay, Replay()
-        state = rebuild(self.partition, self._rules, replay, self._topic_ids, reading.now, self._failures.jobs)
+        state = rebuild(self.partition, self._settings, replay, self._topic_ids, reading.now, self._failures.jobs)
         self._failures.forget({topic: each.offset for topic, each in state.durable.applied.items()})
         owner = Owner(state, self._partitions, self._failures, self._limits)
         unclaimed = (yield from perform(ReadUnclaimed())).value

@@ -196,7 +196,7 @@ def _clock(state: OwnerState) -> OutRecord:
         newest_definition=state.durable.newest_definition,
         forgotten=state.durable.forgotten,
         newest_version=state.durable.newest_version,
-        cluster_version=state.rules.cluster_version,
+        cluster_version=state.settings.cluster_version,
     )
     return OutRecord(topic=STATE, key=CLOCK_KEY, value=encode(clock))
 

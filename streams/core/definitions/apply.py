@@ -62,7 +62,7 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
     if state.step.is_cut:
         return effects
     covered = tuple(each for each in known.covered if each[1] > since) if known else ()
-    since, missed = decide_past(known, new, since, state.rules)
+    since, missed = decide_past(known, new, since, state.settings)
     stored = msgspec.structs.replace(new, since=since, covered=covered)
     effects += keep_version(state, definition.owner, known) if known else []
     note_applied(state, definition, now)
@@ -161,7 +161,7 @@ def _count(state: OwnerState, spec: JobSpec, after: datetime, until: datetime) -
     if spec.schedule is None or after >= until:
         return 0
     try:
-        return timer_of(spec).count(after, until, state.rules.resume_limit)
+        return timer_of(spec).count(after, until, state.settings.resume_limit)
     except InvalidScheduleError:
         return 0  # the job is quarantined, or `install` reports the new version
 
@@ -218,10 +218,10 @@ def _specs(definition: Definition, known: StoredJob | None) -> tuple[JobSpec, Da
 
 
 def _unknown_class(definition: Definition, state: OwnerState) -> str | None:
-    found = [(who, name) for who, name in _classes(definition) if name and not state.rules.class_named(name)]
+    found = [(who, name) for who, name in _classes(definition) if name and not state.settings.class_named(name)]
     if not found:
         return None
-    (who, name), allowed = found[0], ", ".join(each.name for each in state.rules.classes)
+    (who, name), allowed = found[0], ", ".join(each.name for each in state.settings.classes)
     return f"{who}: timeout_class {name!r} is not configured; allowed are {allowed}; it counts as unset"
 
 

@@ -27,7 +27,7 @@ def note_applied(state: OwnerState, definition: Definition, now: datetime) -> No
 def forget_deletions(state: OwnerState) -> list[Effect]:
     """Forget deletions older than the request TTL, unless a run of the job is open."""
     effects: list[Effect] = []
-    deletions, horizon = state.derived.deletions, state.durable.newest_definition - state.rules.request_ttl
+    deletions, horizon = state.derived.deletions, state.durable.newest_definition - state.settings.request_ttl
     while deletions and deletions[0][0] <= horizon and not state.transaction.is_half_full:
         deleted_at, owner = heapq.heappop(deletions)
         state.current_job = owner

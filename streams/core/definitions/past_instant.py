@@ -21,7 +21,7 @@ from streams.core.stored import StoredJob
 
 
 def decide_past(
-    known: StoredJob | None, new: StoredJob, since: datetime, rules: CoreSettings
+    known: StoredJob | None, new: StoredJob, since: datetime, settings: CoreSettings
 ) -> tuple[datetime, NotRun | None]:
     """The `since` of `new`: unchanged, or just before its instant; and the record if the instant does not run."""
     at = _past_instant(known, new)
@@ -29,7 +29,7 @@ def decide_past(
         return since, None
     late = timedelta(seconds=(new.since - at) // timedelta(seconds=1))
     grace = new.spec.misfire_grace
-    if late > min(grace, rules.request_ttl):
+    if late > min(grace, settings.request_ttl):
         return since, _missed(at, f"over by {late} when it was written, more than misfire_grace, {grace}")
     if known is not None and at <= known.since:
         return since, _missed(at, f"over by {late} when it was written, and a version before may have run it")

@@ -69,7 +69,7 @@ def decide_change(
     after: datetime,
     until: datetime,
     now: datetime,
-    rules: CoreSettings,
+    settings: CoreSettings,
     change: Change,
 ) -> Iterator[CatchupDecision]:
     """Decide one job's occurrences in (after, until] before the tick, because its definition changes.
@@ -79,14 +79,14 @@ def decide_change(
     job, covered = stored.spec, stored.covered
     match change:
         case OldVersion(is_followed=is_followed):
-            decisions = decide(job, timer, after, until, now, rules, is_followed=is_followed)
-            return _undecided(decisions, covered, timer, rules)
+            decisions = decide(job, timer, after, until, now, settings, is_followed=is_followed)
+            return _undecided(decisions, covered, timer, settings)
         case EndedPause(policy=policy):
-            decisions = _undecided(_decide_pause(job, timer, after, until, rules, policy), covered, timer, rules)
-            return _at_most(decisions, covered, timer, until, rules, "of a pause")
+            decisions = _undecided(_decide_pause(job, timer, after, until, settings, policy), covered, timer, settings)
+            return _at_most(decisions, covered, timer, until, settings, "of a pause")
         case NewVersion():
-            decisions = _undecided(decide(job, timer, after, until, now, rules), covered, timer, rules)
-            return _at_most(decisions, covered, timer, until, rules, "before its definition arrived")
+            decisions = _undecided(decide(job, timer, after, until, now, settings), covered, timer, settings)
+            return _at_most(decisions, covered, timer, until, settings, "before its definition arrived")
         case _:
             assert_never(change)
 
@@ -97,7 +97,7 @@ def decide(
     after: datetime,
     until: datetime,
     now: datetime,
-    rules: CoreSettings,
+    settings: CoreSettings,
     *,
     is_followed: bool = False,
 ) -> Iterator[CatchupDecision]:
@@ -111,32 +111,32 @@ def decide(
     if start >= end:
         return
     if job.paused:
-        yield from _record(timer, start, end, RunState.SKIPPED, _paused(job), rules)
+        yield from _record(timer, start, end, RunState.SKIPPED, _paused(job), settings)
         return
     if job.start_deadline is not None:
         too_late = min(max(start, now - job.start_deadline - job.jitter), end)
         reason = Reason(ReasonCode.START_DEADLINE, f"more than start_deadline, {job.start_deadline}, late")
-        yield from _record(timer, start, too_late, RunState.MISSED, reason, rules)
+        yield from _record(timer, start, too_late, RunState.MISSED, reason, settings)
         start = too_late
     # An occurrence exactly `misfire_grace` late is still on time, so the open lower bound lies just before it.
     grace_start = min(max(start, now - job.misfire_grace - MICROSECOND), end)
     newer = is_followed or timer.latest(grace_start, end) is not None
-    yield from _catch_up(job, timer, start, grace_start, now, rules, has_newer=newer)
+    yield from _catch_up(job, timer, start, grace_start, now, settings, has_newer=newer)
     yield from _run_all(timer, grace_start, end)
 
 
 def _decide_pause(
-    job: JobSpec, timer: Timer, after: datetime, until: datetime, rules: CoreSettings, policy: CatchupPolicy
+    job: JobSpec, timer: Timer, after: datetime, until: datetime, settings: CoreSettings, policy: CatchupPolicy
 ) -> Iterator[CatchupDecision]:
     """`job` was paused in (after, until] and resumes at `until`."""
     if policy is CatchupPolicy.SKIP:
-        return decide(job, timer, after, until, until, rules)
+        return decide(job, timer, after, until, until, settings)
     awake = msgspec.structs.replace(job, paused=False, catchup_policy=policy, misfire_grace=timedelta(0))
-    return decide(awake, timer, after, until, until, rules)
+    return decide(awake, timer, after, until, until, settings)
 
 
 def _undecided(
-    decisions: Iterator[CatchupDecision], covered: tuple[Interval, ...], timer: Timer, rules: CoreSettings
+    decisions: Iterator[CatchupDecision], covered: tuple[Interval, ...], timer: Timer, settings: CoreSettings
 ) -> Iterator[CatchupDecision]:
     for decision in decisions:
         match decision:
@@ -144,7 +144,7 @@ def _undecided(
                 continue
             case NotRun(missed=missed, state=state, reason=reason) if covered:
                 for after, until in outside(covered, missed.first, missed.last):
-                    yield from _record(timer, after, until, state, reason, rules)
+                    yield from _record(timer, after, until, state, reason, settings)
             case _:
                 yield decision
 
@@ -154,18 +154,18 @@ def _at_most(
     covered: tuple[Interval, ...],
     timer: Timer,
     until: datetime,
-    rules: CoreSettings,
+    settings: CoreSettings,
     which: str,
 ) -> Iterator[CatchupDecision]:
     """At most `resume_limit` of them run, because all fit one transaction (protocol O6)."""
     runs = 0
     for decision in decisions:
         match decision:
-            case RunOccurrence(nominal_time=nominal_time) if runs == rules.resume_limit:
+            case RunOccurrence(nominal_time=nominal_time) if runs == settings.resume_limit:
                 text = f"more than {runs} occurrences {which}; request a backfill for the rest"
                 reason = Reason(ReasonCode.RESUME_LIMIT, text)
-                rest = _record(timer, nominal_time - MICROSECOND, until, RunState.MISSED, reason, rules)
-                yield from _undecided(rest, covered, timer, rules)
+                rest = _record(timer, nominal_time - MICROSECOND, until, RunState.MISSED, reason, settings)
+                yield from _undecided(rest, covered, timer, settings)
                 return
             case RunOccurrence():
                 runs += 1
@@ -200,7 +200,7 @@ def _catch_up(
     start: datetime,
     grace_start: datetime,
     now: datetime,
-    rules: CoreSettings,
+    settings: CoreSettings,
     *,
     has_newer: bool,
 ) -> Iterator[CatchupDecision]:
@@ -211,13 +211,13 @@ def _catch_up(
     match job.catchup_policy:
         case CatchupPolicy.SKIP:
             reason = Reason(ReasonCode.CATCHUP_SKIP, f"more than misfire_grace, {job.misfire_grace}, late")
-            yield from _record(timer, start, grace_start, RunState.MISSED, reason, rules)
+            yield from _record(timer, start, grace_start, RunState.MISSED, reason, settings)
         case CatchupPolicy.ALL:
             reason = Reason(ReasonCode.CATCHUP_WINDOW, f"more than catchup_window, {job.catchup_window}, late")
-            yield from _record(timer, start, window_start, RunState.MISSED, reason, rules)
+            yield from _record(timer, start, window_start, RunState.MISSED, reason, settings)
             yield from _run_all(timer, window_start, grace_start, is_late=True)
         case CatchupPolicy.LATEST:
-            yield from _latest_only(timer, start, window_start, grace_start, rules, has_newer=has_newer)
+            yield from _latest_only(timer, start, window_start, grace_start, settings, has_newer=has_newer)
 
 
 def _latest_only(
@@ -225,7 +225,7 @@ def _latest_only(
     start: datetime,
     window_start: datetime,
     grace_start: datetime,
-    rules: CoreSettings,
+    settings: CoreSettings,
     *,
     has_newer: bool,
 ) -> Iterator[CatchupDecision]:
@@ -233,7 +233,7 @@ def _latest_only(
     last = None if has_newer else timer.latest(window_start, grace_start)
     reason = _A_LATER_ONE_RAN if has_newer or last else _TOO_LATE
     before_last = last - MICROSECOND if last else grace_start
-    yield from _record(timer, start, before_last, RunState.MISSED, reason, rules)
+    yield from _record(timer, start, before_last, RunState.MISSED, reason, settings)
     if last:
         yield RunOccurrence(nominal_time=last, is_late=True)
 
@@ -249,15 +249,15 @@ def _run_all(timer: Timer, after: datetime, until: datetime, *, is_late: bool = 
 
 
 def _record(
-    timer: Timer, after: datetime, until: datetime, state: RunState, reason: Reason, rules: CoreSettings
+    timer: Timer, after: datetime, until: datetime, state: RunState, reason: Reason, settings: CoreSettings
 ) -> Iterator[CatchupDecision]:
     """One record for the occurrences in (after, until], if there are any."""
     first = timer.next_after(after)
     if first is None or first > until:
         return
     last = timer.latest(after, until) or first
-    count = timer.count(after, until, rules.count_limit)
-    missed = Missed(first=first, last=last, count=count, at_least=count >= rules.count_limit)
+    count = timer.count(after, until, settings.count_limit)
+    missed = Missed(first=first, last=last, count=count, at_least=count >= settings.count_limit)
     yield NotRun(missed=missed, state=state, reason=reason)
 
 

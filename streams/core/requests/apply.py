@@ -30,10 +30,10 @@ def apply_request(
     created_at, source = min(request.created_at, appended_at), origin.topic
     request = msgspec.structs.replace(request, created_at=created_at)
     if created_at < _horizon(state, source):
-        return refuse(request, f"it is older than the request TTL of {state.rules.request_ttl}", origin)
+        return refuse(request, f"it is older than the request TTL of {state.settings.request_ttl}", origin)
     state.durable.newest_requests[source] = max(created_at, state.durable.newest_requests.get(source, created_at))
     job = state.durable.jobs.get(request.owner)
-    full = state.derived.park.park_refusal(request, state.rules) if job is None else None
+    full = state.derived.park.park_refusal(request, state.settings) if job is None else None
     if (job is None and full is None) or _waits(state, request.owner):
         return _park(state, request, origin, now)
     stored = StoredRequest(created_at=created_at, source=source)
@@ -125,7 +125,7 @@ def _park(state: OwnerState, request: Request, origin: Origin, now: datetime) ->
         created_at=request.created_at,
         source=origin.topic,
         parked=request,
-        parked_until=now + state.rules.park_limit,
+        parked_until=now + state.settings.park_limit,
         parked_offset=origin.offset,
     )
     remember(state, request.key, stored)
@@ -163,4 +163,6 @@ def _carry_out_parked(state: OwnerState, key: RunId, now: datetime) -> list[Effe
 def _horizon(state: OwnerState, source: str) -> datetime:
     """It follows the applied requests, not the wall clock, so a long outage refuses no request."""
     newest = state.durable.newest_requests.get(source)
-    return newest - state.rules.request_ttl if newest else datetime.min.replace(tzinfo=state.durable.watermark.tzinfo)
+    return (
+        newest - state.settings.request_ttl if newest else datetime.min.replace(tzinfo=state.durable.watermark.tzinfo)
+    )

@@ -50,7 +50,7 @@ def carry_out(
 
 def _refused(state: OwnerState, request: Request, job: StoredJob | None, origin: Origin) -> list[Effect]:
     if job is None:
-        limit = state.rules.park_limit
+        limit = state.settings.park_limit
         return refuse(request, f"{_what(request)} does not exist, and none was defined within {limit}", origin)
     if job.deleted:
         return refuse(request, f"{_what(request)} was deleted", origin)

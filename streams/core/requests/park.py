@@ -25,14 +25,14 @@ class Park:
     def leave(self, key: RunId) -> None:
         self.bytes_taken -= self._sizes.pop(key)
 
-    def park_refusal(self, request: Request, rules: CoreSettings) -> str | None:
+    def park_refusal(self, request: Request, settings: CoreSettings) -> str | None:
         """Why `request` cannot be parked, as a sentence; None: it can."""
-        if len(self) >= rules.max_parked:
-            return f"{len(self)} requests wait for their definitions already; at most {rules.max_parked} may"
+        if len(self) >= settings.max_parked:
+            return f"{len(self)} requests wait for their definitions already; at most {settings.max_parked} may"
         size = len(encode(request))
-        if self.bytes_taken + size > rules.max_parked_bytes:
+        if self.bytes_taken + size > settings.max_parked_bytes:
             return (
                 f"the requests that wait for their definitions have {self.bytes_taken} bytes, it has {size}; "
-                f"at most {rules.max_parked_bytes} may wait"
+                f"at most {settings.max_parked_bytes} may wait"
             )
         return None

@@ -160,7 +160,7 @@ def _why_failed(event: Ended) -> Reason:
 def _limit_reached(state: OwnerState, run: Run, problem: str | None) -> AttemptReport:
     job = spec_of(state, run)
     current = run.status.attempts[-1].timeout_class
-    following = next_class(current, job, state.rules)
+    following = next_class(current, job, state.settings)
     if following is None:
         why = Reason(ReasonCode.TIMED_OUT, f"timed out after {limit_in(class_called(current), job)}")
         return AttemptReport(end=AttemptEnd.TIMED_OUT, reason=_with(why, problem))

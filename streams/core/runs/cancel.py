@@ -145,7 +145,7 @@ def resend_kills(
         key = attempt.run_id, attempt.token
         strays[key] = before.get(key, appended_at)
         if appended_at - strays[key] >= STRAY_PATIENCE:
-            effects += _if_room(state, _kill_of(*key, AT_ONCE, state.rules.terms))
+            effects += _if_room(state, _kill_of(*key, AT_ONCE, state.settings.terms))
     if strays:
         state.seen.strays[executor_id] = strays
     return effects

@@ -45,7 +45,7 @@ def forget_silent_executors(state: OwnerState, now: datetime) -> None:
 
     The lease of the settings decides, not that of a dispatch, because a window belongs to no attempt.
     """
-    while (executor_id := state.seen.fleet.silent_since(now - state.rules.lease)) is not None:
+    while (executor_id := state.seen.fleet.silent_since(now - state.settings.lease)) is not None:
         forget_executor(state, executor_id)
 
 
@@ -73,8 +73,8 @@ def note_found(state: OwnerState, found: Mapping[RunId, tuple[int, int]], now: d
     for flight in state.seen.in_flight.values():
         if flight.offset is not None:
             continue
-        is_read = state.rules.class_named(flight.timeout_class) is not None
-        flight.claim_seen_at = now if is_read else now + state.rules.dispatch_valid_for
+        is_read = state.settings.class_named(flight.timeout_class) is not None
+        flight.claim_seen_at = now if is_read else now + state.settings.dispatch_valid_for
 
 
 def note_claims(state: OwnerState, claimed_below: Mapping[str, int], as_of: datetime, now: datetime) -> None:

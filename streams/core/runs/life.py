@@ -96,7 +96,7 @@ def class_of_new_run(state: OwnerState, job: JobSpec, kind: RunKind) -> tuple[st
     if kind is RunKind.DAG:
         return None, None
     if kind is RunKind.NODE:
-        return configured_class(job, state.rules).name, None
+        return configured_class(job, state.settings).name, None
     timeout_class, learned = learned_class(state, job)
     return timeout_class.name, learned
 
@@ -159,7 +159,7 @@ def enter_queue(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
 
     If the run's class was removed from the settings, the run moves to the class of a new run, with a reason.
     """
-    if state.rules.class_named(run.status.timeout_class or ""):
+    if state.settings.class_named(run.status.timeout_class or ""):
         state.make_ready(run)
         return []
     name, learned = class_of_new_run(state, spec_of(state, run), run.status.kind)
@@ -180,7 +180,7 @@ def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
         if not queue:
             continue
         window = state.seen.fleet.window(timeout_class)
-        window = state.rules.probe_window if window is None else window
+        window = state.settings.probe_window if window is None else window
         free = window - state.seen.fleet.unfinished(timeout_class)
         while (head := queue.head()) and free > 0 and _has_room(room):
             (lane, *_), run_id = head
@@ -276,19 +276,19 @@ def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     token = state.next_token()
     attempt = Attempt(attempt=run.status.attempt + 1, token=token, timeout_class=name, dispatched_at=now)
     status = with_attempt(run.status, attempt, version=state.next_token())
-    terms = state.rules.terms
+    terms = state.settings.terms
     run = msgspec.structs.replace(run, status=status, tried_since=run.tried_since or now, terms=terms)
     state.add_in_flight(run.run_id, InFlight(token=token, timeout_class=name, dispatched_at=now, terms=terms))
-    dispatch = _dispatch_of(state.rules, run, job, payload, results)
+    dispatch = _dispatch_of(state.settings, run, job, payload, results)
     return [*store_and_publish(state, run), SendDispatch(dispatch=dispatch)]
 
 
 def _dispatch_of(
-    rules: CoreSettings, run: Run, job: JobSpec, payload: Json, results: dict[str, Result | None] | None
+    settings: CoreSettings, run: Run, job: JobSpec, payload: Json, results: dict[str, Result | None] | None
 ) -> Dispatch:
     """The dispatch of the run's newest attempt."""
-    attempt, terms = run.status.attempts[-1], rules.terms
-    timeout_class = rules.class_named(attempt.timeout_class)
+    attempt, terms = run.status.attempts[-1], settings.terms
+    timeout_class = settings.class_named(attempt.timeout_class)
     assert timeout_class, f"{run.run_id}: dispatch into class {attempt.timeout_class!r}, which is not configured"
     return Dispatch(
         run_id=run.run_id,

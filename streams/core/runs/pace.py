@@ -15,7 +15,7 @@ BURST = timedelta(seconds=1)
 def take_slot(state: OwnerState, job_id: str, now: datetime) -> datetime:
     """Reserve the next start time for a run of this job that catches up."""
     slot = max(now, state.derived.catchup_slots.place(job_id) or now)
-    state.derived.catchup_slots.put(job_id, slot + MINUTE / state.rules.catchup_rate_per_job)
+    state.derived.catchup_slots.put(job_id, slot + MINUTE / state.settings.catchup_rate_per_job)
     return slot
 
 
@@ -23,7 +23,7 @@ def restore_slot(state: OwnerState, run: Run) -> None:
     """After recovery, reserve the start time that an earlier owner gave to `run`."""
     if run.lane is Lane.CATCH_UP and run.status.node_id is None:
         job_id = run.status.job_id
-        after = run.due_at + MINUTE / state.rules.catchup_rate_per_job
+        after = run.due_at + MINUTE / state.settings.catchup_rate_per_job
         state.derived.catchup_slots.put(job_id, max(after, state.derived.catchup_slots.place(job_id) or after))
 
 
@@ -46,5 +46,5 @@ def use_rate(state: OwnerState, lane: Lane, now: datetime) -> None:
     """A run of this lane was dispatched."""
     if lane is Lane.CATCH_UP:
         state.seen.catchup_goes_on = (
-            max(now, state.seen.catchup_goes_on) + MINUTE / state.rules.catchup_rate_per_partition
+            max(now, state.seen.catchup_goes_on) + MINUTE / state.settings.catchup_rate_per_partition
         )

@@ -73,7 +73,7 @@ def count_end(state: OwnerState, run: Run) -> list[Effect]:
     if stored.deleted or run.lane is Lane.BACKFILL:
         return []
     before = tally_of(state, run.status.job_id)
-    after = _with_class(_with_end(before, stored.spec, run, is_a), stored.spec, run, state.rules)
+    after = _with_class(_with_end(before, stored.spec, run, is_a), stored.spec, run, state.settings)
     if after == before:
         return []
     effects = _put(state, run.status.job_id, after)
@@ -87,11 +87,11 @@ def count_end(state: OwnerState, run: Run) -> list[Effect]:
 
 def learned_class(state: OwnerState, job: JobSpec) -> tuple[TimeoutClass, Reason | None]:
     """The class in which a run starts, and the reason if earlier runs decided it."""
-    first = configured_class(job, state.rules)
+    first = configured_class(job, state.settings)
     recent = tally_of(state, job.job_id).needed
     if not recent or not may_be_promoted(job):
         return first, None
-    known = [state.rules.class_named(name) for name in recent]
+    known = [state.settings.class_named(name) for name in recent]
     longer = sorted((each for each in known if each and each.limit > first.limit), key=lambda each: each.limit)
     if len(longer) < MOST:
         return first, None
@@ -114,26 +114,26 @@ def _with_end(tally: Tally, job: JobSpec, run: Run, is_a: str) -> Tally:
     return msgspec.structs.replace(tally, bad_in_a_row=bad, stopped=stopped)
 
 
-def _with_class(tally: Tally, job: JobSpec, run: Run, rules: CoreSettings) -> Tally:
+def _with_class(tally: Tally, job: JobSpec, run: Run, settings: CoreSettings) -> Tally:
     """If every run fitted the job's own class, store nothing."""
     if run.status.kind is RunKind.DAG or run.state not in NOT_STOPPED or not may_be_promoted(job):
         return tally
-    first = configured_class(job, rules)
-    needed = _needed(run, first, rules)
+    first = configured_class(job, settings)
+    needed = _needed(run, first, settings)
     if not tally.needed and needed == first.name:
         return tally
     recent = (*tally.needed, needed)[-REMEMBERED:]
     return msgspec.structs.replace(tally, needed=() if set(recent) == {first.name} else recent)
 
 
-def _needed(run: Run, first: TimeoutClass, rules: CoreSettings) -> str:
+def _needed(run: Run, first: TimeoutClass, settings: CoreSettings) -> str:
     """The class that a run needed: by its duration, or the class of its last attempt if a limit ended one."""
     last = run.status.attempts[-1]
     was_cut = run.state is RunState.TIMED_OUT or any(each.end is AttemptEnd.PROMOTED for each in run.status.attempts)
     if was_cut or last.started_at is None or last.finished_at is None:
-        needed = rules.class_named(last.timeout_class) or first
+        needed = settings.class_named(last.timeout_class) or first
     else:
-        needed = class_that_holds(last.finished_at - last.started_at, rules)
+        needed = class_that_holds(last.finished_at - last.started_at, settings)
     return needed.name if needed.limit > first.limit else first.name
 
 

@@ -63,7 +63,7 @@ class DrivenSession:
     def __init__(
         self,
         log: Log,
-        rules: CoreSettings,
+        settings: CoreSettings,
         limits: Limits,
         *,
         failing: dict[type[Call[Any]], Exception] | None = None,
@@ -73,7 +73,7 @@ class DrivenSession:
         """`failing`: the error that each kind of call raises, for the first `failures` calls, or always.
         `before` runs before each call is carried out.
         """
-        self.session = Session(log.partition, log.partitions, rules, TOPIC_IDS, limits)
+        self.session = Session(log.partition, log.partitions, settings, TOPIC_IDS, limits)
         self.is_held: bool | None = True
         self.may_leave = True
         self.is_steady = True

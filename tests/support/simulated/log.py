@@ -57,9 +57,9 @@ class Log:
         """Executors have committed the offsets of all dispatches."""
         self.now = START
 
-    def recover(self, rules: CoreSettings | None = None, limits: Limits = PATIENT) -> DrivenSession:
+    def recover(self, settings: CoreSettings | None = None, limits: Limits = PATIENT) -> DrivenSession:
         """A session that has taken over: it has read `state`, and takes its first delivery next."""
-        return DrivenSession(self, rules or CoreSettings(bounds=self.bounds), limits)
+        return DrivenSession(self, settings or CoreSettings(bounds=self.bounds), limits)
 
     def turn(self, owner: DrivenSession, seconds: float = 0, *, patience: timedelta = BATCH_WAIT) -> Transaction | None:
         """Runs one turn after `seconds`; returns its transaction.

@@ -21,7 +21,7 @@ LAST_WORK_US = 4_000
 """Microseconds by which the last record may exceed the bound: a resumption is decided at once."""
 LAST_BYTES = 300_000
 """Bytes by which the last record, written twice, may exceed the bound."""
-RULES = CoreSettings(bounds=BOUNDS, resume_limit=20)
+SETTINGS = CoreSettings(bounds=BOUNDS, resume_limit=20)
 MOST_TURNS = 3_000
 """An owner without new input is idle after fewer transactions than this."""
 CLASS = "10s"
@@ -32,14 +32,14 @@ ONE_MILLISECOND = timedelta(milliseconds=1)
 class WatchedOwner:
     """An owner; `turn` fails if a transaction exceeds its limits."""
 
-    def __init__(self, rules: CoreSettings = RULES) -> None:
-        self.log, self.rules, self.version = Log(), rules, 0
+    def __init__(self, settings: CoreSettings = SETTINGS) -> None:
+        self.log, self.settings, self.version = Log(), settings, 0
         self.transactions = 0
         self.reported = 0
-        self.owner = self.log.recover(rules=rules)
+        self.owner = self.log.recover(settings=settings)
 
     def recover(self) -> None:
-        self.owner = self.log.recover(rules=self.rules)
+        self.owner = self.log.recover(settings=self.settings)
 
     def define(self, job_id: str = "job", **fields: object) -> None:
         self.version += 1
@@ -56,7 +56,7 @@ class WatchedOwner:
         room = self.owner.state.transaction
         self.log.now += ONE_MILLISECOND
         self.log.turn(self.owner)
-        bounds = self.rules.bounds
+        bounds = self.settings.bounds
         assert room.effects <= bounds.effects + LAST_ITEM
         assert room.bytes <= bounds.bytes + LAST_BYTES
         assert room.work_us <= bounds.work_us + LAST_WORK_US

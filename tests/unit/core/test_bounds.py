@@ -14,7 +14,7 @@ from streams.core.settings import CoreSettings
 from tests.support import checkers
 from tests.support.simulated.dag_scenario import node
 from tests.support.simulated.log import START
-from tests.support.simulated.watched_owner import BOUNDS, RULES, WatchedOwner
+from tests.support.simulated.watched_owner import BOUNDS, SETTINGS, WatchedOwner
 
 MANY = 300
 TOMORROW = timedelta(days=1)
@@ -110,7 +110,7 @@ def test_requests_whose_definition_never_comes_are_refused_in_several_transactio
     watched = WatchedOwner()
     asked(watched)
     watched.until_idle()
-    assert watched.until_idle(RULES.park_limit.total_seconds() + 1) >= MANY // BOUNDS.effects
+    assert watched.until_idle(SETTINGS.park_limit.total_seconds() + 1) >= MANY // BOUNDS.effects
     assert sum(each.topic == DEADLETTER for each in watched.log.written) == MANY
 
 

@@ -112,7 +112,7 @@ def test_a_tick_with_a_long_search_continues_in_the_next_transaction() -> None:
     first = log.recover()
     log.turn(first)
     log.now += timedelta(hours=1)
-    owner = log.recover(rules=CoreSettings(bounds=Bounds(work_us=1_000)))
+    owner = log.recover(settings=CoreSettings(bounds=Bounds(work_us=1_000)))
     log.turn(owner)
     assert owner.state.durable.cursor is not None
     sizes = until_idle(log, owner)

@@ -18,9 +18,9 @@ from streams.owner.owner import Owner
 from tests.support.simulated.heartbeats import heartbeat as plain_heartbeat
 from tests.support.simulated.log import Log, ended, started
 
-RULES = CoreSettings()
-LEASE = RULES.lease.total_seconds()
-UNTIL_VOID = RULES.dispatch_valid_for + RULES.claim_grace
+SETTINGS = CoreSettings()
+LEASE = SETTINGS.lease.total_seconds()
+UNTIL_VOID = SETTINGS.dispatch_valid_for + SETTINGS.claim_grace
 RETRIED = {"max_attempts": 3, "initial_interval": timedelta(hours=1), "max_interval": timedelta(hours=1)}
 
 
@@ -83,7 +83,7 @@ def test_a_rerun_of_a_run_cancelled_in_the_queue_waits_for_its_retry() -> None:
 
 def test_a_parked_request_is_not_forgotten_for_its_age() -> None:
     log = Log()
-    old = (log.now - 2 * RULES.request_ttl).isoformat()
+    old = (log.now - 2 * SETTINGS.request_ttl).isoformat()
     log.request("r", created_at=old)
     log.request("young", owner="other", job_id="other")
     owner = log.recover()
@@ -101,7 +101,7 @@ def test_refused_parked_requests_leave_no_state() -> None:
     log.request("r", owner="nobody", job_id="nobody")
     owner = log.recover()
     log.turn(owner)
-    log.turn(owner, RULES.park_limit.total_seconds() + 1)
+    log.turn(owner, SETTINGS.park_limit.total_seconds() + 1)
     assert owner.state.derived.parked == {}
 
 
@@ -186,7 +186,7 @@ def test_a_deleted_job_is_forgotten_after_its_last_run() -> None:
     owner.offer(log.define(2, deleted=True))
     log.turn(owner)
     for version, is_forgotten in ((3, False), (4, True)):
-        log.now += RULES.request_ttl + timedelta(seconds=1)
+        log.now += SETTINGS.request_ttl + timedelta(seconds=1)
         owner.offer(log.define(version, job_id="another"))
         log.turn(owner)
         log.turn(owner, 1)
@@ -213,7 +213,7 @@ def test_a_run_of_an_unconfigured_class_continues_in_a_configured_one() -> None:
     log.request("r", run_at=(log.now + timedelta(seconds=5)).isoformat())
     log.turn(log.recover())
     assert log.statuses()["job#r"].timeout_class == "1h"
-    owner = log.recover(rules=CoreSettings(classes=parse_classes("10s,1m,2h")))
+    owner = log.recover(settings=CoreSettings(classes=parse_classes("10s,1m,2h")))
     log.turn(owner, 6)
     (dispatch,) = log.dispatches()
     assert dispatch.timeout_class == "2h"

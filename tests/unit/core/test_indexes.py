@@ -178,9 +178,9 @@ def agendas_of_runs(state: OwnerState) -> dict[str, Agenda[datetime, RunId]]:
     return {name: each for name, each in derived.items() if isinstance(each, Agenda) and name != "catchup_slots"}
 
 
-@pytest.mark.parametrize("name", agendas_of_runs(OwnerState(partition=0, rules=CoreSettings())))
+@pytest.mark.parametrize("name", agendas_of_runs(OwnerState(partition=0, settings=CoreSettings())))
 def test_an_owner_wakes_for_what_any_index_has_due(name) -> None:
-    state = OwnerState(partition=0, rules=CoreSettings())
+    state = OwnerState(partition=0, settings=CoreSettings())
     agendas_of_runs(state)[name].put(RunId("job#r"), START)
     assert next_due(state) == START
 

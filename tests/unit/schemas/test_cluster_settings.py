@@ -99,10 +99,10 @@ def test_unusable_values_are_refused():
 
 
 def test_the_defaults_equal_those_of_the_core():
-    rules, cluster = CoreSettings(), Cluster()
-    assert (rules.lease, rules.claim_grace) == (cluster.lease, cluster.claim_grace)
-    assert (rules.request_ttl, rules.dispatch_valid_for) == (cluster.request_ttl, cluster.dispatch_valid_for)
-    assert StreamSettings().rules(CLUSTER).cluster_version == 3
+    settings, cluster = CoreSettings(), Cluster()
+    assert (settings.lease, settings.claim_grace) == (cluster.lease, cluster.claim_grace)
+    assert (settings.request_ttl, settings.dispatch_valid_for) == (cluster.request_ttl, cluster.dispatch_valid_for)
+    assert StreamSettings().core(CLUSTER).cluster_version == 3
 
 
 def test_no_client_lets_a_broker_create_a_topic():

@@ -120,7 +120,7 @@ def test_backfilled_and_scheduled_dag_runs_have_separate_limits() -> None:
 
 def test_live_nodes_are_dispatched_before_backfilled_ones() -> None:
     scenario = DagBackfillScenario(*CHAIN, node("c"), node("d"))
-    scenario.owner.state.rules = type(scenario.owner.state.rules)(probe_window=1)
+    scenario.owner.state.settings = type(scenario.owner.state.settings)(probe_window=1)
     scenario.backfill(-1, 0)
     scenario.owner.offer(scenario.log.request_dag("live"))
     scenario.go_on()

@@ -66,7 +66,7 @@ def test_a_pause_that_ends_while_its_backfill_is_planned_runs_each_occurrence_on
 ) -> None:
     monkeypatch.setattr(core, "AT_A_TIME", 4)
     scenario = PausedJob()
-    scenario.owner.state.rules = CoreSettings(resume_limit=resume_limit)
+    scenario.owner.state.settings = CoreSettings(resume_limit=resume_limit)
     scenario.pass_minutes(30)
     scenario.backfill(-29, -1, max_active_runs=9, run_backwards=backwards)  # minutes 1 to 28
     stored = scenario.owner.state.derived.backfills.by_run["job#bf"].stored
@@ -255,7 +255,7 @@ class RandomPausedJob(PausedJob):
         self.owner.fault = fate.value
         self.owner.turn()
         if fate is not Fate.COMMITTED:
-            self.owner = self.log.recover(rules=CoreSettings(resume_limit=6))
+            self.owner = self.log.recover(settings=CoreSettings(resume_limit=6))
 
     def act(self, number: int, what: str, first: int, length: int) -> None:
         now = int((self.log.now - START) / MINUTE)

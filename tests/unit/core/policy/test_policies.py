@@ -21,7 +21,7 @@ from streams.core.schedule.jitter import scheduled_time, share
 from streams.core.schedule.timers import timer_of
 from streams.core.settings import CoreSettings
 
-RULES = CoreSettings(classes=parse_classes("10s,1m,1h"))
+SETTINGS = CoreSettings(classes=parse_classes("10s,1m,1h"))
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
@@ -129,7 +129,7 @@ def test_retries_back_off_exponentially_up_to_the_limit_and_at_most_the_jitter_l
     ],
 )
 def test_a_run_starts_in_the_class_that_its_job_asks_for_or_needs(spec, name) -> None:
-    assert configured_class(spec, RULES).name == name
+    assert configured_class(spec, SETTINGS).name == name
 
 
 @pytest.mark.parametrize(
@@ -146,20 +146,20 @@ def test_a_run_starts_in_the_class_that_its_job_asks_for_or_needs(spec, name) ->
     ],
 )
 def test_a_run_is_promoted_until_its_own_timeout(current, spec, following) -> None:
-    found = next_class(current, spec, RULES)
+    found = next_class(current, spec, SETTINGS)
     assert (found.name if found else None) == following
 
 
 def test_the_limit_of_an_attempt_is_the_shorter_of_class_limit_and_timeout() -> None:
-    one_minute = RULES.class_named("1m")
+    one_minute = SETTINGS.class_named("1m")
     assert limit_in(one_minute, job()) == seconds(60)
     assert limit_in(one_minute, job(timeout=seconds(30))) == seconds(30)
 
 
 def test_a_class_of_24_hours_can_be_configured() -> None:
-    rules = CoreSettings(classes=parse_classes("10s,24h,1h"))
-    assert [each.name for each in rules.classes] == ["10s", "1h", "24h"]
-    assert next_class("1h", job(), rules).limit == timedelta(hours=24)
+    settings = CoreSettings(classes=parse_classes("10s,24h,1h"))
+    assert [each.name for each in settings.classes] == ["10s", "1h", "24h"]
+    assert next_class("1h", job(), settings).limit == timedelta(hours=24)
 
 
 def told(spec: JobSpec, after_s: float, until_s: float, now_s: float | None = None) -> list[str]:
@@ -167,7 +167,7 @@ def told(spec: JobSpec, after_s: float, until_s: float, now_s: float | None = No
     spec = msgspec.structs.replace(spec, schedule="@every 10s")
     now = NOON + seconds(until_s if now_s is None else now_s)
     found = []
-    for each in decide(spec, timer_of(spec), NOON + seconds(after_s), NOON + seconds(until_s), now, RULES):
+    for each in decide(spec, timer_of(spec), NOON + seconds(after_s), NOON + seconds(until_s), now, SETTINGS):
         match each:
             case RunOccurrence(nominal_time=nominal):
                 found.append(f"run {(nominal - NOON).total_seconds():.0f}")

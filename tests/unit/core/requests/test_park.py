@@ -25,15 +25,15 @@ def define(log: Log, owner: DrivenSession, number: int) -> None:
     log.turn(owner)
 
 
-@pytest.mark.parametrize("rules", [CoreSettings(max_parked=2), CoreSettings(max_parked_bytes=2_900)])
+@pytest.mark.parametrize("settings", [CoreSettings(max_parked=2), CoreSettings(max_parked_bytes=2_900)])
 @pytest.mark.parametrize("is_recovered", [False, True])
-def test_a_released_request_does_not_count_as_parked(rules: CoreSettings, *, is_recovered: bool) -> None:
+def test_a_released_request_does_not_count_as_parked(settings: CoreSettings, *, is_recovered: bool) -> None:
     log = Log()
-    owner = log.recover(rules=rules)
+    owner = log.recover(settings=settings)
     log.turn(owner)
     for number in range(15):
         ask(log, owner, number, payload=LARGE)
-        owner = log.recover(rules=rules) if is_recovered else owner
+        owner = log.recover(settings=settings) if is_recovered else owner
         define(log, owner, number)
     assert problems(log) == []
     assert sorted(log.statuses()) == sorted(f"j{number}#q{number}" for number in range(15))
@@ -42,12 +42,12 @@ def test_a_released_request_does_not_count_as_parked(rules: CoreSettings, *, is_
 
 def test_a_request_refused_for_its_age_does_not_count_as_parked() -> None:
     log = Log()
-    rules = CoreSettings(max_parked=2)
-    owner = log.recover(rules=rules)
+    settings = CoreSettings(max_parked=2)
+    owner = log.recover(settings=settings)
     log.turn(owner)
     for number in range(6):
         ask(log, owner, number)
-        log.turn(owner, rules.park_limit.total_seconds() + 1)
+        log.turn(owner, settings.park_limit.total_seconds() + 1)
     assert len(problems(log)) == 6
     assert all("none was defined within 0:01:00" in each for each in problems(log))
 
@@ -55,12 +55,12 @@ def test_a_request_refused_for_its_age_does_not_count_as_parked() -> None:
 @pytest.mark.parametrize("is_recovered", [False, True])
 def test_a_request_beyond_the_park_limit_is_refused_at_once_with_a_reason(*, is_recovered: bool) -> None:
     log = Log()
-    rules = CoreSettings(max_parked=2)
-    owner = log.recover(rules=rules)
+    settings = CoreSettings(max_parked=2)
+    owner = log.recover(settings=settings)
     log.turn(owner)
     for number in range(2):
         ask(log, owner, number)
-    owner = log.recover(rules=rules) if is_recovered else owner
+    owner = log.recover(settings=settings) if is_recovered else owner
     ask(log, owner, 2)
     (problem,) = problems(log)
     assert problem == (
@@ -75,12 +75,12 @@ def test_a_request_beyond_the_park_limit_is_refused_at_once_with_a_reason(*, is_
 @pytest.mark.parametrize("is_recovered", [False, True])
 def test_a_request_beyond_the_byte_limit_is_refused_and_a_smaller_one_waits(*, is_recovered: bool) -> None:
     log = Log()
-    rules = CoreSettings(max_parked_bytes=2_900)
-    owner = log.recover(rules=rules)
+    settings = CoreSettings(max_parked_bytes=2_900)
+    owner = log.recover(settings=settings)
     log.turn(owner)
     for number in range(2):
         ask(log, owner, number, payload=LARGE)
-    owner = log.recover(rules=rules) if is_recovered else owner
+    owner = log.recover(settings=settings) if is_recovered else owner
     ask(log, owner, 2, payload=LARGE)
     ask(log, owner, 3)
     (problem,) = problems(log)

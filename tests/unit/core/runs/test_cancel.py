@@ -18,10 +18,10 @@ from streams.owner.owner import Owner
 from tests.support.raw_json import plain
 from tests.support.simulated.log import Log, ended, started
 
-RULES = CoreSettings()
+SETTINGS = CoreSettings()
 ONLY = "only what has ended or waits for its next attempt can run again"
 GRACE = timedelta(seconds=7)
-UNTIL_VOID = RULES.dispatch_valid_for + RULES.claim_grace
+UNTIL_VOID = SETTINGS.dispatch_valid_for + SETTINGS.claim_grace
 
 
 def dispatched(log: Log, **fields: object) -> Owner:
@@ -142,7 +142,7 @@ def test_a_silent_executor_ends_the_cancelled_run_by_its_lease() -> None:
     log = Log()
     owner = running(log)
     ask(log, owner, "cancel", run_id="job#r")
-    log.turn(owner, RULES.lease.total_seconds())
+    log.turn(owner, SETTINGS.lease.total_seconds())
     owner.judge(log.now)
     log.turn(owner)
     assert state(log) is RunState.CANCELLED
@@ -202,7 +202,7 @@ def test_a_lost_attempt_in_a_later_heartbeat_is_killed() -> None:
     log = Log()
     owner = running(log)
     token = log.dispatches()[0].token
-    log.turn(owner, RULES.lease.total_seconds())
+    log.turn(owner, SETTINGS.lease.total_seconds())
     owner.judge(log.now)
     log.turn(owner)
     assert len(log.dispatches()) == 2

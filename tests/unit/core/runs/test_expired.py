@@ -141,7 +141,7 @@ def test_an_expired_dispatch_keeps_the_turn_of_its_run() -> None:
     log = Log()
     log.define()
     log.request("first")
-    owner = log.recover(rules=CoreSettings(probe_window=1))
+    owner = log.recover(settings=CoreSettings(probe_window=1))
     log.turn(owner)
     log.turn(owner, 1)
     owner.offer(log.request("second"))

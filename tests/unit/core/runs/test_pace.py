@@ -54,7 +54,7 @@ def test_a_job_catches_up_at_its_rate_and_the_next_owner_keeps_it() -> None:
 def test_a_partition_catches_up_at_its_rate_however_much_is_due() -> None:
     log = Log()
     owner = after_downtime(log)
-    owner.state.rules = CoreSettings(catchup_rate_per_partition=60)
+    owner.state.settings = CoreSettings(catchup_rate_per_partition=60)
     before = len(log.dispatches())
     for _ in range(A_MINUTE):
         hear(log, owner, 10_000)
@@ -66,7 +66,7 @@ def test_a_partition_catches_up_at_its_rate_however_much_is_due() -> None:
 def test_an_owner_wakes_up_when_the_catch_up_rate_allows_more() -> None:
     log = Log()
     owner = after_downtime(log)
-    owner.state.rules = CoreSettings(catchup_rate_per_partition=60)
+    owner.state.settings = CoreSettings(catchup_rate_per_partition=60)
     log.turn(owner, 0.5)
     log.turn(owner, 0.1)
     assert timedelta(0) < owner.next_wake(log.now) <= timedelta(seconds=1)

@@ -23,7 +23,7 @@ FEWER = CoreSettings(classes=parse_classes("10s,1h"))
 def restarted(log: Log) -> tuple[DrivenSession, int]:
     """A new owner with fewer classes, and the number of records before it."""
     log.is_claimed = True  # a topic that is not read has no unclaimed dispatches
-    owner = log.recover(rules=FEWER)
+    owner = log.recover(settings=FEWER)
     return owner, len(log.written)
 
 
@@ -179,8 +179,8 @@ def test_a_dispatch_in_the_removed_topic_is_lost_once_no_executor_may_claim_it()
         owner.judge(log.now)
         log.turn(owner)
         ends.append(len(log.dispatches()) - 1)
-    rules = CoreSettings()
-    turns = (rules.dispatch_valid_for + rules.claim_grace) / timedelta(seconds=10)
+    settings = CoreSettings()
+    turns = (settings.dispatch_valid_for + settings.claim_grace) / timedelta(seconds=10)
     assert [bool(each) for each in ends] == [number >= turns for number in range(1, 11)]
     assert log.dispatches()[-1].timeout_class == "10s"
 

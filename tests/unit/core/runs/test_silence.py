@@ -13,9 +13,9 @@ from streams.core.settings import CoreSettings
 from streams.owner.owner import Owner
 from tests.support.simulated.log import Log, started
 
-RULES = CoreSettings()
-LEASE = RULES.lease.total_seconds()
-GRACE = RULES.claim_grace.total_seconds()
+SETTINGS = CoreSettings()
+LEASE = SETTINGS.lease.total_seconds()
+GRACE = SETTINGS.claim_grace.total_seconds()
 
 
 def heartbeat(log: Log, **fields: object) -> HeartbeatHeard:
@@ -167,7 +167,7 @@ def test_the_window_of_the_newest_heartbeat_bounds_the_unfinished_dispatches() -
     for number in range(10):
         owner.offer(log.request(f"r{number}"))
     log.turn(owner)
-    assert len(log.dispatches()) == RULES.probe_window
+    assert len(log.dispatches()) == SETTINGS.probe_window
     owner.learn(heartbeat(log, windows=(Window(timeout_class="10s", partition=0, size=5),)))
     log.turn(owner)
     assert len(log.dispatches()) == 5

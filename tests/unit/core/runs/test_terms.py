@@ -41,11 +41,11 @@ def beat(log: Log, owner: DrivenSession, *listed: Dispatch) -> None:
     owner.learn(HeartbeatHeard(heartbeat=heartbeat, appended_at=log.now))
 
 
-def dispatched(rules: CoreSettings) -> tuple[Log, Dispatch]:
+def dispatched(settings: CoreSettings) -> tuple[Log, Dispatch]:
     log = Log()
     log.define()
     log.request("r")
-    owner = log.recover(rules=rules)
+    owner = log.recover(settings=settings)
     log.turn(owner)
     return log, log.dispatches()[0]
 
@@ -64,7 +64,7 @@ def seconds_until_the_next_attempt(log: Log, owner: DrivenSession) -> timedelta:
 def test_an_attempt_keeps_the_lease_of_its_dispatch_when_the_setting_becomes_shorter() -> None:
     log, dispatch = dispatched(CoreSettings(lease=LONG))
     log.report(started(dispatch, log.now))
-    owner = log.recover(rules=CoreSettings(lease=SHORT))
+    owner = log.recover(settings=CoreSettings(lease=SHORT))
     log.turn(owner)
     beat(log, owner, dispatch)
     log.turn(owner)
@@ -75,7 +75,7 @@ def test_an_attempt_keeps_the_lease_of_its_dispatch_when_the_setting_becomes_sho
 def test_an_attempt_keeps_the_lease_of_its_dispatch_when_the_setting_becomes_longer() -> None:
     log, dispatch = dispatched(CoreSettings(lease=SHORT))
     log.report(started(dispatch, log.now))
-    owner = log.recover(rules=CoreSettings(lease=LONG))
+    owner = log.recover(settings=CoreSettings(lease=LONG))
     log.turn(owner)
     beat(log, owner, dispatch)
     log.turn(owner)
@@ -85,14 +85,14 @@ def test_an_attempt_keeps_the_lease_of_its_dispatch_when_the_setting_becomes_lon
 def test_a_claim_keeps_the_grace_of_its_dispatch_when_the_setting_becomes_shorter() -> None:
     log, _ = dispatched(CoreSettings(claim_grace=LONG))
     log.is_claimed = True
-    owner = log.recover(rules=CoreSettings(claim_grace=SHORT))
+    owner = log.recover(settings=CoreSettings(claim_grace=SHORT))
     log.turn(owner)
     assert seconds_until_the_next_attempt(log, owner) == LONG
 
 
 def test_a_cancelled_unclaimed_dispatch_is_open_as_long_as_it_is_valid() -> None:
     log, dispatch = dispatched(CoreSettings(dispatch_valid_for=2 * VALID_FOR))
-    owner = log.recover(rules=CoreSettings(dispatch_valid_for=SHORT))
+    owner = log.recover(settings=CoreSettings(dispatch_valid_for=SHORT))
     log.place(owner, dispatch, offset=0)
     owner.offer(log.request("c", kind="cancel", run_id="job#r"))
     log.turn(owner)
@@ -111,9 +111,9 @@ def test_a_cancelled_unclaimed_dispatch_is_open_as_long_as_it_is_valid() -> None
 def test_a_run_stored_by_the_former_release_uses_the_present_settings() -> None:
     log, dispatch = dispatched(CoreSettings(lease=LONG))
     log.report(started(dispatch, log.now))
-    log.turn(log.recover(rules=CoreSettings(lease=LONG)))
+    log.turn(log.recover(settings=CoreSettings(lease=LONG)))
     log.written = [_without_terms(each) for each in log.written]
-    owner = log.recover(rules=CoreSettings(lease=SHORT))
+    owner = log.recover(settings=CoreSettings(lease=SHORT))
     log.turn(owner)
     assert seconds_until_the_next_attempt(log, owner) == SHORT
 
@@ -153,12 +153,12 @@ class Process:
 
 
 durations = st.integers(10, 90).map(lambda seconds: seconds * S)
-rules = st.builds(CoreSettings, lease=durations, claim_grace=durations, dispatch_valid_for=durations)
-takeovers = st.lists(st.tuples(st.integers(1, 90), rules), min_size=1, max_size=3)
+any_settings = st.builds(CoreSettings, lease=durations, claim_grace=durations, dispatch_valid_for=durations)
+takeovers = st.lists(st.tuples(st.integers(1, 90), any_settings), min_size=1, max_size=3)
 
 
 @settings(max_examples=100, deadline=None)
-@given(first=rules, others=takeovers, starts=st.booleans(), beats=st.integers(0, 9))
+@given(first=any_settings, others=takeovers, starts=st.booleans(), beats=st.integers(0, 9))
 @example(first=CoreSettings(lease=LONG), others=[(1, CoreSettings(lease=SHORT))], starts=True, beats=1)
 @example(first=CoreSettings(claim_grace=LONG), others=[(1, CoreSettings(claim_grace=SHORT))], starts=False, beats=0)
 def test_no_second_attempt_starts_while_the_first_may_run_whatever_settings_change(
@@ -171,10 +171,10 @@ def test_no_second_attempt_starts_while_the_first_may_run_whatever_settings_chan
     if starts:
         log.report(started(dispatch, log.now))
     log.is_claimed = True
-    owner = log.recover(rules=first)
+    owner = log.recover(settings=first)
     for second in range(200):
         for _, settings_then in [each for each in others if each[0] == second]:
-            owner = log.recover(rules=settings_then)
+            owner = log.recover(settings=settings_then)
         if starts and second % 3 == 0 and second < 3 * beats:
             process.renewed = process.now
             beat(log, owner, dispatch)

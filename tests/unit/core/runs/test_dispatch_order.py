@@ -52,7 +52,7 @@ def waiting(**fields: object) -> tuple[Log, DrivenSession]:
     """A job that is due every minute, without free slots."""
     log = Log()
     log.define(schedule="* * * * *", overlap_policy="allow_all", **fields)
-    owner = log.recover(rules=NO_PROBES)
+    owner = log.recover(settings=NO_PROBES)
     log.turn(owner)
     room(log, owner, 0)
     return log, owner
@@ -118,7 +118,7 @@ def test_later_attempts_of_a_rerun_wait_behind_due_runs_too(exit_code, cause) ->
 def test_a_rerun_dag_run_waits_behind_the_due_one() -> None:
     log = Log()
     log.define_dag(NODE, schedule="* * * * *", max_active_epochs=1, overlap_policy="buffer_all")
-    owner = log.recover(rules=NO_PROBES)
+    owner = log.recover(settings=NO_PROBES)
     log.turn(owner)
     log.turn(owner, 60)
     room(log, owner, 9)
@@ -135,7 +135,7 @@ def test_a_rerun_dag_run_waits_behind_the_due_one() -> None:
 def test_nodes_of_a_rerun_dag_run_wait_behind_those_of_a_due_one() -> None:
     log = Log()
     log.define_dag(NODE, schedule="* * * * *", max_active_epochs=5)
-    owner = log.recover(rules=NO_PROBES)
+    owner = log.recover(settings=NO_PROBES)
     log.turn(owner)
     room(log, owner, 0)
     again = rerun(log, owner, 0, "dag", nodes="{}", seen_version=1)
@@ -150,7 +150,7 @@ def test_the_next_owner_keeps_the_order() -> None:
     again = rerun(log, owner, 0)
     log.turn(owner)
     log.turn(owner, 65)
-    owner = log.recover(rules=NO_PROBES)
+    owner = log.recover(settings=NO_PROBES)
     log.turn(owner)
     room(log, owner, 0)
     assert one_by_one(log, owner, 9) == [occurrence_run_id("job", START + MINUTE), again]
