@@ -30,7 +30,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     effects: int = EFFECTS_OF_A_RUN * 1_600
     """At most 5,000 (protocol O6): enough for 1,600 runs that are queued and dispatched at once."""
     nodes: int = 1_600
-    """Nodes of DAG runs that it starts, stops, passes over or forgets; the effects of each must fit too."""
+    """Nodes of DAG runs that it starts, stops, ends without a start, or forgets; the effects of each must fit too."""
     payload_bytes: int = 16 * 1024 * 1024
     """Bytes of payloads and results in all its dispatches; the last dispatch may exceed it. Keeps transactions short
     for executors that wait."""

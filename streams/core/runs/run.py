@@ -34,7 +34,7 @@ LEGAL: dict[RunState | None, frozenset[RunState]] = {
 
 
 class Lane(IntEnum):
-    """The order in which ready runs are dispatched: the lowest lane first."""
+    """The priority of a ready run: the lowest value is dispatched first."""
 
     LIVE = 0
     """Occurrences that are due now, and requested runs."""
@@ -101,7 +101,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
 
     @property
     def dispatch_order(self) -> DispatchOrder:
-        """The ready run with the lowest order is dispatched first. Within a lane, reruns come last."""
+        """The ready run with the lowest order is dispatched first. Within a priority, reruns come last."""
         return self.lane, self.is_rerun, self.due_at
 
     @property

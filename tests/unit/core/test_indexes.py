@@ -244,11 +244,11 @@ def _check_queues(state: OwnerState, runs: list[Run]) -> None:
     """Each run that waits for its time or for a slot is in its own queue, and no other run is in any."""
     waiting = state.derived.waiting.places()
     ready = {
-        (name, run_id): turn for name, each in state.derived.ready.items() for run_id, turn in each.places().items()
+        (name, run_id): order for name, each in state.derived.ready.items() for run_id, order in each.places().items()
     }
     queued = {run.run_id: run for run in runs if run.open_attempt is None and not run.held}
     assert all(queued[run_id].due_at == due_at for run_id, due_at in waiting.items())
-    assert all(queued[run_id].turn == turn for (_, run_id), turn in ready.items())
+    assert all(queued[run_id].dispatch_order == order for (_, run_id), order in ready.items())
     assert all(queued[run_id].status.timeout_class == name for name, run_id in ready)
     places = Counter([*waiting, *(run_id for _, run_id in ready)])
     expected = [
