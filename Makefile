@@ -7,7 +7,7 @@ STAMP := .venv/.tidemill-is-set-up
 # Whoever waits at a terminal sees what is being downloaded.
 QUIET := $(shell test -t 2 || echo --quiet)
 
-.PHONY: help setup demo check test bench states samples clean
+.PHONY: help setup demo check test bench states metrics samples clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +38,10 @@ bench: setup ## measure what is claimed to be fast; ONLY=tick,due20 and SHORT=1 
 # From the tables of transitions in the code.
 states: $(STAMP) ## write docs/states.md
 	@$(BIN)/python docs/states.py
+
+# From the catalogue of metrics in the code.
+metrics: $(STAMP) ## write docs/metrics.md after a change of a metric
+	@$(BIN)/python docs/metrics.py
 
 # Of the version in pyproject.toml, when it is released (CONTRIBUTING.md).
 samples: $(STAMP) ## write tests/released/VERSION: what all later releases are tested to read

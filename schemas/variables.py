@@ -42,6 +42,7 @@ KNOWN = frozenset(
         "log_interval",
         "log_max_bytes",
         "log_ttl",
+        "observe_listen",
         "park_limit",
         "partitions",
         "postgres_dsn",

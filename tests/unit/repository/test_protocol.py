@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = ROOT / "docs" / "protocol.md"
-CODE = ("schemas", "connectors", "streams", "executors", "tidemill", "infra")
+CODE = ("schemas", "observe", "connectors", "streams", "executors", "tidemill", "infra")
 OTHERS = ("tests", "bench", "examples", "docs")
 SUFFIXES = {".py", ".sql", ".md", ".json"}
 FIELDS = ("Rule", "Code", "Prevents", "Held by")

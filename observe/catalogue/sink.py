@@ -1,0 +1,37 @@
+"""The metrics of the sink."""
+
+from __future__ import annotations
+
+from observe.metric import COUNTS, counter, gauge, histogram
+from schemas.reasons import ProblemCode, ProblemKind
+
+LAG_RECORDS = gauge(
+    "tidemill_sink_lag_records",
+    "Records that the sink has not written to Postgres yet; transaction markers count too.",
+    "If it grows, Postgres is slower than the status topic: see tidemill_sink_transaction_seconds.",
+    "topic", values={"topic": ("status", "deadletter")},
+)  # fmt: skip
+LAG_SECONDS = gauge(
+    "tidemill_sink_lag_seconds",
+    "How old the last written record was when it was written; 0 if nothing waits.",
+    "As for tidemill_sink_lag_records; tables and commands show what happened that long ago.",
+)
+TRANSACTION_SECONDS = histogram(
+    "tidemill_sink_transaction_seconds", "How long one transaction in Postgres takes.", "See Postgres."
+)
+BATCH_RECORDS = histogram(
+    "tidemill_sink_batch_records", "How many records one transaction writes.", "Nothing.", buckets=COUNTS
+)
+INTERRUPTIONS = counter(
+    "tidemill_sink_interruptions_total",
+    "Times the sink began again, because Postgres or Kafka was unreachable or another sink was ahead.",
+    "See `sink_interrupted` in its log.",
+)
+PROBLEMS = counter(
+    "tidemill_problems_total",
+    "Inputs that were set aside, and alerts, by code (docs/reasons.md); counted when they are written to Postgres.",
+    "`tidemill problems` shows them with what to do.",
+    "kind", "code",
+    values={"kind": (each.value for each in ProblemKind), "code": (each.value for each in ProblemCode)},
+)  # fmt: skip
+ALL = (LAG_RECORDS, LAG_SECONDS, TRANSACTION_SECONDS, BATCH_RECORDS, INTERRUPTIONS, PROBLEMS)

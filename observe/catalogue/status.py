@@ -1,0 +1,107 @@
+"""The metrics that `python -m connectors.metrics` counts from the topic `status` alone."""
+
+from __future__ import annotations
+
+from observe.metric import counter, gauge, histogram
+from schemas.reasons import OF_ATTEMPTS, ReasonCode
+from schemas.words import NEVER_RAN, OPEN_STATES, AttemptEnd, RunKind, RunState
+
+_STATES = tuple(each.value for each in RunState)
+_OPEN = tuple(each.value for each in RunState if each in OPEN_STATES)
+_NEVER = tuple(each.value for each in RunState if each in NEVER_RAN)
+_KINDS = tuple(each.value for each in RunKind)
+_FINAL = tuple(each.value for each in RunState if each.is_final)
+
+RUNS = counter(
+    "tidemill_runs_total",
+    "Transitions of runs into a state; for a final state, the runs that ended so.",
+    "`dead` and `failed`: `tidemill runs --state dead` names the runs.",
+    "state", "kind", "class",
+    values={"state": _STATES, "kind": _KINDS},
+)  # fmt: skip
+TENANT_RUNS = counter(
+    "tidemill_tenant_runs_total",
+    "Runs that ended, by tenant; tenants beyond `TIDEMILL_METRICS_TENANTS` are `other`.",
+    "As for tidemill_runs_total.",
+    "tenant", "state", values={"state": _FINAL},
+)  # fmt: skip
+JOB_RUNS = counter(
+    "tidemill_job_runs_total",
+    "Runs that ended, by job or DAG; jobs beyond `TIDEMILL_METRICS_JOBS` are `other`.",
+    "As for tidemill_runs_total.",
+    "job", "state", values={"state": _FINAL},
+)  # fmt: skip
+OPEN_RUNS = gauge(
+    "tidemill_open_runs",
+    "Runs that have not ended, by state.",
+    "If `queued` grows, see tidemill_ready_runs and tidemill_held_runs.",
+    "state", "kind", "class",
+    values={"state": _OPEN, "kind": _KINDS},
+)  # fmt: skip
+TENANT_OPEN = gauge(
+    "tidemill_tenant_open_runs", "Runs that have not ended, by tenant.", "As for tidemill_open_runs.",
+    "tenant", "state", values={"state": _OPEN},
+)  # fmt: skip
+JOB_OPEN = gauge(
+    "tidemill_job_open_runs", "Runs that have not ended, by job or DAG.", "As for tidemill_open_runs.",
+    "job", "state", values={"state": _OPEN},
+)  # fmt: skip
+NOT_RUN = counter(
+    "tidemill_occurrences_not_run_total",
+    "Occurrences and nodes that did not run, by reason code; a range of missed occurrences counts each.",
+    "docs/reasons.md says what each code means, and what to do.",
+    "state", "reason",
+    values={"state": _NEVER, "reason": (each.value for each in ReasonCode)},
+)  # fmt: skip
+ATTEMPTS = counter(
+    "tidemill_attempts_total",
+    "Attempts that ended: `lost` are losses, `promoted` are promotions to the next class.",
+    "`lost`: see the executors; `rejected`: executables or secrets are missing; `expired`: no slot was free.",
+    "ended_as", "class", values={"ended_as": (each.value for each in AttemptEnd)},
+)  # fmt: skip
+ATTEMPT_REASONS = counter(
+    "tidemill_attempt_reasons_total",
+    "Attempts that ended, by reason code.",
+    "docs/reasons.md says what each code means, and what to do.",
+    "reason", values={"reason": sorted(each.value for each in OF_ATTEMPTS)},
+)  # fmt: skip
+RETRIES = counter(
+    "tidemill_retries_total",
+    "Attempts after the first one of their run.",
+    "See tidemill_attempt_reasons_total.",
+    "class",
+)
+LATENESS = histogram(
+    "tidemill_run_lateness_seconds",
+    "From the scheduled time of a run to the start of its first attempt. It is the objective: 99.9 % below 5 s.",
+    "See where the time goes: tidemill_run_queue_seconds and tidemill_hop_seconds.",
+    "class",
+)
+QUEUE_SECONDS = histogram(
+    "tidemill_run_queue_seconds",
+    "From the time at which a run was queued, or queued again, to the start of its process.",
+    "Add executors or slots of the class.",
+    "class",
+)
+ATTEMPT_SECONDS = histogram(
+    "tidemill_attempt_seconds",
+    "From the start of a process to its end.",
+    "Compare it with the limit of the class.",
+    "class",
+)
+DAG_RUN_SECONDS = histogram("tidemill_dag_run_seconds", "From the start of a DAG run to its end.", "Nothing.")
+LAST_SUCCESS = gauge(
+    "tidemill_job_last_success_timestamp_seconds",
+    "When a run of the job, or of the DAG, last succeeded. Off, unless `TIDEMILL_METRICS_LAST_SUCCESS` is set.",
+    "If it is too long ago: `tidemill explain JOB`.",
+    "job",
+)
+READ_LAG = gauge(
+    "tidemill_status_lag_records",
+    "Records of the topic `status` that are not counted here yet.",
+    "If it grows, this process is too slow or not running.",
+)
+ALL = (
+    RUNS, TENANT_RUNS, JOB_RUNS, OPEN_RUNS, TENANT_OPEN, JOB_OPEN, NOT_RUN, ATTEMPTS, ATTEMPT_REASONS, RETRIES,
+    LATENESS, QUEUE_SECONDS, ATTEMPT_SECONDS, DAG_RUN_SECONDS, LAST_SUCCESS, READ_LAG,
+)  # fmt: skip
