@@ -1,15 +1,16 @@
-"""Reads all partitions of the sink's topics, from the offsets that are stored in Postgres."""
+"""Reads all partitions of some topics, without a consumer group's assignment: the caller says from which offsets."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from connectors.offsets import offset_range
 from connectors.record import PartitionId, Record, from_message, unreadable_record
 from connectors.topics import KafkaRefusedError
 from schemas.ends import is_end_of_file
@@ -72,6 +73,29 @@ class Inbox:
         self._silence = Silence(offsets, time.monotonic())
         self._consumer.assign([TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()])
 
+    def committed(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, int]:
+        """The offsets that the group keeps; a partition without one is at its end. Raises `KafkaException`."""
+        asked = [TopicPartition(*each) for each in partitions]
+        found = self._consumer.committed(asked, METADATA_SECONDS)
+        return {
+            (each.topic, each.partition): each.offset if each.offset >= 0 else offset_range(self._consumer, each)[1]
+            for each in found
+        }
+
+    def commit(self, offsets: dict[PartitionId, int]) -> None:
+        """Keep the next offset of each partition in the group. Raises `KafkaException`."""
+        self._consumer.commit(
+            offsets=[TopicPartition(*each, offset) for each, offset in offsets.items()], asynchronous=False
+        )
+
+    def lag(self) -> int:
+        """The offsets that are not taken yet, as far as the client knows without asking the brokers."""
+        return sum(self._lag(each) for each in self._consumer.position(self._consumer.assignment()))
+
+    def _lag(self, partition: TopicPartition) -> int:
+        known = self._consumer.get_watermark_offsets(partition, cached=True)
+        return max(known[1] - partition.offset, 0) if known and partition.offset >= 0 else 0
+
     def take(self, limit: int) -> list[Record]:
         """At most `limit` records; waits only for the first."""
         first = self._consumer.poll(POLL_SECONDS)
@@ -113,10 +137,11 @@ class Inbox:
 
 
 @contextmanager
-def open_inbox(connections: Connections) -> Iterator[Inbox]:
+def open_inbox(connections: Connections, group: str) -> Iterator[Inbox]:
+    """`group`, without the prefix of topics, is where `Inbox.commit` keeps offsets; the inbox never joins it."""
     outage = Outage()
     options = connections.kafka(
-        group_id=connections.topic("sink"),  # the client requires it; the sink joins no group
+        group_id=connections.topic(group),
         enable_auto_commit=False,
         enable_auto_offset_store=False,
         isolation_level="read_committed",

@@ -115,7 +115,7 @@ class Sink:
 
     def run(self, stop: Stop) -> None:
         ids = topic_ids(self._connections, self._topics)
-        with open_ledger(self._connections.postgres_dsn, ids) as ledger, open_inbox(self._connections) as inbox:
+        with open_ledger(self._connections.postgres_dsn, ids) as ledger, open_inbox(self._connections, "sink") as inbox:
             offsets = ledger.load_offsets(inbox.partitions(self._topics))
             inbox.read_from(offsets)
             log.info("sink_started", partitions=len(offsets), read_before=sum(offsets.values()))

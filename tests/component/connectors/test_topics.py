@@ -114,7 +114,7 @@ def test_a_recreated_topic_has_another_id(connections, admin):
 def test_the_sink_does_not_wait_for_a_topic_that_has_no_partitions(connections):
     create(connections)
     status, missing = connections.topic("status"), connections.topic("nobody-made-it")
-    with open_inbox(connections) as inbox:
+    with open_inbox(connections, "sink") as inbox:
         assert inbox.partitions([status]) == [(status, number) for number in range(3)]
         with pytest.raises(KafkaRefusedError, match=f"topic {missing} has no partitions"):
             inbox.partitions([status, missing])

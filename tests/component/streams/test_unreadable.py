@@ -237,7 +237,7 @@ def test_heartbeats_after_an_unreadable_batch_are_read(connections, request, kin
 
 def test_the_sink_records_an_unreadable_batch_as_one_problem(connections, spoiled):
     first, last = spoiled(DEADLETTER)
-    with open_inbox(connections) as inbox:
+    with open_inbox(connections, "sink") as inbox:
         inbox.read_from({(connections.topic(DEADLETTER), 0): first - 1})
         found = []
         eventually(lambda: found.extend(inbox.take(100)) or len(found) == 3, 30, "the record behind it")
@@ -248,7 +248,7 @@ def test_the_sink_records_an_unreadable_batch_as_one_problem(connections, spoile
 
 def test_the_sink_records_a_silently_dropped_batch_as_one_problem(connections, silent):
     first = silent(DEADLETTER)[0] - 1
-    with open_inbox(connections) as inbox:
+    with open_inbox(connections, "sink") as inbox:
         inbox.read_from({(connections.topic(DEADLETTER), 0): first})
         found = []
         eventually(lambda: found.extend(inbox.take(100)) or (found and found[-1].offset == first + 4), 90, "the record")
