@@ -25,6 +25,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """Called many times a second while the part starts; must return within half a second."""
     env: Mapping[str, str] = {}
     port: int | None = None
+    observe_port: int | None = None
+    """Of `/metrics`, `/livez` and `/readyz`; None: the part has none of them, because it is a server of others."""
     waits_for: tuple[str, ...] = ()
     """Parts that must be ready before this one starts."""
     uses: tuple[str, ...] = ()

@@ -61,7 +61,9 @@ class SupervisedPart:
         identity = self.identity()
         state = State.STARTING if self.state is State.WAITING else self.state
         pid = None if identity is None else identity.pid
-        return Process(name=self.part.name, pid=pid, state=state.value, port=self.part.port)
+        observed = self.part.observe_port
+        metrics = None if observed is None else f"http://127.0.0.1:{observed}/metrics"
+        return Process(name=self.part.name, pid=pid, state=state.value, port=self.part.port, metrics=metrics)
 
 
 class PartSupervisor:

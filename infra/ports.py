@@ -27,14 +27,25 @@ class Ports:
         self._locks: list[IO[bytes]] = []
         self._folder = cache / "ports"
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = data / "ports.json"
-        kept = orjson.loads(path.read_bytes()) if path.exists() else {}
-        self.by_name: dict[str, int] = {name: self._choose(kept.get(name)) for name in names}
-        write_private(path, orjson.dumps(self.by_name))
+        self._path = data / "ports.json"
+        self._kept: dict[str, int] = orjson.loads(self._path.read_bytes()) if self._path.exists() else {}
+        self.by_name = {name: self._choose(self._kept.get(name)) for name in names}
+        self._keep()
+
+    def of(self, name: str) -> int:
+        """The port of this name; the first call chooses it."""
+        if name not in self.by_name:
+            self.by_name[name] = self._choose(self._kept.get(name))
+            self._keep()
+        return self.by_name[name]
 
     def close(self) -> None:
         for lock in self._locks:
             lock.close()
+
+    def _keep(self) -> None:
+        """Keep also the ports of names that this start does not use: a second executor may come back."""
+        write_private(self._path, orjson.dumps({**self._kept, **self.by_name}))
 
     def _choose(self, kept: int | None) -> int:
         drawn = (random.choice(CANDIDATES) for _ in range(TRIES))

@@ -56,7 +56,7 @@ def run(options: StackOptions, on_event: Callable[[str], None], on_ready: Callab
             parts = [*_servers(options, ports.by_name, keys, settings, on_event)]
             if not options.servers_only:
                 keep_own_s3(options, environment)
-                parts += workers(options, environment)
+                parts += workers(options, environment, ports)
             with Wakeup() as wakeup:  # before this line no part runs, so a signal may end this process
                 _supervise(options, parts, environment, wakeup, on_event, on_ready, parent)
     return 0

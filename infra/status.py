@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import msgspec
 import orjson
@@ -21,6 +21,9 @@ class Process(TypedDict):
     state: str
     """`starting`, `running`, `restarting` or `stopped`."""
     port: int | None
+    metrics: NotRequired[str | None]
+    """The URL of the process's metrics; None for Postgres, Kafka, Connect and S3. A state file of an older release has
+    no such field; `read` adds it."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +52,7 @@ def read(data: Path) -> Status | None:
     """The state that the supervisor wrote last; the supervisor may be dead. Raises `StackError`."""
     file = state_file(data)
     try:
-        return msgspec.convert(orjson.loads(file.read_bytes()), Status)
+        found = msgspec.convert(orjson.loads(file.read_bytes()), Status)
     except FileNotFoundError:
         return None
     except (orjson.JSONDecodeError, msgspec.ValidationError) as error:
@@ -57,6 +60,9 @@ def read(data: Path) -> Status | None:
             f"The state file {file} cannot be read ({error}). End the remaining processes of that stack, "
             "and delete the file."
         ) from error
+    for each in found.processes:
+        each.setdefault("metrics", None)
+    return found
 
 
 def leftovers(status: Status) -> tuple[Identity, ...]:

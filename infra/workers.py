@@ -11,6 +11,7 @@ import orjson
 from infra.files import write_private
 from infra.options import StackOptions
 from infra.part import Part
+from infra.ports import Ports
 from schemas.ready_file import names_running_process
 
 SERVERS = ("postgres", "kafka", "connect", "s3")
@@ -37,23 +38,23 @@ def keep_own_s3(options: StackOptions, environment: Mapping[str, str]) -> None:
     write_private(_secrets(options) / OWN_S3, orjson.dumps(own))
 
 
-def workers(options: StackOptions, environment: Mapping[str, str]) -> Iterator[Part]:
+def workers(options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Iterator[Part]:
     yield _job("prepare", options, environment, waits_for=("postgres", "kafka", "s3"))
     yield _job("connector", options, environment, waits_for=("prepare", "connect"))
     for number in range(options.workers):
-        yield _stream(f"stream-{number}", options, environment)
+        yield _stream(f"stream-{number}", options, environment, ports)
     for number in range(options.executors):
-        yield _executor(f"executor-{number}", options, environment)
-    yield _process("sink", "connectors.sink", options, environment)
-    yield _process("connect-supervisor", "connectors.supervisor", options, environment, waits_for=("connector",))
+        yield _executor(f"executor-{number}", options, environment, ports)
+    yield _process("sink", "connectors.sink", options, environment, ports)
+    yield _process("connect-supervisor", "connectors.supervisor", options, environment, ports, waits_for=("connector",))
 
 
-def _stream(name: str, options: StackOptions, environment: Mapping[str, str]) -> Part:
+def _stream(name: str, options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:
     own = {"TIDEMILL_WORKER_ID": name, "TIDEMILL_SESSION_TIMEOUT": SESSION, **options.stream_env}
-    return _process(name, "streams", options, {**environment, **own}, has_ready_file=True)
+    return _process(name, "streams", options, {**environment, **own}, ports, has_ready_file=True)
 
 
-def _executor(name: str, options: StackOptions, environment: Mapping[str, str]) -> Part:
+def _executor(name: str, options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:
     """All executors of a stack share one work directory, and so one cache of executables."""
     own = {
         "TIDEMILL_EXECUTOR_NAME": name,
@@ -62,7 +63,8 @@ def _executor(name: str, options: StackOptions, environment: Mapping[str, str]) 
         "TIDEMILL_DRAIN_TIMEOUT": f"PT{DRAIN_SECONDS}S",
         **options.executor_env,
     }
-    return _process(name, "executors", options, {**environment, **own}, has_ready_file=True, stop_seconds=STOP_SECONDS)
+    env = {**environment, **own}
+    return _process(name, "executors", options, env, ports, has_ready_file=True, stop_seconds=STOP_SECONDS)
 
 
 def _secrets(options: StackOptions) -> Path:
@@ -77,6 +79,7 @@ def _process(
     module: str,
     options: StackOptions,
     environment: Mapping[str, str],
+    ports: Ports,
     *,
     waits_for: tuple[str, ...] = ("prepare",),
     has_ready_file: bool = False,
@@ -85,11 +88,13 @@ def _process(
     """A process that runs is ready; one with `has_ready_file` is ready when it has made that file."""
     ready_file = options.data / "run" / f"{name}.ready" if has_ready_file else None
     ready_env = {} if ready_file is None else {"TIDEMILL_READY_FILE": str(ready_file)}
+    observe_port = ports.of(name)
     return Part(
         name=name,
         argv=(sys.executable, "-m", module),
-        env={**environment, **PYTHON, **ready_env},
+        env={**environment, **PYTHON, **ready_env, "TIDEMILL_OBSERVE_LISTEN": f"127.0.0.1:{observe_port}"},
         log=_log(options.data, name),
+        observe_port=observe_port,
         is_ready=lambda: ready_file is None or names_running_process(ready_file),
         ready_file=ready_file,
         waits_for=waits_for,

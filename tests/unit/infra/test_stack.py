@@ -11,27 +11,28 @@ from pathlib import Path
 import orjson
 import pytest
 
-from executors.settings import ExecutorSettings
 from infra import connect, kafka, postgres_installation, s3, stack
 from infra import status as states
 from infra.credentials import credentials
 from infra.errors import StackError
 from infra.options import StackOptions, from_arguments, to_arguments
 from infra.part import User
-from infra.part_supervisor import LONGEST_BACKOFF_SECONDS, backoff_seconds
+from infra.part_supervisor import LONGEST_BACKOFF_SECONDS, PartSupervisor, backoff_seconds
 from infra.ports import CANDIDATES, Ports
 from infra.process import Identity, identify, last_lines
 from infra.status import Status
 from infra.workers import workers
-from schemas.settings import Connections
-from streams.settings import StreamSettings
+from tests.support.settings_classes import SETTINGS
 
 SOMEBODY = User(name="somebody", uid=4711, gid=4712)
-FIELDS = {
-    f"TIDEMILL_{name.upper()}"
-    for settings in (Connections, StreamSettings, ExecutorSettings)
-    for name in settings.model_fields
-}
+FIELDS = {f"TIDEMILL_{name.upper()}" for settings in SETTINGS for name in settings.model_fields}
+
+
+@pytest.fixture
+def ports(tmp_path):
+    found = Ports(tmp_path, tmp_path, [])
+    yield found
+    found.close()
 
 
 def test_options_survive_the_command_line_of_a_detached_stack(tmp_path):
@@ -74,6 +75,17 @@ def test_a_port_taken_by_another_process_is_replaced(tmp_path):
         second.close()
     assert second.by_name["a"] != first.by_name["a"]
     assert second.by_name["b"] == first.by_name["b"]
+
+
+def test_a_port_is_kept_for_a_part_that_some_starts_leave_out(tmp_path):
+    first = Ports(tmp_path, tmp_path, ["a"])
+    port = first.of("executor-1")
+    assert first.of("executor-1") == port
+    first.close()
+    Ports(tmp_path, tmp_path, ["a"]).close()
+    third = Ports(tmp_path, tmp_path, ["a"])
+    assert third.of("executor-1") == port
+    third.close()
 
 
 def test_two_stacks_that_start_at_once_do_not_choose_the_same_port(tmp_path):
@@ -151,9 +163,9 @@ def test_the_state_file_is_private_because_it_holds_passwords(tmp_path):
     assert stat.S_IMODE(states.state_file(tmp_path).stat().st_mode) == 0o600
 
 
-def test_every_worker_is_started_by_a_module_that_exists_with_settings_that_exist(tmp_path):
+def test_every_worker_is_started_by_a_module_that_exists_with_settings_that_exist(tmp_path, ports):
     options = StackOptions(data=tmp_path, workers=2, executors=2)
-    parts = list(workers(options, {"TIDEMILL_PARTITIONS": "8"}))
+    parts = list(workers(options, {"TIDEMILL_PARTITIONS": "8"}, ports))
     names = [part.name for part in parts if not part.once]
     assert names == ["stream-0", "stream-1", "executor-0", "executor-1", "sink", "connect-supervisor"]
     for part in parts:
@@ -161,18 +173,28 @@ def test_every_worker_is_started_by_a_module_that_exists_with_settings_that_exis
         assert {name for name in part.env if name.startswith("TIDEMILL_")} <= FIELDS
 
 
-def test_a_worker_starts_after_the_tables_and_topics_and_stops_before_the_servers(tmp_path):
-    parts = {part.name: part for part in workers(StackOptions(data=tmp_path), {})}
+def test_a_worker_starts_after_the_tables_and_topics_and_stops_before_the_servers(tmp_path, ports):
+    parts = {part.name: part for part in workers(StackOptions(data=tmp_path), {}, ports)}
     assert parts["stream-0"].waits_for == ("prepare",)
     assert parts["connector"].waits_for == ("prepare", "connect")
     assert {"postgres", "kafka", "s3", "connect"} == set(parts["sink"].uses)
 
 
-def test_the_environment_of_one_worker_can_be_extended(tmp_path):
+def test_each_of_our_processes_has_a_port_of_its_own_for_its_metrics(tmp_path, ports):
+    options = StackOptions(data=tmp_path, workers=2, executors=2)
+    parts = [part for part in workers(options, {}, ports) if not part.once]
+    assert {part.env["TIDEMILL_OBSERVE_LISTEN"] for part in parts} == {f"127.0.0.1:{ports.of(p.name)}" for p in parts}
+    assert len({part.observe_port for part in parts}) == len(parts)
+    supervisor = PartSupervisor(parts, on_event=print, on_change=lambda: None)
+    urls = {each["name"]: each["metrics"] for each in supervisor.processes()}
+    assert urls == {part.name: f"http://127.0.0.1:{ports.of(part.name)}/metrics" for part in parts}
+
+
+def test_the_environment_of_one_worker_can_be_extended(tmp_path, ports):
     options = StackOptions(
         data=tmp_path, stream_env={"TIDEMILL_LEASE": "PT9S"}, executor_env={"TIDEMILL_SLOTS": "10s=1"}
     )
-    parts = {part.name: part for part in workers(options, {})}
+    parts = {part.name: part for part in workers(options, {}, ports)}
     assert parts["stream-0"].env["TIDEMILL_LEASE"] == "PT9S"
     assert parts["executor-0"].env["TIDEMILL_SLOTS"] == "10s=1"
     assert "TIDEMILL_SLOTS" not in parts["stream-0"].env
@@ -197,8 +219,14 @@ def test_the_tail_of_a_log_keeps_both_ends_of_a_long_line(tmp_path):
 
 
 def test_a_status_can_be_shown_as_json(tmp_path):
-    process = {"name": "kafka", "pid": 1, "state": "running", "port": 9092}
+    process = {"name": "kafka", "pid": 1, "state": "running", "port": 9092, "metrics": None}
     status = a_status(tmp_path, identify(os.getpid()), processes=(process,))
     states.write(status)
     assert states.read(tmp_path) == status
     assert orjson.loads(orjson.dumps(status.processes)) == [process]
+
+
+def test_the_state_file_of_an_older_release_is_read(tmp_path):
+    process = {"name": "sink", "pid": 1, "state": "running", "port": None}
+    states.write(a_status(tmp_path, identify(os.getpid()), processes=(process,)))
+    assert states.read(tmp_path).processes == ({**process, "metrics": None},)
