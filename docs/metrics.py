@@ -28,8 +28,8 @@ free port of 127.0.0.1, and `tidemill status --json` names it in `metrics` of ea
 
 `python -m connectors.metrics` counts from the topic `status` alone, so Prometheus needs no access to the other
 processes to know what became of every run. Each series whose labels are known exists at 0 from the start. Labels are
-bounded: no label holds a run id, and the labels `job` and `tenant` have as many values as a setting allows; the rest is
-`other`.
+bounded: no label holds a run id, and the labels `job_id` and `tenant` have as many values as a setting allows; the rest
+is `other`.
 
 `make metrics` writes the tables below from `observe/catalogue`.
 """

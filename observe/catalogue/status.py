@@ -29,7 +29,7 @@ JOB_RUNS = counter(
     "tidemill_job_runs_total",
     "Runs that ended, by job or DAG; jobs beyond `TIDEMILL_METRICS_JOBS` are `other`.",
     "As for tidemill_runs_total.",
-    "job", "state", values={"state": _FINAL},
+    "job_id", "state", values={"state": _FINAL},
 )  # fmt: skip
 OPEN_RUNS = gauge(
     "tidemill_open_runs",
@@ -44,7 +44,7 @@ TENANT_OPEN = gauge(
 )  # fmt: skip
 JOB_OPEN = gauge(
     "tidemill_job_open_runs", "Runs that have not ended, by job or DAG.", "As for tidemill_open_runs.",
-    "job", "state", values={"state": _OPEN},
+    "job_id", "state", values={"state": _OPEN},
 )  # fmt: skip
 NOT_RUN = counter(
     "tidemill_occurrences_not_run_total",
@@ -94,7 +94,7 @@ LAST_SUCCESS = gauge(
     "tidemill_job_last_success_timestamp_seconds",
     "When a run of the job, or of the DAG, last succeeded. Off, unless `TIDEMILL_METRICS_LAST_SUCCESS` is set.",
     "If it is too long ago: `tidemill explain JOB`.",
-    "job",
+    "job_id",
 )
 READ_LAG = gauge(
     "tidemill_status_lag_records",
