@@ -18,6 +18,8 @@ log = structlog.get_logger()
 
 ROUND_SECONDS = 1.0
 """The time between two rounds, while the clock is not steady."""
+IDLE_SECONDS = 5.0
+"""A steady clock asks no broker, but its thread turns this often, so that the process can tell that it lives."""
 AGAIN_SECONDS = 60.0
 """A problem of the clock is logged again after this time."""
 
@@ -76,18 +78,20 @@ class KeptClock:
         if state is not ClockState.STEADY:
             self._wanted.set()
 
-    def start(self) -> None:
-        threading.Thread(target=self.run, name="clock", daemon=True).start()
+    def start(self, on_turn: Callable[[], None] = lambda: None) -> None:
+        threading.Thread(target=self.run, args=(on_turn,), name="clock", daemon=True).start()
 
     def stop(self) -> None:
         self._ended.set()
         self._wanted.set()
 
-    def run(self) -> None:
+    def run(self, on_turn: Callable[[], None] = lambda: None) -> None:
+        """`on_turn` is called at each turn: after `IDLE_SECONDS`, or after a round, which takes some seconds."""
         while not self._ended.is_set():
-            self._wanted.wait()
-            self.turn()
-            self._ended.wait(ROUND_SECONDS)
+            on_turn()
+            if self._wanted.wait(IDLE_SECONDS):
+                self.turn()
+                self._ended.wait(ROUND_SECONDS)
 
     def turn(self) -> None:
         """Runs one round. If no broker answers, the next round asks again."""

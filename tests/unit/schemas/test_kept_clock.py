@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
 
+from schemas import kept_clock
 from schemas.cluster_clock import CONFIRM_SECONDS
 from schemas.kept_clock import AGAIN_SECONDS, KeptClock
 from schemas.settings import Connections
@@ -123,3 +125,14 @@ def test_a_steady_clock_keeps_no_connection():
     cluster.turn()
     cluster.turn()
     assert cluster.made == 2
+
+
+def test_the_thread_of_a_steady_clock_turns_and_asks_nobody(monkeypatch):
+    monkeypatch.setattr(kept_clock, "IDLE_SECONDS", 0.001)
+    cluster, turned = Cluster({0: 1}, {1: 0.0}), threading.Semaphore(0)
+    cluster.turn()
+    cluster.asked.clear()
+    cluster.clock.start(turned.release)
+    assert all(turned.acquire(timeout=5) for _ in range(3))
+    assert cluster.asked == []
+    cluster.clock.stop()
