@@ -7,7 +7,7 @@ STAMP := .venv/.tidemill-is-set-up
 # Whoever waits at a terminal sees what is being downloaded.
 QUIET := $(shell test -t 2 || echo --quiet)
 
-.PHONY: help setup demo check test bench states metrics samples clean
+.PHONY: help setup demo check test tools bench states metrics samples clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -27,9 +27,13 @@ check: $(STAMP) ## look at the code: lint, format, types, layers, house rules
 	$(BIN)/pytest -q tests/unit/repository/test_tidy.py
 
 # Three processes on two cores, because tests that need servers mostly wait (tests/conftest.py).
-test: setup check ## do every check and every test
+test: setup tools check ## do every check and every test
 	$(BIN)/pytest --durations=15 -n 3 --no-loadscope-reorder \
 		tests/integration tests/guarantees tests/component tests/acceptance tests/unit
+
+# Into the cache: the system stays as it is.
+tools: $(STAMP) ## bring what tests need besides .venv: Prometheus and a Chromium
+	@$(BIN)/python -m infra.packages
 
 # All figures, or ONLY=tick,due20; SHORT=1 is a smoke run that writes nothing down.
 bench: setup ## measure what is claimed to be fast; ONLY=tick,due20 and SHORT=1 do less

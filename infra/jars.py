@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from infra import extra
 from infra.errors import StackError
+from infra.files import locked
 from infra.progress import progress
 from infra.settings import InfraSettings
 from schemas.settings import read
@@ -81,7 +80,7 @@ def fetch(jars: Sequence[Jar], folder: Path, on_event: Callable[[str], None]) ->
     if not _missing(jars, folder):
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / ".lock"):
+    with locked(folder / ".lock"):
         missing = _missing(jars, folder)
         if missing:
             on_event(f"Downloading {len(missing)} jars into {folder}; this happens once.")
@@ -90,13 +89,6 @@ def fetch(jars: Sequence[Jar], folder: Path, on_event: Callable[[str], None]) ->
 
 def _missing(jars: Sequence[Jar], folder: Path) -> list[Jar]:
     return sorted({jar for jar in jars if not (folder / jar.file_name).exists()})
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _download(jars: Sequence[Jar], folder: Path) -> None:

@@ -13,7 +13,12 @@ class InfraSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TIDEMILL_", frozen=True, extra="ignore")
 
     cache: Path = Path("~/.cache/tidemill")
-    """The folder of the jars, and of the locks that keep two stacks of this machine from choosing the same port."""
+    """The folder of the jars, of unpacked packages, and of the locks that keep two stacks from choosing one port."""
+    prometheus: Path | None = None
+    """A prometheus program; None: the one on PATH, else Debian's package unpacked into the cache."""
+    promtool: Path | None = None
+    chromium: Path | None = None
+    """A Chromium for the tests of the web pages; None: the one on PATH, else an npm package's in the cache."""
     postgres_home: Path = Path("/var/lib/tidemill")
     """Used only if root starts the stack: holds Postgres' files when its user cannot enter the data folder."""
     serve_listen: str = "127.0.0.1"

@@ -9,7 +9,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 from infra import stack as local
 from infra.stack import StackOptions
+from tests.support.browser import browser
 from tests.support.stack_client import StackClient
+
+__all__ = ["browser"]  # a fixture for all tiers
 
 STOP_SECONDS = 60
 CLASSES = "2s,10s,1m,1h,24h"
