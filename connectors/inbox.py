@@ -21,8 +21,11 @@ from schemas.unreadable import Unreadable, extent, is_unreadable
 POLL_SECONDS = 0.25
 """The longest wait for a record before the sink checks whether it should stop."""
 METADATA_SECONDS = 10.0
+REACHED_SECONDS = 1.0
+"""How long an inbox without a broker waits for an answer before it tries again."""
 PREFETCH_KB = 32 * 1024
-_TRANSIENT = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT})  # noqa: SLF001 - so named
+_ALL_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - so named
+_TRANSIENT = frozenset({_ALL_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT})  # noqa: SLF001 - so named
 """Errors after which the client reconnects without help."""
 _QUIET = {"log_level": 2}
 """Without it the client logs several times a second that it cannot connect; `Outage` logs it once."""
@@ -33,12 +36,15 @@ log = structlog.get_logger()
 class Outage:
     """Logs once that the brokers are unreachable, and once that they are reachable again."""
 
-    __slots__ = ("_is_logged",)
+    __slots__ = ("_is_logged", "is_total")
 
     def __init__(self) -> None:
         self._is_logged = False
+        self.is_total = False
+        """Every broker is unreachable."""
 
     def log_error(self, error: KafkaError) -> None:
+        self.is_total = self.is_total or error.code() == _ALL_DOWN
         if not self._is_logged:
             log.warning("kafka_unreachable", reason=error.str())
         self._is_logged = True
@@ -46,7 +52,7 @@ class Outage:
     def log_end(self) -> None:
         if self._is_logged:
             log.info("kafka_reachable")
-        self._is_logged = False
+        self._is_logged = self.is_total = False
 
 
 class Inbox:
@@ -69,6 +75,11 @@ class Inbox:
             raise KafkaRefusedError(f"topic {topic} has no partitions now: {reason}")
         return sorted(metadata.partitions)
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether no broker answered the last `take`."""
+        return self._outage.is_total
+
     def read_from(self, offsets: dict[PartitionId, int]) -> None:
         self._silence = Silence(offsets, time.monotonic())
         self._consumer.assign([TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()])
@@ -90,11 +101,14 @@ class Inbox:
 
     def lag(self) -> int:
         """The offsets that are not taken yet, as far as the client knows without asking the brokers."""
-        return sum(self._lag(each) for each in self._consumer.position(self._consumer.assignment()))
+        return sum(self.lags().values())
 
-    def _lag(self, partition: TopicPartition) -> int:
-        known = self._consumer.get_watermark_offsets(partition, cached=True)
-        return max(known[1] - partition.offset, 0) if known and partition.offset >= 0 else 0
+    def lags(self) -> dict[str, int]:
+        """The same by topic. A transaction marker after the last record does not count: nothing comes after it."""
+        found: dict[str, int] = {}
+        for (topic, number), offset in self._silence.reached.items():
+            found[topic] = found.get(topic, 0) + max(self._end((topic, number)) - offset, 0)
+        return found
 
     def take(self, limit: int) -> list[Record]:
         """At most `limit` records; waits only for the first."""
@@ -107,9 +121,17 @@ class Inbox:
         unreadable = {(each.topic(), each.partition()): each for each in messages if is_unreadable(each)}
         records += [self._skip_unreadable(each) for each in unreadable.values()]
         records = records or self._skip_silent()
-        if records:
+        if records or (self._outage.is_total and self._reaches_a_broker()):
             self._outage.log_end()
         return records
+
+    def _reaches_a_broker(self) -> bool:
+        """Ask: without a new record, nothing else shows that an outage is over."""
+        try:
+            self._consumer.list_topics(timeout=REACHED_SECONDS)
+        except KafkaException:
+            return False
+        return True
 
     def _skip_unreadable(self, message: Message) -> Record:
         """Skip the batch that `message` reports; returns a record that stands for the whole batch."""

@@ -71,6 +71,10 @@ class Ledger:
         self._offsets = {(topic, number): next_offset for topic, number, next_offset in found}
         return dict(self._offsets)
 
+    def check(self) -> None:
+        """Whether Postgres answers. Raises `psycopg.OperationalError`."""
+        self._connection.execute("select 1")
+
     def write(self, batch: Batch) -> None:
         """Write the batch and its offsets. Raises `StaleOffsetsError`; one of `REFUSALS` if Postgres refuses a row."""
         filed = batch.filed | self._filed_before(batch)

@@ -11,20 +11,25 @@ from confluent_kafka import KafkaException
 from connectors.owner_clocks import latest_clocks
 from connectors.statements import sql
 from connectors.stopping import Stop
+from observe.health import Health
 from schemas.errors import TidemillError
 from schemas.settings import Connections
 
 CHECK_INTERVAL = timedelta(seconds=20)
+STUCK = timedelta(minutes=10)
+"""A check takes seconds: each of its calls has a timeout."""
 CONNECT_SECONDS = 10
 SESSION = "-c TimeZone=UTC -c statement_timeout=60s -c tidemill.sink=on"
 
 log = structlog.get_logger()
 
 
-def watch_restores(connections: Connections, stop: Stop) -> None:
+def watch_restores(connections: Connections, stop: Stop, health: Health) -> None:
     """Check regularly until `stop` is requested, also while Postgres or Kafka is unreachable."""
     logged = ""
+    loop = health.loop("restores", STUCK)
     while not stop.requested:
+        loop.turn()
         try:
             if note_restore(connections):
                 log.error("database_restored", remedy="tidemill restored")

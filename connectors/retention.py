@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
 from functools import cached_property
 from itertools import chain, islice
@@ -19,6 +19,7 @@ from connectors.objects import Objects
 from connectors.settings import Archive, RetentionSettings
 from connectors.statements import sql
 from connectors.stopping import Stop
+from observe.health import Health
 from schemas.checkpoints import CHECKPOINTS, checkpoint_of
 from schemas.errors import TidemillError
 from schemas.ids import RunId
@@ -35,6 +36,8 @@ LOGS_AT_ONCE = 200
 MOST_STUCK = 1000
 """If S3 does not delete the logs of more runs than this, the round stops asking: S3 probably deletes nothing."""
 OBJECTS_AT_ONCE = 1000
+STUCK = timedelta(hours=1)
+"""The longest time between two steps of a round; the longest step writes the archive of one week."""
 _FIRST_WAIT = timedelta(seconds=10)
 
 log = structlog.get_logger()
@@ -55,27 +58,34 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     """A sentence for each expired week that was not dropped, and for objects that S3 does not delete."""
 
 
-def apply_ttls(connections: Connections, settings: RetentionSettings, stop: Stop) -> None:
+def apply_ttls(connections: Connections, settings: RetentionSettings, stop: Stop, health: Health) -> None:
     """Run rounds until `stop` is requested, also while Postgres or S3 is unreachable."""
     backoff = Backoff(first=_FIRST_WAIT, longest=max(_FIRST_WAIT, settings.retention_interval))
     while not stop.requested:
+        loop = health.loop("retention", STUCK)
         try:
-            prune(connections, settings, stop)
+            prune(connections, settings, stop, loop.turn)
             backoff = backoff.succeeded()
         except (psycopg.Error, TidemillError) as error:
             backoff = backoff.failed()
             log.warning("retention_interrupted", reason=_sentence(error))
+        health.end(loop)
         stop.wait(backoff.delay or settings.retention_interval)
 
 
-def prune(connections: Connections, settings: RetentionSettings, stop: Stop) -> Pruned | None:
-    """Run one round; None if another sink runs one. An error is raised, and stored in `tidemill.retention`."""
+def prune(
+    connections: Connections, settings: RetentionSettings, stop: Stop, turn: Callable[[], None] = lambda: None
+) -> Pruned | None:
+    """Run one round; None if another sink runs one. An error is raised, and stored in `tidemill.retention`.
+
+    It calls `turn` at each step.
+    """
     with _connect(connections.postgres_dsn) as postgres:
         if not _try_lock(postgres):
             return None
         postgres.execute(sql("retention_began"), {"interval": settings.retention_interval})
         try:
-            done = Round(connections, settings, postgres).run(stop)
+            done = Round(connections, settings, postgres, turn).run(stop)
         except (psycopg.Error, TidemillError) as error:
             if not postgres.closed:
                 postgres.execute(sql("retention_ended"), {"failure": _sentence(error)})
@@ -89,10 +99,17 @@ def prune(connections: Connections, settings: RetentionSettings, stop: Stop) -> 
 class Round:
     """Deletes first what needs only Postgres; deletes logs before the rows that contain their location."""
 
-    def __init__(self, connections: Connections, settings: RetentionSettings, postgres: psycopg.Connection) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        settings: RetentionSettings,
+        postgres: psycopg.Connection,
+        turn: Callable[[], None],
+    ) -> None:
         self._connections = connections
         self._settings = settings
         self._postgres = postgres
+        self._turn = turn
         self._kept: dict[str, str] = {}
         """Objects that S3 did not delete, with S3's reasons. The next round tries again."""
         self._left: list[str] = []
@@ -195,11 +212,13 @@ class Round:
     ) -> Iterator[int]:
         """Delete the objects that the statement returns."""
         while not stop.requested and (rows := list(islice(all_of_them, OBJECTS_AT_ONCE))):
+            self._turn()
             gone = [uri for (uri,) in self._postgres.execute(sql(which), {**values, "rows": to_json(rows)}).fetchall()]
             yield len(gone) - len(self._delete(gone))
 
     def _delete(self, uris: Iterable[str]) -> dict[str, str]:
         """Returns the objects that S3 did not delete, with the reasons."""
+        self._turn()
         kept = self._store.delete(uris)
         self._kept |= kept
         return kept
@@ -218,6 +237,7 @@ class Round:
         return f"s3://{self._connections.s3_bucket}/{prefix}"
 
     def _value(self, statement: str, values: dict[str, Any]) -> Any:
+        self._turn()
         row = self._postgres.execute(sql(statement), values).fetchone()
         assert row is not None, "the statement returns a row"
         return row[0]

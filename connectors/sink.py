@@ -21,12 +21,19 @@ from connectors.migrate import warn_of_newer_release
 from connectors.restores import watch_restores
 from connectors.retention import apply_ttls
 from connectors.settings import RetentionSettings, SinkSettings
-from connectors.stopping import Stop, stop_on_signals
+from connectors.sink_metrics import SinkMetrics
+from connectors.stopping import Stop, leave_when_requested, stop_on_signals
 from connectors.topics import KafkaRefusedError, topic_ids
 from connectors.writer import Writer
+from observe.health import Health
+from observe.process import describe_process
+from observe.registry import Registry
+from observe.server import PortTakenError, observed
+from observe.settings import ObserveSettings
 from schemas.cluster import DisagreementError, agreed
 from schemas.cluster_record import settle
 from schemas.logging import log_to_stderr
+from schemas.own_name import take_name
 from schemas.settings import Connections, InvalidSettingsError, read
 from schemas.topics import DEADLETTER, SINK_TOPICS, STATUS
 from schemas.unreadable import BatchUnknownError
@@ -38,6 +45,12 @@ _REST_FACTOR = 2
 """Rest this many times the length of the last write: on a busy machine the next batch is then larger, and only the last
 record of each run is written."""
 _LONGEST_REST = timedelta(milliseconds=100)
+_STUCK = timedelta(minutes=10)
+"""Postgres ends each statement after two minutes, and a write has few of them."""
+_CHECK_SECONDS = 2.0
+"""A sink without records asks Postgres so often whether it is there."""
+_COUNT_SECONDS = 1.0
+"""The time between two counts of the records that wait; the client knows them without asking."""
 
 FAILED, REFUSED = 1, 2
 """Exit codes: FAILED for any error, REFUSED for a variable with an invalid value."""
@@ -49,29 +62,35 @@ log = structlog.get_logger()
 
 def main() -> int:
     log_to_stderr()
+    registry, health = Registry(), Health()
+    metrics = SinkMetrics(registry)
     try:
         for warning in check_variables(os.environ):
             log.warning("unknown_variable", reason=warning)
         settings, retention = read(SinkSettings), read(RetentionSettings)
-        connections, cluster = settle(read(Connections), confluent_kafka, SINK_TOPICS, with_runs=False)
-        retention = agreed(retention, cluster)
-    except (InvalidSettingsError, DisagreementError) as error:
+        connections = read(Connections)
+        describe_process(registry, health, kind="sink", name=take_name("sink", connections.kafka_bootstrap).name)
+        with observed(read(ObserveSettings).observe_listen, registry, health):
+            connections, cluster = settle(connections, confluent_kafka, SINK_TOPICS, with_runs=False)
+            retention = agreed(retention, cluster)
+            warn_of_newer_release(connections.postgres_dsn)
+            _run_all(Sink(connections, settings, metrics, health), connections, retention, health)
+    except (InvalidSettingsError, DisagreementError, PortTakenError) as error:
         log.error("sink_failed", error=str(error))  # noqa: TRY400 - the sentence is enough
         return REFUSED if isinstance(error, InvalidSettingsError) else FAILED
-    warn_of_newer_release(connections.postgres_dsn)
-    _run_all(connections, settings, retention)
     return 0
 
 
-def _run_all(connections: Connections, settings: SinkSettings, retention: RetentionSettings) -> None:
+def _run_all(sink: Sink, connections: Connections, retention: RetentionSettings, health: Health) -> None:
     stop = stop_on_signals()
+    leave_when_requested(stop, health)
     with ThreadPoolExecutor(2, "background") as threads:
         tasks = [
-            threads.submit(_then_stop, lambda: apply_ttls(connections, retention, stop), stop),
-            threads.submit(_then_stop, lambda: watch_restores(connections, stop), stop),
+            threads.submit(_then_stop, lambda: apply_ttls(connections, retention, stop, health), stop),
+            threads.submit(_then_stop, lambda: watch_restores(connections, stop, health), stop),
         ]
         try:
-            run(connections, settings, stop)
+            sink.run(stop)
         finally:
             stop.request()
     for task in tasks:
@@ -86,41 +105,46 @@ def _then_stop(task: Callable[[], None], stop: Stop) -> None:
         stop.request()
 
 
-def run(connections: Connections, settings: SinkSettings, stop: Stop) -> None:
-    """Write until `stop` is requested; retry while Postgres or Kafka is unreachable, or another sink is ahead."""
-    backoff = Backoff(first=_FIRST_WAIT, longest=_LONGEST_WAIT)
-    sink = Sink(connections, settings)
-    while not stop.requested:
-        sink.has_written = False
-        try:
-            sink.run(stop)
-        except (psycopg.OperationalError, *SUSPICIONS, KafkaException, KafkaRefusedError, *_RETRIABLE) as error:
-            backoff = (backoff.succeeded() if sink.has_written else backoff).failed()
-            log.warning("sink_interrupted", reason=str(error).strip(), again_in_seconds=backoff.delay.total_seconds())
-            stop.wait(backoff.delay)
-
-
 class Sink:
-    """Each `run` opens one connection to Postgres and one to Kafka; the next one loads the offsets again."""
+    """Each session opens one connection to Postgres and one to Kafka; the next one loads the offsets again."""
 
-    __slots__ = ("_connections", "_settings", "_topics", "_writer", "has_written")
-
-    def __init__(self, connections: Connections, settings: SinkSettings) -> None:
+    def __init__(self, connections: Connections, settings: SinkSettings, metrics: SinkMetrics, health: Health) -> None:
         self._connections = connections
         self._settings = settings
-        status = connections.topic(STATUS)
-        self._topics = [status, connections.topic(DEADLETTER)]
-        self._writer = Writer(status)
-        self.has_written = False
+        self._metrics, self._health = metrics, health
+        self._loop = health.loop("sink", _STUCK)
+        self._names = {connections.topic(name): name for name in (STATUS, DEADLETTER)}
+        self._writer = Writer(connections.topic(STATUS), metrics)
+        self._has_written = False
+        self._counted_at = self._answered_at = 0.0
+        """When the waiting records were last counted, and when Postgres last answered: monotonic seconds."""
 
     def run(self, stop: Stop) -> None:
-        ids = topic_ids(self._connections, self._topics)
+        """Write until `stop` is requested; retry while Postgres or Kafka is unreachable, or another sink is ahead."""
+        backoff = Backoff(first=_FIRST_WAIT, longest=_LONGEST_WAIT)
+        while not stop.requested:
+            self._has_written = False
+            try:
+                self._session(stop)
+            except (psycopg.OperationalError, *SUSPICIONS, KafkaException, KafkaRefusedError, *_RETRIABLE) as error:
+                backoff = (backoff.succeeded() if self._has_written else backoff).failed()
+                reason, seconds = str(error).strip(), backoff.delay.total_seconds()
+                log.warning("sink_interrupted", reason=reason, again_in_seconds=seconds)
+                self._metrics.interrupted()
+                self._health.not_ready(f"it cannot write: {' '.join(reason.split())}")
+                self._loop.turn()
+                stop.wait(backoff.delay)
+
+    def _session(self, stop: Stop) -> None:
+        ids = topic_ids(self._connections, [*self._names])
         with open_ledger(self._connections.postgres_dsn, ids) as ledger, open_inbox(self._connections, "sink") as inbox:
-            offsets = ledger.load_offsets(inbox.partitions(self._topics))
+            offsets = ledger.load_offsets(inbox.partitions([*self._names]))
             inbox.read_from(offsets)
             log.info("sink_started", partitions=len(offsets), read_before=sum(offsets.values()))
             while not stop.requested:
-                stop.wait(self._write_batch(ledger, inbox, ids))
+                rest = self._write_batch(ledger, inbox, ids)
+                self._report(inbox)
+                stop.wait(rest)
 
     def _write_batch(self, ledger: Ledger, inbox: Inbox, ids: dict[str, str]) -> timedelta:
         """Returns how long to rest: after a full batch not at all, because there are more records."""
@@ -128,11 +152,30 @@ class Sink:
         records = inbox.take(limit)
         began = time.monotonic()
         if records:
+            self._metrics.taken(records)
             self._writer.write(ledger, records, ids)
-            self.has_written = True
-        took = timedelta(seconds=time.monotonic() - began)
+            self._has_written = True
+        elif began - self._answered_at > _CHECK_SECONDS:
+            ledger.check()
+        else:
+            return timedelta(0)
+        self._answered_at = time.monotonic()
         is_full = len(records) == limit
+        took = timedelta(seconds=self._answered_at - began)
         return timedelta(0) if is_full else min(_REST_FACTOR * took, _LONGEST_REST)
+
+    def _report(self, inbox: Inbox) -> None:
+        """The last turn succeeded: what was taken is written, or nothing came and Postgres answers."""
+        self._loop.turn()
+        if inbox.is_cut_off:
+            self._metrics.stands()
+            self._health.not_ready("no broker of Kafka answers")
+            return
+        self._health.ready()
+        now = time.monotonic()
+        if now - self._counted_at > _COUNT_SECONDS:
+            self._counted_at = now
+            self._metrics.waiting({self._names[topic]: lag for topic, lag in inbox.lags().items()})
 
 
 if __name__ == "__main__":

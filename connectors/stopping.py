@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
 from datetime import timedelta
+
+from observe.health import Health
+
+_LONG = timedelta(hours=1)
 
 
 class Stop:
@@ -25,6 +30,17 @@ class Stop:
     def wait(self, longest: timedelta) -> None:
         """Wait until a stop is requested, at most `longest`."""
         select.select([self._read], [], [], longest.total_seconds())
+
+
+def leave_when_requested(stop: Stop, health: Health) -> None:
+    """From the request on the process is not ready, even if its loop notices the request only later."""
+
+    def leave() -> None:
+        while not stop.requested:
+            stop.wait(_LONG)
+        health.leave()
+
+    threading.Thread(target=leave, name="leave", daemon=True).start()
 
 
 def stop_on_signals() -> Stop:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import structlog
 
 from connectors.batch import Batch, collect, problem
 from connectors.ledger import REFUSALS, SUSPICIONS, Ledger
 from connectors.record import Record
+from connectors.sink_metrics import SinkMetrics
 from schemas.reasons import ProblemCode
 
 MOST_FAILURES = 12
@@ -18,10 +21,11 @@ log = structlog.get_logger()
 class Writer:
     """Counts failed writes in a row, across connections."""
 
-    __slots__ = ("_failures", "_status_topic")
+    __slots__ = ("_failures", "_metrics", "_status_topic")
 
-    def __init__(self, status_topic: str) -> None:
+    def __init__(self, status_topic: str, metrics: SinkMetrics) -> None:
         self._status_topic = status_topic
+        self._metrics = metrics
         self._failures = 0
 
     def batch_size(self, batch_records: int) -> int:
@@ -37,10 +41,10 @@ class Writer:
     def _write(self, ledger: Ledger, records: list[Record], ids: dict[str, str]) -> None:
         """Write one transaction. If the database refuses a row, halve the batch until that row is alone."""
         try:
-            ledger.write(collect(records, self._status_topic, ids))
+            self._commit(ledger, collect(records, self._status_topic, ids), len(records))
         except REFUSALS as error:
             if len(records) == 1:
-                _write_problem(ledger, records[0], ids, error)
+                self._write_problem(ledger, records[0], ids, error)
                 return
             half = len(records) // 2
             self._write(ledger, records[:half], ids)
@@ -48,10 +52,15 @@ class Writer:
         except SUSPICIONS as error:
             if len(records) > 1 or self._failures < MOST_FAILURES:
                 raise
-            _write_problem(ledger, records[0], ids, error)
+            self._write_problem(ledger, records[0], ids, error)
 
+    def _write_problem(self, ledger: Ledger, record: Record, ids: dict[str, str], error: Exception) -> None:
+        log.warning("status_refused", topic=record.topic, partition=record.partition, offset=record.offset)
+        row = problem(record, ids[record.topic], ProblemCode.STATUS_REFUSED, f"Postgres refused it: {error}")
+        ends = {(record.topic, record.partition): record.offset + 1}
+        self._commit(ledger, Batch(runs=[], problems=[row], ends=ends), 1)
 
-def _write_problem(ledger: Ledger, record: Record, ids: dict[str, str], error: Exception) -> None:
-    log.warning("status_refused", topic=record.topic, partition=record.partition, offset=record.offset)
-    row = problem(record, ids[record.topic], ProblemCode.STATUS_REFUSED, f"Postgres refused it: {error}")
-    ledger.write(Batch(runs=[], problems=[row], ends={(record.topic, record.partition): record.offset + 1}))
+    def _commit(self, ledger: Ledger, batch: Batch, records: int) -> None:
+        began = time.monotonic()
+        ledger.write(batch)
+        self._metrics.written(batch, records, time.monotonic() - began)

@@ -55,6 +55,11 @@ class Silence:
     def reach(self, place: Place, offset: int, now: float) -> None:
         self._reached[place] = offset, now
 
+    @property
+    def reached(self) -> dict[Place, int]:
+        """The next offset of each partition; all records before it are read."""
+        return {place: offset for place, (offset, _) in self._reached.items()}
+
     def suspects(self, end_of_place: Callable[[Place], int], now: float) -> list[tuple[Place, int]]:
         """The partitions with unread records that were silent for `SILENCE_SECONDS`, with their next offsets."""
         quiet = [(place, offset) for place, (offset, since) in self._reached.items() if now - since > SILENCE_SECONDS]

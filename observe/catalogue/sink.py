@@ -7,24 +7,25 @@ from schemas.reasons import ProblemCode, ProblemKind
 
 LAG_RECORDS = gauge(
     "tidemill_sink_lag_records",
-    "Records that the sink has not written to Postgres yet; transaction markers count too.",
+    "Records that the sink has not read yet, about once a second; transaction markers before a record count too.",
     "If it grows, Postgres is slower than the status topic: see tidemill_sink_transaction_seconds.",
     "topic", values={"topic": ("status", "deadletter")},
 )  # fmt: skip
 LAG_SECONDS = gauge(
     "tidemill_sink_lag_seconds",
-    "How old the last written record was when it was written; 0 if nothing waits.",
-    "As for tidemill_sink_lag_records; tables and commands show what happened that long ago.",
+    "How old the oldest record is that waits for Postgres, at most: while Postgres or Kafka is away, since then; 0 if"
+    " nothing waits.",
+    "As for tidemill_sink_lag_records; commands show what happened that long ago.",
 )
 TRANSACTION_SECONDS = histogram(
-    "tidemill_sink_transaction_seconds", "How long one transaction in Postgres takes.", "See Postgres."
+    "tidemill_sink_transaction_seconds", "How long one write takes: its queries, and its transaction.", "See Postgres."
 )
 BATCH_RECORDS = histogram(
     "tidemill_sink_batch_records", "How many records one transaction writes.", "Nothing.", buckets=COUNTS
 )
 INTERRUPTIONS = counter(
     "tidemill_sink_interruptions_total",
-    "Times the sink began again, because Postgres or Kafka was unreachable or another sink was ahead.",
+    "Times that the sink began again: Postgres or Kafka was unreachable, or another sink was ahead.",
     "See `sink_interrupted` in its log.",
 )
 PROBLEMS = counter(

@@ -15,8 +15,10 @@ from packaging.version import Version
 from connectors.batch import Record
 from connectors.ledger import open_ledger
 from connectors.migrate import migrate, migrations, release
+from connectors.sink_metrics import SinkMetrics
 from connectors.writer import Writer
 from infra.postgres_installation import _wheel_programs
+from observe.registry import Registry
 from schemas.topics import SINK_TOPICS, STATUS
 from tests.support.formats import Sample, whole_records
 from tests.support.release_story import as_records, history_log
@@ -85,7 +87,7 @@ def sink(dsn: str, records: list[Sample]) -> None:
             if each.topic in SINK_TOPICS:
                 batch.append(read_by_sink(each, offsets[each.topic, 0]))
                 offsets[each.topic, 0] += 1
-        Writer(STATUS).write(ledger, batch, TOPIC_IDS)
+        Writer(STATUS, SinkMetrics(Registry())).write(ledger, batch, TOPIC_IDS)
 
 
 def read_by_sink(kept: Sample, offset: int) -> Record:

@@ -12,11 +12,14 @@ import psycopg
 from confluent_kafka import KafkaError, Message, Producer
 
 from connectors.cluster import establish
+from infra.ports import Ports
+from infra.settings import InfraSettings
 from schemas.codec import encode
 from schemas.partition import partition_of
 from schemas.settings import AgreedSettings, Connections
 from schemas.status import RunStatus
 from schemas.topics import STATUS
+from tests.support.observed import Observed
 from tests.support.waiting import eventually
 
 FLUSH_SECONDS = 60
@@ -33,6 +36,9 @@ class SinkBench:
     def __init__(self, bootstrap: str, dsn: str, prefix: str, folder: Path) -> None:
         self.connections = Connections(kafka_bootstrap=bootstrap, postgres_dsn=dsn, topic_prefix=prefix, partitions=4)
         self.log = folder / "sink.log"
+        self._ports = Ports(folder, InfraSettings().cache.expanduser(), ["observe"])
+        self.observed = Observed(f"127.0.0.1:{self._ports.by_name['observe']}")
+        """The port of the sink that `start_observed` starts."""
         self.processes: list[subprocess.Popen[bytes]] = []
         self.database = psycopg.connect(dsn, autocommit=True)
         establish(self.connections, AgreedSettings())
@@ -50,8 +56,12 @@ class SinkBench:
         self.processes.append(process)
         return process
 
+    def start_observed(self) -> subprocess.Popen[bytes]:
+        return self.start(TIDEMILL_OBSERVE_LISTEN=self.observed.address)
+
     def close(self) -> None:
         self.database.close()
+        self._ports.close()
         for process in self.processes:
             process.kill()
             process.wait(EXIT_SECONDS)

@@ -7,12 +7,18 @@ import pytest
 
 from connectors.ledger import StaleOffsetsError
 from connectors.record import Record
+from connectors.sink_metrics import SinkMetrics
 from connectors.writer import MOST_FAILURES, Writer
+from observe.registry import Registry
 from schemas.codec import encode
 from schemas.times import EPOCH
 from tests.support.run_histories import histories, latest_by_run
 
 IDS = {"status": "id"}
+
+
+def a_writer():
+    return Writer("status", SinkMetrics(Registry()))
 
 
 class Store:
@@ -47,7 +53,7 @@ def records(count):
 def test_a_permanently_refused_record_is_found_by_halving(error):
     made, names = records(400)
     store = Store(names[137], error)
-    Writer("status").write(store, made, IDS)
+    a_writer().write(store, made, IDS)
     assert store.problems == [137]
     assert store.runs == [name for name in names if name != names[137]]
     assert store.ends == {("status", 0): 400}
@@ -57,7 +63,7 @@ def test_a_permanently_refused_record_is_found_by_halving(error):
 @pytest.mark.parametrize("error", [psycopg.errors.QueryCanceled("too slow"), psycopg.InternalError("?")])
 def test_a_transient_error_is_retried_with_smaller_batches_down_to_one_record(error):
     made, names = records(400)
-    store, writer = Store(names[3], error), Writer("status")
+    store, writer = Store(names[3], error), a_writer()
     failures, at = 0, 0
     while at < 20:
         take = made[at : at + writer.batch_size(400)]
@@ -73,7 +79,7 @@ def test_a_transient_error_is_retried_with_smaller_batches_down_to_one_record(er
 
 def test_an_error_of_no_record_is_raised_and_no_record_is_set_aside():
     made, names = records(1)
-    writer = Writer("status")
+    writer = a_writer()
     for error in (psycopg.OperationalError("gone"), psycopg.errors.DeadlockDetected("x"), StaleOffsetsError()):
         store = Store(names[0], error)
         for _ in range(2 * MOST_FAILURES):

@@ -1,0 +1,40 @@
+"""The small port of a process under test: its probes, and the figures that it shows."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from typing import NamedTuple
+
+from prometheus_client.parser import text_string_to_metric_families
+
+ANSWER_SECONDS = 5
+
+
+class Observed(NamedTuple):
+    address: str
+    """`HOST:PORT`, as TIDEMILL_OBSERVE_LISTEN."""
+
+    def get(self, path: str) -> tuple[int, str]:
+        """The status and the text; 0: nothing answers."""
+        try:
+            with urllib.request.urlopen(f"http://{self.address}{path}", timeout=ANSWER_SECONDS) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    @property
+    def is_ready(self) -> bool:
+        return self.get("/readyz")[0] == 200
+
+    @property
+    def is_live(self) -> bool:
+        return self.get("/livez")[0] == 200
+
+    def figure(self, series: str, **labels: str) -> float | None:
+        """The value of one series; None: there is no such series."""
+        families = text_string_to_metric_families(self.get("/metrics")[1])
+        samples = (sample for family in families for sample in family.samples)
+        return next((each.value for each in samples if each.name == series and each.labels == labels), None)
