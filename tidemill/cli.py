@@ -25,6 +25,7 @@ from tidemill.examples import add_examples
 from tidemill.explain.command import explain
 from tidemill.guesses import sentence
 from tidemill.output import complain
+from tidemill.overdue.command import overdue
 from tidemill.restored import restored
 from tidemill.target import UsageError
 
@@ -63,7 +64,7 @@ app.add_typer(jobs.app, name="job", rich_help_panel="Jobs and runs")
 app.add_typer(dags.app, name="dag", rich_help_panel="Jobs and runs")
 for _order in (runs.run, orders.cancel, orders.terminate, orders.rerun, backfill.backfill):
     app.command(rich_help_panel="Jobs and runs")(_order)
-for _reader in (runs.runs, runs.show, explain, backfill.backfills, logs.logs, runs.problems):
+for _reader in (runs.runs, runs.show, explain, overdue, backfill.backfills, logs.logs, runs.problems):
     app.command(rich_help_panel="Jobs and runs")(_reader)
 app.command("next", rich_help_panel="Jobs and runs")(time.next_times)
 app.command(rich_help_panel="The stack")(prompt.sql)

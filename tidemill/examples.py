@@ -40,6 +40,7 @@ EXAMPLES = {
         "tidemill explain nightly --at '2026-11-21 03:00'",
         "tidemill explain 'nightly@2026-11-21T02:00:00Z' --json",
     ),
+    "overdue": ("tidemill overdue", "tidemill overdue --json | jq -r '.[].name'"),
     "logs": ("tidemill logs 'nightly#r1'", "tidemill logs 'nightly#r1' --follow"),
     "problems": ("tidemill problems --since 1h",),
     "next": ("tidemill next nightly -n 3", "tidemill next --schedule '0 3 * * *' --timezone Europe/Berlin"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +31,9 @@ from tidemill.target import connect_to_read
 KAFKA_SECONDS = 10.0
 COUNTED = 1_000
 """Up to this number, waiting records are read and counted: offsets also count transaction markers."""
+MOST_READ = 10_000
+"""As many are read at most to find the oldest record of each partition."""
+SINK = "sink"
 
 Partition = tuple[str, int]
 """A topic and a partition."""
@@ -66,12 +69,23 @@ ACCESS_SECONDS = 2.0
 _ACCESS_CODES = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})  # noqa: SLF001 - its codes are named so
 
 
-def waiting_records(target: Connections) -> dict[str, Waiting]:
+def waiting_records(target: Connections, admin: AdminClient | None = None) -> dict[str, Waiting]:
     """The waiting records by reader. Raises `BrokersError`, and psycopg's errors for the sink's offsets."""
-    admin = admin_client(target)
+    return _asked(target, admin, lambda admin: [_sink(target), _streams(target, admin), *_executors(target, admin)])
+
+
+def sink_waits_since(target: Connections) -> datetime | None:
+    """When the oldest record was appended that is not in the read model yet; None: no record waits. Raises as above."""
+    return _asked(target, None, lambda _: [_sink(target)])[SINK].since
+
+
+def _asked(
+    target: Connections, admin: AdminClient | None, ask: Callable[[AdminClient], list[Reader]]
+) -> dict[str, Waiting]:
+    admin = admin or admin_client(target)
     try:
         metadata = admin.list_topics(timeout=KAFKA_SECONDS)
-        readers = [_sink(target), _streams(target, admin), *_executors(target, admin)]
+        readers = ask(admin)
         partitions = [
             (topic, number)
             for reader in readers
@@ -120,7 +134,7 @@ def _sink(target: Connections) -> Reader:
     with connect_to_read(target) as postgres:
         found = rows(postgres, "sink_offsets", {"topic": topic})
     return Reader(
-        name="sink", topics=(topic,), positions={(topic, each["partition"]): each["next_offset"] for each in found}
+        name=SINK, topics=(topic,), positions={(topic, each["partition"]): each["next_offset"] for each in found}
     )
 
 
@@ -158,8 +172,14 @@ def _waiting(target: Connections, reader: Reader, begins: Offsets, ends: Offsets
         if each[0] in reader.topics and reader.positions.get(each, 0) < end
     }
     at_most = sum(ends[each] - position for each, position in behind.items())
+    appended: list[int] = []
+    unseen = set(behind)
     with closing(read_to_end(target, behind)) as waiting:
-        appended = [message.timestamp()[1] for message in islice(waiting, COUNTED)]
+        for message in islice(waiting, MOST_READ):
+            appended.append(message.timestamp()[1])
+            unseen.discard((message.topic(), message.partition()))
+            if len(appended) >= COUNTED and not unseen:
+                break
     return Waiting(
         records=at_most if at_most > COUNTED else len(appended),
         since=from_epoch_ms(min(appended)) if appended else None,

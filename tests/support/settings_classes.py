@@ -8,6 +8,7 @@ from infra.settings import InfraSettings
 from observe.settings import ObserveSettings
 from schemas.settings import Connections
 from streams.settings import StreamSettings
+from tidemill.monitor.settings import MonitorSettings
 
 SETTINGS = (
     Connections,
@@ -18,4 +19,5 @@ SETTINGS = (
     SinkSettings,
     RetentionSettings,
     InfraSettings,
+    MonitorSettings,
 )
