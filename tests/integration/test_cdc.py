@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from datetime import timedelta
 
@@ -16,6 +17,8 @@ from connectors.source import source_config
 from schemas.job import Definition
 from schemas.partition import partition_of
 from schemas.request import Request
+from tests.support.observed import reserved_port
+from tests.support.promtool import check_metrics
 from tests.support.servers.cdc_under_test import PARTITIONS, CdcReader, running_cdc, with_little_wal
 from tests.support.waiting import eventually
 
@@ -35,6 +38,12 @@ def reader(bench):
     found = CdcReader(bench.connections)
     yield found
     found.close()
+
+
+@pytest.fixture
+def observed(tmp_path):
+    with reserved_port(tmp_path) as found:
+        yield found
 
 
 @pytest.fixture
@@ -179,12 +188,41 @@ def test_the_supervisor_replaces_a_slot_whose_wal_is_gone(bench, name):
             connect_api._call("DELETE", url, path)
 
 
-def test_the_supervisor_restarts_a_failed_task(bench, reader, name):
+def test_the_supervisor_shows_the_connector_and_its_slot_and_is_ready_while_it_reaches_connect(bench, observed):
+    with bench.supervisor(TIDEMILL_OBSERVE_LISTEN=observed.address) as log_text:
+        eventually(lambda: observed.figure("tidemill_connector_running"), 60, log_text)
+        assert observed.is_ready
+        eventually(lambda: observed.figure("tidemill_slot_kept_bytes"), what=log_text)
+        assert observed.figure("tidemill_slot_kept_bytes") >= observed.figure("tidemill_slot_lag_bytes") >= 0
+        assert observed.figure("tidemill_slot_lost") == 0
+        check_metrics(observed.get("/metrics")[1])
+        dead = bench.kill("connect")
+        eventually(lambda: not observed.is_ready, what=log_text)
+        assert observed.is_live
+        assert observed.figure("tidemill_connector_running") == 0
+        bench.wait_for_restart("connect", dead)
+        eventually(lambda: observed.figure("tidemill_connector_running"), 90, log_text)
+        assert observed.is_ready
+
+
+def test_the_supervisor_without_postgres_goes_on_and_says_that_the_slot_is_unknown(bench, observed):
+    port = str(bench.port("postgres"))
+    away = {"TIDEMILL_POSTGRES_DSN": bench.connections.postgres_dsn.replace(f":{port}/", ":1/")}
+    for_connect = {"TIDEMILL_CONNECT_POSTGRES_PORT": port}
+    with bench.supervisor(TIDEMILL_OBSERVE_LISTEN=observed.address, **away, **for_connect) as log_text:
+        eventually(lambda: math.isnan(observed.figure("tidemill_slot_kept_bytes") or 0), what=log_text)
+        eventually(lambda: observed.figure("tidemill_connector_running"), 60, log_text)
+        assert observed.is_ready
+
+
+def test_the_supervisor_restarts_a_failed_task(bench, reader, name, observed):
     wanted = desired(bench)
-    with bench.database() as connection, bench.supervisor() as log_text:
+    with bench.database() as connection, bench.supervisor(TIDEMILL_OBSERVE_LISTEN=observed.address) as log_text:
         connection.execute("alter publication tidemill rename to elsewhere")
         connect_api.restart_task(bench.connections.connect_url, wanted["name"], 0)
         eventually(lambda: "RestartTask" in log_text(), 60, log_text)
+        counted = "tidemill_connector_actions_total"
+        eventually(lambda: observed.figure(counted, action="restart_task"), what=log_text)
         connection.execute("alter publication elsewhere rename to tidemill")
         bench.insert_request(name, name)
         reader.wait_for_request(name, 90)

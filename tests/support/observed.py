@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from infra.ports import Ports
+from infra.settings import InfraSettings
 
 ANSWER_SECONDS = 5
 
@@ -38,3 +44,13 @@ class Observed(NamedTuple):
         families = text_string_to_metric_families(self.get("/metrics")[1])
         samples = (sample for family in families for sample in family.samples)
         return next((each.value for each in samples if each.name == series and each.labels == labels), None)
+
+
+@contextmanager
+def reserved_port(folder: Path) -> Iterator[Observed]:
+    """A port that no other test gets; the address is for TIDEMILL_OBSERVE_LISTEN."""
+    ports = Ports(folder, InfraSettings().cache.expanduser(), ["observe"])
+    try:
+        yield Observed(f"127.0.0.1:{ports.by_name['observe']}")
+    finally:
+        ports.close()

@@ -64,6 +64,11 @@ class CdcBench:
     def wait_for_restart(self, part: str, dead: int) -> None:
         eventually(lambda: self._pid(part) not in {None, dead}, 60, f"the restart of {part}")
 
+    def port(self, part: str) -> int | None:
+        found = stack.status(self.data)
+        assert found is not None
+        return next(each["port"] for each in found.processes if each["name"] == part)
+
     def _pid(self, part: str) -> int | None:
         found = stack.status(self.data)
         assert found is not None

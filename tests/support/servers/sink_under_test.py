@@ -12,14 +12,12 @@ import psycopg
 from confluent_kafka import KafkaError, Message, Producer
 
 from connectors.cluster import establish
-from infra.ports import Ports
-from infra.settings import InfraSettings
 from schemas.codec import encode
 from schemas.partition import partition_of
 from schemas.settings import AgreedSettings, Connections
 from schemas.status import RunStatus
 from schemas.topics import STATUS
-from tests.support.observed import Observed
+from tests.support.observed import reserved_port
 from tests.support.waiting import eventually
 
 FLUSH_SECONDS = 60
@@ -36,8 +34,8 @@ class SinkBench:
     def __init__(self, bootstrap: str, dsn: str, prefix: str, folder: Path) -> None:
         self.connections = Connections(kafka_bootstrap=bootstrap, postgres_dsn=dsn, topic_prefix=prefix, partitions=4)
         self.log = folder / "sink.log"
-        self._ports = Ports(folder, InfraSettings().cache.expanduser(), ["observe"])
-        self.observed = Observed(f"127.0.0.1:{self._ports.by_name['observe']}")
+        self._port = reserved_port(folder)
+        self.observed = self._port.__enter__()
         """The port of the sink that `start_observed` starts."""
         self.processes: list[subprocess.Popen[bytes]] = []
         self.database = psycopg.connect(dsn, autocommit=True)
@@ -61,7 +59,7 @@ class SinkBench:
 
     def close(self) -> None:
         self.database.close()
-        self._ports.close()
+        self._port.__exit__(None, None, None)
         for process in self.processes:
             process.kill()
             process.wait(EXIT_SECONDS)
