@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from infra.errors import StackError
@@ -14,14 +14,14 @@ ERRORS = ("E: ", "ERROR: ", "npm error ")
 """How apt, pip and npm begin the lines that matter."""
 
 
-def finish(argv: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> None:
-    """Run it in the folder. Raises `StackError` with its first error, else the last line that it wrote."""
+def finish(argv: Sequence[str], folder: Path) -> str:
+    """Run it in the folder, and return what it wrote. Raises `StackError` with its first error or last line."""
     name = Path(argv[0]).name
     try:
         done = subprocess.run(
             argv,
             cwd=folder,
-            env={**os.environ, "LC_ALL": "C", **(env or {})},
+            env={**os.environ, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -32,9 +32,10 @@ def finish(argv: Sequence[str], folder: Path, env: Mapping[str, str] | None = No
         raise StackError(f"{name} did not end within {TIMEOUT_SECONDS} s.") from error
     except OSError as error:
         raise StackError(f"{name} could not be started ({error.strerror}).") from error
+    said = done.stdout.decode(errors="replace").strip()
     if done.returncode != 0:
-        said = _error(done.stdout.decode(errors="replace").strip().splitlines())
-        raise StackError(f"{name} failed: {said or f'exit code {done.returncode}'}.")
+        raise StackError(f"{name} failed: {_error(said.splitlines()) or f'exit code {done.returncode}'}.")
+    return said
 
 
 def _error(lines: Sequence[str]) -> str:

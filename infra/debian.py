@@ -1,4 +1,4 @@
-"""Unpacks a package of Debian or Ubuntu into a folder, with apt's own directories there: no root, no installation.
+"""Unpacks packages of Debian or Ubuntu into a folder, with apt's own directories there: no root, no installation.
 
 apt reads the system's sources and keys, and so checks signatures as always; it writes only into the folder.
 """
@@ -20,6 +20,7 @@ Dir::Cache "{folder}/cache";
 Dir::Log "{folder}/log";
 Acquire::Languages "none";
 Acquire::Retries "2";
+APT::Install-Recommends "false";
 APT::Sandbox::User "";
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -28,6 +29,13 @@ APT::Sandbox::User "";
 """
 """apt reads it after the system's configuration. Hooks of the system would write outside the folder; catalogues of
 desktop programs are a third of the download; another user than root's could not write into root's cache."""
+
+
+WEB = ("libjs-", "fonts-")
+"""Of what a package depends on, only the files of its web pages are unpacked: libraries are the system's."""
+
+UNUSED = "usr/share/javascript/moment-timezone/data"
+"""200 MB of time zones, from which the files that pages use are made."""
 
 
 def unpack(package: str, folder: Path) -> Path:
@@ -42,8 +50,15 @@ def unpack(package: str, folder: Path) -> Path:
     apt = ("apt-get", f"--config-file={configuration}")
     with contextlib.suppress(StackError):  # one of the system's other sources may be out of order
         finish((*apt, "update"), folder)
-    finish((*apt, "download", package), folder)
-    (archive,) = folder.glob("*.deb")
+    finish((*apt, "download", package, *_web(finish((*apt, "--simulate", "install", package), folder))), folder)
     tree = folder / "tree"
-    finish(("dpkg-deb", "--extract", str(archive), str(tree)), folder)
+    for archive in folder.glob("*.deb"):
+        finish(("dpkg-deb", "--extract", str(archive), str(tree)), folder)
+    shutil.rmtree(tree / UNUSED, ignore_errors=True)
     return tree
+
+
+def _web(simulation: str) -> list[str]:
+    """The names in apt's lines `Inst NAME (VERSION …)`."""
+    installed = [line.split()[1] for line in simulation.splitlines() if line.startswith("Inst ")]
+    return [name for name in installed if name.startswith(WEB)]

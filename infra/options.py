@@ -22,6 +22,8 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The stack stops when the process that started it ends, for any reason."""
     servers_only: bool = False
     """Start only Postgres, Kafka, Connect and S3, without tables, topics or objects."""
+    observe: bool = False
+    """Start Prometheus too."""
 
 
 def to_arguments(options: StackOptions) -> list[str]:
@@ -33,6 +35,7 @@ def to_arguments(options: StackOptions) -> list[str]:
         *_pairs("--executor-env", options.executor_env),
         *(["--until-parent-exits"] if options.until_parent_exits else []),
         *(["--servers-only"] if options.servers_only else []),
+        *(["--observe"] if options.observe else []),
     ]
 
 
@@ -46,6 +49,7 @@ def from_arguments(arguments: Sequence[str]) -> StackOptions:
     parser.add_argument("--executor-env", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--until-parent-exits", action="store_true")
     parser.add_argument("--servers-only", action="store_true")
+    parser.add_argument("--observe", action="store_true")
     values = vars(parser.parse_args(arguments))
     environments = {name: dict(map(_pair, values[name])) for name in ("stream_env", "executor_env")}
     return StackOptions(**{**values, **environments})

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra import connect, extra, jars, kafka, postgres, s3
+from infra import connect, extra, grafana_command, jars, kafka, postgres, prometheus_part, s3
 from infra import status as states
 from infra.credentials import Credentials, credentials
 from infra.errors import StackError
@@ -57,6 +57,9 @@ def run(options: StackOptions, on_event: Callable[[str], None], on_ready: Callab
             if not options.servers_only:
                 keep_own_s3(options, environment)
                 parts += workers(options, environment, ports)
+            if options.observe:
+                parts.append(prometheus_part.prepare(options.data, ports.of("prometheus"), parts, settings, on_event))
+                grafana_command.prepare(options.data, ports.of("prometheus"), environment)
             with Wakeup() as wakeup:  # before this line no part runs, so a signal may end this process
                 _supervise(options, parts, environment, wakeup, on_event, on_ready, parent)
     return 0
@@ -140,7 +143,7 @@ def _supervise(
             data=str(options.data),
             supervisor=me,
             ready=supervisor.booted,
-            addresses=_addresses(environment),
+            addresses={**_addresses(environment), **prometheus_part.addresses(parts)},
             processes=supervisor.processes(),
             identities=supervisor.identities(),
             environment=dict(environment),

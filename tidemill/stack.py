@@ -17,7 +17,7 @@ from connectors.apply import apply_connector
 from connectors.cluster import establish
 from connectors.migrate import LOCK_TIMEOUT, TRIES
 from connectors.migrate import migrate as apply_migrations
-from infra import extra, jars, stack
+from infra import extra, grafana_command, jars, packages, stack
 from infra.progress import progress
 from infra.settings import InfraSettings
 from infra.stack import StackOptions
@@ -46,9 +46,12 @@ def up(
     workers: Annotated[int, typer.Option(min=0, help="The number of stream workers.")] = 1,
     executors: Annotated[int, typer.Option(min=0, help="The number of executors.")] = 1,
     partitions: Annotated[int, typer.Option(min=1, help="Fixed by the first start in a data folder.")] = 8,
+    observe: Annotated[
+        bool, typer.Option("--observe", help="Start Prometheus too, and say how to open Grafana.")
+    ] = False,
 ) -> None:
     """Start Postgres, Kafka, Connect, S3, stream workers, executors and the sink on this machine."""
-    options = StackOptions(data=data, workers=workers, executors=executors, partitions=partitions)
+    options = StackOptions(data=data, workers=workers, executors=executors, partitions=partitions, observe=observe)
     began = time.monotonic()
     if detach:
         show_ready(data, start_detached(options), began)
@@ -65,9 +68,12 @@ def up(
 
 
 def start_detached(options: StackOptions) -> Status:
-    """Download the jars first, so that the user sees the progress."""
+    """Download first, so that the user sees the progress."""
     extra.need()
-    jars.class_paths(read(InfraSettings).cache, say)
+    settings = read(InfraSettings)
+    jars.class_paths(settings.cache, say)
+    if options.observe:
+        packages.program("prometheus", settings, say)
     with progress("Starting", lambda: started(options.data)):
         return stack.start_detached(options)
 
@@ -144,6 +150,9 @@ def migrate(
 
 def show_ready(data: Path, status: Status, began: float) -> None:
     show_processes(data, status)
+    if "prometheus" in status.addresses:
+        for line in grafana_command.lines(data):
+            say(line)
     say(f"Ready after {time.monotonic() - began:.1f} s.")
 
 

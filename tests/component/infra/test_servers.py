@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
 
 
 def start(data):
-    return stack.start_detached(StackOptions(data=data, servers_only=True, until_parent_exits=True))
+    return stack.start_detached(StackOptions(data=data, servers_only=True, observe=True, until_parent_exits=True))
 
 
 def connections(data):
@@ -59,7 +59,7 @@ def s3(place, **other):
 
 def test_every_server_is_running_at_a_port_of_this_machine(folder):
     status = stack.status(folder)
-    assert [each["name"] for each in status.processes] == ["postgres", "kafka", "connect", "s3"]
+    assert [each["name"] for each in status.processes] == ["postgres", "kafka", "connect", "s3", "prometheus"]
     assert {each["state"] for each in status.processes} == {"running"}
     for each in status.processes:
         assert f"127.0.0.1:{each['port']}" in status.addresses[each["name"]]
@@ -108,7 +108,7 @@ def test_a_second_stack_in_the_same_folder_is_refused(folder):
         start(folder)
 
 
-@pytest.mark.parametrize("name", ["postgres", "kafka", "connect", "s3"])
+@pytest.mark.parametrize("name", ["postgres", "kafka", "connect", "s3", "prometheus"])
 def test_a_server_that_is_killed_is_started_again_at_the_same_address(folder, name):
     before = process(folder, name)
     os.kill(before["pid"], signal.SIGKILL)
@@ -134,6 +134,8 @@ def answers(data, name):
                 urlopen(place.connect_url + "/connectors", timeout=5).close()
             case "s3":
                 s3(place).list_buckets()
+            case "prometheus":
+                urlopen(stack.status(data).addresses[name] + "/api/v1/query?query=1", timeout=5).close()
     except Exception:  # noqa: BLE001 - whatever a client calls it
         return False
     return True

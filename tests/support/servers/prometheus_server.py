@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from infra import observe, packages
+from infra import packages, prometheus_part
 from infra.ports import Ports
 from infra.settings import InfraSettings
 from tests.support.servers.server_process import start
@@ -59,7 +59,7 @@ def running_prometheus(configuration: str) -> Iterator[PrometheusServer]:
         port = ports.by_name["prometheus"]
         file = data / "prometheus.yaml"
         file.write_text(configuration)
-        process = start(observe.part(data, port, packages.program("prometheus", settings, print), file))
+        process = start(prometheus_part.part(data, port, packages.program("prometheus", settings, print), file))
         try:
             yield PrometheusServer(f"http://127.0.0.1:{port}", data)
         finally:

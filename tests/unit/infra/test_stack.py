@@ -45,6 +45,7 @@ def test_options_survive_the_command_line_of_a_detached_stack(tmp_path):
         executor_env={"B": ""},
         until_parent_exits=True,
         servers_only=True,
+        observe=True,
     )
     assert from_arguments(to_arguments(options)) == options
     assert from_arguments([]) == StackOptions(data=Path(".tidemill"))

@@ -35,7 +35,7 @@ KEYS = {
 
 
 def test_the_topology_is_the_local_stacks():
-    servers = {"postgres", "kafka", "connect", "s3"}
+    servers = {"postgres", "kafka", "connect", "s3", "prometheus", "grafana"}
     jobs = {"migrate", "examples"}
     workers = {"stream-0", "stream-1", "executor-0", "executor-1", "sink", "connect-supervisor"}
     assert set(SERVICES) == servers | jobs | workers
@@ -128,6 +128,25 @@ def test_the_database_is_set_as_the_local_one():
 def test_versions_are_the_local_ones():
     assert SERVICES["kafka"]["image"].partition(":")[2] in (ROOT / "infra/jars.py").read_text()
     assert SERVICES["postgres"]["image"] == "postgres:18"
+
+
+def test_prometheus_scrapes_each_process_that_has_metrics():
+    (scrape,) = yaml.safe_load((ROOT / "infra/prometheus/prometheus.yaml").read_text())["scrape_configs"]
+    found = {each["labels"]["instance"]: target for each in scrape["static_configs"] for target in each["targets"]}
+    listening = {name: each["environment"].get("TIDEMILL_OBSERVE_LISTEN") for name, each in OURS.items()}
+    assert found == {name: f"{name}:{port_of(each)}" for name, each in listening.items() if each is not None}
+    assert {name for name, service in OURS.items() if is_process(service)} == set(found)
+
+
+def is_process(service):
+    """Whether it is neither a server of others nor a job of the start."""
+    return service["image"] == "tidemill" and service["restart"] != "on-failure"
+
+
+def port_of(listen):
+    host, _, port = listen.rpartition(":")
+    assert host == "0.0.0.0"
+    return port
 
 
 def test_mounted_paths_and_build_files_exist():
