@@ -24,7 +24,9 @@ INTRODUCTION = """# Metrics
 
 Each process shows its metrics on the port that `TIDEMILL_OBSERVE_LISTEN` names (`HOST:PORT`; not set: no port), at
 `/metrics`, beside `/livez` (its loops turn) and `/readyz` (it does its work now). `tidemill up` gives each process a
-free port of 127.0.0.1, and `tidemill status --json` names it in `metrics` of each process.
+free port of 127.0.0.1, and `tidemill status --json` names it in `metrics` of each process. With `--observe`,
+`tidemill up` also starts Prometheus on them, with the rules of [operations.md](operations.md), and prints the command
+that opens Grafana.
 
 `python -m connectors.metrics` counts from the topic `status` alone, so Prometheus needs no access to the other
 processes to know what became of every run. Each series whose labels are known exists at 0 from the start. Labels are

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra import connect, extra, grafana_command, jars, kafka, postgres, prometheus_part, s3
+from infra import connect, extra, grafana_command, jars, kafka, packages, postgres, prometheus_part, s3
 from infra import status as states
 from infra.credentials import Credentials, credentials
 from infra.errors import StackError
@@ -48,6 +48,8 @@ def run(options: StackOptions, on_event: Callable[[str], None], on_ready: Callab
     parent = os.getppid()
     options = _absolute(options)
     settings = read(InfraSettings)
+    if options.observe:  # before anything is made or started, for it may be missing
+        packages.program("prometheus", settings, on_event)
     with _locked(options.data):
         _end_leftovers(options.data)
         with contextlib.closing(Ports(options.data, settings.cache.expanduser(), PORTS)) as ports:
