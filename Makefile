@@ -7,10 +7,10 @@ STAMP := .venv/.tidemill-is-set-up
 # Whoever waits at a terminal sees what is being downloaded.
 QUIET := $(shell test -t 2 || echo --quiet)
 
-.PHONY: help setup demo check test tools bench states metrics samples clean
+.PHONY: help setup demo check test tools bench states metrics dashboards samples clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## build .venv, and download the jars of the local stack
 	@$(BIN)/python -m infra.jars
@@ -46,6 +46,10 @@ states: $(STAMP) ## write docs/states.md
 # From the catalogue of metrics in the code.
 metrics: $(STAMP) ## write docs/metrics.md after a change of a metric
 	@$(BIN)/python docs/metrics.py
+
+# From infra/grafana/boards.
+dashboards: $(STAMP) ## write infra/grafana/dashboards after a change of a board
+	@$(BIN)/python -m infra.grafana.generate
 
 # Of the version in pyproject.toml, when it is released (CONTRIBUTING.md).
 samples: $(STAMP) ## write tests/released/VERSION: what all later releases are tested to read

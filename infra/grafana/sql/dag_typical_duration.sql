@@ -1,0 +1,7 @@
+select percentile_cont(0.5) within group (order by extract(epoch from finished_at - started_at)) as typical
+from tidemill.runs
+where job_id = ${dag_id:sqlstring}
+    and kind = 'dag'
+    and $__timeFilter(nominal_time)
+    and finished_at is not null
+    and started_at is not null

@@ -1,0 +1,13 @@
+select
+    $__timeGroupAlias(nominal_time, $__interval),
+    percentile_cont(0.5) within group (order by extract(epoch from finished_at - started_at)) as p50,
+    percentile_cont(0.95) within group (order by extract(epoch from finished_at - started_at)) as p95,
+    max(extract(epoch from finished_at - started_at)) as longest
+from tidemill.runs
+where job_id = ${job_id:sqlstring}
+    and kind <> 'backfill'
+    and $__timeFilter(nominal_time)
+    and finished_at is not null
+    and started_at is not null
+group by 1
+order by 1
