@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import warnings
 
 import pytest
 import yaml
@@ -13,15 +12,10 @@ import yaml
 from infra.grafana.boards import ALL
 from infra.grafana.generate import FOLDER, file_of, text_of
 from infra.grafana.sources import SQL
+from tests.support.dashboard_schema import unknown_fields, wrong_values
 from tests.support.dashboards import DASHBOARDS, PANELS, name_of, panels_of
 from tests.support.promql import known_series, matchers, metrics_in
 from tests.unit.repository.test_docs_links import ROOT
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # of classic dashboards, which all versions of Grafana read
-    from grafana_foundation_sdk.cog.encoder import JSONEncoder
-    from grafana_foundation_sdk.cog.plugins import register_default_plugins
-    from grafana_foundation_sdk.models.dashboard import Dashboard
 
 COLUMNS = 24
 UNITS = {"short", "none", "s", "bytes", "Bps", "percentunit", "dateTimeFromNow"}
@@ -37,21 +31,6 @@ def expressions(panel):
     return [each["expr"] for each in panel["targets"] if "expr" in each]
 
 
-def differences(ours, theirs, path=""):
-    """What of ours is not the same in theirs; a null is the same as nothing."""
-    match ours:
-        case dict():
-            for key, value in ours.items():
-                if value is not None:
-                    yield from differences(value, theirs.get(key), f"{path}.{key}")
-        case list():
-            assert len(ours) == len(theirs or []), path
-            for place, (one, other) in enumerate(zip(ours, theirs or [], strict=True)):
-                yield from differences(one, other, f"{path}[{place}]")
-        case _ if ours != theirs:
-            yield path, ours, theirs
-
-
 @pytest.mark.parametrize("dashboard", ALL, ids=lambda each: each.uid)
 def test_a_file_is_what_make_dashboards_writes(dashboard):
     assert file_of(dashboard).read_bytes() == text_of(dashboard), "run `make dashboards`"
@@ -62,11 +41,9 @@ def test_there_is_no_other_file():
 
 
 @each_dashboard
-def test_the_public_schema_knows_every_field(dashboard):
-    """A field that the schema does not know is lost on the way through its types."""
-    register_default_plugins()
-    known = json.loads(json.dumps(Dashboard.from_json(dashboard), cls=JSONEncoder))
-    assert list(differences(dashboard, known)) == []
+def test_the_public_schema_knows_every_field_and_value(dashboard):
+    assert list(unknown_fields(dashboard)) == []
+    assert list(wrong_values(dashboard)) == []
 
 
 @each_dashboard
