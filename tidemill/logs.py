@@ -45,7 +45,7 @@ def _print_all(target: Connections, postgres: psycopg.Connection[Row], run_id: s
     run = _run_with_output(postgres, run_id)
     found = _attempts(postgres, run, number)
     if not found:
-        raise NotFoundError(_no_attempt(run, rows(postgres, "attempts", run), number))
+        raise NotFoundError(no_attempt(run, rows(postgres, "attempts", run), number))
     _Printer(target, run["run_id"]).advance(found[-1])
 
 
@@ -79,7 +79,7 @@ def _run_with_output(postgres: psycopg.Connection[Row], run_id: str) -> Row:
     return run
 
 
-def _no_attempt(run: Row, attempts: list[Row], number: int | None) -> str:
+def no_attempt(run: Row, attempts: list[Row], number: int | None) -> str:
     if number and attempts:
         return f"run {run['run_id']!r} has no attempt {number}; the last is {attempts[-1]['attempt']}"
     why = f": {run['reason']}" if run["reason"] else ""
@@ -103,13 +103,13 @@ class _Printer:
     def advance(self, attempt: Row) -> None:
         if self._is_done:
             return
-        if _has_chunks(attempt):
-            prefix = log_prefix(RunId(self._run_id), attempt["attempt"])
-            self._chunks(attempt["log_uri"] or f"s3://{self._target.s3_bucket}/{prefix}")
+        if has_chunks(attempt):
+            self._chunks(chunks_uri(self._target, self._run_id, attempt))
         if attempt["ended_as"] is not None:
             if not self._last_chunk:
                 self._write((attempt["output"] or "").encode())
-                _say_if_gone(attempt)
+                if gone := why_gone(attempt):
+                    complain(gone)
             self._is_done = True
         sys.stdout.flush()
 
@@ -123,7 +123,7 @@ class _Printer:
             self._last_chunk = uri
 
 
-def _has_chunks(attempt: Row) -> bool:
+def has_chunks(attempt: Row) -> bool:
     """Whether S3 may have chunks: the attempt's end names them, or the attempt never reported its end."""
     if attempt["log_deleted_at"] or attempt["started_at"] is None:
         return False
@@ -131,14 +131,21 @@ def _has_chunks(attempt: Row) -> bool:
     return attempt["log_uri"] is not None or not has_reported
 
 
-def _say_if_gone(attempt: Row) -> None:
+def chunks_uri(target: Connections, run_id: str, attempt: Row) -> str:
+    """The prefix of an attempt's chunks in S3."""
+    found: str | None = attempt["log_uri"]
+    return found or f"s3://{target.s3_bucket}/{log_prefix(RunId(run_id), attempt['attempt'])}"
+
+
+def why_gone(attempt: Row) -> str | None:
     """Explain why an attempt without chunks in S3 has no complete output."""
     if attempt["log_deleted_at"]:
         rest = "; only its beginning and its end are kept" if attempt["output"] else ""
         when = rfc3339(attempt["log_deleted_at"])
-        complain(f"the log was deleted at {when}, when its time to live ended{rest}")
-    elif attempt["output_bytes"] and not attempt["output"]:
-        complain(
+        return f"the log was deleted at {when}, when its time to live ended{rest}"
+    if attempt["output_bytes"] and not attempt["output"]:
+        return (
             f"the {attempt['output_bytes']} bytes that attempt {attempt['attempt']} wrote are not kept: "
             f"a run keeps short output only of its last {MAX_OUTPUTS} attempts"
         )
+    return None

@@ -100,7 +100,7 @@ def rerun(  # noqa: PLR0917 - in the order in which they are shown
         found = [run_row(postgres, run_id, RERUNS_ALL)] if run_id else _ended(postgres, job, states, since)
         names = [each["run_id"] for each in found if run_id or state or _is_given_up(each)]
         values = {"downstream": downstream, "note": note, "payload": payload}
-        asked, refused = _asked(postgres, names, values, is_bulk=run_id is None)
+        asked, refused = request_reruns(postgres, names, values, is_bulk=run_id is None)
     if as_json:
         again = {"runs": [each["run_id"] for each in asked], "requests": [each["request_id"] for each in asked]}
         show_json(again | {"refused": refused})
@@ -112,10 +112,12 @@ def rerun(  # noqa: PLR0917 - in the order in which they are shown
         raise typer.Exit(1)
 
 
-def _asked(
+def request_reruns(
     postgres: psycopg.Connection[Row], names: list[str], values: Row, *, is_bulk: bool
 ) -> tuple[list[Row], list[Row]]:
-    """The accepted and the refused requests. In bulk, a refused run does not stop the others."""
+    """Request reruns in one transaction: the accepted and the refused ones. In bulk, a refused run does not stop the
+    others; otherwise the refusal is raised.
+    """
     asked, refused = [], []
     with postgres.transaction():
         for name in names:
@@ -133,11 +135,11 @@ def _stop(
     kind: RequestKind, run_id: str | None, data: Data, job: str | None, note: str | None, *, wait: bool, as_json: bool
 ) -> None:
     _one_of(run_id, job)
-    wanted = {"job_id": job, "run_id": run_id}
     with database(data) as postgres:
-        found = _open(postgres, run_id, job)
-        request_id = secrets.token_hex(8)
-        one(postgres, "request_stop", wanted | {"request_id": request_id, "kind": kind.value, "note": note})
+        if run_id and owner_of_run(run_id):
+            await_known(postgres, run_id)
+        found = open_runs(postgres, run_id, job)
+        request_id = request_stop(postgres, kind, run_id, job, note)
         if run_id and not found and not wait:
             _await_refusal(postgres, run_id, request_id)
         waited_for = [run_id] if run_id else [each["run_id"] for each in found]
@@ -150,13 +152,21 @@ def _stop(
         say("\n".join(f"{each['run_id']} {each['state']}" for each in ended) or unseen)
 
 
-def _open(postgres: psycopg.Connection[Row], run_id: str | None, job: str | None) -> list[Row]:
+def request_stop(
+    postgres: psycopg.Connection[Row], kind: RequestKind, run_id: str | None, job: str | None, note: str | None
+) -> str:
+    """Request the stop of a run, or of all open runs of a job; returns the request's id."""
+    request_id = secrets.token_hex(8)
+    wanted = {"job_id": job, "run_id": run_id, "kind": kind.value, "note": note}
+    one(postgres, "request_stop", wanted | {"request_id": request_id})
+    return request_id
+
+
+def open_runs(postgres: psycopg.Connection[Row], run_id: str | None, job: str | None) -> list[Row]:
     """The runs to stop that are in the database. An unwritten run can be stopped too, if its job or DAG exists."""
     owner = job or owner_of_run(run_id or "")
     if owner is None:
         raise no_run(postgres, run_id or "", of_all="; --job stops all of its open runs")
-    if run_id:
-        await_known(postgres, run_id)
     found = rows(postgres, "open_runs", {"job_id": job, "run_id": run_id})
     if found:
         return found

@@ -80,16 +80,25 @@ def connect_to_read(target: Connections, options: str = "", seconds: int = CONNE
 
 
 def connect(dsn: str, options: str = "", seconds: int = CONNECT_SECONDS) -> psycopg.Connection[Row]:
-    connection = psycopg.connect(
-        dsn,
-        autocommit=True,
-        row_factory=dict_row,
-        connect_timeout=seconds,
-        application_name="tidemill",
-        options=f"-c TimeZone=UTC -c search_path=tidemill,public {options}",
-    )
-    set_json_loads(json_text.read, connection)
+    connection: psycopg.Connection[Row] = psycopg.connect(dsn, **session(options, seconds))
+    configure(connection)
     return connection
+
+
+def session(options: str = "", seconds: int = CONNECT_SECONDS) -> dict[str, Any]:
+    """The arguments of `psycopg.connect` for commands and pages."""
+    return {
+        "autocommit": True,
+        "row_factory": dict_row,
+        "connect_timeout": seconds,
+        "application_name": "tidemill",
+        "options": f"-c TimeZone=UTC -c search_path=tidemill,public {options}",
+    }
+
+
+def configure(connection: psycopg.Connection[Row]) -> None:
+    """What a new connection needs besides the arguments of `session`."""
+    set_json_loads(json_text.read, connection)
 
 
 def wall_clock() -> datetime:

@@ -45,7 +45,7 @@ def explain(
     if at is not None and is_run(name):
         raise UsageError("--at is only for a job or DAG, because a run has its own time")
     with reading(data) as postgres:
-        found = [_run(postgres, name)] if is_run(name) else _of_owner(postgres, name, at)
+        found = [explain_run(postgres, name)] if is_run(name) else explain_owner(postgres, name, at)
     if as_json:
         show_json([_plain(each) for each in found])
         return
@@ -71,7 +71,8 @@ def _plain(told: Explanation) -> Row:
     return msgspec.structs.asdict(told) | {"facts": [msgspec.structs.asdict(each) for each in told.facts]}
 
 
-def _run(postgres: psycopg.Connection[Row], run_id: str) -> Explanation:
+def explain_run(postgres: psycopg.Connection[Row], run_id: str) -> Explanation:
+    """Why a run ran as it did, or why there is none. Raises `NotFoundError`, `UsageError`."""
     owner = owner_of_run(run_id)
     if owner is None:
         raise UsageError(f"{run_id!r} is neither a job, a DAG nor a run: a run is <job>@<time> or <job>#<request>")
@@ -87,7 +88,8 @@ def _run(postgres: psycopg.Connection[Row], run_id: str) -> Explanation:
     return _told(read_occurrence(postgres, owner, moment, read_history(postgres, owner), now))
 
 
-def _of_owner(postgres: psycopg.Connection[Row], owner: str, at: str | None) -> list[Explanation]:
+def explain_owner(postgres: psycopg.Connection[Row], owner: str, at: str | None) -> list[Explanation]:
+    """The last and the next occurrence of a job or DAG, or those of a time. Raises `NotFoundError`, `UsageError`."""
     history, now = read_history(postgres, owner), now_of(postgres)
     spec = newest_spec(history)
     timezone = spec.timezone if spec else "UTC"

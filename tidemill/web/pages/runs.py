@@ -1,0 +1,164 @@
+"""The list of runs: filters in the URL, keyset pages, a bounded count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import htpy as h
+from starlette.responses import Response
+
+from schemas.reasons import ReasonCode
+from schemas.words import OPEN_STATES, RunKind, RunState
+from tidemill.output import visible
+from tidemill.target import Row
+from tidemill.web import paging
+from tidemill.web.ask import Ask
+from tidemill.web.backend import Backend
+from tidemill.web.layout import page
+from tidemill.web.marks import state
+from tidemill.web.pieces import NONE, bounded, dag_url, instant, job_url, live, run_link, table, took
+from tidemill.web.run_filter import FIELDS, RunFilter, cursor_of, filter_of
+from tidemill.web.run_list import Count, RunPage, count, read_page
+
+HEADS = ("State", "Run", "Job or DAG", "Kind", "Scheduled", "Started", "Ended", "Took", "Attempt", "Why")
+
+
+def make(ask: Ask, backend: Backend) -> Response:
+    asked, cursor = filter_of(ask), cursor_of(ask)
+    with backend.reading() as postgres:
+        found, number = read_page(postgres, asked, cursor), count(postgres, asked)
+    return page(
+        ask,
+        "Runs",
+        _form(ask, asked),
+        live(ask, "list", ("runs",), _summary(asked, number), _list(ask, asked, found), _pager(ask, found)),
+    )
+
+
+def _form(ask: Ask, asked: RunFilter) -> h.Element:
+    return h.form(method="get", action="/runs", class_="filters", role="search", aria_label="Filters")[
+        h.div(class_="fields")[
+            _text("job", "Job", asked.job, is_search=True),
+            _text("dag", "DAG", asked.dag),
+            _text("tenant", "Tenant", asked.tenant),
+            _choice("kind", "Kind", (each.value for each in RunKind), asked.kind and asked.kind.value),
+            _choice("reason", "Reason", (each.value for each in ReasonCode), asked.reason and asked.reason.value),
+        ],
+        h.div(class_="fields")[
+            h.label[
+                "Time of", _options("time", ("scheduled", "finished"), "finished" if asked.by_end else "scheduled")
+            ],
+            _text("from", "From", ask.one("from"), hint="2h, or 2026-11-21 03:00"),
+            _text("to", "To", ask.one("to"), hint="now"),
+        ],
+        h.fieldset(class_="chips")[
+            h.legend(class_="unseen")["States"],
+            (_chip(each, each in asked.states) for each in RunState),
+        ],
+        h.div(class_="fields")[
+            h.button(type="submit", class_="main")["Filter"], h.a(href="/runs", class_="plain")["All runs"]
+        ],
+    ]
+
+
+def _text(name: str, label: str, value: str | None, *, hint: str = "", is_search: bool = False) -> h.Element:
+    return h.label[
+        label,
+        h.input(name=name, value=value, placeholder=hint or None, size="16", data_search=is_search, autocomplete="off"),
+    ]
+
+
+def _choice(name: str, label: str, words: Iterable[str], chosen: str | None) -> h.Element:
+    return h.label[label, _options(name, ("", *words), chosen or "")]
+
+
+def _options(name: str, words: Iterable[str], chosen: str) -> h.Element:
+    return h.select(name=name)[
+        (h.option(value=each, selected=each == chosen)[each.replace("_", " ") or "any"] for each in words)
+    ]
+
+
+def _chip(word: RunState, is_chosen: bool) -> h.Element:
+    return h.label(class_="chip")[
+        h.input(type="checkbox", name="state", value=word.value, checked=is_chosen), state(word.value)
+    ]
+
+
+def _summary(asked: RunFilter, number: Count) -> h.Element:
+    shown = bounded(number.value, number.is_exact)
+    noun = "run" if number == Count(value=1, is_exact=True) else "runs"
+    order = "the latest scheduled time first"
+    return h.p(class_="summary", aria_live="polite")[h.strong[shown], f" {noun}{_said(asked)}; {order}."]
+
+
+def _said(asked: RunFilter) -> str:
+    """The filter in words."""
+    parts = [
+        f" of {visible(asked.dag or asked.job or '')}" if asked.dag or asked.job else "",
+        f" of the tenant {visible(asked.tenant)}" if asked.tenant else "",
+        f" that are {' or '.join(each.value.replace('_', ' ') for each in asked.states)}" if asked.states else "",
+        f" with the reason {asked.reason.value}" if asked.reason else "",
+    ]
+    return "".join(parts)
+
+
+def _list(ask: Ask, asked: RunFilter, found: RunPage) -> h.Element:
+    return table("Runs", HEADS, (_row(ask, each) for each in found.rows), empty=_why_empty(ask, asked, found))
+
+
+def _row(ask: Ask, run: Row) -> tuple[h.Node, ...]:
+    return (
+        state(run["state"]),
+        run_link(run["run_id"]),
+        h.a(href=dag_url(run["job_id"]) if run["dag_id"] else job_url(run["job_id"]))[visible(run["job_id"])],
+        run["kind"],
+        instant(ask, run["scheduled_time"]),
+        instant(ask, run["started_at"]),
+        instant(ask, run["finished_at"]),
+        took(run["started_at"], _end(ask, run)),
+        run["attempt"] or NONE,
+        h.span(class_="why", title=run["reason_code"])[visible(run["reason"] or "")],
+    )
+
+
+def _end(ask: Ask, run: Row) -> datetime | None:
+    """Until now, if the process may still run."""
+    end: datetime | None = run["finished_at"]
+    return end or (ask.now if RunState(run["state"]) in OPEN_STATES - {RunState.RETRY_WAIT, RunState.QUEUED} else None)
+
+
+def _why_empty(ask: Ask, asked: RunFilter, found: RunPage) -> h.Node:
+    if found.searched_to:
+        return h.fragment[
+            "None of the runs that were searched matches. The search stopped at the scheduled time ",
+            instant(ask, found.searched_to.at),
+            "; older runs may match.",
+        ]
+    if ask.one("after"):
+        return "The list ends here: no older run matches."
+    if asked == RunFilter():
+        return h.fragment[
+            "No run is in the database: no job has been due or requested yet. ",
+            h.a(href="/jobs")["Jobs"],
+            " says what is defined.",
+        ]
+    window = " Only runs since the time in “From” are searched." if asked.begin else ""
+    return f"No run matches all filters.{window} The history may also be pruned: TIDEMILL_HISTORY_TTL."
+
+
+def _pager(ask: Ask, found: RunPage) -> h.Node:
+    following = found.following
+    return h.nav(class_="pager", aria_label="Pages of the list")[
+        h.a(href=ask.url(after=None))["First page"] if ask.one("after") else None,
+        h.a(href=ask.url(after=paging.written(following)), rel="next")[
+            "Search older runs" if found.searched_to else "Older runs"
+        ]
+        if following
+        else None,
+    ]
+
+
+def same_filter(ask: Ask) -> dict[str, tuple[str, ...]]:
+    """The filter's part of the query."""
+    return {name: values for name, values in ask.query.items() if name in FIELDS}

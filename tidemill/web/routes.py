@@ -1,0 +1,35 @@
+"""Every page with its path: the table of contents of the web page. A new page is one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from starlette.responses import Response
+
+from tidemill.web import zone
+from tidemill.web.ask import Ask
+from tidemill.web.backend import Backend
+from tidemill.web.pages import run, run_actions, runs
+
+Make = Callable[[Ask, Backend], Response]
+"""Called in a thread. Raises `NotFoundError` (404), `UsageError` (422) or another `TidemillError` (409)."""
+
+
+class Page(msgspec.Struct, frozen=True):
+    method: str
+    path: str
+    """`{name}` is one segment of the path, percent-encoded; `Ask.parts` has it decoded."""
+    make: Make
+
+
+PAGES = (
+    Page("GET", "/runs", runs.make),
+    Page("GET", "/runs/{run_id}", run.make),
+    Page("GET", "/runs/{run_id}/log", run.more_log),
+    Page("GET", "/runs/{run_id}/log.txt", run.whole_log),
+    Page("POST", "/runs/{run_id}/cancel", run_actions.cancel),
+    Page("POST", "/runs/{run_id}/terminate", run_actions.terminate),
+    Page("POST", "/runs/{run_id}/rerun", run_actions.rerun),
+    Page("POST", "/zone", zone.choose),
+)

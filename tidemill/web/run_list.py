@@ -1,0 +1,63 @@
+"""Reads a page of runs and their bounded number."""
+
+from __future__ import annotations
+
+import msgspec
+import psycopg
+from psycopg.sql import SQL, Composed
+
+from tidemill.queries import text
+from tidemill.target import Row
+from tidemill.web.paging import Cursor
+from tidemill.web.run_filter import RunFilter, candidates, conditions, is_exact, values_of
+
+PAGE_ROWS = 50
+MOST_COUNTED = 10_000
+"""A count stops here."""
+MOST_READ = 10_001
+"""The most rows of an index that one page reads, so that a rare filter cannot make it slow."""
+
+
+class RunPage(msgspec.Struct, frozen=True, kw_only=True):
+    rows: list[Row]
+    following: Cursor | None
+    """Where the next page begins; None: this is the last one."""
+    searched_to: Cursor | None = None
+    """The filter is rare: the page has too few rows, and the search stopped here."""
+
+
+class Count(msgspec.Struct, frozen=True, kw_only=True):
+    value: int
+    is_exact: bool
+
+
+def read_page(postgres: psycopg.Connection[Row], asked: RunFilter, cursor: Cursor | None) -> RunPage:
+    scan = PAGE_ROWS + 1 if is_exact(asked) else MOST_READ
+    values = values_of(asked, cursor) | {"scan": scan, "limit": PAGE_ROWS + 1}
+    found = postgres.execute(_sql("web_runs", asked, cursor), values).fetchall()
+    return page_of(found, scan)
+
+
+def page_of(found: list[Row], scan: int) -> RunPage:
+    """`found` has the rows, or one row without a run."""
+    rows = [each for each in found if each["run_id"] is not None]
+    if len(rows) > PAGE_ROWS:
+        last = rows[PAGE_ROWS - 1]
+        return RunPage(rows=rows[:PAGE_ROWS], following=Cursor(at=last["nominal_time"], id=last["run_id"]))
+    if found and found[0]["candidates"] >= scan:
+        end = Cursor(at=found[0]["last_at"], id=found[0]["last_id"])
+        return RunPage(rows=rows, following=end, searched_to=end)
+    return RunPage(rows=rows, following=None)
+
+
+def count(postgres: psycopg.Connection[Row], asked: RunFilter) -> Count:
+    values = values_of(asked, None) | {"scan": MOST_READ}
+    found = postgres.execute(_sql("web_count", asked, None), values).fetchall()[0]
+    return Count(
+        value=min(found["matching"], MOST_COUNTED),
+        is_exact=found["candidates"] < MOST_READ,
+    )
+
+
+def _sql(name: str, asked: RunFilter, cursor: Cursor | None) -> Composed:
+    return SQL(text(name)).format(candidates=candidates(asked, cursor), conditions=conditions(asked))

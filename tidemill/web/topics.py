@@ -1,0 +1,9 @@
+"""What a live region can wait for."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Topic = Literal["runs", "problems", "run"]
+"""`runs`: any run changed; `problems`: a new problem; `run`: the run that the page is about changed."""
+TOPICS: tuple[Topic, ...] = get_args(Topic)
