@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -145,7 +145,7 @@ def _supervise(
             data=str(options.data),
             supervisor=me,
             ready=supervisor.booted,
-            addresses={**_addresses(environment), **prometheus_part.addresses(parts)},
+            addresses={**_addresses(environment), **_address_of_web(parts), **prometheus_part.addresses(parts)},
             processes=supervisor.processes(),
             identities=supervisor.identities(),
             environment=dict(environment),
@@ -200,6 +200,11 @@ def _environment(options: StackOptions, ports: Mapping[str, int], keys: Credenti
         "TIDEMILL_PARTITIONS": str(options.partitions),
         "TIDEMILL_REPLICATION_FACTOR": "1",
     }
+
+
+def _address_of_web(parts: Iterable[Part]) -> dict[str, str]:
+    """Empty if only the servers run."""
+    return {part.name: f"http://127.0.0.1:{part.port}/" for part in parts if part.name == "web"}
 
 
 def _addresses(environment: Mapping[str, str]) -> dict[str, str]:

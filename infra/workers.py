@@ -6,12 +6,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import msgspec
 import orjson
 
 from infra.files import write_private
 from infra.options import StackOptions
 from infra.part import Part
 from infra.ports import Ports
+from infra.ready import http_status
 from schemas.ready_file import names_running_process
 
 SERVERS = ("postgres", "kafka", "connect", "s3")
@@ -21,6 +23,7 @@ SESSION = "PT4S"
 """A stream worker's session timeout; the local broker allows less than the default minimum of 6 s."""
 STOP_SECONDS = DRAIN_SECONDS + 10.0
 """The drain time, and the grace between TERM and KILL."""
+WEB_FILE = "/static/icon.svg"
 PYTHON = {
     "PYTHONUNBUFFERED": "1",  # the log shows each line at once
     "PYTHONSAFEPATH": "1",  # otherwise `-m` puts the current folder before the installed modules
@@ -46,6 +49,7 @@ def workers(options: StackOptions, environment: Mapping[str, str], ports: Ports)
     for number in range(options.executors):
         yield _executor(f"executor-{number}", options, environment, ports)
     yield _process("sink", "connectors.sink", options, environment, ports)
+    yield _web(options, environment, ports)
     yield _process("connect-supervisor", "connectors.supervisor", options, environment, ports, waits_for=("connector",))
 
 
@@ -65,6 +69,14 @@ def _executor(name: str, options: StackOptions, environment: Mapping[str, str], 
     }
     env = {**environment, **own}
     return _process(name, "executors", options, env, ports, has_ready_file=True, stop_seconds=STOP_SECONDS)
+
+
+def _web(options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:
+    """Ready when it serves a file: a page also needs the tables."""
+    port = ports.of("web page")
+    env = {**environment, "TIDEMILL_WEB_LISTEN": f"127.0.0.1:{port}"}
+    part = _process("web", "tidemill.web", options, env, ports)
+    return msgspec.structs.replace(part, port=port, is_ready=lambda: http_status(port, WEB_FILE) == 200)
 
 
 def _secrets(options: StackOptions) -> Path:

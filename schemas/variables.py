@@ -80,6 +80,11 @@ KNOWN = frozenset(
         "term_grace",
         "timeout_classes",
         "topic_prefix",
+        "web_connections",
+        "web_hosts",
+        "web_listen",
+        "web_proxy_header",
+        "web_token_file",
         "work_dir",
         "worker_id",
     ]

@@ -9,6 +9,7 @@ from observe.settings import ObserveSettings
 from schemas.settings import Connections
 from streams.settings import StreamSettings
 from tidemill.monitor.settings import MonitorSettings
+from tidemill.web.settings import WebSettings
 
 SETTINGS = (
     Connections,
@@ -20,4 +21,5 @@ SETTINGS = (
     RetentionSettings,
     InfraSettings,
     MonitorSettings,
+    WebSettings,
 )

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 
 import structlog
 import uvicorn
 
+from observe.health import Health
+from observe.process import describe_process
+from observe.registry import Registry
+from observe.server import observed
+from observe.settings import ObserveSettings
 from schemas.logging import log_to_stderr
 from schemas.settings import Connections, InvalidSettingsError, read
 from schemas.variables import check_variables
@@ -28,21 +34,25 @@ def main() -> int:
     try:
         for warning in check_variables(os.environ):
             log.warning("unknown_variable", reason=warning)
-        settings, target = read(WebSettings), read(Connections)
+        settings, target, observe = read(WebSettings), read(Connections), read(ObserveSettings)
         (host, port), door = address_of(settings), door_of(settings)
     except InvalidSettingsError as error:
         log.error("web_failed", error=str(error))  # noqa: TRY400 - the sentence is enough
         return REFUSED
-    log.info("web_listens", address=f"http://{settings.web_listen}/")
-    uvicorn.run(
-        application(Backend(target, settings.web_connections), door),
-        host=host,
-        port=port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
-    )
+    registry, health = Registry(), Health()
+    describe_process(registry, health, kind="web", name=socket.gethostname())
+    with observed(observe.observe_listen, registry, health):
+        health.ready()
+        log.info("web_listens", address=f"http://{settings.web_listen}/")
+        uvicorn.run(
+            application(Backend(target, settings.web_connections), door, registry),
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
     return 0
 
 

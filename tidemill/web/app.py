@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qsl, quote, unquote
 
 import psycopg
+from prometheus_client import Histogram
 from psycopg_pool import PoolTimeout
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -17,6 +19,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from observe.catalogue.web import PAGE_SECONDS
+from observe.registry import Registry
 from schemas.errors import TidemillError
 from tidemill.target import NotFoundError, UsageError, wall_clock
 from tidemill.web import assets, errors, login
@@ -31,8 +35,9 @@ MOST_FORM_BYTES = 1024**2
 SMALLEST_TO_COMPRESS = 1000
 
 
-def application(backend: Backend, door: Door) -> Starlette:
+def application(backend: Backend, door: Door, registry: Registry) -> Starlette:
     watch = Watch(backend)
+    seconds = registry.histogram(PAGE_SECONDS)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -44,10 +49,9 @@ def application(backend: Backend, door: Door) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/livez", _alive),
             Route("/events", watch.serve),
             Route("/static/{name:path}", assets.serve),
-            *(Route(each.path, _endpoint(each, backend), methods=[each.method]) for each in PAGES),
+            *(Route(each.path, _endpoint(each, backend, seconds), methods=[each.method]) for each in PAGES),
             *login.routes(door),
         ],
         middleware=[
@@ -73,8 +77,14 @@ class EncodedPath:
         await self._app(scope, receive, send)
 
 
-def _endpoint(page: Page, backend: Backend) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(page: Page, backend: Backend, seconds: Histogram) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
+        began = time.perf_counter()
+        made = await make(request)
+        seconds.labels(page.path, f"{made.status_code // 100}xx").observe(time.perf_counter() - began)
+        return made
+
+    async def make(request: Request) -> Response:
         try:
             form = await _form(request)
         except UsageError as error:
@@ -122,10 +132,6 @@ async def _form(request: Request) -> Fields:
         if len(body) > MOST_FORM_BYTES:
             raise UsageError(f"The form has more than {MOST_FORM_BYTES:,} bytes.")
     return fields(parse_qsl(body.decode("utf-8", "replace")))
-
-
-async def _alive(_: Request) -> Response:
-    return PlainTextResponse("ok\n")
 
 
 async def _nowhere(request: Request, _: Exception) -> Response:

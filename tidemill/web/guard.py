@@ -16,8 +16,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 COOKIE = "tidemill_session"
 LOGIN = "/login"
 STATIC = "/static/"
-OPEN_PATHS = (LOGIN, "/livez")
-"""What a browser gets before the login, besides static files."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS = {
     "content-security-policy": (
@@ -60,7 +58,7 @@ def refusal(door: Door, method: str, path: str, headers: Mapping[str, str]) -> R
         return Refusal(status=421, sentence=sentence)
     if method not in SAFE_METHODS and not _is_same_origin(headers, host):
         return Refusal(status=403, sentence="A change must come from a form of this page.")
-    if path in OPEN_PATHS or path.startswith(STATIC) or _is_known(door, headers):
+    if path == LOGIN or path.startswith(STATIC) or _is_known(door, headers):
         return None
     return Refusal(status=401, sentence="This page needs a login.")
 

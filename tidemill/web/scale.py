@@ -64,7 +64,7 @@ def _placed(
 ) -> Iterable[Stretch]:
     breaks = sum(compressed.values())
     shown = sum((end - begin for begin, end in pairs if not compressed.get((begin, end))), timedelta(0))
-    room = max(width - breaks * BREAK_WIDTH - len(pairs) * LEAST_WIDTH, 0.0)
+    room = max(width - breaks * BREAK_WIDTH - (len(pairs) - breaks) * LEAST_WIDTH, 0.0)
     left = 0.0
     for begin, end in pairs:
         is_compressed = compressed.get((begin, end), False)

@@ -29,15 +29,15 @@ SHARED = {f"TIDEMILL_{name.upper()}" for name in (*Cluster().values, "partitions
 EXAMPLE_LINES = re.findall(r"^(# )?([A-Z_0-9]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
 KEYS = {
-    "build", "command", "depends_on", "environment", "healthcheck", "image", "ports", "restart", "stop_grace_period",
-    "volumes",
+    "build", "command", "configs", "depends_on", "environment", "healthcheck", "image", "ports", "restart",
+    "stop_grace_period", "volumes",
 }  # fmt: skip
 
 
 def test_the_topology_is_the_local_stacks():
     servers = {"postgres", "kafka", "connect", "s3", "prometheus", "grafana"}
     jobs = {"migrate", "examples"}
-    workers = {"stream-0", "stream-1", "executor-0", "executor-1", "sink", "connect-supervisor"}
+    workers = {"stream-0", "stream-1", "executor-0", "executor-1", "sink", "web", "connect-supervisor"}
     assert set(SERVICES) == servers | jobs | workers
 
 

@@ -17,11 +17,11 @@ from tidemill.web.ask import Ask
 from tidemill.web.backend import Backend
 from tidemill.web.layout import page
 from tidemill.web.marks import state
-from tidemill.web.pieces import NONE, bounded, dag_url, instant, job_url, live, run_link, table, took
+from tidemill.web.pieces import NONE, bounded, dag_url, instant, job_url, live, run_url, table, took
 from tidemill.web.run_filter import FIELDS, RunFilter, cursor_of, filter_of
 from tidemill.web.run_list import Count, RunPage, count, read_page
 
-HEADS = ("State", "Run", "Job or DAG", "Kind", "Scheduled", "Started", "Ended", "Took", "Attempt", "Why")
+HEADS = ("State", "Run", "Kind", "Scheduled", "Started", "Ended", "Took", "Attempt", "Why")
 
 
 def make(ask: Ask, backend: Backend) -> Response:
@@ -44,20 +44,17 @@ def _form(ask: Ask, asked: RunFilter) -> h.Element:
             _text("tenant", "Tenant", asked.tenant),
             _choice("kind", "Kind", (each.value for each in RunKind), asked.kind and asked.kind.value),
             _choice("reason", "Reason", (each.value for each in ReasonCode), asked.reason and asked.reason.value),
-        ],
-        h.div(class_="fields")[
             h.label[
                 "Time of", _options("time", ("scheduled", "finished"), "finished" if asked.by_end else "scheduled")
             ],
             _text("from", "From", ask.one("from"), hint="2h, or 2026-11-21 03:00"),
             _text("to", "To", ask.one("to"), hint="now"),
+            h.button(type="submit", class_="main")["Filter"],
+            h.a(href="/runs", class_="plain")["All runs"],
         ],
         h.fieldset(class_="chips")[
             h.legend(class_="unseen")["States"],
             (_chip(each, each in asked.states) for each in RunState),
-        ],
-        h.div(class_="fields")[
-            h.button(type="submit", class_="main")["Filter"], h.a(href="/runs", class_="plain")["All runs"]
         ],
     ]
 
@@ -110,8 +107,7 @@ def _list(ask: Ask, asked: RunFilter, found: RunPage) -> h.Element:
 def _row(ask: Ask, run: Row) -> tuple[h.Node, ...]:
     return (
         state(run["state"]),
-        run_link(run["run_id"]),
-        h.a(href=dag_url(run["job_id"]) if run["dag_id"] else job_url(run["job_id"]))[visible(run["job_id"])],
+        _name(run),
         run["kind"],
         instant(ask, run["scheduled_time"]),
         instant(ask, run["started_at"]),
@@ -120,6 +116,15 @@ def _row(ask: Ask, run: Row) -> tuple[h.Node, ...]:
         run["attempt"] or NONE,
         h.span(class_="why", title=run["reason_code"])[visible(run["reason"] or "")],
     )
+
+
+def _name(run: Row) -> h.Node:
+    """The run's id as two links: its job or DAG, and the run."""
+    owner, rest = run["job_id"], run["run_id"].removeprefix(run["job_id"])
+    return h.span(class_="id", title=visible(run["run_id"]))[
+        h.a(href=dag_url(owner) if run["dag_id"] else job_url(owner), class_="owner")[visible(owner)],
+        h.a(href=run_url(run["run_id"]))[visible(rest)],
+    ]
 
 
 def _end(ask: Ask, run: Row) -> datetime | None:
