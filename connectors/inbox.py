@@ -99,6 +99,14 @@ class Inbox:
             offsets=[TopicPartition(*each, offset) for each, offset in offsets.items()], asynchronous=False
         )
 
+    def offset_range(self, partition: PartitionId) -> tuple[int, int]:
+        """The first offset and the end offset. Raises `NoOffsetsError` and `KafkaException`."""
+        return offset_range(self._consumer, TopicPartition(*partition))
+
+    def reached(self, partition: PartitionId) -> int:
+        """The offset up to which everything is taken, also if only markers of transactions are before it."""
+        return self._silence.reached[partition]
+
     def lag(self) -> int:
         """The offsets that are not taken yet, as far as the client knows without asking the brokers."""
         return sum(self.lags().values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import Enum
+from pathlib import Path
 
 import msgspec
 from pydantic import Field
@@ -41,6 +42,21 @@ class SinkSettings(BaseSettings):
 
     sink_batch_records: int = Field(default=1000, ge=1)
     """The maximum of records in one Postgres transaction."""
+
+
+class MetricsSettings(BaseSettings):
+    """The settings of the process that counts `status` for Prometheus."""
+
+    model_config = _FROM_ENVIRONMENT
+
+    metrics_state: Path | None = None
+    """The folder in which it keeps its figures over a restart. None: each start counts from 0."""
+    metrics_tenants: int = Field(default=100, ge=1)
+    """How many tenants have series of their own: the first that it sees. The others are `other`."""
+    metrics_jobs: int = Field(default=100, ge=0)
+    """The same for jobs and DAGs; 0: there are no series by job."""
+    metrics_last_success: bool = False
+    """Whether the time of the last success of each job is a series, of at most 2,000 jobs."""
 
 
 class Archive(Enum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectors.settings import RetentionSettings, SinkSettings, SourceSettings
+from connectors.settings import MetricsSettings, RetentionSettings, SinkSettings, SourceSettings
 from executors.settings import ExecutorSettings
 from infra.settings import InfraSettings
 from observe.settings import ObserveSettings
@@ -18,6 +18,7 @@ SETTINGS = (
     ExecutorSettings,
     SourceSettings,
     SinkSettings,
+    MetricsSettings,
     RetentionSettings,
     InfraSettings,
     MonitorSettings,

@@ -10,10 +10,10 @@ import sys
 import pytest
 
 EXIT_SECONDS = 60
-PROCESSES = ("streams", "executors", "connectors.sink", "connectors.supervisor")
+PROCESSES = ("streams", "executors", "connectors.sink", "connectors.supervisor", "connectors.metrics")
 
 
-CLIENTS = ("streams", "executors", "connectors.sink")
+CLIENTS = ("streams", "executors", "connectors.sink", "connectors.metrics")
 """The processes with a Kafka client; the supervisor has none."""
 
 

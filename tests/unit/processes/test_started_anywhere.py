@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 SECONDS = 60
+PROCESSES = ("streams", "executors", "connectors.sink", "connectors.supervisor", "connectors.metrics")
 LINE = re.compile(r"event=\w+ timestamp=\S+Z level=\w+( .*)?")
 SAY = """
 import logging, warnings
@@ -54,7 +55,9 @@ def run(*arguments, cwd, **variables):
     )
 
 
-@pytest.mark.parametrize("module", ["streams", "executors", "connectors.sink", "connectors.supervisor", "tidemill"])
+@pytest.mark.parametrize(
+    "module", ["streams", "executors", "connectors.sink", "connectors.supervisor", "connectors.metrics", "tidemill"]
+)
 def test_a_user_directory_named_like_a_package_of_ours_is_not_imported(tmp_path, module):
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "__init__.py").write_text("raise RuntimeError('foreign')")
@@ -64,7 +67,9 @@ def test_a_user_directory_named_like_a_package_of_ours_is_not_imported(tmp_path,
     assert ended.returncode in (1, 2)
 
 
-@pytest.mark.parametrize("module", ["streams", "executors", "connectors.sink", "connectors.supervisor"])
+@pytest.mark.parametrize(
+    "module", ["streams", "executors", "connectors.sink", "connectors.supervisor", "connectors.metrics"]
+)
 def test_a_variable_that_resembles_a_setting_prevents_the_start(tmp_path, module):
     ended = run("-m", module, cwd=tmp_path, TIDEMILL_TOPIC_PERFIX="x.")
     assert ended.returncode == 2
