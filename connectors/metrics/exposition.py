@@ -19,7 +19,7 @@ from schemas.words import RunKind
 
 
 class Exposition(Collector):
-    """Shows nothing before `is_complete` is set: after a restart a figure must not be lower than it was."""
+    """Shows only the lag before `is_complete` is set: after a restart a figure must not be lower than it was."""
 
     def __init__(self, fold: Fold) -> None:
         self.lock = threading.Lock()
@@ -33,15 +33,15 @@ class Exposition(Collector):
         return ()
 
     def collect(self) -> Iterator[Family]:
-        if not self.is_complete:
-            return
         with self.lock:
-            yield from [_family(self._fold.figures, each) for each in self._fold.figures.metrics]
-            if self._fold.options.successes:
-                yield self._successes()
             lag = GaugeMetricFamily(catalogue.READ_LAG.name, catalogue.READ_LAG.says)
             lag.add_metric([], self.lag)
             yield lag
+            if not self.is_complete:
+                return
+            yield from [_family(self._fold.figures, each) for each in self._fold.figures.metrics]
+            if self._fold.options.successes:
+                yield self._successes()
 
     def _successes(self) -> Family:
         metric = catalogue.LAST_SUCCESS
