@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlencode
 
 from psycopg.conninfo import conninfo_to_dict
 
@@ -12,6 +13,7 @@ from infra.files import write_private
 
 IMAGE = "grafana/grafana:12.2.0"
 FOLDER = Path(__file__).with_name("grafana")
+FIRST_DASHBOARD = "tidemill-overview"
 MOUNTED = "/etc/tidemill/grafana"
 SETTINGS = {
     "GF_PATHS_PROVISIONING": f"{MOUNTED}/provisioning",
@@ -46,11 +48,12 @@ def variables(prometheus_port: int, dsn: str, kafka_bootstrap: str) -> dict[str,
     }
 
 
-def lines(data: Path) -> Iterator[str]:
+def lines(data: Path, addresses: Mapping[str, str]) -> Iterator[str]:
     """What to run, and where Grafana is then. The container has this machine's network, as the stack listens there."""
+    query = urlencode({"var-web": addresses["web"].rstrip("/")} if "web" in addresses else {})
     mount = f"--volume={FOLDER}:{MOUNTED}:ro"
     argv = ("docker", "run", "--rm", "--network=host", f"--env-file={_file(data).absolute()}", mount, IMAGE)
-    yield "Grafana opens on this stack at http://127.0.0.1:3000 while this runs:"
+    yield f"Grafana is at http://127.0.0.1:3000/d/{FIRST_DASHBOARD}?{query} while this runs:"
     yield f"  {shlex.join(argv)}"
 
 

@@ -151,7 +151,7 @@ def migrate(
 def show_ready(data: Path, status: Status, began: float) -> None:
     show_processes(data, status)
     if "prometheus" in status.addresses:
-        for line in grafana_command.lines(data):
+        for line in grafana_command.lines(data, status.addresses):
             say(line)
     say(f"Ready after {time.monotonic() - began:.1f} s.")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import stat
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import yaml
 from infra import grafana_command, prometheus_part
 from tests.support import promtool
 
+GRAFANA = grafana_command.FOLDER
 COMPOSE = yaml.safe_load((Path(__file__).parents[3] / "docker-compose.yml").read_text())
 DSN = "user=tidemill password=secret dbname=tidemill host=127.0.0.1 port=27700"
 
@@ -61,9 +64,23 @@ def test_grafana_is_given_the_addresses_in_a_private_file(tmp_path):
     assert given["POSTGRES_ADDRESS"] == "127.0.0.1:27700"
     assert given["POSTGRES_PASSWORD"] == "secret"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    command = list(grafana_command.lines(tmp_path))[-1]
+    command = list(grafana_command.lines(tmp_path, {}))[-1]
     assert f"--env-file={file}" in command
     assert "secret" not in command
+
+
+def test_the_first_dashboard_exists():
+    uids = [json.loads(each.read_text())["uid"] for each in GRAFANA.glob("dashboards/*.json")]
+    assert grafana_command.FIRST_DASHBOARD in uids
+
+
+def test_grafana_is_given_all_that_its_files_ask_for():
+    files = [each.read_text() for each in GRAFANA.glob("provisioning/*/*.yaml")]
+    asked = {name for text in files for name in re.findall(r"\$\{?([A-Z_]+)", text)}
+    assert len(asked) >= 5
+    assert asked <= set(grafana_command.variables(20_003, DSN, "127.0.0.1:28825"))
+    (provider,) = yaml.safe_load((GRAFANA / "provisioning/dashboards/tidemill.yaml").read_text())["providers"]
+    assert provider["options"]["path"] == f"{grafana_command.MOUNTED}/dashboards"
 
 
 def test_grafana_in_containers_is_the_same():

@@ -27,7 +27,7 @@ def test_the_command_for_grafana_is_shown_beside_prometheus(tmp_path, capsys, ob
         data=str(tmp_path),
         supervisor=Identity(pid=1, start_ticks=1),
         ready=True,
-        addresses={"prometheus": "http://127.0.0.1:20001"} if observed else {},
+        addresses={"web": "http://127.0.0.1:20002/", **({"prometheus": "http://127.0.0.1:20001"} if observed else {})},
         processes=(row,) if observed else (),
         identities=(),
         environment={},
@@ -35,4 +35,5 @@ def test_the_command_for_grafana_is_shown_beside_prometheus(tmp_path, capsys, ob
     show_ready(tmp_path, status, 0.0)
     shown = capsys.readouterr().out
     assert ("http://127.0.0.1:20001" in shown) is observed
+    assert ("tidemill-overview?var-web=http%3A%2F%2F127.0.0.1%3A20002 " in shown) is observed
     assert (f"--env-file={tmp_path}/grafana.env" in shown) is observed
