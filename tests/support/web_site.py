@@ -5,8 +5,9 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from urllib.parse import urlencode
 
 import msgspec
@@ -17,6 +18,7 @@ from schemas.settings import Connections
 from tests.support.waiting import eventually
 from tidemill.web.app import application
 from tidemill.web.backend import Backend
+from tidemill.web.background import Background, Task
 from tidemill.web.settings import WebSettings, door_of
 
 
@@ -54,11 +56,15 @@ class Site(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def running_site(target: Connections, **settings: object) -> Iterator[Site]:
+def running_site(
+    target: Connections, background: Mapping[str, Callable[[], object]] | None = None, **settings: object
+) -> Iterator[Site]:
+    """`background` has what the tasks of the background read; without it they read nothing."""
+    tasks = {name: Task(read=read, every=timedelta(seconds=0.1)) for name, read in (background or {}).items()}
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         door = door_of(WebSettings(**{"web_listen": f"127.0.0.1:{port}", **settings}))  # type: ignore[arg-type]
-        app = application(Backend(target, 2), door, Registry())
+        app = application(Backend(target, 2, Background(tasks)), door, Registry())
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import psycopg
+
 from schemas.settings import Connections, read
 from tidemill.lag import sink_waits_since
 from tidemill.monitor.settings import MonitorSettings
@@ -32,9 +34,14 @@ def look(target: Connections, after: timedelta) -> list[Row]:
     watch = Watch()
     with connect_to_read(target) as postgres:
         watch.load(postgres)
-        known = watch.refresh(postgres)
-        watch.judge(postgres, known.now - after - behind, known.earliest, lambda: True)
-        now = now_of(postgres)
+        return judged(postgres, watch, after + behind)
+
+
+def judged(postgres: psycopg.Connection[Row], watch: Watch, after: timedelta) -> list[Row]:
+    """One round of a loaded watch: what is overdue by more than `after`, the longest first."""
+    known = watch.refresh(postgres)
+    watch.judge(postgres, known.now - after, known.earliest, lambda: True)
+    now = now_of(postgres)
     ordered = sorted(watch.overdue.items(), key=lambda each: (each[1], each[0]))
     return [{"name": owner, "due": at, "late": now - at} for owner, at in ordered]
 

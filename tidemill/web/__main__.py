@@ -17,8 +17,11 @@ from observe.settings import ObserveSettings
 from schemas.logging import log_to_stderr
 from schemas.settings import Connections, InvalidSettingsError, read
 from schemas.variables import check_variables
+from tidemill.monitor.settings import MonitorSettings
 from tidemill.web.app import application
 from tidemill.web.backend import Backend
+from tidemill.web.background import Background
+from tidemill.web.parts import tasks
 from tidemill.web.settings import WebSettings, address_of, door_of
 
 REFUSED = 2
@@ -35,6 +38,7 @@ def main() -> int:
         for warning in check_variables(os.environ):
             log.warning("unknown_variable", reason=warning)
         settings, target, observe = read(WebSettings), read(Connections), read(ObserveSettings)
+        background = Background(tasks(target, read(MonitorSettings)))
         (host, port), door = address_of(settings), door_of(settings)
     except InvalidSettingsError as error:
         log.error("web_failed", error=str(error))  # noqa: TRY400 - the sentence is enough
@@ -45,7 +49,7 @@ def main() -> int:
         health.ready()
         log.info("web_listens", address=f"http://{settings.web_listen}/")
         uvicorn.run(
-            application(Backend(target, settings.web_connections), door, registry),
+            application(Backend(target, settings.web_connections, background), door, registry),
             host=host,
             port=port,
             log_config=None,

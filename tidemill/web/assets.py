@@ -12,11 +12,17 @@ from starlette.responses import PlainTextResponse, Response
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 FOREVER = "public, max-age=31536000, immutable"
 NAMES = ("style.css", "page.js", "icon.svg", "vendor/htmx.min.js")
+SHEET = "style.css"
+"""All files of `static/css/` in the order of their names: each page may have one of its own."""
 
 
 @cache
 def content(name: str) -> bytes:
-    return files("tidemill.web").joinpath("static", *name.split("/")).read_bytes()
+    static = files("tidemill.web").joinpath("static")
+    if name == SHEET:
+        sheets = sorted(static.joinpath("css").iterdir(), key=lambda each: each.name)
+        return b"\n".join(each.read_bytes() for each in sheets)
+    return static.joinpath(*name.split("/")).read_bytes()
 
 
 @cache

@@ -13,6 +13,7 @@ from psycopg_pool import ConnectionPool
 from connectors.objects import Objects
 from schemas.settings import Connections
 from tidemill.target import READ_ONLY, Row, configure, session
+from tidemill.web.background import Background
 
 LONGEST_QUERY = timedelta(seconds=5)
 """A page that needs longer is refused by the database, so that slow pages do not pile up."""
@@ -24,8 +25,10 @@ Pool = ConnectionPool[psycopg.Connection[Row]]
 
 
 class Backend:
-    def __init__(self, target: Connections, readers: int) -> None:
+    def __init__(self, target: Connections, readers: int, background: Background) -> None:
         self.target = target
+        self.background = background
+        """What takes longer than a page may."""
         read_dsn = target.postgres_read_dsn or target.postgres_dsn
         self._read = _pool(read_dsn, f"{READ_ONLY} {_limit()}", readers)
         self._write = _pool(target.postgres_dsn, _limit(), WRITERS)
@@ -51,8 +54,10 @@ class Backend:
         """Start the pools; a database that is down is tried again for each page."""
         self._read.open()
         self._write.open()
+        self.background.open()
 
     def close(self) -> None:
+        self.background.close()
         self._read.close()
         self._write.close()
 

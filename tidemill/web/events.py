@@ -36,6 +36,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
     runs: int = 0
     problems: int = 0
+    background: int = 0
 
 
 class Watch:
@@ -87,10 +88,11 @@ class Watch:
         """What the sink has written; while the database does not answer, nothing changes."""
         try:
             with self._backend.reading() as postgres:
-                return msgspec.convert(one(postgres, "web_written"), Seen)
+                found = msgspec.convert(one(postgres, "web_written"), Seen)
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("events_wait", error=str(error).strip())
-            return before
+            found = before
+        return msgspec.structs.replace(found, background=self._backend.background.version)
 
     async def _version(self, run_id: str | None) -> int | None:
         return None if run_id is None else await run_in_threadpool(self._version_of, run_id)
@@ -105,7 +107,11 @@ class Watch:
 
 
 def changes(before: Seen, now: Seen) -> list[Topic]:
-    told: Mapping[Topic, bool] = {"runs": before.runs != now.runs, "problems": before.problems != now.problems}
+    told: Mapping[Topic, bool] = {
+        "runs": before.runs != now.runs,
+        "problems": before.problems != now.problems,
+        "background": before.background != now.background,
+    }
     return [topic for topic, is_new in told.items() if is_new]
 
 

@@ -1,0 +1,85 @@
+"""Reads in the background what takes longer than a page may: the state of the parts, the plan, what is overdue."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+import msgspec
+import psycopg
+import structlog
+
+from schemas.errors import TidemillError
+from tidemill.target import wall_clock
+
+WANTED_FOR = timedelta(minutes=2)
+"""Nothing is read after nobody has asked for it for so long."""
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+class Reading(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """The latest result, or why there is none."""
+
+    value: T | None
+    problem: str | None
+    at: datetime
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    read: Callable[[], Any]
+    every: timedelta
+
+
+class Background:
+    """One thread for each task, so that a part that does not answer delays no other."""
+
+    def __init__(self, tasks: Mapping[str, Task]) -> None:
+        self._tasks = tasks
+        self._found: dict[str, Reading[Any]] = {}
+        self._wanted = dict.fromkeys(tasks, time.monotonic())
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.version = 0
+        """Grows with each reading that differs from the one before."""
+
+    def open(self) -> None:
+        for name in self._tasks:
+            thread = threading.Thread(target=self._run, args=(name,), name=f"background-{name}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def close(self) -> None:
+        """A thread that still waits for a part ends with the process."""
+        self._stop.set()
+
+    def get(self, name: str) -> Reading[Any] | None:
+        """The latest reading; None: the first one is still being made."""
+        self._wanted[name] = time.monotonic()
+        return self._found.get(name)
+
+    def _run(self, name: str) -> None:
+        task = self._tasks[name]
+        while not self._stop.is_set():
+            if time.monotonic() - self._wanted[name] < WANTED_FOR.total_seconds() or name not in self._found:
+                self._note(name, reading(task.read))
+            self._stop.wait(task.every.total_seconds())
+
+    def _note(self, name: str, found: Reading[Any]) -> None:
+        before = self._found.get(name)
+        self._found[name] = found
+        if before is None or (before.value, before.problem) != (found.value, found.problem):
+            self.version += 1
+
+
+def reading(read: Callable[[], T]) -> Reading[T]:
+    try:
+        return Reading(value=read(), problem=None, at=wall_clock())
+    except (TidemillError, psycopg.Error) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        log.warning("background_failed", error=first)
+        return Reading(value=None, problem=first, at=wall_clock())

@@ -1,0 +1,84 @@
+"""The state of the parts of a deployment, as `tidemill status` shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+
+import msgspec
+import psycopg
+from confluent_kafka import KafkaException
+
+from schemas.errors import TidemillError
+from schemas.settings import Connections
+from tidemill.lag import Waiting, admin_client, waiting_records
+from tidemill.members import Workers, workers
+from tidemill.monitor.settings import MonitorSettings
+from tidemill.observe import connector_state, executors
+from tidemill.overdue.command import judged, sink_is_behind
+from tidemill.overdue.watch import Watch
+from tidemill.target import Row, connect_to_read, wall_clock
+from tidemill.web.background import Task
+
+PARTS_EVERY = timedelta(seconds=10)
+OVERDUE_EVERY = timedelta(seconds=30)
+Value = TypeVar("Value")
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is None did not answer; `problems` says why."""
+
+    connector: str
+    """`RUNNING`, or what is wrong."""
+    waiting: dict[str, Waiting] | None
+    """The records that wait for each reader: the sink, the streams, the executors of each class."""
+    executors: list[Row] | None
+    workers: Workers | None
+    """The stream workers and their partitions."""
+    problems: tuple[str, ...]
+
+
+def read_parts(target: Connections) -> Parts:
+    problems: list[str] = []
+
+    def attempt(read: Callable[[], Value]) -> Value | None:
+        try:
+            return read()
+        except (TidemillError, KafkaException, psycopg.Error) as error:
+            problems.append(str(error).splitlines()[0])
+            return None
+
+    return Parts(
+        connector=connector_state(target),
+        waiting=attempt(lambda: waiting_records(target)),
+        executors=attempt(lambda: executors(target, wall_clock())),
+        workers=attempt(lambda: workers(target, admin_client(target))),
+        problems=tuple(dict.fromkeys(problems)),
+    )
+
+
+class Overdue:
+    """What `tidemill overdue` shows; it keeps all schedules, so that each look reads only what changed."""
+
+    def __init__(self, target: Connections, settings: MonitorSettings) -> None:
+        self._target, self._after = target, settings.overdue_after
+        self._watch = Watch()
+        self._is_loaded = False
+
+    def read(self) -> list[Row]:
+        """The longest overdue first. Raises `BrokersError`."""
+        behind = sink_is_behind(self._target)
+        with connect_to_read(self._target) as postgres:
+            if not self._is_loaded:
+                self._watch.load(postgres)
+                self._is_loaded = True
+            return judged(postgres, self._watch, self._after + behind)
+
+
+def tasks(target: Connections, settings: MonitorSettings) -> dict[str, Task]:
+    overdue = Overdue(target, settings)
+    return {
+        "parts": Task(read=lambda: read_parts(target), every=PARTS_EVERY),
+        "overdue": Task(read=overdue.read, every=OVERDUE_EVERY),
+    }
