@@ -234,8 +234,14 @@ SINK = Section(
         ),
         lines(
             "Records of status that are not counted",
-            "Records that `python -m connectors.metrics` has not read: while they wait, figures of runs are old.",
-            (PromQL(expr="max(tidemill_status_lag_records)", legend="metrics"),),
+            "Records that `python -m connectors.metrics` has not read: while they wait, figures of runs are old. What"
+            " cannot be read is left out.",
+            (
+                PromQL(expr="max(tidemill_status_lag_records)", legend="not read yet"),
+                PromQL(
+                    expr="sum(increase(tidemill_status_unreadable_total[$__rate_interval]))", legend="cannot be read"
+                ),
+            ),
             "short",
         ),
     ),
