@@ -12,7 +12,7 @@ import typer
 from schemas.backfill import MAX_ACTIVE_RUNS, MAX_OCCURRENCES, Backfill
 from schemas.codec import decode
 from schemas.dag import DagSpec
-from schemas.ids import OwnerId, RequestId, request_run_id
+from schemas.ids import OwnerId, RequestId, RunId, request_run_id
 from schemas.job import JobSpec
 from schemas.words import DefinitionKind, Reprocess, RunState
 from streams.core.dag.graph import job_of_dag
@@ -75,11 +75,11 @@ def backfill(  # noqa: PLR0917 - in the order in which they are shown
         "note": note,
     }
     with reading(data) if dry_run else database(data) as postgres:
-        values |= _range(postgres, name, begin, end)
+        values |= _printed_range(postgres, name, begin, end)
         if not dry_run:
             _ask(postgres, values, wait=wait, as_json=as_json)
             return
-        planned = _plan(postgres, values)
+        planned = plan(postgres, values)
     show_rows(planned, PLAN_COLUMNS, as_json=as_json)
 
 
@@ -99,21 +99,28 @@ def backfills(
     show_rows(found, PROGRESS_COLUMNS, as_json=as_json)
 
 
-def _range(postgres: psycopg.Connection[Row], owner: str, begin: str, end: str | None) -> dict[str, datetime | None]:
-    """A time without an offset is in the owner's time zone; a duration counts back from now."""
+def _printed_range(
+    postgres: psycopg.Connection[Row], owner: str, begin: str, end: str | None
+) -> dict[str, datetime | None]:
+    found = asked_range(postgres, owner, begin, end)
+    print_instant("--from", begin, found["backfill_from"])
+    print_instant("--to", end, found["backfill_to"])
+    return found
+
+
+def asked_range(
+    postgres: psycopg.Connection[Row], owner: str, begin: str, end: str | None
+) -> dict[str, datetime | None]:
+    """A time without an offset is in the owner's time zone; a duration counts back from now. Raises `UsageError`."""
     now, timezone = now_of(postgres), owner_row(postgres, owner)["timezone"]
-    found = {
-        option: parse_instant(option, text, now, timezone, ago=True) if text else None
-        for option, text in (("--from", begin), ("--to", end))
+    return {
+        "backfill_from": parse_instant("--from", begin, now, timezone, ago=True),
+        "backfill_to": parse_instant("--to", end, now, timezone, ago=True) if end else None,
     }
-    print_instant("--from", begin, found["--from"])
-    print_instant("--to", end, found["--to"])
-    return {"backfill_from": found["--from"], "backfill_to": found["--to"]}
 
 
 def _ask(postgres: psycopg.Connection[Row], values: dict[str, Any], *, wait: bool, as_json: bool) -> None:
-    run_id = request_run_id(OwnerId(values["owner"]), RequestId(values["request_id"]))
-    one(postgres, "request_backfill", values | names_of(postgres, values["owner"]))
+    run_id = request_backfill(postgres, values)
     ended = await_end(postgres, run_id, values["request_id"]) if wait else None
     if as_json:
         show_json(ended or {"run_id": run_id, "request_id": values["request_id"]})
@@ -123,8 +130,16 @@ def _ask(postgres: psycopg.Connection[Row], values: dict[str, Any], *, wait: boo
         raise typer.Exit(1)
 
 
-def _plan(postgres: psycopg.Connection[Row], values: dict[str, Any]) -> list[Row]:
-    """Compute the plan with the functions that the stream worker uses."""
+def request_backfill(postgres: psycopg.Connection[Row], values: dict[str, Any]) -> RunId:
+    """Request it; returns its run id."""
+    one(postgres, "request_backfill", values | names_of(postgres, values["owner"]))
+    return request_run_id(OwnerId(values["owner"]), RequestId(values["request_id"]))
+
+
+def plan(postgres: psycopg.Connection[Row], values: dict[str, Any]) -> list[Row]:
+    """What a backfill would run, by the functions that the stream worker uses: `nominal_time`, `runs` (yes, again or
+    left alone), and the number of its next attempt. Raises `UsageError` and `NotFoundError`.
+    """
     begin, end = values["backfill_from"], values["backfill_to"] or wall_clock()
     if begin >= end:
         raise UsageError(f"--to {end} is not later than --from {begin}")

@@ -135,10 +135,11 @@ def _of_owner(data: Path, name: str) -> Plan:
         raise NotFoundError(f"{name!r} has no schedule: it runs only on request")
     if row["paused"]:
         complain(f"{name!r} is paused; without the pause it would be due at these times")
-    return _of_row(row)
+    return plan_of(row)
 
 
-def _of_row(row: Row) -> Plan:
+def plan_of(row: Row) -> Plan:
+    """The plan of a row of `tidemill.jobs` or `tidemill.dags` that has a schedule. Raises `TidemillError`."""
     return Plan(
         schedule=parse_schedule(row["schedule"]),
         timezone=row["timezone"],

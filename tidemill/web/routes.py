@@ -10,7 +10,8 @@ from starlette.responses import Response
 from tidemill.web import zone
 from tidemill.web.ask import Ask
 from tidemill.web.backend import Backend
-from tidemill.web.pages import run, run_actions, runs
+from tidemill.web.pages import dag, dag_actions, dags, run, run_actions, runs
+from tidemill.web.pages.owner_actions import DAGS
 
 Make = Callable[[Ask, Backend], Response]
 """Called in a thread. Raises `NotFoundError` (404), `UsageError` (422) or another `TidemillError` (409)."""
@@ -31,5 +32,14 @@ PAGES = (
     Page("POST", "/runs/{run_id}/cancel", run_actions.cancel),
     Page("POST", "/runs/{run_id}/terminate", run_actions.terminate),
     Page("POST", "/runs/{run_id}/rerun", run_actions.rerun),
+    Page("GET", "/dags", dags.make),
+    Page("GET", "/dags/{dag_id}", dag.make),
+    Page("GET", "/dags/{dag_id}/backfill", DAGS.preview),
+    Page("POST", "/dags/{dag_id}/backfill", DAGS.backfill),
+    Page("POST", "/dags/{dag_id}/run", DAGS.run),
+    Page("POST", "/dags/{dag_id}/pause", DAGS.pause),
+    Page("POST", "/dags/{dag_id}/resume", DAGS.resume),
+    Page("POST", "/dags/{dag_id}/mark", dag_actions.mark),
+    Page("POST", "/dags/{dag_id}/rerun", dag_actions.rerun),
     Page("POST", "/zone", zone.choose),
 )
