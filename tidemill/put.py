@@ -22,7 +22,7 @@ from tidemill.names import nearest, no_owner
 from tidemill.objects import store_command, store_executable, storing
 from tidemill.output import say
 from tidemill.owners import JOB
-from tidemill.target import DEFAULT_DATA, AsJson, Data, NotFoundError, UsageError, connect, connections
+from tidemill.target import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, connect, connections
 
 Text = Annotated[str | None, typer.Option()]
 Columns = dict[str, Any]
@@ -119,18 +119,25 @@ def put_row(name: str, columns: Columns, target: Connections, *, show_sql: bool)
     """Write the row, and return its version."""
     if not columns:
         raise UsageError(f"job {name!r} has nothing to change: give a program, a schedule or another column")
-    sql = statement(name, columns)
     with connect(target.postgres_dsn) as postgres:
         if show_sql:
-            say(f"{sql.as_string(postgres)};")
-        try:
-            row = postgres.execute(sql).fetchone()
-        except psycopg.DataError as error:
-            raise UsageError(_with_column(error, columns)) from error
+            say(f"{statement(name, columns).as_string(postgres)};")
+        row = write_columns(postgres, name, columns)
         if row is None:
             meant = no_owner(postgres, "job", name)
             raise NotFoundError(f"{meant}; a new one needs --executable or --command")
     return int(row["version"])
+
+
+def write_columns(postgres: psycopg.Connection[Row], name: str, columns: Columns) -> Row | None:
+    """Write the columns of a job: its id and new version; None: there is no such job, and no program for a new one.
+
+    Raises `UsageError` for a value of the wrong type, and the database's refusal.
+    """
+    try:
+        return postgres.execute(statement(name, columns)).fetchone()
+    except psycopg.DataError as error:
+        raise UsageError(_with_column(error, columns)) from error
 
 
 def _with_column(error: psycopg.DataError, columns: Columns) -> str:

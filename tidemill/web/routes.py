@@ -10,8 +10,8 @@ from starlette.responses import Response
 from tidemill.web import zone
 from tidemill.web.ask import Ask
 from tidemill.web.backend import Backend
-from tidemill.web.pages import dag, dag_actions, dags, run, run_actions, runs
-from tidemill.web.pages.owner_actions import DAGS
+from tidemill.web.pages import dag, dag_actions, dags, job, job_edit, jobs, run, run_actions, runs
+from tidemill.web.pages.owner_actions import DAGS, JOBS
 
 Make = Callable[[Ask, Backend], Response]
 """Called in a thread. Raises `NotFoundError` (404), `UsageError` (422) or another `TidemillError` (409)."""
@@ -32,6 +32,16 @@ PAGES = (
     Page("POST", "/runs/{run_id}/cancel", run_actions.cancel),
     Page("POST", "/runs/{run_id}/terminate", run_actions.terminate),
     Page("POST", "/runs/{run_id}/rerun", run_actions.rerun),
+    Page("GET", "/jobs", jobs.make),
+    Page("GET", "/jobs/{job_id}", job.make),
+    Page("GET", "/jobs/{job_id}/edit", job_edit.make),
+    Page("POST", "/jobs/{job_id}/edit", job_edit.save),
+    Page("POST", "/jobs/{job_id}/check", job_edit.check),
+    Page("GET", "/jobs/{job_id}/backfill", JOBS.preview),
+    Page("POST", "/jobs/{job_id}/backfill", JOBS.backfill),
+    Page("POST", "/jobs/{job_id}/run", JOBS.run),
+    Page("POST", "/jobs/{job_id}/pause", JOBS.pause),
+    Page("POST", "/jobs/{job_id}/resume", JOBS.resume),
     Page("GET", "/dags", dags.make),
     Page("GET", "/dags/{dag_id}", dag.make),
     Page("GET", "/dags/{dag_id}/backfill", DAGS.preview),

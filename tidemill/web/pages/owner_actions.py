@@ -26,6 +26,7 @@ from tidemill.web.pieces import NONE, dag_url, instant, job_url, run_link, run_u
 SAID = {
     "pause": "It is paused: nothing new becomes due.",
     "resume": "It is resumed from now.",
+    "edit": "The change is written.",
 }
 """What the page says after a button, by the query parameter `asked`."""
 MOST_PLANNED = 200
