@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from html.parser import HTMLParser
 from urllib.parse import urlencode
 
 import msgspec
@@ -26,6 +27,39 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     headers: dict[str, str]
     text: str
+
+    def fields(self) -> dict[str, str]:
+        """What the browser would send of the page's forms, by name."""
+        reader = _Fields()
+        reader.feed(self.text)
+        return reader.found
+
+
+class _Fields(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, str] = {}
+        self._select = self._textarea = ""
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attributes}
+        if tag == "input" and "name" in given:
+            self.found[given["name"]] = given.get("value", "")
+        elif tag == "select":
+            self._select = given["name"]
+        elif tag == "option" and (self._select not in self.found or "selected" in given):
+            self.found[self._select] = given.get("value", "")
+        elif tag == "textarea":
+            self._textarea = given["name"]
+            self.found[self._textarea] = ""
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea":
+            self._textarea = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._textarea:
+            self.found[self._textarea] += data
 
 
 class Site(msgspec.Struct, frozen=True):

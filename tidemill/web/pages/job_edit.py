@@ -42,7 +42,7 @@ def make(ask: Ask, backend: Backend) -> Response:
         )[
             h.input(type="hidden", name="version", value=str(version)),
             h.div[(_group(title, names, known) for title, names in GROUPS.items())],
-            h.aside[_outcome(ask, outcome), _buttons(job_id)],
+            h.aside[_outcome(ask, outcome), _buttons(job_id), h.p(class_="note")["An empty field is null."]],
         ],
     )
 
