@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import secrets
 import sys
 import traceback
 
 import confluent_kafka
 import structlog
 
+from executors.assembly import Plan
 from executors.orphans import adopt_orphans
 from executors.service import serve
-from executors.settings import ExecutorSettings
+from executors.settings import ExecutorSettings, parse_slots
+from observe.health import Health
+from observe.process import describe_process
+from observe.registry import Registry
+from observe.server import PortTakenError, observed
+from observe.settings import ObserveSettings
 from schemas.cluster import DisagreementError, check_margins
 from schemas.cluster_record import settle
+from schemas.ids import ExecutorId
 from schemas.logging import log_to_stderr
 from schemas.own_name import take_name
 from schemas.ready_file import without_ready_file
@@ -36,13 +44,25 @@ def main() -> None:
     try:
         for warning in check_variables(os.environ):
             structlog.get_logger().warning("unknown_variable", reason=warning)
-        settings = read(ExecutorSettings)
-        with without_ready_file(settings.ready_file):
-            connections, cluster = settle(read(Connections), confluent_kafka, EXECUTOR_TOPICS, with_runs=True)
-            name = settings.executor_name or take_name("executor", connections.kafka_bootstrap).name
+        settings, port, connections = read(ExecutorSettings), read(ObserveSettings), read(Connections)
+        name = settings.executor_name or take_name("executor", connections.kafka_bootstrap).name
+        registry, health = Registry(), Health()
+        describe_process(registry, health, kind="executors", name=name)
+        with without_ready_file(settings.ready_file), observed(port.observe_listen, registry, health):
+            connections, cluster = settle(connections, confluent_kafka, EXECUTOR_TOPICS, with_runs=True)
             check_margins(cluster, [settings.margins(name)])
-            code = asyncio.run(serve(connections, settings, cluster, name))
-    except (InvalidSettingsError, DisagreementError) as error:
+            plan = Plan(
+                connections=connections,
+                settings=settings,
+                cluster=cluster,
+                name=name,
+                executor_id=ExecutorId(f"{name}.{secrets.token_hex(4)}"),
+                per_class=parse_slots(settings.slots, connections.timeout_classes),
+                registry=registry,
+                health=health,
+            )
+            code = asyncio.run(serve(plan))
+    except (InvalidSettingsError, DisagreementError, PortTakenError) as error:
         code = REFUSED if isinstance(error, InvalidSettingsError) else FAILED
         structlog.get_logger().error("executor failed", reason=str(error))
     except Exception as error:  # noqa: BLE001 - log it before the process exits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -13,8 +14,10 @@ from executors.claim import Chosen, ClaimDecision, Polled, PolledRecords, offset
 from executors.clock import boot_seconds
 from executors.events import rest_after
 from executors.kafka_errors import KafkaErrorLog
+from executors.metrics import Metrics
 from executors.skip_unreadable import OnUnreadable, UnreadableSkipper
 from executors.slots import Slots
+from observe.health import Health, Loop
 from schemas.codec import decode
 from schemas.dispatch import Dispatch
 from schemas.errors import UndecodableError
@@ -29,6 +32,9 @@ _POLL_SECONDS = 0.1
 _FULL_POLL_SECONDS = 0.05
 """While all slots are taken, poll this often: rebalances happen only inside a poll."""
 _RETRY_SECONDS = 0.2
+_LIMIT = timedelta(minutes=2)
+"""While brokers answer, a commit takes at most 60 s (the client's `socket.timeout.ms`), or 45 s to find the group's
+coordinator. While they do not, it has no limit: see `excuse`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +44,8 @@ class ClaimerContext:
     timeout_class: str
     slots: Slots
     clock: KeptClock
+    metrics: Metrics
+    health: Health
     may_claim: Callable[[], bool]
     on_polled: Callable[[frozenset[str], float], None]
     """Called with the URIs of executables without a hash, and the time of the poll (CLOCK_BOOTTIME)."""
@@ -70,6 +78,7 @@ class Claimer:
         self._is_paused = False
         self._rest_until = 0.0
         self._stopping = threading.Event()
+        self._turning: Loop | None = None
         self._thread = threading.Thread(target=self._run, name=f"claim-{context.timeout_class}", daemon=True)
 
     def start(self) -> None:
@@ -79,20 +88,28 @@ class Claimer:
         """Claim nothing more and leave the group; the thread does so soon after."""
         self._stopping.set()
 
+    def excuse(self) -> None:
+        """Call this regularly while no broker answers: the thread may wait for them in a commit, and is not stuck."""
+        if self._turning:
+            self._turning.turn()
+
     @property
     def is_alive(self) -> bool:
         """False after the consumer has left the group."""
         return self._thread.is_alive()
 
     def _run(self) -> None:
+        loop = self._turning = self._context.health.loop(self._thread.name, _LIMIT)
         try:
             self._consumer.subscribe(
                 [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
             )
             while not self._stopping.is_set():
+                loop.turn()
                 self._fill()
                 if self._records and self._context.may_claim() and not self._stopping.is_set():
                     self._claim()
+            self._context.health.end(loop)
             self._consumer.close()
         except BaseException as error:  # noqa: BLE001 - no code joins this thread: its error must end the process
             self._context.on_crash(error)
@@ -190,9 +207,16 @@ class Claimer:
         claimed = self._records.settle(chosen, committed, sent)
         slots.release(name, taken - _to_run(claimed))
         if claimed:
+            self._count(claimed)
             self._context.on_claimed(name, claimed)
         if len(claimed) < len(chosen):
             self._stopping.wait(_RETRY_SECONDS)
+
+    def _count(self, claimed: Collection[Chosen]) -> None:
+        now = self._context.clock.now()
+        for each in claimed:
+            if each.decision is ClaimDecision.RUN:
+                self._context.metrics.claimed(self._context.timeout_class, now - each.polled.appended_at)
 
     def _commit(self, chosen: Collection[Chosen]) -> set[int]:
         """The partitions whose offsets are committed; none if the commit fails."""

@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
@@ -14,6 +14,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, Topic
 from executors.clock import boot_seconds
 from executors.kafka_errors import KafkaErrorLog
 from executors.skip_unreadable import OnUnreadable, SourcePartition, UnreadableSkipper
+from observe.health import Health
 from schemas.codec import decode
 from schemas.control import LOOK_BACK, Kill
 from schemas.ends import reaches
@@ -29,6 +30,9 @@ _POLL_SECONDS = 0.2
 _CHUNK = 1_000
 _ASK_SECONDS = 5.0
 _RETRY_SECONDS = 0.2
+_LIMIT = timedelta(minutes=5)
+"""Without brokers it turns every 10 s. To find the extent of an unreadable batch, it may ask them twenty times and
+more, each time for up to 5 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +49,14 @@ class Control:
         connections: Connections,
         *,
         client_id: str,
+        health: Health,
         on_orders: Callable[[list[Order]], None],
         on_caught_up: Callable[[], None],
         on_unreadable: OnUnreadable,
         on_crash: Callable[[BaseException], None],
     ) -> None:
         self._on_orders, self._on_caught_up, self._on_crash = on_orders, on_caught_up, on_crash
+        self._health = health
         self._errors = KafkaErrorLog("control")
         options = connections.kafka(**_OPTIONS, group_id=control_group(connections.topic_prefix), client_id=client_id)
         self._skipper = UnreadableSkipper(options, on_unreadable)
@@ -69,11 +75,15 @@ class Control:
         self._stopping.set()
 
     def _run(self, since: datetime) -> None:
+        loop = self._health.loop("control", _LIMIT)
         try:
             while not self._stopping.is_set() and not self._assign(since):
+                loop.turn()
                 self._stopping.wait(_RETRY_SECONDS)
             while not self._stopping.is_set():
+                loop.turn()
                 self._handle(self._consumer.consume(1, _POLL_SECONDS) + self._consumer.consume(_CHUNK, 0))
+            self._health.end(loop)
             self._consumer.close()
         except BaseException as error:  # noqa: BLE001 - no code joins this thread: its error must end the process
             self._on_crash(error)

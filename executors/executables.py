@@ -16,6 +16,7 @@ from typing import Any
 from executors.cache import Cache
 from executors.clock import boot_seconds
 from executors.etags import Etags, Hashes
+from executors.metrics import Metrics
 from executors.s3 import Address, Download, ObjectError, ObjectStore, UnreachableError, parse_address
 from executors.threads import in_time
 
@@ -47,8 +48,8 @@ class _Fetch:
 class Executables:
     """Used from the event loop; threads access S3 and compute hashes."""
 
-    def __init__(self, *, store: ObjectStore, cache: Cache, fetch_timeout: timedelta) -> None:
-        self._store, self._cache, self._fetch_timeout = store, cache, fetch_timeout
+    def __init__(self, *, store: ObjectStore, cache: Cache, metrics: Metrics, fetch_timeout: timedelta) -> None:
+        self._store, self._cache, self._metrics, self._fetch_timeout = store, cache, metrics, fetch_timeout
         self._threads = ThreadPoolExecutor(_THREADS, "executables")
         self._etag_threads = ThreadPoolExecutor(_ETAG_THREADS, "etags")
         self._etags = Etags(store.etag, self._etag_threads)
@@ -88,6 +89,7 @@ class Executables:
         The caller must link the executable before it awaits anything else: the cache may evict it after that.
         """
         address = parse_address(uri)
+        self._metrics.missed()
         async with in_time(self._fetch_timeout, uri):
             return self._executable(address, await self._fetch_with_retries(address, sha256))
 
@@ -147,7 +149,10 @@ class Executables:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
     def _held(self, address: Address, sha256: str | None) -> Executable | None:
-        return self._executable(address, sha256) if sha256 and self._cache.holds(sha256) else None
+        if sha256 is None or not self._cache.holds(sha256):
+            return None
+        self._metrics.hit()
+        return self._executable(address, sha256)
 
     def _executable(self, address: Address, sha256: str) -> Executable:
         return Executable(sha256=sha256, path=self._cache.use(sha256), name=_file_name(address))

@@ -51,7 +51,12 @@ class HeartbeatSender:
 
     @property
     def is_recent(self) -> bool:
-        return boot_seconds() - self.renewed < self.horizon_seconds
+        return self.age_seconds < self.horizon_seconds
+
+    @property
+    def age_seconds(self) -> float:
+        """The age of the last acknowledged heartbeat; infinite before the first."""
+        return boot_seconds() - self.renewed
 
     @property
     def is_idle(self) -> bool:

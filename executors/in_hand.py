@@ -9,12 +9,13 @@ from typing import Any, assert_never
 
 import structlog
 
-from executors.attempt import Phase
+from executors.attempt import Act, Fact, Phase, advance
 from executors.attempt_dirs import AttemptDir
 from executors.checkpoints import NO_CHECKPOINT, CheckpointOutcome, checkpoint_not_stored
 from executors.clock import boot_seconds
 from executors.executables import Executable
 from executors.logs import Output
+from executors.metrics import Metrics, NoProcess
 from executors.results import NO_RESULT, FetchedResults, ResultOutcome, has_result, result_not_stored
 from executors.supervisor_link import Exited, Spec
 from schemas.dispatch import Dispatch
@@ -39,6 +40,8 @@ class Attempt:
     committed: float
     """When the commit that claimed it was sent (CLOCK_BOOTTIME)."""
     phase: Phase = Phase.CLAIMED
+    since: float = 0.0
+    """When this phase began (CLOCK_BOOTTIME); not set for `CLAIMED`."""
     executable: Executable | None = None
     directory: AttemptDir | None = None
     spec: Spec | None = None
@@ -65,6 +68,17 @@ class Attempt:
     def identity(self) -> dict[str, Any]:
         """The fields that each of its events has."""
         return {"run_id": self.dispatch.run_id, "attempt": self.dispatch.attempt, "token": self.dispatch.token}
+
+
+def move(attempt: Attempt, fact: Fact, metrics: Metrics) -> Act | None:
+    """Move the attempt to its next phase, and measure the phase that it leaves. Returns what to do now."""
+    before = attempt.phase
+    attempt.phase, act = advance(before, fact)
+    if attempt.phase is not before:
+        now = boot_seconds()
+        metrics.left(before, now - attempt.since)
+        attempt.since = now
+    return act
 
 
 @contextmanager
@@ -121,11 +135,14 @@ def shorten(reason: str | None) -> str | None:
     return cut if len(text) <= _MAX_REASON_BYTES else cut + "…"
 
 
-def log_end(attempt: Attempt, event: Ended | Rejected) -> None:
+def note_end(attempt: Attempt, event: Ended | Rejected, metrics: Metrics) -> None:
+    """Log the end, and count it."""
     match event:
         case Ended():
+            metrics.ended(event.cause)
             _LOG.info("ended", **attempt.identity, cause=event.cause.value, exit_code=event.exit_code)
         case Rejected():
+            metrics.ended(NoProcess.REJECTED)
             _LOG.warning("rejected", **attempt.identity, reason=event.reason)
         case _:
             assert_never(event)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from executors.metrics import Dropped, Metrics
 from executors.output import Bounded, as_text, is_text
 from executors.s3 import Address, ObjectStore, UnreachableError
 from schemas.event import MAX_OUTPUT_BYTES
@@ -103,9 +104,9 @@ class LogStream:
 class Output:
     """Reads one process's pipe until it is closed, or until the process has ended and the pipe is empty."""
 
-    def __init__(self, fd: int, stream: LogStream, *, log_max_bytes: int) -> None:
+    def __init__(self, fd: int, stream: LogStream, metrics: Metrics, *, log_max_bytes: int) -> None:
         self._loop = asyncio.get_running_loop()
-        self._fd, self._stream = fd, stream
+        self._fd, self._stream, self._metrics = fd, stream, metrics
         self._head = bytearray()
         self._event, self._log = Bounded(MAX_OUTPUT_BYTES), Bounded(log_max_bytes)
         self._on_end: Callable[[], None] | None = None
@@ -152,6 +153,8 @@ class Output:
                     await asyncio.sleep(_RETRY_SECONDS)
                     await self._stream.upload()
         self._missing_bytes = self._stream.missing_bytes
+        self._metrics.dropped(Dropped.LIMIT, self._log.left_out)
+        self._metrics.dropped(Dropped.STORAGE, self._missing_bytes)
         if self._missing_bytes:
             _LOG.warning("log cut", run_id=self._stream.run_id, missing_bytes=self._missing_bytes)
 
@@ -176,6 +179,7 @@ class Output:
             if not data:
                 self._close()
                 return
+            self._metrics.wrote(len(data))
             self._head += self._event.write(data)
             self._stream.write(self._log.write(data))
 

@@ -6,12 +6,14 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, Message, Producer
 
 from executors.clock import boot_seconds
 from executors.kafka_errors import KafkaErrorLog
+from observe.health import Health
 from schemas.kept_clock import KeptClock
 from schemas.settings import Connections
 from schemas.topics import MAX_RECORD_BYTES
@@ -20,6 +22,8 @@ _LOG = structlog.get_logger()
 _LINGER_MS = 1
 _POLL_SECONDS = 0.2
 _RETRY_SECONDS = 0.5
+_LIMIT = timedelta(seconds=30)
+"""It turns every 0.2 s, with or without brokers: it only polls."""
 _BROKEN_FOR_GOOD = (
     KafkaError._FATAL,  # noqa: SLF001 - the library's public name for librdkafka's ERR__FATAL
     KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
@@ -43,9 +47,9 @@ class Record:
 class Outbox:
     """Used from the event loop. Where order matters, the caller keeps one record per partition in flight."""
 
-    def __init__(self, connections: Connections, clock: KeptClock, *, client_id: str) -> None:
+    def __init__(self, connections: Connections, clock: KeptClock, *, client_id: str, health: Health) -> None:
         self._loop = asyncio.get_running_loop()
-        self._clock = clock
+        self._clock, self._health = clock, health
         options = connections.kafka(
             client_id=client_id,
             enable_idempotence=True,
@@ -88,8 +92,11 @@ class Outbox:
         self._poller.join(_POLL_SECONDS * 2)
 
     def _poll(self) -> None:
+        loop = self._health.loop("outbox", _LIMIT)
         while not self._closing.is_set():
+            loop.turn()
             self._producer.poll(_POLL_SECONDS)
+        self._health.end(loop)
 
     def _delivered(self, record: Record, sent: float, message: Message) -> None:
         """Runs in the poller's thread."""

@@ -36,12 +36,24 @@ class Bounded:
 
     def rest(self, remark: str = "") -> bytes:
         """What follows the head: a line that counts what is left out, with the remark, and the tail."""
-        tail = b"".join(self._tail)
-        if self.total <= self._head_limit + self._tail_limit:
+        tail, left_out = b"".join(self._tail), self.left_out
+        if not left_out:
             return tail + (f"\n[… {remark} …]\n".encode() if remark else b"")
-        kept = tail[-(self._tail_limit - _ROOM_FOR_LINE) :]
-        left_out = f"{self.total - self._head_size - len(kept)} of {self.total} bytes left out"
-        return f"\n[… {'; '.join(filter(None, [left_out, remark]))} …]\n".encode() + kept
+        said = f"{left_out} of {self.total} bytes left out"
+        kept = tail[-self._tail_room :]
+        return f"\n[… {'; '.join(filter(None, [said, remark]))} …]\n".encode() + kept
+
+    @property
+    def left_out(self) -> int:
+        """How many bytes are neither in the head nor in the tail that `rest` returns."""
+        if self.total <= self._head_limit + self._tail_limit:
+            return 0
+        return self.total - self._head_size - self._tail_room
+
+    @property
+    def _tail_room(self) -> int:
+        """The size of the tail if something is left out."""
+        return self._tail_limit - _ROOM_FOR_LINE
 
     def _keep(self, data: bytes) -> None:
         if self._tail and len(self._tail[-1]) < min(_PIECE_BYTES, self._tail_limit):

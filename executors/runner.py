@@ -12,7 +12,7 @@ from typing import Any, assert_never
 
 import structlog
 
-from executors.attempt import Act, Fact, Phase, advance
+from executors.attempt import Act, Fact, Phase
 from executors.attempt_dirs import AttemptDir
 from executors.checkpoints import Checkpoints, leaves_checkpoint
 from executors.claim import Chosen, ClaimDecision
@@ -22,10 +22,11 @@ from executors.deadlines import ProcessTerms
 from executors.environment import environment
 from executors.events import EventLog, Report
 from executors.executables import Executable, Executables
-from executors.in_hand import Attempt, contain_errors, ended, log_end, note_unstored, rejected
+from executors.in_hand import Attempt, contain_errors, ended, move, note_end, note_unstored, rejected
 from executors.kills import Kills
 from executors.logs import LogStore, LogStream, Output
 from executors.memory import OutOfMemory, of_this_process, problem
+from executors.metrics import Metrics, NoProcess
 from executors.removal import remove_tree
 from executors.results import Results, has_result, needs_fetch, stdin_of
 from executors.slots import Slots
@@ -70,6 +71,7 @@ class Runner:
     results: Results
     workspace: Workspace
     link: SupervisorLink
+    metrics: Metrics
     tasks: asyncio.TaskGroup
     renewed: Callable[[], float]
     """Returns when the last acknowledged heartbeat was sent (CLOCK_BOOTTIME)."""
@@ -103,6 +105,7 @@ class Runner:
                 self.attempts[attempt.number] = attempt
                 self._start_claimed(attempt)
             else:
+                self.metrics.ended(NoProcess.EXPIRED)
                 self._send_event(attempt, Expired(**attempt.identity, at=self.clock.now()), _nothing)
 
     def on_notice(self, notice: Notice) -> None:
@@ -184,7 +187,7 @@ class Runner:
     # Acts
 
     def _apply(self, attempt: Attempt, fact: Fact) -> None:
-        attempt.phase, act = advance(attempt.phase, fact)
+        act = move(attempt, fact, self.metrics)
         if act is not None:
             self._carry_out(attempt, act)
 
@@ -211,6 +214,7 @@ class Runner:
             case Act.REJECT:
                 self._end(attempt, rejected(attempt, self.clock))
             case Act.FORGET:
+                self.metrics.ended(NoProcess.VOID)
                 self._close(attempt)
                 self._forget(attempt)
             case _:
@@ -314,7 +318,7 @@ class Runner:
         stdin, attempt.fetched = stdin_of(dispatch, attempt.fetched), {}
         fd = self.link.spawn(attempt.number, attempt.spec, terms, self.renewed(), stdin)
         stream = LogStream(self.logs, dispatch.run_id, dispatch.attempt)
-        attempt.output = Output(fd, stream, log_max_bytes=self.policy.log_max_bytes)
+        attempt.output = Output(fd, stream, self.metrics, log_max_bytes=self.policy.log_max_bytes)
 
     def _report(self, attempt: Attempt) -> None:
         """The process has ended and its pipe is empty."""
@@ -347,7 +351,7 @@ class Runner:
     def _end(self, attempt: Attempt, event: Ended | Rejected) -> None:
         self._send_event(attempt, event, self._forget)
         self._close(attempt)
-        log_end(attempt, event)
+        note_end(attempt, event, self.metrics)
 
     def _close(self, attempt: Attempt) -> None:
         self.slots.release(attempt.timeout_class, 1)

@@ -1,66 +1,50 @@
-"""Puts the parts of an executor together, and moves it from running through draining to gone."""
+"""The life of an executor, from running through draining to gone."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import signal
 import socket
 import time
 from collections.abc import Callable
-from functools import partial
+from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
 import structlog
 
-from executors.cache import Cache
-from executors.checkpoints import Checkpoints
+from executors.assembly import Parts, Plan
 from executors.claim import Chosen
-from executors.clock import cluster_clock
-from executors.consumer import Claimer, ClaimerContext
-from executors.control import Control
-from executors.environment import read_secret
-from executors.events import EventLog
-from executors.executables import Executables
-from executors.heartbeats import HeartbeatSender
-from executors.logs import LogStore
 from executors.orphans import kill_children
-from executors.outbox import Outbox
-from executors.results import Results
-from executors.runner import Policy, Runner
-from executors.s3 import ObjectStore
-from executors.settings import ExecutorSettings, parse_slots
+from executors.readiness import Standing, why_not_ready
 from executors.silence import Silence
-from executors.skip_unreadable import SourcePartition, dead_letter
-from executors.slots import Slots
-from executors.supervisor_link import Notice, Renewed, SupervisorLink, find_shim
-from executors.windows import MOST_AHEAD, Windows, no_windows
-from executors.workspace import Workspace
-from schemas.cluster import Cluster
+from executors.supervisor_link import Notice, Renewed
+from executors.windows import no_windows
 from schemas.heartbeat import ExecutorState, Heartbeat
-from schemas.ids import ExecutorId
-from schemas.partition import partition_of
 from schemas.ready_file import write_ready_file
-from schemas.settings import Connections
-from schemas.topics import EVENTS, EXECUTORS
-from schemas.unreadable import Unreadable
 
 _LOG = structlog.get_logger()
 _SILENT_INTERVALS = 4
 """Kill a supervisor, and its processes with it, if it has not answered for so many heartbeat intervals: it does not
 enforce limits."""
+_PATIENT_INTERVALS = 2
+"""An executor whose supervisor has not answered for so many intervals is not ready. It stays live: two intervals later
+it ends by itself, as above; a restart from outside would only kill the processes sooner."""
 _EMPTY_ASSIGNMENT_SECONDS = 10.0
 """If there are more executors than partitions, one gets none, without a callback: count it as ready after this time."""
+_WATCH_SECONDS = 0.5
+_EVENT_LOOP_LIMIT = timedelta(seconds=30)
+"""After so long without a heartbeat, every lease has expired and the supervisor has killed the processes: a restart
+costs no run anything more. The executor itself never blocks its event loop for longer than 10 s, see below."""
+_CLOCK_LIMIT = timedelta(seconds=60)
+"""The clock's thread turns every 5 s, or after asking the brokers, which takes some seconds."""
 _UNSTEADY_SECONDS = 0.5
 """The heartbeat interval while the cluster clock is not steady: the first heartbeat after that starts the claimers."""
 _LEAVE_SECONDS = 3.0
 _FLUSH_SECONDS = 10.0
 """If Kafka is unreachable for longer at the exit, the last events are lost, and their attempts count as lost."""
 _CHECK_SECONDS = 0.05
-_FRESH_INTERVALS = 3
-"""An executor claims nothing if the last acknowledged heartbeat is older than so many intervals."""
 _CLEAR_SECONDS, _LONGEST_CLEAR_SECONDS = 1.0, 10.0
 """After its supervisor died, an executor kills its new children until there are none for so long; at most 10 s."""
 SUPERVISOR_DIED = 70
@@ -70,49 +54,33 @@ SUPERVISOR_DIED = 70
 class Service:
     """Make it in the main thread: it starts the process supervisor and handles signals."""
 
-    def __init__(
-        self,
-        connections: Connections,
-        settings: ExecutorSettings,
-        cluster: Cluster,
-        name: str,
-        tasks: asyncio.TaskGroup,
-    ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._settings, self._tasks = settings, tasks
-        self._cluster_version, self._name = cluster.version, name
-        self.executor_id = ExecutorId(f"{name}.{secrets.token_hex(4)}")
+    def __init__(self, plan: Plan, tasks: asyncio.TaskGroup) -> None:
+        self._plan, self._settings, self._tasks = plan, plan.settings, tasks
         self._state = ExecutorState.RUNNING
-        self._per_class = parse_slots(settings.slots, connections.timeout_classes)
         self._held: dict[str, frozenset[int]] = {}
-        self._slots, self._windows = Slots(self._per_class), Windows(self._per_class)
-        self._clock = cluster_clock(connections)
-        self._over: asyncio.Future[int] = self._loop.create_future()
+        self._assigned_at = float("inf")
+        """When the claimers started, or the partitions changed for the last time (`time.monotonic`)."""
+        self._over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._stop, self._stop_now = asyncio.Event(), asyncio.Event()
         self._is_steady, self._is_caught_up = asyncio.Event(), asyncio.Event()
         self._silence = Silence()
-        self._link = SupervisorLink(
-            on_notice=self._on_notice,
-            on_death=self._on_supervisor_death,
-            command=find_shim(from_memory=settings.start_from_memory),
-        )
-        self._outbox = Outbox(connections, self._clock, client_id=self.executor_id)
-        self._heartbeats = self._make_heartbeats(connections)
-        self._runner = self._make_runner(connections)
-        self._control = self._make_control(connections)
-        self._claimers = [self._make_claimer(connections, name) for name in self._per_class]
+        parts = Parts(plan, self, tasks)
+        self._slots, self._windows, self._clock = parts.slots, parts.windows, parts.clock
+        self._link, self._outbox, self._heartbeats = parts.link, parts.outbox, parts.heartbeats
+        self._runner, self._control, self._claimers = parts.runner, parts.control, parts.claimers
 
     async def run(self) -> int:
         """Run until a signal or an error stops the executor. Returns the exit code."""
-        self._loop.set_exception_handler(self._crashed)
-        self._clock.start()
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._crashed)
+        self._clock.start(self._plan.health.loop("clock", _CLOCK_LIMIT).turn)
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._on_stop_signal)
+            loop.add_signal_handler(number, self._on_stop_signal)
         chores = [
             self._tasks.create_task(each)
-            for each in (self._run_until_stopped(), self._send_heartbeats(), self._upload_logs())
+            for each in (self._run_until_stopped(), self._watch_health(), self._send_heartbeats(), self._upload_logs())
         ]
-        _LOG.info("executor", id=self.executor_id, slots=self._per_class, supervisor=self._link.pid)
+        _LOG.info("executor", id=self._plan.executor_id, slots=self._plan.per_class, supervisor=self._link.pid)
         try:
             return await self._over
         finally:
@@ -125,98 +93,11 @@ class Service:
             if not self._link.close():
                 _clear_orphans()
 
-    # Parts
-
-    def _make_heartbeats(self, connections: Connections) -> HeartbeatSender:
-        return HeartbeatSender(
-            outbox=self._outbox,
-            topic=connections.topic(EXECUTORS),
-            partition=partition_of(self.executor_id, connections.partitions),
-            compose=self._compose,
-            on_renewed=self._renewed,
-            horizon_seconds=_FRESH_INTERVALS * self._settings.heartbeat_interval.total_seconds(),
-        )
-
-    def _make_runner(self, connections: Connections) -> Runner:
-        settings, store = self._settings, ObjectStore(connections)
-        cache_dir = settings.cache_dir or settings.work_dir / "cache"
-        workspace = Workspace(
-            settings.work_dir, self.executor_id, cache_dir=cache_dir, spare_dirs=sum(self._per_class.values())
-        )
-        cache = Cache(cache_dir, max_bytes=settings.cache_max_bytes, scratch_prefix=self.executor_id)
-        return Runner(
-            policy=Policy(
-                margin=settings.lease_margin,
-                grace=settings.term_grace,
-                path=settings.process_path,
-                log_max_bytes=settings.log_max_bytes,
-                secret=partial(read_secret, settings.secrets_dir),
-            ),
-            clock=self._clock,
-            slots=self._slots,
-            events=EventLog(
-                self._outbox, self._loop.call_later, topic=connections.topic(EVENTS), executor_id=self.executor_id
-            ),
-            executables=Executables(store=store, cache=cache, fetch_timeout=settings.fetch_timeout),
-            logs=LogStore(store, connections.s3_bucket),
-            checkpoints=Checkpoints(
-                store,
-                connections.s3_bucket,
-                keep_timeout=settings.checkpoint_timeout,
-                fetch_timeout=settings.fetch_timeout,
-            ),
-            results=Results(
-                store,
-                connections.s3_bucket,
-                keep_timeout=settings.checkpoint_timeout,
-                fetch_timeout=settings.fetch_timeout,
-            ),
-            workspace=workspace,
-            link=self._link,
-            tasks=self._tasks,
-            renewed=lambda: self._heartbeats.renewed,
-            on_ran=self._windows.note_end,
-        )
-
-    def _make_control(self, connections: Connections) -> Control:
-        return Control(
-            connections,
-            client_id=self.executor_id,
-            on_orders=self._from_thread(self._runner.on_orders),
-            on_caught_up=self._from_thread(self._is_caught_up.set),
-            on_unreadable=self._from_thread(partial(self._report_unreadable, connections)),
-            on_crash=self._from_thread(self._crash),
-        )
-
-    def _make_claimer(self, connections: Connections, timeout_class: str) -> Claimer:
-        context = ClaimerContext(
-            timeout_class=timeout_class,
-            slots=self._slots,
-            clock=self._clock,
-            may_claim=lambda: self._heartbeats.is_recent and self._clock.is_steady,
-            on_polled=self._from_thread(self._runner.executables.expect),
-            on_claimed=self._from_thread(self._on_claimed),
-            on_assigned=self._from_thread(self._on_assigned),
-            on_unreadable=self._from_thread(partial(self._report_unreadable, connections)),
-            on_crash=self._from_thread(self._crash),
-            capacity=MOST_AHEAD * self._per_class[timeout_class],
-        )
-        return Claimer(connections, context, client_id=self.executor_id)
-
-    def _report_unreadable(self, connections: Connections, source: SourcePartition, found: Unreadable) -> None:
-        self._outbox.send(dead_letter(connections, source, found))
-
-    def _from_thread(self, function: Callable[..., None]) -> Callable[..., None]:
-        def call(*args: Any) -> None:
-            self._loop.call_soon_threadsafe(function, *args)
-
-        return call
-
     # Life
 
     async def _run_until_stopped(self) -> None:
         await self._start_claimers()
-        late = self._loop.call_later(_EMPTY_ASSIGNMENT_SECONDS, self._ready)
+        late = asyncio.get_running_loop().call_later(_EMPTY_ASSIGNMENT_SECONDS, self._ready)
         await self._stop.wait()
         late.cancel()
         await self._leave()
@@ -230,6 +111,7 @@ class Service:
             self._control.start(self._clock.now())
             await self._is_caught_up.wait()
         if not self._stop.is_set():
+            self._assigned_at = time.monotonic()
             for claimer in self._claimers:
                 claimer.start()
 
@@ -263,6 +145,32 @@ class Service:
         while not condition() and time.monotonic() < until:  # noqa: ASYNC110 - only at the exit, for several conditions
             await asyncio.sleep(_CHECK_SECONDS)
 
+    async def _watch_health(self) -> None:
+        loop = self._plan.health.loop("event loop", _EVENT_LOOP_LIMIT)
+        while True:
+            loop.turn()
+            if not self._heartbeats.is_recent:
+                for claimer in self._claimers:
+                    claimer.excuse()
+            reason = why_not_ready(self._standing())
+            if reason is None:
+                self._plan.health.ready()
+            else:
+                self._plan.health.not_ready(reason)
+            await asyncio.sleep(_WATCH_SECONDS)
+
+    def _standing(self) -> Standing:
+        interval = self._settings.heartbeat_interval.total_seconds()
+        return Standing(
+            heartbeat_age=self._heartbeats.age_seconds,
+            freshness=self._heartbeats.horizon_seconds,
+            is_steady=self._clock.is_steady,
+            has_orders=self._is_caught_up.is_set(),
+            has_partitions=self._holds_all or time.monotonic() - self._assigned_at > _EMPTY_ASSIGNMENT_SECONDS,
+            supervisor_silence=self._silence.seconds,
+            patience=_PATIENT_INTERVALS * interval,
+        )
+
     async def _send_heartbeats(self) -> None:
         steady = self._settings.heartbeat_interval.total_seconds()
         while True:
@@ -281,61 +189,69 @@ class Service:
 
     # Callbacks
 
-    def _compose(self) -> Heartbeat:
+    def compose(self) -> Heartbeat:
         is_running, in_hand = self._state is ExecutorState.RUNNING, self._runner.in_hand_by_partition
         return Heartbeat(
-            executor_id=self.executor_id,
-            name=self._name,
+            executor_id=self._plan.executor_id,
+            name=self._plan.name,
             host=socket.gethostname(),
             version=version("tidemill"),
             state=self._state,
             at=self._clock.now(),
             interval=self._settings.heartbeat_interval,
             margin=self._settings.lease_margin,
-            cluster_version=self._cluster_version,
+            cluster_version=self._plan.cluster.version,
             slots=self._slots.report(),
             windows=self._windows.advertise(self._held, in_hand) if is_running else no_windows(self._held),
             attempts=self._runner.in_hand(),
         )
 
-    def _renewed(self, sent: float) -> None:
+    def on_renewed(self, sent: float) -> None:
         self._silence.ask(sent)
         self._runner.renew()
         self._link.renew(sent)
         if self._clock.is_steady:
             self._is_steady.set()
 
-    def _on_notice(self, notice: Notice) -> None:
+    def on_notice(self, notice: Notice) -> None:
         if isinstance(notice, Renewed):
             self._silence.answer(notice.sent)
         else:
             self._runner.on_notice(notice)
 
-    def _on_assigned(self, timeout_class: str, held: frozenset[int]) -> None:
+    def on_caught_up(self) -> None:
+        self._is_caught_up.set()
+
+    def on_assigned(self, timeout_class: str, held: frozenset[int]) -> None:
         if self._state is not ExecutorState.RUNNING:
             return
         _LOG.info("assigned", timeout_class=timeout_class, partitions=sorted(held))
-        self._held[timeout_class] = held
+        self._held[timeout_class], self._assigned_at = held, time.monotonic()
         self._heartbeats.send()
-        if all(self._held.get(name) for name in self._per_class):
+        if self._holds_all:
             self._ready()
 
-    def _on_claimed(self, timeout_class: str, claimed: list[Chosen]) -> None:
+    def on_claimed(self, timeout_class: str, claimed: list[Chosen]) -> None:
         self._runner.on_claimed(timeout_class, claimed)
         in_hand, held = self._runner.in_hand_by_partition(timeout_class), self._held.get(timeout_class, ())
         if self._windows.note(timeout_class, in_hand, held):
             self._heartbeats.send()
 
+    @property
+    def _holds_all(self) -> bool:
+        return all(self._held.get(name) for name in self._plan.per_class)
+
     def _ready(self) -> None:
         write_ready_file(self._settings.ready_file, os.getpid())
 
     def _on_stop_signal(self) -> None:
+        self._plan.health.leave("it drains: it claims nothing more, and stops when its attempts have ended")
         if self._stop.is_set():
             self._stop_now.set()
         for event in (self._stop, self._is_steady, self._is_caught_up):
             event.set()
 
-    def _on_supervisor_death(self) -> None:
+    def on_supervisor_death(self) -> None:
         """The processes died with the supervisor; their descendants become our children, so kill them."""
         if self._over.done():
             return
@@ -344,9 +260,9 @@ class Service:
         self._over.set_result(SUPERVISOR_DIED)
 
     def _crashed(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        self._crash(context.get("exception") or RuntimeError(context["message"]))
+        self.on_crash(context.get("exception") or RuntimeError(context["message"]))
 
-    def _crash(self, error: BaseException) -> None:
+    def on_crash(self, error: BaseException) -> None:
         """A bug, or a broker that refuses us: exit, because a restart leads to a known state."""
         if not self._over.done():
             self._over.set_exception(error)
@@ -358,6 +274,6 @@ def _clear_orphans() -> None:
         time.sleep(_CHECK_SECONDS)
 
 
-async def serve(connections: Connections, settings: ExecutorSettings, cluster: Cluster, name: str) -> int:
+async def serve(plan: Plan) -> int:
     async with asyncio.TaskGroup() as tasks:
-        return await Service(connections, settings, cluster, name, tasks).run()
+        return await Service(plan, tasks).run()

@@ -20,6 +20,10 @@ class Slots:
         with self._freed:
             return self._free[timeout_class]
 
+    def busy(self, timeout_class: str) -> int:
+        with self._freed:
+            return self._total[timeout_class] - self._free[timeout_class]
+
     def take(self, timeout_class: str, count: int) -> None:
         with self._freed:
             self._free[timeout_class] -= count

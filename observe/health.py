@@ -70,9 +70,10 @@ class Health:
 
     @property
     def why_not_ready(self) -> str | None:
-        """None: it is ready."""
+        """None: it is ready. A process that is not live is not ready."""
         with self._lock:
-            return self._not_ready
+            reason = self._not_ready
+        return reason or self.why_not_live
 
     @property
     def why_not_live(self) -> str | None:

@@ -22,6 +22,7 @@ from schemas.event import EventBatch
 from schemas.settings import Connections
 from schemas.times import EPOCH
 from streams.core.settings import CoreSettings
+from tests.support.executor_figures import new_metrics
 
 RULES = CoreSettings()
 MARGIN = timedelta(seconds=5)
@@ -52,23 +53,25 @@ class RecordingProducer:
         return [event for each in self.records for event in decode(each.value, EventBatch).events]
 
 
-def make_runner(producer, store, folder, tasks, renewed=boot_seconds):
+def make_runner(producer, store, folder, tasks, renewed=boot_seconds, registry=None):
     """A runner with a real process supervisor; `store` stands for S3."""
     cache = Cache(folder / "cache", max_bytes=CACHE_BYTES, scratch_prefix="x.1")
     slots = Slots({"10s": SLOTS})
     slots.take("10s", SLOTS)
+    metrics = new_metrics(registry)
     link = SupervisorLink(on_notice=lambda each: runner.on_notice(each), on_death=print, command=find_shim())  # noqa: PLW0108 - it is made below
     runner = Runner(
         policy=Policy(margin=MARGIN, grace=MARGIN, path="/usr/bin:/bin", log_max_bytes=CACHE_BYTES, secret=str),
         clock=cluster_clock(Connections()),
         slots=slots,
         events=EventLog(producer, lambda _, function: function(), topic="events", executor_id="x.1"),
-        executables=Executables(store=store, cache=cache, fetch_timeout=timedelta(minutes=1)),
+        executables=Executables(store=store, cache=cache, metrics=metrics, fetch_timeout=timedelta(minutes=1)),
         logs=LogStore(store, "logs"),
         checkpoints=Checkpoints(store, "kept", keep_timeout=MARGIN, fetch_timeout=MARGIN),
         results=Results(store, "kept", keep_timeout=MARGIN, fetch_timeout=MARGIN),
         workspace=Workspace(folder / "work", "x.1", cache_dir=folder / "cache", spare_dirs=SLOTS),
         link=link,
+        metrics=metrics,
         tasks=tasks,
         renewed=renewed,
         on_ran=lambda *_: None,

@@ -10,6 +10,8 @@ import pytest
 from executors.clock import cluster_clock
 from executors.consumer import Claimer, ClaimerContext
 from executors.slots import Slots
+from observe.health import Health
+from tests.support.executor_figures import new_metrics
 
 CAPACITY = 4
 REBALANCE_SECONDS = 30.0
@@ -25,6 +27,8 @@ class Member:
             timeout_class="10s",
             slots=self._slots,
             clock=cluster_clock(connections),
+            metrics=new_metrics(),
+            health=Health(),
             may_claim=lambda: self.may_claim,
             on_polled=lambda *_: None,
             on_claimed=self._claim,

@@ -7,7 +7,13 @@ from datetime import timedelta
 
 import pytest
 
+from executors.clock import cluster_clock
+from executors.consumer import Claimer, ClaimerContext
+from executors.slots import Slots
+from observe.health import Health
 from schemas.event import EndCause, Started
+from tests.support.executor_figures import new_metrics
+from tests.support.observed_port import ask, free_address
 
 BACK_SECONDS = 15.0
 """From the broker's return to the first new claim."""
@@ -39,3 +45,41 @@ def test_an_end_during_a_broker_outage_is_reported_afterwards_and_claiming_conti
     owner.first(killed, Started)
     owner.kill(killed)
     assert owner.end_of(killed).cause is EndCause.CANCELLED
+
+
+def test_without_brokers_an_executor_is_live_and_not_ready(own_servers, executors, until):
+    address = free_address()
+    executors.start(observe_listen=address)
+    until(lambda: ask(address, "/readyz")[0] == 200)
+    own_servers.kill("kafka")
+    until(lambda: ask(address, "/readyz")[0] == 503)
+    assert "Kafka has not acknowledged a heartbeat for" in ask(address, "/readyz")[1]
+    assert ask(address, "/livez") == (200, "ok\n")
+    own_servers.start("kafka")
+    until(lambda: ask(address, "/readyz")[0] == 200)
+
+
+def test_a_claimer_that_waits_for_brokers_in_a_commit_is_not_stuck(own_servers, connections, owner, until):
+    now, may_claim, held, claimed = [0.0], [], [], []
+    health, slots = Health(lambda: now[0]), Slots({"10s": 1})
+    context = ClaimerContext(
+        timeout_class="10s", slots=slots, clock=cluster_clock(connections), metrics=new_metrics(), health=health,
+        may_claim=lambda: bool(may_claim), on_polled=lambda *_: None, on_claimed=lambda *each: claimed.append(each),
+        on_assigned=lambda _, partitions: held.append(partitions), on_unreadable=lambda *_: None, on_crash=print,
+        capacity=4,
+    )  # fmt: skip
+    claimer = Claimer(connections, context, client_id="e")
+    claimer.start()
+    until(lambda: held and len(held[-1]) == connections.partitions)
+    owner.dispatch(owner.order(("s3://a/b", "0" * 64)))
+    until(lambda: len(claimer._records))
+    own_servers.kill("kafka")
+    may_claim.append(True)
+    until(lambda: not slots.free("10s"))
+    now[0] = 1_000.0
+    assert "the loop 'claim-10s' has not turned for 1000 s" in health.why_not_live
+    claimer.excuse()
+    assert health.why_not_live is None
+    own_servers.start("kafka")
+    until(lambda: claimed, 90)
+    claimer.stop()

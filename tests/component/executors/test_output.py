@@ -13,6 +13,7 @@ import pytest
 from executors.logs import LogStore, LogStream, Output
 from executors.s3 import ObjectStore
 from schemas.settings import Connections
+from tests.support.executor_figures import new_metrics
 
 LONGEST_SECONDS = 8.0
 
@@ -30,7 +31,7 @@ def test_an_unreachable_s3_delays_the_end_for_a_bounded_time_and_the_text_says_w
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         os.write(writing, b"x" * 20_000)
-        output = Output(reading, LogStream(unreachable(), "a@1", 1), log_max_bytes=100_000)
+        output = Output(reading, LogStream(unreachable(), "a@1", 1), new_metrics(), log_max_bytes=100_000)
         os.close(writing)
         ended = asyncio.Event()
         output.at_end(ended.set)
@@ -59,7 +60,7 @@ def test_while_s3_hangs_one_upload_waits_for_it_and_no_more(hanging):
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         os.write(writing, b"x" * 20_000)
-        output = Output(reading, LogStream(hanging, "a@1", 1), log_max_bytes=100_000)
+        output = Output(reading, LogStream(hanging, "a@1", 1), new_metrics(), log_max_bytes=100_000)
         output.at_end(lambda: None)
         uploads = {asyncio.create_task(output.upload()) for _ in range(20)}
         done, waiting = await asyncio.wait(uploads, return_when=asyncio.FIRST_COMPLETED)
@@ -77,7 +78,7 @@ def test_a_process_that_keeps_the_pipe_open_does_not_delay_the_end():
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         os.write(writing, b"said")
-        output = Output(reading, LogStream(unreachable(), "a@1", 1), log_max_bytes=100_000)
+        output = Output(reading, LogStream(unreachable(), "a@1", 1), new_metrics(), log_max_bytes=100_000)
         ended = asyncio.Event()
         output.at_end(ended.set)
         async with asyncio.timeout(LONGEST_SECONDS):

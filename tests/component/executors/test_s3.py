@@ -22,6 +22,7 @@ from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError, pa
 from schemas.result import Result
 from schemas.settings import Connections
 from tests.support.attempt_runner import claim
+from tests.support.executor_figures import new_metrics
 
 HERE = Address(bucket="bucket", key="k")
 URI = str(HERE)
@@ -91,7 +92,7 @@ def store(server):
 @pytest.fixture
 def executables(store, tmp_path):
     cache = Cache(tmp_path / "cache", max_bytes=10**9, scratch_prefix="x.1")
-    with closing(Executables(store=store, cache=cache, fetch_timeout=LIMIT)) as made:
+    with closing(Executables(store=store, cache=cache, metrics=new_metrics(), fetch_timeout=LIMIT)) as made:
         yield made
 
 
@@ -193,7 +194,7 @@ def test_an_awaited_executable_is_not_evicted_before_it_is_used(server, store, t
         (tmp_path / name).hardlink_to(executable.path)
 
     async def body():
-        with closing(Executables(store=store, cache=cache, fetch_timeout=LIMIT)) as executables:
+        with closing(Executables(store=store, cache=cache, metrics=new_metrics(), fetch_timeout=LIMIT)) as executables:
             await asyncio.gather(*(links_it(executables, f"{number:03}") for number in range(EXECUTABLES)))
 
     asyncio.run(body())

@@ -21,6 +21,7 @@ from executors.consumer import Claimer, ClaimerContext
 from executors.control import Control
 from executors.skip_unreadable import dead_letter
 from executors.slots import Slots
+from observe.health import Health
 from schemas.cluster import RECORD_KEY, Cluster
 from schemas.cluster_record import find
 from schemas.codec import encode
@@ -36,6 +37,7 @@ from streams.owner.intake import read_input
 from streams.owner.session_calls import Read
 from streams.owner_log import OwnerLog
 from streams.skip_unreadable import is_skip_mark, skip_unreadable_batches
+from tests.support.executor_figures import new_metrics
 from tests.support.servers.bad_checksum_producer import write_unreadable
 from tests.support.servers.damaged_batches import DAMAGES, broken_body, damage_batch, odd_header, unknown_codec
 from tests.support.servers.kafka_node import running_node
@@ -263,6 +265,7 @@ def test_an_executor_claims_past_an_unreadable_batch(connections, spoiled, log):
     passed, crashes = [], []
     context = ClaimerContext(
         timeout_class="10s", slots=Slots({"10s": 1}), clock=executor_clock(connections), may_claim=lambda: True,
+        metrics=new_metrics(), health=Health(),
         on_polled=lambda *_: None, on_claimed=lambda *_: None, on_assigned=lambda *_: None,
         on_unreadable=lambda *each: passed.append(each), on_crash=crashes.append, capacity=100,
     )  # fmt: skip
@@ -285,7 +288,7 @@ def test_kills_after_an_unreadable_batch_are_obeyed(connections, request, kind):
     first, last = request.getfixturevalue(kind)(CONTROL, encode(kill))
     orders, is_caught_up, passed = [], threading.Event(), []
     control = Control(
-        connections, client_id="e", on_orders=orders.extend, on_caught_up=is_caught_up.set,
+        connections, client_id="e", health=Health(), on_orders=orders.extend, on_caught_up=is_caught_up.set,
         on_unreadable=lambda *each: passed.append(each), on_crash=print,
     )  # fmt: skip
     control.start(wall_clock())

@@ -69,6 +69,17 @@ def test_a_process_is_live_while_each_of_its_loops_turns():
     assert health.why_not_live is None
 
 
+def test_a_process_that_is_not_live_is_not_ready():
+    now = 0.0
+    health = Health(lambda: now)
+    loop = health.loop("heartbeats", timedelta(seconds=10))
+    health.ready()
+    now = 11.0
+    assert health.why_not_ready == health.why_not_live
+    loop.turn()
+    assert health.why_not_ready is None
+
+
 def test_a_port_that_is_taken_is_refused_with_its_setting():
     address = free_address()
     refused = pytest.raises(PortTakenError, match="TIDEMILL_OBSERVE_LISTEN")

@@ -1,0 +1,45 @@
+"""Says why an executor is not ready: ready means that it claims now."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What an executor knows of itself."""
+
+    heartbeat_age: float
+    """Seconds since the last heartbeat that Kafka acknowledged; infinite before the first."""
+    freshness: float
+    """Above this age of the heartbeat, in seconds, it claims nothing."""
+    is_steady: bool
+    """It knows the cluster time."""
+    has_orders: bool
+    """It has read the kill orders from before its start."""
+    has_partitions: bool
+    """It has partitions of each class, or none because there are more executors than partitions."""
+    supervisor_silence: float
+    """For how many seconds the process supervisor has not answered."""
+    patience: float
+    """How many seconds the supervisor may not answer."""
+
+
+def why_not_ready(now: Standing) -> str | None:
+    """None: it is ready. The first reason explains those after it."""
+    if now.heartbeat_age >= now.freshness:
+        return f"Kafka has not acknowledged a heartbeat {_since(now.heartbeat_age)}, so it claims nothing"
+    if not now.is_steady:
+        return "it does not know the cluster time, so it claims nothing: see docs/clocks.md"
+    if not now.has_orders:
+        return "it has not read the kill orders from before its start yet"
+    if not now.has_partitions:
+        return "it has no partitions of one of its classes yet"
+    if now.supervisor_silence >= now.patience:
+        return f"its process supervisor has not answered for {now.supervisor_silence:.0f} s, so no process starts"
+    return None
+
+
+def _since(seconds: float) -> str:
+    return "since the start" if math.isinf(seconds) else f"for {seconds:.0f} s"
