@@ -14,7 +14,7 @@ NUMBERS = (
     ),
     number(
         "Last success",
-        "When a run last succeeded.",
+        "When the latest run by scheduled time that succeeded has ended.",
         Sql(name="job_last_success"),
         "dateTimeFromNow",
     ),

@@ -182,5 +182,5 @@ def test_provisioned_data_sources_are_of_the_kinds_that_the_dashboards_ask():
 def test_provisioned_dashboards_cannot_be_changed_by_accident():
     listing = yaml.safe_load((ROOT / "infra/grafana/provisioning/dashboards/tidemill.yaml").read_text())
     (provider,) = listing["providers"]
-    assert provider["allowUiUpdates"] is False
+    assert (provider["allowUiUpdates"], provider["disableDeletion"]) == (False, True)
     assert provider["options"]["path"].endswith("/grafana/dashboards")
