@@ -18,6 +18,7 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     stream_env: Mapping[str, str] = {}
     """Additional environment variables of each stream worker."""
     executor_env: Mapping[str, str] = {}
+    monitor_env: Mapping[str, str] = {}
     until_parent_exits: bool = False
     """The stack stops when the process that started it ends, for any reason."""
     servers_only: bool = False
@@ -33,6 +34,7 @@ def to_arguments(options: StackOptions) -> list[str]:
         *(f"{name}={value}" for name, value in numbers.items()),
         *_pairs("--stream-env", options.stream_env),
         *_pairs("--executor-env", options.executor_env),
+        *_pairs("--monitor-env", options.monitor_env),
         *(["--until-parent-exits"] if options.until_parent_exits else []),
         *(["--servers-only"] if options.servers_only else []),
         *(["--observe"] if options.observe else []),
@@ -47,11 +49,12 @@ def from_arguments(arguments: Sequence[str]) -> StackOptions:
     parser.add_argument("--partitions", type=int, default=8)
     parser.add_argument("--stream-env", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--executor-env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--monitor-env", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--until-parent-exits", action="store_true")
     parser.add_argument("--servers-only", action="store_true")
     parser.add_argument("--observe", action="store_true")
     values = vars(parser.parse_args(arguments))
-    environments = {name: dict(map(_pair, values[name])) for name in ("stream_env", "executor_env")}
+    environments = {name: dict(map(_pair, values[name])) for name in ("stream_env", "executor_env", "monitor_env")}
     return StackOptions(**{**values, **environments})
 
 

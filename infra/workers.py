@@ -51,6 +51,7 @@ def workers(options: StackOptions, environment: Mapping[str, str], ports: Ports)
     yield _process("sink", "connectors.sink", options, environment, ports)
     yield _web(options, environment, ports)
     yield _process("connect-supervisor", "connectors.supervisor", options, environment, ports, waits_for=("connector",))
+    yield _process("monitor", "tidemill.monitor", options, {**environment, **options.monitor_env}, ports)
 
 
 def _stream(name: str, options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:

@@ -25,6 +25,8 @@ EXECUTORS = {
     "TIDEMILL_LEASE_MARGIN": "PT3S",
     "TIDEMILL_TERM_GRACE": "PT1S",
 }
+MONITOR = {"TIDEMILL_CANARY_INTERVAL": "PT0S"}
+"""Some tests compare all rows of a table."""
 STACK_TIERS = {"integration", "guarantees"}
 _numbers = itertools.count()
 
@@ -38,7 +40,13 @@ def stack(tmp_path_factory):
             patch.setenv(variable, value)
         local.start_detached(
             StackOptions(
-                data=data, workers=2, executors=2, stream_env=STREAMS, executor_env=EXECUTORS, until_parent_exits=True
+                data=data,
+                workers=2,
+                executors=2,
+                stream_env=STREAMS,
+                executor_env=EXECUTORS,
+                monitor_env=MONITOR,
+                until_parent_exits=True,
             )
         )
     client = StackClient(data)

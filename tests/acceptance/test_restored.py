@@ -19,6 +19,7 @@ EVERY_SECOND = "* * * * * *"
 STOP_SECONDS = 60.0
 NOTICED_SECONDS = 60
 HEALED_SECONDS = 60
+NO_CANARY = {"TIDEMILL_CANARY_INTERVAL": "PT0S"}
 EDITS = 20
 """Versions of each job after the backup, which only the streams know."""
 
@@ -31,7 +32,7 @@ class Deployment:
         self.start()
 
     def start(self):
-        options = StackOptions(data=self._data, partitions=2, until_parent_exits=True)
+        options = StackOptions(data=self._data, partitions=2, monitor_env=NO_CANARY, until_parent_exits=True)
         local.start_detached(options)
         self.client = StackClient(self._data)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import urllib.request
 from contextlib import contextmanager
+from datetime import timedelta
 
 import msgspec
 import orjson
@@ -13,6 +14,8 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from connectors.settings import SourceSettings
 from connectors.topics import create as put_topics_right
+from infra import stack as local
+from observe.registry import Registry
 from schemas.settings import Connections
 from tests.support.waiting import eventually
 from tidemill.cli import run
@@ -22,12 +25,15 @@ from tidemill.doctor.checks import findings
 from tidemill.doctor.command import look
 from tidemill.doctor.facts import Silent
 from tidemill.doctor.finding import Level
+from tidemill.monitor import canary
+from tidemill.monitor.deployment import Deployment
 from tidemill.target import wall_clock
 
 pytestmark = pytest.mark.integration
 HOP_SECONDS = 5
 """Longer than a working hop takes on a busy machine."""
 WELL_SECONDS = 90
+HOPS = ("capture", "decide", "claim", "run", "judge", "show")
 
 
 @pytest.fixture
@@ -128,6 +134,56 @@ def test_a_hanging_sink_breaks_the_probe_at_its_end(stack, doctor, probed):
         found = probed()
     assert broken(found) == ["show"]
     assert "connectors.sink" in remedy(found, "hop.show")
+
+
+def test_a_canary_run_measures_every_hop_and_a_lost_one_is_awaited(stack, monkeypatch):
+    monkeypatch.setattr(canary, "HOP_LIMIT", timedelta(seconds=HOP_SECONDS))
+    registry = Registry()
+    monitored, figure = canary.Canary(Deployment(stack.connections), registry), registry.prometheus.get_sample_value
+    eventually(lambda: monitored.round() or figure("tidemill_canary_seconds_count"), WELL_SECONDS, "a canary run")
+    assert {hop: figure("tidemill_hop_seconds_count", {"hop": hop}) > 0 for hop in HOPS} == dict.fromkeys(HOPS, True)
+    runs, lost = figure("tidemill_canary_runs_total"), figure("tidemill_canary_lost_total")
+    with frozen(stack, "sink"):
+        for _ in range(2):
+            monitored.round()
+        assert figure("tidemill_canary_runs_total") == runs + 2
+        assert figure("tidemill_canary_lost_total") == lost + 2
+    requests = "select count(*) as n from requests where job_id = 'tidemill-canary'"
+    assert stack.rows(requests)[0]["n"] == runs + 1
+    back = figure("tidemill_canary_seconds_count") + 1
+    eventually(lambda: monitored.round() or figure("tidemill_canary_seconds_count") == back, WELL_SECONDS, "the next")
+
+
+def test_the_monitor_of_the_stack_shows_its_figures(stack):
+    eventually(lambda: metrics_of(stack, "monitor").get("tidemill_process_ready") == 1, WELL_SECONDS, "a ready monitor")
+
+    def all_known():
+        found = metrics_of(stack, "monitor")
+        return EXPECTED.items() <= found.items() and found
+
+    eventually(all_known, WELL_SECONDS, lambda: str(metrics_of(stack, "monitor")))
+
+
+EXPECTED = {
+    "tidemill_overdue_jobs": 0,
+    "tidemill_unjudged_jobs": 0,
+    "tidemill_unowned_partitions": 0,
+    "tidemill_clock_difference_seconds": 0,
+    'tidemill_executors{class="10s"}': 2,
+    'tidemill_waiting_records{reader="sink"}': 0,
+    'tidemill_waiting_oldest_seconds{reader="streams"}': 0,
+    'tidemill_part_up{part="postgres"}': 1,
+    'tidemill_part_up{part="kafka"}': 1,
+    'tidemill_part_up{part="connect"}': 1,
+    'tidemill_part_up{part="s3"}': 1,
+}
+
+
+def metrics_of(stack, name):
+    process = next(each for each in local.status(stack.data).processes if each["name"] == name)
+    with urllib.request.urlopen(process["metrics"], timeout=15) as answer:
+        lines = answer.read().decode().splitlines()
+    return {series: float(figure) for series, _, figure in (each.rpartition(" ") for each in lines if each[0] != "#")}
 
 
 def test_a_topic_with_another_configuration_is_found_and_corrected(stack, doctor):

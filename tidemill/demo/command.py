@@ -36,6 +36,8 @@ from tidemill.target import DEFAULT_DATA, Data, Row, UsageError, connect, connec
 
 WORKERS = 2
 EXECUTORS = 2
+NO_CANARY = {"TIDEMILL_CANARY_INTERVAL": "PT0S"}
+"""The demo checks every job that it finds."""
 SHORTEST_SECONDS = 30
 UNBOUNDED_KILL = timedelta(seconds=45)
 """Without SECONDS, the kill comes after this time; with SECONDS, after half of it."""
@@ -223,7 +225,9 @@ def _own_stack(folder: Path) -> Iterator[None]:
     began = time.monotonic()
     _headline(f"Starting a stack with {WORKERS} stream workers and {EXECUTORS} executors in {folder}")
     try:
-        options = StackOptions(data=folder, workers=WORKERS, executors=EXECUTORS, until_parent_exits=True)
+        options = StackOptions(
+            data=folder, workers=WORKERS, executors=EXECUTORS, monitor_env=NO_CANARY, until_parent_exits=True
+        )
         show_ready(folder, start_detached(options), began)
         yield
     finally:

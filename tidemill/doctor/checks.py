@@ -11,7 +11,7 @@ import msgspec
 
 from schemas.topics import STATUS
 from tidemill.doctor import check_groups, check_kafka, check_postgres, check_services, check_settings
-from tidemill.doctor.facts import Connect, Facts, Kafka, Offset, Postgres, Silent
+from tidemill.doctor.facts import Connect, Facts, Kafka, Offset, Postgres, Silent, apart
 from tidemill.doctor.finding import Finding, bad, listed, ok, warn
 
 CLOCK_APART_SECONDS = 1.0
@@ -145,7 +145,7 @@ def clocks(facts: Facts) -> Iterator[Finding]:
     if len(known) == 1:
         return
     pairs = combinations(known, 2)
-    seconds, one, other = max((_apart(known[one], known[other]), one, other) for one, other in pairs)
+    seconds, one, other = max((apart(known[one], known[other]), one, other) for one, other in pairs)
     said = f"the clocks of {one} and {other} are at least {seconds:.1f} s apart"
     why = "requests and definitions use Postgres' time, everything else the brokers'"
     if seconds > CLOCK_APART_SECONDS:
@@ -153,10 +153,6 @@ def clocks(facts: Facts) -> Iterator[Finding]:
         yield level("clocks", f"{said}: {why}", "synchronize both with NTP or chrony")
     else:
         yield ok("clocks", f"the clocks of {listed(known)} agree")
-
-
-def _apart(one: Offset, other: Offset) -> float:
-    return max(one.low - other.high, other.low - one.high, 0.0)
 
 
 def history(facts: Facts) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -43,6 +44,16 @@ class Offset(msgspec.Struct, frozen=True, kw_only=True):
 
     low: float
     high: float
+
+
+def apart(one: Offset, other: Offset) -> float:
+    """The seconds that two clocks surely differ by; 0 if they may agree."""
+    return max(one.low - other.high, other.low - one.high, 0.0)
+
+
+def median(clocks: Mapping[int, Offset]) -> Offset | None:
+    ordered = sorted(clocks.values(), key=lambda each: each.low)
+    return ordered[len(ordered) // 2] if ordered else None
 
 
 class Publication(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,9 +168,7 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def clock(self) -> Offset | None:
-        """The median clock."""
-        ordered = sorted(self.clocks.values(), key=lambda each: each.low)
-        return ordered[len(ordered) // 2] if ordered else None
+        return median(self.clocks)
 
 
 class Connect(msgspec.Struct, frozen=True, kw_only=True):

@@ -51,7 +51,7 @@ def look(target: Connections) -> Kafka | Silent:
             topics=topics,
             replication_factor=target.replication_factor,
             session_timeout=read(StreamSettings).session_timeout,
-            clocks=_clocks(target) if target.topic(EXECUTORS) in there else {},
+            clocks=clocks(target) if target.topic(EXECUTORS) in there else {},
             write_refused=_write_refused(target) if heartbeat_topic(target) in there else None,
         )
     except (KafkaException, TimeoutError) as error:
@@ -131,7 +131,7 @@ def _write_refused(target: Connections) -> str | None:
     return None if reports[0] is None else str(reports[0].str())
 
 
-def _clocks(target: Connections) -> dict[int, Offset]:
+def clocks(target: Connections) -> dict[int, Offset]:
     """How far the clock of each broker is ahead of this machine's."""
     asked = ask_brokers(
         Producer(quiet_options(target, **PRODUCER_OPTIONS)), target.topic(EXECUTORS), boot_seconds, host_seconds

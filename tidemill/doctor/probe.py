@@ -40,13 +40,22 @@ def probe(target: Connections, limit: timedelta, ahead: timedelta) -> Journey | 
 
     `ahead`: how far the brokers' clock is ahead of Postgres'; converts Postgres' times to the brokers' clock.
     """
-    request_id = f"probe-{secrets.token_hex(8)}"
-    trail = Trail(request_run_id(JOB, RequestId(request_id)), request_id)
     try:
         # A new program, so that the executor must fetch it and the probe measures the fetch.
-        program = Objects(target).put(f"{FOLDER}/probe", f"#!/bin/sh\n# {request_id}\nexit 0\n".encode())
-        with _reader(target) as reader, connect(target.postgres_dsn) as postgres:
-            trail.leave(Mark.ACCEPTED, _ask(postgres, program, request_id) + ahead)
+        content = f"#!/bin/sh\n# {secrets.token_hex(8)}\nexit 0\n".encode()
+        program = Objects(target).put(f"{FOLDER}/probe", content)
+    except TidemillError as error:
+        return silent(error)
+    return travel(target, JOB, program, limit, ahead)
+
+
+def travel(target: Connections, job: OwnerId, program: str, limit: timedelta, ahead: timedelta) -> Journey | Silent:
+    """As `probe`, with a job and a program of the caller."""
+    request_id = f"probe-{secrets.token_hex(8)}"
+    trail = Trail(request_run_id(job, RequestId(request_id)), request_id)
+    try:
+        with _reader(target, job) as reader, connect(target.postgres_dsn) as postgres:
+            trail.leave(Mark.ACCEPTED, _ask(postgres, job, program, request_id) + ahead)
             _follow(trail, limit, lambda: _look(trail, reader, postgres, target, ahead))
     except (KafkaException, TimeoutError, TidemillError, psycopg.Error) as error:
         return silent(error)
@@ -66,11 +75,11 @@ def clock_difference(kafka: Offset | None, postgres: Offset) -> timedelta:
     return timedelta(seconds=(kafka.low + kafka.high - postgres.low - postgres.high) / 2)
 
 
-def _ask(postgres: psycopg.Connection[Row], program: str, request_id: str) -> datetime:
+def _ask(postgres: psycopg.Connection[Row], job: OwnerId, program: str, request_id: str) -> datetime:
     """Write the request, and return its time by Postgres' clock."""
     with postgres.transaction():
-        postgres.execute(text("doctor_job"), {"job_id": JOB, "executable": program})
-        row = one(postgres, "doctor_request", {"job_id": JOB, "request_id": request_id})
+        postgres.execute(text("doctor_job"), {"job_id": job, "executable": program})
+        row = one(postgres, "doctor_request", {"job_id": job, "request_id": request_id})
     assert row is not None
     found: datetime = row["at"]
     return found
@@ -101,10 +110,10 @@ def _look(
 
 
 @contextmanager
-def _reader(target: Connections) -> Iterator[Consumer]:
+def _reader(target: Connections, job: OwnerId) -> Iterator[Consumer]:
     """Read the probe's partition of every topic from its current end."""
     names = [CDC, EVENTS, STATUS, *(runs_topic(each.name) for each in parse_classes(target.timeout_classes))]
-    partition = partition_of(JOB, target.partitions)
+    partition = partition_of(job, target.partitions)
     where = [(target.topic(name), partition) for name in names]
     ends = offsets(admin_client(target), where, LatestSpec())  # type: ignore[no-untyped-call]  # theirs
     options = {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20}

@@ -6,7 +6,6 @@ left join lateral (
     from tidemill.runs
     where job_id = asked.owner and nominal_time <= asked.at and missed_to >= asked.at
         and filed_on >= (asked.at at time zone 'UTC')::date - 1
-    order by nominal_time desc
     limit 1
 ) as range on true
 where range.is_there is null

@@ -52,6 +52,7 @@ HOPS = Section(
             (
                 PromQL(expr="max(tidemill_overdue_jobs)", legend="overdue"),
                 PromQL(expr="max(tidemill_judged_jobs)", legend="judged"),
+                PromQL(expr="max(tidemill_unjudged_jobs)", legend="not judged yet"),
             ),
             "short",
         ),
