@@ -33,6 +33,23 @@ processes to know what became of every run. Each series whose labels are known e
 bounded: no label holds a run id, and the labels `job_id` and `tenant` have as many values as a setting allows; the rest
 is `other`.
 
+What it counts ([decision 41](decisions/0041-metrics-are-a-fold-over-status.md)):
+
+- It counts each transition, each start and each end of an attempt once. It saves its figures in
+  `TIDEMILL_METRICS_STATE`, a folder that only one process may use, at least every 30 s with less than 1 % of a core, and
+  when it stops. After a restart or a kill it reads on from there, and shows its counters only when it has read all that
+  was in the topic at its start: so no counter falls. Until then it is not ready, and shows
+  `tidemill_status_lag_records`.
+- Without that folder, or on its first start, it reads the whole topic for the open runs and the last successes, and
+  counts what is written from then on: otherwise Prometheus would see the runs of 30 days in one moment.
+- The first tenants and jobs that it sees have series of their own, and keep them. To choose others, stop it, delete
+  the folder, and set `TIDEMILL_METRICS_TENANTS` or `TIDEMILL_METRICS_JOBS`; the counters then start at 0.
+- If it was away for so long that Kafka has compacted the topic, the last record of a run says what happened before: at
+  most 60 transitions and 20 attempts since its latest rerun. What a record does not hold any more is not counted:
+  earlier lives of a run that ran again meanwhile, and all but the last of dispatches that expired in a row.
+- It needs the rights to read the topics `status` and `cluster`, and to describe the groups `tidemill.metrics` and
+  `tidemill-cluster` ([cluster.md](cluster.md)).
+
 `make metrics` writes the tables below from `observe/catalogue`.
 """
 

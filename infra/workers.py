@@ -49,6 +49,7 @@ def workers(options: StackOptions, environment: Mapping[str, str], ports: Ports)
     for number in range(options.executors):
         yield _executor(f"executor-{number}", options, environment, ports)
     yield _process("sink", "connectors.sink", options, environment, ports)
+    yield _metrics(options, environment, ports)
     yield _web(options, environment, ports)
     yield _process("connect-supervisor", "connectors.supervisor", options, environment, ports, waits_for=("connector",))
     yield _process("monitor", "tidemill.monitor", options, {**environment, **options.monitor_env}, ports)
@@ -70,6 +71,11 @@ def _executor(name: str, options: StackOptions, environment: Mapping[str, str], 
     }
     env = {**environment, **own}
     return _process(name, "executors", options, env, ports, has_ready_file=True, stop_seconds=STOP_SECONDS)
+
+
+def _metrics(options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:
+    own = {"TIDEMILL_METRICS_STATE": str(options.data / "metrics")}
+    return _process("metrics", "connectors.metrics", options, {**environment, **own}, ports)
 
 
 def _web(options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:

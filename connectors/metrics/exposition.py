@@ -32,16 +32,14 @@ class Exposition(Collector):
     def describe(self) -> Iterable[Family]:
         return ()
 
-    def collect(self) -> Iterator[Family]:
+    def collect(self) -> list[Family]:
         with self.lock:
             lag = GaugeMetricFamily(catalogue.READ_LAG.name, catalogue.READ_LAG.says)
             lag.add_metric([], self.lag)
-            yield lag
             if not self.is_complete:
-                return
-            yield from [_family(self._fold.figures, each) for each in self._fold.figures.metrics]
-            if self._fold.options.successes:
-                yield self._successes()
+                return [lag]
+            successes = [self._successes()] if self._fold.options.successes else []
+            return [lag, *successes, *(_family(self._fold.figures, each) for each in self._fold.figures.metrics)]
 
     def _successes(self) -> Family:
         metric = catalogue.LAST_SUCCESS

@@ -169,7 +169,17 @@ def test_every_worker_is_started_by_a_module_that_exists_with_settings_that_exis
     options = StackOptions(data=tmp_path, workers=2, executors=2)
     parts = list(workers(options, {"TIDEMILL_PARTITIONS": "8"}, ports))
     names = [part.name for part in parts if not part.once]
-    assert names == ["stream-0", "stream-1", "executor-0", "executor-1", "sink", "web", "connect-supervisor", "monitor"]
+    assert names == [
+        "stream-0",
+        "stream-1",
+        "executor-0",
+        "executor-1",
+        "sink",
+        "metrics",
+        "web",
+        "connect-supervisor",
+        "monitor",
+    ]
     for part in parts:
         assert find_spec(part.argv[2]) is not None
         assert {name for name in part.env if name.startswith("TIDEMILL_")} <= FIELDS

@@ -37,7 +37,17 @@ KEYS = {
 def test_the_topology_is_the_local_stacks():
     servers = {"postgres", "kafka", "connect", "s3", "prometheus", "grafana"}
     jobs = {"migrate", "examples"}
-    workers = {"stream-0", "stream-1", "executor-0", "executor-1", "sink", "web", "connect-supervisor", "monitor"}
+    workers = {
+        "stream-0",
+        "stream-1",
+        "executor-0",
+        "executor-1",
+        "sink",
+        "metrics",
+        "web",
+        "connect-supervisor",
+        "monitor",
+    }
     assert set(SERVICES) == servers | jobs | workers
 
 
