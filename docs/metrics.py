@@ -37,8 +37,8 @@ What it counts ([decision 41](decisions/0041-metrics-are-a-fold-over-status.md))
 
 - It counts each transition, each start and each end of an attempt once. It saves its figures in
   `TIDEMILL_METRICS_STATE`, a folder that only one process may use, every 30 s (less often if that costs 1 % of a core),
-  and when it stops. After a restart or a kill it reads on from there, and shows its counters only when it has read all that
-  was in the topic at its start: so no counter falls. Until then it is not ready, and shows
+  and when it stops. After a restart or a kill it reads on from there, and shows its counters only when it has read all
+  that was in the topic at its start: so no counter falls. Until then it is not ready, and shows
   `tidemill_status_lag_records`.
 - Without that folder, or on its first start, it reads the whole topic for the open runs and the last successes, and
   counts what is written from then on: otherwise Prometheus would see the runs of 30 days in one moment.
