@@ -19,7 +19,9 @@ from tidemill.observe import connector_state, executors
 from tidemill.overdue.command import judged, sink_is_behind
 from tidemill.overdue.watch import Watch
 from tidemill.target import Row, connect_to_read, wall_clock
+from tidemill.web import schedules
 from tidemill.web.background import Task
+from tidemill.web.schedules import read_week
 
 PARTS_EVERY = timedelta(seconds=10)
 OVERDUE_EVERY = timedelta(seconds=30)
@@ -80,5 +82,6 @@ def tasks(target: Connections, settings: MonitorSettings) -> dict[str, Task]:
     overdue = Overdue(target, settings)
     return {
         "parts": Task(read=lambda: read_parts(target), every=PARTS_EVERY),
+        "week": Task(read=lambda: read_week(target), every=schedules.EVERY),
         "overdue": Task(read=overdue.read, every=OVERDUE_EVERY),
     }

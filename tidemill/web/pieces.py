@@ -124,3 +124,22 @@ def button(label: str, action: str, *, css: str = "", disabled: bool = False, **
 def bounded(count: int, is_exact: bool) -> str:
     """A count that stopped at a limit: `10,000+`."""
     return f"{count:,}{'' if is_exact else '+'}"
+
+
+def text_field(name: str, label: str, value: str | None, *, hint: str = "", is_search: bool = False) -> h.Element:
+    """A field of a form; the key `/` goes to the one that `is_search`."""
+    return h.label[
+        label,
+        h.input(name=name, value=value, placeholder=hint or None, size="16", data_search=is_search, autocomplete="off"),
+    ]
+
+
+def choice(name: str, label: str, words: Iterable[str], chosen: str | None) -> h.Element:
+    """A list of words and `any`."""
+    return h.label[label, options(name, ("", *words), chosen or "")]
+
+
+def options(name: str, words: Iterable[str], chosen: str) -> h.Element:
+    return h.select(name=name)[
+        (h.option(value=each, selected=each == chosen)[each.replace("_", " ") or "any"] for each in words)
+    ]

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from tidemill.web import zone
 from tidemill.web.ask import Ask
 from tidemill.web.backend import Backend
-from tidemill.web.pages import dag, dag_actions, dags, job, job_edit, jobs, run, run_actions, runs
+from tidemill.web.pages import dag, dag_actions, dags, home, job, job_edit, jobs, problems, run, run_actions, runs
 from tidemill.web.pages.owner_actions import DAGS, JOBS
 
 Make = Callable[[Ask, Backend], Response]
@@ -25,6 +25,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 PAGES = (
+    Page("GET", "/", home.make),
     Page("GET", "/runs", runs.make),
     Page("GET", "/runs/{run_id}", run.make),
     Page("GET", "/runs/{run_id}/log", run.more_log),
@@ -51,5 +52,6 @@ PAGES = (
     Page("POST", "/dags/{dag_id}/resume", DAGS.resume),
     Page("POST", "/dags/{dag_id}/mark", dag_actions.mark),
     Page("POST", "/dags/{dag_id}/rerun", dag_actions.rerun),
+    Page("GET", "/problems", problems.make),
     Page("POST", "/zone", zone.choose),
 )

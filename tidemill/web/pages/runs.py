@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
 import htpy as h
@@ -17,7 +16,20 @@ from tidemill.web.ask import Ask
 from tidemill.web.backend import Backend
 from tidemill.web.layout import page
 from tidemill.web.marks import state
-from tidemill.web.pieces import NONE, bounded, dag_url, instant, job_url, live, run_url, table, took
+from tidemill.web.pieces import (
+    NONE,
+    bounded,
+    choice,
+    dag_url,
+    instant,
+    job_url,
+    live,
+    options,
+    run_url,
+    table,
+    text_field,
+    took,
+)
 from tidemill.web.run_filter import FIELDS, RunFilter, cursor_of, filter_of
 from tidemill.web.run_list import Count, RunPage, count, read_page
 
@@ -39,16 +51,14 @@ def make(ask: Ask, backend: Backend) -> Response:
 def _form(ask: Ask, asked: RunFilter) -> h.Element:
     return h.form(method="get", action="/runs", class_="filters", role="search", aria_label="Filters")[
         h.div(class_="fields")[
-            _text("job", "Job", asked.job, is_search=True),
-            _text("dag", "DAG", asked.dag),
-            _text("tenant", "Tenant", asked.tenant),
-            _choice("kind", "Kind", (each.value for each in RunKind), asked.kind and asked.kind.value),
-            _choice("reason", "Reason", (each.value for each in ReasonCode), asked.reason and asked.reason.value),
-            h.label[
-                "Time of", _options("time", ("scheduled", "finished"), "finished" if asked.by_end else "scheduled")
-            ],
-            _text("from", "From", ask.one("from"), hint="2h, or 2026-11-21 03:00"),
-            _text("to", "To", ask.one("to"), hint="now"),
+            text_field("job", "Job", asked.job, is_search=True),
+            text_field("dag", "DAG", asked.dag),
+            text_field("tenant", "Tenant", asked.tenant),
+            choice("kind", "Kind", (each.value for each in RunKind), asked.kind and asked.kind.value),
+            choice("reason", "Reason", (each.value for each in ReasonCode), asked.reason and asked.reason.value),
+            h.label["Time of", options("time", ("scheduled", "finished"), "finished" if asked.by_end else "scheduled")],
+            text_field("from", "From", ask.one("from"), hint="2h, or 2026-11-21 03:00"),
+            text_field("to", "To", ask.one("to"), hint="now"),
             h.button(type="submit", class_="main")["Filter"],
             h.a(href="/runs", class_="plain")["All runs"],
         ],
@@ -56,23 +66,6 @@ def _form(ask: Ask, asked: RunFilter) -> h.Element:
             h.legend(class_="unseen")["States"],
             (_chip(each, each in asked.states) for each in RunState),
         ],
-    ]
-
-
-def _text(name: str, label: str, value: str | None, *, hint: str = "", is_search: bool = False) -> h.Element:
-    return h.label[
-        label,
-        h.input(name=name, value=value, placeholder=hint or None, size="16", data_search=is_search, autocomplete="off"),
-    ]
-
-
-def _choice(name: str, label: str, words: Iterable[str], chosen: str | None) -> h.Element:
-    return h.label[label, _options(name, ("", *words), chosen or "")]
-
-
-def _options(name: str, words: Iterable[str], chosen: str) -> h.Element:
-    return h.select(name=name)[
-        (h.option(value=each, selected=each == chosen)[each.replace("_", " ") or "any"] for each in words)
     ]
 
 
