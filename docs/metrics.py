@@ -51,6 +51,29 @@ What it counts ([decision 41](decisions/0041-metrics-are-a-fold-over-status.md))
   `tidemill-cluster` ([cluster.md](cluster.md)).
 
 `make metrics` writes the tables below from `observe/catalogue`.
+
+## Probes
+
+Both answer 200, or 503 with a sentence that says why. `python -m observe.probe URL` asks where there is no curl; its
+exit code is 0 if the answer is 200.
+
+| process | live: its loops turn | ready: it does its work now |
+|---|---|---|
+| stream worker | those of each partition too | all partitions that it holds are recovered |
+| executor | those of heartbeats and logs too | it may claim runs, and does not drain |
+| sink | writing, times to live, the check for a restore | Postgres and a broker answer, its last write succeeded |
+| supervisor of the connector | its rounds | Kafka Connect does what it is asked |
+| metrics of `status` | its loop | all records are counted that there were when it began to read |
+| monitor | each of its loops | Postgres and Kafka answer |
+| web page | it answers | it serves pages |
+
+A process that waits for a server is live and not ready: a restart would not help. From the signal to stop on it is not
+ready.
+
+In `tidemill up` a process has started when it is ready. One that says three times in ten seconds that it is not live is
+killed and started again; the log of `up` has its sentence. In `docker-compose.yml` a process is healthy when it is
+ready: `docker compose up --wait` waits for that. A supervisor of your own, such as Kubernetes, takes `/livez` for
+restarts and `/readyz` for rollouts.
 """
 
 

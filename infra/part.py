@@ -33,7 +33,6 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """Parts that stop after this one."""
     once: bool = False
     """A job of the start: it is done when it exits with 0."""
-    ready_file: Path | None = None
     user: User | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL

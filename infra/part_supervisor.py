@@ -11,6 +11,7 @@ from enum import Enum
 from infra.errors import StackError
 from infra.part import Part
 from infra.process import LOG_LIMIT_BYTES, Identity, identify, last_lines, rotate, signal_group, spawn
+from infra.ready import why_not_live
 from infra.status import Process
 from infra.wakeup import Wakeup
 
@@ -23,6 +24,10 @@ BOOT_DEATHS = 4
 BOOT_SECONDS = 150.0
 LOG_SECONDS = 5.0
 """The time between two checks of the logs' sizes; a log can exceed its limit by what a part writes in this time."""
+LIVE_SECONDS = 5.0
+"""The time between two questions to a part that runs, whether it is live."""
+COMPLAINTS = 3
+"""A part that denies it so often in a row is killed and started again."""
 BUSY_WAIT_SECONDS = 0.05
 IDLE_WAIT_SECONDS = 0.5
 
@@ -53,6 +58,9 @@ class SupervisedPart:
         self.started_at = 0.0
         self.restart_at = 0.0
         self.deaths = 0
+        self.ask_at = 0.0
+        """When to ask next whether it is live."""
+        self.complaints = 0
 
     def identity(self) -> Identity | None:
         return None if self.child is None else identify(self.child.pid)
@@ -131,14 +139,15 @@ class PartSupervisor:
                 self._start(each, now)
             case State.STARTING:
                 self._check_start(each, now)
-            case State.RUNNING:
-                self._has_ended(each, now)
+            case State.RUNNING if not self._has_ended(each, now):
+                self._check_life(each, now)
             case _:
                 pass
 
     def _start(self, each: SupervisedPart, now: float) -> None:
         each.child = spawn(each.part)
         each.started_at = now
+        each.complaints = 0
         each.state = State.STARTING
 
     def _check_start(self, each: SupervisedPart, now: float) -> None:
@@ -148,6 +157,16 @@ class PartSupervisor:
             each.state = State.RUNNING
         elif now - each.started_at > each.part.start_seconds:
             self._on_event(f"{each.part.name} was not ready after {each.part.start_seconds:g} s; it is killed.")
+            self._kill(each)
+
+    def _check_life(self, each: SupervisedPart, now: float) -> None:
+        if each.part.observe_port is None or now < each.ask_at:
+            return
+        each.ask_at = now + LIVE_SECONDS
+        why = why_not_live(each.part.observe_port)
+        each.complaints = 0 if why is None else each.complaints + 1
+        if each.complaints >= COMPLAINTS:
+            self._on_event(f"{each.part.name} is not live: {why}. It is killed.")
             self._kill(each)
 
     def _has_ended(self, each: SupervisedPart, now: float) -> bool:

@@ -31,9 +31,6 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 def spawn(part: Part, log_limit: int = LOG_LIMIT_BYTES) -> subprocess.Popen[bytes]:
     assert threading.current_thread() is threading.main_thread(), "the death signal is tied to the thread that forked"
-    if part.ready_file is not None:
-        part.ready_file.parent.mkdir(parents=True, exist_ok=True)
-        part.ready_file.unlink(missing_ok=True)
     with _open_log(part.log, log_limit) as log:
         return subprocess.Popen(
             _leashed(part),

@@ -8,6 +8,8 @@ import struct
 
 TIMEOUT_SECONDS = 0.5
 API_VERSIONS = 18
+NOT_LIVE = 503
+TEXT_BYTES = 1000
 
 
 def kafka_answers(port: int) -> bool:
@@ -28,10 +30,23 @@ def kafka_answers(port: int) -> bool:
 
 def http_status(port: int, path: str) -> int | None:
     """None if nothing answers."""
+    found = _get(port, path)
+    return None if found is None else found[0]
+
+
+def why_not_live(port: int) -> str | None:
+    """The sentence of `/livez`. None: the process is live, or does not answer, as a frozen one."""
+    found = _get(port, "/livez")
+    return found[1] if found is not None and found[0] == NOT_LIVE else None
+
+
+def _get(port: int, path: str) -> tuple[int, str] | None:
+    """The status and the beginning of the text."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status
+        answer = connection.getresponse()
+        return answer.status, answer.read(TEXT_BYTES).decode(errors="replace").strip()
     except (OSError, http.client.HTTPException):
         return None
     finally:

@@ -31,6 +31,7 @@ PYTHON = {
 }
 
 
+READY = 200
 OWN_S3 = "tidemill-s3"
 """The secret with which jobs of a local stack use its S3, as JSON: see examples/etl."""
 
@@ -56,8 +57,11 @@ def workers(options: StackOptions, environment: Mapping[str, str], ports: Ports)
 
 
 def _stream(name: str, options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:
+    ready = options.data / "run" / f"{name}.ready"  # until a worker shows its health
     own = {"TIDEMILL_WORKER_ID": name, "TIDEMILL_SESSION_TIMEOUT": SESSION, **options.stream_env}
-    return _process(name, "streams", options, {**environment, **own}, ports, has_ready_file=True)
+    env = {**environment, **own, "TIDEMILL_READY_FILE": str(ready)}
+    part = _process(name, "streams", options, env, ports)
+    return msgspec.structs.replace(part, is_ready=lambda: names_running_process(ready))
 
 
 def _executor(name: str, options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:
@@ -70,7 +74,7 @@ def _executor(name: str, options: StackOptions, environment: Mapping[str, str], 
         **options.executor_env,
     }
     env = {**environment, **own}
-    return _process(name, "executors", options, env, ports, has_ready_file=True, stop_seconds=STOP_SECONDS)
+    return _process(name, "executors", options, env, ports, stop_seconds=STOP_SECONDS)
 
 
 def _metrics(options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:
@@ -101,21 +105,16 @@ def _process(
     ports: Ports,
     *,
     waits_for: tuple[str, ...] = ("prepare",),
-    has_ready_file: bool = False,
     stop_seconds: float = 15,
 ) -> Part:
-    """A process that runs is ready; one with `has_ready_file` is ready when it has made that file."""
-    ready_file = options.data / "run" / f"{name}.ready" if has_ready_file else None
-    ready_env = {} if ready_file is None else {"TIDEMILL_READY_FILE": str(ready_file)}
     observe_port = ports.of(name)
     return Part(
         name=name,
         argv=(sys.executable, "-m", module),
-        env={**environment, **PYTHON, **ready_env, "TIDEMILL_OBSERVE_LISTEN": f"127.0.0.1:{observe_port}"},
+        env={**environment, **PYTHON, "TIDEMILL_OBSERVE_LISTEN": f"127.0.0.1:{observe_port}"},
         log=_log(options.data, name),
         observe_port=observe_port,
-        is_ready=lambda: ready_file is None or names_running_process(ready_file),
-        ready_file=ready_file,
+        is_ready=lambda: http_status(observe_port, "/readyz") == READY,
         waits_for=waits_for,
         uses=SERVERS,
         stop_seconds=stop_seconds,

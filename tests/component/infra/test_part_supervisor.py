@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,12 +15,29 @@ import pytest
 from infra.errors import StackError
 from infra.part import Part
 from infra.part_supervisor import BOOT_DEATHS, PartSupervisor
+from infra.ports import Ports
 from infra.process import identify, spawn
+from infra.ready import http_status, why_not_live
 from infra.wakeup import Wakeup
 from tests.support.waiting import eventually
 
 LIMIT_SECONDS = 20
 SLEEP = ("sleep", "600")
+SERVER = """
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+port, complaints = map(int, sys.argv[1:])
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        global complaints
+        print(self.path)
+        denies = self.path == "/livez" and complaints > 0
+        complaints -= denies
+        self.send_response(503 if denies else 200)
+        self.end_headers()
+        self.wfile.write(b"the loop 'sink' stands\\n")
+HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
 
 
 class Scene:
@@ -58,6 +76,20 @@ def part(tmp_path):
     return make
 
 
+@pytest.fixture
+def served(part, tmp_path):
+    """A part that logs what it is asked, and denies `complaints` times that it is live."""
+    ports = Ports(tmp_path, tmp_path, ["a"])
+    port = ports.by_name["a"]
+
+    def make(complaints):
+        argv = (sys.executable, "-u", "-c", SERVER, str(port), str(complaints))
+        return part("a", *argv, is_ready=lambda: http_status(port, "/readyz") == 200, observe_port=port)
+
+    yield make
+    ports.close()
+
+
 def shell(script):
     return ("sh", "-c", script)
 
@@ -84,7 +116,7 @@ def test_parts_start_after_what_they_wait_for_and_stop_before_what_they_use(part
     def journaled(name, **fields):
         ready = tmp_path / f"{name}.ready"
         script = noted.format(name, journal, ready)
-        return part(name, *shell(script), ready_file=ready, is_ready=ready.exists, **fields)
+        return part(name, *shell(script), is_ready=ready.exists, **fields)
 
     scene = Scene(
         journaled("client", waits_for=("job",), uses=("server",)),
@@ -136,6 +168,29 @@ def test_a_job_of_the_start_that_fails_is_tried_again_until_it_is_done(part, tmp
     scene.run(lambda: scene.supervisor.booted)
     assert scene.events == ["job ended (exit code 1); it starts again in 0.5 s."]
     assert scene.supervisor.processes() == ()
+
+
+def test_a_part_that_denies_three_times_in_a_row_that_it_is_live_is_killed_and_started_again(served, monkeypatch):
+    monkeypatch.setattr("infra.part_supervisor.LIVE_SECONDS", 0.05)
+    scene = Scene(served(complaints=1000))
+    scene.run(lambda: len(scene.events) == 2)
+    assert scene.events == [
+        "a is not live: the loop 'sink' stands. It is killed.",
+        "a ended (killed by SIGKILL); it starts again in 0.5 s.",
+    ]
+
+
+def test_a_part_that_is_live_again_after_two_denials_goes_on(served, monkeypatch):
+    monkeypatch.setattr("infra.part_supervisor.LIVE_SECONDS", 0.05)
+    each = served(complaints=2)
+    scene = Scene(each)
+    scene.run(lambda: each.log.exists() and each.log.read_text().count("/livez") > 5)
+    assert scene.events == []
+
+
+def test_a_part_that_does_not_answer_denies_nothing():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert why_not_live(silent.getsockname()[1]) is None
 
 
 def test_a_signal_stops_everything_and_is_not_raised(part):

@@ -15,6 +15,7 @@ from confluent_kafka.admin import AclBinding
 from infra.files import write_private
 from infra.part import Part
 from infra.process import last_lines, spawn
+from schemas.ready_file import names_running_process
 from tests.support.operator import kafka_commands
 from tests.support.operator.brokers import START_SECONDS
 from tests.support.operator.cluster import Site
@@ -164,8 +165,7 @@ class Operator:
             argv=("sh", "-c", f"cd {shlex.quote(str(self._elsewhere))} && exec {unit.command}"),
             env={**unit.environment(), **ready_variable, "PYTHONUNBUFFERED": "1"},
             log=folder / "logs" / f"{name}.log",
-            is_ready=lambda: ready is None or ready.exists(),
-            ready_file=ready,
+            is_ready=lambda: ready is None or names_running_process(ready),
         )
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from infra.ports import is_free
+from observe import probe
 from observe.health import STARTING, Health
 from observe.metric import counter, histogram
 from observe.registry import Registry
@@ -95,3 +96,14 @@ def test_an_address_without_host_or_port_is_refused(text):
 
 def test_an_address_may_be_of_ipv6():
     assert parse_address("[::1]:9464") == ("::1", 9464)
+
+
+def test_a_probe_exits_with_0_only_if_the_process_is_ready_and_prints_why_it_is_not(capsys):
+    health, address = Health(), free_address()
+    with observed(address, Registry(), health):
+        assert probe.main(f"http://{address}/readyz") == 1
+        assert capsys.readouterr().out == f"{STARTING}\n"
+        health.ready()
+        assert probe.main(f"http://{address}/readyz") == 0
+    assert probe.main(f"http://{address}/readyz") == 1
+    assert "does not answer" in capsys.readouterr().out

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from infra.kafka import DESIGN
 from infra.postgres import SETTINGS as POSTGRES_SETTINGS
 from infra.serve import SERVERS
+from observe import probe
 from schemas.cluster import Cluster
 from tests.support.settings_classes import SETTINGS
 
@@ -109,6 +110,17 @@ def test_ports_are_bound_to_this_machine_and_are_those_of_the_addresses():
         assert {int(OURS[name]["environment"]["TIDEMILL_SERVE_PORT"])} == published[name].keys()
     outer = [port for ports in published.values() for port in ports.values()]
     assert len(outer) == len(set(outer))
+
+
+def test_a_process_with_a_port_for_its_health_is_healthy_when_it_is_ready_there():
+    ports = {
+        name: each["environment"].get("TIDEMILL_OBSERVE_LISTEN", "").rpartition(":")[2] for name, each in OURS.items()
+    }
+    asked = {name: each.get("healthcheck", {}).get("test", []) for name, each in OURS.items()}
+    assert {name for name, port in ports.items() if port} == {name for name in OURS if "observe.probe" in asked[name]}
+    for name, port in ports.items():
+        if port:
+            assert asked[name] == ["CMD", "python", "-m", probe.__name__, f"http://127.0.0.1:{port}/readyz"]
 
 
 def test_kafkas_listeners_fit_the_addresses_that_clients_are_given():
