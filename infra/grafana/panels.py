@@ -13,6 +13,8 @@ LEGEND = {"calcs": ["lastNotNull", "max"], "displayMode": "table", "placement": 
 NO_LEGEND = {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False}
 TOOLTIP = {"mode": "multi", "sort": "desc"}
 REDUCE = {"calcs": ["lastNotNull"], "fields": "", "values": False}
+SOME = 0.5
+"""The step for what should be 0: `increase` estimates, so one event may count as 0.9."""
 SMALL = 4
 """The height of a number, and the width of the smallest one."""
 
@@ -62,7 +64,8 @@ def number(
             "colorMode": "background" if steps else "value", "graphMode": "none", "justifyMode": "auto",
             "orientation": "auto", "reduceOptions": REDUCE, "textMode": "auto", "wideLayout": True,
         },
-        defaults={"unit": unit, "color": {"mode": "thresholds"}, "thresholds": _thresholds(steps)},
+        defaults={"unit": unit, "color": {"mode": "thresholds"}, "thresholds": _thresholds(steps)}
+        | ({"decimals": 0} if unit == "short" else {}),
     )  # fmt: skip
 
 
@@ -106,14 +109,14 @@ def bars(title: str, says: str, queries: tuple[PromQL | Sql, ...], *, unit: str 
     )  # fmt: skip
 
 
-def ranking(title: str, says: str, query: PromQL | Sql, unit: str, *, width: int = 12) -> Panel:
+def ranking(title: str, says: str, queries: tuple[PromQL | Sql, ...], unit: str, *, width: int = 12) -> Panel:
     """One horizontal bar for each series or row."""
     return Panel(
-        kind="bargauge", title=title, says=says, queries=(query,), width=width, height=8,
+        kind="bargauge", title=title, says=says, queries=queries, width=width, height=8,
         options={
             "displayMode": "basic", "legend": NO_LEGEND, "maxVizHeight": 30, "minVizHeight": 12, "minVizWidth": 8,
             "namePlacement": "auto", "orientation": "horizontal",
-            "reduceOptions": REDUCE | {"values": isinstance(query, Sql)}, "showUnfilled": True, "sizing": "auto",
+            "reduceOptions": REDUCE | {"values": isinstance(queries[0], Sql)}, "showUnfilled": True, "sizing": "auto",
             "valueMode": "color",
         },
         defaults={"unit": unit, "min": 0, "color": {"mode": "palette-classic"}},

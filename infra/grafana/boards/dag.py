@@ -58,7 +58,7 @@ SLOW = (
     ranking(
         "Slowest nodes",
         "The duration of each node: 95 of 100 of its runs in the chosen range were faster.",
-        Sql(name="dag_slowest_nodes"),
+        (Sql(name="dag_slowest_nodes"),),
         "s",
     ),
     lines(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.grafana.dashboard import METRICS, TABLES, Dashboard, Section
-from infra.grafana.panels import ORANGE, RED, Panel, bars, lines, number, table
+from infra.grafana.panels import ORANGE, RED, SOME, Panel, bars, lines, number, table
 from infra.grafana.sources import PromQL, Sql
 
 
@@ -58,7 +58,7 @@ SLOTS = Section(
             "Output dropped",
             "Output that was not kept, over the chosen range: raise `TIDEMILL_LOG_MAX_BYTES`, or let jobs write less.",
             PromQL(expr="sum(increase(tidemill_output_dropped_bytes_total[$__range]))", only_now=True),
-            "bytes", ((ORANGE, 1),),
+            "bytes", ((ORANGE, SOME),),
         ),
         number(
             "Executables in the cache",

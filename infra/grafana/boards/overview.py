@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.grafana.dashboard import METRICS, TABLES, Dashboard, Section
-from infra.grafana.panels import ORANGE, RED, bars, lines, number, table
+from infra.grafana.panels import ORANGE, RED, SOME, bars, lines, number, table
 from infra.grafana.sources import PromQL, Sql
 
 LATE = (
@@ -18,7 +18,7 @@ DUE = Section(
             "Jobs and DAGs with an occurrence that was due and of which nothing is known. 0 is healthy; otherwise run"
             " `tidemill doctor`.",
             PromQL(expr="max(tidemill_overdue_jobs)", only_now=True),
-            "short", ((RED, 1),),
+            "short", ((RED, SOME),),
         ),
         number(
             "Oldest overdue",
@@ -54,25 +54,25 @@ DUE = Section(
             "Alerts that fire",
             "Alerts of infra/prometheus/rules; docs/operations.md says what to do. 0 also if the rules are not loaded.",
             PromQL(expr='count(ALERTS{alertname=~"Tidemill.*",alertstate="firing"}) or vector(0)', only_now=True),
-            "short", ((RED, 1),),
+            "short", ((RED, SOME),),
         ),
         number(
             "Canaries lost",
             "Canary runs, one each minute, that did not come back in time, over the chosen range.",
             PromQL(expr="sum(increase(tidemill_canary_lost_total[$__range]))", only_now=True),
-            "short", ((RED, 1),),
+            "short", ((RED, SOME),),
         ),
         number(
             "Dead runs",
             "Runs that used up their retries, over the chosen range.",
             PromQL(expr='sum(increase(tidemill_runs_total{state="dead"}[$__range]))', only_now=True),
-            "short", ((ORANGE, 1),),
+            "short", ((ORANGE, SOME),),
         ),
         number(
             "Unowned partitions",
             "Partitions for which no stream worker decides.",
             PromQL(expr="max(tidemill_unowned_partitions)", only_now=True),
-            "short", ((RED, 1),),
+            "short", ((RED, SOME),),
         ),
         number(
             "Executors",
@@ -84,7 +84,7 @@ DUE = Section(
             "Processes down",
             "Processes that do not answer Prometheus, or are not ready.",
             PromQL(expr="count(up == 0 or tidemill_process_ready == 0) or vector(0)", only_now=True),
-            "short", ((RED, 1),),
+            "short", ((RED, SOME),),
         ),
     ),
 )  # fmt: skip

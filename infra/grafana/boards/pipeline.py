@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from infra.grafana.boards.executors import quantiles
 from infra.grafana.dashboard import KAFKA_VARIABLE, METRICS, Dashboard, Section, textbox
-from infra.grafana.panels import RED, bars, lines, number, ranking, table
+from infra.grafana.panels import RED, SOME, bars, lines, number, ranking, table
 from infra.grafana.sources import PromQL, Tail
+from observe.catalogue.monitor import HOP_SECONDS
 
 HOPS = Section(
     title="The canary",
@@ -13,10 +14,14 @@ HOPS = Section(
         ranking(
             "Hops of the canary",
             "Where the time between a row and its result goes: 95 of 100 canary runs of the chosen range were faster.",
-            PromQL(
-                expr="histogram_quantile(0.95, sum by (hop, le) (increase(tidemill_hop_seconds_bucket[$__range])))",
-                legend="{{hop}}",
-                only_now=True,
+            tuple(
+                PromQL(
+                    expr="histogram_quantile(0.95, sum by (le) (increase("
+                    f'tidemill_hop_seconds_bucket{{hop="{hop}"}}[$__range])))',
+                    legend=hop,
+                    only_now=True,
+                )
+                for hop in HOP_SECONDS.values["hop"]
             ),
             "s",
         ),
@@ -260,19 +265,19 @@ PROCESSES = Section(
             "Do not answer",
             "Processes that Prometheus does not reach.",
             PromQL(expr="count(up == 0) or vector(0)", only_now=True),
-            "short", ((RED, 1),),
+            "short", ((RED, SOME),),
         ),
         number(
             "Not ready",
             "Processes that run and do not do their work; `/readyz` of each says why.",
             PromQL(expr="count(tidemill_process_ready == 0) or vector(0)", only_now=True),
-            "short", ((RED, 1),),
+            "short", ((RED, SOME),),
         ),
         number(
             "Servers down",
             "Postgres, Kafka, Connect and S3, as the monitor sees them.",
             PromQL(expr="count(max by (part) (tidemill_part_up) == 0) or vector(0)", only_now=True),
-            "short", ((RED, 1),),
+            "short", ((RED, SOME),),
         ),
         number(
             "Newest release",

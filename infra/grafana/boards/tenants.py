@@ -57,17 +57,19 @@ JOBS = Section(
         ranking(
             "Jobs with the most runs",
             "Runs that ended over the chosen range; jobs beyond `TIDEMILL_METRICS_JOBS` are `other`.",
-            PromQL(
-                expr="topk(15, sum by (job_id) (increase(tidemill_job_runs_total[$__range])))",
-                legend="{{job_id}}",
-                only_now=True,
+            (
+                PromQL(
+                    expr="topk(15, sum by (job_id) (increase(tidemill_job_runs_total[$__range])))",
+                    legend="{{job_id}}",
+                    only_now=True,
+                ),
             ),
             "short",
         ),
         ranking(
             "Jobs with the most open runs",
             "Runs that have not ended.",
-            PromQL(expr="topk(15, sum by (job_id) (tidemill_job_open_runs))", legend="{{job_id}}", only_now=True),
+            (PromQL(expr="topk(15, sum by (job_id) (tidemill_job_open_runs))", legend="{{job_id}}", only_now=True),),
             "short",
         ),
     ),
