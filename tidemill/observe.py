@@ -81,7 +81,7 @@ def shared_names(beats: Iterable[Beat]) -> set[str]:
 
 
 def executor_rows(beats: Iterable[Beat], now: datetime, shared_names: Collection[str] = ()) -> list[dict[str, Any]]:
-    """One row per executor, with its slots and free slots in total and by class."""
+    """One row per executor, with its slots and free slots in total and by class, and its windows."""
     return [
         {
             "name": heartbeat.name,
@@ -94,10 +94,19 @@ def executor_rows(beats: Iterable[Beat], now: datetime, shared_names: Collection
             "slots": sum(each.total for each in heartbeat.slots),
             "free": sum(each.free for each in heartbeat.slots),
             "classes": {each.timeout_class: {"slots": each.total, "free": each.free} for each in heartbeat.slots},
+            "windows": _windows(heartbeat),
             "attempts": [each.run_id for each in heartbeat.attempts],
         }
         for at, heartbeat in beats
     ]
+
+
+def _windows(heartbeat: Heartbeat) -> dict[str, dict[str, int]]:
+    """By class and partition: how many unfinished dispatches the executor accepts (protocol D1)."""
+    found: dict[str, dict[str, int]] = {each.timeout_class: {} for each in heartbeat.slots}
+    for each in sorted(heartbeat.windows, key=lambda window: window.partition):
+        found.setdefault(each.timeout_class, {})[str(each.partition)] = each.size
+    return found
 
 
 def recent_beats(target: Connections, now: datetime) -> list[Beat]:

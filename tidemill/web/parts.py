@@ -10,6 +10,7 @@ import msgspec
 import psycopg
 from confluent_kafka import KafkaException
 
+from connectors.owner_clocks import Seen, latest_clocks
 from schemas.errors import TidemillError
 from schemas.settings import Connections
 from tidemill.lag import Waiting, admin_client, waiting_records
@@ -38,6 +39,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     executors: list[Row] | None
     workers: Workers | None
     """The stream workers and their partitions."""
+    clocks: dict[int, Seen] | None
+    """By partition: up to when its owner has decided. A partition that has never decided has none."""
     problems: tuple[str, ...]
 
 
@@ -56,6 +59,7 @@ def read_parts(target: Connections) -> Parts:
         waiting=attempt(lambda: waiting_records(target)),
         executors=attempt(lambda: executors(target, wall_clock())),
         workers=attempt(lambda: workers(target, admin_client(target))),
+        clocks=attempt(lambda: latest_clocks(target)),
         problems=tuple(dict.fromkeys(problems)),
     )
 

@@ -10,7 +10,20 @@ from starlette.responses import Response
 from tidemill.web import zone
 from tidemill.web.ask import Ask
 from tidemill.web.backend import Backend
-from tidemill.web.pages import dag, dag_actions, dags, home, job, job_edit, jobs, problems, run, run_actions, runs
+from tidemill.web.pages import (
+    dag,
+    dag_actions,
+    dags,
+    fleet,
+    home,
+    job,
+    job_edit,
+    jobs,
+    problems,
+    run,
+    run_actions,
+    runs,
+)
 from tidemill.web.pages.owner_actions import DAGS, JOBS
 
 Make = Callable[[Ask, Backend], Response]
@@ -53,5 +66,6 @@ PAGES = (
     Page("POST", "/dags/{dag_id}/mark", dag_actions.mark),
     Page("POST", "/dags/{dag_id}/rerun", dag_actions.rerun),
     Page("GET", "/problems", problems.make),
+    Page("GET", "/fleet", fleet.make),
     Page("POST", "/zone", zone.choose),
 )
