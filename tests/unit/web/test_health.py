@@ -21,6 +21,7 @@ WELL = Parts(
     waiting={"sink": Waiting(records=0, since=None)},
     executors=[EXECUTOR],
     workers=Workers(group="g", state="stable", held={0: "s-0", 1: "s-0"}),
+    clocks={},
     problems=(),
 )
 
