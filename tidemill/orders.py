@@ -195,9 +195,12 @@ def _one_of(run_id: str | None, job: str | None) -> None:
 def _ended(postgres: psycopg.Connection[Row], job: str | None, states: list[str], since: str | None) -> list[Row]:
     values = {"job_id": job, "states": states, "codes": None, "since": since_instant(since), "limit": MAX_RERUNS}
     found = rows(postgres, "runs", values)
-    # Leave out ranges of occurrences that did not run, backfills, and nodes, which run again with their DAG run.
-    left_out = {RunKind.BACKFILL.value, RunKind.NODE.value}
-    return [each for each in found if (each["missed_count"] or 1) == 1 and each["kind"] not in left_out]
+    return [each for each in found if runs_again(each)]
+
+
+def runs_again(run: Row) -> bool:
+    """False for a range of occurrences that did not run, a backfill, and a node, which runs again with its DAG run."""
+    return (run["missed_count"] or 1) == 1 and run["kind"] not in {RunKind.BACKFILL.value, RunKind.NODE.value}
 
 
 def _is_given_up(run: Row) -> bool:

@@ -11,6 +11,7 @@ from tidemill.web import zone
 from tidemill.web.ask import Ask
 from tidemill.web.backend import Backend
 from tidemill.web.pages import (
+    bulk,
     dag,
     dag_actions,
     dags,
@@ -40,6 +41,10 @@ class Page(msgspec.Struct, frozen=True):
 PAGES = (
     Page("GET", "/", home.make),
     Page("GET", "/runs", runs.make),
+    Page("GET", "/bulk/cancel", bulk.preview_cancel),
+    Page("POST", "/bulk/cancel", bulk.cancel),
+    Page("GET", "/bulk/rerun", bulk.preview_rerun),
+    Page("POST", "/bulk/rerun", bulk.rerun),
     Page("GET", "/runs/{run_id}", run.make),
     Page("GET", "/runs/{run_id}/log", run.more_log),
     Page("GET", "/runs/{run_id}/log.txt", run.whole_log),

@@ -50,6 +50,13 @@ def page_of(found: list[Row], scan: int) -> RunPage:
     return RunPage(rows=rows, following=None)
 
 
+def read_some(postgres: psycopg.Connection[Row], asked: RunFilter, most: int) -> tuple[list[Row], bool]:
+    """The newest runs of a filter for an action on all of them, and whether there may be more."""
+    values = values_of(asked, None) | {"scan": most + 1, "limit": most}
+    found = postgres.execute(_sql("web_some_runs", asked, None), values).fetchall()
+    return found, bool(found) and found[0]["candidates"] > most
+
+
 def count(postgres: psycopg.Connection[Row], asked: RunFilter) -> Count:
     values = values_of(asked, None) | {"scan": MOST_READ}
     found = postgres.execute(_sql("web_count", asked, None), values).fetchall()[0]

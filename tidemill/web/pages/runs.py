@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from urllib.parse import urlencode
 
 import htpy as h
 from starlette.responses import Response
@@ -43,9 +44,32 @@ def make(ask: Ask, backend: Backend) -> Response:
     return page(
         ask,
         "Runs",
+        _done(ask),
         _form(ask, asked),
         live(ask, "list", ("runs",), _summary(asked, number), _list(ask, asked, found), _pager(ask, found)),
     )
+
+
+def _done(ask: Ask) -> h.Node:
+    """What a bulk action has written."""
+    verb, count = ask.one("asked"), ask.one("count") or ""
+    if verb not in {"cancel", "rerun"} or not count.isdecimal():
+        return None
+    what = "asked to stop" if verb == "cancel" else "asked to run again"
+    sentence = (
+        f"{int(count):,} {'run was' if int(count) == 1 else 'runs were'} {what}. The list shows the effect as it comes."
+    )
+    return h.p(class_="done", role="status")[sentence]
+
+
+def _bulk(ask: Ask) -> h.Node:
+    """Links to the previews of what can be done with all runs of the filter."""
+    query = urlencode(list(same_filter(ask).items()), doseq=True)
+    if not query:
+        return None
+    return h.span(class_="bulk")[
+        h.a(href=f"/bulk/rerun?{query}")["Run these again…"], h.a(href=f"/bulk/cancel?{query}")["Cancel these…"]
+    ]
 
 
 def _form(ask: Ask, asked: RunFilter) -> h.Element:
@@ -61,6 +85,7 @@ def _form(ask: Ask, asked: RunFilter) -> h.Element:
             text_field("to", "To", ask.one("to"), hint="now"),
             h.button(type="submit", class_="main")["Filter"],
             h.a(href="/runs", class_="plain")["All runs"],
+            _bulk(ask),
         ],
         h.fieldset(class_="chips")[
             h.legend(class_="unseen")["States"],
