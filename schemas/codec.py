@@ -60,6 +60,13 @@ class _DefinitionRow(msgspec.Struct, frozen=True, kw_only=True):
     spec: str | None
 
 
+class _Source(msgspec.Struct, frozen=True, rename={"op": "__op", "ts_ms": "__source_ts_ms"}):
+    """What the connector says of a captured row."""
+
+    op: str | None = None
+    ts_ms: int | None = None
+
+
 def encode(value: msgspec.Struct, **encoded: bytes) -> bytes:
     """JSON with instants as RFC 3339 UTC with milliseconds, durations as ISO 8601, and enums as their values.
 
@@ -92,6 +99,18 @@ def decode_captured(data: bytes) -> Definition | Request:
     if table == "requests":
         return _request(row)
     raise UndecodableError(f"__table is {table!r}; allowed are 'definitions' and 'requests'")
+
+
+def committed_at(data: bytes) -> datetime | None:
+    """When the transaction that wrote a captured row was committed, by the clock of Postgres.
+
+    None: the row is from a snapshot, which does not have this time, or it cannot be read.
+    """
+    try:
+        source = decode(data, _Source)
+    except UndecodableError:
+        return None
+    return _time_of_commit(source.op, source.ts_ms)
 
 
 def decode_request(data: bytes, appended_at: datetime) -> Request:
@@ -219,11 +238,13 @@ def _definition(row: dict[str, Any]) -> Definition:
 
 
 def _committed(row: dict[str, Any], written_at: datetime) -> datetime:
-    """The commit time, because a transaction may be open for long; a snapshot record does not have it."""
-    at = row.get("__source_ts_ms")
-    if row.get("__op") != "c" or not isinstance(at, int):
-        return written_at
-    return max(written_at, EPOCH + timedelta(milliseconds=at))
+    """The commit time, because a transaction may be open for long."""
+    at = _time_of_commit(row.get("__op"), row.get("__source_ts_ms"))
+    return max(written_at, at) if at else written_at
+
+
+def _time_of_commit(op: object, ts_ms: object) -> datetime | None:
+    return EPOCH + timedelta(milliseconds=ts_ms) if op == "c" and isinstance(ts_ms, int) else None
 
 
 def _spec(kind: DefinitionKind, json: str) -> JobSpec | DagSpec:

@@ -18,7 +18,8 @@ from streams.core.requests.park import Park
 from streams.core.room import TransactionRoom
 from streams.core.runs.fleet import Fleet, InFlight
 from streams.core.runs.occupancy import Occupancy, occupancy_entry
-from streams.core.runs.run import DispatchOrder, Run
+from streams.core.runs.ready import ReadyQueue
+from streams.core.runs.run import Run
 from streams.core.schedule.timers import Timers
 from streams.core.settings import CoreSettings
 from streams.core.stored import Applied, Cursor, Forgotten, StoredJob, StoredQuarantine, StoredRequest, Tally
@@ -66,7 +67,9 @@ class Derived:
     """By job: its open runs as the overlap policy counts them."""
     waiting: Agenda[datetime, RunId] = field(default_factory=Agenda)
     """Runs by the time at which they become due."""
-    ready: dict[str, Agenda[DispatchOrder, RunId]] = field(default_factory=lambda: defaultdict(Agenda))
+    held: int = 0
+    """The open runs that wait for other runs of their job or DAG to end; those of backfills do not count."""
+    ready: dict[str, ReadyQueue] = field(default_factory=lambda: defaultdict(ReadyQueue))
     """By timeout class: due runs that wait for room in an executor's window."""
     start_deadlines: Agenda[datetime, RunId] = field(default_factory=Agenda)
     """Open runs by `start_by`."""
@@ -82,6 +85,8 @@ class Derived:
     """A heap: when each parked request is refused. Entries of requests that no longer wait are skipped."""
     park: Park = field(default_factory=Park)
     """The number and size of the parked requests."""
+    deleted: set[OwnerId] = field(default_factory=set)
+    """Deleted jobs whose deletion is still remembered."""
     deletions: list[tuple[datetime, OwnerId]] = field(default_factory=list)
     """A heap of deleted jobs, by the time of the deletion."""
     newly_quarantined: set[OwnerId] = field(default_factory=set)
@@ -200,8 +205,10 @@ class OwnerState:
             occupancy = self.derived.occupancy[job_id]
             if left:
                 occupancy.remove(left)
+                self.derived.held -= left.category.is_held
             if taken:
                 occupancy.add(taken)
+                self.derived.held += taken.category.is_held
             if not occupancy:
                 del self.derived.occupancy[job_id]
         if run.state.is_final and self.held_count(job_id):

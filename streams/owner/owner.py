@@ -50,6 +50,8 @@ class Owner:
         """The effects of the steps since the last transaction."""
         self._taken: list[InRecord] = []
         """The records that may have caused them."""
+        self._first_captured: InRecord | None = None
+        """The first record of `cdc` that has caused one of them."""
         self._oldest_effect: datetime | None = None
         self._is_outdated = False
 
@@ -113,9 +115,10 @@ class Owner:
         if not ((is_cut and effects) or self._is_worth_a_commit(now)):
             return None
         self._effects, self._oldest_effect = [], None
+        first_captured, self._first_captured = self._first_captured, None
         self.state.begin_transaction()
         try:
-            return to_transaction(self.state, effects)
+            return to_transaction(self.state, effects, first_captured)
         except Exception as error:
             raise self.blame(error) from error
 
@@ -259,6 +262,8 @@ class Owner:
         if self.state.step.is_cut:
             return effects
         self._apply(record.topic, record.offset)
+        if effects and record.topic == CDC and self._first_captured is None:
+            self._first_captured = record
         return effects
 
     def _apply(self, topic: str, offset: int) -> None:

@@ -75,3 +75,5 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     """By input topic: the offset that may be acknowledged after the commit."""
     forwardings: tuple[Forwarding, ...] = ()
     """Not part of the transaction: their home partitions acknowledge them before it starts (docs/decisions/0009)."""
+    first_captured: InRecord | None = None
+    """The first record of `cdc` of which it has an effect, if any. It tells how long its row has waited."""

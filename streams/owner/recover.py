@@ -176,6 +176,7 @@ def _restore(state: OwnerState, run: Run, now: datetime) -> None:
         token=attempt.token,
         timeout_class=attempt.timeout_class,
         dispatched_at=attempt.dispatched_at,
+        due_at=run.due_at,
         terms=run.terms or state.settings.terms,
         executor_id=attempt.executor_id,
         heard_at=now if is_heard else None,

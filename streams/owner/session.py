@@ -18,6 +18,7 @@ from streams.owner.failures import (
     RetryQuarantinedError,
     TransactionFailedError,
 )
+from streams.owner.figures import Figures, figures_of
 from streams.owner.judgement import Judgement
 from streams.owner.limits import Limits
 from streams.owner.owner import Owner
@@ -73,6 +74,11 @@ class Session:
         self._failures = Failures()
         self._replay = Replay()
         """The entries of `state` read so far, for the next owner."""
+
+    @property
+    def figures(self) -> Figures | None:
+        """What the owner shows of itself; None: there is no owner. Ask between two calls."""
+        return None if self.owner is None else figures_of(self.owner.state)
 
     def calls(self) -> Steps[None]:
         """Ends when another worker has the partition, or an answer says so. An exception is a bug."""

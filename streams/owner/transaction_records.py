@@ -33,7 +33,7 @@ from streams.core.effects import (
 from streams.core.runs.run import Run
 from streams.core.state import OwnerState
 from streams.core.stored import StoredBackfill, StoredClock
-from streams.owner.records import Forwarding, OutRecord, Transaction
+from streams.owner.records import Forwarding, InRecord, OutRecord, Transaction
 
 CLOCK_KEY = "clock"
 JOB_PREFIX = "def/"
@@ -53,7 +53,7 @@ StateEffect = PutJob | PutTally | PutDag | PutEpoch | PutNode | PutRequest | Put
 """Each changes one key of `state`."""
 
 
-def to_transaction(state: OwnerState, effects: Iterable[Effect]) -> Transaction:
+def to_transaction(state: OwnerState, effects: Iterable[Effect], first_captured: InRecord | None = None) -> Transaction:
     """Writes only the last value of each run, or rerun: a status contains its transitions (protocol S1).
 
     A DAG run follows its nodes, so that a reader that knows its end knows theirs too.
@@ -84,7 +84,9 @@ def to_transaction(state: OwnerState, effects: Iterable[Effect]) -> Transaction:
         records.append(OutRecord(topic=STATE, key=BACKFILL_PREFIX + run_id, value=value))
     records.append(_clock(state))
     applied = {topic: each.offset for topic, each in state.durable.applied.items()}
-    return Transaction(records=tuple(records), applied=applied, forwardings=tuple(forwardings))
+    return Transaction(
+        records=tuple(records), applied=applied, forwardings=tuple(forwardings), first_captured=first_captured
+    )
 
 
 def _records(

@@ -190,8 +190,10 @@ def install(state: OwnerState, owner: OwnerId, stored: StoredJob) -> str | None:
     """Use `stored` from now on; recovery calls this too. Returns why its schedule cannot be followed, if so."""
     state.durable.jobs[owner] = stored
     state.derived.unscheduled.discard(owner)
+    state.derived.deleted.discard(owner)
     state.derived.timers.remove(owner)
     if stored.deleted:
+        state.derived.deleted.add(owner)
         heapq.heappush(state.derived.deletions, (stored.valid_from, owner))
     elif stored.spec.schedule is not None and not stored.spec.paused and not tally_of(state, owner).is_finished:
         try:

@@ -38,6 +38,7 @@ def forget_deletions(state: OwnerState) -> list[Effect]:
             heapq.heappush(deletions, (state.durable.newest_definition, owner))  # check it again one TTL later
             continue
         del state.durable.jobs[owner]
+        state.derived.deleted.discard(owner)
         state.derived.epochs.graphs.pop((owner, stored.version), None)
         _raise_bound(state, stored.version, stored.valid_from)
         effects.append(PutJob(owner=owner, job=None))

@@ -20,6 +20,8 @@ class InFlight:
     timeout_class: str
     dispatched_at: datetime
     """The time of its step; later the time of its commit, before which it was appended."""
+    due_at: datetime
+    """When its run became due."""
     terms: DispatchTerms
     executor_id: ExecutorId | None = None
     """The executor that has it; None: unknown."""
@@ -44,6 +46,9 @@ class Fleet:
 
     _taken: dict[tuple[str, ExecutorId | None], int] = field(default_factory=lambda: defaultdict(int))
     """How many attempts are in flight, by timeout class and executor."""
+    _unreported: dict[str, Agenda[datetime, int]] = field(default_factory=lambda: defaultdict(Agenda))
+    """By timeout class: the tokens of the attempts that no executor has reported, by the time at which they became due.
+    """
     _windows: dict[str, dict[ExecutorId, int]] = field(default_factory=lambda: defaultdict(dict))
     """By timeout class: the windows that executors announce for this partition."""
     _classes: dict[ExecutorId, frozenset[str]] = field(default_factory=dict)
@@ -59,6 +64,12 @@ class Fleet:
         self._taken[key] += more
         if not self._taken[key]:
             del self._taken[key]
+        if flight.executor_id is not None:
+            return
+        if more > 0:
+            self._unreported[flight.timeout_class].put(flight.token, flight.due_at)
+        else:
+            self._unreported[flight.timeout_class].drop(flight.token)
 
     def note_report(self, flight: InFlight, executor_id: ExecutorId, at: datetime) -> None:
         """An executor reported an attempt that it has."""
@@ -82,6 +93,12 @@ class Fleet:
             unheard = (key for key in self._taken if key[1] is None or key[1] not in self._heard)
             return sum(self._taken[key] for key in unheard if key[0] == timeout_class)
         return self._taken.get((timeout_class, None), 0) + self._taken.get((timeout_class, holder), 0)
+
+    def unreported(self, timeout_class: str) -> tuple[int, datetime | None]:
+        """How many attempts no executor has reported yet, and when the run of the oldest became due."""
+        agenda = self._unreported.get(timeout_class)
+        head = agenda.head() if agenda else None
+        return (len(agenda), head[0]) if agenda and head else (0, None)
 
     def note_heartbeat(self, executor_id: ExecutorId, at: datetime, windows: Mapping[str, int]) -> None:
         """Apply a heartbeat; `windows` are those of this partition, by timeout class."""

@@ -183,10 +183,10 @@ def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
         window = state.settings.probe_window if window is None else window
         free = window - state.seen.fleet.unfinished(timeout_class)
         while (head := queue.head()) and free > 0 and _has_room(room):
-            (lane, *_), run_id = head
+            lane, run_id = head
             if not may_start(state, lane, now):
                 break
-            queue.pop()
+            queue.drop(run_id)
             state.current_job = owner_of_run(run_id)
             run = state.durable.runs[run_id]
             if is_to_stop(state, run):
@@ -278,7 +278,8 @@ def _dispatch(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
     status = with_attempt(run.status, attempt, version=state.next_token())
     terms = state.settings.terms
     run = msgspec.structs.replace(run, status=status, tried_since=run.tried_since or now, terms=terms)
-    state.add_in_flight(run.run_id, InFlight(token=token, timeout_class=name, dispatched_at=now, terms=terms))
+    flight = InFlight(token=token, timeout_class=name, dispatched_at=now, due_at=run.due_at, terms=terms)
+    state.add_in_flight(run.run_id, flight)
     dispatch = _dispatch_of(state.settings, run, job, payload, results)
     return [*store_and_publish(state, run), SendDispatch(dispatch=dispatch)]
 

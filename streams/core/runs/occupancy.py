@@ -35,6 +35,10 @@ class Category(Enum):
 
     __hash__ = object.__hash__  # faster than the default, and each transition of a run needs several
 
+    @property
+    def is_held(self) -> bool:
+        return self in _WAITING
+
 
 _ACTIVE = (Category.OPEN, Category.CATCHING_UP)
 _WAITING = (Category.HELD, Category.HELD_CATCH_UP)

@@ -22,6 +22,7 @@ from streams.core.runs.run import Lane, Run
 from streams.core.settings import CoreSettings
 from streams.core.state import OwnerState
 from streams.core.step import next_due
+from streams.owner.figures import figures_of
 from tests.support.simulated.log import START, Log, ended, started
 
 S = timedelta(seconds=1)
@@ -194,13 +195,18 @@ def check(state: OwnerState, now: datetime) -> None:
     _check_queues(state, runs)
     _check_flights(state, runs)
     _check_deadlines(state, runs)
+    _check_figures(state, runs)
     timers = {each.key: each.next_time for each in state.derived.timers if each.next_time is not None}
     by_run = agendas_of_runs(state)
     assert {run_id for each in by_run.values() for run_id in each.places()} <= state.durable.runs.keys()
     agendas = [*by_run.values(), state.derived.catchup_slots, state.derived.epochs.deadlines]
-    agendas += [state.derived.timers._agenda, *state.derived.ready.values()]
+    agendas += [state.derived.timers._agenda, *_agendas_of_ready_runs(state), *state.seen.fleet._unreported.values()]
     assert state.derived.timers._agenda.places() == timers
     assert all(each.entries <= 2 * len(each) + 16 for each in agendas)
+
+
+def _agendas_of_ready_runs(state: OwnerState) -> list[Agenda[datetime, RunId]]:
+    return [agenda for each in state.derived.ready.values() for agenda in each.agendas]
 
 
 def _by_job(runs: list[Run], what: Callable[[Run], object]) -> dict[str, set[object]]:
@@ -267,6 +273,21 @@ def _check_flights(state: OwnerState, runs: list[Run]) -> None:
     open_attempts = {run.run_id: run.open_attempt.token for run in runs if run.open_attempt}
     assert {run_id: flight.token for run_id, flight in flights.items()} == open_attempts
     assert state.seen.fleet._taken == Counter((each.timeout_class, each.executor_id) for each in flights.values())
+
+
+def _check_figures(state: OwnerState, runs: list[Run]) -> None:
+    """What the metrics show is what a count of everything finds."""
+    figures, flights = figures_of(state), state.seen.in_flight
+    assert figures.held == sum(run.held for run in runs)
+    assert figures.jobs == sum(not stored.deleted for stored in state.durable.jobs.values())
+    assert figures.unscheduled == len(state.derived.unscheduled)
+    for name, each in figures.waiting.items():
+        unreported = [
+            run_id for run_id, flight in flights.items() if flight.timeout_class == name and flight.executor_id is None
+        ]
+        waiting = [*state.derived.ready[name].places(), *unreported]
+        due = [state.durable.runs[run_id].due_at for run_id in waiting]
+        assert (each.count, each.oldest) == (len(due), min(due, default=None))
 
 
 def _check_deadlines(state: OwnerState, runs: list[Run]) -> None:

@@ -290,6 +290,14 @@ def quarantined(monkeypatch, **fields):
     return worker
 
 
+def test_a_quarantined_job_is_shown_until_its_definition_changes(monkeypatch):
+    worker = quarantined(monkeypatch)
+    assert worker.session.session.figures.quarantined == 1
+    monkeypatch.undo()
+    worker.offer(worker.log.define(LATER, job_id="bad"))
+    assert worker.session.session.figures.quarantined == 0
+
+
 def test_a_job_whose_state_cannot_be_restored_is_quarantined(monkeypatch):
     worker = quarantined(monkeypatch)
     worker.offer(worker.log.define(2))
