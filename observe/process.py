@@ -10,6 +10,6 @@ from observe.registry import Registry
 
 
 def describe_process(registry: Registry, health: Health, *, kind: str, name: str) -> None:
-    """Call it once, before `observed`. `kind`: what runs here, such as `streams`; `name`: which one of them it is."""
+    """Call it once, when the name is known. `kind`: what runs here, such as `streams`; `name`: which one of them."""
     registry.gauge(INFO).labels(kind, name, metadata.version("tidemill")).set(1)
     registry.gauge(READY).set_function(lambda: float(health.why_not_ready is None))

@@ -7,6 +7,7 @@ from itertools import product
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
 
@@ -40,6 +41,12 @@ class Registry:
     def add(self, collector: Collector) -> None:
         """Ask a collector at each scrape, for figures that only a snapshot has."""
         self.prometheus.register(collector)
+
+
+def gauge_family(metric: Metric) -> GaugeMetricFamily:
+    """A family without samples, for a collector that fills it at a scrape."""
+    assert metric.kind is Kind.GAUGE, metric.name
+    return GaugeMetricFamily(metric.name, metric.says, labels=metric.labels)
 
 
 def _started(made: M, metric: Metric, known: dict[str, Iterable[str]]) -> M:

@@ -19,6 +19,7 @@ from schemas.times import from_epoch_ms
 from schemas.topics import CDC, REQUESTS
 from streams.faust_bypass import MAX_CDC_FETCH_RECORDS, MAX_FETCH_RECORDS, Bypass
 from streams.forward import is_marked
+from streams.metrics import EVENT_LOOP_LIMIT
 from streams.owner.intake import INPUT_TOPICS
 from streams.owner.records import InRecord
 from streams.owner.session_calls import Resync
@@ -43,6 +44,8 @@ REQUEST_MARGIN_SECONDS = 3.0
 after the machine of a broker is gone."""
 BYPASS_CHECK_SECONDS = 0.05
 """How often a worker checks the ends of bypassing partitions: a check with new records makes a thread read once."""
+TURN_SECONDS = 1.0
+"""How often an event loop shows that it turns."""
 CDC_CHECK_SECONDS = 0.2
 """The same for `cdc`. More checks would mean many reads of few records; a read and a commit cost more than those."""
 
@@ -59,11 +62,20 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
 
     async def on_start(self) -> None:
         await super().on_start()
-        cast(_ReadCommittedTransport, self.transport).worker.membership.watch(self._consumer)
+        worker = cast(_ReadCommittedTransport, self.transport).worker
+        worker.membership.watch(self._consumer)
+        self._loop_watched = worker.health.loop("consumer", EVENT_LOOP_LIMIT)
+        self._turn()
+
+    def _turn(self) -> None:
+        """Show that the event loop of the consumer turns, which keeps the worker in its group."""
+        self._loop_watched.turn()
+        asyncio.get_running_loop().call_later(TURN_SECONDS, self._turn)
 
     async def on_thread_stop(self) -> None:
         """Leave the group at once on a planned exit; a static member would stay until its timeout (protocol O5)."""
         if self._consumer is not None:
+            cast(_ReadCommittedTransport, self.transport).worker.health.end(self._loop_watched)
             self._consumer._coordinator._group_instance_id = None  # noqa: SLF001 - as above
         await super().on_thread_stop()
 

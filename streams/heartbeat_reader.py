@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
+from observe.health import Health
 from schemas.codec import decode
 from schemas.ends import is_end_of_file
 from schemas.errors import UndecodableError
@@ -23,6 +24,7 @@ from schemas.times import from_epoch_ms
 from schemas.topics import EXECUTORS
 from schemas.unreadable import BatchUnknownError, Unreadable, extent, is_unreadable
 from streams.core.inputs import HeartbeatHeard, RecordRefused
+from streams.metrics import HEARTBEATS_LIMIT
 from streams.owner.intake import refuse_unreadable
 
 log = structlog.get_logger()
@@ -44,6 +46,7 @@ class HeartbeatReader(threading.Thread):
         on_read: Callable[[Mapping[int, int]], None],
         on_refused: Callable[[int, RecordRefused], None],
         on_crashed: Callable[[], None],
+        health: Health,
     ) -> None:
         super().__init__(name="heartbeats", daemon=True)
         self._on_crashed = on_crashed
@@ -53,6 +56,7 @@ class HeartbeatReader(threading.Thread):
         self._on_read = on_read
         self._on_refused = on_refused
         self._stopping = threading.Event()
+        self._health = health
 
     def stop(self) -> None:
         self._stopping.set()
@@ -66,12 +70,14 @@ class HeartbeatReader(threading.Thread):
             self._on_crashed()
 
     def _read(self) -> None:
+        self._loop = self._health.loop("heartbeats", HEARTBEATS_LIMIT)
         consumer = self._consumer()
         topic = self._connections.topic(EXECUTORS)
         partitions = [TopicPartition(topic, p, OFFSET_BEGINNING) for p in range(self._connections.partitions)]
         consumer.assign(partitions)
         silence = Silence({(topic, each.partition): 0 for each in partitions}, time.monotonic())
         while not self._stopping.is_set():
+            self._loop.turn()
             messages = consumer.consume(1, POLL_SECONDS) + consumer.consume(_CHUNK, 0)
             for message in messages:
                 if message.error() is None:
@@ -85,6 +91,7 @@ class HeartbeatReader(threading.Thread):
             if messages:
                 self._on_read(_positions([*_ends(messages), *consumer.position(partitions)]))
         consumer.close()
+        self._health.end(self._loop)
 
     def _consumer(self) -> Consumer:
         return Consumer(
@@ -100,6 +107,7 @@ class HeartbeatReader(threading.Thread):
 
     def _skip(self, consumer: Consumer, message: Message) -> None:
         """Seek past an unreadable batch. The owner of the partition reports it, if this worker has that owner."""
+        self._loop.turn()
         at = partial(TopicPartition, message.topic() or "", message.partition() or 0)
         try:
             with closing(self._consumer()) as reader:
@@ -111,6 +119,7 @@ class HeartbeatReader(threading.Thread):
 
     def _skip_if_unreadable(self, consumer: Consumer, place: Place, offset: int) -> None:
         """Find out why a partition returns no records. No attempt is declared lost meanwhile."""
+        self._loop.turn()
         try:
             with closing(self._consumer()) as reader:
                 found = silent_extent(reader, offset, partial(TopicPartition, *place))

@@ -18,6 +18,7 @@ from streams.clock import boot_seconds
 from streams.core.inputs import Input
 from streams.core.settings import CoreSettings
 from streams.groups import Groups, LogUnreachableError
+from streams.metrics import PartitionMetrics, Shown, StreamMetrics
 from streams.owner import session_calls as c
 from streams.owner.assignments import AssignmentId, Assignments
 from streams.owner.failures import JobFailedError, RecordFailedError, TransactionFailedError
@@ -109,9 +110,12 @@ class WorkerContext(msgspec.Struct, frozen=True, kw_only=True):
     """Limits the takeovers at one time: the earlier owners of the rest still decide, so each gap is short."""
     lock: threading.Lock
     """Held around every use of `assignments` and `heartbeats`."""
+    metrics: StreamMetrics
     on_committed: Callable[[int, dict[str, int]], None]
     """(partition, applied offset by topic): these offsets may be acknowledged."""
     on_recovered: Callable[[], None]
+    on_failed: Callable[[], None]
+    """An owner has failed, and the thread recovers its partition again."""
     on_gone: Callable[[AssignmentId], None]
     on_crashed: Callable[[], None]
     """After a broken invariant: the worker ends, and its restart recovers from the log."""
@@ -138,6 +142,12 @@ class PartitionThread(threading.Thread):
         """None: no handover has started."""
         self._has_turn = False
         self._log: OwnerLog | None = None
+        self._metrics = PartitionMetrics(partition, context.metrics)
+
+    @property
+    def shown(self) -> Shown:
+        """For the metrics; any thread may read it."""
+        return self._metrics.shown
 
     def stop(self) -> None:
         self._stopping.set()
@@ -158,6 +168,7 @@ class PartitionThread(threading.Thread):
             self._context.on_crashed()
         self._close()
         self._end_turn()
+        self._metrics.end()
         self._context.on_gone(self._assignment_id)
         log.info("owner_gone", partition=self.partition)
 
@@ -167,6 +178,8 @@ class PartitionThread(threading.Thread):
         try:
             call = next(calls)
             while True:
+                self._metrics.turn()
+                self._metrics.look(lambda: self._session.figures)
                 try:
                     value = self._answer(call)
                 except (KafkaException, LogUnreachableError) as error:
@@ -203,6 +216,7 @@ class PartitionThread(threading.Thread):
                 pass
 
     def _advance(self) -> None:
+        self._metrics.turn()
         self._takeover_progress += 1
         self.progress = max(self.progress, self._takeover_progress)
 
@@ -232,6 +246,7 @@ class PartitionThread(threading.Thread):
             case c.Prepare():
                 return self._open_log().prepare()
             case c.Fence():
+                self._metrics.fences()
                 return self._open_log().fence()
             case c.Settle():
                 return self._open_log().settle()
@@ -270,6 +285,7 @@ class PartitionThread(threading.Thread):
                     return context.assignments.release(*where)
             case c.Recovered():
                 self._end_turn()
+                self._metrics.recovered()
                 with context.lock:
                     context.assignments.note_recovered(*where)
                 log.info("owner_recovered", partition=self.partition, **_facts(call))
@@ -280,7 +296,8 @@ class PartitionThread(threading.Thread):
                 with context.lock:
                     context.assignments.note_failed(*where)
                 self._close()
-                return self._log_failure(call)
+                context.on_failed()
+                return self._note_failure(call)
             case _:
                 assert_never(call)
 
@@ -304,6 +321,7 @@ class PartitionThread(threading.Thread):
         started = boot_seconds()
         dispatches = self._open_log().commit(transaction)
         written = c.CommitResult(dispatches=dispatches, seconds=boot_seconds() - started)
+        self._metrics.committed(transaction, written.seconds, self._context.clock.now())
         with self._context.lock:
             self._context.assignments.note_applied(self.partition, self._assignment_id, transaction.applied)
         self._context.on_committed(self.partition, transaction.applied)
@@ -318,11 +336,12 @@ class PartitionThread(threading.Thread):
         except (KafkaException, LogUnreachableError) as error:
             raise _failure(error) from error
 
-    def _log_failure(self, failed: c.Failed) -> None:
-        error = failed.error
+    def _note_failure(self, failed: c.Failed) -> None:
+        error, is_handing_over = failed.error, self._handover_until_boot_seconds is not None
+        self._metrics.failed(error, as_planned=is_handing_over and isinstance(error, c.LogFailedError))
         if isinstance(error, RecordFailedError | TransactionFailedError | JobFailedError):
             log.error("core_failed", partition=self.partition, exc_info=error)
-        elif self._handover_until_boot_seconds is not None:  # another worker has fenced it, as intended
+        elif is_handing_over:  # another worker has fenced it, as intended
             log.info("owner_handed_over", partition=self.partition, reason=str(error))
         else:
             log.warning("owner_failed", partition=self.partition, phase=failed.phase, error=str(error))

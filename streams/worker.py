@@ -12,6 +12,7 @@ import structlog
 from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from schemas.kept_clock import KeptClock
 from schemas.ready_file import write_ready_file
 from schemas.settings import Connections
 from schemas.topics import check_partitions
@@ -22,10 +23,12 @@ from streams.forward import Forwarder
 from streams.groups import Groups, LogUnreachableError
 from streams.heartbeat_reader import HeartbeatReader
 from streams.membership import Membership
+from streams.metrics import CLOCK_LIMIT, Readiness, Shown, StreamMetrics
 from streams.owner.assignments import AssignmentId, Assignments
 from streams.owner.intake import INPUT_TOPICS
 from streams.owner.known_heartbeats import KnownHeartbeats
 from streams.owner.session_calls import DeliveryStopped, Resync
+from streams.owner.stall_detector import Observation
 from streams.owner_log import OwnerLog
 from streams.partition_thread import Delivered, PartitionThread, WorkerContext
 from streams.settings import StreamSettings
@@ -50,41 +53,43 @@ class Worker:
         name: str,
         on_committed: Callable[[int, dict[str, int]], None],
         on_crashed: Callable[[], None],
+        metrics: StreamMetrics,
     ) -> None:
         self._lock = threading.Lock()
         self._assignments, self._known_heartbeats = Assignments(), KnownHeartbeats()
         self._threads: dict[AssignmentId, PartitionThread] = {}
-        self._is_leaving = False
-        self._ready_file = settings.ready_file
-        self._reader = HeartbeatReader(connections, name, self._on_heartbeat, self._on_read, self.deliver, on_crashed)
-        clock = cluster_clock(connections)
-        groups = Groups(connections, settings.stream_group, name)
+        self._is_leaving, self._ready_file = False, settings.ready_file
+        self.health, self._readiness = metrics.health, Readiness(metrics.health)
+        self._reader = HeartbeatReader(
+            connections, name, self._on_heartbeat, self._on_read, self.deliver, on_crashed, self.health
+        )
+        clock, groups = cluster_clock(connections), Groups(connections, settings.stream_group, name)
         self.membership = Membership(groups, on_crashed)
-
-        def open_log(partition: int) -> OwnerLog:
-            return OwnerLog(connections, partition, f"{settings.stream_group}-{partition}", clock, groups)
-
         self._context = WorkerContext(
             core_settings=core_settings,
             partitions=connections.partitions,
             clock=clock,
             groups=groups,
             member_id=lambda: self.membership.member_id,
-            open_log=open_log,
+            open_log=_opener(connections, settings.stream_group, clock, groups),
             forward=Forwarder(connections).forward,
             topic_ids=check_topics(connections),
             assignments=self._assignments,
             heartbeats=self._known_heartbeats,
             turns=threading.Semaphore(TAKEOVERS_AT_ONCE),
             lock=self._lock,
+            metrics=metrics,
             on_committed=on_committed,
             on_recovered=self._tell_ready,
+            on_failed=self._tell_health,
             on_gone=self._forget,
             on_crashed=on_crashed,
         )
 
     def start(self) -> None:
-        self._context.clock.start()
+        clock = self._context.clock
+        self._context.metrics.show(self.shown, clock)
+        clock.start(self.health.loop("clock", CLOCK_LIMIT).turn)
         self._reader.start()
 
     def assign(self, partitions: Collection[int]) -> None:
@@ -98,6 +103,8 @@ class Worker:
             lost = [self._threads[each] for each in change.lost if each in self._threads]
             added = {each: PartitionThread(each, partition, self._context) for each, partition in change.added.items()}
             self._threads |= added
+            self._readiness.is_assigned = True
+        self._tell_health()
         for thread in lost:
             thread.start_handover()
         for thread in added.values():
@@ -127,6 +134,18 @@ class Worker:
         with self._lock:
             found = {partition: self._threads.get(each) for partition, each in self._assignments.unrecovered().items()}
             return {partition: thread.progress if thread else 0 for partition, thread in found.items()}
+
+    def note_seen(self, seen: Observation | None) -> None:
+        """What the watchdog has seen; None: Kafka does not answer."""
+        self._context.metrics.seen = seen
+        with self._lock:
+            self._readiness.has_brokers = seen is not None
+        self._tell_health()
+
+    def shown(self) -> list[Shown]:
+        """What the partition threads show, for the metrics."""
+        with self._lock:
+            return [each.shown for each in self._threads.values()]
 
     def start_handover(self) -> None:
         """The threads decide until other workers take their partitions over; this worker leaves the group meanwhile."""
@@ -164,6 +183,7 @@ class Worker:
     def _forget(self, assignment_id: AssignmentId) -> None:
         with self._lock:
             self._threads.pop(assignment_id, None)
+        self._tell_health()
 
     def _on_heartbeat(self, heard: HeartbeatHeard) -> None:
         with self._lock:
@@ -179,6 +199,15 @@ class Worker:
         with self._lock:
             if not self._assignments.unrecovered():
                 write_ready_file(self._ready_file, os.getpid())
+        self._tell_health()
+
+    def _tell_health(self) -> None:
+        with self._lock:
+            self._readiness.tell(self._assignments.unrecovered())
+
+
+def _opener(connections: Connections, stream_group: str, clock: KeptClock, groups: Groups) -> Callable[[int], OwnerLog]:
+    return lambda partition: OwnerLog(connections, partition, f"{stream_group}-{partition}", clock, groups)
 
 
 def check_topics(connections: Connections) -> dict[str, str]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from infra.ports import Ports
@@ -41,9 +42,25 @@ class Observed(NamedTuple):
 
     def figure(self, series: str, **labels: str) -> float | None:
         """The value of one series; None: there is no such series."""
-        families = text_string_to_metric_families(self.get("/metrics")[1])
-        samples = (sample for family in families for sample in family.samples)
+        samples = (sample for family in self._families() for sample in family.samples)
         return next((each.value for each in samples if each.name == series and each.labels == labels), None)
+
+    def series(self, name: str, **labels: str) -> dict[tuple[str, ...], float]:
+        """The value of each series of this name that has these labels, by the values of its other labels."""
+        samples = (sample for family in self._families() for sample in family.samples)
+        return {
+            tuple(value for label, value in each.labels.items() if label not in labels): each.value
+            for each in samples
+            if each.name == name and labels.items() <= each.labels.items()
+        }
+
+    def names(self) -> set[str]:
+        """The names of the metrics that have a series, as the catalogue has them."""
+        found = (each for each in self._families() if each.samples)
+        return {f"{each.name}_total" if each.type == "counter" else each.name for each in found}
+
+    def _families(self) -> Iterator[Metric]:
+        return text_string_to_metric_families(self.get("/metrics")[1])
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from connectors.topics import create
+from observe.health import Health
 from schemas.cluster_clock import AGREE_SECONDS
 from schemas.codec import encode
 from schemas.ends import is_end_of_file
@@ -258,7 +259,7 @@ def test_a_partition_whose_heartbeats_were_all_deleted_for_their_age_is_read_to_
     admin = AdminClient(connections.kafka())  # keep a reference until the answer arrives
     admin.delete_records([end])[end].result(ANSWER_SECONDS)
     known = KnownHeartbeats()
-    heartbeats = HeartbeatReader(connections, "worker", known.note, known.note_positions, print, lambda: None)
+    heartbeats = HeartbeatReader(connections, "worker", known.note, known.note_positions, print, lambda: None, Health())
     heartbeats.start()
     try:
         eventually(lambda: known.delivered.get(3) == 1)
@@ -285,7 +286,7 @@ def test_a_reader_of_heartbeats_that_breaks_says_so(connections) -> None:
     producer.produce(connections.topic(EXECUTORS), key="e.1", value=encode(beat), partition=0)
     producer.flush()
     told = threading.Event()
-    heartbeats = HeartbeatReader(connections, "worker", broken, lambda _: None, print, told.set)
+    heartbeats = HeartbeatReader(connections, "worker", broken, lambda _: None, print, told.set, Health())
     heartbeats.start()
     assert told.wait(ANSWER_SECONDS)
     heartbeats.join(ANSWER_SECONDS)

@@ -225,7 +225,13 @@ def test_heartbeats_after_an_unreadable_batch_are_read(connections, request, kin
     first, last = request.getfixturevalue(kind)(EXECUTORS, encode(beat), key=b"e")
     heard, positions, refused = [], {}, []
     reader = HeartbeatReader(
-        connections, "worker", heard.append, positions.update, lambda *each: refused.append(each), lambda: None
+        connections,
+        "worker",
+        heard.append,
+        positions.update,
+        lambda *each: refused.append(each),
+        lambda: None,
+        Health(),
     )
     reader.start()
     try:
