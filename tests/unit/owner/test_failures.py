@@ -111,10 +111,10 @@ def test_the_one_record_whose_effects_cannot_be_written_is_found_and_set_aside(m
     """The owner knows that a transaction cannot be encoded, or is too large, but not because of which record."""
     real = owner_module.to_transaction
 
-    def to_transaction(state, effects):
+    def to_transaction(state, effects, first_captured):
         if any(getattr(each, "key", None) == "job#bad" for each in effects):
             raise TypeError("Recursion limit reached")
-        return real(state, effects)
+        return real(state, effects, first_captured)
 
     monkeypatch.setattr(owner_module, "to_transaction", to_transaction)
     log = logged()
