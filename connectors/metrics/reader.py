@@ -98,11 +98,11 @@ class Reader:
             self._save_new_names()
             self._ends = {each: end for each, end in self._ends.items() if inbox.reached(each) < end}
             self._exposition.lag = inbox.lag()
-            self._exposition.is_complete |= not self._ends
-            is_due = time.monotonic() >= self._next_save
-        if is_due:
-            self.save()
-        return not self._ends
+        is_complete = not self._ends
+        if time.monotonic() >= self._next_save or (is_complete and not self._exposition.is_complete):
+            self.save()  # also before the first figures are shown: a kill soon after the first start loses nothing
+        self._exposition.is_complete |= is_complete
+        return is_complete
 
     def save(self) -> None:
         """Only this thread changes the fold, so scrapes go on meanwhile."""

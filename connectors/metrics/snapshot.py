@@ -129,7 +129,10 @@ def save(folder: Path, value: Snapshot | SavedNames) -> None:
 
 def load_snapshot(folder: Path) -> Snapshot | None:
     found = _load(folder, Snapshot)
-    return found if found and found.format == FORMAT else None
+    if found and found.format != FORMAT:
+        log.warning("metrics_state_unreadable", reason=f"another release wrote {folder}: the metrics start anew")
+        return None
+    return found
 
 
 def load_names(folder: Path) -> SavedNames:

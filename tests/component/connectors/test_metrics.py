@@ -112,6 +112,22 @@ def test_kills_and_restarts_count_each_transition_once_and_no_figure_falls(bench
     assert counted_samples(bench) == expected_samples(logs)
 
 
+def test_a_kill_soon_after_the_first_start_loses_nothing(bench, logs):
+    go_on(logs, 8)
+    bench.write(logs)
+    bench.start()
+    bench.wait_until_ready()
+    before = transitions(logs)
+    go_on(logs, 9)
+    bench.write(logs)
+    bench.wait_until_read(transitions(logs) - before)
+    shown = counted_samples(bench)
+    bench.kill()
+    bench.start()
+    bench.wait_until_ready()
+    assert counted_samples(bench) == shown
+
+
 def test_a_first_start_counts_from_now_on_and_knows_the_open_runs(bench, logs):
     go_on(logs, 4)
     bench.write(logs)
