@@ -76,13 +76,13 @@ class Reader:
         """Read on from what is known; at first, from what was saved."""
         topic_id = topic_ids(self._connections, [self._topic])[self._topic]
         partitions = inbox.partitions([self._topic])
+        ranges = {each: inbox.offset_range(each) for each in partitions}
         with self._exposition.lock:
             if self._topic_id is None:
                 self._load(topic_id)
             elif self._topic_id != topic_id:
                 self._forget_topic()
             self._topic_id = topic_id
-            ranges = {each: inbox.offset_range(each) for each in partitions}
             for (_, number), (begin, end) in ranges.items():
                 self._place(number, begin, end)
         self._ends = {each: end for each, (_, end) in ranges.items()}
