@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from schemas.topics import STATUS
-from tidemill.doctor import check_groups, check_kafka, check_postgres, check_services, check_settings
+from tidemill.doctor import check_groups, check_kafka, check_postgres, check_services, check_settings, jobs
 from tidemill.doctor.facts import Connect, Facts, Kafka, Offset, Postgres, Silent, apart
 from tidemill.doctor.finding import Finding, bad, listed, ok, warn
 
@@ -90,6 +90,13 @@ PARTS = (
         title="the lag of the readers",
         facts=lambda facts: facts.readers,
         checks=check_groups.READER_CHECKS,
+        if_silent="see the findings about Kafka and Postgres",
+    ),
+    Part(
+        name="jobs",
+        title="the judge of overdue jobs",
+        facts=lambda facts: facts.overdue,
+        checks=jobs.CHECKS,
         if_silent="see the findings about Kafka and Postgres",
     ),
     Part(

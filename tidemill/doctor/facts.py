@@ -244,6 +244,12 @@ class Reader(msgspec.Struct, frozen=True, kw_only=True):
     """The age of the oldest record that waits."""
 
 
+class Overdue(msgspec.Struct, frozen=True, kw_only=True):
+    after: timedelta
+    names: tuple[str, ...]
+    """The overdue jobs and DAGs, the longest overdue first."""
+
+
 class Process(msgspec.Struct, frozen=True, kw_only=True):
     """A process of a local stack."""
 
@@ -270,3 +276,4 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     readers: Readers | Silent | None
     settings: Settings | Silent | None = None
     restored: Restored | None = None
+    overdue: Overdue | Silent | None = None

@@ -124,6 +124,7 @@ FACTS = f.Facts(
     readers=READERS,
     settings=SETTINGS,
     restored=f.Restored(noticed_at=None, given=7, applied=7),
+    overdue=f.Overdue(after=120 * SECOND, names=()),
 )
 
 
@@ -187,6 +188,10 @@ def restored(**changes):
     return replace(FACTS, restored=replace(FACTS.restored, **changes))
 
 
+def overdue(*names):
+    return replace(FACTS, overdue=f.Overdue(after=120 * SECOND, names=names))
+
+
 def reader(name, seconds):
     return replace(FACTS, readers=(f.Reader(name=name, waiting=7, oldest_age=seconds * SECOND),))
 
@@ -246,6 +251,9 @@ CASES = [
         retention(next_at=NOW - 2 * DAY),
         "no sink has pruned it since 2026-11-19T03:00:00.000Z",
     ),
+    ("jobs.overdue", BAD, overdue("nightly"), "nightly was due more than 120 s ago"),
+    ("jobs.overdue", BAD, overdue("a", "b", "c", "d", "e"), "a, b, c and 2 more were due"),
+    ("jobs.answers", BAD, replace(FACTS, overdue=f.Silent(reason="no answer in time")), "does not answer"),
     ("kafka.answers", BAD, replace(FACTS, kafka=f.Silent(reason="no answer in time")), "does not answer"),
     ("kafka.version", BAD, kafka(consumer_protocol=0), "KIP-848"),
     ("kafka.version", BAD, kafka(consumer_protocol=None), "KIP-848"),
