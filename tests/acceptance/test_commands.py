@@ -12,19 +12,21 @@ import pytest
 from connectors.objects import Objects
 from infra import stack
 from infra.stack import StackOptions
+from tests.support.servers.prometheus_server import PrometheusServer
 from tests.support.waiting import eventually
 from tidemill.cli import run
 from tidemill.target import connections
 
 REPOSITORY = Path(__file__).parents[2]
 ETL = REPOSITORY / "examples" / "etl" / "etl.yaml"
+SCRAPE_SECONDS = 60
 STEPS = ["extract", "by-country", "by-customer", "by-product", "load", "report"]
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("commands")
-    stack.start_detached(StackOptions(data=folder, until_parent_exits=True))
+    stack.start_detached(StackOptions(data=folder, observe=True, until_parent_exits=True))
     yield folder
     stack.stop(folder, 60)
 
@@ -49,7 +51,7 @@ def shown(tidemill):
 
 def test_the_status_shows_addresses_processes_connector_lag_and_executors(shown):
     seen = shown("status")
-    assert set(seen["addresses"]) == {"postgres", "kafka", "connect", "s3", "web"}
+    assert set(seen["addresses"]) == {"postgres", "kafka", "connect", "s3", "web", "prometheus"}
     processes = {each["name"]: each for each in seen["processes"]}
     assert {"postgres", "kafka", "connect", "s3", "stream-0", "executor-0", "sink"} <= set(processes)
     assert {each["state"] for each in processes.values()} == {"running"}
@@ -59,6 +61,23 @@ def test_the_status_shows_addresses_processes_connector_lag_and_executors(shown)
     (executor,) = seen["executors"]
     assert (executor["name"], executor["state"]) == ("executor-0", "running")
     assert 0 < executor["free"] <= executor["slots"]
+
+
+def test_prometheus_scrapes_every_process_of_ours_and_has_the_rules(shown, data):
+    seen = shown("status")
+    prometheus = PrometheusServer(seen["addresses"]["prometheus"], data)
+    ours = {each["name"] for each in seen["processes"] if each["metrics"]}
+    assert {"stream-0", "executor-0", "sink", "web", "connect-supervisor"} <= ours
+
+    def answering():
+        return {each["metric"]["instance"] for each in prometheus.query("up == 1")}
+
+    eventually(lambda: answering() == ours, SCRAPE_SECONDS, lambda: f"{ours - answering()} answer Prometheus: this")
+    eventually(lambda: set(health_of_rules(prometheus)) == {"ok"}, SCRAPE_SECONDS)
+
+
+def health_of_rules(prometheus):
+    return [rule["health"] for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
 
 
 def test_a_second_stack_in_the_same_folder_is_refused(tidemill):
