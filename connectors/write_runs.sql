@@ -23,6 +23,7 @@ on conflict (run_id, filed_on) do update set
     log_uri = excluded.log_uri,
     request_id = excluded.request_id,
     rerun_id = excluded.rerun_id,
+    traceparent = excluded.traceparent,
     missed_from = excluded.missed_from,
     missed_to = excluded.missed_to,
     missed_count = excluded.missed_count,

@@ -9,6 +9,7 @@ from pathlib import Path
 from schemas.dispatch import Dispatch
 from schemas.errors import TidemillError
 from schemas.times import rfc3339
+from schemas.trace_ids import traceparent_of_process
 
 _SECRET = "secret:"  # noqa: S105 - the prefix that names a secret, not one
 MAX_SECRET_BYTES = 32 * 1024
@@ -21,12 +22,13 @@ class SecretError(TidemillError):
 def environment(
     dispatch: Dispatch, *, path: str, home: Path, checkpoint: Path, result: Path, secret: Callable[[str], str]
 ) -> dict[str, str]:
-    """Raises `SecretError`. The job may override PATH, LANG and HOME, but not the TIDEMILL_ variables below."""
+    """Raises `SecretError`. The job may override PATH, LANG, HOME and TRACEPARENT, but not the TIDEMILL_ variables."""
     job = {name: _resolve(value, secret) for name, value in dispatch.env.items()}
     return {
         "PATH": path,
         "LANG": "C.UTF-8",
         "HOME": str(home),
+        "TRACEPARENT": traceparent_of_process(dispatch.run_id, dispatch.attempt, dispatch.traceparent),
         **job,
         "TIDEMILL_RUN_ID": dispatch.run_id,
         "TIDEMILL_ATTEMPT": str(dispatch.attempt),

@@ -39,6 +39,8 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The URI in S3 of the checkpoint that an earlier attempt of the run left for this one."""
     results: dict[str, Result | None] | None = None
     """For a node with dependencies: the result of each, as a value or an address; None: it has none."""
+    traceparent: str | None = None
+    """That of the run's status."""
 
     def __post_init__(self) -> None:
         keep_json(self, "payload")

@@ -55,6 +55,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """With `nodes`: the version of the DAG run's status, so that the request does not undo later changes."""
     backfill: Backfill | None = None
     """For `backfill`: its range and its rules."""
+    traceparent: str | None = None
+    """The trace that the run becomes a part of (W3C Trace Context); None: a trace of its own."""
     note: str | None = None
     """Why, for users; it becomes the reason of what the request does."""
 

@@ -12,6 +12,7 @@ from schemas.errors import TidemillError
 from schemas.ids import dag_run_of, is_id, occurrence_run_id, owner_of_run
 from schemas.request import NodeEnd, Request
 from schemas.times import EPOCH, LATEST
+from schemas.trace_ids import TRACEPARENT
 from schemas.words import MarkAs, RequestKind
 
 SET_BY_US = frozenset({"owner", "backfill"})
@@ -21,6 +22,7 @@ _OF_THE_PAST = frozenset({RequestKind.RERUN, RequestKind.MARK})
 OF_KINDS: dict[str, tuple[RequestKind, ...]] = {
     "run_at": (RequestKind.RUN,),
     "payload": (RequestKind.RUN, RequestKind.RERUN, RequestKind.MARK),
+    "traceparent": (RequestKind.RUN, RequestKind.RERUN, RequestKind.MARK),
     "mark_as": (RequestKind.MARK,),
     "downstream": (RequestKind.RERUN,),
     "attempt": (RequestKind.RERUN,),
@@ -44,6 +46,10 @@ _A_RUN_ID = (
 )
 _A_NODE_ID = (
     "after the / of a run id comes the id of one node: 1 to 200 characters, no control characters and none of @ # / ~"
+)
+_A_TRACEPARENT = (
+    "it must be 00-<trace id>-<span id>-<flags>, of 32, 16 and 2 digits from 0 to f in lower case, and no id of "
+    "zeros alone"
 )
 _NAMED = "a request needs job_id or dag_id; both may be null only if run_id is set"
 
@@ -106,6 +112,7 @@ def check_request(request: Request, payload_bytes: int) -> None:
     _check_attempt(request.attempt)
     if request.note is not None and len(request.note) > MAX_NOTE_CHARACTERS:
         raise refusal("note", request.note, f"a note has at most {MAX_NOTE_CHARACTERS} characters")
+    check_traceparent(request)
     _check_kind(request)
     if request.run_id is not None:
         _check_run(request, request.run_id)
@@ -140,6 +147,12 @@ def check_instants(request: Request) -> None:
             raise refusal(name, value.isoformat(sep=" "), "it must end in Z or an offset such as +02:00")
         if not EPOCH <= value <= LATEST:
             raise refusal(name, value.isoformat(sep=" "), "it must be a time from 1970 to 2199")
+
+
+def check_traceparent(request: Request) -> None:
+    """`tidemill.check_traceparent` is the same check in SQL."""
+    if request.traceparent is not None and not TRACEPARENT.fullmatch(request.traceparent):
+        raise refusal("traceparent", request.traceparent, _A_TRACEPARENT)
 
 
 def completed(request: Request) -> Request:
@@ -194,6 +207,8 @@ def _as_text(value: object) -> str:
             return value.isoformat(sep=" ")
         case MarkAs():
             return value.value
+        case str():
+            return value
         case _:
             return msgspec.json.encode(value).decode()
 

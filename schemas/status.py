@@ -93,6 +93,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The request that started the run."""
     rerun_id: str | None = None
     """The latest request that ran the run again; the history of the run starts there."""
+    traceparent: str | None = None
+    """The trace that the run is a part of, from the request for it, or for its DAG run (`schemas.trace_ids`)."""
     missed: Missed | None = None
     result: Result | None = None
     """The result of its successful attempt, from `$TIDEMILL_RESULT`."""

@@ -71,6 +71,7 @@ _PUBLIC = {
     "nominal_time": "the run's nominal time; not needed if the run id contains it.",
     "attempt": "how many attempts the run has had. Default: 0.",
     "downstream": "of a DAG run or node, true also runs all dependent nodes again, even if they succeeded.",
+    "traceparent": "the trace that the run becomes a part of, as in W3C Trace Context; null: a trace of its own.",
     "mark_as": "what the node counts as.",
     "nodes": "in a DAG run that has ended, how its nodes ended, by their ids.",
     "seen_version": "With nodes: the version of the DAG run's status from which they were read.",

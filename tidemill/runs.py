@@ -85,6 +85,9 @@ def run(
     payload: Annotated[
         str | None, typer.Option(help="JSON for standard input, in place of the job's or each node's.")
     ] = None,
+    traceparent: Annotated[
+        str | None, typer.Option(help="The trace that the run becomes a part of, as in W3C Trace Context.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Request one run of a job or DAG."""
@@ -94,7 +97,7 @@ def run(
         timezone = owner_row(postgres, name)["timezone"]
         run_at = parse_instant("--at", at, now_of(postgres), timezone) if at else None
         print_instant("--at", at, run_at)
-        values = {"request_id": request_id, "run_at": run_at, "payload": payload}
+        values = {"request_id": request_id, "run_at": run_at, "payload": payload, "traceparent": traceparent}
         one(postgres, "request_run", names_of(postgres, name) | values)
         run_id = request_run_id(OwnerId(name), RequestId(request_id))
         ended = await_end(postgres, run_id, request_id) if wait else None

@@ -10,6 +10,7 @@ create table tidemill.requests (
     run_at timestamptz,
     payload json,
     note text,
+    traceparent text,
     backfill_from timestamptz,
     backfill_to timestamptz,
     reprocess text,
@@ -49,6 +50,9 @@ comment on column tidemill.requests.payload is
     'and mark: null keeps the payload of the request that started the run.';
 comment on column tidemill.requests.note is
     'Why, at most 1000 characters; it becomes the reason of what the request does.';
+comment on column tidemill.requests.traceparent is
+    'kind run: the traceparent (W3C Trace Context) of what causes the request; the run becomes a part of that trace. '
+    'kinds rerun and mark: null keeps that of the run.';
 comment on column tidemill.requests.backfill_from is 'kind backfill: the first nominal time, included.';
 comment on column tidemill.requests.backfill_to is
     'kind backfill: the end of the nominal times, excluded; not later than now.';
@@ -102,6 +106,19 @@ begin
 end
 $$;
 
+-- `schemas.request_rules.check_traceparent` is the same check in Python.
+create function tidemill.check_traceparent(traceparent text) returns void
+language plpgsql immutable as $$
+begin
+    if traceparent !~ '^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' then
+        perform tidemill.refuse(
+            'traceparent', traceparent,
+            'it must be 00-<trace id>-<span id>-<flags>, of 32, 16 and 2 digits from 0 to f in lower case, and no id of '
+            'zeros alone');
+    end if;
+end
+$$;
+
 create function tidemill.check_request_kind(request tidemill.requests) returns void
 language plpgsql immutable as $$
 begin
@@ -117,6 +134,8 @@ begin
         perform tidemill.refuse('run_at', request.run_at::text, 'only kind run takes it');
     elsif request.kind not in ('run', 'rerun', 'mark') and request.payload is not null then
         perform tidemill.refuse('payload', request.payload::text, 'only kinds run, rerun and mark take it');
+    elsif request.kind not in ('run', 'rerun', 'mark') and request.traceparent is not null then
+        perform tidemill.refuse('traceparent', request.traceparent, 'only kinds run, rerun and mark take it');
     elsif request.kind = 'mark' and strpos(coalesce(request.run_id, ''), '/') = 0 then
         perform tidemill.refuse('run_id', request.run_id, 'kind mark needs the run id of a node: <DAG run>/<node_id>');
     elsif request.kind = 'mark' and request.mark_as is null then
@@ -182,7 +201,7 @@ declare
     known bigint;
     had bigint;
 begin
-    select state, nominal_time, request_id, version, nodes into run
+    select state, nominal_time, request_id, traceparent, version, nodes into run
     from tidemill.runs where run_id = whole and kind = 'dag';
     if not found then
         perform tidemill.refuse('run_id', request.run_id, 'there is no DAG run ' || whole);
@@ -195,6 +214,7 @@ begin
     if tidemill.is_open(run.state) then
         return request;
     end if;
+    request.traceparent := coalesce(request.traceparent, run.traceparent);
     request.seen_version := run.version;
     select coalesce(json_object_agg(node_id, tidemill.node_end(seen)), '{}') into request.nodes
     from tidemill.runs as seen
@@ -220,7 +240,7 @@ language plpgsql stable as $$
 declare
     run record;
 begin
-    select kind, state, missed_count, nominal_time, attempt, request_id into run
+    select kind, state, missed_count, nominal_time, attempt, request_id, traceparent into run
     from tidemill.runs where run_id = request.run_id;
     if not found then
         perform tidemill.refuse('run_id', request.run_id, 'there is no such run');
@@ -244,6 +264,7 @@ begin
     end if;
     request.nominal_time := run.nominal_time;
     request.attempt := run.attempt;
+    request.traceparent := coalesce(request.traceparent, run.traceparent);
     return tidemill.with_first_payload(request, run.request_id);
 end
 $$;
@@ -289,6 +310,7 @@ begin
     if length(new.note) > 1000 then
         perform tidemill.refuse('note', new.note, 'a note has at most 1000 characters');
     end if;
+    perform tidemill.check_traceparent(new.traceparent);
     perform tidemill.check_request_kind(new);
     new.nominal_time := null;
     new.attempt := 0;

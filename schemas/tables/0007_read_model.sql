@@ -24,6 +24,7 @@ create table tidemill.runs (
     log_uri text,
     request_id text,
     rerun_id text,
+    traceparent text,
     missed_from timestamptz,
     missed_to timestamptz,
     missed_count bigint,
@@ -69,6 +70,8 @@ comment on column tidemill.runs.exit_code is 'Exit code of the latest attempt; 1
 comment on column tidemill.runs.log_uri is 'S3 prefix of the latest attempt''s log.';
 comment on column tidemill.runs.request_id is 'The request that started the run.';
 comment on column tidemill.runs.rerun_id is 'The latest request that ran the run again.';
+comment on column tidemill.runs.traceparent is
+    'The traceparent of the request for the run, or for its DAG run; null: the run id decides its trace id.';
 comment on column tidemill.runs.missed_from is 'First nominal time of a range of missed occurrences.';
 comment on column tidemill.runs.missed_to is 'Last nominal time of that range, included.';
 comment on column tidemill.runs.missed_count is 'How many occurrences the range has.';

@@ -6,6 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from schemas.trace_ids import traceparent_of_process
+from tests.support.request_cases import TRACEPARENT
+
 pytestmark = pytest.mark.integration
 
 STUBBORN = "trap '' TERM; while :; do sleep 0.05; done"
@@ -74,3 +77,13 @@ def test_a_rerun_of_a_failed_run_keeps_its_history(stack, name):
     assert [each["ended_as"] for each in stack.attempts(run_id)] == ["failed", "succeeded"]
     states = [each["state"] for each in stack.transitions(run_id)]
     assert states == ["queued", "running", "failed", "queued", "running", "succeeded"]
+
+
+def test_the_attempts_of_a_run_and_of_its_rerun_are_in_the_trace_of_the_request(stack, name):
+    stack.put_job(name, stack.put_script(name, 'echo "$TRACEPARENT"; [ "$TIDEMILL_ATTEMPT" = 2 ]'))
+    run_id = stack.request(name, f"{name}r", traceparent=TRACEPARENT)
+    assert stack.wait_until_final(run_id)["traceparent"] == TRACEPARENT
+    order(stack, "rerun", f"{name}again", run_id=run_id)
+    assert stack.wait_for_state(run_id, "succeeded")["traceparent"] == TRACEPARENT
+    spans = [traceparent_of_process(run_id, attempt, TRACEPARENT) for attempt in (1, 2)]
+    assert [each["output"] for each in stack.attempts(run_id)] == [f"{each}\n" for each in spans]

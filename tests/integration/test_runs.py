@@ -52,7 +52,7 @@ def test_a_row_becomes_a_process_and_every_column_of_its_run_is_right(stack, nam
     assert attempt["dispatched_at"] <= run["started_at"] <= run["finished_at"]
     assert re.fullmatch(r"executor-[01]\.[0-9a-f]+", run["executor_id"])
     assert {column for column, value in run.items() if value is None} == {
-        *("dag_id", "dag_version", "node_id", "nodes", "next_nodes", "log_uri", "rerun_id"),
+        *("dag_id", "dag_version", "node_id", "nodes", "next_nodes", "log_uri", "rerun_id", "traceparent"),
         *("reason", "reason_code", "blocked_by"),
         *("result", "result_bytes", "result_sha256", "result_uri"),
         *("missed_from", "missed_to", "missed_count", "missed_at_least"),

@@ -17,6 +17,11 @@ A_NODE = (
 KINDS = f"allowed are {', '.join(each.value for each in RequestKind)}"
 NEEDED = "a request needs job_id or dag_id; both may be null only if run_id is set"
 TIMES = "it must be a time from 1970 to 2199"
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+A_TRACEPARENT = (
+    "it must be 00-<trace id>-<span id>-<flags>, of 32, 16 and 2 digits from 0 to f in lower case, and no id of "
+    "zeros alone"
+)
 STOP: dict[str, Any] = {"kind": "cancel"}
 
 ACCEPTED: list[dict[str, Any]] = [
@@ -30,6 +35,8 @@ ACCEPTED: list[dict[str, Any]] = [
     {"kind": "terminate", "job_id": None, "dag_id": "etl", "note": "bad deploy"},
     {"kind": "rerun", "run_id": "nightly#r0", "payload": {"day": 2}},
     {"kind": "rerun", "run_id": "nightly#r0", "job_id": None},
+    {"traceparent": TRACEPARENT},
+    {"kind": "rerun", "run_id": "nightly#r0", "traceparent": TRACEPARENT},
 ]
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -58,6 +65,22 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"kind": "rerun"}, "run_id is null: kind rerun needs the id of the run to run again"),
     (STOP | {"run_at": "2030-01-01T00:00:00Z"}, "run_at is …: only kind run takes it"),
     (STOP | {"payload": {"a": 1}}, "payload is …: only kinds run, rerun and mark take it"),
+    (
+        STOP | {"traceparent": TRACEPARENT},
+        f'traceparent is "{TRACEPARENT}": only kinds run, rerun and mark take it',
+    ),
+    *(
+        ({"traceparent": wrong}, f'traceparent is "{wrong}": {A_TRACEPARENT}')
+        for wrong in (
+            "",
+            "0af7651916cd43dd8448eb211c80319c",
+            TRACEPARENT.upper(),
+            TRACEPARENT.replace("00-", "01-", 1),
+            TRACEPARENT + "\n",
+            f"00-{'0' * 32}-b7ad6b7169203331-01",
+            f"00-0af7651916cd43dd8448eb211c80319c-{'0' * 16}-01",
+        )
+    ),
     (STOP | {"downstream": True}, 'downstream is "true": only kind rerun takes it'),
     (STOP | {"mark_as": "skipped"}, 'mark_as is "skipped": only kind mark takes it'),
     ({"downstream": True}, 'downstream is "true": only kind rerun takes it'),

@@ -160,6 +160,7 @@ def _new_run(epoch: Epoch, dag_run: Run, node: int) -> NewRun:
         scheduled_time=dag_run.status.scheduled_time,
         lane=dag_run.lane,
         rerun_id=before.rerun_id or dag_run.status.rerun_id,
+        traceparent=dag_run.status.traceparent,
         attempts=max(before.attempt, dag_run.status.attempt),
         filed_on=dag_run.status.filed,
     )

@@ -50,6 +50,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     ended: dict[str, StoredNode]
     """By node id."""
     nominal_time: datetime
+    traceparent: str | None
 
 
 def rerun_nodes(state: OwnerState, request: Request, now: datetime, origin: Origin) -> list[Effect]:
@@ -89,6 +90,7 @@ def mark(state: OwnerState, request: Request, now: datetime, origin: Origin) -> 
         nominal_time=target.nominal_time,
         scheduled_time=target.nominal_time,
         rerun_id=request.request_id,
+        traceparent=target.traceparent,
         attempts=had.attempt if had else 0,
     )
     status = blank_status(target.graph.job(node_id), new)
@@ -120,7 +122,14 @@ def _target(state: OwnerState, request: Request) -> Target:
         raise RefusedOrderError(f"DAG run {run_id!r} has not ended; it can be cancelled, and its nodes can run again")
     nodes = epoch.graph.dag.nodes
     ended = {nodes[node].node_id: epoch.stored(node) for node in epoch.ended}
-    return Target(run_id=run_id, graph=epoch.graph, epoch=epoch, ended=ended, nominal_time=run.status.nominal_time)
+    return Target(
+        run_id=run_id,
+        graph=epoch.graph,
+        epoch=epoch,
+        ended=ended,
+        nominal_time=run.status.nominal_time,
+        traceparent=run.status.traceparent,
+    )
 
 
 def _ended_target(state: OwnerState, request: Request, run_id: RunId) -> Target:
@@ -141,7 +150,14 @@ def _ended_target(state: OwnerState, request: Request, run_id: RunId) -> Target:
         for node_id, each in request.nodes.items()
         if node_id in graph.index and each.state.is_final
     }
-    return Target(run_id=run_id, graph=graph, epoch=None, ended=ended, nominal_time=request.nominal_time)
+    return Target(
+        run_id=run_id,
+        graph=graph,
+        epoch=None,
+        ended=ended,
+        nominal_time=request.nominal_time,
+        traceparent=request.traceparent,
+    )
 
 
 def _stored(graph: Graph, end: NodeEnd) -> StoredNode:
@@ -267,6 +283,7 @@ def _reopen(
         request_id=request_of_run(target.run_id),
         payload=request.payload,
         rerun_id=request.request_id,
+        traceparent=target.traceparent,
     )
     effects = create_run(state, state.durable.jobs[request.owner].spec, new, now, reason)
     if new.request_id is None:

@@ -77,6 +77,7 @@ def _run(state: OwnerState, request: Request, now: datetime) -> list[Effect]:
         scheduled_time=at,
         request_id=request.request_id,
         payload=request.payload,
+        traceparent=request.traceparent,
     )
     return create_run(state, state.durable.jobs[request.owner].spec, new, now)
 
@@ -119,6 +120,7 @@ def _rerun(state: OwnerState, request: Request, now: datetime, origin: Origin) -
         request_id=asked_for,
         payload=request.payload,
         rerun_id=request.request_id,
+        traceparent=request.traceparent,
         attempts=request.attempt,
     )
     text = f"run again: {request.note}" if request.note else f"run again by request {request.request_id}"

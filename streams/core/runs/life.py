@@ -53,6 +53,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     request_id: str | None = None
     payload: Json = None
     rerun_id: str | None = None
+    traceparent: str | None = None
     attempts: int = 0
     """Attempts that the run had before a request ran it again."""
     lane: Lane = Lane.LIVE
@@ -118,6 +119,7 @@ def blank_status(
         node_id=new.node_id,
         request_id=new.request_id,
         rerun_id=new.rerun_id,
+        traceparent=new.traceparent,
         attempt=new.attempts,
         queued_at=queued_at,
         timeout_class=timeout_class,
@@ -311,4 +313,5 @@ def _dispatch_of(
         lease=terms.lease,
         checkpoint=run.checkpoint,
         results=results,
+        traceparent=run.status.traceparent,
     )

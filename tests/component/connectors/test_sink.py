@@ -18,6 +18,7 @@ from schemas.ids import RunId
 from schemas.partition import partition_of
 from schemas.topics import DEADLETTER, STATUS
 from schemas.words import RunKind
+from tests.support.request_cases import TRACEPARENT
 from tests.support.run_histories import START, histories, latest_by_run
 from tests.support.servers.kafka_node import running_kafka
 from tests.support.servers.sink_under_test import EXIT_SECONDS, FLUSH_SECONDS, SinkBench
@@ -271,6 +272,13 @@ def test_the_history_before_a_rerun_is_kept(bench):
     tables = bench.tables()
     assert len(tables["transitions"]) == len(last.transitions) + 1
     assert len(tables["attempts"]) == len(last.attempts)
+
+
+def test_the_row_of_a_run_names_its_trace(bench):
+    bench.produce([one_status(traceparent=TRACEPARENT)])
+    bench.start()
+    bench.wait_for(1)
+    assert bench.database.execute("select traceparent from tidemill.runs").fetchall() == [(TRACEPARENT,)]
 
 
 @pytest.mark.parametrize("apart", [True, False])

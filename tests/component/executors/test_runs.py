@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 from schemas.event import MAX_OUTPUT_BYTES, Claimed, EndCause, Ended, Rejected, Started
+from schemas.trace_ids import attempt_span_id, trace_id
+from tests.support.request_cases import TRACEPARENT
 
 
 @pytest.fixture
@@ -69,6 +71,7 @@ def test_the_process_gets_payload_arguments_and_a_clean_environment(owner, execu
         env={"COLOUR": "grün", "TIDEMILL_ATTEMPT": "99"},
         payload=msgspec.Raw('{"n": [1.50, "ä"]}'.encode()),
         attempt=3,
+        traceparent=TRACEPARENT,
     )
     owner.dispatch(order)
     payload, args, *lines = owner.end_of(order).output.splitlines()
@@ -88,6 +91,7 @@ def test_the_process_gets_payload_arguments_and_a_clean_environment(owner, execu
         "TIDEMILL_FENCING_TOKEN": str(order.token),
         "TIDEMILL_NOMINAL_TIME": "2026-11-21T03:00:00.000Z",
         "TIDEMILL_TIMEOUT_SECONDS": "10",
+        "TRACEPARENT": f"00-{trace_id(order.run_id, TRACEPARENT)}-{attempt_span_id(order.run_id, 3)}-01",
     }
 
 

@@ -12,6 +12,7 @@ from psycopg import IsolationLevel
 
 from tests.support.dag_rows import put, put_nodes, settle, spec
 from tests.support.read_model_rows import allow_writes
+from tests.support.request_cases import TRACEPARENT
 from tests.support.waiting import eventually
 
 
@@ -284,22 +285,23 @@ ENDED = {
 }
 
 
-@pytest.mark.parametrize(("state", "nodes", "seen", "payload"), [("failed", ENDED, 9, [7]), ("running", None, 0, None)])
+@pytest.mark.parametrize(
+    ("state", "carried"), [("failed", (ENDED, 9, [7], TRACEPARENT)), ("running", (None, 0, None, None))]
+)
 @pytest.mark.parametrize(("kind", "run_id", "mark_as"), [("rerun", "d#r/b", None), ("mark", "d#r/c", "succeeded")])
-def test_a_request_for_an_ended_dag_run_carries_the_ends_of_its_nodes(
-    tables, state, nodes, seen, payload, kind, run_id, mark_as
-):
+def test_a_request_for_an_ended_dag_run_carries_the_ends_of_its_nodes(tables, state, carried, kind, run_id, mark_as):
     put(tables, {"a": [], "b": ["a"], "c": ["b"]})
     allow_writes(tables)
     tables.execute("insert into tidemill.requests (request_id, dag_id, payload) values ('r', 'd', '[7]')")
     tables.execute(RUNS, [state])
+    tables.execute("update tidemill.runs set traceparent = %s where run_id = 'd#r'", [TRACEPARENT])
     found = tables.execute(
         """insert into tidemill.requests (request_id, kind, run_id, mark_as, nodes, seen_version)
            values ('o', %s, %s, %s, '{"made": "up"}', 77)
-           returning owner, nominal_time::date::text, nodes, seen_version, payload""",
+           returning owner, nominal_time::date::text, nodes, seen_version, payload, traceparent""",
         [kind, run_id, mark_as],
     ).fetchone()
-    assert found == ("d", "2026-03-01", nodes, seen, payload)
+    assert found == ("d", "2026-03-01", *carried)
 
 
 def test_a_repeated_mark_is_no_error_after_its_run_was_pruned(tables):

@@ -10,9 +10,11 @@ import pytest
 from psycopg import sql
 
 from tests.support.read_model_rows import allow_writes
+from tests.support.request_cases import TRACEPARENT
 
 GOOD = {"job_id": "nightly", "executable": "s3://tidemill/examples/hello.sh"}
 BIG = "x" * 40_000
+ANOTHER_TRACE = f"00-{'a' * 32}-{'b' * 16}-00"
 
 
 def nested(levels):
@@ -176,6 +178,15 @@ def test_an_ended_run_can_be_rerun(tables, ended_run):
     query = "select owner, job_id, nominal_time = '2026-03-01', attempt, payload from tidemill.requests"
     found = tables.execute(query + " where request_id = 'again'").fetchone()
     assert found == ("nightly", "nightly", True, 2, {"day": 1})
+
+
+@pytest.mark.parametrize(("asked_for", "traceparent"), [(None, TRACEPARENT), (ANOTHER_TRACE, ANOTHER_TRACE)])
+def test_a_rerun_stays_in_the_trace_of_the_run_unless_it_names_another(tables, ended_run, asked_for, traceparent):
+    tables.execute("update tidemill.runs set traceparent = %s where run_id = %s", [TRACEPARENT, ended_run])
+    again = {"request_id": "again", "kind": "rerun", "run_id": ended_run, "traceparent": asked_for}
+    insert(tables, "requests", again)
+    query = "select traceparent from tidemill.requests where request_id = 'again'"
+    assert tables.execute(query).fetchone() == (traceparent,)
 
 
 def test_a_repeated_rerun_is_no_error_after_its_run_continued(tables, ended_run):

@@ -81,6 +81,7 @@ CREATE TABLE tidemill.requests (
     run_at timestamp with time zone,
     payload json,
     note text,
+    traceparent text,
     backfill_from timestamp with time zone,
     backfill_to timestamp with time zone,
     reprocess text,
@@ -131,6 +132,7 @@ begin
     if length(new.note) > 1000 then
         perform tidemill.refuse('note', new.note, 'a note has at most 1000 characters');
     end if;
+    perform tidemill.check_traceparent(new.traceparent);
     perform tidemill.check_request_kind(new);
     new.nominal_time := null;
     new.attempt := 0;
@@ -894,6 +896,8 @@ begin
         perform tidemill.refuse('run_at', request.run_at::text, 'only kind run takes it');
     elsif request.kind not in ('run', 'rerun', 'mark') and request.payload is not null then
         perform tidemill.refuse('payload', request.payload::text, 'only kinds run, rerun and mark take it');
+    elsif request.kind not in ('run', 'rerun', 'mark') and request.traceparent is not null then
+        perform tidemill.refuse('traceparent', request.traceparent, 'only kinds run, rerun and mark take it');
     elsif request.kind = 'mark' and strpos(coalesce(request.run_id, ''), '/') = 0 then
         perform tidemill.refuse('run_id', request.run_id, 'kind mark needs the run id of a node: <DAG run>/<node_id>');
     elsif request.kind = 'mark' and request.mark_as is null then
@@ -1145,6 +1149,24 @@ $$;
 
 
 --
+-- Name: check_traceparent(text); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.check_traceparent(traceparent text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    AS $_$
+begin
+    if traceparent !~ '^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' then
+        perform tidemill.refuse(
+            'traceparent', traceparent,
+            'it must be 00-<trace id>-<span id>-<flags>, of 32, 16 and 2 digits from 0 to f in lower case, and no id of '
+            'zeros alone');
+    end if;
+end
+$_$;
+
+
+--
 -- Name: check_word(text, text, text[]); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
@@ -1286,7 +1308,7 @@ declare
     known bigint;
     had bigint;
 begin
-    select state, nominal_time, request_id, version, nodes into run
+    select state, nominal_time, request_id, traceparent, version, nodes into run
     from tidemill.runs where run_id = whole and kind = 'dag';
     if not found then
         perform tidemill.refuse('run_id', request.run_id, 'there is no DAG run ' || whole);
@@ -1299,6 +1321,7 @@ begin
     if tidemill.is_open(run.state) then
         return request;
     end if;
+    request.traceparent := coalesce(request.traceparent, run.traceparent);
     request.seen_version := run.version;
     select coalesce(json_object_agg(node_id, tidemill.node_end(seen)), '{}') into request.nodes
     from tidemill.runs as seen
@@ -1347,7 +1370,7 @@ CREATE FUNCTION tidemill.complete_rerun(request tidemill.requests) RETURNS tidem
 declare
     run record;
 begin
-    select kind, state, missed_count, nominal_time, attempt, request_id into run
+    select kind, state, missed_count, nominal_time, attempt, request_id, traceparent into run
     from tidemill.runs where run_id = request.run_id;
     if not found then
         perform tidemill.refuse('run_id', request.run_id, 'there is no such run');
@@ -1371,6 +1394,7 @@ begin
     end if;
     request.nominal_time := run.nominal_time;
     request.attempt := run.attempt;
+    request.traceparent := coalesce(request.traceparent, run.traceparent);
     return tidemill.with_first_payload(request, run.request_id);
 end
 $$;
@@ -1889,6 +1913,7 @@ CREATE TABLE tidemill.runs (
     log_uri text,
     request_id text,
     rerun_id text,
+    traceparent text,
     missed_from timestamp with time zone,
     missed_to timestamp with time zone,
     missed_count bigint,
@@ -3184,6 +3209,7 @@ CREATE TABLE tidemill.runs_20260223 (
     log_uri text,
     request_id text,
     rerun_id text,
+    traceparent text,
     missed_from timestamp with time zone,
     missed_to timestamp with time zone,
     missed_count bigint,
@@ -3376,8 +3402,8 @@ INSERT INTO tidemill.migrations VALUES ('0002_zones.sql', 'cc4479705b56c345a3c21
 INSERT INTO tidemill.migrations VALUES ('0003_schedules.sql', '37e3dcab95302d04e4ed281b41bb0e4dee426bdec485630d03c97b8a1b818299', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0004_checks.sql', 'd40e60bb6945f4783dcfb959f47e45248aa05649c973b27a2bce5e2f7e198e93', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0005_jobs.sql', 'cd5bce08d6eefee1fa7dd8cc86e6010796acd3dcc9ee5a3348572c7be12fd4bb', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0006_requests.sql', '9e88152ca7f88d5c57f1f033db5ceb24521ad07cf15b013ad12dad5e1a35972e', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0007_read_model.sql', 'c94cd601be54389126e3cc6a00fdc475a3818f8378a9b0e123acecf2a60e8763', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0006_requests.sql', '82fea5c19a668e30ab0f01e3d10904f9a28c1052b7ab16ce85fc5c4e73559546', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0007_read_model.sql', '04f5427998baf7e8dc2db78f1eefc3cdd1258ae8e0fe215e9eb574aa9d9d2783', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0008_capture.sql', '99e2aaf04e2e67a3b4d97985563cefb1b2e58954dfcceb0c282284af5c1ff2e9', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0009_retention.sql', 'cf7ca62e7cc7fcfaf7aeb7dc119315a02c7fccfcfba870e697acc0569514cd3d', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0010_fences.sql', 'bbed8949c99a700898a7b56dfc3d104d90cd3c75312b30fcc21a029dea732cb4', '0.2.0', '2026-03-01 12:00:00+00');
@@ -3402,7 +3428,7 @@ INSERT INTO tidemill.owners VALUES ('dag', 7);
 --
 
 INSERT INTO tidemill.problems_20260223 VALUES ('2026-03-01 12:00:00+00', 0, 0, 'deadletter-id', 'cdc', 0, 10, 'job', 'dead_letter', 'record_refused', 'record cdc@10 is not JSON: JSON is malformed: invalid character (byte 4)', NULL, NULL, 'no JSON');
-INSERT INTO tidemill.problems_20260223 VALUES ('2026-03-01 12:00:01+00', 0, 1, 'deadletter-id', NULL, NULL, NULL, 'weak', 'alert', 'paused_on_failure', 'job ''weak'' is paused: 1 runs in a row ended badly; `tidemill job resume`, or any change, lets it go on; the last is ''weak#w'': exit code 1', NULL, 'weak#w', '{"run_id":"weak#w","job_id":"weak","tenant":"default","kind":"requested","nominal_time":"2026-03-01T12:00:00.000Z","scheduled_time":"2026-03-01T12:00:00.000Z","state":"failed","version":34,"dag_id":null,"node_id":null,"nodes":null,"dag_version":null,"reason":"exit code 1","reason_code":"exit_code","blocked_by":null,"attempt":1,"timeout_class":"10s","executor_id":"e.1","queued_at":"2026-03-01T12:00:00.100Z","started_at":"2026-03-01T12:00:00.100Z","finished_at":"2026-03-01T12:00:00.100Z","exit_code":1,"log_uri":null,"request_id":"w","rerun_id":null,"missed":null,"result":null,"next_nodes":null,"filed_on":"2026-03-01","transitions":[{"version":7,"at":"2026-03-01T12:00:00.100Z","state":"queued","attempt":0,"reason":null,"reason_code":null},{"version":32,"at":"2026-03-01T12:00:00.100Z","state":"running","attempt":1,"reason":null,"reason_code":null},{"version":34,"at":"2026-03-01T12:00:00.200Z","state":"failed","attempt":1,"reason":"exit code 1","reason_code":"exit_code"}],"attempts":[{"attempt":1,"token":8,"timeout_class":"10s","dispatched_at":"2026-03-01T12:00:00.100Z","executor_id":"e.1","claimed_at":null,"started_at":"2026-03-01T12:00:00.100Z","finished_at":"2026-03-01T12:00:00.100Z","end":"failed","exit_code":1,"reason":"exit code 1","reason_code":"exit_code","sha256":"0000000000000000000000000000000000000000000000000000000000000000","output":null,"output_bytes":0,"log_uri":null}]}');
+INSERT INTO tidemill.problems_20260223 VALUES ('2026-03-01 12:00:01+00', 0, 1, 'deadletter-id', NULL, NULL, NULL, 'weak', 'alert', 'paused_on_failure', 'job ''weak'' is paused: 1 runs in a row ended badly; `tidemill job resume`, or any change, lets it go on; the last is ''weak#w'': exit code 1', NULL, 'weak#w', '{"run_id":"weak#w","job_id":"weak","tenant":"default","kind":"requested","nominal_time":"2026-03-01T12:00:00.000Z","scheduled_time":"2026-03-01T12:00:00.000Z","state":"failed","version":34,"dag_id":null,"node_id":null,"nodes":null,"dag_version":null,"reason":"exit code 1","reason_code":"exit_code","blocked_by":null,"attempt":1,"timeout_class":"10s","executor_id":"e.1","queued_at":"2026-03-01T12:00:00.100Z","started_at":"2026-03-01T12:00:00.100Z","finished_at":"2026-03-01T12:00:00.100Z","exit_code":1,"log_uri":null,"request_id":"w","rerun_id":null,"traceparent":null,"missed":null,"result":null,"next_nodes":null,"filed_on":"2026-03-01","transitions":[{"version":7,"at":"2026-03-01T12:00:00.100Z","state":"queued","attempt":0,"reason":null,"reason_code":null},{"version":32,"at":"2026-03-01T12:00:00.100Z","state":"running","attempt":1,"reason":null,"reason_code":null},{"version":34,"at":"2026-03-01T12:00:00.200Z","state":"failed","attempt":1,"reason":"exit code 1","reason_code":"exit_code"}],"attempts":[{"attempt":1,"token":8,"timeout_class":"10s","dispatched_at":"2026-03-01T12:00:00.100Z","executor_id":"e.1","claimed_at":null,"started_at":"2026-03-01T12:00:00.100Z","finished_at":"2026-03-01T12:00:00.100Z","end":"failed","exit_code":1,"reason":"exit code 1","reason_code":"exit_code","sha256":"0000000000000000000000000000000000000000000000000000000000000000","output":null,"output_bytes":0,"log_uri":null}]}');
 INSERT INTO tidemill.problems_20260223 VALUES ('2026-03-01 12:00:02+00', 0, 2, 'deadletter-id', 'cdc', 0, 7, 'ghost', 'dead_letter', 'request_refused', 'request ''early'' is refused: job ''ghost'' does not exist, and none was defined within 0:01:00', 'early', NULL, '');
 
 
@@ -3410,10 +3436,10 @@ INSERT INTO tidemill.problems_20260223 VALUES ('2026-03-01 12:00:02+00', 0, 2, '
 -- Data for Name: requests; Type: TABLE DATA; Schema: tidemill; Owner: -
 --
 
-INSERT INTO tidemill.requests VALUES ('held', 'run', 'job', NULL, NULL, NULL, '{"day": 3}', 'by hand', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, false, NULL, NULL, 0, 'job', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.requests VALUES ('r', 'run', NULL, 'dag', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, false, NULL, NULL, 0, 'dag', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.requests VALUES ('stop', 'cancel', 'job', NULL, 'job#stopped', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, false, NULL, NULL, 0, 'job', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.requests VALUES ('bf', 'backfill', 'job', NULL, NULL, NULL, NULL, NULL, '2026-03-01 11:00:00+00', '2026-03-01 11:30:00+00', 'none', 1, false, false, '{}', NULL, 0, false, NULL, NULL, 0, 'job', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.requests VALUES ('held', 'run', 'job', NULL, NULL, NULL, '{"day": 3}', 'by hand', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, false, NULL, NULL, 0, 'job', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.requests VALUES ('r', 'run', NULL, 'dag', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, false, NULL, NULL, 0, 'dag', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.requests VALUES ('stop', 'cancel', 'job', NULL, 'job#stopped', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, false, NULL, NULL, 0, 'job', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.requests VALUES ('bf', 'backfill', 'job', NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 11:00:00+00', '2026-03-01 11:30:00+00', 'none', 1, false, false, '{}', NULL, 0, false, NULL, NULL, 0, 'job', '2026-03-01 12:00:00+00');
 
 
 --
@@ -3434,23 +3460,23 @@ INSERT INTO tidemill.retention VALUES (1, '2026-03-01 11:00:00+00', '2026-03-01 
 -- Data for Name: runs_20260223; Type: TABLE DATA; Schema: tidemill; Owner: -
 --
 
-INSERT INTO tidemill.runs_20260223 VALUES ('job#held', 'job', NULL, NULL, 'default', 'requested', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'running', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 30, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job#stopped', 'job', NULL, NULL, 'default', 'requested', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'cancelling', 'cancelled by request stop', 'cancelled_by_request', NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'stopped', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 63, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('weak#w', 'weak', NULL, NULL, 'default', 'requested', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'failed', 'exit code 1', 'exit_code', NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', 1, NULL, 'w', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 34, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('dag#r/a', 'dag', 'dag', 'a', 'default', 'node', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'succeeded', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 37, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job#bf', 'job', NULL, NULL, 'default', 'backfill', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'running', '5 runs, 0 occurrences are left alone', 'backfill', NULL, 0, NULL, NULL, '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, NULL, 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 25, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job#foreign', 'job', NULL, NULL, 'default', 'requested', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'succeeded', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', 0, NULL, 'foreign', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 47, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:55:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:55:00+00', '2026-03-01 11:55:00+00', 'running', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 49, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:54:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:54:00+00', '2026-03-01 11:54:00+00', 'running', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 48, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:53:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:53:00+00', '2026-03-01 11:53:00+00', 'queued', 'backfill bf', 'backfill', NULL, 0, '10s', NULL, '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 22, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:52:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:52:00+00', '2026-03-01 11:52:00+00', 'queued', 'backfill bf', 'backfill', NULL, 0, '10s', NULL, '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 23, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:51:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:51:00+00', '2026-03-01 11:51:00+00', 'queued', 'backfill bf', 'backfill', NULL, 0, '10s', NULL, '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 24, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('dag#r', 'dag', 'dag', NULL, 'default', 'dag', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'running', NULL, NULL, NULL, 0, NULL, NULL, '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'r', NULL, NULL, NULL, NULL, NULL, '{"running": 1, "succeeded": 3}', 4, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 66, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('dag#r/b', 'dag', 'dag', 'b', 'default', 'node', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'succeeded', 'marked succeeded by request m', 'marked', NULL, 1, NULL, NULL, NULL, NULL, '2026-03-01 12:00:31.25+00', NULL, NULL, NULL, 'm', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 64, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('dag#r/c', 'dag', 'dag', 'c', 'default', 'node', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'succeeded', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.2+00', '2026-03-01 12:00:00.2+00', '2026-03-01 12:00:00.2+00', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.2+00', 56, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('dag#r/d', 'dag', 'dag', 'd', 'default', 'node', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'running', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.3+00', '2026-03-01 12:00:00.3+00', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.3+00', 61, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T12:01:00Z', 'job', NULL, NULL, 'default', 'scheduled', '2026-03-01 12:01:00+00', '2026-03-01 12:01:00+00', 'skipped', 'job#held is running', 'overlap_skipped', 'job#held', 0, NULL, NULL, NULL, NULL, '2026-03-01 12:01:01.25+00', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 67, '2026-03-01');
-INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T12:02:00Z', 'job', NULL, NULL, 'default', 'scheduled', '2026-03-01 12:02:00+00', '2026-03-01 12:02:00+00', 'skipped', 'job#held is running', 'overlap_skipped', 'job#held', 0, NULL, NULL, NULL, NULL, '2026-03-01 12:02:01.25+00', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 68, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job#held', 'job', NULL, NULL, 'default', 'requested', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'running', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 30, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job#stopped', 'job', NULL, NULL, 'default', 'requested', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'cancelling', 'cancelled by request stop', 'cancelled_by_request', NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'stopped', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 63, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('weak#w', 'weak', NULL, NULL, 'default', 'requested', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'failed', 'exit code 1', 'exit_code', NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', 1, NULL, 'w', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 34, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('dag#r/a', 'dag', 'dag', 'a', 'default', 'node', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'succeeded', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 37, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job#bf', 'job', NULL, NULL, 'default', 'backfill', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'running', '5 runs, 0 occurrences are left alone', 'backfill', NULL, 0, NULL, NULL, '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, NULL, 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 25, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job#foreign', 'job', NULL, NULL, 'default', 'requested', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'succeeded', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', 0, NULL, 'foreign', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 47, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:55:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:55:00+00', '2026-03-01 11:55:00+00', 'running', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 49, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:54:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:54:00+00', '2026-03-01 11:54:00+00', 'running', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 48, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:53:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:53:00+00', '2026-03-01 11:53:00+00', 'queued', 'backfill bf', 'backfill', NULL, 0, '10s', NULL, '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 22, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:52:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:52:00+00', '2026-03-01 11:52:00+00', 'queued', 'backfill bf', 'backfill', NULL, 0, '10s', NULL, '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 23, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T11:51:00Z', 'job', NULL, NULL, 'default', 'backfilled', '2026-03-01 11:51:00+00', '2026-03-01 11:51:00+00', 'queued', 'backfill bf', 'backfill', NULL, 0, '10s', NULL, '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, NULL, 'bf', 'bf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 24, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('dag#r', 'dag', 'dag', NULL, 'default', 'dag', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'running', NULL, NULL, NULL, 0, NULL, NULL, '2026-03-01 12:00:00.1+00', '2026-03-01 12:00:00.1+00', NULL, NULL, NULL, 'r', NULL, NULL, NULL, NULL, NULL, NULL, '{"running": 1, "succeeded": 3}', 4, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.1+00', 66, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('dag#r/b', 'dag', 'dag', 'b', 'default', 'node', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'succeeded', 'marked succeeded by request m', 'marked', NULL, 1, NULL, NULL, NULL, NULL, '2026-03-01 12:00:31.25+00', NULL, NULL, NULL, 'm', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 64, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('dag#r/c', 'dag', 'dag', 'c', 'default', 'node', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'succeeded', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.2+00', '2026-03-01 12:00:00.2+00', '2026-03-01 12:00:00.2+00', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.2+00', 56, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('dag#r/d', 'dag', 'dag', 'd', 'default', 'node', '2026-03-01 12:00:00+00', '2026-03-01 12:00:00+00', 'running', NULL, NULL, NULL, 1, '10s', 'e.1', '2026-03-01 12:00:00.3+00', '2026-03-01 12:00:00.3+00', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-03-01 12:00:00.3+00', 61, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T12:01:00Z', 'job', NULL, NULL, 'default', 'scheduled', '2026-03-01 12:01:00+00', '2026-03-01 12:01:00+00', 'skipped', 'job#held is running', 'overlap_skipped', 'job#held', 0, NULL, NULL, NULL, NULL, '2026-03-01 12:01:01.25+00', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 67, '2026-03-01');
+INSERT INTO tidemill.runs_20260223 VALUES ('job@2026-03-01T12:02:00Z', 'job', NULL, NULL, 'default', 'scheduled', '2026-03-01 12:02:00+00', '2026-03-01 12:02:00+00', 'skipped', 'job#held is running', 'overlap_skipped', 'job#held', 0, NULL, NULL, NULL, NULL, '2026-03-01 12:02:01.25+00', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 68, '2026-03-01');
 
 
 --

@@ -77,5 +77,6 @@ def request_for_run(log: Log, request_id: str, kind: str, run_id: str, **fields:
             if each.node_id and dag_run_of(each.run_id) == whole.run_id
         }
         seen |= {"nodes": orjson.dumps(nodes).decode(), "seen_version": whole.version}
+        seen |= {"traceparent": whole.traceparent}
     named = {"kind": kind, "run_id": run_id, "dag_id": None, "job_id": "dag"}
     return log.request_dag(request_id, **named | seen | fields)

@@ -9,6 +9,8 @@ import pytest
 
 from executors.environment import SecretError, environment, read_secret
 from schemas.dispatch import Dispatch
+from schemas.ids import RunId
+from schemas.trace_ids import traceparent_of_process
 
 NOW = datetime(2026, 11, 21, 3, tzinfo=UTC)
 LIMIT = timedelta(seconds=90)
@@ -29,6 +31,11 @@ def test_the_job_may_change_its_path_language_and_home_but_not_who_it_is():
     assert (found["PATH"], found["LANG"], found["HOME"]) == ("/p", "C", "/h")
     assert (found["TIDEMILL_FENCING_TOKEN"], found["TIDEMILL_TIMEOUT_SECONDS"]) == ("7", "90")
     assert made()["HOME"] == "/w"
+
+
+def test_the_process_finds_the_span_of_its_attempt_unless_the_job_names_another():
+    assert made()["TRACEPARENT"] == traceparent_of_process(RunId("a@1"), 2)
+    assert made(TRACEPARENT="mine")["TRACEPARENT"] == "mine"
 
 
 def test_a_secret_is_named_by_its_prefix_alone():

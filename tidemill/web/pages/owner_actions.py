@@ -65,7 +65,7 @@ class OwnerPages:
         check_json("payload", payload)
         request_id = secrets.token_hex(8)
         with backend.writing() as postgres:
-            values = {"request_id": request_id, "run_at": None, "payload": payload}
+            values = {"request_id": request_id, "run_at": None, "payload": payload, "traceparent": None}
             one(postgres, "request_run", names_of(postgres, name) | values)
         return self._back(name, asked_run=request_run_id(OwnerId(name), RequestId(request_id)))
 
