@@ -14,7 +14,6 @@ from infra.options import StackOptions
 from infra.part import Part
 from infra.ports import Ports
 from infra.ready import http_status
-from schemas.ready_file import names_running_process
 
 SERVERS = ("postgres", "kafka", "connect", "s3")
 DRAIN_SECONDS = 10
@@ -57,11 +56,8 @@ def workers(options: StackOptions, environment: Mapping[str, str], ports: Ports)
 
 
 def _stream(name: str, options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:
-    ready = options.data / "run" / f"{name}.ready"  # until a worker shows its health
     own = {"TIDEMILL_WORKER_ID": name, "TIDEMILL_SESSION_TIMEOUT": SESSION, **options.stream_env}
-    env = {**environment, **own, "TIDEMILL_READY_FILE": str(ready)}
-    part = _process(name, "streams", options, env, ports)
-    return msgspec.structs.replace(part, is_ready=lambda: names_running_process(ready))
+    return _process(name, "streams", options, {**environment, **own}, ports)
 
 
 def _executor(name: str, options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:
