@@ -11,6 +11,7 @@ import msgspec
 import orjson
 from msgspec import inspect
 
+from connectors.metrics.status_seen import SeenHead, SeenRun
 from connectors.owner_clocks import OwnerClock
 from schemas.backfill import Backfill
 from schemas.cluster import RECORD_KEY, Cluster
@@ -51,6 +52,8 @@ READERS: tuple[tuple[str, str, Reader], ...] = (
     (REQUESTS, ".*", lambda value: decode_request(value, AT)),
     (EVENTS, ".*", EventBatch),
     (STATUS, ".*", RunStatus),
+    (STATUS, ".*", SeenHead),
+    (STATUS, ".*", SeenRun),
     (EXECUTORS, ".*", Heartbeat),
     (CONTROL, ".*", Kill),
     (RUNS, ".*", Dispatch),

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[3]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 EVERY = pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.name)
 WHOLE = tuple(kind for _, _, kind in WRITTEN)
-PARTS = {"Anything", "kind", "Nodes", "JobSpec", "_Captured"}
+PARTS = {"Anything", "kind", "Nodes", "JobSpec", "_Captured", "_Source"}
 """Types that are decoded only as a part of another record in the samples."""
 AGAIN = "run `make samples`, or raise the version in pyproject.toml: a released format does not change"
 
