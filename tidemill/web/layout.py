@@ -16,7 +16,8 @@ NAVIGATION = (
     ("/fleet", "Fleet"),
     ("/problems", "Problems"),
 )
-HTMX = '{"includeIndicatorCSS": false, "history": false}'
+HTMX = '{"includeIndicatorCSS": false, "history": false, "morphIgnore": ["data-htmx-powered", "open"]}'
+"""What the reader has opened stays open when its region is renewed."""
 
 
 def page(ask: Ask, title: str, *content: h.Node, status: int = 200) -> Response:

@@ -79,7 +79,7 @@ def table(caption: str, heads: Sequence[h.Node], rows: Iterable[Sequence[h.Node]
     return h.div(class_="scroll", tabindex="0", role="region", aria_label=caption)[
         h.table[
             h.caption(class_="unseen")[caption],
-            h.thead[h.tr[(h.th(scope="col")[each] for each in heads)]],
+            h.thead[h.tr[(h.th(scope="col")[each] if each else h.td for each in heads)]],
             h.tbody[made],
         ]
     ]
