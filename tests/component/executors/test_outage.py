@@ -13,7 +13,7 @@ from executors.slots import Slots
 from observe.health import Health
 from schemas.event import EndCause, Started
 from tests.support.executor_figures import new_metrics
-from tests.support.observed_port import ask, free_address
+from tests.support.observed import reserved_port
 
 BACK_SECONDS = 15.0
 """From the broker's return to the first new claim."""
@@ -47,16 +47,16 @@ def test_an_end_during_a_broker_outage_is_reported_afterwards_and_claiming_conti
     assert owner.end_of(killed).cause is EndCause.CANCELLED
 
 
-def test_without_brokers_an_executor_is_live_and_not_ready(own_servers, executors, until):
-    address = free_address()
-    executors.start(observe_listen=address)
-    until(lambda: ask(address, "/readyz")[0] == 200)
-    own_servers.kill("kafka")
-    until(lambda: ask(address, "/readyz")[0] == 503)
-    assert "Kafka has not acknowledged a heartbeat for" in ask(address, "/readyz")[1]
-    assert ask(address, "/livez") == (200, "ok\n")
-    own_servers.start("kafka")
-    until(lambda: ask(address, "/readyz")[0] == 200)
+def test_without_brokers_an_executor_is_live_and_not_ready(own_servers, executors, tmp_path, until):
+    with reserved_port(tmp_path) as port:
+        executors.start(observe_listen=port.address)
+        until(lambda: port.is_ready)
+        own_servers.kill("kafka")
+        until(lambda: not port.is_ready)
+        assert "Kafka has not acknowledged a heartbeat for" in port.get("/readyz")[1]
+        assert port.is_live
+        own_servers.start("kafka")
+        until(lambda: port.is_ready)
 
 
 def test_a_claimer_that_waits_for_brokers_in_a_commit_is_not_stuck(own_servers, connections, owner, until):
