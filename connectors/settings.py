@@ -59,6 +59,19 @@ class MetricsSettings(BaseSettings):
     """Whether the time of the last success of each job is a series, of at most 2,000 jobs."""
 
 
+class TracesSettings(BaseSettings):
+    """The settings of the exporter of traces."""
+
+    model_config = _FROM_ENVIRONMENT
+
+    traces_endpoint: str | None = Field(default=None, pattern="^https?://")
+    """Where to POST OTLP as JSON, such as `http://127.0.0.1:4318/v1/traces`. None: no traces."""
+    traces_headers_file: Path | None = None
+    """A file with one `name: value` header in each line, such as a token; it is read before each POST."""
+    traces_sample: float = Field(default=1.0, ge=0.0, le=1.0)
+    """The share of traces that is sent. Runs that failed or started late are sent always."""
+
+
 class Archive(Enum):
     NONE = "none"
     JSONL = "jsonl"

@@ -89,6 +89,9 @@ KNOWN = frozenset(
         "web_listen",
         "web_proxy_header",
         "web_token_file",
+        "traces_endpoint",
+        "traces_headers_file",
+        "traces_sample",
         "work_dir",
         "worker_id",
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectors.settings import MetricsSettings, RetentionSettings, SinkSettings, SourceSettings
+from connectors.settings import MetricsSettings, RetentionSettings, SinkSettings, SourceSettings, TracesSettings
 from executors.settings import ExecutorSettings
 from infra.settings import InfraSettings
 from observe.settings import ObserveSettings
@@ -19,6 +19,7 @@ SETTINGS = (
     SourceSettings,
     SinkSettings,
     MetricsSettings,
+    TracesSettings,
     RetentionSettings,
     InfraSettings,
     MonitorSettings,
