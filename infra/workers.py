@@ -9,11 +9,13 @@ from pathlib import Path
 import msgspec
 import orjson
 
+from connectors.settings import TracesSettings
 from infra.files import write_private
 from infra.options import StackOptions
 from infra.part import Part
 from infra.ports import Ports
 from infra.ready import http_status
+from schemas.settings import read
 
 SERVERS = ("postgres", "kafka", "connect", "s3")
 DRAIN_SECONDS = 10
@@ -53,6 +55,8 @@ def workers(options: StackOptions, environment: Mapping[str, str], ports: Ports)
     yield _web(options, environment, ports)
     yield _process("connect-supervisor", "connectors.supervisor", options, environment, ports, waits_for=("connector",))
     yield _process("monitor", "tidemill.monitor", options, {**environment, **options.monitor_env}, ports)
+    if read(TracesSettings).traces_endpoint:
+        yield _process("traces", "connectors.traces", options, environment, ports)
 
 
 def _stream(name: str, options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:

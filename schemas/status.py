@@ -91,8 +91,6 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     log_uri: str | None = None
     request_id: str | None = None
     """The request that started the run."""
-    traceparent: str | None = None
-    """The span that asked for the run, as W3C Trace Context writes it (`schemas.trace_ids`)."""
     rerun_id: str | None = None
     """The latest request that ran the run again; the history of the run starts there."""
     traceparent: str | None = None
