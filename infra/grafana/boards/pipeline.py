@@ -165,20 +165,22 @@ OWNERS = Section(
         ),
         bars(
             "Failures of owners",
-            "Times an owner discarded its memory and started again.",
+            "Times an owner discarded its memory and started again, by cause.",
             (
                 PromQL(
-                    expr="sum by (instance) (increase(tidemill_owner_failures_total[$__rate_interval]))",
-                    legend="{{instance}}",
+                    expr="sum by (instance, cause) (increase(tidemill_owner_failures_total[$__rate_interval]))",
+                    legend="{{instance}} {{cause}}",
                 ),
             ),
         ),
         lines(
             "Jobs",
-            "Jobs and DAGs by owner, and those that the owners ignore because the core failed on them.",
+            "Jobs and DAGs by worker; those that the owners ignore because the core failed on them, and those whose"
+            " schedule is not followed.",
             (
                 PromQL(expr="sum by (instance) (tidemill_jobs)", legend="{{instance}}"),
                 PromQL(expr="sum(tidemill_quarantined_jobs)", legend="ignored"),
+                PromQL(expr="sum(tidemill_unscheduled_jobs)", legend="without a schedule"),
             ),
             "short",
         ),
