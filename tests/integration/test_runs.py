@@ -5,11 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import orjson
 import pytest
 
+from infra import stack as infra_stack
 from schemas.topics import STATUS
+from tests.support.observed import Observed
+from tests.support.promtool import check_metrics
+from tests.support.stack_client import FINAL_SECONDS
+from tests.support.waiting import eventually
 from tidemill.cli import run as tidemill
 
 pytestmark = pytest.mark.integration
@@ -66,6 +72,28 @@ def test_a_row_becomes_a_process_and_every_column_of_its_run_is_right(stack, nam
     assert (attempt["started_at"], attempt["finished_at"]) == (run["started_at"], run["finished_at"])
     assert states(stack, run_id) == ["queued", "running", "succeeded"]
     assert stack.transitions(run_id)[-1]["version"] == run["version"]
+
+
+def test_stream_workers_show_all_partitions_and_the_time_from_a_commit_to_its_effect(stack, ask):
+    """Of a real commit, captured by the real connector."""
+    workers = [each for each in infra_stack.status(stack.data).processes if each["name"].startswith("stream-")]
+    ports = [Observed(urlsplit(each["metrics"]).netloc) for each in workers]
+
+    def total(series: str) -> float:
+        return sum(value for port in ports for value in port.series(series).values())
+
+    eventually(lambda: all(port.is_ready for port in ports), FINAL_SECONDS, "ready workers")
+    rows, seconds = total("tidemill_cdc_lag_seconds_count"), total("tidemill_cdc_lag_seconds_sum")
+    stack.wait_until_final(ask("true"))
+    rows, seconds = total("tidemill_cdc_lag_seconds_count") - rows, total("tidemill_cdc_lag_seconds_sum") - seconds
+    assert rows >= 1
+    assert 0 < seconds / rows < FINAL_SECONDS
+    assert total("tidemill_partition_owned") == stack.connections.partitions
+    defined = "select (select count(*) from jobs) + (select count(*) from dags) as n"
+    eventually(lambda: total("tidemill_jobs") == stack.rows(defined)[0]["n"], FINAL_SECONDS, "all jobs and DAGs")
+    for port in ports:
+        assert port.is_live
+        check_metrics(port.get("/metrics")[1])
 
 
 def test_the_records_of_status_and_runs_are_plain_json(stack, ask, name):
