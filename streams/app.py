@@ -13,6 +13,7 @@ from aiokafka.errors import IllegalStateError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
 
+from observe.health import Loop
 from schemas.own_name import OwnName, stamped
 from schemas.settings import Connections
 from schemas.times import from_epoch_ms
@@ -53,6 +54,9 @@ CDC_CHECK_SECONDS = 0.2
 class _ReadCommittedThread(AIOKafkaConsumerThread):
     """Without transactions of its own, Faust reads uncommitted records; our producers and others use transactions."""
 
+    _turning: Loop | None = None
+    """None: its event loop has not started."""
+
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         skip_unreadable_batches()
         consumer = super()._create_worker_consumer(transport)
@@ -64,18 +68,19 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
         await super().on_start()
         worker = cast(_ReadCommittedTransport, self.transport).worker
         worker.membership.watch(self._consumer)
-        self._loop_watched = worker.health.loop("consumer", EVENT_LOOP_LIMIT)
-        self._turn()
+        self._turning = worker.health.loop("consumer", EVENT_LOOP_LIMIT)
+        self._turn(self._turning)
 
-    def _turn(self) -> None:
+    def _turn(self, turning: Loop) -> None:
         """Show that the event loop of the consumer turns, which keeps the worker in its group."""
-        self._loop_watched.turn()
-        asyncio.get_running_loop().call_later(TURN_SECONDS, self._turn)
+        turning.turn()
+        asyncio.get_running_loop().call_later(TURN_SECONDS, self._turn, turning)
 
     async def on_thread_stop(self) -> None:
         """Leave the group at once on a planned exit; a static member would stay until its timeout (protocol O5)."""
+        if self._turning is not None:
+            cast(_ReadCommittedTransport, self.transport).worker.health.end(self._turning)
         if self._consumer is not None:
-            cast(_ReadCommittedTransport, self.transport).worker.health.end(self._loop_watched)
             self._consumer._coordinator._group_instance_id = None  # noqa: SLF001 - as above
         await super().on_thread_stop()
 

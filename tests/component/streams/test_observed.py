@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from datetime import timedelta
 
 import orjson
@@ -61,7 +63,7 @@ def start(place, tmp_path):
     """Starts a stream worker with this name, and returns its port and its process."""
     ports, processes = Ports(tmp_path, InfraSettings().cache.expanduser(), []), []
 
-    def start(name: str) -> tuple[Observed, subprocess.Popen[bytes]]:
+    def start(name: str, *program: str) -> tuple[Observed, subprocess.Popen[bytes]]:
         address = f"127.0.0.1:{ports.of(name)}"
         own = {
             "TIDEMILL_KAFKA_BOOTSTRAP": place.kafka_bootstrap,
@@ -72,7 +74,9 @@ def start(place, tmp_path):
         }
         env = {**os.environ, **own}
         with (tmp_path / f"{name}.log").open("ab") as log:
-            processes.append(subprocess.Popen([sys.executable, "-m", "streams"], env=env, stdout=log, stderr=log))
+            processes.append(
+                subprocess.Popen([sys.executable, *(program or ("-m", "streams"))], env=env, stdout=log, stderr=log)
+            )
         return Observed(address), processes[-1]
 
     yield start
@@ -165,6 +169,34 @@ def test_the_series_of_a_partition_move_with_its_owner(start, worker):
     assert owned(worker) | owned(other) == {("0",), ("1",)}
     for name in ("tidemill_jobs", "tidemill_watermark_lag_seconds", "tidemill_partition_owned"):
         eventually(lambda name=name: set(worker.series(name)) == owned(worker), SECONDS, f"{name} of its own partition")
+
+
+def test_every_loop_of_a_worker_is_watched_and_turns(start):
+    port, _ = start("one", "-c", WITHOUT_PATIENCE)
+    first_seen: dict[str, float] = {}
+
+    def silences() -> dict[str, float]:
+        found = {name: float(seconds) for name, seconds in SILENCE.findall(port.get("/livez")[1])}
+        for name in found:
+            first_seen.setdefault(name, time.monotonic())
+        return found
+
+    eventually(lambda: silences().keys() == LOOPS, SECONDS, lambda: f"{sorted(LOOPS)}, not {sorted(silences())},")
+    for name in LOOPS:
+        eventually(lambda name=name: silences()[name] < time.monotonic() - first_seen[name] - 1, SECONDS, name)
+
+
+WITHOUT_PATIENCE = """
+from datetime import timedelta
+from streams import metrics
+for name in [each for each in vars(metrics) if each.endswith("_LIMIT")]:
+    setattr(metrics, name, timedelta(0))
+from streams.__main__ import main
+raise SystemExit(main())
+"""
+"""A worker whose probe names every loop, with the time since its last turn."""
+SILENCE = re.compile(r"the loop '([^']+)' has not turned for (\d+) s")
+LOOPS = {"faust", "consumer", "watchdog", "clock", "heartbeats", "partition 0", "partition 1"}
 
 
 def test_a_worker_without_brokers_is_live_and_not_ready(node, start, worker):
