@@ -7,7 +7,7 @@ STAMP := .venv/.tidemill-is-set-up
 # Whoever waits at a terminal sees what is being downloaded.
 QUIET := $(shell test -t 2 || echo --quiet)
 
-.PHONY: help setup demo check test tools bench states metrics dashboards samples clean
+.PHONY: help setup demo check test tools bench states metrics dashboards samples screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,6 +54,10 @@ dashboards: $(STAMP) ## write infra/grafana/dashboards after a change of a board
 # Of the version in pyproject.toml, when it is released (CONTRIBUTING.md).
 samples: $(STAMP) ## write tests/released/VERSION: what all later releases are tested to read
 	@$(BIN)/python -m tests.support.release
+
+# Of the web page, over a local stack; look at each before you commit it.
+screenshots: setup ## take a picture of each page of the web page into docs/screenshots
+	@$(BIN)/python docs/screenshots.py
 
 clean: ## remove .venv, the local stack's data and caches
 	rm -rf .venv .tidemill .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

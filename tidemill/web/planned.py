@@ -11,6 +11,9 @@ from tidemill.web.heat import bars, heat_map, in_words, minutes_from
 from tidemill.web.pieces import instant, job_url, section
 from tidemill.web.week import Week
 
+SOON = 10
+"""The next starts that the page lists."""
+
 
 def planned(ask: Ask, reading: Reading[Week] | None) -> h.Element:
     if reading is None or reading.value is None:
@@ -46,7 +49,8 @@ def planned(ask: Ask, reading: Reading[Week] | None) -> h.Element:
 
 
 def _soon(ask: Ask, week: Week) -> h.Element:
-    if not week.soon:
+    soon = [each for each in week.soon if each.at > ask.now][:SOON]
+    if not soon:
         return h.p(class_="empty")["Nothing is due in the next hour."]
     return h.ol(class_="soon")[
         (
@@ -57,6 +61,6 @@ def _soon(ask: Ask, week: Week) -> h.Element:
                     f" and {each.others:,} more" if each.others else "",
                 ],
             ]
-            for each in week.soon
+            for each in soon
         )
     ]

@@ -15,7 +15,7 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 HOURS = 7 * 24
 FEW = 400
 """Up to this number, the starts of a schedule in the week are listed; otherwise they are counted for each hour."""
-SOON = 10
+MOST_SOON = 200
 """How many starts of the next hour are named."""
 
 
@@ -26,6 +26,10 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     owners: int
     example: str
     """The first of their names."""
+
+
+FRESH, MOST_FRESH, FEWEST = timedelta(seconds=90), 90, 3
+"""The starts of a schedule that are listed: all of this time, which is longer than a reading is shown."""
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +48,7 @@ class Week(msgspec.Struct, frozen=True, kw_only=True):
     next_hour: tuple[int, ...]
     """Starts in each of the next 60 minutes, from the current one on."""
     soon: tuple[Start, ...]
+    """The next starts, and all of the time until the week is computed again."""
     left_out: int = 0
     """Schedules that are not counted, because there are too many."""
 
@@ -72,7 +77,7 @@ def week_of(groups: Sequence[Group], now: datetime, left_out: int = 0) -> Week:
         hours=tuple(round(each) for each in hours),
         minutes=tuple(round(each) for each in minutes),
         next_hour=tuple(next_hour),
-        soon=tuple(_merged(soon)[:SOON]),
+        soon=tuple(_merged(soon)[:MOST_SOON]),
         left_out=left_out,
     )
 
@@ -104,7 +109,9 @@ def _by_minute(plan: Plan, begin: datetime) -> list[int]:
 
 
 def _starts(group: Group, now: datetime) -> list[Start]:
-    found = _listed(group.plan, now, now + HOUR, 3)
+    found = _listed(group.plan, now, now + FRESH, MOST_FRESH)
+    if len(found) < FEWEST:
+        found = _listed(group.plan, now, now + HOUR, FEWEST)
     return [Start(at=each, example=group.example, others=group.owners - 1) for each in found]
 
 
