@@ -107,7 +107,7 @@ def _web_page() -> Json:
     return {
         "asDropdown": False, "icon": "external link", "includeVars": False, "keepTime": False, "tags": [],
         "targetBlank": True, "title": "Web page", "tooltip": "Runs, jobs and DAGs, with buttons", "type": "link",
-        "url": "${web}/",
+        "url": "${web:raw}/",
     }  # fmt: skip
 
 

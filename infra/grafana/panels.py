@@ -165,7 +165,8 @@ def _override(column: str, name: str, value: object) -> Json:
 
 
 def _link(column: str, path: str) -> Json:
-    return {"title": f"Open this {column}", "url": "${web}" + path, "targetBlank": True}
+    """Grafana encodes the variables of a link; the address of the web page must stay as it is."""
+    return {"title": f"Open this {column}", "url": "${web:raw}" + path, "targetBlank": True}
 
 
 def _thresholds(steps: tuple[tuple[str, float], ...]) -> Json:

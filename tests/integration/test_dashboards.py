@@ -101,7 +101,8 @@ def put_jobs(stack):
     )
     broken = stack.put_script("broken", "exit 3")
     put("dashboard-broken", broken, tenant="blue", **retries)
-    put("dashboard-waiting", broken, tenant="blue", max_attempts=2, initial_interval=timedelta(minutes=1))
+    later = {"max_attempts": 2, "initial_interval": timedelta(minutes=1), "on_delete": "cancel"}
+    put("dashboard-waiting", broken, tenant="blue", **later)
     for job_id in ("broken", "waiting"):
         stack.request(f"dashboard-{job_id}", "once")
 

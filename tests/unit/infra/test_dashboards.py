@@ -150,8 +150,8 @@ def test_a_query_asks_only_the_chosen_scrape_jobs(uid, panel):
 def test_a_link_leads_to_a_page_of_the_web_page(uid, panel):
     for override in panel["fieldConfig"]["overrides"]:
         for link in (link for each in override["properties"] if each["id"] == "links" for link in each["value"]):
-            path = link["url"].removeprefix("${web}/").partition("?")[0].split("/")[0]
-            assert link["url"].startswith("${web}/")
+            path = link["url"].removeprefix("${web:raw}/").partition("?")[0].split("/")[0]
+            assert link["url"].startswith("${web:raw}/")
             assert path in PAGES
 
 
