@@ -68,10 +68,11 @@ WEB_VARIABLE: Json = {
     "current": {"text": WEB, "value": WEB}, "hide": 0, "label": "Web page", "name": "web",
     "options": [{"selected": True, "text": WEB, "value": WEB}], "query": WEB, "type": "textbox",
 }  # fmt: skip
+# `All` must not mean the processes of others: `up` and `process_…` exist for every target of Prometheus.
 _JOBS = "label_values(tidemill_process_info, job)"
 _EVERYTHING = {"text": "All", "value": "$__all"}
 SCRAPE_JOB: Json = {
-    "allValue": ".+", "current": _EVERYTHING, "datasource": PROMETHEUS, "definition": _JOBS, "hide": 0,
+    "allValue": "tidemill.*", "current": _EVERYTHING, "datasource": PROMETHEUS, "definition": _JOBS, "hide": 0,
     "includeAll": True, "label": "Job", "multi": True, "name": "job", "options": [], "query": _JOBS,
     "refresh": ON_TIME_RANGE_CHANGE, "regex": "", "sort": 1, "type": "query",
 }  # fmt: skip

@@ -18,7 +18,7 @@ KAFKA = {"type": "hamedkarbasi93-kafka-datasource", "uid": "${kafka_datasource}"
 
 SQL = Path(__file__).with_name("sql")
 _STATE_NUMBER = re.compile(r"state_number\(([\w.]+)\)")
-_SERIES = re.compile(r"\b(tidemill_\w+|up)\b(\{)?")
+_SERIES = re.compile(r"\b(tidemill_\w+|process_\w+|up)\b(\{)?")
 
 
 class PromQL(msgspec.Struct, frozen=True, kw_only=True):

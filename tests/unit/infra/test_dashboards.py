@@ -74,7 +74,7 @@ def test_the_data_source_of_metrics_and_the_scrape_job_can_be_chosen(dashboard):
     if asks_prometheus:
         assert by_name["prometheus_datasource"]["label"] == "Prometheus data source"
         job = by_name["job"]
-        assert (job["label"], job["multi"], job["allValue"], job["type"]) == ("Job", True, ".+", "query")
+        assert (job["label"], job["multi"], job["allValue"], job["type"]) == ("Job", True, "tidemill.*", "query")
 
 
 @each_dashboard
@@ -142,7 +142,9 @@ def test_a_counter_is_read_as_a_rate_over_the_interval_that_grafana_chooses(uid,
 @each_panel
 def test_a_query_asks_only_the_chosen_scrape_jobs(uid, panel):
     for expression in expressions(panel):
-        series = re.findall(r"\b(?:tidemill_\w+|up)\b(?!\")[^,)\s\[]*", re.sub(r'(?<!{job=~)"[^"]*"', '""', expression))
+        series = re.findall(
+            r"\b(?:tidemill_\w+|process_\w+|up)\b(?!\")[^,)\s\[]*", re.sub(r'(?<!{job=~)"[^"]*"', '""', expression)
+        )
         assert all('{job=~"$job"' in each for each in series), expression
 
 
