@@ -26,6 +26,7 @@ from bench import (
     lost,
     million,
     outage,
+    pages,
     request,
     soak,
     throughput,
@@ -55,6 +56,7 @@ FIGURES: tuple[Figure, ...] = (
     *burst.FIGURES,
     *bulk.FIGURES,
     *history.FIGURES,
+    *pages.FIGURES,
     *soak.FIGURES,
 )
 MEASURED, MISSED = 0, 1
