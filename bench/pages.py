@@ -13,7 +13,6 @@ from bench.figure import Bench, Figure, Line, NotMeasuredError, percentile
 from bench.history import DAYS
 from bench.history_made import make
 from schemas.settings import Connections
-from tests.support.dag_rows import put
 from tests.support.servers.postgres_node import running_postgres
 from tests.support.web_site import Site, running_site
 from tidemill.target import connect, wall_clock
@@ -64,9 +63,14 @@ def _define(dsn: str) -> None:
     """The busiest job of the history, and one of its DAGs."""
     with psycopg.connect(dsn) as postgres:
         postgres.execute(
-            "insert into tidemill.jobs (job_id, schedule, executable) values ('hot', '@every 60s', 's3://a/b')"
+            "insert into tidemill.jobs (job_id, schedule, executable) values ('hot', '@every 60s', 's3://bucket/key')"
         )
-        put(postgres, {f"node-{number}": [f"node-{number - 1}"] if number else [] for number in range(30)}, "dag-7")
+        postgres.execute("insert into tidemill.dags (dag_id, schedule) values ('dag-7', '@hourly')")
+        postgres.execute(
+            "insert into tidemill.dag_nodes (dag_id, node_id, depends_on, executable) "
+            "select 'dag-7', 'node-' || n, case n when 0 then '{}' else array['node-' || n - 1] end, 's3://bucket/key' "
+            "from generate_series(0, 29) as n"
+        )
 
 
 def _runs(dsn: str) -> tuple[str, str]:
