@@ -19,10 +19,10 @@ from infra.progress import progress
 from schemas.cluster import Cluster, check_margins, in_words
 from schemas.cluster_record import Found, of_deployment
 from schemas.settings import Connections
+from tidemill.heartbeats import heartbeats
 from tidemill.instants import duration_in
 from tidemill.lag import admin_client, unavailable
 from tidemill.members import behind, margins_of, workers
-from tidemill.observe import heartbeats
 from tidemill.output import say, show_rows
 from tidemill.target import DEFAULT_DATA, AsJson, Data, NotFoundError, UsageError, connections, wall_clock
 

@@ -26,8 +26,9 @@ from schemas.errors import TidemillError
 from schemas.settings import AgreedSettings, Connections, read
 from tidemill.addresses import hide_password
 from tidemill.cluster import open_classes
+from tidemill.connector import connector_state
+from tidemill.heartbeats import executors
 from tidemill.lag import lags
-from tidemill.observe import connector_state, executors
 from tidemill.output import complain, console, say, show_json, table
 from tidemill.target import DEFAULT_DATA, AsJson, Data, connections, wall_clock
 

@@ -18,9 +18,9 @@ from schemas.settings import Connections
 from schemas.topics import executor_group, runs_topic
 from tidemill.doctor.facts import Executor, Executors, Reader, Readers, Silent, Streams, silent
 from tidemill.doctor.look_kafka import ANSWER_SECONDS
+from tidemill.heartbeats import executor_rows, present, recent_beats, shared_names
 from tidemill.lag import admin_client, waiting_records
 from tidemill.members import behind, described, margins_of, workers
-from tidemill.observe import executor_rows, present, recent_beats, shared_names
 
 CLOCKS_AGREE = timedelta(seconds=AGREE_SECONDS)
 

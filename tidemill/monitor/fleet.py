@@ -10,10 +10,10 @@ from observe.catalogue.monitor import CLASS_EXECUTORS, CLASS_SLOTS, UNOWNED
 from schemas.classes import parse_classes
 from schemas.heartbeat import ExecutorState
 from tidemill.doctor.check_groups import BETWEEN
+from tidemill.heartbeats import executors
 from tidemill.members import workers
 from tidemill.monitor.deployment import Deployment
 from tidemill.monitor.shown import Figures, Shown
-from tidemill.observe import executors
 
 PERIOD = timedelta(seconds=15)
 

@@ -13,10 +13,11 @@ from confluent_kafka import KafkaException
 from connectors.owner_clocks import Seen, latest_clocks
 from schemas.errors import TidemillError
 from schemas.settings import Connections
+from tidemill.connector import connector_state
+from tidemill.heartbeats import executors
 from tidemill.lag import Waiting, admin_client, waiting_records
 from tidemill.members import Workers, workers
 from tidemill.monitor.settings import MonitorSettings
-from tidemill.observe import connector_state, executors
 from tidemill.overdue.command import judged, sink_is_behind
 from tidemill.overdue.watch import Watch
 from tidemill.target import Row, connect_to_read, wall_clock

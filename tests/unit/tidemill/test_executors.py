@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from schemas.heartbeat import ExecutorState, Heartbeat, Slots
 from schemas.ids import ExecutorId
 from tidemill.addresses import hide_password
-from tidemill.observe import executor_rows, present, shared_names
+from tidemill.heartbeats import executor_rows, present, shared_names
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 

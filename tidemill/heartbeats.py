@@ -1,4 +1,4 @@
-"""Reads the state of a running deployment: its connector, and its executors with their free slots."""
+"""Reads the executors of a running deployment from their heartbeats: their state, slots, windows and attempts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
-from connectors import connect_api
-from connectors.settings import SourceSettings
 from schemas.codec import decode
-from schemas.errors import TidemillError, UndecodableError
+from schemas.errors import UndecodableError
 from schemas.heartbeat import ExecutorState, Heartbeat
-from schemas.settings import Connections, read
+from schemas.settings import Connections
 from schemas.times import epoch_ms, from_epoch_ms
 from schemas.topics import EXECUTORS
 from tidemill.lag import KAFKA_SECONDS, admin_client, offsets, read_to_end, unavailable
@@ -26,19 +24,6 @@ RECENT = timedelta(seconds=60)
 """An executor without a heartbeat for longer is not shown; a new one may have its name by then."""
 MISSED_HEARTBEATS = 4
 """After this many missed heartbeats, an executor is shown as silent."""
-
-
-def connector_state(target: Connections) -> str:
-    """`RUNNING`, or the other state that Connect reports for the connector or its task."""
-    name = read(SourceSettings).connector_name
-    try:
-        found = connect_api.get_state(target.connect_url, name)
-    except TidemillError:
-        return "UNREACHABLE"
-    if found is None:
-        return "ABSENT"
-    state, _, tasks = found
-    return next((each for each in (state, *(task.state for task in tasks)) if each != "RUNNING"), state)
 
 
 def executors(target: Connections, now: datetime) -> list[dict[str, Any]]:
