@@ -10,7 +10,7 @@ QUIET := $(shell test -t 2 || echo --quiet)
 .PHONY: help setup demo check test tools bench states metrics dashboards samples screenshots clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## build .venv, and download the jars of the local stack
 	@$(BIN)/python -m infra.jars
@@ -44,7 +44,7 @@ states: $(STAMP) ## write docs/states.md
 	@$(BIN)/python docs/states.py
 
 # From the catalogue of metrics in the code.
-metrics: $(STAMP) ## write docs/metrics.md after a change of a metric
+metrics: $(STAMP) ## write the tables of docs/metrics.md after a change of a metric
 	@$(BIN)/python docs/metrics.py
 
 # From infra/grafana/boards.
