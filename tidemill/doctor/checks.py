@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from schemas.topics import STATUS
-from tidemill.doctor import check_groups, check_kafka, check_postgres, check_services, check_settings, jobs
+from tidemill.doctor import check_groups, check_jobs, check_kafka, check_postgres, check_services, check_settings
 from tidemill.doctor.facts import Connect, Facts, Kafka, Offset, Postgres, Silent, apart
 from tidemill.doctor.finding import Finding, bad, listed, ok, warn
 
@@ -96,7 +96,7 @@ PARTS = (
         name="jobs",
         title="the judge of overdue jobs",
         facts=lambda facts: facts.overdue,
-        checks=jobs.CHECKS,
+        checks=check_jobs.CHECKS,
         if_silent="see the findings about Kafka and Postgres",
     ),
     Part(

@@ -14,7 +14,7 @@ import typer
 
 from infra.progress import progress
 from schemas.settings import Connections
-from tidemill.doctor import hops, jobs, look_groups, look_kafka, look_postgres, look_services, look_settings
+from tidemill.doctor import hops, look_groups, look_jobs, look_kafka, look_postgres, look_services, look_settings
 from tidemill.doctor.checks import findings
 from tidemill.doctor.facts import Facts, Kafka, Settings, Silent, Streams
 from tidemill.doctor.finding import Finding, Level, bad, is_healthy
@@ -64,7 +64,7 @@ def look(target: Connections, data: Path) -> Facts:
         streams = threads.submit(look_groups.look_streams, target, now, version) if now else None
         executors = threads.submit(look_groups.look_executors, target, now) if now else None
         readers = threads.submit(look_groups.look_readers, target, now) if now else None
-        overdue = threads.submit(jobs.look, target) if now else None
+        overdue = threads.submit(look_jobs.look, target) if now else None
         decided = streams.result() if streams else None
         newest = decided.newest_version if isinstance(decided, Streams) else None
         return Facts(

@@ -1,28 +1,14 @@
-"""Looks for overdue jobs and DAGs, and reports them."""
+"""The check of overdue jobs and DAGs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import psycopg
-
-from schemas.errors import TidemillError
-from schemas.settings import Connections, read
-from tidemill.doctor.facts import Overdue, Silent, silent
+from tidemill.doctor.facts import Overdue
 from tidemill.doctor.finding import Finding, bad, listed, ok
-from tidemill.monitor.settings import MonitorSettings
-from tidemill.overdue import command
 
 NAMED = 3
 """As many are named; `tidemill overdue` lists all."""
-
-
-def look(target: Connections) -> Overdue | Silent:
-    after = read(MonitorSettings).overdue_after
-    try:
-        return Overdue(after=after, names=tuple(row["name"] for row in command.look(target, after)))
-    except (TidemillError, psycopg.Error) as error:
-        return silent(error)
 
 
 def overdue(facts: Overdue) -> Iterator[Finding]:
