@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 SECONDS = 60
-PROCESSES = ("streams", "executors", "connectors.sink", "connectors.supervisor", "connectors.metrics")
+PROCESSES = (
+    "streams",
+    "executors",
+    "connectors.sink",
+    "connectors.supervisor",
+    "connectors.metrics",
+    "connectors.traces",
+    "tidemill.monitor",
+    "tidemill.web",
+)
 LINE = re.compile(r"event=\w+ timestamp=\S+Z level=\w+( .*)?")
 SAY = """
 import logging, warnings
@@ -55,21 +64,22 @@ def run(*arguments, cwd, **variables):
     )
 
 
-@pytest.mark.parametrize(
-    "module", ["streams", "executors", "connectors.sink", "connectors.supervisor", "connectors.metrics", "tidemill"]
-)
+@pytest.mark.parametrize("module", [*PROCESSES, "tidemill"])
 def test_a_user_directory_named_like_a_package_of_ours_is_not_imported(tmp_path, module):
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "__init__.py").write_text("raise RuntimeError('foreign')")
-    ended = run("-m", module, "status", cwd=tmp_path, TIDEMILL_PARTITIONS="abc", TIDEMILL_POSTGRES_DSN="")
+    settings = {
+        "TIDEMILL_PARTITIONS": "abc",
+        "TIDEMILL_POSTGRES_DSN": "",
+        "TIDEMILL_TRACES_ENDPOINT": "http://127.0.0.1:1",
+    }
+    ended = run("-m", module, "status", cwd=tmp_path, **settings)
     assert "TIDEMILL_PARTITIONS is" in ended.stderr
     assert "foreign" not in ended.stderr
     assert ended.returncode in (1, 2)
 
 
-@pytest.mark.parametrize(
-    "module", ["streams", "executors", "connectors.sink", "connectors.supervisor", "connectors.metrics"]
-)
+@pytest.mark.parametrize("module", PROCESSES)
 def test_a_variable_that_resembles_a_setting_prevents_the_start(tmp_path, module):
     ended = run("-m", module, cwd=tmp_path, TIDEMILL_TOPIC_PERFIX="x.")
     assert ended.returncode == 2
@@ -96,4 +106,4 @@ def test_every_process_has_a_command_of_its_own():
     for module, _, function in (target.partition(":") for target in scripts.values()):
         assert callable(getattr(import_module(module), function))
     started = {target.partition(":")[0].removesuffix(".__main__") for target in scripts.values()}
-    assert started >= {*PROCESSES, "tidemill.monitor"}
+    assert started >= set(PROCESSES)
