@@ -47,6 +47,8 @@ What it counts ([decision 41](decisions/0041-metrics-are-a-fold-over-status.md))
 - If it was away for so long that Kafka has compacted the topic, the last record of a run says what happened before: at
   most 60 transitions and 20 attempts since its latest rerun. What a record does not hold any more is not counted:
   earlier lives of a run that ran again meanwhile, and all but the last of dispatches that expired in a row.
+- The runs of the monitor's canary (job `tidemill-canary`, one a minute) and of `tidemill doctor` (job
+  `tidemill-doctor`) count as requested runs, like those of users.
 - It needs the rights to read the topics `status` and `cluster`, and to describe the groups `tidemill.metrics` and
   `tidemill-cluster` ([cluster.md](cluster.md)).
 
@@ -66,14 +68,15 @@ exit code is 0 if the answer is 200.
 | metrics of `status` | its loop | all records are counted that there were when it began to read |
 | monitor | each of its loops | Postgres and Kafka answer |
 | web page | it answers | it serves pages |
+| exporter of traces | its loop, also while it waits | Kafka answers, and the collector took the last runs |
 
 A process that waits for a server is live and not ready: a restart would not help. From the signal to stop on it is not
 ready.
 
-In `tidemill up` a process has started when it is ready. One that says three times in ten seconds that it is not live is
-killed and started again; the log of `up` has its sentence. In `docker-compose.yml` a process is healthy when it is
-ready: `docker compose up --wait` waits for that. A supervisor of your own, such as Kubernetes, takes `/livez` for
-restarts and `/readyz` for rollouts.
+In `tidemill up` a process has started when it is ready, and the exporter of traces when it is live. One that says three
+times in ten seconds that it is not live is killed and started again; the log of `up` has its sentence. In
+`docker-compose.yml` a process is healthy when it is ready: `docker compose up --wait` waits for that. A supervisor of
+your own, such as Kubernetes, takes `/livez` for restarts and `/readyz` for rollouts.
 """
 
 

@@ -56,7 +56,7 @@ def workers(options: StackOptions, environment: Mapping[str, str], ports: Ports)
     yield _process("connect-supervisor", "connectors.supervisor", options, environment, ports, waits_for=("connector",))
     yield _process("monitor", "tidemill.monitor", options, {**environment, **options.monitor_env}, ports)
     if read(TracesSettings).traces_endpoint:
-        yield _process("traces", "connectors.traces", options, environment, ports)
+        yield _traces(options, environment, ports)
 
 
 def _stream(name: str, options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:
@@ -88,6 +88,12 @@ def _web(options: StackOptions, environment: Mapping[str, str], ports: Ports) ->
     env = {**environment, "TIDEMILL_WEB_LISTEN": f"127.0.0.1:{port}"}
     part = _process("web", "tidemill.web", options, env, ports)
     return msgspec.structs.replace(part, port=port, is_ready=lambda: http_status(port, WEB_FILE) == 200)
+
+
+def _traces(options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:
+    """It has started when it is live: the stack does not wait for a collector that is away."""
+    part = _process("traces", "connectors.traces", options, environment, ports)
+    return msgspec.structs.replace(part, is_ready=lambda: http_status(ports.of("traces"), "/livez") == READY)
 
 
 def _secrets(options: StackOptions) -> Path:

@@ -5,10 +5,11 @@ Ids of spans are computed (`schemas.trace_ids`), so a trace that is sent twice i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import structlog
 from confluent_kafka import KafkaException
 from prometheus_client import Counter, Gauge
@@ -28,6 +29,7 @@ from schemas.errors import TidemillError, UndecodableError
 from schemas.settings import Connections
 from schemas.status import RunStatus
 from schemas.topics import STATUS
+from schemas.trace_ids import TRACEPARENT
 from schemas.unreadable import BatchUnknownError
 
 GROUP = "traces"
@@ -51,18 +53,18 @@ class Exporter:
     def __init__(self, endpoint: str, settings: TracesSettings, traces: Counter, stop: Stop) -> None:
         self._endpoint, self._settings, self._traces, self._stop = endpoint, settings, traces, stop
 
-    def send(self, records: Sequence[Record], health: Health) -> bool:
-        """False: a stop was requested before the collector has taken them."""
+    def send(self, records: Sequence[Record], health: Health, turn: Callable[[], None]) -> bool:
+        """Calls `turn` before each POST. False: a stop was requested before the collector has taken them."""
         ended = [each for record in records if (each := _ended(record)) is not None]
         wanted = [each for each in ended if is_sampled(each, self._settings.traces_sample)]
         self._traces.labels("sampled_out").inc(len(ended) - len(wanted))
-        return not wanted or self._until_taken(wanted, health)
+        return not wanted or self._until_taken(wanted, health, turn)
 
-    def _until_taken(self, runs: Sequence[RunStatus], health: Health) -> bool:
+    def _until_taken(self, runs: Sequence[RunStatus], health: Health, turn: Callable[[], None]) -> bool:
         backoff = Backoff(first=_FIRST_WAIT, longest=_LONGEST_WAIT)
         while True:
             try:
-                self._post(runs)
+                self._post(runs, turn)
             except (CollectorUnavailableError, HeadersFileError) as error:
                 backoff = backoff.failed()
                 asked = error.after if isinstance(error, CollectorUnavailableError) else None
@@ -76,8 +78,9 @@ class Exporter:
             if self._stop.requested:
                 return False
 
-    def _post(self, runs: Sequence[RunStatus]) -> None:
+    def _post(self, runs: Sequence[RunStatus], turn: Callable[[], None]) -> None:
         """Halve what the collector refuses, until one run is alone; that one is left out."""
+        turn()
         try:
             body = encode(span for each in runs for span in spans(each))
             post(self._endpoint, body, read_headers(self._settings.traces_headers_file))
@@ -87,8 +90,8 @@ class Exporter:
                 self._traces.labels("refused").inc()
                 return
             half = len(runs) // 2
-            self._post(runs[:half])
-            self._post(runs[half:])
+            self._post(runs[:half], turn)
+            self._post(runs[half:], turn)
         else:
             self._traces.labels("sent").inc(len(runs))
 
@@ -105,11 +108,15 @@ def run(connections: Connections, exporter: Exporter, health: Health, lag: Gauge
                 inbox.read_from(offsets)
                 health.ready()
                 log.info("traces_started", partitions=len(offsets))
-                while not stop.requested:
+
+                def turn() -> None:
                     loop.turn()
-                    _send_batch(inbox, exporter, health)
-                    backoff = backoff.succeeded()
                     lag.set(inbox.lag())
+
+                while not stop.requested:
+                    turn()
+                    _send_batch(inbox, exporter, health, turn)
+                    backoff = backoff.succeeded()
         except (KafkaException, KafkaRefusedError, BatchUnknownError) as error:
             backoff = backoff.failed()
             health.not_ready(str(error))
@@ -118,9 +125,9 @@ def run(connections: Connections, exporter: Exporter, health: Health, lag: Gauge
     health.leave()
 
 
-def _send_batch(inbox: Inbox, exporter: Exporter, health: Health) -> None:
+def _send_batch(inbox: Inbox, exporter: Exporter, health: Health, turn: Callable[[], None]) -> None:
     records = inbox.take(BATCH_RECORDS)
-    if records and exporter.send(records, health):
+    if records and exporter.send(records, health, turn):
         inbox.commit(_next_offsets(records))
 
 
@@ -140,6 +147,8 @@ def _ended(record: Record) -> RunStatus | None:
         found = decode(record.value, RunStatus)
     except UndecodableError:
         return None
+    if found.traceparent is not None and not TRACEPARENT.fullmatch(found.traceparent):
+        found = msgspec.structs.replace(found, traceparent=None)  # another producer wrote it: the run has its own trace
     return found if found.state.is_final else None
 
 

@@ -6,6 +6,7 @@ https://opentelemetry.io/docs/specs/otlp/ (OTLP/HTTP, JSON encoding: ids as hex,
 from __future__ import annotations
 
 import email.utils
+import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,8 @@ INTERNAL = 1
 _AGAIN = frozenset({401, 403, 404, 429, 502, 503, 504})
 """The answers after which OTLP asks a client to send again, and those to a wrong address or token: once it is mended,
 no trace is missing."""
+_REDIRECTIONS = range(300, 400)
+"""They are not followed: the headers may hold a token, which only the configured address shall get."""
 _SHOWN = 200
 """The characters of an answer that an error quotes."""
 
@@ -36,6 +39,14 @@ class CollectorUnavailableError(TidemillError):
         super().__init__(reason)
         self.after = after
         """How long the collector asks to wait."""
+
+
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """Makes the redirection an error."""
+
+
+_OPENER = urllib.request.build_opener(_NoRedirection)
 
 
 class SpansRefusedError(TidemillError):
@@ -67,14 +78,14 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
         raise SpansRefusedError(f"{url} is not an http or https address")
     request = urllib.request.Request(url, body, {**headers, "Content-Type": "application/json"})  # noqa: S310 - checked
     try:
-        with urllib.request.urlopen(request, timeout=POST_SECONDS) as answer:  # noqa: S310 - checked above
+        with _OPENER.open(request, timeout=POST_SECONDS) as answer:
             answer.read()
     except urllib.error.HTTPError as error:
         said = f"{url} answered {error.code}: {error.read(_SHOWN).decode(errors='replace').strip()}"
-        if error.code in _AGAIN:
+        if error.code in _AGAIN or error.code in _REDIRECTIONS:
             raise CollectorUnavailableError(said, _retry_after(error.headers.get("Retry-After"))) from error
         raise SpansRefusedError(said) from error
-    except OSError as error:  # also URLError and time-outs
+    except (OSError, http.client.HTTPException) as error:  # also URLError, time-outs, and what is no HTTP
         raise CollectorUnavailableError(f"{url} does not answer: {error}") from error
 
 
@@ -82,11 +93,11 @@ def _retry_after(text: str | None) -> timedelta | None:
     """Seconds or a date, as RFC 9110 allows."""
     if text is None:
         return None
-    if text.strip().isdecimal():
-        return timedelta(seconds=int(text))
     try:
+        if text.strip().isdecimal():
+            return timedelta(seconds=int(text))
         at = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(at - datetime.now(at.tzinfo), timedelta(0))  # noqa: TID251 - the collector's clock is a wall clock
 

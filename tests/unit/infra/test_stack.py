@@ -22,6 +22,9 @@ from infra.ports import CANDIDATES, Ports
 from infra.process import Identity, identify, last_lines
 from infra.status import Status
 from infra.workers import workers
+from observe.health import Health
+from observe.registry import Registry
+from observe.server import observed
 from tests.support.settings_classes import SETTINGS
 
 SOMEBODY = User(name="somebody", uid=4711, gid=4712)
@@ -200,6 +203,17 @@ def test_each_of_our_processes_has_a_port_of_its_own_for_its_metrics(tmp_path, p
     supervisor = PartSupervisor(parts, on_event=print, on_change=lambda: None)
     urls = {each["name"]: each["metrics"] for each in supervisor.processes()}
     assert urls == {part.name: f"http://127.0.0.1:{ports.of(part.name)}/metrics" for part in parts}
+
+
+def test_a_stack_does_not_wait_for_the_collector_of_its_traces(tmp_path, ports, monkeypatch):
+    monkeypatch.setenv("TIDEMILL_TRACES_ENDPOINT", "http://127.0.0.1:9/v1/traces")
+    parts = {part.name: part for part in workers(StackOptions(data=tmp_path), {}, ports)}
+    health = Health()
+    health.not_ready("the collector does not answer")
+    for name, has_started in (("traces", True), ("sink", False)):
+        assert not parts[name].is_ready(), "nothing answers yet"
+        with observed(f"127.0.0.1:{parts[name].observe_port}", Registry(), health):
+            assert parts[name].is_ready() is has_started
 
 
 def test_the_environment_of_one_worker_can_be_extended(tmp_path, ports):
