@@ -16,5 +16,5 @@ class MonitorSettings(BaseSettings):
     overdue_after: timedelta = Field(default=timedelta(minutes=2), ge=timedelta(seconds=10))
     """An occurrence that was due for so long, and has no record in the read model, is overdue. Jitter does not count:
     a run is recorded at its nominal time, and waits for its jitter as a queued run."""
-    canary_interval: timedelta = Field(default=timedelta(minutes=1), ge=timedelta(0))
-    """Between two canary runs; 0: none."""
+    canary_interval: timedelta = Field(default=timedelta(minutes=1), ge=timedelta(0), le=timedelta(minutes=5))
+    """Between two canary runs; 0: none. With a longer one, the alert TidemillCanaryMissing would fire between them."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from observe.registry import Registry
-from schemas.settings import Connections
+from schemas.settings import Connections, InvalidSettingsError, read
 from tidemill.doctor.facts import Silent
 from tidemill.doctor.hops import Journey, Mark
 from tidemill.monitor.canary import Canary
 from tidemill.monitor.deployment import Deployment
+from tidemill.monitor.settings import MonitorSettings
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -60,3 +63,11 @@ def test_a_run_that_cannot_be_requested_is_not_counted():
     monitored, figure = canary()
     monitored.take(Silent(reason="no answer in time"))
     assert (figure("tidemill_canary_runs_total"), figure("tidemill_canary_lost_total")) == (0, 0)
+
+
+def test_a_pause_in_which_the_alert_on_missing_canary_runs_would_fire_is_refused(monkeypatch):
+    monkeypatch.setenv("TIDEMILL_CANARY_INTERVAL", "PT5M")
+    assert read(MonitorSettings).canary_interval == timedelta(minutes=5)
+    monkeypatch.setenv("TIDEMILL_CANARY_INTERVAL", "PT10M")
+    with pytest.raises(InvalidSettingsError, match="TIDEMILL_CANARY_INTERVAL"):
+        read(MonitorSettings)
