@@ -13,6 +13,7 @@ from infra.files import write_private
 
 IMAGE = "grafana/grafana:12.2.0"
 FOLDER = Path(__file__).with_name("grafana")
+ADDRESS = "http://127.0.0.1:3000"
 FIRST_DASHBOARD = "tidemill-overview"
 MOUNTED = "/etc/tidemill/grafana"
 SETTINGS = {
@@ -53,7 +54,7 @@ def lines(data: Path, addresses: Mapping[str, str]) -> Iterator[str]:
     query = urlencode({"var-web": addresses["web"].rstrip("/")} if "web" in addresses else {})
     mount = f"--volume={FOLDER}:{MOUNTED}:ro"
     argv = ("docker", "run", "--rm", "--network=host", f"--env-file={_file(data).absolute()}", mount, IMAGE)
-    yield f"Grafana is at http://127.0.0.1:3000/d/{FIRST_DASHBOARD}?{query} while this runs:"
+    yield f"Grafana is at {ADDRESS}/d/{FIRST_DASHBOARD}?{query} while this runs:"
     yield f"  {shlex.join(argv)}"
 
 

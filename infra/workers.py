@@ -10,6 +10,7 @@ import msgspec
 import orjson
 
 from connectors.settings import TracesSettings
+from infra import grafana_command
 from infra.files import write_private
 from infra.options import StackOptions
 from infra.part import Part
@@ -86,6 +87,8 @@ def _web(options: StackOptions, environment: Mapping[str, str], ports: Ports) ->
     """Ready when it serves a file: a page also needs the tables."""
     port = ports.of("web page")
     env = {**environment, "TIDEMILL_WEB_LISTEN": f"127.0.0.1:{port}"}
+    if options.observe:
+        env["TIDEMILL_WEB_GRAFANA"] = grafana_command.ADDRESS
     part = _process("web", "tidemill.web", options, env, ports)
     return msgspec.structs.replace(part, port=port, is_ready=lambda: http_status(port, WEB_FILE) == 200)
 

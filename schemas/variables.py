@@ -85,6 +85,7 @@ KNOWN = frozenset(
         "timeout_classes",
         "topic_prefix",
         "web_connections",
+        "web_grafana",
         "web_hosts",
         "web_listen",
         "web_proxy_header",

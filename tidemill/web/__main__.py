@@ -49,7 +49,7 @@ def main() -> int:
         health.ready()
         log.info("web_listens", address=f"http://{settings.web_listen}/")
         uvicorn.run(
-            application(Backend(target, settings.web_connections, background), door, registry),
+            application(Backend(target, settings.web_connections, background), door, registry, settings.web_grafana),
             host=host,
             port=port,
             log_config=None,

@@ -35,7 +35,7 @@ MOST_FORM_BYTES = 1024**2
 SMALLEST_TO_COMPRESS = 1000
 
 
-def application(backend: Backend, door: Door, registry: Registry) -> Starlette:
+def application(backend: Backend, door: Door, registry: Registry, grafana: str | None = None) -> Starlette:
     watch = Watch(backend)
     seconds = registry.histogram(PAGE_SECONDS)
 
@@ -47,7 +47,7 @@ def application(backend: Backend, door: Door, registry: Registry) -> Starlette:
         finally:
             await run_in_threadpool(backend.close)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/events", watch.serve),
             Route("/static/{name:path}", assets.serve),
@@ -62,6 +62,8 @@ def application(backend: Backend, door: Door, registry: Registry) -> Starlette:
         exception_handlers={404: _nowhere},
         lifespan=lifespan,
     )
+    app.state.grafana = grafana
+    return app
 
 
 class EncodedPath:
@@ -119,6 +121,7 @@ def ask_of(request: Request, form: Fields) -> Ask:
         timezone=zone_of(request.cookies),
         now=wall_clock(),
         is_secure=request.url.scheme == "https",
+        grafana=request.app.state.grafana,
     )
 
 

@@ -24,6 +24,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """The reader's time zone, from a cookie; otherwise UTC."""
     now: datetime
     is_secure: bool = False
+    grafana: str | None = None
+    """The address of Grafana, if pages link to it."""
 
     def one(self, name: str) -> str | None:
         """The first value of a query parameter."""

@@ -7,6 +7,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from tidemill.web import assets
 from tidemill.web.ask import Ask
+from tidemill.web.grafana import dashboard_url
 
 NAVIGATION = (
     ("/", "Home"),
@@ -73,5 +74,6 @@ def _foot(ask: Ask) -> h.Element:
             h.input(type="hidden", name="back", value=ask.url()),
             h.button(type="submit", class_="quiet")["Use this zone"],
         ],
+        (there := dashboard_url(ask)) and h.a(href=there)["In Grafana"],
         h.span(id="zone", data_zone=ask.timezone),
     ]

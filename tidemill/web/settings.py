@@ -29,6 +29,8 @@ class WebSettings(BaseSettings):
     web_proxy_header: str | None = None
     """The header in which an authenticating proxy names the user, such as `X-Forwarded-User`. Only the proxy may be
     able to reach the port."""
+    web_grafana: str | None = Field(default=None, pattern="^https?://")
+    """A Grafana with Tidemill's dashboards, such as `http://127.0.0.1:3000`: each page links to its own."""
     web_connections: int = Field(default=8, ge=1)
     """The most connections to Postgres for reading; writes use two more."""
 
