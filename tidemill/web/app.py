@@ -27,7 +27,7 @@ from tidemill.web import assets, errors, login
 from tidemill.web.ask import Ask, Fields, fields
 from tidemill.web.backend import Backend
 from tidemill.web.events import Watch
-from tidemill.web.guard import Door, Guard
+from tidemill.web.guard import HEADERS, Door, Guard
 from tidemill.web.routes import PAGES, Page
 from tidemill.web.zone import zone_of
 
@@ -59,7 +59,7 @@ def application(backend: Backend, door: Door, registry: Registry, grafana: str |
             Middleware(Guard, door=door),
             Middleware(GZipMiddleware, minimum_size=SMALLEST_TO_COMPRESS),
         ],
-        exception_handlers={404: _nowhere},
+        exception_handlers={404: _nowhere, 500: _broken},
         lifespan=lifespan,
     )
     app.state.grafana = grafana
@@ -135,6 +135,13 @@ async def _form(request: Request) -> Fields:
         if len(body) > MOST_FORM_BYTES:
             raise UsageError(f"The form has more than {MOST_FORM_BYTES:,} bytes.")
     return fields(parse_qsl(body.decode("utf-8", "replace")))
+
+
+async def _broken(request: Request, _: Exception) -> Response:
+    """A bug: uvicorn logs it. The guard is inside of this, so its headers are missing."""
+    answer = errors.page_of(ask_of(request, {}), 500, "This is a bug", "the log of this process has the reason")
+    answer.headers.update(HEADERS)
+    return answer
 
 
 async def _nowhere(request: Request, _: Exception) -> Response:

@@ -53,3 +53,12 @@ def test_behind_a_proxy_a_request_without_its_user_is_refused(target):
     with running_site(target, web_proxy_header="X-Forwarded-User") as site:
         assert site.get("/runs").status == 401
         assert site.get("/runs", X_Forwarded_User="ada").status == 200
+
+
+def test_a_bug_is_a_page_without_its_details(site, monkeypatch):
+    monkeypatch.setattr("tidemill.web.pages.runs.count", lambda *_: 1 // 0)
+    page = site.get("/runs")
+    assert page.status == 500
+    assert "the log of this process has the reason" in page.text.lower()
+    assert "ZeroDivision" not in page.text
+    assert page.headers["content-security-policy"].startswith("default-src 'self';")

@@ -20,13 +20,16 @@ from tidemill.web.planned import planned
 from tidemill.web.run_list import MOST_COUNTED, MOST_READ
 from tidemill.web.week import Week
 
+UNKNOWN = "…"
+"""A number that the background has not read yet."""
+
 
 def make(ask: Ask, backend: Backend) -> Response:
     with backend.reading() as postgres:
         found = read_home(postgres)
     parts, week, overdue = (backend.background.get(name) for name in ("parts", "week", "overdue"))
     lines = health.lines(parts.value if parts else None, found.now)
-    late = (overdue.value or []) if overdue else []
+    late = overdue.value if overdue else None
     return page(
         ask,
         "Home",
@@ -34,7 +37,7 @@ def make(ask: Ask, backend: Backend) -> Response:
             ask,
             "home",
             ("runs", "problems", "background"),
-            _lead(found, lines, late),
+            _lead(found, lines, late or []),
             _tiles(found, late, week),
             h.div(class_="halves")[
                 h.div[sections.failing(ask, found), sections.overdue(ask, overdue), sections.problems(ask, found)],
@@ -75,7 +78,7 @@ def _many(count: int, one_word: str, more: str) -> str:
     return f"{shown} {one_word if count == 1 else more}" if count else ""
 
 
-def _tiles(found: HomeFacts, overdue: list[Row], week: Reading[Week] | None) -> h.Element:
+def _tiles(found: HomeFacts, overdue: list[Row] | None, week: Reading[Week] | None) -> h.Element:
     failures = found.failing[0]["all_failures"] if found.failing else 0
     failed = "".join(f"&state={each}" for each in ("failed", "timed_out", "dead", "missed"))
     due = sum(week.value.next_hour) if week and week.value else None
@@ -83,9 +86,9 @@ def _tiles(found: HomeFacts, overdue: list[Row], week: Reading[Week] | None) -> 
         _tile("running", _open(found, "running"), "running now", "/runs?state=running"),
         _tile("queued", _open(found, "queued", "retry_wait"), "waiting", "/runs?state=queued&state=retry_wait"),
         _tile("failed", f"{failures:,}", "failed in the last day", f"/runs?time=finished&from=24h{failed}"),
-        _tile("missed", f"{len(overdue):,}", "overdue", "#overdue"),
+        _tile("missed", UNKNOWN if overdue is None else f"{len(overdue):,}", "overdue", "#overdue"),
         _tile("warn", _bounded(found.problems), "problems in the last day", "/problems?from=24h"),
-        _tile("skipped", "…" if due is None else f"{due:,}", "start in the next hour", "#planned"),
+        _tile("skipped", UNKNOWN if due is None else f"{due:,}", "start in the next hour", "#planned"),
     ]
 
 
