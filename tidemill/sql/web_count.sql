@@ -1,3 +1,2 @@
--- How many runs a filter has, counted among the first candidates of an index.
-select count(*) filter (where {conditions}) as matching, count(*) as candidates
-from (select * from ({candidates}) as found order by nominal_time desc, run_id limit %(scan)s) as candidate
+-- How many runs a filter has, up to a limit, if an index has exactly them: it needs no row.
+select count(*) as runs from ({counted}) as found

@@ -42,7 +42,8 @@ class Background:
         self._tasks = tasks
         self._found: dict[str, Reading[Any]] = {}
         self._wanted = dict.fromkeys(tasks, time.monotonic())
-        self._stop = threading.Event()
+        self._wake = {name: threading.Event() for name in tasks}
+        self._is_closed = False
         self._threads: list[threading.Thread] = []
         self.version = 0
         """Grows with each reading that differs from the one before."""
@@ -55,19 +56,25 @@ class Background:
 
     def close(self) -> None:
         """A thread that still waits for a part ends with the process."""
-        self._stop.set()
+        self._is_closed = True
+        for each in self._wake.values():
+            each.set()
 
     def get(self, name: str) -> Reading[Any] | None:
-        """The latest reading; None: the first one is still being made."""
+        """The latest reading; None: the first one is still being made. An old one is made anew."""
         self._wanted[name] = time.monotonic()
-        return self._found.get(name)
+        found = self._found.get(name)
+        if found is not None and wall_clock() - found.at > self._tasks[name].every:
+            self._wake[name].set()
+        return found
 
     def _run(self, name: str) -> None:
-        task = self._tasks[name]
-        while not self._stop.is_set():
+        task, wake = self._tasks[name], self._wake[name]
+        while not self._is_closed:
+            wake.clear()
             if time.monotonic() - self._wanted[name] < WANTED_FOR.total_seconds() or name not in self._found:
                 self._note(name, reading(task.read))
-            self._stop.wait(task.every.total_seconds())
+            wake.wait(task.every.total_seconds())
 
     def _note(self, name: str, found: Reading[Any]) -> None:
         before = self._found.get(name)

@@ -8,10 +8,9 @@ from datetime import datetime
 import htpy as h
 import msgspec
 
-from tidemill.explain.telling import lasted
 from tidemill.output import visible
 from tidemill.target import Row
-from tidemill.web.pieces import clock, run_url
+from tidemill.web.pieces import brief, clock, run_url
 from tidemill.web.scale import Scale, scale
 
 WIDTH, LEFT, RIGHT = 920.0, 190.0, 14.0
@@ -72,10 +71,10 @@ def summary(found: Sequence[Bar]) -> str:
 
 
 def _said(bar: Bar) -> str:
-    waited = lasted((bar.started or bar.end) - bar.ready)
+    waited = brief((bar.started or bar.end) - bar.ready)
     if bar.started is None:
         return f"waited {waited}, {bar.state.replace('_', ' ')}"
-    return f"waited {waited}, ran {lasted(bar.end - bar.started)}, {bar.state.replace('_', ' ')}"
+    return f"waited {waited}, ran {brief(bar.end - bar.started)}, {bar.state.replace('_', ' ')}"
 
 
 def _line(row: int, bar: Bar, axis: Scale, *, is_critical: bool) -> h.Element:
@@ -114,7 +113,7 @@ def _breaks(axis: Scale, height: float) -> Iterator[h.Node]:
                 width=f"{each.width:g}",
                 height=f"{height - TOP - 18:g}",
             )
-            yield h.text(class_="gap", x=f"{middle:.1f}", y="13", text_anchor="middle")[lasted(each.length)]
+            yield h.text(class_="gap", x=f"{middle:.1f}", y="13", text_anchor="middle")[brief(each.length)]
 
 
 def _ends(axis: Scale, height: float, timezone: str, now: datetime) -> h.Node:

@@ -8,10 +8,9 @@ from math import ceil
 
 import htpy as h
 
-from tidemill.explain.telling import lasted
 from tidemill.target import Row
 from tidemill.web.bars import BAD
-from tidemill.web.pieces import clock, run_url
+from tidemill.web.pieces import brief, clock, run_url
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 920.0, 190.0, 66.0, 64.0, 12.0, 24.0
 
@@ -51,7 +50,7 @@ def durations(runs: Sequence[Row], limit: timedelta | None, timezone: str, now: 
 
 
 def _summary(seconds: Sequence[float]) -> str:
-    half, most = (lasted(timedelta(seconds=percentile(seconds, each))) for each in (0.5, 0.95))
+    half, most = (brief(timedelta(seconds=percentile(seconds, each))) for each in (0.5, 0.95))
     return f"The last {len(seconds)} runs: half took at most {half}, 95 % at most {most}."
 
 
@@ -64,7 +63,7 @@ def _line(name: str, seconds: float, top: float) -> h.Node:
     return h.fragment[
         h.line(class_=f"level l-{name}", x1=f"{LEFT:g}", x2=f"{WIDTH - RIGHT:g}", y1=f"{y:g}", y2=f"{y:g}"),
         h.text(class_="tick", x=f"{LEFT - 6:g}", y=f"{y + 4:g}", text_anchor="end")[
-            lasted(timedelta(seconds=round(seconds, 3)))
+            brief(timedelta(seconds=round(seconds, 3)))
         ],
         h.text(class_="tick", x=f"{WIDTH - RIGHT + 6:g}", y=f"{y + 4:g}")[name],
     ]
@@ -78,5 +77,5 @@ def _point(run: Row, top: float, begin: datetime, end: datetime) -> h.Element:
         if word in BAD
         else h.circle(class_=f"dot b-{word}", cx=f"{x:.1f}", cy=f"{y:g}", r="2.6")
     )
-    said = f"{run['run_id']}: {word.replace('_', ' ')}, {lasted(timedelta(seconds=round(run['seconds'], 3)))}"
+    said = f"{run['run_id']}: {word.replace('_', ' ')}, {brief(timedelta(seconds=round(run['seconds'], 3)))}"
     return h.a(href=run_url(run["run_id"]), tabindex="-1")[h.title[said], shape]

@@ -64,14 +64,14 @@ def refusal(door: Door, method: str, path: str, headers: Mapping[str, str]) -> R
 
 
 def _is_same_origin(headers: Mapping[str, str], host: str) -> bool:
-    """Browsers send Sec-Fetch-Site on https and on this machine; Origin tells the rest. Without both: no browser."""
+    """Browsers send Sec-Fetch-Site on https and to this machine, also if a proxy changes the Host header; Origin tells
+    the rest. Without both, it is no browser.
+    """
     site = headers.get("sec-fetch-site")
-    if site is not None and site != "same-origin":
-        return False
-    origin = headers.get("origin")
-    if origin is None:
+    if site is not None:
         return site == "same-origin"
-    return urlsplit(origin).netloc.lower() == host
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc.lower() == host
 
 
 def _is_known(door: Door, headers: Mapping[str, str]) -> bool:

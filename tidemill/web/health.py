@@ -8,9 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from tidemill.explain.telling import lasted
 from tidemill.lag import SINK
 from tidemill.web.parts import Parts
+from tidemill.web.pieces import brief
 
 OLD = timedelta(seconds=10)
 """A record that waits longer makes its reader late."""
@@ -51,7 +51,7 @@ def _readers(parts: Parts, now: datetime) -> Iterator[Line]:
         return
     late = now - sink.since if sink.since else timedelta(0)
     if late > OLD:
-        sentence = f"{sink.records:,} records wait, the oldest for {lasted(late)}: this page shows the past."
+        sentence = f"{sink.records:,} records wait, the oldest for {brief(late)}: this page shows the past."
         yield Line(part="Sink", state="warn", sentence=sentence)
         return
     yield Line(part="Sink", state="ok", sentence="The read model has what has happened.")

@@ -6,7 +6,6 @@ from typing import Any
 
 import htpy as h
 
-from tidemill.explain.telling import lasted
 from tidemill.output import visible
 from tidemill.target import Row
 from tidemill.web import health
@@ -14,7 +13,7 @@ from tidemill.web.ask import Ask
 from tidemill.web.background import Reading
 from tidemill.web.home_facts import HomeFacts
 from tidemill.web.marks import mark, state
-from tidemill.web.pieces import bounded, instant, job_url, owner_link, run_link, run_url, section, table, took
+from tidemill.web.pieces import bounded, brief, instant, job_url, owner_link, run_link, run_url, section, table, took
 from tidemill.web.run_list import MOST_COUNTED, MOST_READ
 
 MOST_OVERDUE = 8
@@ -52,7 +51,7 @@ def overdue(ask: Ask, reading: Reading[list[Row]] | None) -> h.Element:
             (
                 h.a(href=job_url(each["name"]), class_="id")[visible(each["name"])],
                 instant(ask, each["due"]),
-                lasted(each["late"]),
+                brief(each["late"]),
             )
             for each in found
         ),

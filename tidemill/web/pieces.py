@@ -68,7 +68,15 @@ def _here(ask: Ask, at: datetime) -> datetime:
 
 def took(begin: datetime | None, end: datetime | None) -> str:
     """The time between two instants as text."""
-    return NONE if begin is None or end is None else lasted(max(end - begin, timedelta(0)))
+    return NONE if begin is None or end is None else brief(end - begin)
+
+
+def brief(duration: timedelta) -> str:
+    """A duration as exact as a reader needs it: `0.054 s`, `8.1 s`, `46 s`, `2 h 5 min`."""
+    found = max(duration.total_seconds(), 0.0)
+    if found < 9.95 and found != int(found):
+        return f"{found:.3f} s" if found < 1 else f"{found:.1f} s"
+    return lasted(timedelta(seconds=round(found)))
 
 
 def table(caption: str, heads: Sequence[h.Node], rows: Iterable[Sequence[h.Node]], *, empty: h.Node) -> h.Element:

@@ -9,13 +9,20 @@ from psycopg.sql import SQL, Composed
 from tidemill.queries import text
 from tidemill.target import Row
 from tidemill.web.paging import Cursor
-from tidemill.web.run_filter import RunFilter, candidates, conditions, is_exact, values_of
+from tidemill.web.run_filter import RunFilter, candidates, conditions, counted, is_exact, values_of
 
 PAGE_ROWS = 50
 MOST_COUNTED = 10_000
 """A count stops here."""
-MOST_READ = 10_001
-"""The most rows of an index that one page reads, so that a rare filter cannot make it slow."""
+MOST_READ = MOST_COUNTED + 1
+MOST_SEARCHED = 4_000
+"""The most rows that one page reads for a filter without an index of its own, so that a rare one cannot make it slow:
+each may be on another block of the table."""
+
+
+class Count(msgspec.Struct, frozen=True, kw_only=True):
+    value: int
+    is_exact: bool
 
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,18 +31,19 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
     """Where the next page begins; None: this is the last one."""
     searched_to: Cursor | None = None
     """The filter is rare: the page has too few rows, and the search stopped here."""
-
-
-class Count(msgspec.Struct, frozen=True, kw_only=True):
-    value: int
-    is_exact: bool
+    count: Count | None = None
+    """How many runs the filter has, if the first page has read enough to know it."""
 
 
 def read_page(postgres: psycopg.Connection[Row], asked: RunFilter, cursor: Cursor | None) -> RunPage:
-    scan = PAGE_ROWS + 1 if is_exact(asked) else MOST_READ
+    scan = PAGE_ROWS + 1 if is_exact(asked) else MOST_SEARCHED
     values = values_of(asked, cursor) | {"scan": scan, "limit": PAGE_ROWS + 1}
     found = postgres.execute(_sql("web_runs", asked, cursor), values).fetchall()
-    return page_of(found, scan)
+    page = page_of(found, scan)
+    if is_exact(asked) or cursor is not None or not found:
+        return page
+    number = Count(value=found[0]["matching_candidates"], is_exact=found[0]["candidates"] < scan)
+    return msgspec.structs.replace(page, count=number)
 
 
 def page_of(found: list[Row], scan: int) -> RunPage:
@@ -57,13 +65,13 @@ def read_some(postgres: psycopg.Connection[Row], asked: RunFilter, most: int) ->
     return found, bool(found) and found[0]["candidates"] > most
 
 
-def count(postgres: psycopg.Connection[Row], asked: RunFilter) -> Count:
-    values = values_of(asked, None) | {"scan": MOST_READ}
-    found = postgres.execute(_sql("web_count", asked, None), values).fetchall()[0]
-    return Count(
-        value=min(found["matching"], MOST_COUNTED),
-        is_exact=found["candidates"] < MOST_READ,
-    )
+def count(postgres: psycopg.Connection[Row], asked: RunFilter) -> Count | None:
+    """None: the filter has no index of its own, and only the first page knows the number."""
+    if not is_exact(asked):
+        return None
+    query = SQL(text("web_count")).format(counted=counted(asked))
+    found = postgres.execute(query, values_of(asked, None) | {"scan": MOST_READ}).fetchall()[0]["runs"]
+    return Count(value=min(found, MOST_COUNTED), is_exact=found < MOST_READ)
 
 
 def _sql(name: str, asked: RunFilter, cursor: Cursor | None) -> Composed:

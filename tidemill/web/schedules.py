@@ -14,7 +14,7 @@ from tidemill.web.week import Group, Week, week_of
 
 MOST_SCHEDULES = 500
 """Different schedules that are counted: half a second of work."""
-EVERY = timedelta(seconds=60)
+EVERY = timedelta(seconds=30)
 
 
 def read_week(target: Connections) -> Week:

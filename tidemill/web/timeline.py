@@ -7,8 +7,7 @@ from datetime import datetime
 
 import htpy as h
 
-from tidemill.explain.telling import lasted
-from tidemill.web.pieces import clock
+from tidemill.web.pieces import brief, clock
 from tidemill.web.scale import Scale, Stretch, scale
 from tidemill.web.spans import IDLE, Span, Work
 
@@ -53,7 +52,7 @@ def summary(found: Sequence[Span]) -> str:
 
 def _said(span: Span) -> str:
     ended = f", {span.outcome.replace('_', ' ')}" if span.outcome else ", not ended" if span.is_open else ""
-    return f"{WORDS[span.work]} {lasted(span.end - span.begin)}{ended}"
+    return f"{WORDS[span.work]} {brief(span.end - span.begin)}{ended}"
 
 
 def _lane(row: int, lane: int, found: Sequence[Span], axis: Scale) -> h.Node:
@@ -77,7 +76,7 @@ def _bar(span: Span, middle: float, axis: Scale) -> h.Node:
         height=f"{tall:g}",
         rx="2",
     )[h.title[_said(span)]]
-    length = lasted(span.end - span.begin)
+    length = brief(span.end - span.begin)
     if span.work != "process" or right - left < 7 * len(length) + 8:
         return bar
     return h.fragment[bar, h.text(x=f"{left + 6:.1f}", y=f"{middle + 4:.1f}", class_="inside")[length]]
@@ -99,7 +98,7 @@ def _break(stretch: Stretch, height: float) -> h.Node:
             width=f"{stretch.width:g}",
             height=f"{height - TOP - 18:g}",
         ),
-        h.text(class_="gap", x=f"{middle:.1f}", y="13", text_anchor="middle")[lasted(stretch.length)],
+        h.text(class_="gap", x=f"{middle:.1f}", y="13", text_anchor="middle")[brief(stretch.length)],
     ]
 
 

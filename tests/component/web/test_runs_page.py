@@ -20,7 +20,7 @@ def shown(site, query=""):
 
 @pytest.fixture
 def due(database):
-    rows = database.all("select date_trunc('hour', now()) as at")
+    rows = database.all("select date_trunc('second', now()) as at")
     return rows[0]["at"]
 
 
@@ -84,7 +84,7 @@ def test_a_count_stops_at_its_limit(site, database, due, monkeypatch):
 
 
 def test_a_rare_filter_reads_a_bounded_number_of_rows_and_can_be_continued(site, database, due, monkeypatch):
-    monkeypatch.setattr(run_list, "MOST_READ", 5)
+    monkeypatch.setattr(run_list, "MOST_SEARCHED", 5)
     for number in range(8):
         database.run(f"j#{number}", due=due - number * HOUR, tenant="rare" if number == 7 else "default")
     runs, text = shown(site, "?tenant=rare")

@@ -9,7 +9,6 @@ import htpy as h
 from starlette.responses import Response
 
 from connectors.owner_clocks import Seen
-from tidemill.explain.telling import lasted
 from tidemill.lag import Waiting
 from tidemill.output import visible
 from tidemill.target import Row
@@ -19,7 +18,7 @@ from tidemill.web.background import Reading
 from tidemill.web.layout import page
 from tidemill.web.marks import mark
 from tidemill.web.parts import Parts
-from tidemill.web.pieces import NONE, instant, live, run_link, section, table
+from tidemill.web.pieces import NONE, brief, instant, live, run_link, section, table
 
 EXECUTORS = ("State", "Executor", "Host", "Version", "Slots", "Windows", "Attempts")
 PARTITIONS = ("Partition", "Stream worker", "Decided up to", "Behind")
@@ -122,7 +121,7 @@ def _partition(ask: Ask, number: int, held: Mapping[int, str], seen: Seen | None
 
 
 def _behind(length: timedelta) -> h.Node:
-    return _signed("bad" if length > QUIET else "ok", lasted(length))
+    return _signed("bad" if length > QUIET else "ok", brief(length))
 
 
 def _readers(parts: Parts, now: datetime) -> h.Element:
@@ -137,7 +136,7 @@ def _reader(name: str, waiting: Waiting, now: datetime) -> tuple[h.Node, ...]:
         mark("warn" if age > LATE else "ok"),
         name.replace("executors.", "executors of "),
         f"{waiting.records:,}",
-        lasted(age) if waiting.since else NONE,
+        brief(age) if waiting.since else NONE,
     )
 
 

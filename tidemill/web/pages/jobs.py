@@ -7,7 +7,6 @@ from datetime import timedelta
 import htpy as h
 from starlette.responses import Response
 
-from tidemill.explain.telling import lasted
 from tidemill.output import visible
 from tidemill.queries import rows
 from tidemill.target import Row
@@ -17,7 +16,7 @@ from tidemill.web.bars import bars, typical_seconds
 from tidemill.web.layout import page
 from tidemill.web.marks import state
 from tidemill.web.pages.owner_facts import next_due
-from tidemill.web.pieces import NONE, live, owner_link, run_url, table
+from tidemill.web.pieces import NONE, brief, live, owner_link, run_url, table
 
 PAGE, ENDS = 50, 20
 HEADS = ("Job", "Last runs", "Last", "Typical", "Next", "Schedule", "Zone", "Class", "Tenant")
@@ -65,7 +64,7 @@ def _row(ask: Ask, job: Row) -> tuple[h.Node, ...]:
         owner_link(job["job_id"], is_dag=False),
         bars(runs, ENDS),
         h.a(href=run_url(runs[0]["run_id"]), class_="plain")[state(runs[0]["state"])] if runs else NONE,
-        NONE if typical is None else lasted(timedelta(seconds=round(typical, 3))),
+        NONE if typical is None else brief(timedelta(seconds=round(typical, 3))),
         next_due(ask, job),
         h.code[visible(job["schedule"])] if job["schedule"] else NONE,
         visible(zone) if job["schedule"] else NONE,

@@ -40,7 +40,8 @@ HEADS = ("State", "Run", "Kind", "Scheduled", "Started", "Ended", "Took", "Attem
 def make(ask: Ask, backend: Backend) -> Response:
     asked, cursor = filter_of(ask), cursor_of(ask)
     with backend.reading() as postgres:
-        found, number = read_page(postgres, asked, cursor), count(postgres, asked)
+        found = read_page(postgres, asked, cursor)
+        number = found.count or count(postgres, asked)
     return page(
         ask,
         "Runs",
@@ -100,8 +101,8 @@ def _chip(word: RunState, is_chosen: bool) -> h.Element:
     ]
 
 
-def _summary(asked: RunFilter, number: Count) -> h.Element:
-    shown = bounded(number.value, number.is_exact)
+def _summary(asked: RunFilter, number: Count | None) -> h.Element:
+    shown = "Older" if number is None else bounded(number.value, number.is_exact)
     noun = "run" if number == Count(value=1, is_exact=True) else "runs"
     order = "the latest scheduled time first"
     return h.p(class_="summary", aria_live="polite")[h.strong[shown], f" {noun}{_said(asked)}; {order}."]
