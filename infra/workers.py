@@ -1,4 +1,4 @@
-"""Tidemill's processes as parts of the local stack: the jobs of the start, stream workers, executors, the sink."""
+"""Every process of Tidemill as a part of the local stack, and the two jobs of its start."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def up(
         bool, typer.Option("--observe", help="Start Prometheus too, and say how to open Grafana.")
     ] = False,
 ) -> None:
-    """Start Postgres, Kafka, Connect, S3, stream workers, executors and the sink on this machine."""
+    """Start Postgres, Kafka, Connect, S3 and every process of Tidemill on this machine."""
     options = StackOptions(data=data, workers=workers, executors=executors, partitions=partitions, observe=observe)
     began = time.monotonic()
     if detach:
