@@ -44,12 +44,11 @@ def read_log(backend: Backend, run_id: str, attempt: Row, after: str = "") -> Lo
 
 
 def whole(backend: Backend, run_id: str, attempt: Row) -> Iterator[bytes]:
-    """All bytes that are kept. Raises `ObjectsError`."""
+    """All bytes that are kept, one chunk after the other. Raises `ObjectsError` before the first one."""
     names = _names(backend, run_id, attempt, "")
     if not names:
-        yield (attempt["output"] or "").encode()
-    for each in names:
-        yield backend.objects.read(each)
+        return iter([(attempt["output"] or "").encode()])
+    return (backend.objects.read(each) for each in names)
 
 
 def _names(backend: Backend, run_id: str, attempt: Row, after: str) -> list[str]:

@@ -59,6 +59,12 @@ def database(tables_dsn):
 
 
 @pytest.fixture
+def rows_of():
+    """Rows by another connection than that of `database`."""
+    return Rows
+
+
+@pytest.fixture
 def target(tables_dsn):
     """Without S3: the logs of these runs are in their rows."""
     return Connections(postgres_dsn=tables_dsn, s3_endpoint="http://127.0.0.1:1", s3_access_key="a", s3_secret_key="b")

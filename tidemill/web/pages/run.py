@@ -28,6 +28,7 @@ from tidemill.web.spans import spans
 from tidemill.web.timeline import timeline
 
 ATTEMPTS = ("Attempt", "Ended as", "Class", "Executor", "Started", "Took", "Exit code", "Token", "Why")
+MOST_NODES = 200
 NODES = ("State", "Node", "Started", "Took", "Why")
 
 
@@ -139,7 +140,8 @@ def _attempt(ask: Ask, attempt: Row, now: Any) -> tuple[h.Node, ...]:
     )
 
 
-def _nodes(ask: Ask, found: RunFacts) -> h.Element:
+def _nodes(ask: Ask, found: RunFacts) -> h.Node:
+    shown, dag_id = found.seen.nodes[:MOST_NODES], found.run["job_id"]
     nodes = (
         (
             state(each["state"]) if each["state"] else "waiting",
@@ -148,9 +150,12 @@ def _nodes(ask: Ask, found: RunFacts) -> h.Element:
             took(each["started_at"], each["finished_at"]),
             h.span(class_="why")[visible(each["reason"] or "")],
         )
-        for each in found.seen.nodes
+        for each in shown
     )
-    return table("Nodes", NODES, nodes, empty="The definition of the DAG that this run uses is not kept.")
+    made = table("Nodes", NODES, nodes, empty="The definition of the DAG that this run uses is not kept.")
+    more = len(found.seen.nodes) - len(shown)
+    rest = h.p[f"{more:,} more are on the page of ", owner_link(dag_id, is_dag=True), "."] if more else None
+    return h.fragment[made, rest]
 
 
 def _log(ask: Ask, backend: Backend, found: RunFacts) -> h.Element:
