@@ -8,18 +8,19 @@ import psycopg
 
 from connectors import migrate
 from connectors.cluster import allow_classes, establish
-from infra import examples
+from infra import examples, grafana_role
 from schemas.errors import TidemillError
 from schemas.settings import AgreedSettings, Connections, read
 
 
 def prepare(connections: Connections) -> None:
-    """Make the tables, topics, bucket and examples that are missing; runs at every start."""
+    """Make the tables, topics, bucket, examples and role of Grafana that are missing; runs at every start."""
     _say("tables", migrate.migrate(connections.postgres_dsn))
     found = establish(connections, read(AgreedSettings))
     _say("topics", found.made)
     allow_classes(connections.postgres_dsn, list(found.cluster.classes))
     _say("examples", examples.put(connections))
+    _say("roles", grafana_role.make(connections.postgres_dsn))
 
 
 def connector(connections: Connections) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from psycopg.conninfo import conninfo_to_dict
 
 from infra.files import write_private
+from infra.grafana_role import ROLE
 
 IMAGE = "grafana/grafana:12.2.0"
 FOLDER = Path(__file__).with_name("grafana")
@@ -43,7 +44,7 @@ def variables(prometheus_port: int, dsn: str, kafka_bootstrap: str) -> dict[str,
         "PROMETHEUS_URL": f"http://127.0.0.1:{prometheus_port}",
         "POSTGRES_ADDRESS": f"{postgres['host']}:{postgres['port']}",
         "POSTGRES_DATABASE": str(postgres["dbname"]),
-        "POSTGRES_USER": str(postgres["user"]),
+        "POSTGRES_USER": ROLE,
         "POSTGRES_PASSWORD": str(postgres["password"]),
         "KAFKA_BOOTSTRAP": kafka_bootstrap,
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from infra import grafana_command, prometheus_part
+from infra import grafana_command, grafana_role, prometheus_part
 from tests.support import promtool
 
 GRAFANA = grafana_command.FOLDER
@@ -62,7 +62,7 @@ def test_grafana_is_given_the_addresses_in_a_private_file(tmp_path):
     given = dict(line.split("=", 1) for line in file.read_text().splitlines())
     assert given["PROMETHEUS_URL"] == "http://127.0.0.1:20003"
     assert given["POSTGRES_ADDRESS"] == "127.0.0.1:27700"
-    assert given["POSTGRES_PASSWORD"] == "secret"
+    assert (given["POSTGRES_USER"], given["POSTGRES_PASSWORD"]) == (grafana_role.ROLE, "secret")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     command = list(grafana_command.lines(tmp_path, {}))[-1]
     assert f"--env-file={file}" in command
@@ -89,5 +89,6 @@ def test_grafana_in_containers_is_the_same():
     assert grafana["volumes"][0] == f"./infra/grafana:{grafana_command.MOUNTED}:ro"
     given = grafana["environment"]
     assert grafana_command.SETTINGS.items() <= given.items()
+    assert given["POSTGRES_USER"] == grafana_role.ROLE
     ours = {"GF_SERVER_HTTP_ADDR", *given} - {"GF_SECURITY_ADMIN_PASSWORD"}
     assert ours == set(grafana_command.variables(20_003, DSN, "127.0.0.1:28825"))

@@ -37,7 +37,7 @@ KEYS = {
 
 def test_the_topology_is_the_local_stacks():
     servers = {"postgres", "kafka", "connect", "s3", "prometheus", "grafana"}
-    jobs = {"migrate", "examples"}
+    jobs = {"migrate", "examples", "grafana-role"}
     workers = {
         "stream-0",
         "stream-1",
