@@ -31,6 +31,9 @@ class PortTakenError(TidemillError):
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log nothing: a client that goes away or stands still is no error of this process."""
+
 
 class _ServerV6(_Server):
     address_family = socket.AF_INET6

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import struct
+import threading
 import urllib.error
 import urllib.request
 from datetime import timedelta
@@ -15,6 +18,7 @@ from observe.metric import counter, histogram
 from observe.registry import Registry
 from observe.server import PortTakenError, observed
 from observe.settings import parse_address
+from tests.support.waiting import eventually
 
 ENDS = counter("tidemill_ends_total", "Ends.", "Nothing.", "cause", "class", values={"cause": ("exited", "limit")})
 TIMES = histogram("tidemill_times_seconds", "Times.", "Nothing.")
@@ -96,6 +100,18 @@ def test_an_address_without_host_or_port_is_refused(text):
 
 def test_an_address_may_be_of_ipv6():
     assert parse_address("[::1]:9464") == ("::1", 9464)
+
+
+def test_a_client_that_breaks_off_leaves_nothing_in_the_log(capfd):
+    address, before = free_address(), threading.active_count()
+    with observed(address, Registry(), Health()):
+        with socket.create_connection(parse_address(address)) as client:
+            client.sendall(b"GET /livez")
+            eventually(lambda: threading.active_count() > before + 1, what="a thread for the client")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # the close is a reset
+        eventually(lambda: threading.active_count() == before + 1, what="the end of the client's thread")
+        assert get(address, "/livez")[0] == 200
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_probe_exits_with_0_only_if_the_process_is_ready_and_prints_why_it_is_not(capsys):
