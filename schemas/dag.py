@@ -12,8 +12,6 @@ from schemas.words import CatchupPolicy, DstFold, DstGap, OnDelete, OverlapPolic
 
 MAX_NODES = 10_000
 """The most nodes of a DAG; `tidemill.check_node_names` (tables/0012_dags.sql) has the same limit."""
-MAX_DAG_BYTES = 4 * 1024 * 1024
-"""The largest compiled DAG as JSON (protocol I7)."""
 
 
 class InvalidDagError(TidemillError):

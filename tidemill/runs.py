@@ -17,7 +17,7 @@ from infra.progress import progress
 from schemas.ids import OwnerId, RequestId, owner_of_run, request_run_id
 from schemas.reasons import ProblemCode, ReasonCode
 from schemas.words import RunState
-from tidemill.complete import job_names, owner_and_run_names, owner_names, run_names
+from tidemill.complete import job_names, owner_and_run_names, owner_names
 from tidemill.given import check_json
 from tidemill.instants import parse_instant, print_instant
 from tidemill.names import check_owner, names_of, owner_row, run_to_read
@@ -53,9 +53,6 @@ ATTEMPT_COLUMNS = (
 TRANSITION_COLUMNS = ("at", "state", "attempt", "reason_code", "reason")
 PROBLEM_COLUMNS = ("at", "kind", "code", "source_topic", "source_partition", "source_offset", "owner", "reason")
 
-RunName = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's id, as `tidemill runs` shows it.", autocompletion=run_names)
-]
 RunToRead = Annotated[
     str,
     typer.Argument(

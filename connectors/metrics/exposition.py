@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate, product
 
 from prometheus_client import Metric as Family
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from connectors.metrics.figures import Figures, Labels, Times
@@ -15,6 +15,7 @@ from connectors.metrics.fold import Fold
 from observe.catalogue import status as catalogue
 from observe.catalogue.status import LATE_KINDS, LATENESS, NO_CLASS, OTHER
 from observe.metric import Kind, Metric
+from observe.registry import gauge_family
 from schemas.words import RunKind
 
 
@@ -34,7 +35,7 @@ class Exposition(Collector):
 
     def collect(self) -> list[Family]:
         with self.lock:
-            lag = GaugeMetricFamily(catalogue.READ_LAG.name, catalogue.READ_LAG.says)
+            lag = gauge_family(catalogue.READ_LAG)
             lag.add_metric([], self.lag)
             if not self.is_complete:
                 return [lag]
@@ -43,7 +44,7 @@ class Exposition(Collector):
 
     def _successes(self) -> Family:
         metric = catalogue.LAST_SUCCESS
-        family = GaugeMetricFamily(metric.name, metric.says, labels=metric.labels)
+        family = gauge_family(metric)
         for job_id, at in self._fold.successes.items():
             family.add_metric([job_id], at.timestamp())
         return family
@@ -73,7 +74,7 @@ def _family(figures: Figures, metric: Metric) -> Family:
                 counter.add_metric(labels, count)
             return counter
         case Kind.GAUGE:
-            gauge = GaugeMetricFamily(metric.name, metric.says, labels=metric.labels)
+            gauge = gauge_family(metric)
             for labels, count in figures.counts[metric.name].items():
                 gauge.add_metric(labels, count)
             return gauge

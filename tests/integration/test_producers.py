@@ -17,7 +17,6 @@ pytestmark = pytest.mark.integration
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 SECONDS = 30
-REQUESTS_OF_A_BATCH = 20
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 
-from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
 from observe.metric import Kind, Metric
+from observe.registry import gauge_family
 
 Figures = Mapping[tuple[str, ...], float]
 """A figure for each combination of the labels' values."""
@@ -39,7 +39,7 @@ class Shown(Collector):
         with self._lock:
             known = list(self._figures.values())
         for metric, figures in known:
-            family = GaugeMetricFamily(metric.name, metric.says, labels=metric.labels)
+            family = gauge_family(metric)
             for labels, figure in figures.items():
                 family.add_metric(labels, figure)
             yield family

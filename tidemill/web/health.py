@@ -29,10 +29,6 @@ def lines(parts: Parts | None, now: datetime) -> list[Line]:
     return [_connector(parts), *_readers(parts, now), _workers(parts), _executors(parts)]
 
 
-def is_well(found: list[Line]) -> bool:
-    return all(each.state in {"ok", "unknown"} for each in found)
-
-
 def _connector(parts: Parts) -> Line:
     if parts.connector == "RUNNING":
         return Line(part="Connector", state="ok", sentence="It captures each change of the tables.")

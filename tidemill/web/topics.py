@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 Topic = Literal["runs", "problems", "run", "background"]
 """`runs`: any run changed; `problems`: a new problem; `run`: the run that the page is about changed;
 `background`: a new reading of `backend.background`."""
-TOPICS: tuple[Topic, ...] = get_args(Topic)
