@@ -1,4 +1,4 @@
-"""The small port of a process: `/metrics` for Prometheus, `/livez` and `/readyz` for whoever supervises it."""
+"""The small port of a process: `/metrics` for Prometheus, `/livez` and `/readyz` for what supervises the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ids of traces and spans, computed from run id and attempt, so that nobody has to carry or store them.
+"""The ids of traces and spans, computed from run id and attempt, so that no process has to carry or store them.
 
 The format is W3C Trace Context, https://www.w3.org/TR/trace-context/ (trace ids of 16 bytes, span ids of 8, as hex).
 """

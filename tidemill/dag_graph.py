@@ -10,7 +10,7 @@ import orjson
 
 from tidemill.target import Row
 
-COLOURS = {
+COLORS = {
     "succeeded": "palegreen",
     "running": "lightskyblue",
     "queued": "lightskyblue",
@@ -60,7 +60,7 @@ def dot(dag_id: str, nodes: Iterable[Row], critical: Iterable[str] = ()) -> str:
     for node in nodes:
         name, state = node["node_id"], node.get("state")
         label = f"{name}\n{state}" if state else name
-        lines.append(f"  {_quoted(name)} [label={_quoted(label)}, fillcolor={COLOURS.get(state or '', 'white')}];")
+        lines.append(f"  {_quoted(name)} [label={_quoted(label)}, fillcolor={COLORS.get(state or '', 'white')}];")
         for needed in node["depends_on"]:
             style = " [penwidth=3]" if (needed, name) in heavy else ""
             lines.append(f"  {_quoted(needed)} -> {_quoted(name)}{style};")

@@ -24,7 +24,7 @@ class Exposition(Collector):
 
     def __init__(self, fold: Fold) -> None:
         self.lock = threading.Lock()
-        """Held by whoever reads or changes the fold."""
+        """A thread holds it while it reads or changes the fold."""
         self.is_complete = False
         self.lag = 0
         self._fold = fold

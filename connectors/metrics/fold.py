@@ -104,7 +104,7 @@ def fold(state: Fold, number: int, offset: int, key: bytes | None, value: bytes 
 
 
 def skip_batch(state: Fold, number: int, last: int) -> None:
-    """Nobody can read the records up to offset `last`."""
+    """No client can read the records up to offset `last`."""
     partition = state.partitions[number]
     if last < partition.next_offset:
         return

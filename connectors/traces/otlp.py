@@ -27,7 +27,7 @@ _AGAIN = frozenset({401, 403, 404, 429, 502, 503, 504})
 """The answers after which OTLP asks a client to send again, and those to a wrong address or token: once it is mended,
 no trace is missing."""
 _REDIRECTIONS = range(300, 400)
-"""They are not followed: the headers may hold a token, which only the configured address shall get."""
+"""They are not followed: the headers may hold a token, which only the configured address may get."""
 _SHOWN = 200
 """The characters of an answer that an error quotes."""
 

@@ -57,7 +57,7 @@ RUN_STATUS = {
     RunState.MISSED: SpanStatus.ERROR,
     RunState.UPSTREAM_FAILED: SpanStatus.ERROR,
 }
-"""A run in another state was stopped or skipped as somebody wanted: that is no error."""
+"""A run in another state was stopped or skipped on purpose: that is no error."""
 ATTEMPT_STATUS = {
     AttemptEnd.SUCCEEDED: SpanStatus.OK,
     AttemptEnd.FAILED: SpanStatus.ERROR,

@@ -57,7 +57,7 @@ def number(
     *,
     width: int = SMALL,
 ) -> Panel:
-    """`steps`: the colours from these values on; below the first it is green."""
+    """`steps`: the colors from these values on; below the first it is green."""
     return Panel(
         kind="stat", title=title, says=says, queries=(query,), width=width, height=SMALL,
         options={
@@ -97,7 +97,7 @@ def lines(
 
 
 def bars(title: str, says: str, queries: tuple[PromQL | Sql, ...], *, unit: str = "short", width: int = 12) -> Panel:
-    """Stacked; a series that is named as a state has the colour of the state."""
+    """Stacked; a series that is named as a state has the color of the state."""
     custom = {
         "drawStyle": "bars", "fillOpacity": 80, "lineWidth": 0, "showPoints": "never",
         "stacking": {"group": "A", "mode": "normal"},
@@ -147,7 +147,7 @@ def table(
     units: dict[str, str] | None = None,
     links: dict[str, str] | None = None,
 ) -> Panel:
-    """`units` and `links`: by column. A column `state` has the colours of the states."""
+    """`units` and `links`: by column. A column `state` has the colors of the states."""
     overrides = [_override(column, "unit", unit) for column, unit in (units or {}).items()]
     overrides += [_override(column, "links", [_link(column, path)]) for column, path in (links or {}).items()]
     state_column = _override("state", "mappings", states.words())
@@ -171,4 +171,4 @@ def _link(column: str, path: str) -> Json:
 
 def _thresholds(steps: tuple[tuple[str, float], ...]) -> Json:
     first: Json = {"color": GREEN, "value": None}
-    return {"mode": "absolute", "steps": [first, *({"color": colour, "value": value} for colour, value in steps)]}
+    return {"mode": "absolute", "steps": [first, *({"color": color, "value": value} for color, value in steps)]}

@@ -1,4 +1,4 @@
-"""How the states of runs look: one colour for each, the same on all dashboards."""
+"""How the states of runs look: one color for each, the same on all dashboards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from schemas.words import OPEN_STATES, RunState
 
 Json = dict[str, Any]
 
-COLOURS = {
+COLORS = {
     RunState.QUEUED: "light-blue",
     RunState.RUNNING: "blue",
     RunState.RETRY_WAIT: "orange",
@@ -34,27 +34,27 @@ def as_number(column: str) -> str:
 
 def as_text() -> list[Json]:
     options = {
-        str(place): {"color": COLOURS[state], "index": place - 1, "text": state.value}
+        str(place): {"color": COLORS[state], "index": place - 1, "text": state.value}
         for place, state in enumerate(RunState, 1)
     }
     return [{"type": "value", "options": options}]
 
 
 def words() -> list[Json]:
-    """Value mappings that colour a column of words."""
+    """Value mappings that color a column of words."""
     options = {
-        state.value: {"color": COLOURS[state], "index": index, "text": state.value}
+        state.value: {"color": COLORS[state], "index": index, "text": state.value}
         for index, state in enumerate(RunState)
     }
     return [{"type": "value", "options": options}]
 
 
 def by_name() -> list[Json]:
-    """Overrides that colour the series that are named as a state."""
+    """Overrides that color the series that are named as a state."""
     return [
         {
             "matcher": {"id": "byName", "options": state.value},
-            "properties": [{"id": "color", "value": {"fixedColor": COLOURS[state], "mode": "fixed"}}],
+            "properties": [{"id": "color", "value": {"fixedColor": COLORS[state], "mode": "fixed"}}],
         }
         for state in RunState
     ]

@@ -46,7 +46,7 @@ WAITING_OLDEST = gauge(
 )  # fmt: skip
 UNOWNED = gauge(
     "tidemill_unowned_partitions",
-    "Partitions that no stream worker has in its assignment; it stands still while the group rebalances.",
+    "Partitions that no stream worker has in its assignment; it does not change while the group rebalances.",
     "Start a stream worker.",
 )
 HOP_SECONDS = histogram(

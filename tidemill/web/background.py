@@ -16,7 +16,7 @@ from schemas.errors import TidemillError
 from tidemill.target import wall_clock
 
 WANTED_FOR = timedelta(minutes=2)
-"""Nothing is read after nobody has asked for it for so long."""
+"""A task whose result no page has asked for in this time is not read again."""
 T = TypeVar("T")
 
 log = structlog.get_logger()

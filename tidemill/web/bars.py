@@ -12,7 +12,7 @@ from tidemill.web.pieces import run_url
 
 STEP, WIDTH, HEIGHT, LEAST = 8.0, 6.0, 22.0, 3.0
 BAD = frozenset({"failed", "dead", "timed_out", "upstream_failed"})
-"""States that get a notch as well as a colour."""
+"""States that get a notch as well as a color."""
 
 
 def bars(runs: Sequence[Mapping[str, Any]], most: int) -> h.Node:

@@ -19,7 +19,7 @@ COLUMN, LINE = 210.0, 46.0
 EDGE = 8.0
 """The space around the drawing."""
 MOST_NODES = 250
-"""A larger DAG is shown as a table only: nobody reads its drawing."""
+"""A larger DAG is shown as a table only: its drawing is too large to read."""
 LONGEST_NAME = 18
 DEFINED = "defined"
 """The state of a node if no run is shown."""

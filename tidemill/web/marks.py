@@ -1,4 +1,4 @@
-"""The sign and the colour of each state: colour never says anything alone."""
+"""The sign and the color of each state: color never says anything alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHAPES: Mapping[str, str] = {
     "bad": "M3 3l6 6M9 3 3 9",
     "unknown": "M4 4.2a2 2 0 1 1 2.6 1.9c-.4.2-.6.5-.6 1.1M6 9v.6",
 }
-"""Paths in a box of 12 by 12, drawn with a stroke of the state's colour."""
+"""Paths in a box of 12 by 12, drawn with a stroke of the state's color."""
 ENDS_OF_ATTEMPTS = {"lost": "failed", "rejected": "failed", "expired": "missed", "promoted": "retry_wait"}
 """Ends of attempts that no run has, with the state whose sign they use."""
 

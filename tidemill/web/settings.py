@@ -1,4 +1,4 @@
-"""The settings of the web page, and the refusal to listen where everybody could use it."""
+"""The settings of the web page, and the refusal to listen where every other machine could use it."""
 
 from __future__ import annotations
 

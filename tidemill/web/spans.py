@@ -13,7 +13,7 @@ from tidemill.target import Row
 
 Work = Literal["queue", "retry", "claim", "fetch", "process"]
 IDLE: frozenset[Work] = frozenset({"queue", "retry"})
-"""Nobody works on the run: the timeline may compress it."""
+"""No process works on the run: the timeline may compress it."""
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,7 +31,7 @@ class Vendored(msgspec.Struct, frozen=True, kw_only=True):
     """The file's path in the npm package."""
     sha384: str
     """Of the file, in base64, as in a browser's `integrity`."""
-    licence: str
+    license: str
 
 
 def locked() -> list[Vendored]:

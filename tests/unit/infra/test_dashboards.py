@@ -163,7 +163,7 @@ def test_every_sql_file_is_used():
 
 
 def test_every_metric_is_on_a_dashboard_or_in_an_alert():
-    """Else it costs something and tells nobody anything."""
+    """Otherwise it costs something, and no user sees it."""
     shown = "".join(json.dumps(each) for each in DASHBOARDS)
     rules = "".join(path.read_text() for path in (ROOT / "infra" / "prometheus" / "rules").glob("*.yaml"))
     unused = {metric.name for metric in known_series().values() if metric.name not in shown + rules}

@@ -1,4 +1,4 @@
-"""Whoever knows a run and its attempt knows their trace: executor and exporter agree without a header."""
+"""The run and its attempt alone give the trace: executor and exporter agree without a header."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_no_two_states_of_a_run_have_one_sign():
 
 @pytest.mark.parametrize("each", vendor.locked(), ids=lambda each: each.file)
 def test_a_vendored_file_is_the_locked_one(each):
-    assert each.licence
+    assert each.license
     vendor.checked(each, assets.content(f"vendor/{each.file}"))
     with pytest.raises(vendor.VendorError):
         vendor.checked(each, b"another file")

@@ -1,4 +1,4 @@
-"""Edits a job: while somebody types, the page shows what the database says, and when the job would be due."""
+"""Edits a job: while the user types, the page shows what the database says, and when the job would be due."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def check(ask: Ask, backend: Backend) -> Response:
 
 
 def save(ask: Ask, backend: Backend) -> Response:
-    """Raises `UsageError` if somebody else has changed the job meanwhile, or for a value of the wrong type."""
+    """Raises `UsageError` if another user has changed the job meanwhile, or for a value of the wrong type."""
     job_id = ask.parts["job_id"]
     with backend.writing() as postgres, postgres.transaction():
         postgres.execute("select from tidemill.jobs where job_id = %s for update", [job_id])
