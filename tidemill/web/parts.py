@@ -17,6 +17,7 @@ from tidemill.connector import connector_state
 from tidemill.heartbeats import executors
 from tidemill.lag import Waiting, admin_client, waiting_records
 from tidemill.members import Workers, workers
+from tidemill.monitor.deployment import Deployment
 from tidemill.monitor.settings import MonitorSettings
 from tidemill.overdue.command import judged, sink_is_behind
 from tidemill.overdue.watch import Watch
@@ -33,6 +34,8 @@ Value = TypeVar("Value")
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What is None did not answer; `problems` says why."""
 
+    partitions: int | None
+    """N of the deployment."""
     connector: str
     """`RUNNING`, or what is wrong."""
     waiting: dict[str, Waiting] | None
@@ -45,7 +48,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...]
 
 
-def read_parts(target: Connections) -> Parts:
+def read_parts(deployment: Deployment) -> Parts:
     problems: list[str] = []
 
     def attempt(read: Callable[[], Value]) -> Value | None:
@@ -56,11 +59,12 @@ def read_parts(target: Connections) -> Parts:
             return None
 
     return Parts(
-        connector=connector_state(target),
-        waiting=attempt(lambda: waiting_records(target)),
-        executors=attempt(lambda: executors(target, wall_clock())),
-        workers=attempt(lambda: workers(target, admin_client(target))),
-        clocks=attempt(lambda: latest_clocks(target)),
+        partitions=attempt(lambda: deployment.target().partitions),
+        connector=connector_state(deployment.connections),
+        waiting=attempt(lambda: waiting_records(deployment.target())),
+        executors=attempt(lambda: executors(deployment.target(), wall_clock())),
+        workers=attempt(lambda: workers(deployment.target(), admin_client(deployment.target()))),
+        clocks=attempt(lambda: latest_clocks(deployment.target())),
         problems=tuple(dict.fromkeys(problems)),
     )
 
@@ -85,8 +89,9 @@ class Overdue:
 
 def tasks(target: Connections, settings: MonitorSettings) -> dict[str, Task]:
     overdue = Overdue(target, settings)
+    deployment = Deployment(target)
     return {
-        "parts": Task(read=lambda: read_parts(target), every=PARTS_EVERY),
+        "parts": Task(read=lambda: read_parts(deployment), every=PARTS_EVERY),
         "week": Task(read=lambda: read_week(target), every=schedules.EVERY),
         "overdue": Task(read=overdue.read, every=OVERDUE_EVERY),
     }

@@ -25,6 +25,8 @@ from tests.support.servers.topic_records import read_committed
 from tests.support.waiting import eventually
 from tidemill.doctor.facts import Silent
 from tidemill.doctor.look_kafka import look
+from tidemill.monitor.deployment import Deployment
+from tidemill.web.parts import read_parts
 
 PARTITIONS = 2
 RUN_SECONDS = 60
@@ -91,6 +93,13 @@ def test_a_run_completes_through_a_broker_with_tls_and_a_password(place, tmp_pat
 
 def test_the_doctor_connects_too(place):
     assert not isinstance(look(place), Silent)
+
+
+def test_the_web_page_reads_each_partition_of_the_deployment(place):
+    found = read_parts(Deployment(place.model_copy(update={"partitions": PARTITIONS + 1})))
+    assert found.partitions == PARTITIONS
+    assert found.clocks is not None
+    assert found.executors is not None
 
 
 def test_a_wrong_password_is_reported(place):

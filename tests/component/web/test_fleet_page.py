@@ -26,6 +26,7 @@ def parts(**changes):
         "attempts": ["j#r"],
     }  # fmt: skip
     found = Parts(
+        partitions=2,
         connector="RUNNING",
         waiting={"sink": Waiting(records=0, since=None), "executors.10s": Waiting(records=7, since=now)},
         executors=[executor],
@@ -39,14 +40,10 @@ def parts(**changes):
 @pytest.fixture
 def page(target, database):
     def shown(found):
-        with running_site(with_two_partitions(target), {"parts": lambda: found}) as site:
+        with running_site(target, {"parts": lambda: found}) as site:
             return eventually(lambda: text if "As of" in (text := site.get("/fleet").text) else None)
 
     return shown
-
-
-def with_two_partitions(target):
-    return target.model_copy(update={"partitions": 2})
 
 
 def test_executors_show_their_slots_windows_and_attempts(page):
@@ -63,6 +60,10 @@ def test_a_partition_without_a_worker_and_one_that_stands_still_are_marked(page)
 
 
 def test_without_kafka_the_page_says_so(page):
-    text = page(parts(waiting=None, executors=None, workers=None, clocks=None, problems=(f"Kafka at {HOSTILE}",)))
+    text = page(
+        parts(
+            partitions=None, waiting=None, executors=None, workers=None, clocks=None, problems=(f"Kafka at {HOSTILE}",)
+        )
+    )
     assert "Kafka does not answer" in text
     assert "<img src=x" not in text

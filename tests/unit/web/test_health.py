@@ -17,6 +17,7 @@ from tidemill.web.parts import Parts
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 EXECUTOR = {"name": "e", "state": "running", "slots": 8, "free": 3}
 WELL = Parts(
+    partitions=2,
     connector="RUNNING",
     waiting={"sink": Waiting(records=0, since=None)},
     executors=[EXECUTOR],

@@ -33,10 +33,10 @@ SIGNS = {"running": "ok", "draining": "warn", "silent": "bad"}
 
 def make(ask: Ask, backend: Backend) -> Response:
     found: Reading[Parts] | None = backend.background.get("parts")
-    return page(ask, "Fleet", live(ask, "fleet", ("background",), *_fleet(ask, backend, found)))
+    return page(ask, "Fleet", live(ask, "fleet", ("background",), *_fleet(ask, found)))
 
 
-def _fleet(ask: Ask, backend: Backend, found: Reading[Parts] | None) -> Iterator[h.Node]:
+def _fleet(ask: Ask, found: Reading[Parts] | None) -> Iterator[h.Node]:
     if found is None or found.value is None:
         why = found.problem if found else "The parts are being looked at; this takes some seconds."
         yield h.p(class_="empty")[visible(why or "")]
@@ -47,7 +47,7 @@ def _fleet(ask: Ask, backend: Backend, found: Reading[Parts] | None) -> Iterator
     yield h.p(class_="summary")["As of ", instant(ask, found.at), "."]
     yield section("Executors", _executors(parts), note="from their heartbeats")
     yield h.div(class_="columns")[
-        section("Partitions", _partitions(ask, backend.target.partitions, parts, found.at), note=_group(parts)),
+        section("Partitions", _partitions(ask, parts, found.at), note=_group(parts)),
         section("What waits", _readers(parts, found.at), _connector(parts)),
     ]
 
@@ -104,9 +104,11 @@ def _group(parts: Parts) -> str:
     return f"the group is {parts.workers.state}" if parts.workers else "Kafka does not say who holds them"
 
 
-def _partitions(ask: Ask, number: int, parts: Parts, now: datetime) -> h.Element:
+def _partitions(ask: Ask, parts: Parts, now: datetime) -> h.Element:
+    if parts.partitions is None:
+        return h.p(class_="empty")["Kafka does not answer."]
     held = parts.workers.held if parts.workers else {}
-    rows = (_partition(ask, each, held, (parts.clocks or {}).get(each), now) for each in range(number))
+    rows = (_partition(ask, each, held, (parts.clocks or {}).get(each), now) for each in range(parts.partitions))
     return table("Partitions", PARTITIONS, rows, empty="There is none.")
 
 
