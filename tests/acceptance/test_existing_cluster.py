@@ -6,6 +6,7 @@ with TLS and a plain owner; Connect in distributed mode. A job runs each second 
 
 from __future__ import annotations
 
+import re
 import urllib.request
 from datetime import timedelta
 from itertools import pairwise
@@ -26,11 +27,14 @@ from streams.owner_log import OwnerLog
 from tests.support.operator import kafka_audit
 from tests.support.operator.brokers import NUMBERS, START_SECONDS, client
 from tests.support.operator.cluster import running_site
-from tests.support.operator.document_runner import operator_of, variables
+from tests.support.operator.document_runner import HOSTS, operator_of, variables
 from tests.support.waiting import eventually
+from tests.support.web_site import Site as Page
 
 PARTITIONS = 4
 RUN_SECONDS = 60
+CANARY_SECONDS = 150
+"""The monitor waits a minute before its first one."""
 ANSWER_SECONDS = 10
 NEXT_LEADER_SECONDS = 30
 """Ten times the session timeout of a broker here."""
@@ -131,6 +135,42 @@ def login(site, user, password):
     return {"bootstrap.servers": site.brokers.bootstrap, **client(user, password, site.folder / "ca.pem")}
 
 
+def test_the_web_page_shows_the_fleet_and_its_button_runs_a_job(site, operator):
+    page = Page(site.ports.of("web"))
+    assert page.get("/fleet").status == 401
+    user = {"X-Forwarded-User": "ann"}
+    fleet = eventually(lambda: shown_fleet(page.get("/fleet", **user).text), RUN_SECONDS, "both executors")
+    assert 'class="problem"' not in fleet
+    done = page.post("/jobs/hello/run", {"payload": ""}, **user)
+    assert done.status == 303
+    (request_id,) = re.findall(r"asked_run=hello%23(\w+)", done.headers["location"])
+    eventually(lambda: (request_id, "succeeded") in requests_of(site, "hello"), RUN_SECONDS, request_id)
+
+
+def shown_fleet(text):
+    return text if all(each in text for each in HOSTS) else None
+
+
+def test_metrics_and_traces_are_made_of_all_runs_and_a_canary_passes_every_hop(site, operator):
+    eventually(lambda: {"hello#bill-0", "hello#bill-1"} <= site.collector.runs, RUN_SECONDS, "their traces")
+    ended = 'tidemill_job_runs_total{job_id="hello",state="succeeded"}'
+    eventually(lambda: figure(operator, "connectors.metrics", ended) >= len(runs_of(site, "hello")), RUN_SECONDS, ended)
+    eventually(lambda: canaries(operator, "runs") > canaries(operator, "lost"), CANARY_SECONDS, "a canary run")
+    for part in ("postgres", "kafka", "connect", "s3"):
+        assert figure(operator, "tidemill.monitor", f'tidemill_part_up{{part="{part}"}}') == 1
+
+
+def canaries(operator, what):
+    return figure(operator, "tidemill.monitor", f"tidemill_canary_{what}_total")
+
+
+def figure(operator, module, series):
+    with urllib.request.urlopen(f"{operator.address(f'{module}@{HOSTS[0]}')}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    values = [line.removeprefix(f"{series} ") for line in lines if line.startswith(f"{series} ")]
+    return float(values[0]) if values else None
+
+
 def test_migrating_again_corrects_a_setting_of_a_topic(site, operator):
     changed = ConfigEntry("retention.ms", "1000", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, "tidemill.deadletter", incremental_configs=[changed])
@@ -153,6 +193,17 @@ def test_each_second_runs_once_while_brokers_and_postgres_are_killed_and_restart
         eventually(site.brokers.are_in_sync, START_SECONDS, f"the return of broker {number}")
     site.restart_postgres()
     assert_each_second_ran_once(site)
+    eventually(
+        lambda: knows_the_readers(operator), RUN_SECONDS, lambda: operator.log_text(f"tidemill.monitor@{HOSTS[0]}")
+    )
+
+
+def knows_the_readers(operator):
+    """Whether the monitor has asked the brokers about each consumer group since they were restarted."""
+    series = [f'tidemill_waiting_records{{reader="{each}"}}' for each in ("sink", "streams", "executors.10s")]
+    return all(
+        figure(operator, "tidemill.monitor", each) is not None for each in [*series, "tidemill_unowned_partitions"]
+    )
 
 
 def owner_log(site):

@@ -20,6 +20,7 @@ from infra.part import Part
 from infra.ports import Ports
 from infra.settings import InfraSettings
 from tests.support.operator.brokers import Brokers, running_brokers
+from tests.support.servers.collector import Collector, running_collector
 from tests.support.servers.server_process import running_s3, start
 from tests.support.servers.tls_proxy import running_tls_proxy
 
@@ -34,6 +35,10 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     brokers: Brokers
     superuser: str
     """The connection string of a Postgres superuser."""
+    ports: Ports
+    """A port for each listener of the operator's processes."""
+    collector: Collector
+    """The collector of traces."""
     restart_postgres: Callable[[], None]
     connect: Part
     """Connect; it reads `worker.properties` in the folder."""
@@ -55,7 +60,7 @@ def running_site() -> Iterator[Site]:
         until_end.callback(ports.close)
         server = until_end.enter_context(_postgres(folder, settings, ports.by_name, authority))
         brokers = until_end.enter_context(running_brokers(folder / "brokers", cache, class_path, authority, ca))
-        s3 = until_end.enter_context(running_s3())
+        s3, collector = until_end.enter_context(running_s3()), until_end.enter_context(running_collector())
         port = ports.by_name["connect"]
         yield Site(
             folder=folder,
@@ -68,12 +73,16 @@ def running_site() -> Iterator[Site]:
                 "kafka-1.example.com:9092,kafka-2.example.com:9092,kafka-3.example.com:9092": brokers.bootstrap,
                 "http://connect.example.com:8083": f"http://127.0.0.1:{port}",
                 "https://s3.example.com": str(s3.s3_endpoint),
+                "http://collector.example.com:4318/v1/traces": collector.url,
+                "127.0.0.1:8080": f"127.0.0.1:{ports.of('web')}",
                 "s3-key": str(s3.s3_access_key),
                 "s3-secret": str(s3.s3_secret_key),
                 "TIDEMILL_PARTITIONS=8": "TIDEMILL_PARTITIONS=4",
             },
             brokers=brokers,
             superuser=server.superuser,
+            ports=ports,
+            collector=collector,
             restart_postgres=server.restart,
             connect=_connect(folder, port, class_path),
             connect_defaults=properties_file(connect.worker_properties(port, brokers.bootstrap)),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import subprocess
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
 
 import psycopg
 from confluent_kafka.admin import AclBinding
@@ -15,7 +17,6 @@ from confluent_kafka.admin import AclBinding
 from infra.files import write_private
 from infra.part import Part
 from infra.process import last_lines, spawn
-from schemas.ready_file import names_running_process
 from tests.support.operator import kafka_commands
 from tests.support.operator.brokers import START_SECONDS
 from tests.support.operator.cluster import Site
@@ -25,8 +26,12 @@ from tests.support.servers.server_process import wait_ready
 HOSTS = ("host-1", "host-2")
 COMMAND_SECONDS = 120
 STOP_SECONDS = 60
+PROBE_SECONDS = 3
 CONNECT = "kafka-connect"
 RESTART = "systemctl restart"
+ENDED_BY_TERM = {0, 128 + signal.SIGTERM, -signal.SIGTERM}
+"""The exit codes that systemd counts as clean after a stop."""
+LISTEN = "TIDEMILL_OBSERVE_LISTEN"
 ENVIRONMENT = "set -a; "
 """The line that loads settings starts like this; it stays in force for later blocks, as in one shell."""
 
@@ -38,6 +43,8 @@ class Operator:
         self._environment = ""
         self._restarted_later: set[str] = set()
         self._parts: dict[str, Part] = {}
+        self._observed: dict[tuple[str, str], str] = {}
+        """Host and documented port -> the unit that listens there."""
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._elsewhere = _other_package(site.folder)
 
@@ -74,6 +81,10 @@ class Operator:
         """The log of one of our processes."""
         return self._parts[name].log.read_text()
 
+    def address(self, name: str) -> str:
+        """Where one of our processes serves its metrics and its health."""
+        return f"http://127.0.0.1:{self.site.ports.of(name)}"
+
     def pids(self) -> list[int]:
         return [process.pid for process in self._processes.values()]
 
@@ -87,7 +98,9 @@ class Operator:
             case "operator":
                 return self.shell(block.text)
             case "superuser":
-                self._superuser(block.text)
+                self._statements(self.site.superuser, block.text)
+            case "owner":
+                self._statements(self._owner(), block.text)
             case "kafka-admin":
                 self._allow(block.text)
             case "root" | "connect-host" | "first-host":
@@ -99,9 +112,12 @@ class Operator:
                 write_private(Path(path), block.text.encode())
         return ""
 
-    def _superuser(self, text: str) -> None:
+    def _owner(self) -> str:
+        return variables((self.site.folder / "tidemill.env").read_text())["TIDEMILL_POSTGRES_DSN"]
+
+    def _statements(self, dsn: str, text: str) -> None:
         """Runs each statement separately: `create database` cannot run in a transaction."""
-        with psycopg.connect(self.site.superuser, autocommit=True) as connection:
+        with psycopg.connect(dsn, autocommit=True) as connection:
             for statement in filter(str.strip, text.split(";\n")):
                 connection.execute(statement)
 
@@ -122,6 +138,8 @@ class Operator:
                         started.append(self._start(unit, host))
                     case ["systemctl", "restart", unit]:
                         self._wait(self._restart(unit, host))
+                    case ["curl", "--fail", url]:
+                        self._fetch(host, urlsplit(url))
                     case ["curl", "-X", "POST", url]:
                         urllib.request.urlopen(urllib.request.Request(url, method="POST")).close()
                     case ["sed", "-i", *_] | ["chmod", *_]:
@@ -131,13 +149,18 @@ class Operator:
         for name in started:
             self._wait(name)
 
+    def _fetch(self, host: str, url: SplitResult) -> None:
+        """Raises `urllib.error.HTTPError` if the answer is not 200."""
+        name = _name(self._observed[host, str(url.port)], host)
+        urllib.request.urlopen(f"{self.address(name)}{url.path}").close()
+
     def _restart(self, unit: str, host: str) -> str:
         name = _name(unit, host)
         process = self._processes.pop(name, None)
         if process is not None:
             process.terminate()
             code = process.wait(STOP_SECONDS)
-            assert code in {0, 143}, f"{name} ended with {code}:\n{last_lines(self._parts[name].log)}"
+            assert code in ENDED_BY_TERM, f"{name} ended with {code}:\n{last_lines(self._parts[name].log)}"
         return self._start(unit, host)
 
     def _start(self, unit: str, host: str) -> str:
@@ -158,15 +181,23 @@ class Operator:
     def _part(self, module: str, host: str, name: str) -> Part:
         folder = self.site.folder
         unit = Unit((folder / "tidemill@.service").read_text().replace("%i", module).replace("%H", host))
-        ready = folder / "run" / f"{name}.ready" if module in {"streams", "executors"} else None
-        ready_variable = {} if ready is None else {"TIDEMILL_READY_FILE": str(ready)}
+        environment = unit.environment()
+        _, _, port = environment[LISTEN].rpartition(":")
+        assert self._observed.setdefault((host, port), module) == module, f"two processes use {port}"
         return Part(
             name=name,
             argv=("sh", "-c", f"cd {shlex.quote(str(self._elsewhere))} && exec {unit.command}"),
-            env={**unit.environment(), **ready_variable, "PYTHONUNBUFFERED": "1"},
+            env={**environment, LISTEN: self.address(name).removeprefix("http://"), "PYTHONUNBUFFERED": "1"},
             log=folder / "logs" / f"{name}.log",
-            is_ready=lambda: ready is None or names_running_process(ready),
+            is_ready=lambda: self._is_ready(name),
         )
+
+    def _is_ready(self, name: str) -> bool:
+        try:
+            urllib.request.urlopen(f"{self.address(name)}/readyz", timeout=PROBE_SECONDS).close()
+        except OSError:
+            return False
+        return True
 
 
 class Unit:
