@@ -41,11 +41,13 @@ def main() -> int:
         with observed(read(ObserveSettings).observe_listen, registry, health):
             stop = stop_on_signals()
             leave_when_requested(stop, health)
-            run(loops(connections, settings, registry, health), health, stop)
+            made = loops(connections, settings, registry, health)
+            run(made, health, stop)
+            # A client of the brokers that still waits for an answer must not be destroyed (docs/facts.md).
+            os._exit(0)
     except (InvalidSettingsError, PortTakenError) as error:
         log.error("monitor_failed", error=str(error))  # noqa: TRY400 - the sentence is enough
         return REFUSED if isinstance(error, InvalidSettingsError) else FAILED
-    return 0
 
 
 def loops(connections: Connections, settings: MonitorSettings, registry: Registry, health: Health) -> list[Loop]:
