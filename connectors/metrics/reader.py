@@ -26,8 +26,9 @@ from schemas.unreadable import BatchUnknownError
 
 GROUP = "metrics"
 BATCH_RECORDS = 1_000
-LOOP_LIMIT = timedelta(seconds=60)
-"""Longer than a batch, a save of a million open runs, and the longest pause."""
+LOOP_LIMIT = timedelta(minutes=5)
+"""Longer than a batch, a save of a million open runs, the longest pause, and a search for the end of a silent batch,
+which waits for the brokers up to forty times for 5 s."""
 SAVE_SECONDS = 30.0
 _SAVE_SHARE = 100
 """Between two saves is at least so many times the length of the last one: saving costs at most 1 % of a core."""

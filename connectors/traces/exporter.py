@@ -35,8 +35,9 @@ from schemas.unreadable import BatchUnknownError
 GROUP = "traces"
 BATCH_RECORDS = 200
 """The most runs in one POST."""
-LOOP_LIMIT = timedelta(seconds=60)
-"""Longer than one POST and the longest pause before the next."""
+LOOP_LIMIT = timedelta(minutes=5)
+"""Longer than one POST, the longest pause before the next, and a search for the end of a silent batch, which waits for
+the brokers up to forty times for 5 s."""
 _FIRST_WAIT = timedelta(milliseconds=200)
 _LONGEST_WAIT = timedelta(seconds=30)
 
