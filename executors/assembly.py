@@ -1,4 +1,4 @@
-"""Builds the parts of an executor and connects them; `executors.service` lives with them."""
+"""Builds the parts of an executor and connects them; `executors.service` runs them."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ import msgspec
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """What an executor knows of itself."""
 
-    heartbeat_age: float
+    heartbeat_age_seconds: float
     """Seconds since the last heartbeat that Kafka acknowledged; infinite before the first."""
-    freshness: float
+    freshness_seconds: float
     """Above this age of the heartbeat, in seconds, it claims nothing."""
     is_steady: bool
     """It knows the cluster time."""
@@ -20,24 +20,26 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """It has read the kill orders from before its start."""
     has_partitions: bool
     """It has partitions of each class, or none because there are more executors than partitions."""
-    supervisor_silence: float
+    supervisor_silence_seconds: float
     """For how many seconds the process supervisor has not answered."""
-    patience: float
+    patience_seconds: float
     """How many seconds the supervisor may not answer."""
 
 
 def why_not_ready(now: Standing) -> str | None:
     """None: it is ready. The first reason explains those after it."""
-    if now.heartbeat_age >= now.freshness:
-        return f"Kafka has not acknowledged a heartbeat {_since(now.heartbeat_age)}, so it claims nothing"
+    if now.heartbeat_age_seconds >= now.freshness_seconds:
+        return f"Kafka has not acknowledged a heartbeat {_since(now.heartbeat_age_seconds)}, so it claims nothing"
     if not now.is_steady:
         return "it does not know the cluster time, so it claims nothing: see docs/clocks.md"
     if not now.has_orders:
         return "it has not read the kill orders from before its start yet"
     if not now.has_partitions:
         return "it has no partitions of one of its classes yet"
-    if now.supervisor_silence >= now.patience:
-        return f"its process supervisor has not answered for {now.supervisor_silence:.0f} s, so no process starts"
+    if now.supervisor_silence_seconds >= now.patience_seconds:
+        return (
+            f"its process supervisor has not answered for {now.supervisor_silence_seconds:.0f} s, so no process starts"
+        )
     return None
 
 

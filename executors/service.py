@@ -162,13 +162,13 @@ class Service:
     def _standing(self) -> Standing:
         interval = self._settings.heartbeat_interval.total_seconds()
         return Standing(
-            heartbeat_age=self._heartbeats.age_seconds,
-            freshness=self._heartbeats.horizon_seconds,
+            heartbeat_age_seconds=self._heartbeats.age_seconds,
+            freshness_seconds=self._heartbeats.horizon_seconds,
             is_steady=self._clock.is_steady,
             has_orders=self._is_caught_up.is_set(),
             has_partitions=self._holds_all or time.monotonic() - self._assigned_at > _EMPTY_ASSIGNMENT_SECONDS,
-            supervisor_silence=self._silence.seconds,
-            patience=_PATIENT_INTERVALS * interval,
+            supervisor_silence_seconds=self._silence.seconds,
+            patience_seconds=_PATIENT_INTERVALS * interval,
         )
 
     async def _send_heartbeats(self) -> None:
