@@ -179,9 +179,10 @@ def reader(stack):
     page = (prometheus_part.CONFIGURATION.parents[2] / "docs" / "operations.md").read_text()
     statements = page.partition("```sql\n")[2].partition("```")[0]
     name = stack.rows("select current_database() as name")[0]["name"]
-    stack.database.execute(statements.replace("DATABASE tidemill", f"DATABASE {name}"))
+    documented = statements.replace("DATABASE tidemill", f"DATABASE {name}")
+    stack.database.execute(documented.replace("grafana", "documented"))  # the stack has made a role of that name
     with psycopg.connect(stack.connections.postgres_dsn, row_factory=dict_row, autocommit=True) as connection:
-        connection.execute("set role grafana")
+        connection.execute("set role documented")
         connection.execute("set default_transaction_read_only = on")
         yield connection
-    stack.database.execute("drop owned by grafana; drop role grafana")
+    stack.database.execute("drop owned by documented; drop role documented")
