@@ -14,7 +14,7 @@ from tidemill.web.background import Reading
 from tidemill.web.home_facts import HomeFacts
 from tidemill.web.marks import mark, state
 from tidemill.web.pieces import bounded, brief, instant, job_url, owner_link, run_link, run_url, section, table, took
-from tidemill.web.run_list import MOST_COUNTED, MOST_READ
+from tidemill.web.run_list import MOST_COUNTED, MOST_READ, MOST_SEARCHED
 
 MOST_OVERDUE = 8
 
@@ -65,6 +65,23 @@ def overdue(ask: Ask, reading: Reading[list[Row]] | None) -> h.Element:
         id_="overdue",
         note="due, and nothing is known of it",
     )
+
+
+def late(found: HomeFacts) -> h.Element:
+    made = table(
+        "Started late",
+        ("Job or DAG", "Runs", "Worst"),
+        (
+            (
+                owner_link(each["job_id"], is_dag=each["is_dag"]),
+                f"{each['runs']:,}",
+                h.a(href=run_url(each["run_id"]))[brief(each["late_by"])],
+            )
+            for each in found.late
+        ),
+        empty="No run of the last day started more than a minute after it was due.",
+    )
+    return section("Started late in the last day", made, note=f"of the newest {MOST_SEARCHED:,} runs")
 
 
 def problems(ask: Ask, found: HomeFacts) -> h.Element:

@@ -104,8 +104,11 @@ def facts(pairs: Iterable[tuple[str, h.Node]]) -> h.Element:
     ]
 
 
-def live(ask: Ask, name: str, on: Sequence[Topic], *content: h.Node, run_id: str | None = None) -> h.Element:
+def live(
+    ask: Ask, name: str, on: Sequence[Topic], *content: h.Node, run_id: str | None = None, ticks: bool = False
+) -> h.Element:
     """A region that the page gets again when something changed: `on` says what; `run_id` is for the topic `run`.
+    With `ticks` it also renews itself every few seconds, because it shows how long something takes.
 
     Without JavaScript it is an ordinary part of the page.
     """
@@ -113,6 +116,7 @@ def live(ask: Ask, name: str, on: Sequence[Topic], *content: h.Node, run_id: str
         id=name,
         data_live=" ".join(on),
         data_run=run_id,
+        data_ticks=ticks,
         hx_get=ask.url(),
         hx_select=f"#{name}",
         hx_target=f"#{name}",

@@ -53,6 +53,18 @@ def test_what_fails_waits_and_runs_is_shown(site, database, now):
     assert "m#1" not in page
 
 
+def test_a_run_that_started_late_is_shown(site, database, now):
+    database.run("j#1", "succeeded", due=now - HOUR)
+    database.run("k#1", "succeeded", due=now - HOUR)
+    database.run("l#1", "succeeded", due=now - HOUR, kind="backfilled")
+    database.connection.execute(
+        "update tidemill.runs set started_at = started_at + interval '7 minutes' where job_id in ('k', 'l')"
+    )
+    page = site.get("/").text
+    assert "1 job or DAG started late in the last day" in page
+    assert "420 s" in page
+
+
 def test_a_failure_counts_by_the_time_of_its_end(site, database, now):
     database.run("j#1", "failed", due=now - 30 * HOUR, took=29 * HOUR)
     database.run("k#1", "failed", due=now - 30 * HOUR, took=HOUR)

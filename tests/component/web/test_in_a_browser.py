@@ -123,6 +123,16 @@ def test_a_page_renews_itself_while_a_run_goes_on(opened, rows):
     page.wait_for_selector("#run .lead:has-text('succeeded')", timeout=LIVE_MS)
 
 
+def test_the_bar_of_a_running_process_grows(opened):
+    page = opened(RUN)
+    before = page.get_attribute("svg.timeline", "aria-label")
+    page.wait_for_function(
+        "before => document.querySelector('svg.timeline').getAttribute('aria-label') !== before",
+        arg=before,
+        timeout=LIVE_MS,
+    )
+
+
 def test_what_the_reader_has_opened_stays_open(opened, rows):
     page = opened(RUN)
     page.wait_for_selector("body[data-listens]")

@@ -40,7 +40,12 @@ def make(ask: Ask, backend: Backend) -> Response:
             _lead(found, lines, late or []),
             _tiles(found, late, week),
             h.div(class_="halves")[
-                h.div[sections.failing(ask, found), sections.overdue(ask, overdue), sections.problems(ask, found)],
+                h.div[
+                    sections.failing(ask, found),
+                    sections.overdue(ask, overdue),
+                    sections.late(found),
+                    sections.problems(ask, found),
+                ],
                 h.div[sections.parts(ask, lines, parts), sections.backlog(found), sections.longest(found)],
             ],
             planned(ask, week),
@@ -57,6 +62,7 @@ def _lead(found: HomeFacts, lines: list[health.Line], overdue: list[Row]) -> h.E
     said = [
         _many(len(overdue), "job or DAG is overdue", "jobs and DAGs are overdue"),
         _many(len(found.failing), "job or DAG failed in the last day", "jobs and DAGs failed in the last day"),
+        _many(len(found.late), "job or DAG started late in the last day", "jobs and DAGs started late in the last day"),
         _many(late, "run has waited for longer than a minute", "runs have waited for longer than a minute"),
         *(f"{each.part}: {each.sentence.rstrip('.')}" for each in lines if each.state == "warn"),
     ]

@@ -44,7 +44,7 @@ def make(ask: Ask, backend: Backend) -> Response:
         ask,
         visible(run_id),
         said(ask),
-        live(ask, "run", ("run",), *_live(ask, found), run_id=run_id),
+        live(ask, "run", ("run",), *_live(ask, found), run_id=run_id, ticks=not found.seen.state.is_final),
         log,
         _payload(found),
     )

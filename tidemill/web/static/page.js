@@ -3,6 +3,7 @@
 (() => {
   const LEAST_MS = 1000; // a region is renewed at most once in this time
   const FOLLOW_MS = 1000;
+  const TICK_MS = 5000;
   const pause = document.getElementById("pause");
   const waiting = new Set(); // regions that changed while the page was paused or hidden
   const renewed = new Map();
@@ -69,4 +70,5 @@
   zone();
   listen();
   setInterval(follow, FOLLOW_MS);
+  setInterval(() => { if (!idle()) document.querySelectorAll("[data-ticks]").forEach(renew); }, TICK_MS);
 })();
