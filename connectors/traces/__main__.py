@@ -36,12 +36,12 @@ def main() -> int:
         for warning in check_variables(os.environ):
             log.warning("unknown_variable", reason=warning)
         settings, listen = read(TracesSettings), read(ObserveSettings).observe_listen
-        endpoint = needed_endpoint(settings)
-        connections, _ = settle(read(Connections), confluent_kafka, (STATUS,), with_runs=False)
+        endpoint, connections = needed_endpoint(settings), read(Connections)
         registry, health = Registry(), Health()
         describe_process(registry, health, kind="traces", name="traces")
         traces, lag = registry.counter(catalogue.TRACES), registry.gauge(catalogue.READ_LAG)
         with observed(listen, registry, health):
+            connections, _ = settle(connections, confluent_kafka, (STATUS,), with_runs=False)
             exporter = Exporter(endpoint, settings, traces, stop := stop_on_signals())
             run(connections, exporter, health, lag, stop)
     except (InvalidSettingsError, DisagreementError, PortTakenError) as error:

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from observe.health import STARTING
 from schemas.ids import RunId
+from tests.support.observed import reserved_port
 from tests.support.run_histories import histories, latest_by_run
 from tests.support.servers.collector import Collector, running_collector
 from tests.support.servers.kafka_node import running_kafka
@@ -97,6 +99,19 @@ def test_a_stop_ends_a_wait_for_the_collector(bench, collector):
     eventually(lambda: collector.posts >= 1, 30)
     process.send_signal(signal.SIGTERM)
     assert process.wait(EXIT_SECONDS) == 0
+
+
+def test_an_exporter_that_waits_for_its_first_broker_is_live_and_not_ready(bench, collector, tmp_path):
+    with reserved_port(tmp_path) as port, bench.log.open("ab") as log:
+        settings = {
+            "TIDEMILL_KAFKA_BOOTSTRAP": "127.0.0.1:1",
+            "TIDEMILL_TRACES_ENDPOINT": collector.url,
+            "TIDEMILL_OBSERVE_LISTEN": port.address,
+        }
+        command = [sys.executable, "-m", "connectors.traces"]
+        bench.processes.append(subprocess.Popen(command, env={**os.environ, **settings}, stderr=log))
+        eventually(lambda: port.is_live, 30, bench.log.read_text)
+        assert port.get("/readyz") == (503, f"{STARTING}\n")
 
 
 def test_without_an_endpoint_the_process_says_what_is_missing():

@@ -102,6 +102,14 @@ def test_an_address_may_be_of_ipv6():
     assert parse_address("[::1]:9464") == ("::1", 9464)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_a_port_opens_without_a_name_server(host, monkeypatch):
+    monkeypatch.setattr(socket, "getfqdn", lambda _: pytest.fail("it asks for the name of the machine"))
+    address = f"{host}:{free_address().rpartition(':')[2]}"
+    with observed(address, Registry(), Health()):
+        assert get(address, "/livez") == (200, "ok\n")
+
+
 def test_a_client_that_breaks_off_leaves_nothing_in_the_log(capfd):
     address, before = free_address(), threading.active_count()
     with observed(address, Registry(), Health()):
