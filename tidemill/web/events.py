@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from tidemill.queries import one
 from tidemill.web.backend import Backend
-from tidemill.web.topics import Topic
+from tidemill.web.changes import Change
 
 LOOK_SECONDS = 1.0
 """The read model is looked at once in this time, for all readers together."""
@@ -106,14 +106,14 @@ class Watch:
         return int(found["version"]) if found else None
 
 
-def changes(before: Seen, now: Seen) -> list[Topic]:
-    told: Mapping[Topic, bool] = {
+def changes(before: Seen, now: Seen) -> list[Change]:
+    found: Mapping[Change, bool] = {
         "runs": before.runs != now.runs,
         "problems": before.problems != now.problems,
         "background": before.background != now.background,
     }
-    return [topic for topic, is_new in told.items() if is_new]
+    return [change for change, is_new in found.items() if is_new]
 
 
-def event(changed: list[Topic]) -> bytes:
+def event(changed: list[Change]) -> bytes:
     return b"event: changed\ndata: " + orjson.dumps(changed) + b"\n\n"

@@ -13,7 +13,7 @@ from streams.core.schedule import zone as zones
 from tidemill.explain.telling import lasted
 from tidemill.output import visible
 from tidemill.web.ask import Ask
-from tidemill.web.topics import Topic
+from tidemill.web.changes import Change
 
 NONE = "\u2013"
 """A cell without a value."""
@@ -105,9 +105,9 @@ def facts(pairs: Iterable[tuple[str, h.Node]]) -> h.Element:
 
 
 def live(
-    ask: Ask, name: str, on: Sequence[Topic], *content: h.Node, run_id: str | None = None, ticks: bool = False
+    ask: Ask, name: str, on: Sequence[Change], *content: h.Node, run_id: str | None = None, ticks: bool = False
 ) -> h.Element:
-    """A region that the page gets again when something changed: `on` says what; `run_id` is for the topic `run`.
+    """A region that the page gets again when something changed: `on` says what; `run_id` is for the change `run`.
     With `ticks` it also renews itself every few seconds, because it shows how long something takes.
 
     Without JavaScript it is an ordinary part of the page.
