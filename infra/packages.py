@@ -31,7 +31,7 @@ IN_PACKAGE: dict[Program, tuple[str, str]] = {
 
 
 def program(name: Program, settings: InfraSettings, on_event: Callable[[str], None]) -> str:
-    """The path of the program: from its setting, else from PATH, else from the cache, which may need a download.
+    """The path of the program: from its setting, from PATH, or from the cache, which may need a download.
 
     Raises `StackError` with what the user can do.
     """
