@@ -20,7 +20,8 @@ def heat_map(week: Week, timezone: str) -> h.Element:
     """Seven days by 24 hours in the reader's zone, from now on."""
     cells = _cells(week, timezone)
     some = [count for _, _, count in cells if count]
-    least, most = min(some, default=0), max(some, default=0)
+    most = max(some, default=0)
+    least = min([*some, most // 2])  # otherwise one start more or less would look like a storm
     width, height = LEFT + 24 * (WIDE + GAP), TOP + 7 * (TALL + GAP)
     return h.div(class_="scroll", tabindex="0", role="region", aria_label="Planned starts by weekday and hour")[
         h.svg(class_="heat", viewBox=f"0 0 {width} {height}", role="img", aria_label=in_words(week, timezone))[
