@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from contextlib import suppress
 
 import structlog
 import uvicorn
+from starlette.applications import Starlette
 
 from observe.health import Health
 from observe.process import describe_process
 from observe.registry import Registry
-from observe.server import observed
+from observe.server import PortTakenError, observed
 from observe.settings import ObserveSettings
 from schemas.logging import log_to_stderr
 from schemas.settings import Connections, InvalidSettingsError, read
@@ -22,10 +24,11 @@ from tidemill.web.app import application
 from tidemill.web.backend import Backend
 from tidemill.web.background import Background
 from tidemill.web.parts import tasks
+from tidemill.web.server import Server
 from tidemill.web.settings import WebSettings, address_of, door_of
 
-REFUSED = 2
-"""The exit code for a variable with an invalid value."""
+FAILED, REFUSED = 1, 2
+"""Exit codes: FAILED if it cannot start, REFUSED for a variable with an invalid value."""
 STOP_SECONDS = 3
 """Streams of events never end by themselves: they are cut off after this time."""
 
@@ -45,19 +48,32 @@ def main() -> int:
         return REFUSED
     registry, health = Registry(), Health()
     describe_process(registry, health, kind="web", name=socket.gethostname())
-    with observed(observe.observe_listen, registry, health):
-        health.ready()
-        log.info("web_listens", address=f"http://{settings.web_listen}/")
-        uvicorn.run(
-            application(Backend(target, settings.web_connections, background), door, registry, settings.web_grafana),
-            host=host,
-            port=port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=STOP_SECONDS,
-        )
+    try:
+        with observed(observe.observe_listen, registry, health), suppress(KeyboardInterrupt):
+            app = application(
+                Backend(target, settings.web_connections, background), door, registry, settings.web_grafana
+            )
+            log.info("web_listens", address=f"http://{settings.web_listen}/")
+            server = server_of(app, host, port, health)
+            server.run()
+            return 0 if server.started else FAILED
+    except PortTakenError as error:
+        log.error("web_failed", error=str(error))  # noqa: TRY400 - the sentence is enough
+        return FAILED
     return 0
+
+
+def server_of(app: Starlette, host: str, port: int, health: Health) -> Server:
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    return Server(config, health)
 
 
 if __name__ == "__main__":
