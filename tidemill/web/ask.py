@@ -45,8 +45,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
 def fields(pairs: list[tuple[str, str]]) -> Fields:
     """Group pairs by name; values without content are left out, as an untouched form sends them."""
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, list[str]] = {}
     for name, value in pairs:
         if value.strip():
-            found[name] = (*found.get(name, ()), value.strip())
-    return found
+            found.setdefault(name, []).append(value.strip())
+    return {name: tuple(values) for name, values in found.items()}

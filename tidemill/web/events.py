@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import msgspec
 import orjson
@@ -14,6 +14,7 @@ from psycopg_pool import PoolTimeout
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from tidemill.queries import one
 from tidemill.web.backend import Backend
@@ -39,6 +40,22 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     background: int = 0
 
 
+class _Events(StreamingResponse):
+    """Says when its reader has left."""
+
+    def __init__(
+        self, content: AsyncIterator[bytes], left: Callable[[], None], *, media_type: str, headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(content, media_type=media_type, headers=headers)
+        self._left = left
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._left()
+
+
 class Watch:
     """Looks at the read model while there are readers."""
 
@@ -54,28 +71,29 @@ class Watch:
             return PlainTextResponse("Too many pages are live.\n", 503, headers={"retry-after": "60"})
         run_id = request.query_params.get("run")
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(self._stream(request, run_id), media_type="text/event-stream", headers=headers)
+        self._readers += 1  # here, not at the first byte: many readers may come at once
+        events = self._stream(request, run_id)
+        return _Events(events, self._left, media_type="text/event-stream", headers=headers)
+
+    def _left(self) -> None:
+        self._readers -= 1
 
     async def _stream(self, request: Request, run_id: str | None) -> AsyncIterator[bytes]:
-        self._readers += 1
-        try:
-            yield f"retry: {RETRY_MS}\n: connected\n\n".encode()
-            began = spoke = time.monotonic()
-            before, version = await self._look(), await self._version(run_id)
-            while time.monotonic() - began < LONGEST_SECONDS and not await request.is_disconnected():
-                await asyncio.sleep(LOOK_SECONDS)
-                now = await self._look()
-                changed = changes(before, now)
-                if run_id is not None and "runs" in changed:
-                    latest = await self._version(run_id)
-                    changed += ["run"] if latest != version else []
-                    version = latest
-                before = now
-                if changed or time.monotonic() - spoke > SILENCE_SECONDS:
-                    spoke = time.monotonic()
-                    yield event(changed) if changed else b": still here\n\n"
-        finally:
-            self._readers -= 1
+        yield f"retry: {RETRY_MS}\n: connected\n\n".encode()
+        began = spoke = time.monotonic()
+        before, version = await self._look(), await self._version(run_id)
+        while time.monotonic() - began < LONGEST_SECONDS and not await request.is_disconnected():
+            await asyncio.sleep(LOOK_SECONDS)
+            now = await self._look()
+            changed = changes(before, now)
+            if run_id is not None and "runs" in changed:
+                latest = await self._version(run_id)
+                changed += ["run"] if latest != version else []
+                version = latest
+            before = now
+            if changed or time.monotonic() - spoke > SILENCE_SECONDS:
+                spoke = time.monotonic()
+                yield event(changed) if changed else b": still here\n\n"
 
     async def _look(self) -> Seen:
         async with self._lock:

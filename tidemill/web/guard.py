@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -71,7 +71,12 @@ def _is_same_origin(headers: Mapping[str, str], host: str) -> bool:
     if site is not None:
         return site == "same-origin"
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc.lower() == host
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc.lower() == host
+    except ValueError:  # such as http://[
+        return False
 
 
 def _is_known(door: Door, headers: Mapping[str, str]) -> bool:
@@ -90,11 +95,8 @@ def _equal(given: str, expected: str) -> bool:
 
 
 def _cookie(headers: Mapping[str, str]) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    """`SimpleCookie` gives up at a cookie that it does not understand, which another site on the same host may set."""
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
 
 
 class Guard:

@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from schemas.settings import InvalidSettingsError
 from tidemill.web.guard import Door
 
+HTTP = 80
+"""A browser leaves this port out."""
 SHORTEST_TOKEN = 16
 """Characters; a shorter token can be guessed."""
 
@@ -56,8 +58,10 @@ def door_of(settings: WebSettings) -> Door:
             f"TIDEMILL_WEB_LISTEN is {settings.web_listen!r}, which other machines may reach: set "
             "TIDEMILL_WEB_TOKEN_FILE, or TIDEMILL_WEB_PROXY_HEADER behind a proxy that logs users in (docs/web.md)"
         )
-    local = ["127.0.0.1", "localhost", "[::1]"] if is_local else []
-    hosts = {*names, *(f"{each}:{port}" for each in [*names, *local])}
+    own = f"[{host}]" if ":" in host else host
+    local = ["127.0.0.1", "localhost", "[::1]", own] if is_local else []
+    without_port = [*names, *(local if port == HTTP else [])]
+    hosts = {*without_port, *(f"{each}:{port}" for each in [*names, *local])}
     return Door(hosts=frozenset(hosts), token=token, proxy_header=settings.web_proxy_header)
 
 

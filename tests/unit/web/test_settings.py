@@ -37,3 +37,11 @@ def test_a_token_that_can_be_guessed_or_not_be_read_is_refused(tmp_path):
 def test_an_address_without_a_port_is_refused(listen):
     with pytest.raises(InvalidSettingsError, match="it must be an address and a port"):
         address_of(WebSettings(web_listen=listen))
+
+
+def test_a_browser_leaves_the_usual_port_out():
+    assert {"localhost", "localhost:80"} <= door_of(WebSettings(web_listen="localhost:80")).hosts
+
+
+def test_another_address_of_this_machine_is_a_name_of_the_page():
+    assert "127.0.0.2:8080" in door_of(WebSettings(web_listen="127.0.0.2:8080")).hosts
