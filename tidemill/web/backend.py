@@ -19,6 +19,8 @@ LONGEST_QUERY = timedelta(seconds=5)
 """A page that needs longer is refused by the database, so that slow pages do not pile up."""
 WAIT_SECONDS = 3.0
 """How long a page waits for a connection."""
+LONGEST_LOCK = timedelta(seconds=1)
+"""How long a change waits for a row that somebody else is changing: meanwhile it holds one of a few connections."""
 WRITERS = 2
 
 Pool = ConnectionPool[psycopg.Connection[Row]]
@@ -31,7 +33,7 @@ class Backend:
         """What takes longer than a page may."""
         read_dsn = target.postgres_read_dsn or target.postgres_dsn
         self._read = _pool(read_dsn, f"{READ_ONLY} {_limit()}", readers)
-        self._write = _pool(target.postgres_dsn, _limit(), WRITERS)
+        self._write = _pool(target.postgres_dsn, f"{_limit()} {_lock_limit()}", WRITERS)
 
     @contextmanager
     def reading(self) -> Iterator[psycopg.Connection[Row]]:
@@ -64,6 +66,10 @@ class Backend:
 
 def _limit() -> str:
     return f"-c statement_timeout={LONGEST_QUERY // timedelta(milliseconds=1)}"
+
+
+def _lock_limit() -> str:
+    return f"-c lock_timeout={LONGEST_LOCK // timedelta(milliseconds=1)}"
 
 
 def _pool(dsn: str, options: str, most: int) -> Pool:

@@ -15,6 +15,7 @@ from tidemill import owners
 from tidemill.put import write_columns
 from tidemill.queries import one, rows
 from tidemill.target import Row, UsageError
+from tidemill.web.errors import LOCKED
 from tidemill.web.pages.owner_facts import next_times
 
 NEXT = 10
@@ -83,8 +84,13 @@ def fields(postgres: psycopg.Connection[Row], job_id: str) -> dict[str, Field]:
 
 def changes(known: Mapping[str, Field], given: Mapping[str, str | None]) -> dict[str, str | None]:
     """The columns whose text differs, with their new values; an empty text is null."""
-    asked = {name: (given.get(name) or "").replace("\r\n", "\n").strip() for name in known}
-    return {name: text or None for name, text in asked.items() if text != known[name].value}
+    asked = {name: _as_sent(given.get(name) or "") for name in known}
+    return {name: text or None for name, text in asked.items() if text != _as_sent(known[name].value)}
+
+
+def _as_sent(text: str) -> str:
+    """As a browser sends a value that nobody has touched."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def attempt(
@@ -117,6 +123,8 @@ def write(postgres: psycopg.Connection[Row], job_id: str, changed: Mapping[str, 
 
 def refusal_of(error: Exception) -> str:
     """The database's sentence."""
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        return LOCKED
     if isinstance(error, psycopg.DatabaseError):
         return error.diag.message_primary or str(error)
     return str(error)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+
+import psycopg
+import pytest
 
 from tidemill.target import wall_clock
 
@@ -141,3 +145,38 @@ def test_a_form_that_is_older_than_the_job_is_refused(site, database):
     assert answer.status == 422
     assert "somebody has changed it meanwhile" in answer.text
     assert database.all("select max_attempts from tidemill.jobs") == [{"max_attempts": 1}]
+
+
+def test_a_job_that_somebody_else_is_changing_holds_up_no_other(site, database, tables_dsn):
+    """Two forms that wait for its row hold both connections for changes, and only for a second."""
+    database.job("j")
+    database.job("k")
+    fields = site.get("/jobs/j/edit").fields() | {"schedule": "@hourly"}
+    with psycopg.connect(tables_dsn) as other, ThreadPoolExecutor() as pool:
+        other.execute("update tidemill.jobs set schedule = '@weekly' where job_id = 'j'")
+        checks = [pool.submit(site.post, "/jobs/j/check", fields) for _ in range(2)]
+        assert site.post("/jobs/k/pause").status == 303
+        assert all("Somebody else is changing it now" in each.result().text for each in checks)
+        saved = site.post("/jobs/j/edit", fields)
+        assert (saved.status, "Somebody else is changing it now" in saved.text) == (409, True)
+
+
+def test_the_form_changes_no_value_that_the_reader_left_alone(site, database):
+    """A browser sends other line breaks than the value has, and this page drops the space around it."""
+    database.job()
+    database.connection.execute("""update tidemill.jobs set payload = E' {"a":\r\n 1}\n'""")
+    assert "Nothing is changed yet" in site.post("/jobs/j/check", site.get("/jobs/j/edit").fields()).text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/jobs/j?versions_before={'9' * 5000}",
+        f"/runs?asked=cancel&count={'9' * 5000}",
+        f"/jobs/j/backfill?from=7d&max_active={'9' * 5000}",
+        "/jobs/j/backfill?from=7d&reprocess=x",
+    ],
+)
+def test_a_number_or_a_word_that_cannot_be_is_no_bug_of_the_page(site, database, path):
+    database.job()
+    assert site.get(path).status in {200, 422}

@@ -24,6 +24,8 @@ from tidemill.web.pieces import NONE, clock, facts, instant, job_url, live, run_
 from tidemill.web.versions import Change, Version
 
 NEXT, LAST = 10, 12
+LONGEST_NUMBER = 18
+"""Digits of a version that Postgres can hold."""
 RUNS = ("State", "Run", "Started", "Took", "Attempt")
 LEGEND = (
     ("c-succeeded", "succeeded"),
@@ -56,9 +58,11 @@ def make(ask: Ask, backend: Backend) -> Response:
 
 def _before(ask: Ask) -> int | None:
     text = ask.one("versions_before")
-    if text is not None and not text.isdecimal():
-        raise UsageError(f"there is no version {text!r}")
-    return int(text) if text else None
+    if text is None:
+        return None
+    if not text.isdecimal() or len(text) > LONGEST_NUMBER:
+        raise UsageError(f"there is no version {text[:LONGEST_NUMBER]!r}")
+    return int(text)
 
 
 def _lead(job: Row) -> h.Node:

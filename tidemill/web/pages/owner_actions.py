@@ -17,7 +17,7 @@ from tidemill.given import check_json
 from tidemill.names import names_of
 from tidemill.output import visible
 from tidemill.queries import one
-from tidemill.target import Row
+from tidemill.target import Row, UsageError
 from tidemill.web.ask import Ask
 from tidemill.web.backend import Backend
 from tidemill.web.layout import page, redirect
@@ -29,6 +29,7 @@ SAID = {
     "edit": "The change is written.",
 }
 """What the page says after a button, by the query parameter `asked`."""
+LONGEST_NUMBER = 9
 MOST_PLANNED = 200
 """The occurrences of a backfill that its preview lists."""
 Make = Callable[[Ask, Backend], Response]
@@ -177,7 +178,7 @@ def _backfill(name: str, given: Callable[[str], str | None]) -> Row:
     return {
         "request_id": secrets.token_hex(8),
         "owner": name,
-        "reprocess": given("reprocess") or Reprocess.NONE.value,
+        "reprocess": _reprocess(given("reprocess")),
         "max_active_runs": _number(given("max_active")),
         "run_backwards": given("backwards") is not None,
         "note": given("note"),
@@ -185,7 +186,15 @@ def _backfill(name: str, given: Callable[[str], str | None]) -> Row:
 
 
 def _number(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() else 1
+    """Postgres says what is too large."""
+    return int(text[:LONGEST_NUMBER]) if text and text.isdecimal() else 1
+
+
+def _reprocess(text: str | None) -> str:
+    """Raises `UsageError`."""
+    if text and text not in {each.value for each in Reprocess}:
+        raise UsageError(f"there is no way {text!r} to reprocess")
+    return text or Reprocess.NONE.value
 
 
 def _lead(planned: list[Row]) -> h.Element:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from schemas.reasons import ReasonCode
 from schemas.words import OPEN_STATES, RunKind, RunState
+from tidemill.orders import MAX_RERUNS
 from tidemill.output import visible
 from tidemill.target import Row
 from tidemill.web import paging
@@ -54,7 +55,7 @@ def make(ask: Ask, backend: Backend) -> Response:
 def _done(ask: Ask) -> h.Node:
     """What a bulk action has written."""
     verb, count = ask.one("asked"), ask.one("count") or ""
-    if verb not in {"cancel", "rerun"} or not count.isdecimal():
+    if verb not in {"cancel", "rerun"} or not count.isdecimal() or int(count[:9]) > MAX_RERUNS:
         return None
     what = "asked to stop" if verb == "cancel" else "asked to run again"
     sentence = (
