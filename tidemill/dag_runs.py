@@ -88,13 +88,13 @@ def draw_run(told: list[Row], path: list[str], *, every: bool = False) -> None:
 
 def describe(run: Row, nodes: list[Row], path: list[str]) -> list[Row]:
     """The nodes, level by level, with the wait from ready to started, and the duration."""
-    deep = levels(nodes)
+    deep, critical = levels(nodes), frozenset(path)
     none = GONE if RunState(run["state"]).is_final else WAITING
     told = [
         node
         | {
             "level": deep[node["node_id"]],
-            "critical": node["node_id"] in path,
+            "critical": node["node_id"] in critical,
             "state": node["state"] or none,
             "waited": _between(node["queued_at"], node["started_at"]),
             "duration": _between(node["started_at"], node["finished_at"] or run["seen_at"]),

@@ -12,6 +12,7 @@ from tidemill import owners
 from tidemill.dag_graph import critical_path
 from tidemill.dag_runs import describe
 from tidemill.names import no_run
+from tidemill.output import visible
 from tidemill.queries import one, rows
 from tidemill.target import Row
 
@@ -19,6 +20,13 @@ MOST_RUNS = 16
 """The columns of the grid."""
 MOST_LINES = 40
 """The lines of the grid; a larger DAG shows the nodes that did not succeed."""
+
+MOST_ROWS = 250
+"""The nodes in a table or a list to choose from."""
+MOST_NAMED = 40
+"""The nodes that a sentence or a cell names."""
+
+RANK = {None: 1, "waiting": 1, "succeeded": 2}
 
 
 class DagFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +65,22 @@ def read_dag(postgres: psycopg.Connection[Row], dag_id: str, run_id: str | None,
         run_nodes=[told[node["node_id"]] for node in found],
         critical=critical,
     )
+
+
+def most_relevant(nodes: Sequence[Row]) -> Sequence[Row]:
+    """The nodes of a run for a table; of too many, first those that did not go well, then those that wait."""
+    if len(nodes) <= MOST_ROWS:
+        return nodes
+    return sorted(nodes, key=lambda node: RANK.get(node["state"], 0))[:MOST_ROWS]
+
+
+def named(names: Sequence[str], between: str) -> str:
+    """Names in a sentence; of too many, the first and the last ones."""
+    shown = [visible(each) for each in names]
+    if len(shown) > MOST_NAMED:
+        half = MOST_NAMED // 2
+        shown = [*shown[:half], f"… ({len(names) - 2 * half:,} more)", *shown[-half:]]
+    return between.join(shown)
 
 
 def _cells(postgres: psycopg.Connection[Row], runs: Sequence[Row], nodes: Sequence[str]) -> dict[tuple[str, str], Row]:

@@ -115,3 +115,15 @@ def test_a_dag_is_run_paused_and_backfilled(site, database, dag):
     assert "2 of 2 occurrences would run" in site.get("/dags/d/backfill?from=2d").text
     assert database.all("select kind, dag_id from tidemill.requests") == [{"kind": "run", "dag_id": "d"}]
     assert database.all("select paused from tidemill.dags") == [{"paused": True}]
+
+
+def test_a_dag_with_many_nodes_has_a_small_page_that_names_the_failed_one(site, database):
+    many = [f"node{number}" for number in range(300)]
+    with database.connection.transaction():
+        put(database.connection, {name: many[:number] for number, name in enumerate(many)}, schedule="@daily")
+    dag_run(database, **{each: FAILED if each == many[-1] else SUCCEEDED for each in many})
+    for path in ("/dags/d", "/runs/d%23r"):
+        page = site.get(path)
+        assert "50 more nodes are not shown" in page.text
+        assert "/runs/d%23r%2Fnode299" in page.text
+    assert site.get("/dags/d").text.count("<option") < 50

@@ -108,3 +108,19 @@ def test_the_reader_chooses_a_zone(site, database):
     assert "21 Nov 11:00:00" in page.text
     assert site.post("/zone", {"timezone": "Nowhere"}).status == 409
     assert site.post("/zone", {"timezone": "UTC", "back": "//evil.example"}).headers["location"] == "/"
+
+
+def test_a_result_with_half_a_character_is_shown(site, database):
+    database.job()
+    database.run(state="succeeded")
+    database.connection.execute("update tidemill.runs set result = %s, result_bytes = 8", [r'"\ud800"'])
+    page = site.get("/runs/j%23r")
+    assert page.status == 200
+    assert r"\ud800" in page.text
+
+
+def test_a_log_that_s3_does_not_give_is_an_error_not_an_empty_file(site, database):
+    database.job()
+    database.run()
+    database.attempt(output_bytes=10**6, log_uri="s3://bucket/logs/")
+    assert site.get("/runs/j%23r/log.txt").status == 409

@@ -13,7 +13,7 @@ from tidemill.target import Row
 from tidemill.web.ask import Ask
 from tidemill.web.backend import Backend
 from tidemill.web.dag_drawing import drawing
-from tidemill.web.dag_facts import DagFacts, read_dag
+from tidemill.web.dag_facts import MOST_ROWS, DagFacts, most_relevant, named, read_dag
 from tidemill.web.dag_gantt import bars, gantt
 from tidemill.web.dag_grid import grid
 from tidemill.web.layout import page
@@ -80,12 +80,18 @@ def _state_of(ask: Ask, run: Row) -> h.Element:
 def _path(found: DagFacts) -> h.Node:
     if not found.critical:
         return None
-    names = " → ".join(visible(each) for each in found.critical)
+    names = named(found.critical, " → ")
     return h.p(class_="note")["The run took as long as its critical path: ", h.b[names], "."]
 
 
 def _nodes(ask: Ask, nodes: Sequence[Row]) -> h.Element:
-    return table("Nodes of the run", NODES, (_node(ask, each) for each in nodes), empty="The DAG has no nodes.")
+    shown = most_relevant(nodes)
+    made = table("Nodes of the run", NODES, (_node(ask, each) for each in shown), empty="The DAG has no nodes.")
+    return h.div[made, _more(len(nodes) - len(shown))]
+
+
+def _more(count: int) -> h.Node:
+    return h.p(class_="empty")[f"{count:,} more nodes are not shown."] if count > 0 else None
 
 
 def _node(ask: Ask, node: Row) -> tuple[h.Node, ...]:
@@ -103,14 +109,15 @@ def _node(ask: Ask, node: Row) -> tuple[h.Node, ...]:
 
 
 def _needed(node: Row) -> h.Node:
-    return h.span(class_="why")[", ".join(visible(each) for each in node["depends_on"]) or NONE]
+    return h.span(class_="why")[named(node["depends_on"], ", ") or NONE]
 
 
 def _definition(ask: Ask, found: DagFacts) -> h.Node:
     dag = found.dag
     return h.fragment[
         facts([*schedule_facts(ask, dag), ("Runs at a time", str(dag["max_active_epochs"]))]),
-        table("Nodes as defined", DEFINED, (_defined(each) for each in found.nodes), empty="The DAG has no nodes."),
+        table("Nodes as defined", DEFINED, map(_defined, found.nodes[:MOST_ROWS]), empty="The DAG has no nodes."),
+        _more(len(found.nodes) - MOST_ROWS),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 import htpy as h
@@ -17,7 +18,7 @@ from tidemill.queries import one
 from tidemill.target import Row, UsageError
 from tidemill.web.ask import Ask
 from tidemill.web.backend import Backend
-from tidemill.web.dag_facts import DagFacts
+from tidemill.web.dag_facts import MOST_ROWS, DagFacts
 from tidemill.web.layout import redirect
 from tidemill.web.pages.owner_actions import DAGS, action
 from tidemill.web.pieces import dag_url
@@ -79,15 +80,19 @@ def _node_of(ask: Ask) -> RunId:
 def _of_run(found: DagFacts, run: Row) -> h.Node:
     return h.fragment[
         h.input(type="hidden", name="run", value=run["run_id"]),
-        h.label[
-            "Node",
-            h.select(name="node", required=True)[
-                (
-                    h.option(value=each["node_id"])[f"{visible(each['node_id'])} ({each['state'].replace('_', ' ')})"]
-                    for each in found.run_nodes
-                )
-            ],
-        ],
+        h.label["Node", _choice(found.run_nodes)],
+    ]
+
+
+def _choice(nodes: Sequence[Row]) -> h.Node:
+    """A list to choose from; of too many nodes, a field for the name."""
+    if len(nodes) > MOST_ROWS:
+        return h.input(name="node", required=True, autocomplete="off")
+    return h.select(name="node", required=True)[
+        (
+            h.option(value=each["node_id"])[f"{visible(each['node_id'])} ({each['state'].replace('_', ' ')})"]
+            for each in nodes
+        )
     ]
 
 

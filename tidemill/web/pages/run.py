@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import htpy as h
 from starlette.responses import HTMLResponse, Response, StreamingResponse
@@ -18,6 +19,7 @@ from tidemill.queries import rows
 from tidemill.target import NotFoundError, Row
 from tidemill.web.ask import Ask
 from tidemill.web.backend import Backend
+from tidemill.web.dag_facts import most_relevant
 from tidemill.web.layout import page
 from tidemill.web.marks import state
 from tidemill.web.pages.run_actions import actions, said
@@ -28,7 +30,6 @@ from tidemill.web.spans import spans
 from tidemill.web.timeline import timeline
 
 ATTEMPTS = ("Attempt", "Ended as", "Class", "Executor", "Started", "Took", "Exit code", "Token", "Why")
-MOST_NODES = 200
 NODES = ("State", "Node", "Started", "Took", "Why")
 
 
@@ -141,7 +142,7 @@ def _attempt(ask: Ask, attempt: Row, now: Any) -> tuple[h.Node, ...]:
 
 
 def _nodes(ask: Ask, found: RunFacts) -> h.Node:
-    shown, dag_id = found.seen.nodes[:MOST_NODES], found.run["job_id"]
+    shown, dag_id = most_relevant(found.seen.nodes), found.run["job_id"]
     nodes = (
         (
             state(each["state"]) if each["state"] else "waiting",
@@ -154,7 +155,10 @@ def _nodes(ask: Ask, found: RunFacts) -> h.Node:
     )
     made = table("Nodes", NODES, nodes, empty="The definition of the DAG that this run uses is not kept.")
     more = len(found.seen.nodes) - len(shown)
-    rest = h.p[f"{more:,} more are on the page of ", owner_link(dag_id, is_dag=True), "."] if more else None
+    address = f"/runs?{urlencode({'dag': dag_id, 'kind': RunKind.NODE.value})}"
+    rest = (
+        h.p[f"{more:,} more nodes are not shown; ", h.a(href=address)["their runs"], " are a list."] if more else None
+    )
     return h.fragment[made, rest]
 
 
@@ -255,5 +259,5 @@ def _json(value: Any, run: Row | None = None) -> h.Node:
     """JSON with its numbers as they are; a result that is in S3 as its address."""
     if value is None and run and run["result_uri"]:
         return h.p["It has ", f"{run['result_bytes']:,}", " bytes, and is in ", h.code[visible(run["result_uri"])], "."]
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    text = json.dumps(value, indent=2, ensure_ascii=False).encode(errors="backslashreplace").decode()
     return h.pre(class_="json", tabindex="0", aria_label="JSON")[visible(text)]
