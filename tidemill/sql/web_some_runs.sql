@@ -6,7 +6,7 @@ with candidate as materialized (
     limit %(scan)s
 )
 select
-    run_id, job_id, dag_id, kind, state, reason, nominal_time, scheduled_time, queued_at, missed_count,
+    run_id, job_id, dag_id, kind, state, reason, nominal_time, scheduled_time, queued_at, finished_at, missed_count,
     (select count(*) from candidate) as candidates
 from candidate
 where {conditions}

@@ -9,10 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import msgspec
-import psycopg
 import structlog
 
-from schemas.errors import TidemillError
 from tidemill.target import wall_clock
 
 WANTED_FOR = timedelta(minutes=2)
@@ -86,7 +84,7 @@ class Background:
 def reading(read: Callable[[], T]) -> Reading[T]:
     try:
         return Reading(value=read(), problem=None, at=wall_clock())
-    except (TidemillError, psycopg.Error) as error:
+    except Exception as error:  # noqa: BLE001 - a thread that ends would leave its last reading on the page for ever
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         log.warning("background_failed", error=first)
         return Reading(value=None, problem=first, at=wall_clock())

@@ -57,8 +57,14 @@ def _can_stop(asked: RunFilter) -> Callable[[Mapping[str, object]], bool]:
     return lambda run: run["kind"] != RunKind.NODE.value or asked.kind is RunKind.NODE
 
 
+def _latest(run: Row) -> datetime:
+    """When the run was queued, or has ended: what happens after the preview is not what the reader has seen."""
+    queued: datetime = run["queued_at"] or run["nominal_time"]
+    return max(queued, run["finished_at"] or queued)
+
+
 def _hit(postgres: psycopg.Connection[Row], asked: RunFilter, seen_at: datetime, suits: Callable[[Row], bool]) -> Hit:
     found, is_cut = read_some(postgres, asked, MAX_RERUNS)
-    known = [each for each in found if (each["queued_at"] or each["nominal_time"]) <= seen_at]
+    known = [each for each in found if _latest(each) <= seen_at]
     runs = [each for each in known if suits(each)]
     return Hit(runs=runs, left_out=len(known) - len(runs), is_cut=is_cut, asked=asked)

@@ -47,7 +47,7 @@ def filter_of(ask: Ask) -> RunFilter:
         job=ask.one("job"),
         dag=ask.one("dag"),
         tenant=ask.one("tenant"),
-        states=tuple(_word(RunState, each, "state") for each in ask.query.get("state", ())),
+        states=tuple(dict.fromkeys(_word(RunState, each, "state") for each in ask.query.get("state", ()))),
         reason=_word(ReasonCode, text, "reason") if (text := ask.one("reason")) else None,
         kind=_word(RunKind, text, "kind") if (text := ask.one("kind")) else None,
         by_end=ask.one("time") == "finished",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import html
+from datetime import datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -91,3 +93,23 @@ def test_nodes_go_with_their_dag_run(site, database, due):
 def test_what_does_not_fit_is_said(site, path, status):
     assert site.get(path).status == status
     assert site.post("/bulk/cancel?job=j").status == 422
+
+
+def test_a_time_relative_to_now_does_not_move_after_the_preview(site, database, due):
+    """What was younger than an hour in the preview is not hit because somebody pressed the button later."""
+    database.job("j")
+    database.run("j#old", "queued", due=due - HOUR)
+    preview = site.get("/bulk/cancel?job=j&to=1h").text
+    address = html.unescape(preview.partition('method="post" action="/bulk')[2].partition('"')[0])
+    times = parse_qs(urlsplit(address).query)
+    assert times["job"] == ["j"]
+    assert abs(datetime.fromisoformat(times["to"][0]) - due) < HOUR / 2
+
+
+def test_a_run_that_failed_after_the_preview_is_not_run_again(site, database, due):
+    database.job("j")
+    database.run("j#dead", "dead", due=due)
+    preview = site.get("/bulk/rerun?job=j")
+    database.run("j#later", "failed", due=due, took=2 * HOUR)
+    site.post("/bulk/rerun?job=j", {"seen_at": seen_at(preview)})
+    assert [run_id for _, run_id, _ in requests(database)] == ["j#dead"]

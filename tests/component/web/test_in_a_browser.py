@@ -189,3 +189,18 @@ def test_a_first_load_is_small(opened, site):
     page.goto("/runs")
     page.wait_for_selector("body[data-listens]")
     assert sum(size for url, size in sizes.items() if "/events" not in url) <= 100_000
+
+
+def test_a_tab_that_nobody_sees_keeps_no_connection(opened, rows):
+    """A browser has six connections to a site: with six tabs, the seventh page would wait for ever."""
+    hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
+    tell = "document.dispatchEvent(new Event('visibilitychange'))"
+    first = opened("/runs")
+    tabs = [first, *(first.context.new_page() for _ in range(6))]
+    for each in tabs:
+        each.goto("/runs")
+        each.wait_for_selector("body[data-listens]")
+        each.evaluate(hide % "true" + tell)
+    rows.run("j#new", "queued")
+    first.evaluate(hide % "false" + tell)
+    first.wait_for_selector("text=#new", timeout=LIVE_MS)

@@ -97,3 +97,10 @@ def test_a_rare_filter_reads_a_bounded_number_of_rows_and_can_be_continued(site,
 def test_an_empty_list_says_why(site):
     assert "no job has been due or requested yet" in shown(site)[1]
     assert "No run matches all filters" in shown(site, "?state=dead")[1]
+
+
+def test_a_state_that_is_named_twice_counts_once(site, database):
+    database.job()
+    database.run(state="failed")
+    page = site.get("/runs?state=failed&state=failed")
+    assert "<strong>1</strong> run " in page.text

@@ -39,3 +39,20 @@ def test_a_part_that_hangs_delays_no_other():
     finally:
         background.close()
         release.set()
+
+
+def test_a_reading_that_fails_unexpectedly_does_not_stop_the_next_ones():
+    values = iter([ValueError("a bug"), 1, 2])
+
+    def read():
+        found = next(values, 3)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    background = Background({"task": Task(read=read, every=timedelta(milliseconds=1))})
+    background.open()
+    try:
+        eventually(lambda: (found := background.get("task")) and found.value == 3)
+    finally:
+        background.close()

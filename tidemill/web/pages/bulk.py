@@ -136,11 +136,17 @@ def _left_out(hit: Hit) -> h.Node:
 
 
 def _confirm(ask: Ask, action: Action, hit: Hit, now: datetime) -> h.Element:
-    return h.form(method="post", action=ask.url(), class_="actions confirm")[
+    times = {"from": _fixed(hit.asked.begin), "to": _fixed(hit.asked.end)}
+    return h.form(method="post", action=ask.url(**times), class_="actions confirm")[
         h.input(type="hidden", name="seen_at", value=rfc3339(now + MILLISECOND)),
         h.label["Note", h.input(name="note", size="32", autocomplete="off")],
         h.button(type="submit", class_="main")[f"{action.button}: {_runs(len(hit.runs))}"],
     ]
+
+
+def _fixed(at: datetime | None) -> str | None:
+    """A time that was given relative to now, such as `1h`, must not move until the button is pressed."""
+    return at.isoformat() if at else None
 
 
 def _owners(hit: Hit) -> h.Element:

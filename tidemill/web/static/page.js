@@ -31,14 +31,22 @@
     const found = regions();
     if (!found.length || !window.EventSource || !window.htmx) return;
     const run = found.map((each) => each.dataset.run).find(Boolean);
-    const source = new EventSource("/events" + (run ? "?run=" + encodeURIComponent(run) : ""));
-    let before = false;
-    source.addEventListener("open", () => { if (before) regions().forEach(renew); before = true; });
-    source.addEventListener("changed", (event) => {
-      const changed = new Set(JSON.parse(event.data));
-      for (const each of regions()) if (each.dataset.live.split(" ").some((name) => changed.has(name))) renew(each);
-    });
-    addEventListener("pagehide", () => source.close());
+    let source = null, before = document.hidden;
+    function open() {
+      if (source || document.hidden) return;
+      source = new EventSource("/events" + (run ? "?run=" + encodeURIComponent(run) : ""));
+      source.addEventListener("open", () => { if (before) regions().forEach(renew); before = true; });
+      source.addEventListener("changed", (event) => {
+        const changed = new Set(JSON.parse(event.data));
+        for (const each of regions()) if (each.dataset.live.split(" ").some((name) => changed.has(name))) renew(each);
+      });
+    }
+    function close() { source?.close(); source = null; }
+    // A browser has six connections for all tabs together: a tab that nobody sees keeps none.
+    document.addEventListener("visibilitychange", () => { if (document.hidden) close(); else open(); });
+    addEventListener("pagehide", close);
+    addEventListener("pageshow", open);
+    open();
     document.body.dataset.listens = "yes";
     pause.hidden = false;
   }
