@@ -52,6 +52,10 @@ JOBS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "geo-import": ("@every 30s", "echo cannot read the feed >&2; exit 1", (OPS,)),
 }  # fmt: skip
 """By name: schedule, command, and further options of `tidemill job put`."""
+TENANTS = """insert into tidemill.jobs (job_id, executable, schedule)
+             select 'tenant-' || lpad(number::text, 3, '0'), executable, '0 ' || least(number / 60, 6) || '-20 * * *'
+             from tidemill.jobs, generate_series(1, 900) as number where job_id = 'old-export'"""
+"""Jobs of the full hour, as every deployment has them."""
 BACKFILLS = (("nightly-report", "100d"), ("invoice-sync", "2d"))
 PAGES = (
     ("home", "/"),
@@ -86,6 +90,8 @@ def running(data: Path) -> Iterator[stack.Status]:
 def write_rows(environment: Mapping[str, str]) -> None:
     for name, (schedule, command, more) in JOBS.items():
         tidemill(environment, "job", "put", name, f"--schedule={schedule}", f"--command={command}", *more)
+    with psycopg.connect(environment["TIDEMILL_POSTGRES_DSN"]) as postgres:
+        postgres.execute(TENANTS)
     tidemill(environment, "job", "pause", "old-export", "--note=replaced by the warehouse")
     tidemill(environment, "dag", "put", str(DAG))
     tidemill(environment, "backfill", "warehouse", "--from=14m", "--max-active=2")
