@@ -43,7 +43,7 @@ def main() -> int:
             leave_when_requested(stop, health)
             made = loops(connections, settings, registry, health)
             run(made, health, stop)
-            # A client of the brokers that still waits for an answer must not be destroyed (docs/facts.md).
+            # To destroy a client that still waits for an answer can end the process (docs/facts.md).
             os._exit(0)
     except (InvalidSettingsError, PortTakenError) as error:
         log.error("monitor_failed", error=str(error))  # noqa: TRY400 - the sentence is enough
