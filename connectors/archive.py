@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 
 import psycopg
@@ -18,8 +18,16 @@ PIECE_BYTES = 16 * 1024 * 1024
 ROWS_AT_ONCE = 1000
 
 
-def archive_week(postgres: psycopg.Connection, store: Objects, prefix: str, week: date, *, keep_failures: bool) -> None:
-    """Archive all rows that will be dropped with a week, from one snapshot.
+def archive_week(
+    postgres: psycopg.Connection,
+    store: Objects,
+    prefix: str,
+    week: date,
+    *,
+    keep_failures: bool,
+    turn: Callable[[], None] = lambda: None,
+) -> None:
+    """Archive all rows that will be dropped with a week, from one snapshot; call `turn` after each object.
 
     An object's key contains a hash of its content: archiving the same rows again writes the same object, and never
     replaces another one. Raises `ObjectsError`, also if S3 returns another content than was written.
@@ -29,6 +37,7 @@ def archive_week(postgres: psycopg.Connection, store: Objects, prefix: str, week
         for table in TABLES:
             for piece in pieces(_lines(postgres, table, week, keep_failures=keep_failures)):
                 _store(store, f"{prefix}{table}/{week}/{hashlib.sha256(piece).hexdigest()[:32]}.jsonl.gz", piece)
+                turn()
 
 
 def pieces(lines: Iterable[str], most_bytes: int = PIECE_BYTES) -> Iterator[bytes]:

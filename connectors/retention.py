@@ -147,7 +147,8 @@ class Round:
     def _prune_week(self, week: date, mark: int, *, keep_failures: bool) -> str | None:
         """Archive and drop a week; returns None, or why it was not dropped: it has changed since `mark`."""
         if self._settings.archive is Archive.JSONL:
-            archive_week(self._postgres, self._store, self._settings.archive_prefix, week, keep_failures=keep_failures)
+            prefix, turn = self._settings.archive_prefix, self._turn
+            archive_week(self._postgres, self._store, prefix, week, keep_failures=keep_failures, turn=turn)
         refusal: str | None = self._value("prune_week", {"week": week, "keep_failures": keep_failures, "mark": mark})
         return refusal
 

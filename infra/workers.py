@@ -79,8 +79,10 @@ def _executor(name: str, options: StackOptions, environment: Mapping[str, str], 
 
 
 def _metrics(options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:
+    """It has started when it is live: without a snapshot it first reads the whole topic `status`."""
     own = {"TIDEMILL_METRICS_STATE": str(options.data / "metrics")}
-    return _process("metrics", "connectors.metrics", options, {**environment, **own}, ports)
+    part = _process("metrics", "connectors.metrics", options, {**environment, **own}, ports)
+    return msgspec.structs.replace(part, is_ready=lambda: http_status(ports.of("metrics"), "/livez") == READY)
 
 
 def _web(options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:

@@ -17,6 +17,10 @@ RequestId = NewType("RequestId", str)
 ExecutorId = NewType("ExecutorId", str)
 """`<name>.<random epoch>`: a restarted executor has another id."""
 
+DOCTOR_JOB, CANARY_JOB = OwnerId("tidemill-doctor"), OwnerId("tidemill-canary")
+PROBE_JOBS = frozenset({DOCTOR_JOB, CANARY_JOB})
+"""The jobs whose runs only show that the way from a row to a process works; figures of users' runs leave them out."""
+
 MAX_ID_CHARACTERS = 200
 _REFUSED = re.compile(
     "[@#/~]|[\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000]"

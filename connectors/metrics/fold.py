@@ -20,6 +20,7 @@ from observe.catalogue import status as catalogue
 from observe.catalogue.status import NO_CLASS, OTHER
 from schemas.codec import decode
 from schemas.errors import UndecodableError
+from schemas.ids import PROBE_JOBS
 from schemas.reasons import HOLDING, ReasonCode
 from schemas.words import NEVER_RAN, AttemptEnd, RunKind, RunState
 
@@ -116,6 +117,8 @@ def skip_batch(state: Fold, number: int, last: int) -> None:
 def _learn(state: Fold, partition: Partition, value: bytes) -> None:
     """A record from before the counting began."""
     head = decode(value, SeenHead)
+    if head.job_id in PROBE_JOBS:
+        return
     _note_success(state, head)
     if head.state.is_final:
         _count_open(state, partition.runs.pop(head.run_id, None), -1)
@@ -125,6 +128,8 @@ def _learn(state: Fold, partition: Partition, value: bytes) -> None:
 
 
 def _fold_run(state: Fold, partition: Partition, run: SeenRun) -> None:
+    if run.job_id in PROBE_JOBS:
+        return
     known = partition.runs.get(run.run_id)
     counted = _NOT_KNOWN if known is None else known.version
     if run.version <= counted:

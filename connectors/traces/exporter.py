@@ -84,7 +84,7 @@ class Exporter:
         turn()
         try:
             body = encode(span for each in runs for span in spans(each))
-            post(self._endpoint, body, read_headers(self._settings.traces_headers_file))
+            left_out = post(self._endpoint, body, read_headers(self._settings.traces_headers_file))
         except SpansRefusedError as error:
             if len(runs) == 1:
                 log.warning("trace_refused", run_id=runs[0].run_id, reason=str(error))
@@ -94,6 +94,8 @@ class Exporter:
             self._post(runs[:half], turn)
             self._post(runs[half:], turn)
         else:
+            if left_out:
+                log.warning("spans_left_out", reason=left_out)
             self._traces.labels("sent").inc(len(runs))
 
 

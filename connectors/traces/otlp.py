@@ -12,8 +12,9 @@ import urllib.request
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import orjson
 
 from connectors.traces.spans import Attributes, Span
@@ -30,6 +31,19 @@ _REDIRECTIONS = range(300, 400)
 """They are not followed: the headers may hold a token, which only the configured address may get."""
 _SHOWN = 200
 """The characters of an answer that an error quotes."""
+
+
+_LONGEST_ANSWER = 64 * 1024
+
+
+class _PartialSuccess(msgspec.Struct, frozen=True, rename={"rejected": "rejectedSpans", "message": "errorMessage"}):
+    rejected: int | Annotated[str, msgspec.Meta(pattern="^[0-9]{1,18}$")] = 0
+    """Protobuf writes numbers of 64 bits as text."""
+    message: str = ""
+
+
+class _Answer(msgspec.Struct, frozen=True, rename={"partial": "partialSuccess"}):
+    partial: _PartialSuccess | None = None
 
 
 class CollectorUnavailableError(TidemillError):
@@ -72,14 +86,16 @@ def encode(spans: Iterable[Span]) -> bytes:
     )
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
-    """Raises `CollectorUnavailableError` or `SpansRefusedError`."""
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> str | None:
+    """Returns what the collector says of spans that it left out. Raises `CollectorUnavailableError` or
+    `SpansRefusedError`.
+    """
     if not url.startswith(("http://", "https://")):
         raise SpansRefusedError(f"{url} is not an http or https address")
     request = urllib.request.Request(url, body, {**headers, "Content-Type": "application/json"})  # noqa: S310 - checked
     try:
         with _OPENER.open(request, timeout=POST_SECONDS) as answer:
-            answer.read()
+            return left_out(answer.read(_LONGEST_ANSWER))
     except urllib.error.HTTPError as error:
         said = f"{url} answered {error.code}: {error.read(_SHOWN).decode(errors='replace').strip()}"
         if error.code in _AGAIN or error.code in _REDIRECTIONS:
@@ -87,6 +103,17 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
         raise SpansRefusedError(said) from error
     except (OSError, http.client.HTTPException) as error:  # also URLError, time-outs, and what is no HTTP
         raise CollectorUnavailableError(f"{url} does not answer: {error}") from error
+
+
+def left_out(answer: bytes) -> str | None:
+    """The sentence of an answer that is a partial success."""
+    try:
+        partial = msgspec.json.decode(answer, type=_Answer).partial
+    except (msgspec.DecodeError, msgspec.ValidationError):  # an answer of a collector that says nothing
+        return None
+    if partial is None or int(partial.rejected) == 0:
+        return None
+    return f"{partial.rejected} spans were left out: {partial.message}"
 
 
 def _retry_after(text: str | None) -> timedelta | None:

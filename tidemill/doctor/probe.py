@@ -15,7 +15,7 @@ from confluent_kafka.admin._listoffsets import LatestSpec
 from connectors.objects import Objects
 from schemas.classes import parse_classes
 from schemas.errors import TidemillError
-from schemas.ids import OwnerId, RequestId, request_run_id
+from schemas.ids import DOCTOR_JOB, OwnerId, RequestId, request_run_id
 from schemas.partition import partition_of
 from schemas.settings import Connections
 from schemas.times import from_epoch_ms
@@ -29,7 +29,7 @@ from tidemill.lag import admin_client, offsets, quiet_options
 from tidemill.queries import one, text
 from tidemill.target import Row, connect
 
-JOB = OwnerId("tidemill-doctor")
+JOB = DOCTOR_JOB
 """The doctor's own job: each probe resets changes that users made to it."""
 POLL_SECONDS = 0.02
 BATCH = 1000

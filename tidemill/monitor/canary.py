@@ -14,7 +14,7 @@ import structlog
 
 from observe.catalogue.monitor import CANARY_LOST, CANARY_RUNS, CANARY_SECONDS, HOP_SECONDS
 from observe.registry import Registry
-from schemas.ids import OwnerId
+from schemas.ids import CANARY_JOB
 from tidemill.doctor.facts import Silent
 from tidemill.doctor.hops import Journey, Mark, timed
 from tidemill.doctor.probe import travel
@@ -23,7 +23,7 @@ from tidemill.monitor.parts import PROGRAM_KEY
 from tidemill.queries import one
 from tidemill.target import connect_to_read
 
-JOB = OwnerId("tidemill-canary")
+JOB = CANARY_JOB
 HOP_LIMIT = timedelta(seconds=15)
 """A canary run is lost if a hop takes longer."""
 GIVEN_UP_SECONDS = 3600.0

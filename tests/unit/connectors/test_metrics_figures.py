@@ -25,7 +25,7 @@ from connectors.metrics.snapshot import (
 from observe.catalogue import status as catalogue
 from observe.metric import Metric
 from schemas.codec import encode
-from schemas.ids import RunId
+from schemas.ids import PROBE_JOBS, RunId
 from schemas.reasons import ReasonCode
 from schemas.status import Attempt, Missed, RunStatus, Transition
 from schemas.topics import STATUS
@@ -115,6 +115,16 @@ def test_lateness_of_a_requested_run_counts_from_the_time_that_was_asked_for() -
 def test_backfills_nodes_reruns_and_runs_that_waited_for_others_do_not_spoil_the_objective(left_out) -> None:
     late = run(Q, R, **{"attempts": (attempt(started_at=at(9_999)),)} | left_out)
     assert lengths(folded(late), catalogue.LATENESS) == {}
+
+
+@pytest.mark.parametrize("job", sorted(PROBE_JOBS))
+@pytest.mark.parametrize("counts_from", [0, 9])
+def test_runs_that_only_test_the_way_are_left_out(job, counts_from) -> None:
+    state = new_fold(counts_from=counts_from)
+    probe = run(Q, R, job_id=job, attempts=(attempt(),))
+    fold(state, 0, 0, b"", encode(probe))
+    assert counts(state, catalogue.RUNS) == counts(state, catalogue.OPEN_RUNS) == {}
+    assert lengths(state, catalogue.LATENESS) == {}
 
 
 def test_only_the_first_process_of_a_run_can_be_late() -> None:

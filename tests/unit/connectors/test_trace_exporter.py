@@ -16,7 +16,7 @@ from connectors.record import Record
 from connectors.settings import TracesSettings
 from connectors.stopping import Stop
 from connectors.traces.exporter import LOOP_LIMIT, Exporter
-from connectors.traces.otlp import CollectorUnavailableError, post
+from connectors.traces.otlp import CollectorUnavailableError, left_out, post
 from observe.catalogue.traces import TRACES
 from observe.health import Health
 from observe.registry import Registry
@@ -125,3 +125,17 @@ def test_a_record_with_an_invalid_traceparent_is_sent_in_a_trace_of_its_own():
         assert Exporter(url, TracesSettings(), registry.counter(TRACES), Stop()).send([poison], health, lambda: None)
     assert len(tokens) == 1
     assert registry.prometheus.get_sample_value("tidemill_traces_total", {"outcome": "sent"}) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b'{"partialSuccess":{"rejectedSpans":"3","errorMessage":"too long"}}', "3 spans were left out: too long"),
+        (b'{"partialSuccess":{}}', None),
+        (b"{}", None),
+        (b"", None),
+        (b"\x0a\x00", None),
+    ],
+)
+def test_what_a_collector_leaves_out_is_said(answer, said):
+    assert left_out(answer) == said
