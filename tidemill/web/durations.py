@@ -13,6 +13,8 @@ from tidemill.web.bars import BAD
 from tidemill.web.pieces import brief, clock, run_url
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 920.0, 190.0, 66.0, 64.0, 12.0, 24.0
+WORDS = 13.0
+"""The height of a line of words."""
 
 
 def percentile(found: Sequence[float], share: float) -> float:
@@ -38,7 +40,7 @@ def durations(runs: Sequence[Row], limit: timedelta | None, timezone: str, now: 
         h.svg(
             class_="timeline durations", viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img", aria_label=_summary(seconds)
         )[
-            (_line(name, value, top) for name, value in lines),
+            (_line(*each, top) for each in _apart(lines, top)),
             (_point(each, top, begin, end) for each in ended),
             h.line(class_="axis", x1=f"{LEFT:g}", x2=f"{WIDTH - RIGHT:g}", y1=f"{_y(0, top):g}", y2=f"{_y(0, top):g}"),
             h.text(class_="tick", x=f"{LEFT:g}", y=f"{HEIGHT - 6:g}")[clock(begin, timezone, now)],
@@ -58,14 +60,23 @@ def _y(seconds: float, top: float) -> float:
     return round(HEIGHT - FLOOR - (HEIGHT - FLOOR - TOP) * seconds / top, 1)
 
 
-def _line(name: str, seconds: float, top: float) -> h.Node:
+def _apart(lines: Sequence[tuple[str, float]], top: float) -> list[tuple[str, float, float]]:
+    """Each line with the place of its words, which do not cover those of the line below."""
+    placed: list[tuple[str, float, float]] = []
+    for name, seconds in sorted(lines, key=lambda each: each[1]):
+        free = placed[-1][2] - WORDS if placed else HEIGHT
+        placed.append((name, seconds, min(_y(seconds, top) + 4, free)))
+    return placed
+
+
+def _line(name: str, seconds: float, words: float, top: float) -> h.Node:
     y = _y(seconds, top)
     return h.fragment[
         h.line(class_=f"level l-{name}", x1=f"{LEFT:g}", x2=f"{WIDTH - RIGHT:g}", y1=f"{y:g}", y2=f"{y:g}"),
-        h.text(class_="tick", x=f"{LEFT - 6:g}", y=f"{y + 4:g}", text_anchor="end")[
+        h.text(class_="tick", x=f"{LEFT - 6:g}", y=f"{words:g}", text_anchor="end")[
             brief(timedelta(seconds=round(seconds, 3)))
         ],
-        h.text(class_="tick", x=f"{WIDTH - RIGHT + 6:g}", y=f"{y + 4:g}")[name],
+        h.text(class_="tick", x=f"{WIDTH - RIGHT + 6:g}", y=f"{words:g}")[name],
     ]
 
 
