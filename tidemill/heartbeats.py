@@ -8,7 +8,6 @@ from itertools import combinations
 from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from schemas.codec import decode
 from schemas.errors import UndecodableError
@@ -131,5 +130,5 @@ def _offsets_at(target: Connections, instant: datetime) -> dict[tuple[str, int],
     admin = admin_client(target)
     topic = target.topic(EXECUTORS)
     known = admin.list_topics(topic, timeout=KAFKA_SECONDS).topics[topic].partitions
-    found = offsets(admin, [(topic, number) for number in known], OffsetSpec.for_timestamp(epoch_ms(instant)))
+    found = offsets(target, [(topic, number) for number in known], epoch_ms(instant))
     return {each: offset for each, offset in found.items() if offset >= 0}

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 import msgspec
-from confluent_kafka.admin._listoffsets import EarliestSpec
+from confluent_kafka import OFFSET_BEGINNING
 
 from connectors.owner_clocks import Seen, latest_clocks
 from schemas.codec import decode
@@ -16,7 +16,7 @@ from schemas.settings import Connections
 from schemas.topics import CDC, STATE
 from schemas.words import DefinitionKind
 from streams.owner.transaction_records import JOB_PREFIX
-from tidemill.lag import admin_client, offsets, read_to_end
+from tidemill.lag import offsets, read_to_end
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,4 +98,4 @@ def _unread(target: Connections, clocks: dict[int, Seen]) -> Iterator[Version]:
 
 def _begins(target: Connections, topic: str) -> dict[tuple[str, int], int]:
     asked = [(target.topic(topic), number) for number in range(target.partitions)]
-    return offsets(admin_client(target), asked, EarliestSpec())  # type: ignore[no-untyped-call]  # theirs
+    return offsets(target, asked, OFFSET_BEGINNING)

@@ -11,9 +11,16 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec
 
 from connectors.offsets import offset_range
 from schemas.classes import parse_classes
@@ -93,8 +100,7 @@ def _asked(
             if topic in metadata.topics
             for number in metadata.topics[topic].partitions
         ]
-        begins = offsets(admin, partitions, EarliestSpec())  # type: ignore[no-untyped-call]  # theirs
-        ends = offsets(admin, partitions, LatestSpec())  # type: ignore[no-untyped-call]  # theirs
+        begins, ends = offsets(target, partitions, OFFSET_BEGINNING), offsets(target, partitions, OFFSET_END)
         return {reader.name: _waiting(target, reader, begins, ends) for reader in readers}
     except (KafkaException, TimeoutError) as error:
         raise unavailable(target, error) from error
@@ -157,12 +163,21 @@ def _committed(admin: AdminClient, group: str) -> Offsets:
     return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
 
 
-def offsets(admin: AdminClient, partitions: Iterable[Partition], spec: OffsetSpec) -> Offsets:
-    asked = {TopicPartition(topic, number): spec for topic, number in partitions}
+def offsets(target: Connections, partitions: Iterable[Partition], when: int) -> Offsets:
+    """`when`: `OFFSET_BEGINNING`, `OFFSET_END` (without open transactions), or milliseconds since the epoch, for the
+    first offset after that time; without such a record it is negative. Raises `KafkaException`.
+
+    A consumer asks: the admin client's ListOffsets ends the process if a broker dies meanwhile (docs/facts.md).
+    """
+    asked = [TopicPartition(topic, number, when) for topic, number in partitions]
     if not asked:
         return {}
-    futures = admin.list_offsets(asked, request_timeout=KAFKA_SECONDS)
-    return {(each.topic, each.partition): future.result(2 * KAFKA_SECONDS).offset for each, future in futures.items()}
+    with closing(_consumer(target)) as consumer:
+        found = consumer.offsets_for_times(asked, KAFKA_SECONDS)
+    for each in found:
+        if each.error is not None:
+            raise KafkaException(each.error)
+    return {(each.topic, each.partition): each.offset for each in found}
 
 
 def _waiting(target: Connections, reader: Reader, begins: Offsets, ends: Offsets) -> Waiting:

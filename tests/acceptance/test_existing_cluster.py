@@ -193,7 +193,6 @@ def test_each_second_runs_once_while_brokers_and_postgres_are_killed_and_restart
         eventually(site.brokers.are_in_sync, START_SECONDS, f"the return of broker {number}")
     site.restart_postgres()
     assert_each_second_ran_once(site)
-    operator.start_again()  # librdkafka may have ended the monitor (docs/facts.md)
     eventually(
         lambda: knows_the_readers(operator), RUN_SECONDS, lambda: operator.log_text(f"tidemill.monitor@{HOSTS[0]}")
     )

@@ -9,8 +9,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 
 import psycopg
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin._listoffsets import LatestSpec
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
 from connectors.objects import Objects
 from schemas.classes import parse_classes
@@ -25,7 +24,7 @@ from tidemill.doctor.facts import Offset, Silent, silent
 from tidemill.doctor.hops import Journey, Mark
 from tidemill.doctor.look_services import FOLDER
 from tidemill.doctor.trail import Trail
-from tidemill.lag import admin_client, offsets, quiet_options
+from tidemill.lag import offsets, quiet_options
 from tidemill.queries import one, text
 from tidemill.target import Row, connect
 
@@ -115,7 +114,7 @@ def _reader(target: Connections, job: OwnerId) -> Iterator[Consumer]:
     names = [CDC, EVENTS, STATUS, *(runs_topic(each.name) for each in parse_classes(target.timeout_classes))]
     partition = partition_of(job, target.partitions)
     where = [(target.topic(name), partition) for name in names]
-    ends = offsets(admin_client(target), where, LatestSpec())  # type: ignore[no-untyped-call]  # theirs
+    ends = offsets(target, where, OFFSET_END)
     options = {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20}
     with closing(
         Consumer(quiet_options(target, group_id="tidemill-cli", enable_auto_commit=False) | options)

@@ -15,7 +15,7 @@ from schemas.errors import TidemillError
 from schemas.settings import Connections
 from tidemill.connector import connector_state
 from tidemill.heartbeats import executors
-from tidemill.lag import Waiting, admin_client, waiting_records
+from tidemill.lag import Waiting, waiting_records
 from tidemill.members import Workers, workers
 from tidemill.monitor.deployment import Deployment
 from tidemill.monitor.settings import MonitorSettings
@@ -61,12 +61,22 @@ def read_parts(deployment: Deployment) -> Parts:
     return Parts(
         partitions=attempt(lambda: deployment.target().partitions),
         connector=connector_state(deployment.connections),
-        waiting=attempt(lambda: waiting_records(deployment.target())),
+        waiting=attempt(lambda: _waiting(deployment)),
         executors=attempt(lambda: executors(deployment.target(), wall_clock())),
-        workers=attempt(lambda: workers(deployment.target(), admin_client(deployment.target()))),
+        workers=attempt(lambda: _workers(deployment)),
         clocks=attempt(lambda: latest_clocks(deployment.target())),
         problems=tuple(dict.fromkeys(problems)),
     )
+
+
+def _waiting(deployment: Deployment) -> dict[str, Waiting]:
+    with deployment.asking_groups() as admin:
+        return waiting_records(deployment.target(), admin)
+
+
+def _workers(deployment: Deployment) -> Workers:
+    with deployment.asking_groups() as admin:
+        return workers(deployment.target(), admin)
 
 
 class Overdue:

@@ -85,13 +85,6 @@ class Operator:
         """Where one of our processes serves its metrics and its health."""
         return f"http://127.0.0.1:{self.site.ports.of(name)}"
 
-    def start_again(self) -> None:
-        """Does what `Restart=always` of the unit does: starts what has ended by itself."""
-        ended = [name for name, process in self._processes.items() if process.poll() is not None]
-        for name in ended:
-            self._processes[name] = spawn(self._parts[name])
-            self._wait(name)
-
     def pids(self) -> list[int]:
         return [process.pid for process in self._processes.values()]
 
