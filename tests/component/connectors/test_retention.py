@@ -206,8 +206,8 @@ def test_nodes_are_deleted_with_their_dag_run_and_logs_before_them(place, postgr
 
 
 def test_logs_are_deleted_before_their_runs_and_logs_of_failures_later(place, postgres, store, add):
-    week, month = TODAY - timedelta(days=9), TODAY - timedelta(days=35)
-    add(YOUNG, "young", logs=1)
+    recent, week, month = (TODAY - timedelta(days=days) for days in (2, 9, 35))
+    add(recent, "young", logs=1)
     add(week, "job@1", logs=3)
     add(week, "job@10", "failed", logs=2)
     add(month, "job@2", "failed", logs=1)
