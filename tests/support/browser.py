@@ -14,9 +14,12 @@ OPTIONS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """A `playwright.sync_api.Browser`; `browser.new_page()` has no cookies of other pages. It ends with the run."""
+    """A `playwright.sync_api.Browser`; `browser.new_page()` has no cookies of other pages. It starts in 0.6 s.
+
+    It ends with the module, because Playwright's event loop runs in this thread until then: no test can run another.
+    """
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - every test run imports this file
 
     program = packages.program("chromium", InfraSettings(), print)
