@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import Any, Protocol
 
 from executors.cache import Cache
@@ -15,7 +14,6 @@ from executors.claim import Chosen
 from executors.clock import cluster_clock
 from executors.consumer import Claimer, ClaimerContext
 from executors.control import Control
-from executors.environment import read_secret
 from executors.events import EventLog
 from executors.executables import Executables
 from executors.heartbeats import HeartbeatSender
@@ -25,6 +23,7 @@ from executors.outbox import Outbox
 from executors.results import Results
 from executors.runner import Policy, Runner
 from executors.s3 import ObjectStore
+from executors.secrets.providers import secrets_of
 from executors.settings import ExecutorSettings
 from executors.skip_unreadable import SourcePartition, dead_letter
 from executors.slots import Slots
@@ -132,6 +131,7 @@ class Parts:
             logs=LogStore(store, bucket),
             checkpoints=Checkpoints(store, bucket, **limits),
             results=Results(store, bucket, **limits),
+            secrets=secrets_of(settings),
             workspace=Workspace(
                 settings.work_dir, executor_id, cache_dir=cache_dir, spare_dirs=sum(self._plan.per_class.values())
             ),
@@ -186,7 +186,6 @@ def _policy(settings: ExecutorSettings) -> Policy:
         grace=settings.term_grace,
         path=settings.process_path,
         log_max_bytes=settings.log_max_bytes,
-        secret=partial(read_secret, settings.secrets_dir),
     )
 
 

@@ -17,6 +17,8 @@ from executors.executables import Executable
 from executors.logs import Output
 from executors.metrics import Metrics, NoProcess
 from executors.results import NO_RESULT, FetchedResults, ResultOutcome, has_result, result_not_stored
+from executors.secrets.masking import Masker
+from executors.secrets.store import Resolved
 from executors.supervisor_link import Exited, Spec
 from schemas.dispatch import Dispatch
 from schemas.errors import TidemillError
@@ -44,6 +46,8 @@ class Attempt:
     """When this phase began (CLOCK_BOOTTIME); not set for `CLAIMED`."""
     executable: Executable | None = None
     directory: AttemptDir | None = None
+    secrets: Resolved | None = None
+    """None: they have to be asked for."""
     spec: Spec | None = None
     output: Output | None = None
     announced: bool = False
@@ -63,6 +67,10 @@ class Attempt:
     kills_before: int | None = None
     """How many processes the kernel had killed for lack of memory before this one started."""
     memory_problem: str | None = None
+
+    @property
+    def masker(self) -> Masker | None:
+        return self.secrets.masker if self.secrets else None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -113,17 +121,22 @@ def ended(attempt: Attempt, clock: KeptClock) -> Ended:
         output_bytes=output.total_bytes if output else 0,
         log_uri=output.log_uri if output else None,
         checkpoint=attempt.checkpoint.uri,
-        checkpoint_problem=shorten(attempt.checkpoint.problem),
+        checkpoint_problem=_reported(attempt, attempt.checkpoint.problem),
         memory_problem=attempt.memory_problem,
         result=attempt.result.result,
         next_nodes=attempt.result.next_nodes,
-        result_problem=shorten(attempt.result.problem),
-        result_lost=shorten(attempt.result.lost),
+        result_problem=_reported(attempt, attempt.result.problem),
+        result_lost=_reported(attempt, attempt.result.lost),
     )
 
 
 def rejected(attempt: Attempt, clock: KeptClock) -> Rejected:
-    return Rejected(**attempt.identity, at=clock.now(), reason=shorten(attempt.reason) or "")
+    return Rejected(**attempt.identity, at=clock.now(), reason=_reported(attempt, attempt.reason) or "")
+
+
+def _reported(attempt: Attempt, text: str | None) -> str | None:
+    """A sentence for the event, without secrets, and short."""
+    return shorten(attempt.masker.mask_text(text) if text and attempt.masker else text)
 
 
 def shorten(reason: str | None) -> str | None:

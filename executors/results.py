@@ -16,6 +16,8 @@ import msgspec
 
 from executors.attempt_dirs import AttemptDir
 from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError, parse_address
+from executors.secrets.json_masking import mask_json
+from executors.secrets.masking import Masker
 from executors.supervisor_link import Exited
 from executors.threads import Threads, in_time
 from schemas.codec import decode, encode_json, join_json, members, read_result
@@ -68,11 +70,11 @@ class Results:
         self._keep_timeout, self._fetch_timeout = keep_timeout, fetch_timeout
         self._threads = Threads("results")
 
-    async def collect(self, dispatch: Dispatch, directory: AttemptDir) -> ResultOutcome:
+    async def collect(self, dispatch: Dispatch, directory: AttemptDir, masker: Masker | None = None) -> ResultOutcome:
         """Read the result. Store it in S3 if it is too large for the records that carry it."""
         is_node = dag_run_of(dispatch.run_id) != dispatch.run_id
         try:
-            value = await self._threads.run(partial(_read, directory.result))
+            value = await self._threads.run(partial(_read, directory.result, masker))
             next_nodes = _next_nodes(value) if is_node else None
         except ResultError as error:
             return ResultOutcome(problem=f"its result is refused: {error}")
@@ -137,7 +139,7 @@ def stdin_of(dispatch: Dispatch, fetched: FetchedResults) -> bytes | None:
     return join_json(dispatch.payload, inline | fetched)
 
 
-def _read(path: Path) -> msgspec.Raw:
+def _read(path: Path, masker: Masker | None) -> msgspec.Raw:
     """Reads only a plain file: a pipe or a device would block the thread."""
     try:
         with open(path, "rb", opener=_open_without_blocking) as file:
@@ -149,9 +151,10 @@ def _read(path: Path) -> msgspec.Raw:
     if len(data) > MAX_RESULT_BYTES:
         raise ResultError(f"$TIDEMILL_RESULT has more than {MAX_RESULT_BYTES} bytes; {_ALLOWED}")
     try:
-        return read_result(data)
+        value = read_result(data)
     except UndecodableError as error:
         raise ResultError(f"$TIDEMILL_RESULT {error}; {_ALLOWED}") from error
+    return mask_json(masker, value) if masker else value
 
 
 def _open_without_blocking(path: str, flags: int) -> int:

@@ -29,6 +29,7 @@ from executors.memory import OutOfMemory, of_this_process, problem
 from executors.metrics import Metrics, NoProcess
 from executors.removal import remove_tree
 from executors.results import Results, has_result, needs_fetch, stdin_of
+from executors.secrets.store import Secrets
 from executors.slots import Slots
 from executors.supervisor_link import Exited, Notice, Refused, Renewed, Spawned, Spec, SupervisorLink
 from executors.workspace import Workspace
@@ -54,7 +55,6 @@ class Policy:
     grace: timedelta
     path: str
     log_max_bytes: int
-    secret: Callable[[str], str]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,6 +69,7 @@ class Runner:
     logs: LogStore
     checkpoints: Checkpoints
     results: Results
+    secrets: Secrets
     workspace: Workspace
     link: SupervisorLink
     metrics: Metrics
@@ -182,6 +183,7 @@ class Runner:
         self.logs.close()
         self.checkpoints.close()
         self.results.close()
+        self.secrets.close()
         self.workspace.close()
 
     # Acts
@@ -234,15 +236,16 @@ class Runner:
         if self._is_void(attempt):  # the executor was frozen after the commit
             self._apply(attempt, Fact.LATE)
             return
-        has_to_fetch = attempt.dispatch.checkpoint or needs_fetch(attempt.dispatch)
+        dispatch, has_to_fetch = attempt.dispatch, True
         with contain_errors(attempt, self._fail):
-            dispatch = attempt.dispatch
+            attempt.secrets = self.secrets.at_hand(dispatch)
+            has_to_fetch = bool(dispatch.checkpoint) or needs_fetch(dispatch) or attempt.secrets is None
             attempt.executable = self.executables.cached(dispatch.executable, dispatch.sha256, attempt.read)
             if attempt.executable and has_to_fetch:
                 self._make_directory(attempt, attempt.executable)
         if attempt.executable and not has_to_fetch:
             self._apply(attempt, Fact.CACHED)
-        elif attempt.dispatch.sha256 or has_to_fetch:
+        elif dispatch.sha256 or has_to_fetch:
             self._apply(attempt, Fact.ABSENT)
         elif attempt.phase is Phase.CLAIMED:
             self._run_in_background(self._ask_s3(attempt))
@@ -265,6 +268,8 @@ class Runner:
                 self._make_directory(attempt, attempt.executable)
             if dispatch.checkpoint:
                 await self._restore(attempt, dispatch.checkpoint)
+            if attempt.secrets is None:
+                attempt.secrets = await self.secrets.resolve(dispatch)
             if needs_fetch(dispatch):
                 attempt.fetched = await self.results.fetch(dispatch)
         self._apply(attempt, Fact.CACHED)
@@ -291,14 +296,9 @@ class Runner:
 
     def _prepare(self, attempt: Attempt, executable: Executable) -> Spec:
         directory = attempt.directory or self._make_directory(attempt, executable)
-        variables = environment(
-            attempt.dispatch,
-            path=self.policy.path,
-            home=directory.cwd,
-            checkpoint=directory.checkpoint,
-            result=directory.result,
-            secret=self.policy.secret,
-        )
+        assert attempt.secrets is not None
+        secrets = attempt.secrets.values
+        variables = environment(attempt.dispatch, directory, path=self.policy.path, secrets=secrets)
         return Spec(argv=(str(directory.executable), *attempt.dispatch.args), env=variables, cwd=directory.cwd)
 
     def _acknowledged(self, attempt: Attempt) -> None:
@@ -318,7 +318,8 @@ class Runner:
         stdin, attempt.fetched = stdin_of(dispatch, attempt.fetched), {}
         fd = self.link.spawn(attempt.number, attempt.spec, terms, self.renewed(), stdin)
         stream = LogStream(self.logs, dispatch.run_id, dispatch.attempt)
-        attempt.output = Output(fd, stream, self.metrics, log_max_bytes=self.policy.log_max_bytes)
+        limit, masker = self.policy.log_max_bytes, attempt.masker
+        attempt.output = Output(fd, stream, self.metrics, log_max_bytes=limit, masker=masker)
 
     def _report(self, attempt: Attempt) -> None:
         """The process has ended and its pipe is empty."""
@@ -341,7 +342,7 @@ class Runner:
             if checkpoint:
                 attempt.checkpoint = await self.checkpoints.store(attempt.dispatch, checkpoint, attempt.checkpoint)
             if result:
-                attempt.result = await self.results.collect(attempt.dispatch, result)
+                attempt.result = await self.results.collect(attempt.dispatch, result, attempt.masker)
         self._end(attempt, ended(attempt, self.clock))
 
     def _fail(self, attempt: Attempt, reason: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
+from pydantic import ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.classes import parse_classes
@@ -23,7 +25,7 @@ class InvalidSlotsError(TidemillError):
 class ExecutorSettings(BaseSettings):
     """Read once, in `main()`, from the environment (prefix `TIDEMILL_`)."""
 
-    model_config = SettingsConfigDict(env_prefix="TIDEMILL_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="TIDEMILL_", frozen=True, extra="ignore", validate_default=True)
 
     executor_name: str | None = None
     """None: made from the host name, unique on this machine."""
@@ -48,7 +50,17 @@ class ExecutorSettings(BaseSettings):
     """None: `cache` below `work_dir`. It should be on the same file system as `work_dir`."""
     cache_max_bytes: int = 2 * 1024**3
     secrets_dir: Path | None = None
-    """One file per secret, named as in `secret:NAME`."""
+    """One file per secret, named as in `secret:NAME`. Of this, the region and the command, one may be set."""
+    secrets_aws_region: str | None = None
+    """Secrets are in AWS Secrets Manager in this region; `secret:ID` or `secret:ID#FIELD`."""
+    secrets_aws_endpoint: str | None = None
+    """None: the public one of the region."""
+    secrets_command: str | None = None
+    """A command that gets names and writes values, as JSON (docs/secrets.md). No shell runs it."""
+    secrets_max_age: timedelta = timedelta(minutes=5)
+    """A secret that was read so long ago is read again for the next attempt; a file also when it changes."""
+    secrets_allow: Path | None = None
+    """A TOML file with a list of globs for each tenant. None: every tenant may use every secret."""
     process_path: str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     """PATH of the processes."""
     start_from_memory: bool = True
@@ -60,6 +72,16 @@ class ExecutorSettings(BaseSettings):
     """Upload the new output of a streamed log this often."""
     ready_file: Path | None = None
     """Written when the executor has its partitions; removed when the process starts and when it ends."""
+
+    @field_validator("secrets_command")
+    @classmethod
+    def _is_the_only_provider(cls, line: str | None, info: ValidationInfo) -> str | None:
+        others = [name for name in ("secrets_dir", "secrets_aws_region") if info.data.get(name)]
+        used = [f"TIDEMILL_{name.upper()}" for name in others] + (["TIDEMILL_SECRETS_COMMAND"] if line else [])
+        if len(used) > 1:
+            raise ValueError(f"an executor has one provider of secrets, and {' and '.join(used)} are set")
+        shlex.split(line or "")
+        return line
 
     def margins(self, name: str) -> Margins:
         return Margins(name=name, lease_margin=self.lease_margin, heartbeat_interval=self.heartbeat_interval)

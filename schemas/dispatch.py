@@ -41,6 +41,8 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """For a node with dependencies: the result of each, as a value or an address; None: it has none."""
     traceparent: str | None = None
     """That of the run's status."""
+    tenant: str | None = None
+    """The tenant of the job, for the list of secrets that it may use; None: an earlier release wrote the record."""
 
     def __post_init__(self) -> None:
         keep_json(self, "payload")

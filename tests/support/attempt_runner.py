@@ -13,6 +13,9 @@ from executors.executables import Executables
 from executors.logs import LogStore
 from executors.results import Results
 from executors.runner import Policy, Runner
+from executors.secrets.allow_list import AllowList
+from executors.secrets.directory import Directory
+from executors.secrets.store import Secrets
 from executors.slots import Slots
 from executors.supervisor_link import SupervisorLink, find_shim
 from executors.workspace import Workspace
@@ -61,7 +64,7 @@ def make_runner(producer, store, folder, tasks, renewed=boot_seconds, registry=N
     metrics = new_metrics(registry)
     link = SupervisorLink(on_notice=lambda each: runner.on_notice(each), on_death=print, command=find_shim())  # noqa: PLW0108 - it is made below
     runner = Runner(
-        policy=Policy(margin=MARGIN, grace=MARGIN, path="/usr/bin:/bin", log_max_bytes=CACHE_BYTES, secret=str),
+        policy=Policy(margin=MARGIN, grace=MARGIN, path="/usr/bin:/bin", log_max_bytes=CACHE_BYTES),
         clock=cluster_clock(Connections()),
         slots=slots,
         events=EventLog(producer, lambda _, function: function(), topic="events", executor_id="x.1"),
@@ -69,6 +72,9 @@ def make_runner(producer, store, folder, tasks, renewed=boot_seconds, registry=N
         logs=LogStore(store, "logs"),
         checkpoints=Checkpoints(store, "kept", keep_timeout=MARGIN, fetch_timeout=MARGIN),
         results=Results(store, "kept", keep_timeout=MARGIN, fetch_timeout=MARGIN),
+        secrets=Secrets(
+            Directory(folder / "secrets"), AllowList(None), max_age=timedelta(minutes=5), fetch_timeout=MARGIN
+        ),
         workspace=Workspace(folder / "work", "x.1", cache_dir=folder / "cache", spare_dirs=SLOTS),
         link=link,
         metrics=metrics,

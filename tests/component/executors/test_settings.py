@@ -1,22 +1,10 @@
-"""Settings of an executor: slots, limits, grace periods, secrets, logs."""
+"""Settings of an executor: slots, limits, grace periods, logs."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from schemas.event import EndCause, Expired, Rejected
-
-
-def test_a_secret_is_resolved_and_never_reported(owner, executors, objects, tmp_path):
-    (tmp_path / "token").write_text("hunter2\n")
-    executor = executors.start(secrets_dir=tmp_path)
-    ended = owner.run(objects.script('[ "$T" = hunter2 ]'), env={"T": "secret:token"})
-    assert ended.exit_code == 0
-    refused = owner.run(objects.script("true"), env={"T": "secret:other"})
-    assert isinstance(refused, Rejected)
-    assert "'other'" in refused.reason
-    assert "hunter2" not in executor.log.read_text()
-    assert "hunter2" not in str(owner.heard)
 
 
 def test_an_unreachable_s3_is_rejected_when_the_fetch_limit_is_over(owner, executors, objects):

@@ -1,13 +1,12 @@
-"""The environment of a process, and its secrets."""
+"""The environment of a process."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
-from executors.environment import SecretError, environment, read_secret
+from executors.attempt_dirs import AttemptDir
+from executors.environment import environment
 from schemas.dispatch import Dispatch
 from schemas.ids import RunId
 from schemas.trace_ids import traceparent_of_process
@@ -22,15 +21,15 @@ def made(**env):
         scheduled_time=NOW, executable="s3://b/k", sha256=None, args=(), env=env, payload=None, limit=LIMIT,
         valid_for=LIMIT, claim_grace=LIMIT, lease=LIMIT,
     )  # fmt: skip
-    places = {"home": Path("/w"), "checkpoint": Path("/c"), "result": Path("/r")}
-    return environment(dispatch, path="/bin", secret=lambda name: f"<{name}>", **places)
+    directory = AttemptDir(path=Path("/d"), executable=Path("/d/bin/k"))
+    return environment(dispatch, directory, path="/bin", secrets={"db": "<db>"})
 
 
 def test_the_job_may_change_its_path_language_and_home_but_not_who_it_is():
     found = made(HOME="/h", PATH="/p", LANG="C", TIDEMILL_FENCING_TOKEN="1")
     assert (found["PATH"], found["LANG"], found["HOME"]) == ("/p", "C", "/h")
     assert (found["TIDEMILL_FENCING_TOKEN"], found["TIDEMILL_TIMEOUT_SECONDS"]) == ("7", "90")
-    assert made()["HOME"] == "/w"
+    assert made()["HOME"] == "/d/work"
 
 
 def test_the_process_finds_the_span_of_its_attempt_unless_the_job_names_another():
@@ -41,22 +40,3 @@ def test_the_process_finds_the_span_of_its_attempt_unless_the_job_names_another(
 def test_a_secret_is_named_by_its_prefix_alone():
     found = made(A="secret:db", B="no secret:db")
     assert (found["A"], found["B"]) == ("<db>", "no secret:db")
-
-
-def test_a_secret_is_its_file_without_the_final_newline(tmp_path):
-    (tmp_path / "db").write_text("a\nb\n")
-    assert read_secret(tmp_path, "db") == "a\nb"
-
-
-@pytest.mark.parametrize("name", ["", "../etc/passwd", ".hidden", "absent", "a/b", "binary", "a\0b", "\ud800"])
-def test_an_unreadable_secret_is_refused_by_name(tmp_path, name):
-    (tmp_path / "binary").write_bytes(b"se\0cret")
-    with pytest.raises(SecretError) as raised:
-        read_secret(tmp_path, name)
-    assert repr(name) in str(raised.value)
-    assert "cret" not in str(raised.value).replace("secret", "")
-
-
-def test_without_a_directory_there_are_no_secrets():
-    with pytest.raises(SecretError, match="TIDEMILL_SECRETS_DIR"):
-        read_secret(None, "db")
