@@ -314,5 +314,5 @@ def _dispatch_of(
         checkpoint=run.checkpoint,
         results=results,
         traceparent=run.status.traceparent,
-        tenant=run.status.tenant,
+        tenant=job.tenant,
     )
