@@ -17,6 +17,7 @@ from executors.control import Control
 from executors.events import EventLog
 from executors.executables import Executables
 from executors.heartbeats import HeartbeatSender
+from executors.judge import Judge
 from executors.logs import LogStore
 from executors.metrics import Metrics
 from executors.outbox import Outbox
@@ -29,6 +30,7 @@ from executors.skip_unreadable import SourcePartition, dead_letter
 from executors.slots import Slots
 from executors.supervisor_link import Notice, SupervisorLink, find_shim
 from executors.windows import MOST_AHEAD, Windows
+from executors.workplace import Workplace
 from executors.workspace import Workspace
 from observe.health import Health
 from observe.registry import Registry
@@ -63,6 +65,9 @@ class Life(Protocol):
     """The parts call it when something happens, always in the event loop."""
 
     def compose(self) -> Heartbeat: ...
+
+    def why_ill(self) -> str | None:
+        """Any thread may call it."""
 
     def on_renewed(self, sent: float) -> None: ...
 
@@ -118,6 +123,11 @@ class Parts:
         bucket, limits = connections.s3_bucket, _limits_of(settings)
         cache_dir = settings.cache_dir or settings.work_dir / "cache"
         cache = Cache(cache_dir, max_bytes=settings.cache_max_bytes, scratch_prefix=executor_id)
+        workspace = Workspace(
+            settings.work_dir, executor_id, cache_dir=cache_dir, spare_dirs=sum(self._plan.per_class.values())
+        )
+        self._workplace = Workplace(workspace, cache_dir)
+        self.judge = Judge("work directory", self._workplace.look)
         return Runner(
             policy=_policy(settings),
             clock=self.clock,
@@ -132,14 +142,13 @@ class Parts:
             checkpoints=Checkpoints(store, bucket, **limits),
             results=Results(store, bucket, **limits),
             secrets=secrets_of(settings),
-            workspace=Workspace(
-                settings.work_dir, executor_id, cache_dir=cache_dir, spare_dirs=sum(self._plan.per_class.values())
-            ),
+            workspace=workspace,
             link=self.link,
             metrics=self._metrics,
             tasks=self._tasks,
             renewed=lambda: self.heartbeats.renewed,
             on_ran=self.windows.note_end,
+            on_fail=self._doubt,
         )
 
     def _make_control(self) -> Control:
@@ -160,7 +169,8 @@ class Parts:
             clock=self.clock,
             metrics=self._metrics,
             health=self._plan.health,
-            may_claim=lambda: self.heartbeats.is_recent and self.clock.is_steady,
+            may_claim=lambda: self.heartbeats.is_recent and self.clock.is_steady and self._life.why_ill() is None,
+            is_ill=lambda: self._life.why_ill() is not None,
             on_polled=self._from_thread(self.runner.executables.expect),
             on_claimed=self._from_thread(self._life.on_claimed),
             on_assigned=self._from_thread(self._life.on_assigned),
@@ -169,6 +179,10 @@ class Parts:
             capacity=MOST_AHEAD * self._plan.per_class[timeout_class],
         )
         return Claimer(self._plan.connections, context, client_id=self._plan.executor_id)
+
+    def _doubt(self) -> None:
+        self._workplace.doubt_spawn()
+        self.judge.doubt()
 
     def _report_unreadable(self, source: SourcePartition, found: Unreadable) -> None:
         self.outbox.send(dead_letter(self._plan.connections, source, found))

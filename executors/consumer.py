@@ -47,6 +47,8 @@ class ClaimerContext:
     metrics: Metrics
     health: Health
     may_claim: Callable[[], bool]
+    is_ill: Callable[[], bool]
+    """While it is, the consumer is not in the group: the other executors get its partitions (decision 38)."""
     on_polled: Callable[[frozenset[str], float], None]
     """Called with the URIs of executables without a hash, and the time of the poll (CLOCK_BOOTTIME)."""
     on_claimed: Callable[[str, list[Chosen]], None]
@@ -75,7 +77,7 @@ class Claimer:
         self._held: frozenset[int] = frozenset()
         self._unknown: set[str] = set()
         """The URIs that `on_polled` does not have yet."""
-        self._is_paused = False
+        self._is_paused = self._is_member = False
         self._rest_until = 0.0
         self._stopping = threading.Event()
         self._turning: Loop | None = None
@@ -101,11 +103,9 @@ class Claimer:
     def _run(self) -> None:
         loop = self._turning = self._context.health.loop(self._thread.name, _LIMIT)
         try:
-            self._consumer.subscribe(
-                [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
-            )
             while not self._stopping.is_set():
                 loop.turn()
+                self._join_or_leave()
                 self._fill()
                 if self._records and self._context.may_claim() and not self._stopping.is_set():
                     self._claim()
@@ -113,6 +113,18 @@ class Claimer:
             self._consumer.close()
         except BaseException as error:  # noqa: BLE001 - no code joins this thread: its error must end the process
             self._context.on_crash(error)
+
+    def _join_or_leave(self) -> None:
+        """An ill executor leaves the group: what it has not claimed, the next holder reads again."""
+        if self._is_member == (not self._context.is_ill()):
+            return
+        self._is_member = not self._is_member
+        if self._is_member:
+            self._consumer.subscribe(
+                [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+            )
+        else:
+            self._consumer.unsubscribe()
 
     # Rebalance callbacks, called inside a poll
 

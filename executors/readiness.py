@@ -20,10 +20,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """It has read the kill orders from before its start."""
     has_partitions: bool
     """It has partitions of each class, or none because there are more executors than partitions."""
-    supervisor_silence_seconds: float
-    """For how many seconds the process supervisor has not answered."""
-    patience_seconds: float
-    """How many seconds the supervisor may not answer."""
+    ill: str | None
+    """Why it could start no process."""
 
 
 def why_not_ready(now: Standing) -> str | None:
@@ -34,13 +32,18 @@ def why_not_ready(now: Standing) -> str | None:
         return "it does not know the cluster time, so it claims nothing: see docs/clocks.md"
     if not now.has_orders:
         return "it has not read the kill orders from before its start yet"
+    if now.ill is not None:
+        return f"it is ill and has given its partitions back: {now.ill}"
     if not now.has_partitions:
         return "it has no partitions of one of its classes yet"
-    if now.supervisor_silence_seconds >= now.patience_seconds:
-        return (
-            f"its process supervisor has not answered for {now.supervisor_silence_seconds:.0f} s, so no process starts"
-        )
     return None
+
+
+def supervisor_problem(silence: float, patience: float) -> str | None:
+    """Why no process starts, if the process supervisor has not answered for `patience` seconds."""
+    if silence < patience:
+        return None
+    return f"its process supervisor has not answered for {silence:.0f} s, so no process starts"
 
 
 def _since(seconds: float) -> str:

@@ -33,8 +33,7 @@ from executors.secrets.store import Secrets
 from executors.slots import Slots
 from executors.supervisor_link import Exited, Notice, Refused, Renewed, Spawned, Spec, SupervisorLink
 from executors.workspace import Workspace
-from schemas.control import LOOK_BACK, Kill
-from schemas.dispatch import Dispatch
+from schemas.control import LOOK_BACK
 from schemas.event import Claimed, EndCause, Ended, Event, Expired, Rejected, Started
 from schemas.heartbeat import AttemptInHand
 from schemas.kept_clock import KeptClock
@@ -80,6 +79,8 @@ class Runner:
     """Called with the timeout class and how many seconds a process ran."""
     attempts: dict[int, Attempt] = field(default_factory=dict)
     """By number, until Kafka acknowledges the end."""
+    on_fail: Callable[[], None]
+    """Called when an attempt could not start; the reason may lie in the executor."""
     kills: Kills = field(default_factory=Kills)
     out_of_memory: OutOfMemory = field(default_factory=of_this_process)
     _work: set[asyncio.Task[None]] = field(default_factory=set)
@@ -114,8 +115,8 @@ class Runner:
             return
         attempt = self.attempts[notice.number]
         match notice:
-            case Spawned(at=at):
-                attempt.started = at
+            case Spawned():
+                attempt.started = notice.at
                 self._apply(attempt, Fact.SPAWNED)
             case Refused(reason=reason):
                 self._fail(attempt, f"the process could not be started: {reason}")
@@ -136,8 +137,9 @@ class Runner:
         for order in orders:
             kill = order.kill
             self.kills.remember(kill, order.appended_at + min(kill.valid_for, LOOK_BACK), now)
-            for attempt in [each for each in self.attempts.values() if _matches(kill, each.dispatch)]:
-                self._request_stop(attempt, EndCause.CANCELLED, kill.grace.total_seconds())
+            for attempt in list(self.attempts.values()):
+                if (attempt.dispatch.run_id, attempt.dispatch.token) == (kill.run_id, kill.token):
+                    self._request_stop(attempt, EndCause.CANCELLED, kill.grace.total_seconds())
 
     def stop(self, grace_seconds: float) -> None:
         """Stop every attempt that has not ended."""
@@ -347,6 +349,7 @@ class Runner:
 
     def _fail(self, attempt: Attempt, reason: str) -> None:
         attempt.reason = reason
+        self.on_fail()
         self._apply(attempt, Fact.FAILED)
 
     def _end(self, attempt: Attempt, event: Ended | Rejected) -> None:
@@ -390,10 +393,6 @@ class Runner:
 
     def _is_void(self, attempt: Attempt) -> bool:
         return boot_seconds() >= self._void_at(attempt)
-
-
-def _matches(kill: Kill, dispatch: Dispatch) -> bool:
-    return (kill.run_id, kill.token) == (dispatch.run_id, dispatch.token)
 
 
 def _nothing(_: Attempt) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,10 @@ _TROUBLE = (ClientError, BotoCoreError, HTTPError, OSError)
 
 class ObjectError(TidemillError):
     """S3 cannot read or write the object, and a retry will not help."""
+
+
+class DiskError(TidemillError):
+    """The executor cannot write the file that an object goes to; S3 is not the reason."""
 
 
 class UnreachableError(TidemillError):
@@ -79,16 +84,15 @@ class ObjectStore:
         return str(_field(address, answer, "ETag"))
 
     def download(self, address: Address, target: Path, *, max_bytes: int, until: float) -> Download:
-        """`until` is a time of the monotonic clock. Raises `ObjectError` or `UnreachableError`."""
+        """`until` is a time of the monotonic clock. Raises `ObjectError`, `UnreachableError` or `DiskError`."""
         digest, size = hashlib.sha256(), 0
         try:
             answer = self._client.get_object(Bucket=address.bucket, Key=address.key)
             _check_time(address, until, "nothing")  # after the deadline the caller has removed the file
-            target.unlink(missing_ok=True)  # a failed try may have left it
-            with target.open("xb") as file:
+            with _writing(target) as write:
                 for piece in _pieces(address, answer, max_bytes, until):
                     digest.update(piece)
-                    size += file.write(piece)
+                    size += write(piece)
         except _TROUBLE as error:
             raise _explain(address, error) from error
         return Download(etag=str(_field(address, answer, "ETag")), sha256=digest.hexdigest(), size=size)
@@ -115,6 +119,32 @@ class ObjectStore:
                 self._client.put_object(Bucket=address.bucket, Key=address.key, Body=body, ContentType=content_type)
         except _TROUBLE as error:
             raise _explain(address, error) from error
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[Callable[[bytes], int]]:
+    """Writes a new file without a buffer; a failed try may have left the old one. Raises `DiskError`."""
+    with _disk_errors(target):
+        target.unlink(missing_ok=True)
+        file = target.open("xb", buffering=0)
+
+    def write(piece: bytes) -> int:
+        with _disk_errors(target):
+            written = file.write(piece)
+            while written < len(piece):
+                written += file.write(piece[written:])
+        return written
+
+    with file:
+        yield write
+
+
+@contextmanager
+def _disk_errors(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(f"{target} cannot be written: {error.strerror}") from error
 
 
 def _pieces(address: Address, answer: Mapping[str, Any], max_bytes: int, until: float) -> Iterator[bytes]:

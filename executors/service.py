@@ -17,7 +17,7 @@ import structlog
 from executors.assembly import Parts, Plan
 from executors.claim import Chosen
 from executors.orphans import kill_children
-from executors.readiness import Standing, why_not_ready
+from executors.readiness import Standing, supervisor_problem, why_not_ready
 from executors.silence import Silence
 from executors.supervisor_link import Notice, Renewed
 from executors.windows import no_windows
@@ -68,6 +68,7 @@ class Service:
         self._slots, self._windows, self._clock = parts.slots, parts.windows, parts.clock
         self._link, self._outbox, self._heartbeats = parts.link, parts.outbox, parts.heartbeats
         self._runner, self._control, self._claimers = parts.runner, parts.control, parts.claimers
+        self._judge = parts.judge
 
     async def run(self) -> int:
         """Run until a signal or an error stops the executor. Returns the exit code."""
@@ -78,7 +79,13 @@ class Service:
             loop.add_signal_handler(number, self._on_stop_signal)
         chores = [
             self._tasks.create_task(each)
-            for each in (self._run_until_stopped(), self._watch_health(), self._send_heartbeats(), self._upload_logs())
+            for each in (
+                self._run_until_stopped(),
+                self._judge.run(self._heartbeats.send),
+                self._watch_health(),
+                self._send_heartbeats(),
+                self._upload_logs(),
+            )
         ]
         _LOG.info("executor", id=self._plan.executor_id, slots=self._plan.per_class, supervisor=self._link.pid)
         try:
@@ -86,6 +93,7 @@ class Service:
         finally:
             for chore in chores:
                 chore.cancel()
+            self._judge.close()
             self._control.stop()
             self._runner.close()
             self._outbox.close()
@@ -160,16 +168,18 @@ class Service:
             await asyncio.sleep(_WATCH_SECONDS)
 
     def _standing(self) -> Standing:
-        interval = self._settings.heartbeat_interval.total_seconds()
         return Standing(
             heartbeat_age_seconds=self._heartbeats.age_seconds,
             freshness_seconds=self._heartbeats.horizon_seconds,
             is_steady=self._clock.is_steady,
             has_orders=self._is_caught_up.is_set(),
             has_partitions=self._holds_all or time.monotonic() - self._assigned_at > _EMPTY_ASSIGNMENT_SECONDS,
-            supervisor_silence_seconds=self._silence.seconds,
-            patience_seconds=_PATIENT_INTERVALS * interval,
+            ill=self.why_ill(),
         )
+
+    def why_ill(self) -> str | None:
+        patience = _PATIENT_INTERVALS * self._settings.heartbeat_interval.total_seconds()
+        return supervisor_problem(self._silence.seconds, patience) or self._judge.reason
 
     async def _send_heartbeats(self) -> None:
         steady = self._settings.heartbeat_interval.total_seconds()
@@ -190,7 +200,8 @@ class Service:
     # Callbacks
 
     def compose(self) -> Heartbeat:
-        is_running, in_hand = self._state is ExecutorState.RUNNING, self._runner.in_hand_by_partition
+        ill, in_hand = self.why_ill(), self._runner.in_hand_by_partition
+        accepts = self._state is ExecutorState.RUNNING and ill is None
         return Heartbeat(
             executor_id=self._plan.executor_id,
             name=self._plan.name,
@@ -201,8 +212,9 @@ class Service:
             interval=self._settings.heartbeat_interval,
             margin=self._settings.lease_margin,
             cluster_version=self._plan.cluster.version,
+            ill=ill,
             slots=self._slots.report(),
-            windows=self._windows.advertise(self._held, in_hand) if is_running else no_windows(self._held),
+            windows=self._windows.advertise(self._held, in_hand) if accepts else no_windows(self._held),
             attempts=self._runner.in_hand(),
         )
 

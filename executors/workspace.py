@@ -27,19 +27,31 @@ class Workspace:
         """`spare_dirs` is the maximum of attempts at the same time."""
         directory.mkdir(parents=True, exist_ok=True)
         _clear_dead(directory, cache_dir)
-        self._directory = directory / executor_id
-        self._directory.mkdir()
-        # Lock the file before it gets its name: another executor may start now and remove directories with free locks.
-        new = self._directory / f"{_LOCK}.new"
-        self._lock = os.open(new, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        new.rename(self._directory / _LOCK)
-        self.attempt_dirs = AttemptDirs(self._directory, ThreadPoolExecutor(_THREADS, "attempt-dirs"), spare=spare_dirs)
+        self.directory = directory / executor_id
+        self._lock = _make_locked(self.directory)
+        self.attempt_dirs = AttemptDirs(self.directory, ThreadPoolExecutor(_THREADS, "attempt-dirs"), spare=spare_dirs)
+
+    def make_if_missing(self) -> None:
+        """Make the directory anew after somebody removed it. Raises `OSError`."""
+        if not (self.directory / _LOCK).exists():
+            lock = _make_locked(self.directory)
+            os.close(self._lock)
+            self._lock = lock
 
     def close(self) -> None:
         self.attempt_dirs.close()
-        remove_tree(self._directory)
+        remove_tree(self.directory)
         os.close(self._lock)
+
+
+def _make_locked(directory: Path) -> int:
+    """Lock the file before it gets its name: another executor may start now and remove directories with free locks."""
+    directory.mkdir(parents=True, exist_ok=True)
+    new = directory / f"{_LOCK}.new"
+    lock = os.open(new, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    new.rename(directory / _LOCK)
+    return lock
 
 
 def _clear_dead(directory: Path, cache_dir: Path) -> None:

@@ -51,6 +51,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """The executor ends its processes this long before their lease expires."""
     cluster_version: int = 0
     """The version of the deployment's settings that it uses."""
+    ill: str | None = None
+    """Why it could start no process, so it claims nothing and holds no partitions; None: it is well."""
     slots: tuple[Slots, ...]
     windows: tuple[Window, ...]
     attempts: tuple[AttemptInHand, ...]

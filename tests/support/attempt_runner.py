@@ -81,6 +81,7 @@ def make_runner(producer, store, folder, tasks, renewed=boot_seconds, registry=N
         tasks=tasks,
         renewed=renewed,
         on_ran=lambda *_: None,
+        on_fail=lambda: None,
     )
     return runner
 

@@ -30,6 +30,7 @@ class Member:
             metrics=new_metrics(),
             health=Health(),
             may_claim=lambda: self.may_claim,
+            is_ill=lambda: False,
             on_polled=lambda *_: None,
             on_claimed=self._claim,
             on_assigned=self._hold,

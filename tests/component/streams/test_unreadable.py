@@ -271,7 +271,7 @@ def test_an_executor_claims_past_an_unreadable_batch(connections, spoiled, log):
     passed, crashes = [], []
     context = ClaimerContext(
         timeout_class="10s", slots=Slots({"10s": 1}), clock=executor_clock(connections), may_claim=lambda: True,
-        metrics=new_metrics(), health=Health(),
+        is_ill=lambda: False, metrics=new_metrics(), health=Health(),
         on_polled=lambda *_: None, on_claimed=lambda *_: None, on_assigned=lambda *_: None,
         on_unreadable=lambda *each: passed.append(each), on_crash=crashes.append, capacity=100,
     )  # fmt: skip

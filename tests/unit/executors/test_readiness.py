@@ -7,7 +7,7 @@ import math
 import msgspec
 import pytest
 
-from executors.readiness import Standing, why_not_ready
+from executors.readiness import Standing, supervisor_problem, why_not_ready
 
 CLAIMS = Standing(
     heartbeat_age_seconds=8.9,
@@ -15,8 +15,7 @@ CLAIMS = Standing(
     is_steady=True,
     has_orders=True,
     has_partitions=True,
-    supervisor_silence_seconds=5.9,
-    patience_seconds=6.0,
+    ill=None,
 )
 
 
@@ -35,11 +34,20 @@ def test_an_executor_that_claims_is_ready():
         ({"is_steady": False}, "it does not know the cluster time, so it claims nothing: see docs/clocks.md"),
         ({"has_orders": False}, "it has not read the kill orders from before its start yet"),
         ({"has_partitions": False}, "it has no partitions of one of its classes yet"),
-        ({"supervisor_silence_seconds": 6.0}, "its process supervisor has not answered for 6 s, so no process starts"),
+        ({"ill": "the disk is full"}, "it is ill and has given its partitions back: the disk is full"),
+        (
+            {"ill": "the disk is full", "has_partitions": False},
+            "it is ill and has given its partitions back: the disk is full",
+        ),
     ],
 )
 def test_an_executor_that_does_not_claim_says_why(change, said):
     assert why_not_ready(msgspec.structs.replace(CLAIMS, **change)) == said
+
+
+def test_a_supervisor_that_does_not_answer_in_time_is_the_problem():
+    assert supervisor_problem(5.9, 6.0) is None
+    assert supervisor_problem(6.0, 6.0) == "its process supervisor has not answered for 6 s, so no process starts"
 
 
 def test_while_kafka_is_silent_that_is_the_reason():

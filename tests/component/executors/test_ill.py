@@ -1,0 +1,92 @@
+"""An executor that cannot run anything says why, gives its partitions back to the others, and recovers by itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from schemas.event import Ended, Started
+from tests.support.observed import reserved_port
+
+FOUR_PARTITIONS = 4
+
+
+@pytest.fixture
+def port(tmp_path):
+    with reserved_port(tmp_path) as reserved:
+        yield reserved
+
+
+def take_work_dir_away(executor):
+    """A file in place of the directory: also root cannot make it anew."""
+    executor.work.rename(executor.work.with_name("elsewhere"))
+    executor.work.touch()
+
+
+def give_work_dir_back(executor):
+    executor.work.unlink()
+    executor.work.with_name("elsewhere").rename(executor.work)
+
+
+def is_ill(owner, name):
+    return owner.wait(lambda: owner.last_heartbeat() and owner.last_heartbeat_of(name).ill)
+
+
+def holds(owner, name):
+    return {(each.timeout_class, each.partition) for each in owner.last_heartbeat_of(name).windows}
+
+
+def one_in_each_partition(owner, executable):
+    orders = [owner.order(executable) for _ in range(FOUR_PARTITIONS)]
+    for partition, order in enumerate(orders):
+        owner.dispatch(order, partition=partition)
+    return orders
+
+
+def test_runs_go_to_the_other_executor_while_one_has_no_work_directory(owner, executors, objects):
+    ill = executors.start("ill")
+    executors.start("well")
+    owner.wait(lambda: len(owner.heartbeats) > 1 and len(holds(owner, "ill")) == FOUR_PARTITIONS)
+    take_work_dir_away(ill)
+    assert str(ill.work) in is_ill(owner, "ill")
+    ends = [owner.end_of(each) for each in one_in_each_partition(owner, objects.script("true"))]
+    assert [getattr(each, "exit_code", each) for each in ends] == [0] * FOUR_PARTITIONS
+
+
+def test_dispatches_that_an_ill_executor_has_not_claimed_are_claimed_elsewhere_at_once(owner, executors, objects):
+    ill = executors.start("ill", slots="10s=1")
+    slow = owner.order(objects.script("sleep 8"))
+    owner.dispatch(slow, partition=0)
+    owner.first(slow, Started)
+    waiting = [owner.order(objects.script("true"), valid_for=timedelta(minutes=10)) for _ in range(3)]
+    owner.dispatch(*waiting, partition=0)
+    take_work_dir_away(ill)
+    is_ill(owner, "ill")
+    executors.start("well", slots="10s=1")
+    assert [owner.end_of(each).exit_code for each in waiting] == [0, 0, 0]
+    assert not owner.of(slow, Ended)
+    give_work_dir_back(ill)
+    assert owner.end_of(slow).exit_code == 0
+
+
+def test_an_ill_executor_is_not_ready_and_recovers_by_itself(owner, executors, port, objects, until):
+    executor = executors.start("ill", observe_listen=port.address)
+    until(lambda: port.is_ready)
+    take_work_dir_away(executor)
+    until(lambda: not port.is_ready)
+    assert "the work directory" in port.get("/readyz")[1]
+    assert port.is_live
+    waiting = one_in_each_partition(owner, objects.script("true"))
+    give_work_dir_back(executor)
+    assert [owner.end_of(each).exit_code for each in waiting] == [0] * FOUR_PARTITIONS
+    owner.wait(lambda: owner.last_heartbeat_of("ill").ill is None)
+    until(lambda: port.is_ready)
+
+
+def test_a_work_directory_that_was_removed_is_made_anew(owner, executors, objects):
+    executor = executors.start()
+    assert owner.run(objects.script("true")).exit_code == 0
+    executor.work.rename(executor.work.with_name("removed"))
+    owner.wait(lambda: list(executor.work.glob("*/lock")))
+    assert owner.run(objects.script("true")).exit_code == 0
