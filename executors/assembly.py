@@ -14,6 +14,7 @@ from executors.claim import Chosen
 from executors.clock import cluster_clock
 from executors.consumer import Claimer, ClaimerContext
 from executors.control import Control
+from executors.elsewhere import Elsewhere
 from executors.events import EventLog
 from executors.executables import Executables
 from executors.heartbeats import HeartbeatSender
@@ -24,6 +25,7 @@ from executors.outbox import Outbox
 from executors.results import Results
 from executors.runner import Policy, Runner
 from executors.s3 import ObjectStore
+from executors.s3_reach import S3Reach
 from executors.secrets.providers import secrets_of
 from executors.settings import ExecutorSettings
 from executors.skip_unreadable import SourcePartition, dead_letter
@@ -66,8 +68,8 @@ class Life(Protocol):
 
     def compose(self) -> Heartbeat: ...
 
-    def why_ill(self) -> str | None:
-        """Any thread may call it."""
+    def why_away(self) -> str | None:
+        """Why it claims nothing and is in no group. Any thread may call it."""
 
     def on_renewed(self, sent: float) -> None: ...
 
@@ -127,7 +129,8 @@ class Parts:
             settings.work_dir, executor_id, cache_dir=cache_dir, spare_dirs=sum(self._plan.per_class.values())
         )
         self._workplace = Workplace(workspace, cache_dir)
-        self.judge = Judge("work directory", self._workplace.look)
+        self.reach = S3Reach(store, bucket, self._elsewhere().is_well)
+        self.judges = Judge("work directory", self._workplace.look), Judge("S3", self.reach.look)
         return Runner(
             policy=_policy(settings),
             clock=self.clock,
@@ -151,6 +154,9 @@ class Parts:
             on_fail=self._doubt,
         )
 
+    def _elsewhere(self) -> Elsewhere:
+        return Elsewhere(self._plan.connections, self._plan.executor_id, self._plan.per_class, self.clock.now)
+
     def _make_control(self) -> Control:
         return Control(
             self._plan.connections,
@@ -169,8 +175,8 @@ class Parts:
             clock=self.clock,
             metrics=self._metrics,
             health=self._plan.health,
-            may_claim=lambda: self.heartbeats.is_recent and self.clock.is_steady and self._life.why_ill() is None,
-            is_ill=lambda: self._life.why_ill() is not None,
+            may_claim=lambda: self.heartbeats.is_recent and self.clock.is_steady and self._life.why_away() is None,
+            is_ill=lambda: self._life.why_away() is not None,
             on_polled=self._from_thread(self.runner.executables.expect),
             on_claimed=self._from_thread(self._life.on_claimed),
             on_assigned=self._from_thread(self._life.on_assigned),
@@ -182,7 +188,8 @@ class Parts:
 
     def _doubt(self) -> None:
         self._workplace.doubt_spawn()
-        self.judge.doubt()
+        for judge in self.judges:
+            judge.doubt()
 
     def _report_unreadable(self, source: SourcePartition, found: Unreadable) -> None:
         self.outbox.send(dead_letter(self._plan.connections, source, found))

@@ -23,6 +23,8 @@ _CONNECT_SECONDS = 2
 _READ_SECONDS = 5
 _PIECE_BYTES = 256 * 1024
 _POOL_CONNECTIONS = 24
+_PROBE_KEY = "probe"
+"""No such object has to be there: every answer shows that S3 is."""
 _HEADERS = {"ETag": "ETag", "ContentLength": "Content-Length"}
 _TROUBLE = (ClientError, BotoCoreError, HTTPError, OSError)
 """What the client raises if S3 refuses a request, is unreachable, or closes the connection."""
@@ -74,51 +76,68 @@ class ObjectStore:
 
     def __init__(self, connections: Connections) -> None:
         self._client = _client(connections)
+        self._is_doubted = False
+        """The newest request that ended had no answer from S3."""
+
+    def probe(self, bucket: str) -> str | None:
+        """Why S3 is out of reach; None: it answers. Sends a request only if the last one had no answer."""
+        if not self._is_doubted:
+            return None
+        try:
+            self.etag(Address(bucket=bucket, key=_PROBE_KEY))
+        except UnreachableError as error:
+            return str(error)
+        except ObjectError:  # also a refusal is an answer
+            pass
+        return None
 
     def etag(self, address: Address) -> str:
         """The ETag, which identifies the object's current content. Raises `ObjectError` or `UnreachableError`."""
-        try:
+        with self._noting(address):
             answer = self._client.head_object(Bucket=address.bucket, Key=address.key)
-        except _TROUBLE as error:
-            raise _explain(address, error) from error
         return str(_field(address, answer, "ETag"))
 
     def download(self, address: Address, target: Path, *, max_bytes: int, until: float) -> Download:
         """`until` is a time of the monotonic clock. Raises `ObjectError`, `UnreachableError` or `DiskError`."""
         digest, size = hashlib.sha256(), 0
-        try:
+        with self._noting(address):
             answer = self._client.get_object(Bucket=address.bucket, Key=address.key)
             _check_time(address, until, "nothing")  # after the deadline the caller has removed the file
             with _writing(target) as write:
                 for piece in _pieces(address, answer, max_bytes, until):
                     digest.update(piece)
                     size += write(piece)
-        except _TROUBLE as error:
-            raise _explain(address, error) from error
         return Download(etag=str(_field(address, answer, "ETag")), sha256=digest.hexdigest(), size=size)
 
     def read(self, address: Address, max_bytes: int, until: float) -> bytes:
         """Read a small object. Raises `ObjectError` or `UnreachableError`."""
-        try:
+        with self._noting(address):
             answer = self._client.get_object(Bucket=address.bucket, Key=address.key)
             return b"".join(_pieces(address, answer, max_bytes, until))
-        except _TROUBLE as error:
-            raise _explain(address, error) from error
 
     def put(self, address: Address, data: bytes, content_type: str = "text/plain") -> None:
         """Raises `ObjectError` or `UnreachableError`."""
-        try:
+        with self._noting(address):
             self._client.put_object(Bucket=address.bucket, Key=address.key, Body=data, ContentType=content_type)
-        except _TROUBLE as error:
-            raise _explain(address, error) from error
 
     def put_file(self, address: Address, file: Path, content_type: str) -> None:
         """Raises `ObjectError` or `UnreachableError`."""
+        with self._noting(address), file.open("rb") as body:
+            self._client.put_object(Bucket=address.bucket, Key=address.key, Body=body, ContentType=content_type)
+
+    @contextmanager
+    def _noting(self, address: Address) -> Iterator[None]:
+        """Explains what the client raises, and notes whether S3 answered."""
         try:
-            with file.open("rb") as body:
-                self._client.put_object(Bucket=address.bucket, Key=address.key, Body=body, ContentType=content_type)
+            yield
+        except UnreachableError:
+            self._is_doubted = True
+            raise
         except _TROUBLE as error:
-            raise _explain(address, error) from error
+            explained = _explain(address, error)
+            self._is_doubted = isinstance(explained, UnreachableError)
+            raise explained from error
+        self._is_doubted = False
 
 
 @contextmanager

@@ -68,7 +68,7 @@ class Service:
         self._slots, self._windows, self._clock = parts.slots, parts.windows, parts.clock
         self._link, self._outbox, self._heartbeats = parts.link, parts.outbox, parts.heartbeats
         self._runner, self._control, self._claimers = parts.runner, parts.control, parts.claimers
-        self._judge = parts.judge
+        self._judges, self._reach = parts.judges, parts.reach
 
     async def run(self) -> int:
         """Run until a signal or an error stops the executor. Returns the exit code."""
@@ -81,7 +81,7 @@ class Service:
             self._tasks.create_task(each)
             for each in (
                 self._run_until_stopped(),
-                self._judge.run(self._heartbeats.send),
+                *(each.run(self._heartbeats.send) for each in self._judges),
                 self._watch_health(),
                 self._send_heartbeats(),
                 self._upload_logs(),
@@ -93,7 +93,8 @@ class Service:
         finally:
             for chore in chores:
                 chore.cancel()
-            self._judge.close()
+            for judge in self._judges:
+                judge.close()
             self._control.stop()
             self._runner.close()
             self._outbox.close()
@@ -174,12 +175,16 @@ class Service:
             is_steady=self._clock.is_steady,
             has_orders=self._is_caught_up.is_set(),
             has_partitions=self._holds_all or time.monotonic() - self._assigned_at > _EMPTY_ASSIGNMENT_SECONDS,
-            ill=self.why_ill(),
+            ill=self.why_away(),
         )
 
-    def why_ill(self) -> str | None:
+    def why_away(self) -> str | None:
         patience = _PATIENT_INTERVALS * self._settings.heartbeat_interval.total_seconds()
-        return supervisor_problem(self._silence.seconds, patience) or self._judge.reason
+        own = supervisor_problem(self._silence.seconds, patience) or self._judges[0].reason
+        return own or (self._judges[1].reason if self._reach.has_elsewhere else None)
+
+    def _why_ill(self) -> str | None:
+        return self.why_away() or self._judges[1].reason
 
     async def _send_heartbeats(self) -> None:
         steady = self._settings.heartbeat_interval.total_seconds()
@@ -200,8 +205,8 @@ class Service:
     # Callbacks
 
     def compose(self) -> Heartbeat:
-        ill, in_hand = self.why_ill(), self._runner.in_hand_by_partition
-        accepts = self._state is ExecutorState.RUNNING and ill is None
+        accepts = self._state is ExecutorState.RUNNING and self.why_away() is None
+        in_hand = self._runner.in_hand_by_partition
         return Heartbeat(
             executor_id=self._plan.executor_id,
             name=self._plan.name,
@@ -212,7 +217,7 @@ class Service:
             interval=self._settings.heartbeat_interval,
             margin=self._settings.lease_margin,
             cluster_version=self._plan.cluster.version,
-            ill=ill,
+            ill=self._why_ill(),
             slots=self._slots.report(),
             windows=self._windows.advertise(self._held, in_hand) if accepts else no_windows(self._held),
             attempts=self._runner.in_hand(),

@@ -21,6 +21,8 @@ Beat = tuple[datetime, Heartbeat]
 """When a heartbeat was appended, and the heartbeat."""
 RECENT = timedelta(seconds=60)
 """An executor without a heartbeat for longer is not shown; a new one may have its name by then."""
+ILL = "ill"
+"""The state of an executor that runs, could start no process, and has given its partitions back."""
 MISSED_HEARTBEATS = 4
 """After this many missed heartbeats, an executor is shown as silent."""
 
@@ -74,6 +76,7 @@ def executor_rows(beats: Iterable[Beat], now: datetime, shared_names: Collection
             "version": heartbeat.version,
             "settings_version": heartbeat.cluster_version,
             "state": _state(heartbeat, now - at),
+            "ill": heartbeat.ill,
             "shares_its_name": heartbeat.name in shared_names,
             "slots": sum(each.total for each in heartbeat.slots),
             "free": sum(each.free for each in heartbeat.slots),
@@ -110,7 +113,9 @@ def _at(beat: Beat) -> datetime:
 
 
 def _state(heartbeat: Heartbeat, silence: timedelta) -> str:
-    return "silent" if _is_silent(heartbeat, silence) else heartbeat.state.value
+    if _is_silent(heartbeat, silence):
+        return "silent"
+    return ILL if heartbeat.ill is not None and heartbeat.state is ExecutorState.RUNNING else heartbeat.state.value
 
 
 def _is_silent(heartbeat: Heartbeat, silence: timedelta) -> bool:

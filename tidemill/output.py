@@ -40,6 +40,7 @@ STATE_STYLES = {
     "timed_out": "red",
     "lost": "red",
     "silent": "red",
+    "ill": "red",
     "stopped": "red",
     "ok": "green",
     "warn": "yellow",

@@ -29,7 +29,7 @@ from tidemill.cluster import open_classes
 from tidemill.connector import connector_state
 from tidemill.heartbeats import executors
 from tidemill.lag import lags
-from tidemill.output import complain, console, say, show_json, table
+from tidemill.output import complain, console, say, show_json, table, visible
 from tidemill.target import DEFAULT_DATA, AsJson, Data, connections, wall_clock
 
 STOP_SECONDS = 60.0
@@ -170,7 +170,9 @@ def _status_parts(local: Status | None, seen: Mapping[str, Any]) -> Iterator[Ren
     if not local:
         addresses = [{"name": name, "address": hide_password(each)} for name, each in seen["addresses"].items()]
         yield table(addresses, ("name", "address"))
-    yield table(seen["executors"] or (), EXECUTOR_COLUMNS)
+    executors = seen["executors"] or ()
+    yield table(executors, EXECUTOR_COLUMNS)
+    yield from (visible(f"{each['name']} is ill: {each['ill']}.") for each in executors if each["ill"])
     yield f"Connector: {seen['connector']}."
     lag = seen["lag"]
     yield f"Lag: {', '.join(f'{name} {waiting}' for name, waiting in lag.items()) if lag else 'unknown'}."

@@ -17,6 +17,7 @@ BETWEEN = frozenset({"preparing_rebalancing", "completing_rebalancing"})
 """States of a group during a rebalance: the brokers report no assignments, but the members keep theirs."""
 START_WORKER = "start a stream worker (`python -m streams`); if one runs, its log says why it does not join the group"
 START_EXECUTOR = "start `python -m executors`"
+MEND_EXECUTOR = "mend what it names; the executor claims again within seconds, without a restart"
 
 
 def workers(facts: Streams) -> Iterator[Finding]:
@@ -75,6 +76,7 @@ def alive(facts: Executors) -> Iterator[Finding]:
     name = "executors.alive"
     silent = [each.name for each in facts.executors if each.state == "silent"]
     serving = [each for each in facts.executors if each.state == "running"]
+    ill = "; ".join(f"{each.name} is ill: {each.ill}" for each in facts.executors if each.state == "ill")
     if silent:
         yield warn(
             name,
@@ -82,7 +84,10 @@ def alive(facts: Executors) -> Iterator[Finding]:
             "check that its machine runs and can reach Kafka, and see its log; it recovers without a restart",
         )
     if not serving:
-        yield bad(name, "no executor accepts work: all runs wait", START_EXECUTOR)
+        why = f"; {ill}" if ill else ""
+        yield bad(name, f"no executor accepts work: all runs wait{why}", MEND_EXECUTOR if ill else START_EXECUTOR)
+    elif ill:
+        yield warn(name, f"other executors have the partitions of ill ones: {ill}", MEND_EXECUTOR)
     elif not silent:
         yield ok(name, f"{len(serving)} executor(s) accept work: {listed(each.name for each in serving)}")
 

@@ -217,12 +217,14 @@ class Streams(msgspec.Struct, frozen=True, kw_only=True):
 class Executor(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     state: str
-    """`running`, `draining` or `silent`."""
+    """`running`, `ill`, `draining` or `silent`."""
     version: str
     slots: dict[str, int]
     free: dict[str, int]
     settings_version: int = 0
     shares_its_name: bool = False
+    ill: str | None = None
+    """Why it could start no process."""
 
 
 class Executors(msgspec.Struct, frozen=True, kw_only=True):

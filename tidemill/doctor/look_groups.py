@@ -100,4 +100,5 @@ def _executor(row: dict[str, Any]) -> Executor:
         free={name: each["free"] for name, each in row["classes"].items()},
         settings_version=row["settings_version"],
         shares_its_name=row["shares_its_name"],
+        ill=row["ill"],
     )

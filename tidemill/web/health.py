@@ -70,13 +70,16 @@ def _workers(parts: Parts) -> Line:
 def _executors(parts: Parts) -> Line:
     if parts.executors is None:
         return Line(part="Executors", state="unknown", sentence="Kafka does not say which there are.")
-    running = [each for each in parts.executors if each["state"] != "silent"]
-    silent = [each["name"] for each in parts.executors if each["state"] == "silent"]
+    running = [each for each in parts.executors if each["state"] not in ("silent", "ill")]
+    named = {
+        word: [each["name"] for each in parts.executors if each["state"] == word.lower()] for word in ("Silent", "Ill")
+    }
+    away = "".join(f" {word}: {', '.join(names)}." for word, names in named.items() if names)
     if not running:
-        return Line(part="Executors", state="bad", sentence="None is there: nothing runs.")
+        return Line(part="Executors", state="bad", sentence=f"None can work: nothing runs.{away}")
     free, slots = (sum(each[name] for each in running) for name in ("free", "slots"))
     noun = "executor has" if len(running) == 1 else "executors have"
     sentence = f"{len(running)} {noun} {free:,} of {slots:,} slots free."
-    if silent:
-        return Line(part="Executors", state="warn", sentence=f"{sentence} Silent: {', '.join(silent)}.")
+    if away:
+        return Line(part="Executors", state="warn", sentence=sentence + away)
     return Line(part="Executors", state="ok" if free else "warn", sentence=sentence)

@@ -90,3 +90,26 @@ def test_a_work_directory_that_was_removed_is_made_anew(owner, executors, object
     executor.work.rename(executor.work.with_name("removed"))
     owner.wait(lambda: list(executor.work.glob("*/lock")))
     assert owner.run(objects.script("true")).exit_code == 0
+
+
+def test_runs_go_elsewhere_while_s3_is_out_of_reach_of_one_executor(owner, executors, objects):
+    executors.start("ill", s3_endpoint="http://127.0.0.1:9", fetch_timeout="PT1S")
+    executors.start("well")
+    owner.wait(lambda: owner.last_heartbeat() and 0 < len(holds(owner, "ill")) < 2 * FOUR_PARTITIONS)
+    for each in one_in_each_partition(owner, objects.script("echo first")):
+        owner.end_of(each)
+    assert "S3 is unreachable" in is_ill(owner, "ill")
+    owner.wait(lambda: not holds(owner, "ill"))
+    ends = [owner.end_of(each) for each in one_in_each_partition(owner, objects.script("true"))]
+    assert [getattr(each, "exit_code", each) for each in ends] == [0] * FOUR_PARTITIONS
+
+
+def test_executors_that_all_miss_s3_go_on_with_what_they_have(owner, executors):
+    for name in ("one", "two"):
+        executors.start(name, s3_endpoint="http://127.0.0.1:9", fetch_timeout="PT1S")
+    for _ in range(3):
+        for each in one_in_each_partition(owner, ("s3://tidemill/bin/x", "0" * 64)):
+            assert "S3 is unreachable" in owner.end_of(each).reason
+    assert is_ill(owner, "one")
+    assert is_ill(owner, "two")
+    owner.wait(lambda: holds(owner, "one") and holds(owner, "two"))

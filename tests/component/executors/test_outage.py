@@ -64,9 +64,9 @@ def test_a_claimer_that_waits_for_brokers_in_a_commit_is_not_stuck(own_servers, 
     health, slots = Health(lambda: now[0]), Slots({"10s": 1})
     context = ClaimerContext(
         timeout_class="10s", slots=slots, clock=cluster_clock(connections), metrics=new_metrics(), health=health,
-        may_claim=lambda: bool(may_claim), is_ill=lambda: False, on_polled=lambda *_: None, on_claimed=lambda *each: claimed.append(each),
-        on_assigned=lambda _, partitions: held.append(partitions), on_unreadable=lambda *_: None, on_crash=print,
-        capacity=4,
+        may_claim=lambda: bool(may_claim), is_ill=lambda: False, on_polled=lambda *_: None,
+        on_claimed=lambda *each: claimed.append(each), on_assigned=lambda _, partitions: held.append(partitions),
+        on_unreadable=lambda *_: None, on_crash=print, capacity=4,
     )  # fmt: skip
     claimer = Claimer(connections, context, client_id="e")
     claimer.start()

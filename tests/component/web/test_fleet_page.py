@@ -21,8 +21,8 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 def parts(**changes):
     now = wall_clock()
     executor = {
-        "name": "e-0", "host": "machine", "version": "1", "state": "running", "shares_its_name": False, "slots": 3,
-        "free": 1, "classes": {"10s": {"slots": 3, "free": 1}}, "windows": {"10s": {"0": 4, "1": 4}},
+        "name": "e-0", "host": "machine", "version": "1", "state": "running", "ill": None, "shares_its_name": False,
+        "slots": 3, "free": 1, "classes": {"10s": {"slots": 3, "free": 1}}, "windows": {"10s": {"0": 4, "1": 4}},
         "attempts": ["j#r"],
     }  # fmt: skip
     found = Parts(
@@ -50,6 +50,13 @@ def test_executors_show_their_slots_windows_and_attempts(page):
     text = page(parts())
     for each in ("e-0", "2 of 3 slots of 10s busy", "0: 4, 1: 4", 'href="/runs/j%23r"', "executors of 10s"):
         assert each in text
+
+
+def test_an_ill_executor_is_marked_and_says_why(page):
+    (executor,) = parts().executors
+    assert "It is ill: the disk is full." in page(
+        parts(executors=[executor | {"state": "ill", "ill": "the disk is full"}])
+    )
 
 
 def test_a_partition_without_a_worker_and_one_that_stands_still_are_marked(page):

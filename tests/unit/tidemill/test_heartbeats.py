@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from schemas.heartbeat import ExecutorState, Heartbeat, Slots
 from schemas.ids import ExecutorId
 from tidemill.addresses import hide_password
@@ -36,6 +38,15 @@ def test_slots_are_counted_over_all_classes_and_by_class():
 def test_an_executor_that_misses_heartbeats_is_silent():
     late = [(NOW - timedelta(seconds=13), heartbeat("e-0"))]
     assert [row["state"] for row in executor_rows(late, NOW)] == ["silent"]
+
+
+def test_an_ill_executor_is_shown_as_ill_with_its_reason_until_it_drains_or_is_silent():
+    ill = msgspec.structs.replace(heartbeat("e-0"), ill="the disk is full")
+    draining = msgspec.structs.replace(ill, state=ExecutorState.DRAINING)
+    beats = [(NOW, ill), (NOW, draining), (NOW - timedelta(seconds=13), ill)]
+    rows = executor_rows(beats, NOW)
+    assert [row["state"] for row in rows] == ["ill", "draining", "silent"]
+    assert {row["ill"] for row in rows} == {"the disk is full"}
 
 
 def test_an_executor_that_left_cleanly_is_not_shown():

@@ -49,6 +49,8 @@ def test_a_healthy_deployment_is_well():
         ({"executors": []}, "Executors", "bad"),
         ({"executors": [EXECUTOR | {"state": "silent"}]}, "Executors", "bad"),
         ({"executors": [EXECUTOR, EXECUTOR | {"name": "x", "state": "silent"}]}, "Executors", "warn"),
+        ({"executors": [EXECUTOR | {"state": "ill"}]}, "Executors", "bad"),
+        ({"executors": [EXECUTOR, EXECUTOR | {"name": "x", "state": "ill"}]}, "Executors", "warn"),
         ({"executors": [EXECUTOR | {"free": 0}]}, "Executors", "warn"),
     ],
 )

@@ -28,7 +28,7 @@ QUIET = timedelta(seconds=30)
 LATE = timedelta(seconds=10)
 MOST_ATTEMPTS = 5
 MOST_WINDOWS = 12
-SIGNS = {"running": "ok", "draining": "warn", "silent": "bad"}
+SIGNS = {"running": "ok", "ill": "bad", "draining": "warn", "silent": "bad"}
 
 
 def make(ask: Ask, backend: Backend) -> Response:
@@ -60,9 +60,10 @@ def _executors(parts: Parts) -> h.Element:
 
 def _executor(row: Row) -> tuple[h.Node, ...]:
     shared = h.span(class_="why")["Another executor has the same name."] if row["shares_its_name"] else None
+    ill = h.span(class_="why")[f"It is ill: {visible(row['ill'])}."] if row["ill"] else None
     return (
         _signed(SIGNS.get(row["state"], "unknown"), row["state"]),
-        h.fragment[visible(row["name"]), " ", shared],
+        h.fragment[visible(row["name"]), " ", shared, ill],
         visible(row["host"]),
         row["version"],
         h.ul(class_="gauges")[(_gauge(name, each) for name, each in row["classes"].items())],
