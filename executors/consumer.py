@@ -48,7 +48,7 @@ class ClaimerContext:
     health: Health
     may_claim: Callable[[], bool]
     is_ill: Callable[[], bool]
-    """While it is, the consumer is not in the group: the other executors get its partitions (decision 38)."""
+    """While it is, the consumer is not in the group: the other executors get its partitions (protocol D1)."""
     on_polled: Callable[[frozenset[str], float], None]
     """Called with the URIs of executables without a hash, and the time of the poll (CLOCK_BOOTTIME)."""
     on_claimed: Callable[[str, list[Chosen]], None]

@@ -17,7 +17,7 @@ from schemas.heartbeat import ExecutorState, Heartbeat
 from schemas.ids import ExecutorId
 from schemas.settings import Connections
 from schemas.times import epoch_ms
-from schemas.topics import EXECUTORS
+from schemas.topics import EXECUTORS, control_group
 
 _LOG = structlog.get_logger()
 _RECENT = timedelta(seconds=15)
@@ -46,7 +46,10 @@ class Elsewhere:
     def _recent(self) -> list[Heartbeat]:
         topic, since = self._connections.topic(EXECUTORS), epoch_ms(self._now() - _RECENT)
         options = self._connections.kafka(
-            group_id=self._executor_id, client_id=self._executor_id, enable_auto_commit=False, enable_partition_eof=True
+            group_id=control_group(self._connections.topic_prefix),  # required; it never joins the group
+            client_id=self._executor_id,
+            enable_auto_commit=False,
+            enable_partition_eof=True,
         )
         with closing(Consumer({**options, "log_level": 2})) as consumer:
             asked = [TopicPartition(topic, number, since) for number in range(self._connections.partitions)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from executors.workspace import Workspace
@@ -37,27 +37,27 @@ class Workplace:
 
     def _reasons(self) -> Iterator[str]:
         directory, cache = self._workspace.directory, self._cache_dir
-        for name, path, probe in (
-            ("work directory", directory, directory / "probe"),
-            ("cache", cache, cache / f"{directory.name}.probe"),
-        ):
-            try:
-                self._workspace.make_if_missing()
-                cache.mkdir(parents=True, exist_ok=True)
-                probe.write_bytes(b"1")
-                found = os.statvfs(path)
-            except OSError as error:
-                yield f"the {name} {path} cannot be used: {error.strerror}"
-                continue
-            if found.f_flag & os.ST_NOEXEC:
-                yield f"the {name} {path} is mounted noexec, so no process can start"
-            if short := shortage(found, was_short=self._is_short):
-                self._is_short = True
-                yield f"the {name} {path} has {short}"
+        yield from self._problems("work directory", directory, self._workspace.make_if_missing)
+        yield from self._problems("cache", cache, lambda: cache.mkdir(parents=True, exist_ok=True))
         self._is_short = False
         if self._doubts_spawn and (reason := _why_no_process()):
             yield reason
         self._doubts_spawn = False
+
+    def _problems(self, name: str, path: Path, make: Callable[[], None]) -> Iterator[str]:
+        """The probe's name is one that the next executor removes if this one dies."""
+        try:
+            make()
+            (path / f"{self._workspace.directory.name}.probe").write_bytes(b"1")
+            found = os.statvfs(path)
+        except OSError as error:
+            yield f"the {name} {path} cannot be used: {error.strerror}"
+            return
+        if found.f_flag & os.ST_NOEXEC:
+            yield f"the {name} {path} is mounted noexec, so no process can start"
+        if short := shortage(found, was_short=self._is_short):
+            self._is_short = True
+            yield f"the {name} {path} has {short}"
 
 
 def shortage(found: os.statvfs_result, *, was_short: bool) -> str | None:

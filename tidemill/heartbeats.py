@@ -115,7 +115,8 @@ def _at(beat: Beat) -> datetime:
 def _state(heartbeat: Heartbeat, silence: timedelta) -> str:
     if _is_silent(heartbeat, silence):
         return "silent"
-    return ILL if heartbeat.ill is not None and heartbeat.state is ExecutorState.RUNNING else heartbeat.state.value
+    accepts = heartbeat.ill is None or any(each.size for each in heartbeat.windows)
+    return ILL if heartbeat.state is ExecutorState.RUNNING and not accepts else heartbeat.state.value
 
 
 def _is_silent(heartbeat: Heartbeat, silence: timedelta) -> bool:

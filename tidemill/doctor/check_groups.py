@@ -76,7 +76,7 @@ def alive(facts: Executors) -> Iterator[Finding]:
     name = "executors.alive"
     silent = [each.name for each in facts.executors if each.state == "silent"]
     serving = [each for each in facts.executors if each.state == "running"]
-    ill = "; ".join(f"{each.name} is ill: {each.ill}" for each in facts.executors if each.state == "ill")
+    ill = "; ".join(f"{each.name} is ill: {each.ill}" for each in facts.executors if each.ill)
     if silent:
         yield warn(
             name,
@@ -87,7 +87,7 @@ def alive(facts: Executors) -> Iterator[Finding]:
         why = f"; {ill}" if ill else ""
         yield bad(name, f"no executor accepts work: all runs wait{why}", MEND_EXECUTOR if ill else START_EXECUTOR)
     elif ill:
-        yield warn(name, f"other executors have the partitions of ill ones: {ill}", MEND_EXECUTOR)
+        yield warn(name, f"other executors get the runs of ill ones, if they are well: {ill}", MEND_EXECUTOR)
     elif not silent:
         yield ok(name, f"{len(serving)} executor(s) accept work: {listed(each.name for each in serving)}")
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from schemas.event import Ended, Started
+from schemas.event import Ended, Rejected, Started
 from tests.support.observed import reserved_port
 
 FOUR_PARTITIONS = 4
@@ -35,6 +35,10 @@ def is_ill(owner, name):
 
 def holds(owner, name):
     return {(each.timeout_class, each.partition) for each in owner.last_heartbeat_of(name).windows}
+
+
+def id_of(owner, name):
+    return owner.last_heartbeat_of(name).executor_id
 
 
 def one_in_each_partition(owner, executable):
@@ -92,16 +96,21 @@ def test_a_work_directory_that_was_removed_is_made_anew(owner, executors, object
     assert owner.run(objects.script("true")).exit_code == 0
 
 
-def test_runs_go_elsewhere_while_s3_is_out_of_reach_of_one_executor(owner, executors, objects):
+def test_the_retry_of_an_attempt_that_one_executor_could_not_start_goes_to_the_other(owner, executors, objects):
     executors.start("ill", s3_endpoint="http://127.0.0.1:9", fetch_timeout="PT1S")
     executors.start("well")
     owner.wait(lambda: owner.last_heartbeat() and 0 < len(holds(owner, "ill")) < 2 * FOUR_PARTITIONS)
-    for each in one_in_each_partition(owner, objects.script("echo first")):
-        owner.end_of(each)
+    script = objects.script("echo first")
+    first = one_in_each_partition(owner, script)
+    rejected = [order for order in first if isinstance(owner.end_of(order), Rejected)]
+    assert rejected
     assert "S3 is unreachable" in is_ill(owner, "ill")
     owner.wait(lambda: not holds(owner, "ill"))
-    ends = [owner.end_of(each) for each in one_in_each_partition(owner, objects.script("true"))]
-    assert [getattr(each, "exit_code", each) for each in ends] == [0] * FOUR_PARTITIONS
+    for order in rejected:
+        retry = owner.order(script, run_id=order.run_id, attempt=2)
+        owner.dispatch(retry, partition=first.index(order))
+        assert owner.end_of(retry).exit_code == 0
+        assert {each.executor_id for each in owner.heard if each.event.token == retry.token} == {id_of(owner, "well")}
 
 
 def test_executors_that_all_miss_s3_go_on_with_what_they_have(owner, executors):

@@ -18,7 +18,7 @@ from executors.checkpoints import Checkpoints
 from executors.clock import boot_seconds
 from executors.executables import Executables
 from executors.results import Results
-from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError, parse_address
+from executors.s3 import Address, DiskError, ObjectError, ObjectStore, UnreachableError, parse_address
 from schemas.result import Result
 from schemas.settings import Connections
 from tests.support.attempt_runner import claim
@@ -201,3 +201,29 @@ def test_an_awaited_executable_is_not_evicted_before_it_is_used(server, store, t
     assert not cache._pinned
     for file in tmp_path.glob("???"):
         assert file.read_bytes() == f"/bucket/{file.name}".encode() * 10
+
+
+def test_a_file_that_cannot_be_written_is_no_fault_of_s3(store, server, tmp_path):
+    server.answer = lambda _: whole(b"abc")
+    target = tmp_path / "gone" / "file"
+    with pytest.raises(DiskError, match=f"{target} cannot be written: No such file or directory"):
+        store.download(Address(bucket="b", key="k"), target, max_bytes=10, until=soon())
+
+
+def test_s3_is_asked_again_only_after_a_request_without_an_answer(store, server):
+    asked = []
+
+    def broken(path):
+        asked.append(path)
+        yield b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n"
+
+    server.answer = broken
+    assert store.probe("b") is None
+    assert asked == []
+    with pytest.raises(UnreachableError):
+        store.etag(Address(bucket="b", key="k"))
+    assert "unreachable" in store.probe("b")
+    server.answer = lambda _: [b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"]
+    assert store.probe("b") is None
+    server.answer = broken
+    assert store.probe("b") is None

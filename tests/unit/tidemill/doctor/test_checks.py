@@ -330,7 +330,7 @@ CASES = [
         "executors.alive",
         WARN,
         executors(EXECUTOR, replace(EXECUTOR, name="e-1", state="ill", ill="the disk is full")),
-        "other executors have the partitions of ill ones: e-1 is ill: the disk is full",
+        "other executors get the runs of ill ones, if they are well: e-1 is ill: the disk is full",
     ),
     ("executors.alive", BAD, executors(replace(EXECUTOR, state="ill", ill="full")), "all runs wait; e-0 is ill: full"),
     ("executors.names", WARN, executors(replace(EXECUTOR, shares_its_name=True)), "two executors have the name"),
