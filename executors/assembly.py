@@ -130,7 +130,7 @@ class Parts:
         )
         self._workplace = Workplace(workspace, cache_dir)
         self.reach = S3Reach(store, bucket, self._elsewhere().is_well)
-        self.judges = Judge("work directory", self._workplace.look), Judge("S3", self.reach.look)
+        self.judges = Judge("the work directory", self._workplace.look), Judge("S3", self.reach.look)
         return Runner(
             policy=_policy(settings),
             clock=self.clock,

@@ -37,7 +37,7 @@ class Judge:
             look = asyncio.get_running_loop().run_in_executor(self._thread, self._look)
             done, _ = await asyncio.wait({look}, timeout=_PATIENCE_SECONDS)
             if not done:
-                self._note(f"the {self._what} has not answered for {_PATIENCE_SECONDS:.0f} s", on_change)
+                self._note(f"{self._what} has not answered for {_PATIENCE_SECONDS:.0f} s", on_change)
             self._note(await look, on_change)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._is_doubted.wait(), _PERIOD_SECONDS)

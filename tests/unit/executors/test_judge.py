@@ -16,7 +16,7 @@ def judged(look, story):
     """Run a judge beside `story(judge, changes)`; `changes.get()` waits for the next change of the reason."""
 
     async def body():
-        judge, changes = Judge("disk", look), asyncio.Queue()
+        judge, changes = Judge("the disk", look), asyncio.Queue()
         task = asyncio.create_task(judge.run(lambda: changes.put_nowait(judge.reason)))
         try:
             async with asyncio.timeout(SOON_SECONDS):
