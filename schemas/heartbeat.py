@@ -52,7 +52,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     cluster_version: int = 0
     """The version of the deployment's settings that it uses."""
     ill: str | None = None
-    """Why it could start no process, so it claims nothing and holds no partitions; None: it is well."""
+    """Why attempts cannot run here; None: it is well. An ill one holds no partitions, unless all executors miss S3."""
     slots: tuple[Slots, ...]
     windows: tuple[Window, ...]
     attempts: tuple[AttemptInHand, ...]
