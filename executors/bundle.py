@@ -6,8 +6,10 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 from schemas.errors import TidemillError
 
@@ -18,21 +20,19 @@ MAX_ENTRIES = 10_000
 _ENTRY_BYTES = 4096
 """An entry's maximum overhead: its header, the header of a long name, and two paddings."""
 MAX_FILE_BYTES = MAX_BYTES + (MAX_ENTRIES + 1) * _ENTRY_BYTES
-_KINDS = (stat.S_ISREG, stat.S_ISDIR, stat.S_ISLNK)
+MAX_DEPTH = 100
+"""Limit for directories in directories: each level holds an open file."""
 
 
 class BundleError(TidemillError):
     """A directory cannot be packed, or a bundle cannot be unpacked."""
 
 
-def pack(directory: Path, bundle: Path) -> None:
-    """Write a new file. Raises `BundleError`."""
+def pack(directory: Path, bundle: IO[bytes]) -> None:
+    """Write a tar file of at most `MAX_FILE_BYTES`, also while processes change the directory. Raises `BundleError`."""
     try:
-        paths = _checked(directory)
-        with tarfile.open(bundle, "x") as tar:
-            for path in paths:
-                name = str(path.relative_to(directory))
-                tar.add(path, arcname=name, recursive=False, filter=lambda member: _check_member(member, directory))
+        with tarfile.open(fileobj=bundle, mode="w") as tar, _opened(str(directory), None) as top:
+            _Packing(tar, str(directory)).add_all(top, "", 0)
     except BundleError:
         raise
     except Exception as error:  # the job chooses links and names: they must not crash the executor
@@ -52,30 +52,77 @@ def unpack(bundle: Path, directory: Path) -> None:
         raise BundleError(f"it cannot be unpacked: {error}") from error
 
 
-def _checked(directory: Path) -> list[Path]:
-    """All entries of the directory, parents first. Raises `BundleError` for what cannot be packed."""
-    paths: list[Path] = []
-    size = 0
-    if not stat.S_ISDIR(directory.lstat().st_mode):
-        raise BundleError("it is not a directory")
-    for path, found in _walk(directory):
-        if not any(is_kind(found.st_mode) for is_kind in _KINDS):
-            raise BundleError(f"{path.name!r} is neither a file, a directory nor a link")
-        paths.append(path)
-        size += found.st_size if stat.S_ISREG(found.st_mode) else 0
-        _check_size(len(paths), size)
-    return paths
+class _Packing:
+    """Counts what it adds. It opens each entry below an open directory, so a link put there meanwhile is not followed."""
 
+    def __init__(self, tar: tarfile.TarFile, directory: str) -> None:
+        self._tar, self._directory = tar, directory
+        self._entries = self._bytes = 0
 
-def _walk(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Without recursion, because the job chooses the depth."""
-    waiting = [directory]
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
+    def add_all(self, directory: int, prefix: str, depth: int) -> None:
+        """Parents first."""
+        if depth > MAX_DEPTH:
+            raise BundleError(f"its directories are nested deeper than {MAX_DEPTH} levels")
+        with os.scandir(directory) as entries:
             for entry in entries:
-                yield Path(entry.path), entry.stat(follow_symlinks=False)
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(Path(entry.path))
+                self._entries += 1
+                _check_size(self._entries, self._bytes)
+                self._add(directory, entry.name, f"{prefix}{entry.name}", depth)
+
+    def _add(self, directory: int, name: str, path: str, depth: int) -> None:
+        kind = stat.S_IFMT(os.lstat(name, dir_fd=directory).st_mode)
+        if kind == stat.S_IFLNK:
+            member = tarfile.TarInfo(path)
+            member.type, member.linkname = tarfile.SYMTYPE, os.readlink(name, dir_fd=directory)
+            self._tar.addfile(self._allowed(member))
+        elif kind == stat.S_IFDIR:
+            with _opened(name, directory) as inner:
+                self._tar.addfile(self._described(inner, path))
+                self.add_all(inner, f"{path}/", depth + 1)
+        elif kind == stat.S_IFREG:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            with os.fdopen(os.open(name, flags, dir_fd=directory), "rb") as file:
+                self._add_file(file, path)
+        else:
+            raise BundleError(f"{name!r} is neither a file, a directory nor a link")
+
+    def _add_file(self, file: IO[bytes], path: str) -> None:
+        """Of a file that grows meanwhile, as many bytes as were counted; a file that shrinks raises `OSError`."""
+        member = self._described(file.fileno(), path)
+        if not member.isreg():
+            raise BundleError(f"{path!r} is not a file any more")
+        self._bytes += member.size
+        _check_size(self._entries, self._bytes)
+        self._tar.addfile(member, file)
+
+    def _described(self, fd: int, path: str) -> tarfile.TarInfo:
+        found, member = os.fstat(fd), tarfile.TarInfo(path)
+        member.mode, member.mtime = stat.S_IMODE(found.st_mode), found.st_mtime
+        if stat.S_ISDIR(found.st_mode):
+            member.type = tarfile.DIRTYPE
+        elif stat.S_ISREG(found.st_mode):
+            member.size = found.st_size
+        else:
+            member.type = tarfile.FIFOTYPE
+        return self._allowed(member)
+
+    def _allowed(self, member: tarfile.TarInfo) -> tarfile.TarInfo:
+        """Refuse to pack what `unpack` would refuse, for example a link that leads outside."""
+        tarfile.data_filter(member, self._directory)
+        return member
+
+
+@contextmanager
+def _opened(name: str, directory: int | None) -> Iterator[int]:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(name, flags, dir_fd=directory)
+    except NotADirectoryError as error:
+        raise BundleError("it is not a directory") from error
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _check_size(entries: int, size: int) -> None:
@@ -83,9 +130,3 @@ def _check_size(entries: int, size: int) -> None:
         raise BundleError(f"it has more than {MAX_ENTRIES} files and directories")
     if size > MAX_BYTES:
         raise BundleError(f"it is larger than {MAX_BYTES // 1024**2} MB")
-
-
-def _check_member(member: tarfile.TarInfo, directory: Path) -> tarfile.TarInfo:
-    """Refuse to pack what `unpack` would refuse, for example a link that leads outside."""
-    tarfile.data_filter(member, str(directory))
-    return member

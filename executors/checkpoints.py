@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from tempfile import TemporaryFile
+from typing import IO
 
 from executors.attempt_dirs import AttemptDir
 from executors.bundle import MAX_FILE_BYTES, BundleError, pack, unpack
@@ -45,11 +47,11 @@ class Checkpoints:
     async def store(self, dispatch: Dispatch, directory: AttemptDir, before: CheckpointOutcome) -> CheckpointOutcome:
         """Keep the problem of `before`, which is the outcome of the restore, in the result."""
         address = Address(bucket=self._bucket, key=checkpoint_key(dispatch.run_id, dispatch.token))
-        until, bundle = time.monotonic() + self._keep_timeout.total_seconds(), directory.new_bundle()
+        until = time.monotonic() + self._keep_timeout.total_seconds()
         try:
             async with asyncio.timeout(self._keep_timeout.total_seconds()):
-                await self._threads.run(partial(pack, directory.checkpoint, bundle))
-                await self._threads.run(partial(self._store.put_file, address, bundle, _TYPE), until)
+                with await self._threads.run(partial(_packed, directory)) as bundle:
+                    await self._threads.run(partial(self._store.put_file, address, bundle, _TYPE), until)
         except TimeoutError:
             return checkpoint_not_stored(before, f"S3 did not take it within {self._keep_timeout}")
         except (BundleError, ObjectError, UnreachableError) as error:
@@ -94,6 +96,17 @@ def leaves_checkpoint(exited: Exited | None, directory: AttemptDir | None, previ
 def checkpoint_not_stored(before: CheckpointOutcome, reason: str) -> CheckpointOutcome:
     problem = f"its checkpoint was not kept: {reason}"
     return CheckpointOutcome(problem=f"{before.problem}; {problem}" if before.problem else problem)
+
+
+def _packed(directory: AttemptDir) -> IO[bytes]:
+    """A file without a name: a process that outlives its attempt cannot change it. Raises `BundleError`."""
+    bundle = TemporaryFile(dir=directory.path.parent)
+    try:
+        pack(directory.checkpoint, bundle)
+    except BundleError:
+        bundle.close()
+        raise
+    return bundle
 
 
 def _empty(directory: AttemptDir) -> None:

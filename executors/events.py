@@ -115,8 +115,8 @@ def _variable_bytes(event: Event) -> int:
     match event:
         case Ended(result=result, next_nodes=next_nodes):
             value = min(result.bytes, MAX_INLINE_BYTES) if result else 0
-            texts = event.output, event.checkpoint_problem, event.result_problem, event.result_lost
-            return value + sum(map(len, next_nodes or ())) + len(encode_json(texts))
+            problems = event.checkpoint_problem, event.result_problem, event.result_lost, event.result_refused
+            return value + sum(map(len, next_nodes or ())) + len(encode_json((event.output, *problems)))
         case Rejected(reason=reason):
             return len(encode_json(reason))
         case Claimed() | Started() | Expired():

@@ -127,6 +127,7 @@ def ended(attempt: Attempt, clock: KeptClock) -> Ended:
         next_nodes=attempt.result.next_nodes,
         result_problem=_reported(attempt, attempt.result.problem),
         result_lost=_reported(attempt, attempt.result.lost),
+        result_refused=_reported(attempt, attempt.result.refused),
     )
 
 

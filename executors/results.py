@@ -20,12 +20,12 @@ from executors.secrets.json_masking import mask_json
 from executors.secrets.masking import Masker
 from executors.supervisor_link import Exited
 from executors.threads import Threads, in_time
-from schemas.codec import decode, encode_json, join_json, members, read_result
+from schemas.codec import decode, join_json, member, read_result
 from schemas.dispatch import Dispatch
 from schemas.errors import TidemillError, UndecodableError
 from schemas.event import EndCause
 from schemas.ids import dag_run_of
-from schemas.raw import json_bytes
+from schemas.raw import json_bytes, size_of
 from schemas.result import (
     MAX_INLINE_BYTES,
     MAX_NEXT_BYTES,
@@ -38,6 +38,8 @@ from schemas.result import (
 
 _TYPE = "application/json"
 _SHOWN_CHARACTERS = 60
+_LARGE_AT_ONCE = 2
+"""Each large result takes up to three times `MAX_RESULT_BYTES` of memory, from its reading until S3 has it."""
 _ALLOWED = f"allowed is one JSON value of at most {MAX_RESULT_BYTES} bytes"
 
 
@@ -54,7 +56,9 @@ class ResultOutcome:
     problem: str | None = None
     """Why the file is not a valid result: the job's fault."""
     lost: str | None = None
-    """Why S3 did not store the result."""
+    """Why S3 did not store the result; a later attempt may succeed."""
+    refused: str | None = None
+    """Why S3 will never store it; what it could not store is missing in `result`."""
 
 
 NO_RESULT = ResultOutcome()
@@ -69,31 +73,45 @@ class Results:
         self._store, self._bucket = store, bucket
         self._keep_timeout, self._fetch_timeout = keep_timeout, fetch_timeout
         self._threads = Threads("results")
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
     async def collect(self, dispatch: Dispatch, directory: AttemptDir, masker: Masker | None = None) -> ResultOutcome:
         """Read the result. Store it in S3 if it is too large for the records that carry it."""
-        is_node = dag_run_of(dispatch.run_id) != dispatch.run_id
-        try:
-            value = await self._threads.run(partial(_read, directory.result, masker))
-            next_nodes = _next_nodes(value) if is_node else None
-        except ResultError as error:
-            return ResultOutcome(problem=f"its result is refused: {error}")
-        json = bytes(value)
-        inline = value if len(json) <= MAX_INLINE_BYTES else None
-        if len(json) <= (MAX_PASSED_BYTES if is_node else MAX_INLINE_BYTES):
-            return ResultOutcome(result=Result(bytes=len(json), value=inline), next_nodes=next_nodes)
-        address = Address(bucket=self._bucket, key=result_key(dispatch.run_id, dispatch.token))
         try:
             async with asyncio.timeout(self._keep_timeout.total_seconds()):
                 until = time.monotonic() + self._keep_timeout.total_seconds()
-                await self._threads.run(partial(self._store.put, address, json, _TYPE), until)
+                if _is_small(directory.result):
+                    return await self._collect(dispatch, directory, masker, until)
+                async with self._large:
+                    return await self._collect(dispatch, directory, masker, until)
         except TimeoutError:
             return result_not_stored(f"S3 did not take it within {self._keep_timeout}")
-        except (ObjectError, UnreachableError) as error:
-            return result_not_stored(str(error))
-        digest = hashlib.sha256(json).hexdigest()
-        result = Result(bytes=len(json), value=inline, uri=str(address), sha256=digest)
+
+    async def _collect(
+        self, dispatch: Dispatch, directory: AttemptDir, masker: Masker | None, until: float
+    ) -> ResultOutcome:
+        is_node = dag_run_of(dispatch.run_id) != dispatch.run_id
+        try:
+            json, next_nodes = await self._threads.run(partial(_read, directory.result, masker, is_node))
+        except ResultError as error:
+            return ResultOutcome(problem=f"its result is refused: {error}")
+        inline = msgspec.Raw(json) if len(json) <= MAX_INLINE_BYTES else None
+        result = Result(bytes=len(json), value=inline)
+        if len(json) > (MAX_PASSED_BYTES if is_node else MAX_INLINE_BYTES):
+            address = Address(bucket=self._bucket, key=result_key(dispatch.run_id, dispatch.token))
+            try:
+                digest = await self._threads.run(partial(self._put, address, json), until)
+            except ObjectError as error:
+                return result_refused(result, next_nodes, str(error))
+            except UnreachableError as error:
+                return result_not_stored(str(error))
+            result = Result(bytes=len(json), value=inline, uri=str(address), sha256=digest)
         return ResultOutcome(result=result, next_nodes=next_nodes)
+
+    def _put(self, address: Address, json: bytes) -> str:
+        """Returns the checksum."""
+        self._store.put(address, json, _TYPE)
+        return hashlib.sha256(json).hexdigest()
 
     async def fetch(self, dispatch: Dispatch) -> FetchedResults:
         """Fetch the results of which the dispatch has only the URI. Raises `ObjectError` or `UnreachableError`."""
@@ -119,6 +137,10 @@ def result_not_stored(reason: str) -> ResultOutcome:
     return ResultOutcome(lost=f"its result was not stored: {reason}")
 
 
+def result_refused(result: Result, next_nodes: tuple[str, ...] | None, reason: str) -> ResultOutcome:
+    return ResultOutcome(result=result, next_nodes=next_nodes, refused=f"its result is not kept: {reason}")
+
+
 def has_result(exited: Exited | None, directory: AttemptDir | None) -> bool:
     """Whether the process succeeded and left a result file."""
     if directory is None or exited is None or exited.cause is not EndCause.EXITED or exited.code != 0:
@@ -139,7 +161,22 @@ def stdin_of(dispatch: Dispatch, fetched: FetchedResults) -> bytes | None:
     return join_json(dispatch.payload, inline | fetched)
 
 
-def _read(path: Path, masker: Masker | None) -> msgspec.Raw:
+def _is_small(path: Path) -> bool:
+    """A file that grows after this is read up to the limit, one of `_THREADS` at a time."""
+    try:
+        return path.lstat().st_size <= MAX_INLINE_BYTES
+    except OSError:
+        return True  # reading it says what is wrong
+
+
+def _read(path: Path, masker: Masker | None, is_node: bool) -> tuple[bytes, tuple[str, ...] | None]:  # noqa: FBT001
+    """The JSON without secrets, and the dependent nodes that it chooses. Runs in a thread."""
+    value = _read_file(path)
+    value = mask_json(masker, value) if masker else value
+    return bytes(value), _next_nodes(value) if is_node else None
+
+
+def _read_file(path: Path) -> msgspec.Raw:
     """Reads only a plain file: a pipe or a device would block the thread."""
     try:
         with open(path, "rb", opener=_open_without_blocking) as file:
@@ -151,10 +188,9 @@ def _read(path: Path, masker: Masker | None) -> msgspec.Raw:
     if len(data) > MAX_RESULT_BYTES:
         raise ResultError(f"$TIDEMILL_RESULT has more than {MAX_RESULT_BYTES} bytes; {_ALLOWED}")
     try:
-        value = read_result(data)
+        return read_result(data)
     except UndecodableError as error:
         raise ResultError(f"$TIDEMILL_RESULT {error}; {_ALLOWED}") from error
-    return mask_json(masker, value) if masker else value
 
 
 def _open_without_blocking(path: str, flags: int) -> int:
@@ -163,14 +199,14 @@ def _open_without_blocking(path: str, flags: int) -> int:
 
 def _next_nodes(value: msgspec.Raw) -> tuple[str, ...] | None:
     """The node ids in `tidemill_next`; the owner checks whether they depend on this node."""
-    found = members(value).get(NEXT)
+    found = member(value, NEXT)
     if found is None:
         return None
+    if size_of(found) > MAX_NEXT_BYTES:
+        raise ResultError(f"{NEXT} has more than {MAX_NEXT_BYTES} bytes; name each node once, by its id")
     try:
         node_ids = decode(bytes(found), list[str])
     except UndecodableError as error:
         shown = bytes(found).decode()[:_SHOWN_CHARACTERS]
         raise ResultError(f"{NEXT} is {shown}; allowed is a list of ids of nodes that depend on this one") from error
-    if len(encode_json(node_ids)) > MAX_NEXT_BYTES:
-        raise ResultError(f"{NEXT} has more than {MAX_NEXT_BYTES} bytes; name each node once, by its id")
     return tuple(dict.fromkeys(node_ids))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -120,10 +120,11 @@ class ObjectStore:
         with self._noting(address):
             self._client.put_object(Bucket=address.bucket, Key=address.key, Body=data, ContentType=content_type)
 
-    def put_file(self, address: Address, file: Path, content_type: str) -> None:
+    def put_file(self, address: Address, file: IO[bytes], content_type: str) -> None:
         """Raises `ObjectError` or `UnreachableError`."""
-        with self._noting(address), file.open("rb") as body:
-            self._client.put_object(Bucket=address.bucket, Key=address.key, Body=body, ContentType=content_type)
+        with self._noting(address):
+            file.seek(0)
+            self._client.put_object(Bucket=address.bucket, Key=address.key, Body=file, ContentType=content_type)
 
     @contextmanager
     def _noting(self, address: Address) -> Iterator[None]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar, assert_never, cast
 
 import msgspec
@@ -16,6 +16,7 @@ from schemas.dag import DagSpec, InvalidDagError, check_order
 from schemas.errors import UndecodableError
 from schemas.ids import OwnerId
 from schemas.job import Definition, JobSpec
+from schemas.json_scan import check_utf8, depth_of, has_nul
 from schemas.raw import Json, json_bytes, size_of
 from schemas.request import NodeEnd, Request
 from schemas.request_rules import (
@@ -43,9 +44,6 @@ MAX_JSON_DEPTH = 200
 """The deepest JSON that users may pass. Few JSON readers have a lower limit."""
 _RESULT_LEVELS = 3
 """The levels around a result in the field `nodes` of a request: the nodes, the node and the result."""
-_NO_BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[^][{}"]+')
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-"""Matches an escaped U+0000, but not an escaped backslash before the letters u0000."""
 _NO_NUL = "contains the character U+0000, which Postgres cannot read in JSON"
 
 
@@ -137,7 +135,7 @@ def read_result(data: bytes) -> msgspec.Raw:
     Raises `UndecodableError` if it is not JSON, or if later readers, such as Postgres, cannot read it.
     """
     try:
-        data.decode()
+        check_utf8(data)
     except UnicodeDecodeError as error:
         found = f"byte {error.start + 1} is {data[error.start]:#04x}"
         raise UndecodableError(f"is not JSON: {found}, which is not UTF-8") from error
@@ -148,9 +146,19 @@ def read_result(data: bytes) -> msgspec.Raw:
     return raw
 
 
-def members(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
-    """The members of a JSON object by name; empty for any other value."""
-    return decode(bytes(raw), dict[str, msgspec.Raw]) if bytes(raw).startswith(b"{") else {}
+def member(raw: msgspec.Raw, name: str) -> msgspec.Raw | None:
+    """One member of a JSON object; None if it is absent, or for any other value. The others are only skipped."""
+    if not bytes(memoryview(raw)[:1]) == b"{":
+        return None
+    found = decode(bytes(raw), _only(name)).found
+    return found if size_of(found) else None
+
+
+@cache
+def _only(name: str) -> type[Any]:
+    """A type with the one member `name`."""
+    field = ("found", msgspec.Raw, msgspec.field(default=msgspec.Raw(), name=name))
+    return msgspec.defstruct("Object", [field], frozen=True)
 
 
 def join_json(payload: Json, results: Mapping[str, bytes | None]) -> bytes:
@@ -176,7 +184,7 @@ def _written(value: object) -> str | orjson.Fragment:
 
 def _members(data: bytes) -> dict[str, msgspec.Raw]:
     try:
-        data.decode()  # the decoder below does not check the members that stay raw
+        check_utf8(data)  # the decoder below does not check the members that stay raw
     except UnicodeDecodeError as error:
         raise UndecodableError(f"is not JSON: {error}") from error
     return decode(data, dict[str, msgspec.Raw])
@@ -195,28 +203,17 @@ def _raw_field(name: str, raw: msgspec.Raw | None) -> dict[str, msgspec.Raw]:
 def _with_nodes(request: Request, raw: msgspec.Raw | None) -> Request:
     if raw is None:
         return request
-    if depth_of(bytes(raw)) > MAX_JSON_DEPTH + _RESULT_LEVELS:
+    most = MAX_JSON_DEPTH + _RESULT_LEVELS
+    if depth_of(bytes(raw), most) > most:
         raise RefusedRequestError(f"nodes is nested deeper than {MAX_JSON_DEPTH} levels")
     return msgspec.structs.replace(request, nodes=decode(bytes(raw), Nodes))
 
 
 def _unreadable(json: bytes) -> str | None:
     """Why well-formed JSON is refused; `tidemill.check_json` is the same check in SQL."""
-    if depth_of(json) > MAX_JSON_DEPTH:
+    if depth_of(json, MAX_JSON_DEPTH) > MAX_JSON_DEPTH:
         return f"is nested deeper than {MAX_JSON_DEPTH} levels"
-    return _NO_NUL if b"\\u0000" in json and _NUL.search(json) else None
-
-
-def depth_of(json: bytes) -> int:
-    """How deep arrays and objects are nested; for JSON with few brackets an upper bound."""
-    most = json.count(b"[") + json.count(b"{")
-    if most <= MAX_JSON_DEPTH:
-        return most
-    depth = deepest = 0
-    for bracket in _NO_BRACKETS.sub(b"", json):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
+    return _NO_NUL if has_nul(json) else None
 
 
 def _object(data: bytes) -> dict[str, Any]:
@@ -322,6 +319,6 @@ __all__ = [
     "encode",
     "encode_json",
     "join_json",
-    "members",
+    "member",
     "read_result",
 ]

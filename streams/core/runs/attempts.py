@@ -134,6 +134,9 @@ def _exited(state: OwnerState, run: Run, event: Ended) -> tuple[Run, AttemptRepo
         return run, AttemptReport(end=AttemptEnd.SUCCEEDED, reason=None)
     if event.result_lost:
         return run, AttemptReport(end=AttemptEnd.LOST, reason=Reason(ReasonCode.RESULT_LOST, event.result_lost))
+    if event.result_refused and epoch and epoch.graph.children[epoch.graph.index[node_id]]:
+        why = _with(Reason(ReasonCode.RESULT_LOST, event.result_refused), problem)
+        return run, AttemptReport(end=AttemptEnd.FAILED, reason=why)
     wrong = event.result_problem or (wrong_choice(epoch, node_id, event) if epoch else None)
     if wrong:
         why = _with(Reason(ReasonCode.INVALID_RESULT, wrong), problem)
@@ -146,10 +149,14 @@ def _exited(state: OwnerState, run: Run, event: Ended) -> tuple[Run, AttemptRepo
 
 
 def _note(event: Ended) -> Reason | None:
-    """What went wrong beside a success: a process that it started was out of memory, or its checkpoint was lost."""
-    code = ReasonCode.OUT_OF_MEMORY if event.memory_problem else ReasonCode.CHECKPOINT_PROBLEM
-    text = "; ".join(filter(None, [event.memory_problem, event.checkpoint_problem]))
-    return Reason(code, text) if text else None
+    """What went wrong beside a success: its result or its checkpoint was not kept, or a child process lacked memory."""
+    notes = (
+        (ReasonCode.RESULT_LOST, event.result_refused),
+        (ReasonCode.OUT_OF_MEMORY, event.memory_problem),
+        (ReasonCode.CHECKPOINT_PROBLEM, event.checkpoint_problem),
+    )
+    said = [(code, text) for code, text in notes if text]
+    return Reason(said[0][0], "; ".join(text for _, text in said)) if said else None
 
 
 def _why_failed(event: Ended) -> Reason:

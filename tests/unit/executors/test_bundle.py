@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import os
 import socket
+import subprocess
 import tarfile
 from contextlib import suppress
 
 import pytest
 
-from executors.bundle import MAX_BYTES, BundleError, pack, unpack
+from executors import bundle as bundles
+from executors.bundle import MAX_BYTES, MAX_DEPTH, MAX_FILE_BYTES, BundleError, unpack
 
 
 @pytest.fixture
@@ -30,6 +32,11 @@ def found(tmp_path):
 @pytest.fixture
 def bundle(tmp_path):
     return tmp_path / "bundle"
+
+
+def pack(directory, bundle):
+    with bundle.open("wb") as file:
+        bundles.pack(directory, file)
 
 
 def crafted(bundle, *members, content=b"x"):
@@ -113,6 +120,34 @@ def test_a_link_in_the_place_of_the_directory_is_not_followed(left, found, bundl
     left.rmdir()
     left.symlink_to(found)
     with pytest.raises(BundleError, match="not a directory"):
+        pack(left, bundle)
+
+
+@pytest.fixture
+def grows(left):
+    """A process that appends to files of the directory as fast as it can, as a survivor of an attempt may."""
+    loop = "while :; do for each in 1 2 3 4; do head -c 8000000 /dev/zero >> $each || exit; done; done"
+    with subprocess.Popen(["/bin/sh", "-c", f"ulimit -f 400000; : > 1; {loop}"], cwd=left, stderr=-3) as process:
+        while not (left / "1").exists():
+            pass
+        yield
+        process.kill()
+
+
+def test_a_bundle_stays_below_its_limit_while_its_files_grow(left, bundle, grows):
+    with suppress(BundleError):
+        while True:
+            pack(left, bundle)
+            assert bundle.stat().st_size <= MAX_FILE_BYTES
+    assert bundle.stat().st_size <= MAX_FILE_BYTES
+
+
+def test_a_bundle_is_limited_in_depth(left, bundle):
+    place = left
+    for _ in range(MAX_DEPTH + 1):
+        place = place / "d"
+        place.mkdir()
+    with pytest.raises(BundleError, match="nested deeper"):
         pack(left, bundle)
 
 
