@@ -12,10 +12,12 @@ import errno
 import itertools
 import os
 import secrets
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import structlog
@@ -26,6 +28,8 @@ _LOG = structlog.get_logger()
 _SURVIVORS_SECONDS = 2.0
 """Remove a discarded directory after this time: by then the supervisor has killed the processes that outlived their
 attempt, so they write nothing more into it."""
+_TRIES = 3
+"""How often to remove a directory that processes fill meanwhile; the next executor removes the rest."""
 _BIN, _WORK, _CHECKPOINT, _RESULT = _PARTS = ("bin", "work", "checkpoint", "result")
 _ELSEWHERE = (errno.EXDEV, errno.EPERM, errno.EMLINK)
 """A hard link to the executable is not possible."""
@@ -89,6 +93,7 @@ class AttemptDirs:
         self._numbers = itertools.count(1)
         self._free: list[_Snapshot] = []
         self._taken: dict[Path, _Snapshot] = {}
+        self._closing = threading.Event()
 
     def take(self, executable: Path, name: str) -> AttemptDir:
         """The link prevents the executable's eviction from the cache, and gives the process a readable name."""
@@ -101,10 +106,11 @@ class AttemptDirs:
         """Call this if no process of the attempt can be left. Parts that the attempt changed are replaced."""
         before = self._taken.pop(directory.path)
         try:
-            directory.executable.unlink(missing_ok=True)
             is_whole = _stat(before.path) == before.stat
             path = self._rename(before)
-            is_whole = is_whole and set(os.listdir(path)) == set(_PARTS)  # noqa: PTH208 - names are enough
+            if _stat(f"{path}/{_BIN}")[:-1] == before.part_stats[0][:-1]:  # not a link to somewhere else
+                Path(path, _BIN, directory.executable.name).unlink(missing_ok=True)
+            is_whole = is_whole and _first_names(path) == set(_PARTS)
             parts = zip(_PARTS, before.part_stats, strict=True)
             changed = [name for name, stat in parts if _is_changed(path, name, stat)]
             stat = _stat(path)
@@ -122,10 +128,14 @@ class AttemptDirs:
         """Call this if a process of the attempt may still write into the directory: replace it, remove it later."""
         del self._taken[directory.path]
         self._in_thread(self._make_spare)
-        asyncio.get_running_loop().call_later(_SURVIVORS_SECONDS, self._in_thread, remove_tree, directory.path)
+        asyncio.get_running_loop().call_later(_SURVIVORS_SECONDS, self.remove, directory.path)
+
+    def remove(self, path: Path) -> None:
+        self._in_thread(self._remove, path, _TRIES)
 
     def close(self) -> None:
         """Wait for the threads; they make and remove nothing after this."""
+        self._closing.set()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _assign(self, snapshot: _Snapshot, executable: Path, name: str) -> AttemptDir:
@@ -133,7 +143,7 @@ class AttemptDirs:
         try:
             _link(directory.executable, executable)
         except OSError:
-            self._in_thread(remove_tree, directory.path)
+            self.remove(directory.path)
             raise
         self._taken[directory.path] = snapshot
         return directory
@@ -159,9 +169,14 @@ class AttemptDirs:
         with suppress(RuntimeError):  # no thread can start, or the pool is closed: the workspace removes the rest
             self._threads.submit(function, *values)
 
+    def _remove(self, path: Path, tries: int) -> None:
+        """A directory that processes fill meanwhile waits behind the others before the next try."""
+        if not remove_tree(path, stop=self._closing) and tries > 1 and not self._closing.is_set():
+            self._in_thread(self._remove, path, tries - 1)
+
     def _replace(self, path: str) -> None:
         self._in_thread(self._make_spare)
-        self._in_thread(remove_tree, Path(path))
+        self.remove(Path(path))
 
     def _make_spare(self) -> None:
         if len(self._free) >= self._spare:
@@ -174,11 +189,11 @@ class AttemptDirs:
     def _replace_parts(self, path: str, names: list[str]) -> None:
         try:
             for name in names:
-                remove_tree(Path(path, name))
+                remove_tree(Path(path, name), stop=self._closing)
                 os.mkdir(f"{path}/{name}")  # noqa: PTH102 - as in `_make`
             self._free.append(_snapshot(path))
         except OSError:  # `remove_tree` has logged what it could not remove
-            remove_tree(Path(path))
+            self._remove(Path(path), _TRIES)
 
 
 def _snapshot(path: str) -> _Snapshot:
@@ -198,7 +213,13 @@ def _is_changed(directory: str, name: str, before: _Stat) -> bool:
     now = _stat(path)
     # The link to the executable was added to and removed from `_BIN`, so its change time is ignored.
     is_same = now[:-1] == before[:-1] if name == _BIN else now == before
-    return not is_same or bool(os.listdir(path))  # noqa: PTH208 - names are enough
+    return not is_same or bool(_first_names(path))
+
+
+def _first_names(directory: str) -> set[str]:
+    """More than there are parts tell enough: an attempt may have left millions."""
+    with os.scandir(directory) as entries:
+        return {each.name for each in islice(entries, len(_PARTS) + 1)}
 
 
 def _link(link: Path, executable: Path) -> None:

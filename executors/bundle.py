@@ -53,7 +53,7 @@ def unpack(bundle: Path, directory: Path) -> None:
 
 
 class _Packing:
-    """Counts what it adds. It opens each entry below an open directory, so a link put there meanwhile is not followed."""
+    """Counts what it adds. It opens entries below open directories: a link put there meanwhile is not followed."""
 
     def __init__(self, tar: tarfile.TarFile, directory: str) -> None:
         self._tar, self._directory = tar, directory

@@ -100,7 +100,7 @@ def checkpoint_not_stored(before: CheckpointOutcome, reason: str) -> CheckpointO
 
 def _packed(directory: AttemptDir) -> IO[bytes]:
     """A file without a name: a process that outlives its attempt cannot change it. Raises `BundleError`."""
-    bundle = TemporaryFile(dir=directory.path.parent)
+    bundle = TemporaryFile(dir=directory.path.parent)  # noqa: SIM115 - the caller closes it
     try:
         pack(directory.checkpoint, bundle)
     except BundleError:

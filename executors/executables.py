@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import time
 from collections.abc import Coroutine, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,7 +17,7 @@ from executors.clock import boot_seconds
 from executors.etags import Etags, Hashes
 from executors.metrics import Metrics
 from executors.s3 import Address, Download, ObjectError, ObjectStore, UnreachableError, parse_address
-from executors.threads import in_time
+from executors.threads import in_time, started_pool
 
 _THREADS = 8
 _ETAG_THREADS = 4
@@ -50,8 +49,8 @@ class Executables:
 
     def __init__(self, *, store: ObjectStore, cache: Cache, metrics: Metrics, fetch_timeout: timedelta) -> None:
         self._store, self._cache, self._metrics, self._fetch_timeout = store, cache, metrics, fetch_timeout
-        self._threads = ThreadPoolExecutor(_THREADS, "executables")
-        self._etag_threads = ThreadPoolExecutor(_ETAG_THREADS, "etags")
+        self._threads = started_pool(_THREADS, "executables")
+        self._etag_threads = started_pool(_ETAG_THREADS, "etags")
         self._etags = Etags(store.etag, self._etag_threads)
         self._hashes = Hashes()
         self._fetching: dict[tuple[Address, str | None], _Fetch] = {}

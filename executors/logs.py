@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from executors.metrics import Dropped, Metrics
 from executors.output import Bounded, as_text, is_text
 from executors.s3 import Address, ObjectStore, UnreachableError
 from executors.secrets.masking import MaskedStream, Masker
+from executors.threads import started_pool
 from schemas.event import MAX_OUTPUT_BYTES
 from schemas.ids import RunId
 from schemas.log_chunks import chunk_key
@@ -43,7 +43,7 @@ class Collected:
 class LogStore:
     def __init__(self, store: ObjectStore, bucket: str) -> None:
         self._store, self._bucket = store, bucket
-        self._threads = ThreadPoolExecutor(_THREADS, "logs")
+        self._threads = started_pool(_THREADS, "logs")
 
     async def put(self, run_id: RunId, attempt: int, chunk: int, data: bytes) -> str:
         """Store a chunk; returns the log's URI prefix. Raises `ObjectError` or `UnreachableError`."""

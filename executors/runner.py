@@ -27,7 +27,6 @@ from executors.kills import Kills
 from executors.logs import LogStore, LogStream, Output
 from executors.memory import OutOfMemory, of_this_process, problem
 from executors.metrics import Metrics, NoProcess
-from executors.removal import remove_tree
 from executors.results import Results, has_result, needs_fetch, stdin_of
 from executors.secrets.store import Secrets
 from executors.slots import Slots
@@ -113,7 +112,9 @@ class Runner:
     def on_notice(self, notice: Notice) -> None:
         if isinstance(notice, Renewed):
             return
-        attempt = self.attempts[notice.number]
+        attempt = self.attempts.get(notice.number)
+        if attempt is None:  # it was rejected when its process could not be read
+            return
         match notice:
             case Spawned():
                 attempt.started = notice.at
@@ -193,7 +194,8 @@ class Runner:
     def _apply(self, attempt: Attempt, fact: Fact) -> None:
         act = move(attempt, fact, self.metrics)
         if act is not None:
-            self._carry_out(attempt, act)
+            with contain_errors(attempt, self._fail):
+                self._carry_out(attempt, act)
 
     def _carry_out(self, attempt: Attempt, act: Act) -> None:  # noqa: C901 - one line per act, best read whole
         match act:
@@ -285,7 +287,7 @@ class Runner:
         assert attempt.directory is not None
         attempt.checkpoint = await self.checkpoints.restore(checkpoint, attempt.directory)
         if attempt.phase is not Phase.FETCHING:  # the attempt ended meanwhile, and the unpacking went on
-            await asyncio.to_thread(remove_tree, attempt.directory.path)
+            self.workspace.attempt_dirs.remove(attempt.directory.path)
 
     def _start(self, attempt: Attempt) -> None:
         """Prepare everything that can fail, then send STARTED."""
@@ -318,7 +320,12 @@ class Runner:
         )
         attempt.kills_before = self.out_of_memory.kills()
         stdin, attempt.fetched = stdin_of(dispatch, attempt.fetched), {}
-        fd = self.link.spawn(attempt.number, attempt.spec, terms, self.renewed(), stdin)
+        with contain_errors(attempt, self._fail_to_start):
+            fd = self.link.spawn(attempt.number, attempt.spec, terms, self.renewed(), stdin)
+            self._follow(attempt, fd)
+
+    def _follow(self, attempt: Attempt, fd: int) -> None:
+        dispatch = attempt.dispatch
         stream = LogStream(self.logs, dispatch.run_id, dispatch.attempt)
         limit, masker = self.policy.log_max_bytes, attempt.masker
         attempt.output = Output(fd, stream, self.metrics, log_max_bytes=limit, masker=masker)
@@ -346,6 +353,10 @@ class Runner:
             if result:
                 attempt.result = await self.results.collect(attempt.dispatch, result, attempt.masker)
         self._end(attempt, ended(attempt, self.clock))
+
+    def _fail_to_start(self, attempt: Attempt, reason: str) -> None:
+        self.link.kill(attempt.number, attempt.cause, 0.0)
+        self._fail(attempt, f"the process could not be started: {reason}")
 
     def _fail(self, attempt: Attempt, reason: str) -> None:
         attempt.reason = reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import shutil
@@ -23,6 +24,9 @@ from schemas.event import EndCause
 
 _CLOSE_SECONDS = 10.0
 """A supervisor ends sooner, even if its processes die slowly; a supervisor stopped by SIGSTOP never ends."""
+_SOON_OVER = (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM)
+"""The kernel takes no message or descriptor now."""
+_RETRY_SECONDS = 0.1
 _ROOT = Path(__file__).resolve().parent.parent
 _BOOT = "import sys; sys.path.append({root!r}); from executors.process_supervisor import main; main()"
 
@@ -112,13 +116,20 @@ class SupervisorLink:
         return self._child.pid
 
     def spawn(self, number: int, spec: Spec, terms: ProcessTerms, renewed: float, stdin: bytes | None) -> int:
-        """Returns the read end of the process's output pipe. A `Spawned`, `Refused` or `Exited` follows."""
-        reading, writing = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(reading, False)
+        """Returns the read end of the process's output pipe. A `Spawned`, `Refused` or `Exited` follows.
+
+        Raises `OSError`, for example if this process has too many open files.
+        """
         plain = {"argv": spec.argv, "env": spec.env, "cwd": str(spec.cwd)}
-        fds = [_memfd("spec", json.dumps(plain).encode()), writing]
-        if stdin is not None:
-            fds.append(_memfd("stdin", stdin))
+        given = [("spec", json.dumps(plain).encode())] + ([] if stdin is None else [("stdin", stdin)])
+        fds = _memfds(given)
+        try:
+            reading, writing = os.pipe2(os.O_CLOEXEC)
+        except OSError:
+            _close_all(fds)
+            raise
+        os.set_blocking(reading, False)
+        fds.insert(1, writing)
         self._send({"do": "spawn", "number": number, "terms": asdict(terms), "renewed": renewed}, fds)
         return reading
 
@@ -163,11 +174,14 @@ class SupervisorLink:
             except BlockingIOError:
                 self._loop.add_writer(self._socket, self._flush)
                 return
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # `_receive` reports the supervisor's death
+            except OSError as error:
+                if error.errno in _SOON_OVER:
+                    self._loop.call_later(_RETRY_SECONDS, self._flush)
+                    return
+                if not isinstance(error, ConnectionError):  # `_receive` reports the death of the supervisor
+                    raise
             self._unsent.popleft()
-            for fd in fds:
-                os.close(fd)
+            _close_all(fds)
         self._loop.remove_writer(self._socket)
 
     def _receive(self) -> None:
@@ -210,8 +224,22 @@ def _start(supervisor_end: socket.socket, command: list[str]) -> subprocess.Pope
     )
 
 
-def _memfd(name: str, data: bytes) -> int:
-    fd = os.memfd_create(name, os.MFD_CLOEXEC)
-    os.write(fd, data)
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
+def _memfds(contents: list[tuple[str, bytes]]) -> list[int]:
+    """Raises `OSError`, and then leaves no descriptor open."""
+    fds: list[int] = []
+    try:
+        for name, data in contents:
+            fds.append(os.memfd_create(name, os.MFD_CLOEXEC))
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(fds[-1], rest) :]
+            os.lseek(fds[-1], 0, os.SEEK_SET)
+    except OSError:
+        _close_all(fds)
+        raise
+    return fds
+
+
+def _close_all(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)

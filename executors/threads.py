@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TypeVar
@@ -17,11 +18,26 @@ _THREADS = 4
 _RETRY_SECONDS = 0.5
 
 
+def started_pool(threads: int, name: str) -> ThreadPoolExecutor:
+    """A pool whose threads run already: later, jobs may have used up the threads that the host allows.
+
+    Raises `RuntimeError` if a thread cannot start.
+    """
+    pool, all_run = ThreadPoolExecutor(threads, name), threading.Barrier(threads)
+    try:
+        wait([pool.submit(all_run.wait) for _ in range(threads)])
+    except RuntimeError:
+        all_run.abort()
+        pool.shutdown(wait=False)
+        raise
+    return pool
+
+
 class Threads:
     """Used from the event loop."""
 
     def __init__(self, name: str) -> None:
-        self._pool = ThreadPoolExecutor(_THREADS, name)
+        self._pool = started_pool(_THREADS, name)
 
     async def run(self, function: Callable[[], _T], until: float = 0.0) -> _T:
         """Run `function` in a thread; retry it after `UnreachableError` until the time `until` (`time.monotonic`)."""

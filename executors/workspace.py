@@ -5,17 +5,20 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from executors.attempt_dirs import AttemptDirs
 from executors.orphans import kill_attempts_in
 from executors.removal import remove_tree
+from executors.threads import started_pool
 from schemas.ids import ExecutorId
 
 _LOCK = "lock"
 _END_SECONDS = 5.0
 """Wait at most so long for killed processes to end before removing their directory."""
+_CLEAR_SECONDS = 60.0
+"""The directory of one dead executor delays the start by at most this time; the next start continues."""
 _CHECK_SECONDS = 0.02
 _THREADS = 4
 
@@ -29,7 +32,7 @@ class Workspace:
         _clear_dead(directory, cache_dir)
         self.directory = directory / executor_id
         self._lock = _make_locked(self.directory)
-        self.attempt_dirs = AttemptDirs(self.directory, ThreadPoolExecutor(_THREADS, "attempt-dirs"), spare=spare_dirs)
+        self.attempt_dirs = AttemptDirs(self.directory, started_pool(_THREADS, "attempt-dirs"), spare=spare_dirs)
 
     def make_if_missing(self) -> None:
         """Make the directory anew after somebody removed it. Raises `OSError`."""
@@ -40,7 +43,7 @@ class Workspace:
 
     def close(self) -> None:
         self.attempt_dirs.close()
-        remove_tree(self.directory)
+        _remove(self.directory, _END_SECONDS)
         os.close(self._lock)
 
 
@@ -59,9 +62,16 @@ def _clear_dead(directory: Path, cache_dir: Path) -> None:
     for lock in directory.glob(f"*/{_LOCK}"):
         if _is_free(lock):
             _end_attempts(lock.parent)
-            remove_tree(lock.parent)
+            _remove(lock.parent, _CLEAR_SECONDS)
             for partial in cache_dir.glob(f"{lock.parent.name}.*"):
                 partial.unlink(missing_ok=True)
+
+
+def _remove(directory: Path, seconds: float) -> None:
+    """What is left has a free lock again, so the next executor that starts removes it."""
+    if not remove_tree(directory, seconds):
+        with suppress(OSError):
+            (directory / _LOCK).touch()
 
 
 def _is_free(lock: Path) -> bool:

@@ -148,7 +148,7 @@ def read_result(data: bytes) -> msgspec.Raw:
 
 def member(raw: msgspec.Raw, name: str) -> msgspec.Raw | None:
     """One member of a JSON object; None if it is absent, or for any other value. The others are only skipped."""
-    if not bytes(memoryview(raw)[:1]) == b"{":
+    if bytes(memoryview(raw)[:1]) != b"{":
         return None
     found = decode(bytes(raw), _only(name)).found
     return found if size_of(found) else None

@@ -79,8 +79,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="en
     result_lost: str | None = None
     """Why its result could not be stored, which is not the fault of the process."""
     result_refused: str | None = None
-    """Why S3 will never take its result: `result` then lacks the address, and the value if that is too large for the event.
-    """
+    """Why S3 will never take its result: `result` has no address then, and no value if that is too large."""
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="rejected"):

@@ -40,7 +40,8 @@ def depth_of(json: bytes, most: int) -> int:
     depth = deepest = 0
     for steps in _steps(json):
         levels = memoryview(steps).cast("b")
-        deepest = max(deepest, max(accumulate(levels, initial=depth)))
+        peak = max(accumulate(levels, initial=depth))
+        deepest = max(deepest, peak)
         depth += sum(levels)
         if deepest > most:
             break

@@ -13,6 +13,7 @@ from schemas.exit_codes import shell_exit_code
 from schemas.ids import ExecutorId
 from schemas.reasons import ReasonCode
 from schemas.words import AttemptEnd, RunState
+from streams.core.dag.epoch import Epoch
 from streams.core.dag.node_results import is_short_circuit, wrong_choice
 from streams.core.effects import Effect
 from streams.core.policy.promotion import limit_in, next_class
@@ -134,18 +135,26 @@ def _exited(state: OwnerState, run: Run, event: Ended) -> tuple[Run, AttemptRepo
         return run, AttemptReport(end=AttemptEnd.SUCCEEDED, reason=None)
     if event.result_lost:
         return run, AttemptReport(end=AttemptEnd.LOST, reason=Reason(ReasonCode.RESULT_LOST, event.result_lost))
-    if event.result_refused and epoch and epoch.graph.children[epoch.graph.index[node_id]]:
-        why = _with(Reason(ReasonCode.RESULT_LOST, event.result_refused), problem)
-        return run, AttemptReport(end=AttemptEnd.FAILED, reason=why)
-    wrong = event.result_problem or (wrong_choice(epoch, node_id, event) if epoch else None)
-    if wrong:
-        why = _with(Reason(ReasonCode.INVALID_RESULT, wrong), problem)
-        return run, AttemptReport(end=AttemptEnd.FAILED, reason=why)
+    unusable = _unusable(epoch, node_id, event)
+    if unusable:
+        return run, AttemptReport(end=AttemptEnd.FAILED, reason=_with(unusable, problem))
     if event.result:
         next_nodes = event.next_nodes if epoch else None
         status = msgspec.structs.replace(run.status, result=event.result, next_nodes=next_nodes)
         run = msgspec.structs.replace(run, status=status)
     return run, AttemptReport(end=AttemptEnd.SUCCEEDED, reason=_note(event))
+
+
+def _unusable(epoch: Epoch | None, node_id: str, event: Ended) -> Reason | None:
+    """Why a process that exited with 0 did not succeed."""
+    if event.result_problem:
+        return Reason(ReasonCode.INVALID_RESULT, event.result_problem)
+    if epoch is None:
+        return None
+    if event.result_refused and epoch.graph.children[epoch.graph.index[node_id]]:
+        return Reason(ReasonCode.RESULT_LOST, f"{event.result_refused}; nodes that depend on it would not get it")
+    wrong = wrong_choice(epoch, node_id, event)
+    return Reason(ReasonCode.INVALID_RESULT, wrong) if wrong else None
 
 
 def _note(event: Ended) -> Reason | None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+import tracemalloc
 
 import pytest
 
 from executors.removal import remove_tree
-from executors.workspace import Workspace
+from executors.workspace import Workspace, _remove
 from tests.support.deep_directory import make_deep_tree
 
+WAIT_SECONDS = 10.0
+ENTRIES = 3_000
 WITHOUT_PRIVILEGES = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
 
 
@@ -73,3 +77,43 @@ def test_a_link_in_the_place_of_the_directory_is_not_followed(tree):
     link.symlink_to(tree)
     remove_tree(link)
     assert (tree / "a").exists()
+
+
+@pytest.fixture
+def fills(tree):
+    """Processes that make directories in the tree as fast as they can, in ever deeper ones."""
+    loop = "i=0; while :; do mkdir -p d/$i d/e/$i 2>/dev/null; : > f$i; i=$((i + 1)); done"
+    loops = [subprocess.Popen(["/bin/sh", "-c", loop], cwd=tree / "a") for _ in range(3)]
+    while not (tree / "a" / "f9").exists():
+        pass
+    yield
+    for each in loops:
+        each.kill()
+        each.wait()
+
+
+def test_a_directory_that_processes_keep_filling_is_given_up_in_time(tree, fills):
+    began = time.monotonic()
+    remove_tree(tree, seconds=1.0)
+    assert time.monotonic() - began < WAIT_SECONDS
+
+
+def test_a_directory_that_is_not_removed_whole_is_found_by_the_next_executor(tmp_path):
+    left = tmp_path / "work" / "dead.1"
+    (left / "sub").mkdir(parents=True)
+    (left / "lock").touch()
+    for number in range(3):
+        (left / "sub" / str(number)).touch()
+    _remove(left, 0.0)
+    assert (left / "lock").exists()
+
+
+def test_removing_many_entries_takes_no_memory_for_their_names(tmp_path):
+    full = tmp_path / "full"
+    full.mkdir()
+    for number in range(ENTRIES):
+        os.mknod(full / f"{number:0200d}")
+    tracemalloc.start()
+    assert remove_tree(full)
+    assert tracemalloc.get_traced_memory()[1] < ENTRIES * 100
+    tracemalloc.stop()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
+import os
+import threading
 
 import pytest
 
 from executors.claim import ClaimDecision
+from executors.runner import Runner
 from executors.s3 import Download
 from schemas.event import Ended, Rejected
 from schemas.result import Result
@@ -127,6 +131,43 @@ def test_an_unexpected_error_of_storage_is_reported_in_the_end(ends_of):
     assert writes.result_lost == f"its result was not stored: {MISTAKE}ZeroDivisionError: no such thing"
     assert (talks.exit_code, talks.log_uri) == (0, None)
     assert good.exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["memfd_create", "pipe2"])
+def test_a_process_that_cannot_be_started_for_lack_of_files_rejects_only_its_attempt(ends_of, monkeypatch, name):
+    real, calls = getattr(os, name), []
+
+    def fails_once(*args):
+        calls.append(args)
+        if len(calls) == 1:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(*args)
+
+    monkeypatch.setattr("executors.supervisor_link.os." + name, fails_once)
+    ends = ends_of(attempt(1, "good"), attempt(2, "good"))
+    rejected, good = sorted(ends, key=lambda each: isinstance(each, Ended))
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason == "the process could not be started: [Errno 24] Too many open files"
+    assert (good.exit_code, good.output) == (0, "hello\n")
+
+
+def test_attempts_need_no_new_threads(ends_of, monkeypatch):
+    on_claimed = Runner.on_claimed
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    def claim_without_threads(*args):
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        on_claimed(*args)
+
+    monkeypatch.setattr(Runner, "on_claimed", claim_without_threads)
+    leaves, writes, talks, good = ends_of(
+        *(attempt(number, name) for number, name in enumerate(["leaves", "writes", "talks", "good"]))
+    )
+    assert "ZeroDivisionError" in leaves.checkpoint_problem
+    assert "ZeroDivisionError" in writes.result_lost
+    assert (talks.exit_code, good.output) == (0, "hello\n")
 
 
 def test_a_short_binary_output_is_stored_unchanged(ends_of, monkeypatch):
