@@ -26,6 +26,7 @@ from schemas.ids import RunId
 from schemas.log_chunks import log_prefix
 from schemas.programs import DEPLOYMENTS, PROGRAMS, PROGRAMS_LOCK, is_program
 from schemas.result import RESULTS, run_of_result
+from schemas.run_names import Shortened
 from schemas.settings import Connections
 
 LOCK_KEY = 0x71DE_0222
@@ -174,13 +175,15 @@ class Round:
     def _delete_checkpoints(self, stop: Stop) -> Iterator[int]:
         """Delete the checkpoints of ended runs. Only S3 lists all checkpoints."""
         named = ((uri, checkpoint_of(uri)) for uri in self._store.below(self._all(CHECKPOINTS)))
-        rows = ({"uri": uri, "run_id": found[0], "token": found[1]} for uri, found in named if found)
+        rows = ({"uri": uri, "run_id": self._run_id(found[0]), "token": found[1]} for uri, found in named if found)
         return self._delete_objects("checkpoints_to_delete", rows, {}, stop)
 
     def _delete_results(self, history_ttl: timedelta, stop: Stop) -> Iterator[int]:
         """Delete the results of runs without rows, and the results of attempts that the owner had given up."""
         found = self._store.dated(self._all(RESULTS))
-        rows = ({"uri": uri, "run_id": run_of_result(uri), "stored_at": stored_at} for uri, stored_at in found)
+        rows = (
+            {"uri": uri, "run_id": self._run_id(run_of_result(uri)), "stored_at": stored_at} for uri, stored_at in found
+        )
         return self._delete_objects("results_to_delete", rows, {"history_ttl": history_ttl}, stop)
 
     def _delete_programs(self, stop: Stop) -> Iterator[int]:
@@ -230,6 +233,13 @@ class Round:
         uri, reason = next(iter(self._kept.items()))
         others = f", nor {len(self._kept) - 1} others" if len(self._kept) > 1 else ""
         return [f"S3 does not delete {uri}{others}: {reason}"]
+
+    def _run_id(self, named: RunId | Shortened | None) -> str | None:
+        """The id; of a shortened one without a row, its name, which no row has."""
+        if not isinstance(named, Shortened):
+            return named
+        found = self._postgres.execute(sql("run_of_shortened"), msgspec.structs.asdict(named)).fetchone()
+        return found[0] if found else str(named)
 
     def _log(self, run_id: str, attempt: int) -> str:
         return self._all(log_prefix(RunId(run_id), attempt))

@@ -30,6 +30,11 @@ _TROUBLE = (ClientError, BotoCoreError, HTTPError, OSError)
 """What the client raises if S3 refuses a request, is unreachable, or closes the connection."""
 
 
+_REFUSALS = (400, 401, 403, 405, 411, 413, 414, 501)
+_PASSING = ("RequestTimeout", "RequestTimeTooSkewed")
+"""Error codes that come with such a status, although a later request may succeed."""
+
+
 class ObjectError(TidemillError):
     """S3 cannot read or write the object, and a retry will not help."""
 
@@ -200,7 +205,7 @@ def _explain(address: Address, error: Exception) -> ObjectError | UnreachableErr
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if status == 404:
             return ObjectError(f"{address} does not exist")
-        if status in (400, 401, 403):
+        if status in _REFUSALS and error.response.get("Error", {}).get("Code") not in _PASSING:
             return ObjectError(f"S3 refuses {address}: {error}")
     return UnreachableError(f"S3 is unreachable for {address}: {error}")
 

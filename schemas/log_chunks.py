@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
 
 from schemas.ids import RunId
+from schemas.run_names import name_of_run
 
 _CHUNK = re.compile(r"/\d{6,}\.log$")
 
 
 def log_prefix(run_id: RunId, attempt: int) -> str:
     """The prefix of the keys, without the bucket; ends with a slash."""
-    return f"logs/{quote(run_id, safe='')}/{attempt}/"
+    return f"logs/{name_of_run(run_id)}/{attempt}/"
 
 
 def chunk_key(run_id: RunId, attempt: int, chunk: int) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, unquote
-
 import msgspec
 
 from schemas.ids import RunId
 from schemas.raw import Json, keep_json
+from schemas.run_names import Shortened, name_of_run, run_of_name
 
 MAX_RESULT_BYTES = 16 * 1024 * 1024
 """The largest result: an executor reads it into memory to check that it is JSON."""
@@ -43,11 +42,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=
 
 def result_key(run_id: RunId, token: int) -> str:
     """The key, without the bucket. Each attempt has its own, so a late attempt overwrites nothing."""
-    return f"{RESULTS}{quote(run_id, safe='')}/{token}.json"
+    return f"{RESULTS}{name_of_run(run_id)}/{token}.json"
 
 
-def run_of_result(uri: str) -> RunId | None:
+def run_of_result(uri: str) -> RunId | Shortened | None:
     """The run that a URI names; None: it is not a result."""
     _, found, rest = uri.partition(f"/{RESULTS}")
-    run_id, is_whole, _ = rest.rpartition("/")
-    return RunId(unquote(run_id)) if found and is_whole else None
+    name, is_whole, _ = rest.rpartition("/")
+    return run_of_name(name) if found and is_whole else None

@@ -25,6 +25,8 @@ from tests.support.waiting import eventually
 from tidemill.retention import Retention, retention
 from tidemill.target import connect
 
+LONG = "\N{SNOWMAN}" * 200 + "@1"
+"""A run id whose key in S3 is shortened."""
 TODAY = datetime.now(UTC).date()  # noqa: TID251 - times to live go by the clock of Postgres
 YOUNG, OLD, VERY_OLD = (week_of(TODAY - timedelta(days=days)) for days in (3, 45, 105))
 WEEK = timedelta(days=7)
@@ -225,25 +227,33 @@ def test_checkpoints_of_ended_runs_are_deleted(place, postgres, store, add):
     add(YOUNG, "job@1")
     add(YOUNG, "job@1#open", "retry_wait")
     add(YOUNG, "job#run/again", "failed")
-    kept = [checkpoint_key("job@1#open", 1), checkpoint_key("job#run/again", 2), checkpoint_key("not known yet", 1)]
+    add(YOUNG, LONG)
+    kept = [
+        checkpoint_key(f"{LONG}/other", 1),
+        checkpoint_key("job@1#open", 1),
+        checkpoint_key("job#run/again", 2),
+        checkpoint_key("not known yet", 1),
+    ]
     kept += ["checkpoints/job%401/1.tar-half-written", "checkpoints/what-is-this"]
-    for key in (checkpoint_key("job@1", 0), checkpoint_key("job@1", 1), checkpoint_key("job#run/again", 1), *kept):
+    ended = [("job@1", 0), ("job@1", 1), ("job#run/again", 1), (LONG, 1)]
+    for key in (*(checkpoint_key(*each) for each in ended), *kept):
         store.put(key, b"a checkpoint")
     done = prune(place, WITHOUT_ARCHIVE, Stop())
-    assert (done.checkpoints, done.left) == (3, [])
+    assert (done.checkpoints, done.left) == (4, [])
     assert objects(store, place, "checkpoints") == sorted(f"s3://{place.s3_bucket}/{key}" for key in kept)
 
 
 def test_old_results_of_runs_without_rows_are_deleted(place, store, add):
     add(YOUNG, "dag@1/kept", "failed")
     add(YOUNG, "dag@1/a b")
-    keys = [result_key(run_id, 7) for run_id in ("dag@1/kept", "dag@1/a b", "dag@1/nobody")]
+    add(YOUNG, LONG, "failed")
+    keys = [result_key(run_id, 7) for run_id in ("dag@1/kept", LONG, "dag@1/a b", "dag@1/nobody", f"{LONG}/nobody")]
     for key in keys:
         store.put(key, b"{}")
     assert prune(place, WITHOUT_ARCHIVE, Stop()).results == 0
     done = prune(place, RetentionSettings(history_ttl=timedelta(0)), Stop())
-    assert (done.weeks, done.results, done.left) == ([str(YOUNG)], 2, [])
-    assert objects(store, place, "results") == [f"s3://{place.s3_bucket}/{keys[0]}"]
+    assert (done.weeks, done.results, done.left) == ([str(YOUNG)], 3, [])
+    assert objects(store, place, "results") == sorted(f"s3://{place.s3_bucket}/{key}" for key in keys[:2])
 
 
 def test_objects_that_s3_does_not_delete_are_reported_and_the_others_are_deleted(

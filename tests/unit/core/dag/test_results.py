@@ -143,6 +143,18 @@ def test_an_invalid_result_fails_the_attempt_and_one_that_s3_refused_is_an_infra
     assert [scenario.status(each).result for each in "ab"] == [SMALL, SMALL]
 
 
+def test_a_result_that_s3_refused_fails_only_a_node_on_which_others_depend() -> None:
+    refused = {"result_refused": "its result is not kept: x", "result": Result(bytes=2_000)}
+    scenario = ResultScenario(node("a"), node("b", "a"), node("c"), a=refused, c=refused)
+    ends = {each: (scenario.status(each).state, scenario.status(each).reason) for each in "ac"}
+    assert ends == {
+        "a": (RunState.FAILED, "its result is not kept: x; nodes that depend on it would not get it"),
+        "c": (RunState.SUCCEEDED, None),
+    }
+    attempt = scenario.status("c").attempts[0]
+    assert (attempt.end, attempt.reason) == (AttemptEnd.SUCCEEDED, "its result is not kept: x")
+
+
 def test_only_the_attempt_that_ended_the_run_passes_a_result() -> None:
     scenario = ResultScenario(node("a", max_attempts=2), node("b", "a"), a=[{"exit_code": 1}, {"result": SMALL}])
     late = ended(scenario.log.dispatches()[0], scenario.log.now, result=LARGE)

@@ -23,6 +23,7 @@ from tests.support.simulated.log import Log, ended, started
         (EndCause.EXITED, 137, {"memory_problem": "killed"}, ReasonCode.OUT_OF_MEMORY),
         (EndCause.EXITED, 0, {"result_problem": "it is no JSON"}, ReasonCode.INVALID_RESULT),
         (EndCause.EXITED, 0, {"result_lost": "S3 is away"}, ReasonCode.RESULT_LOST),
+        (EndCause.EXITED, 0, {"result_refused": "S3 refuses it"}, ReasonCode.RESULT_LOST),
         (EndCause.EXITED, 0, {"checkpoint_problem": "too large"}, ReasonCode.CHECKPOINT_PROBLEM),
         (EndCause.EXITED, 0, {"memory_problem": "a child was killed"}, ReasonCode.OUT_OF_MEMORY),
         (EndCause.LIMIT, None, {}, ReasonCode.PROMOTED),
