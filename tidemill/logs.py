@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 import time
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import Annotated
 
 import psycopg
 import typer
 
 from connectors.objects import Objects
+from schemas.errors import TidemillError
 from schemas.ids import RunId, owner_of_run
 from schemas.log_chunks import is_chunk, log_prefix
 from schemas.settings import Connections
@@ -18,12 +21,17 @@ from schemas.status import MAX_OUTPUTS
 from schemas.times import rfc3339
 from schemas.words import RunKind, RunState
 from tidemill.names import run_to_read
-from tidemill.output import complain
+from tidemill.output import complain, visible
 from tidemill.queries import rows
 from tidemill.runs import RunToRead, await_known
 from tidemill.target import DEFAULT_DATA, Data, NotFoundError, Row, connect_to_read, connections
 
 POLL_SECONDS = 0.5
+NewPrinter = Callable[[str], "_Printer"]
+
+
+class RawError(TidemillError):
+    """--raw writes what the run wrote, and that can control a terminal: send it to a file or a pipe"""
 
 
 def logs(
@@ -31,25 +39,29 @@ def logs(
     data: Data = DEFAULT_DATA,
     attempt: Annotated[int | None, typer.Option(min=1, help="The attempt to print. Default: the last one.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new output until the run has ended.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Write the bytes unchanged. Not to a terminal.")] = False,
 ) -> None:
-    """Print what a run wrote to standard output and standard error."""
+    """Print what a run wrote to standard output and standard error. Control characters are shown, not obeyed."""
+    if raw and sys.stdout.isatty():
+        raise RawError
     target = connections(data)
+    printer = partial(_Printer, target, raw=raw)
     with connect_to_read(target) as postgres:
         if follow:
-            _follow(target, postgres, run_id, attempt)
+            _follow(printer, postgres, run_id, attempt)
         else:
-            _print_all(target, postgres, run_id, attempt)
+            _print_all(printer, postgres, run_id, attempt)
 
 
-def _print_all(target: Connections, postgres: psycopg.Connection[Row], run_id: str, number: int | None) -> None:
+def _print_all(printer: NewPrinter, postgres: psycopg.Connection[Row], run_id: str, number: int | None) -> None:
     run = _run_with_output(postgres, run_id)
     found = _attempts(postgres, run, number)
     if not found:
         raise NotFoundError(no_attempt(run, rows(postgres, "attempts", run), number))
-    _Printer(target, run["run_id"]).advance(found[-1])
+    printer(run["run_id"]).advance(found[-1])
 
 
-def _follow(target: Connections, postgres: psycopg.Connection[Row], run_id: str, number: int | None) -> None:
+def _follow(printer: NewPrinter, postgres: psycopg.Connection[Row], run_id: str, number: int | None) -> None:
     """Print the output of one attempt after the other, as it arrives."""
     printers: dict[tuple[int, int], _Printer] = {}
     if owner_of_run(run_id):
@@ -62,7 +74,7 @@ def _follow(target: Connections, postgres: psycopg.Connection[Row], run_id: str,
         for each in found:
             key = each["attempt"], each["token"]
             if key not in printers:
-                printers[key] = _Printer(target, run_id)
+                printers[key] = printer(run_id)
                 complain(f"attempt {each['attempt']} in {each['timeout_class']}")
             printers[key].advance(each)
         if state.is_final or (number and found and found[-1]["ended_as"]):
@@ -90,15 +102,25 @@ def _attempts(postgres: psycopg.Connection[Row], run: Row, number: int | None) -
     return [each for each in rows(postgres, "attempts", run) if number in (None, each["attempt"])]
 
 
+class Shown:
+    """Writes text that arrives in pieces, with its control characters escaped; replaces what is not UTF-8."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write, self._decoder = write, codecs.getincrementaldecoder("utf-8")("replace")
+
+    def __call__(self, data: bytes) -> None:
+        self._write(visible(self._decoder.decode(data)).encode())
+
+
 class _Printer:
     """Prints an attempt's output; each `advance` prints what is new."""
 
-    def __init__(self, target: Connections, run_id: str) -> None:
+    def __init__(self, target: Connections, run_id: str, *, raw: bool) -> None:
         self._target = target
         self._run_id = run_id
         self._last_chunk = ""
         self._is_done = False
-        self._write = sys.stdout.buffer.write
+        self._shown = sys.stdout.buffer.write if raw else Shown(sys.stdout.buffer.write)
 
     def advance(self, attempt: Row) -> None:
         if self._is_done:
@@ -107,7 +129,7 @@ class _Printer:
             self._chunks(chunks_uri(self._target, self._run_id, attempt))
         if attempt["ended_as"] is not None:
             if not self._last_chunk:
-                self._write((attempt["output"] or "").encode())
+                self._shown((attempt["output"] or "").encode())
                 if gone := why_gone(attempt):
                     complain(gone)
             self._is_done = True
@@ -119,7 +141,7 @@ class _Printer:
 
     def _chunks(self, prefix: str) -> None:
         for uri in filter(is_chunk, self._store.below(prefix, self._last_chunk)):
-            self._write(self._store.read(uri))
+            self._shown(self._store.read(uri))
             self._last_chunk = uri
 
 

@@ -53,6 +53,19 @@ def test_a_short_output_is_in_the_row(logs):
     assert logs(FAILED | {"output": "said\n", "output_bytes": 5}) == (b"said\n", b"")
 
 
+def test_terminal_sequences_are_shown_and_not_obeyed(logs):
+    written = b"\x1b]0;title\x07 50 %\r\xc3"
+    assert logs(LOST, [written, b"\xbc\xff\n"]).out == "\\x1b]0;title\\x07 50 %\\rü\N{REPLACEMENT CHARACTER}\n".encode()
+
+
+def test_a_pipe_gets_the_bytes_on_request(logs):
+    assert logs(LOST, [b"\x1b[2J\xff\0"], "--raw").out == b"\x1b[2J\xff\0"
+
+
+def test_a_short_output_is_shown_too(logs):
+    assert logs(FAILED | {"output": "\x1b[2Jsaid\n", "output_bytes": 9}).out == b"\\x1b[2Jsaid\n"
+
+
 def test_an_attempt_that_wrote_nothing_needs_no_s3_to_say_so(logs, monkeypatch):
     monkeypatch.setenv("TIDEMILL_S3_ENDPOINT", "http://127.0.0.1:1")
     assert logs(FAILED) == (b"", b"")
