@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections import Counter, OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
 _MODE = 0o555
@@ -23,8 +26,8 @@ class Cache:
         self._pinned: Counter[str] = Counter()
         self._bytes = 0
         """The size of all files together."""
-        for file in sorted(_files(directory), key=lambda each: each.stat().st_mtime):
-            self._count(file.name, file.stat().st_size)
+        for _, name, size in sorted(_files(directory)):
+            self._count(name, size)
 
     def holds(self, sha256: str) -> bool:
         return sha256 in self._verified and self._path(sha256).exists()
@@ -46,9 +49,10 @@ class Cache:
         """Read the whole file and compare its hash; remove it if it is damaged."""
         path = self._path(sha256)
         try:
-            with path.open("rb") as file:
-                right = hashlib.file_digest(file, "sha256").hexdigest() == sha256
-        except FileNotFoundError:
+            with open(path, "rb", opener=_open_without_blocking) as file:
+                is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+                right = is_file and hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        except OSError:  # evicted, or not a file
             return False
         if not right:
             path.unlink(missing_ok=True)
@@ -75,7 +79,8 @@ class Cache:
 
     def _evict(self) -> None:
         for sha256 in self._victims():
-            self._path(sha256).unlink(missing_ok=True)
+            with suppress(OSError):  # gone, or not a file: the attempt that needs room goes on
+                self._path(sha256).unlink()
             self._verified.discard(sha256)
             self._bytes -= self._sizes.pop(sha256)
 
@@ -104,5 +109,16 @@ class Cache:
         return self._directory / sha256
 
 
-def _files(directory: Path) -> list[Path]:
-    return [each for each in directory.iterdir() if len(each.name) == hashlib.sha256().digest_size * 2]
+def _open_without_blocking(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
+
+
+def _files(directory: Path) -> list[tuple[float, str, int]]:
+    """Their times, names and sizes; other executors may evict some meanwhile."""
+    found = []
+    for each in directory.iterdir():
+        with suppress(FileNotFoundError):
+            status = each.lstat()
+            if len(each.name) == hashlib.sha256().digest_size * 2 and stat.S_ISREG(status.st_mode):
+                found.append((status.st_mtime, each.name, status.st_size))
+    return found

@@ -63,7 +63,7 @@ class ReasonCode(StrEnum):
     KILLED_BY_OTHER = "killed_by_other"
     """It was killed, but not by its owner. Nothing to do: another attempt follows."""
     RESULT_LOST = "result_lost"
-    """Its result could not be stored. Check S3."""
+    """Its result could not be stored. Check S3. A run that succeeded has no result then."""
     REJECTED = "rejected"
     """Its executor could not run it: no such executable, a wrong checksum, no such secret. Repair that."""
     EXPIRED = "expired"

@@ -114,3 +114,17 @@ def test_executors_that_start_together_do_not_remove_each_others_directories(tmp
     assert all((tmp_path / name / "lock").exists() for name in names)
     for each in living:
         each.close()
+
+
+def test_what_is_not_a_file_neither_blocks_nor_stops_the_cache(tmp_path):
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    fifo, below = "0" * 64, "1" * 64
+    os.mkfifo(folder / fifo)
+    (folder / below).mkdir()
+    cache = Cache(folder, max_bytes=100, scratch_prefix="x.1")
+    assert [cache.verify(fifo), cache.verify(below)] == [False, False]
+    first = adopt(cache, b"1" * 60)
+    cache.use(first).unlink()
+    (folder / first).mkdir()
+    assert cache.holds(adopt(cache, b"2" * 60))
