@@ -20,6 +20,7 @@ from executors.results import NO_RESULT, FetchedResults, ResultOutcome, has_resu
 from executors.secrets.masking import Masker
 from executors.secrets.store import Resolved
 from executors.supervisor_link import Exited, Spec
+from schemas.control import Kill
 from schemas.dispatch import Dispatch
 from schemas.errors import TidemillError
 from schemas.event import EndCause, Ended, Rejected
@@ -160,3 +161,11 @@ def note_end(attempt: Attempt, event: Ended | Rejected, metrics: Metrics) -> Non
             _LOG.warning("rejected", **attempt.identity, reason=event.reason)
         case _:
             assert_never(event)
+
+
+def matches(kill: Kill, dispatch: Dispatch) -> bool:
+    return (kill.run_id, kill.token) == (dispatch.run_id, dispatch.token)
+
+
+def nothing(_: Attempt) -> None:
+    """The acknowledgement of EXPIRED has no effect: an expired dispatch holds no slot."""

@@ -51,6 +51,7 @@ from executors.trampoline import own_shim
 
 MAX_MESSAGE_BYTES = 16 * 1024
 _MAX_FDS = 3
+_NO_DESCRIPTORS = "the process supervisor or its host has too many open files"
 _SWEEP_SECONDS = 0.3
 _SWEEP_SHARE = 20
 """Looking for orphans takes at most 1 in so many parts of the time, however many processes the host has."""
@@ -143,10 +144,13 @@ class ProcessSupervisor:
                 return False
             if not data:
                 return False
-            assert not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC), "a message of the executor was truncated"
-            fds = _descriptors(ancillary)
+            assert not flags & socket.MSG_TRUNC, "a message of the executor was truncated"
+            fds, order = _descriptors(ancillary), json.loads(data)
             try:
-                self._obey(json.loads(data), fds)
+                if flags & socket.MSG_CTRUNC:  # only the order to spawn carries descriptors
+                    self._send({"did": "refuse", "number": order["number"], "reason": _NO_DESCRIPTORS})
+                else:
+                    self._obey(order, fds)
             finally:
                 for fd in fds:
                     os.close(fd)

@@ -22,7 +22,7 @@ from executors.deadlines import ProcessTerms
 from executors.environment import environment
 from executors.events import EventLog, Report
 from executors.executables import Executable, Executables
-from executors.in_hand import Attempt, contain_errors, ended, move, note_end, note_unstored, rejected
+from executors.in_hand import Attempt, contain_errors, ended, matches, move, note_end, note_unstored, nothing, rejected
 from executors.kills import Kills
 from executors.logs import LogStore, LogStream, Output
 from executors.memory import OutOfMemory, of_this_process, problem
@@ -107,7 +107,7 @@ class Runner:
                 self._start_claimed(attempt)
             else:
                 self.metrics.ended(NoProcess.EXPIRED)
-                self._send_event(attempt, Expired(**attempt.identity, at=self.clock.now()), _nothing)
+                self._send_event(attempt, Expired(**attempt.identity, at=self.clock.now()), nothing)
 
     def on_notice(self, notice: Notice) -> None:
         if isinstance(notice, Renewed):
@@ -138,9 +138,8 @@ class Runner:
         for order in orders:
             kill = order.kill
             self.kills.remember(kill, order.appended_at + min(kill.valid_for, LOOK_BACK), now)
-            for attempt in list(self.attempts.values()):
-                if (attempt.dispatch.run_id, attempt.dispatch.token) == (kill.run_id, kill.token):
-                    self._request_stop(attempt, EndCause.CANCELLED, kill.grace.total_seconds())
+            for attempt in [each for each in self.attempts.values() if matches(kill, each.dispatch)]:
+                self._request_stop(attempt, EndCause.CANCELLED, kill.grace.total_seconds())
 
     def stop(self, grace_seconds: float) -> None:
         """Stop every attempt that has not ended."""
@@ -404,7 +403,3 @@ class Runner:
 
     def _is_void(self, attempt: Attempt) -> bool:
         return boot_seconds() >= self._void_at(attempt)
-
-
-def _nothing(_: Attempt) -> None:
-    """The acknowledgement of EXPIRED has no effect: an expired dispatch holds no slot."""

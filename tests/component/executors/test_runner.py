@@ -6,6 +6,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import resource
 import threading
 
 import pytest
@@ -149,6 +150,21 @@ def test_a_process_that_cannot_be_started_for_lack_of_files_rejects_only_its_att
     assert isinstance(rejected, Rejected)
     assert rejected.reason == "the process could not be started: [Errno 24] Too many open files"
     assert (good.exit_code, good.output) == (0, "hello\n")
+
+
+def test_a_supervisor_that_gets_no_open_files_refuses_the_process_and_goes_on(ends_of, monkeypatch):
+    on_claimed = Runner.on_claimed
+
+    def claim_without_files(runner, *args):
+        before = resource.prlimit(runner.link.pid, resource.RLIMIT_NOFILE)
+        used = len(os.listdir(f"/proc/{runner.link.pid}/fd"))  # noqa: PTH208 - names are enough
+        resource.prlimit(runner.link.pid, resource.RLIMIT_NOFILE, (used, before[1]))
+        on_claimed(runner, *args)
+
+    monkeypatch.setattr(Runner, "on_claimed", claim_without_files)
+    (rejected,) = ends_of(attempt(1, "good"))
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason.endswith("the process supervisor or its host has too many open files")
 
 
 def test_attempts_need_no_new_threads(ends_of, monkeypatch):
