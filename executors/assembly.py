@@ -22,8 +22,9 @@ from executors.judge import Judge
 from executors.logs import LogStore
 from executors.metrics import Metrics
 from executors.outbox import Outbox
+from executors.policy import Policy
 from executors.results import Results
-from executors.runner import Policy, Runner
+from executors.runner import Runner
 from executors.s3 import ObjectStore
 from executors.s3_reach import S3Reach
 from executors.secrets.providers import secrets_of

@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from typing import Any, assert_never
 
@@ -18,7 +17,6 @@ from executors.checkpoints import Checkpoints, leaves_checkpoint
 from executors.claim import Chosen, ClaimDecision
 from executors.clock import boot_seconds
 from executors.control import Order
-from executors.deadlines import ProcessTerms
 from executors.environment import environment
 from executors.events import EventLog, Report
 from executors.executables import Executable, Executables
@@ -27,6 +25,7 @@ from executors.kills import Kills
 from executors.logs import LogStore, LogStream, Output
 from executors.memory import OutOfMemory, of_this_process, problem
 from executors.metrics import Metrics, NoProcess
+from executors.policy import Policy
 from executors.results import Results, has_result, needs_fetch, stdin_of
 from executors.secrets.store import Secrets
 from executors.slots import Slots
@@ -43,16 +42,6 @@ _LONG_RUN_SECONDS = 5.0
 
 _ON_LEASE = (Phase.FETCHING, Phase.STARTED)
 """Phases in which the lease may apply, and the supervisor does not know the attempt yet."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """The settings that apply to attempts."""
-
-    margin: timedelta
-    grace: timedelta
-    path: str
-    log_max_bytes: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -310,13 +299,7 @@ class Runner:
     def _spawn(self, attempt: Attempt) -> None:
         assert attempt.spec is not None
         dispatch = attempt.dispatch
-        terms = ProcessTerms(
-            limit=dispatch.limit.total_seconds(),
-            grace=self.policy.grace.total_seconds(),
-            lease=dispatch.lease.total_seconds(),
-            margin=self.policy.margin.total_seconds(),
-            start_before=self._void_at(attempt),
-        )
+        terms = self.policy.terms(dispatch, self._void_at(attempt))
         attempt.kills_before = self.out_of_memory.kills()
         stdin, attempt.fetched = stdin_of(dispatch, attempt.fetched), {}
         with contain_errors(attempt, self._fail_to_start):

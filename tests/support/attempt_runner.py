@@ -11,8 +11,9 @@ from executors.clock import boot_seconds, cluster_clock
 from executors.events import EventLog
 from executors.executables import Executables
 from executors.logs import LogStore
+from executors.policy import Policy
 from executors.results import Results
-from executors.runner import Policy, Runner
+from executors.runner import Runner
 from executors.secrets.allow_list import AllowList
 from executors.secrets.directory import Directory
 from executors.secrets.store import Secrets
