@@ -8,6 +8,8 @@ import hashlib
 import os
 import resource
 import threading
+from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from executors.s3 import Download
 from schemas.event import Ended, Rejected
 from schemas.result import Result
 from tests.support.attempt_runner import RecordingProducer, claim, make_runner
+from tests.support.waiting import eventually
 
 WAIT_SECONDS = 15.0
 SCRIPTS = {
@@ -152,13 +155,20 @@ def test_a_process_that_cannot_be_started_for_lack_of_files_rejects_only_its_att
     assert (good.exit_code, good.output) == (0, "hello\n")
 
 
+def open_files(pid):
+    folder = Path(f"/proc/{pid}/fd")
+    return {int(each.name): str(each.readlink()) for each in folder.iterdir()}
+
+
 def test_a_supervisor_that_gets_no_open_files_refuses_the_process_and_goes_on(ends_of, monkeypatch):
     on_claimed = Runner.on_claimed
 
     def claim_without_files(runner, *args):
         before = resource.prlimit(runner.link.pid, resource.RLIMIT_NOFILE)
-        used = len(os.listdir(f"/proc/{runner.link.pid}/fd"))  # noqa: PTH208 - names are enough
-        resource.prlimit(runner.link.pid, resource.RLIMIT_NOFILE, (used, before[1]))
+        eventually(lambda: "anon_inode:[eventpoll]" in open_files(runner.link.pid).values())  # it has started
+        used = open_files(runner.link.pid)
+        first_free = next(number for number in count() if number not in used)
+        resource.prlimit(runner.link.pid, resource.RLIMIT_NOFILE, (first_free, before[1]))
         on_claimed(runner, *args)
 
     monkeypatch.setattr(Runner, "on_claimed", claim_without_files)

@@ -215,7 +215,7 @@ def test_s3_is_asked_again_only_after_a_request_without_an_answer(store, server)
 
     def broken(path):
         asked.append(path)
-        yield b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n"
+        yield b"HTTP/1.1 503 Slow Down\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
     server.answer = broken
     assert store.probe("b") is None
@@ -223,7 +223,7 @@ def test_s3_is_asked_again_only_after_a_request_without_an_answer(store, server)
     with pytest.raises(UnreachableError):
         store.etag(Address(bucket="b", key="k"))
     assert "unreachable" in store.probe("b")
-    server.answer = lambda _: [b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"]
+    server.answer = lambda _: [b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"]
     assert store.probe("b") is None
     server.answer = broken
     assert store.probe("b") is None
