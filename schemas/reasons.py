@@ -65,7 +65,7 @@ class ReasonCode(StrEnum):
     RESULT_LOST = "result_lost"
     """Its result could not be stored. Check S3. A run that succeeded has no result then."""
     REJECTED = "rejected"
-    """Its executor could not run it: no such executable, a wrong checksum, no such secret. Repair that."""
+    """Its executor could not run it: no such executable, a wrong checksum, no secret for its tenant. Repair that."""
     EXPIRED = "expired"
     """No executor claimed its dispatch in time. Check whether executors of its class have free slots."""
     UPSTREAM_FAILED = "upstream_failed"
