@@ -125,14 +125,6 @@ def live(
     )[content]
 
 
-def button(label: str, action: str, *, css: str = "", disabled: bool = False, **values: str) -> h.Element:
-    """A form with one button: it posts `values`."""
-    hidden = (h.input(type="hidden", name=name, value=value) for name, value in values.items())
-    return h.form(method="post", action=action, class_="one")[
-        hidden, h.button(type="submit", class_=css or None, disabled=disabled)[label]
-    ]
-
-
 def bounded(count: int, is_exact: bool) -> str:
     """A count that stopped at a limit: `10,000+`."""
     return f"{count:,}{'' if is_exact else '+'}"
@@ -155,3 +147,21 @@ def options(name: str, words: Iterable[str], chosen: str) -> h.Element:
     return h.select(name=name)[
         (h.option(value=each, selected=each == chosen)[each.replace("_", " ") or "any"] for each in words)
     ]
+
+
+def action(label: str, url: str, verb: str, *fields: h.Node, css: str = "", method: str = "post") -> h.Element:
+    """A button that opens a small form."""
+    return h.details(class_="action")[
+        h.summary(class_=css or None)[f"{label}…"],
+        h.form(method=method, action=url)[fields, h.button(type="submit", class_="main")[verb]],
+    ]
+
+
+def note_field(size: int = 24) -> h.Element:
+    """Why somebody does this; `size` in letters."""
+    return h.label["Note", h.input(name="note", size=str(size), autocomplete="off")]
+
+
+def done(*sentence: h.Node) -> h.Element:
+    """What the page says after a button."""
+    return h.p(class_="done", role="status")[sentence]

@@ -23,7 +23,7 @@ from tidemill.web.backend import Backend
 from tidemill.web.bulk import Hit, to_cancel, to_rerun
 from tidemill.web.layout import page, redirect
 from tidemill.web.marks import state
-from tidemill.web.pieces import instant, run_link, section, table
+from tidemill.web.pieces import instant, note_field, run_link, section, table
 from tidemill.web.run_filter import FIELDS, RunFilter, filter_of
 
 SHOWN = 20
@@ -139,7 +139,7 @@ def _confirm(ask: Ask, action: Action, hit: Hit, now: datetime) -> h.Element:
     times = {"from": _fixed(hit.asked.begin), "to": _fixed(hit.asked.end)}
     return h.form(method="post", action=ask.url(**times), class_="actions confirm")[
         h.input(type="hidden", name="seen_at", value=rfc3339(now + MILLISECOND)),
-        h.label["Note", h.input(name="note", size="32", autocomplete="off")],
+        note_field(size=32),
         h.button(type="submit", class_="main")[f"{action.button}: {_runs(len(hit.runs))}"],
     ]
 

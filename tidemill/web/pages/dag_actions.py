@@ -20,8 +20,8 @@ from tidemill.web.ask import Ask
 from tidemill.web.backend import Backend
 from tidemill.web.dag_facts import MOST_ROWS, DagFacts
 from tidemill.web.layout import redirect
-from tidemill.web.pages.owner_actions import DAGS, action
-from tidemill.web.pieces import dag_url
+from tidemill.web.pages.owner_actions import DAGS
+from tidemill.web.pieces import action, dag_url, done, note_field
 
 SAID = {
     "mark": "The node was asked to count as marked. The page shows it as soon as the owner has decided.",
@@ -33,14 +33,14 @@ def actions(found: DagFacts) -> h.Element:
     url, run = dag_url(found.dag["dag_id"]), found.run
     return h.div(class_="actions")[
         DAGS.buttons(found.dag),
-        run and action("Mark a node", f"{url}/mark", "Mark it", _of_run(found, run), _mark_as(), _note()),
-        run and action("Rerun from a node", f"{url}/rerun", "Run it again", _of_run(found, run), _note()),
+        run and action("Mark a node", f"{url}/mark", "Mark it", _of_run(found, run), _mark_as(), note_field()),
+        run and action("Rerun from a node", f"{url}/rerun", "Run it again", _of_run(found, run), note_field()),
     ]
 
 
 def said(ask: Ask) -> h.Node:
     sentence = SAID.get(ask.one("asked") or "")
-    return DAGS.said(ask) or (sentence and h.p(class_="done", role="status")[sentence])
+    return DAGS.said(ask) or (sentence and done(sentence))
 
 
 def mark(ask: Ask, backend: Backend) -> Response:
@@ -98,7 +98,3 @@ def _choice(nodes: Sequence[Row]) -> h.Node:
 
 def _mark_as() -> h.Element:
     return h.label["As", h.select(name="as")[(h.option(value=each.value)[each.value] for each in MarkAs)]]
-
-
-def _note() -> h.Element:
-    return h.label["Note", h.input(name="note", size="24", autocomplete="off")]

@@ -21,7 +21,7 @@ from tidemill.target import Row, UsageError
 from tidemill.web.ask import Ask
 from tidemill.web.backend import Backend
 from tidemill.web.layout import page, redirect
-from tidemill.web.pieces import NONE, dag_url, instant, job_url, run_link, run_url, table
+from tidemill.web.pieces import NONE, action, dag_url, done, instant, job_url, note_field, run_link, run_url, table
 
 SAID = {
     "pause": "It is paused: nothing new becomes due.",
@@ -47,7 +47,7 @@ class OwnerPages:
             action("Run now", f"{url}/run", "Request a run", _run_fields(), css="main"),
             action("Resume", f"{url}/resume", "Resume from now", _resume_fields(row))
             if row["paused"]
-            else action("Pause", f"{url}/pause", "Pause", _note()),
+            else action("Pause", f"{url}/pause", "Pause", note_field()),
             action("Backfill", f"{url}/backfill", "Show what would run", _backfill_fields(), method="get")
             if row["schedule"]
             else None,
@@ -57,9 +57,9 @@ class OwnerPages:
         """What the page says after a button."""
         run_id = ask.one("asked_run")
         if run_id:
-            return h.p(class_="done", role="status")["A run was requested: ", run_link(run_id), "."]
+            return done("A run was requested: ", run_link(run_id), ".")
         sentence = SAID.get(ask.one("asked") or "")
-        return sentence and h.p(class_="done", role="status")[sentence]
+        return sentence and done(sentence)
 
     def run(self, ask: Ask, backend: Backend) -> Response:
         name, payload = ask.parts[self._part], ask.field("payload")
@@ -122,18 +122,6 @@ JOBS = OwnerPages(owners.JOB, "job_id", job_url)
 DAGS = OwnerPages(owners.DAG, "dag_id", dag_url)
 
 
-def action(label: str, url: str, verb: str, *fields: h.Node, css: str = "", method: str = "post") -> h.Element:
-    """A button that opens a small form."""
-    return h.details(class_="action")[
-        h.summary(class_=css or None)[f"{label}…"],
-        h.form(method=method, action=url)[fields, h.button(type="submit", class_="main")[verb]],
-    ]
-
-
-def _note() -> h.Element:
-    return h.label["Note", h.input(name="note", size="24", autocomplete="off")]
-
-
 def _run_fields() -> h.Node:
     return h.label[
         "Payload (JSON)", h.input(name="payload", size="24", placeholder="as it is defined", autocomplete="off")
@@ -169,7 +157,7 @@ def _backfill_fields() -> h.Node:
         ],
         h.label["Runs at a time", h.input(name="max_active", type="number", min="1", value="1")],
         h.label(class_="check")[h.input(type="checkbox", name="backwards", value="yes"), "The newest first"],
-        _note(),
+        note_field(),
     ]
 
 

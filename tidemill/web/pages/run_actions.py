@@ -13,7 +13,7 @@ from tidemill.target import Row
 from tidemill.web.ask import Ask
 from tidemill.web.backend import Backend
 from tidemill.web.layout import redirect
-from tidemill.web.pieces import run_url
+from tidemill.web.pieces import action, done, note_field, run_url
 
 SAID = {
     "cancel": "The run was asked to stop. The page shows its end as soon as it is known.",
@@ -28,10 +28,20 @@ def actions(run: Row) -> h.Node:
     url, state = run["run_id"], RunState(run["state"])
     found = []
     if _can_run_again(run, state):
-        found.append(_action("Rerun", run_url(url, "rerun"), "Run again", _rerun_fields(run)))
+        found.append(action("Rerun", run_url(url, "rerun"), "Run again", h.span[_rerun_fields(run)], note_field()))
     if not state.is_final:
-        found.append(_action("Cancel", run_url(url, "cancel"), "Cancel the run", "TERM, then KILL after its grace."))
-        found.append(_action("Terminate", run_url(url, "terminate"), "Kill the run now", "KILL at once."))
+        found.append(
+            action(
+                "Cancel",
+                run_url(url, "cancel"),
+                "Cancel the run",
+                h.span["TERM, then KILL after its grace."],
+                note_field(),
+            )
+        )
+        found.append(
+            action("Terminate", run_url(url, "terminate"), "Kill the run now", h.span["KILL at once."], note_field())
+        )
     return h.div(class_="actions")[found] if found else None
 
 
@@ -52,20 +62,9 @@ def _rerun_fields(run: Row) -> h.Node:
     ]
 
 
-def _action(label: str, url: str, verb: str, more: h.Node) -> h.Element:
-    return h.details(class_="action")[
-        h.summary[f"{label}…"],
-        h.form(method="post", action=url)[
-            h.span[more],
-            h.label["Note", h.input(name="note", size="24", autocomplete="off")],
-            h.button(type="submit", class_="main")[verb],
-        ],
-    ]
-
-
 def said(ask: Ask) -> h.Node:
     sentence = SAID.get(ask.one("asked") or "")
-    return sentence and h.p(class_="done", role="status")[sentence]
+    return sentence and done(sentence)
 
 
 def cancel(ask: Ask, backend: Backend) -> Response:

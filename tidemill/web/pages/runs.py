@@ -23,6 +23,7 @@ from tidemill.web.pieces import (
     bounded,
     choice,
     dag_url,
+    done,
     instant,
     job_url,
     live,
@@ -61,7 +62,7 @@ def _done(ask: Ask) -> h.Node:
     sentence = (
         f"{int(count):,} {'run was' if int(count) == 1 else 'runs were'} {what}. The list shows the effect as it comes."
     )
-    return h.p(class_="done", role="status")[sentence]
+    return done(sentence)
 
 
 def _bulk(ask: Ask) -> h.Node:
