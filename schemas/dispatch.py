@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from schemas.confinement import Confinement
 from schemas.ids import OwnerId, RunId
 from schemas.raw import Json, keep_json
 from schemas.result import Result
@@ -43,6 +44,8 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """That of the run's status."""
     tenant: str | None = None
     """The tenant of the job, for the list of secrets that it may use; None: an earlier release wrote the record."""
+    confinement: Confinement | None = None
+    """What its job asks of the sandbox; None: the executor's default."""
 
     def __post_init__(self) -> None:
         keep_json(self, "payload")

@@ -7,6 +7,7 @@ from enum import Enum
 
 import msgspec
 
+from schemas.confinement import Capabilities
 from schemas.ids import ExecutorId, RunId
 
 
@@ -53,6 +54,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """The version of the deployment's settings that it uses."""
     ill: str | None = None
     """Why attempts cannot run here; None: it is well. An ill one holds no partitions, unless all executors miss S3."""
+    capabilities: Capabilities | None = None
+    """What it enforces; None: an earlier release sent it."""
     slots: tuple[Slots, ...]
     windows: tuple[Window, ...]
     attempts: tuple[AttemptInHand, ...]
