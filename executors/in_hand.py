@@ -124,6 +124,8 @@ def ended(attempt: Attempt, clock: KeptClock) -> Ended:
         checkpoint=attempt.checkpoint.uri,
         checkpoint_problem=_reported(attempt, attempt.checkpoint.problem),
         memory_problem=attempt.memory_problem,
+        peak_memory=exited.peak_memory if exited else None,
+        cpu_seconds=exited.cpu_seconds if exited else None,
         result=attempt.result.result,
         next_nodes=attempt.result.next_nodes,
         result_problem=_reported(attempt, attempt.result.problem),

@@ -10,7 +10,7 @@ From the executor; a spawn carries the file descriptors (spec, output[, stdin]):
 To the executor; an exit's `code` is null if the process was not started because its claim was void; `alone` is true if
 no process that it started can be left:
     {"did": "spawn", "number", "pid", "at"}    {"did": "refuse", "number", "reason"}    {"did": "renew", "sent"}
-    {"did": "exit", "number", "code", "cause", "at", "alone"}
+    {"did": "exit", "number", "code", "cause", "at", "alone", "cpu_seconds", "peak_memory"}
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import sys
 import time
 from array import array
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from executors.deadlines import (
     FOREVER,
@@ -49,6 +49,9 @@ from executors.orphans import (
 )
 from executors.trampoline import own_shim
 
+if TYPE_CHECKING:
+    import resource
+
 MAX_MESSAGE_BYTES = 16 * 1024
 _MAX_FDS = 3
 _NO_DESCRIPTORS = "the process supervisor or its host has too many open files"
@@ -56,6 +59,7 @@ _SWEEP_SECONDS = 0.3
 _SWEEP_SHARE = 20
 """Looking for orphans takes at most 1 in so many parts of the time, however many processes the host has."""
 _LAST_WAIT_SECONDS = 5.0
+_KIB = 1024
 _DEATH = 128
 """Death by signal N is exit code 128 + N, as in a shell (`schemas.exit_codes`, which this process does not import)."""
 _LONGEST_WAIT_SECONDS = 3600.0
@@ -222,14 +226,14 @@ class ProcessSupervisor:
             if process:
                 # Kill the rest of the group. The leader is not reaped yet, so no other group can have its id.
                 process.signal(signal.SIGKILL)
-                self._send_exit(process, dead)
-            os.waitpid(dead.si_pid, 0)
+            used = os.wait4(dead.si_pid, 0)[2]
+            if process:
+                self._send_exit(process, dead, used)
             self._strays.forget(dead.si_pid)
             self._sweep_at = min(self._sweep_at, max(boot_seconds() + _SWEEP_SECONDS, self._no_sweep_before))
 
-    def _send_exit(self, process: Process, dead: os.waitid_result) -> None:
+    def _send_exit(self, process: Process, dead: os.waitid_result, used: resource.struct_rusage) -> None:
         now = boot_seconds()
-        leaders = {dead.si_pid, *self._processes}
         self._send(
             {
                 "did": "exit",
@@ -237,7 +241,9 @@ class ProcessSupervisor:
                 "code": dead.si_status if dead.si_code == os.CLD_EXITED else _DEATH + dead.si_status,
                 "cause": process.standing.cause,
                 "at": now,
-                "alone": not self._strays.came_since(process.standing.started, leaders, now),
+                "alone": not self._strays.came_since(process.standing.started, self._processes, now),
+                "cpu_seconds": used.ru_utime + used.ru_stime,
+                "peak_memory": used.ru_maxrss * _KIB,
             }
         )
 

@@ -66,6 +66,10 @@ class Exited:
     at: float
     alone: bool
     """True if no process that it started can be left."""
+    cpu_seconds: float | None = None
+    """CPU time of the process and of those that it waited for; None: it was not started."""
+    peak_memory: int | None = None
+    """Bytes of the largest of these processes, and no less than the supervisor has: the kernel counts from its fork."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,15 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="en
     checkpoint_problem: str | None = None
     """Why its checkpoint was not kept, or why it could not use the previous one."""
     memory_problem: str | None = None
-    """For a failed process: what the kernel killed for lack of memory, if that is known."""
+    """What the kernel killed for lack of memory, if that is known."""
+    disk_problem: str | None = None
+    """How it reached its disk limit."""
+    pids_problem: str | None = None
+    """How often it was refused a process because of its limit."""
+    peak_memory: int | None = None
+    """Bytes: of the whole attempt if it had a control group, else of its largest process. None: it never started."""
+    cpu_seconds: float | None = None
+    """CPU time of its processes, in and out of the kernel. None: it never started."""
     result: Result | None = None
     """The JSON that it wrote to `$TIDEMILL_RESULT`, if its exit code is 0."""
     next_nodes: tuple[str, ...] | None = None

@@ -43,7 +43,11 @@ class ReasonCode(StrEnum):
     SIGNAL = "signal"
     """A signal ended its process. Read its log; another program may have killed it."""
     OUT_OF_MEMORY = "out_of_memory"
-    """Its process was probably killed for lack of memory. Give the executor more memory, or let the job use less."""
+    """Its process was probably killed for lack of memory. Raise its `memory` or its executor's, or use less."""
+    DISK_FULL = "disk_full"
+    """It wrote as much as its `disk` allows. Raise `disk`, or let the job write less."""
+    TOO_MANY_PROCESSES = "too_many_processes"
+    """It failed after it was refused a process, because it had `pids` of them. Raise `pids`, or start fewer."""
     TIMED_OUT = "timed_out"
     """Its process still ran at its limit. Set a longer `timeout` or a longer class."""
     PROMOTED = "promoted"
@@ -118,6 +122,8 @@ OF_ATTEMPTS = frozenset(
         ReasonCode.EXIT_CODE,
         ReasonCode.SIGNAL,
         ReasonCode.OUT_OF_MEMORY,
+        ReasonCode.DISK_FULL,
+        ReasonCode.TOO_MANY_PROCESSES,
         ReasonCode.TIMED_OUT,
         ReasonCode.PROMOTED,
         ReasonCode.INVALID_RESULT,

@@ -158,10 +158,10 @@ def _unusable(epoch: Epoch | None, node_id: str, event: Ended) -> Reason | None:
 
 
 def _note(event: Ended) -> Reason | None:
-    """What went wrong beside a success: its result or its checkpoint was not kept, or a child process lacked memory."""
+    """What went wrong beside a success: its result or its checkpoint was not kept, or it met a limit and went on."""
     notes = (
         (ReasonCode.RESULT_LOST, event.result_refused),
-        (ReasonCode.OUT_OF_MEMORY, event.memory_problem),
+        *_limits_met(event),
         (ReasonCode.CHECKPOINT_PROBLEM, event.checkpoint_problem),
     )
     said = [(code, text) for code, text in notes if text]
@@ -170,7 +170,17 @@ def _note(event: Ended) -> Reason | None:
 
 def _why_failed(event: Ended) -> Reason:
     why = of_exit_code(event.exit_code)
-    return Reason(ReasonCode.OUT_OF_MEMORY, f"{why.text}; {event.memory_problem}") if event.memory_problem else why
+    met = [(code, text) for code, text in _limits_met(event) if text]
+    return Reason(met[0][0], "; ".join([why.text, *(text for _, text in met)])) if met else why
+
+
+def _limits_met(event: Ended) -> tuple[tuple[ReasonCode, str | None], ...]:
+    """A killed process comes first: a refused one may have been answered well."""
+    return (
+        (ReasonCode.OUT_OF_MEMORY, event.memory_problem),
+        (ReasonCode.DISK_FULL, event.disk_problem),
+        (ReasonCode.TOO_MANY_PROCESSES, event.pids_problem),
+    )
 
 
 def _limit_reached(state: OwnerState, run: Run, problem: str | None) -> AttemptReport:

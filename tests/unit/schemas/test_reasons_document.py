@@ -57,5 +57,5 @@ def test_a_code_of_a_newer_release_can_be_read() -> None:
 
 def test_codes_of_attempts_are_few_and_known() -> None:
     assert set(ReasonCode) > OF_ATTEMPTS
-    assert len(ReasonCode) <= 50
+    assert len(ReasonCode) <= 55
     assert set(ReasonCode) > reasons.HOLDING
