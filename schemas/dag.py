@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from schemas.confinement import Network, Sandbox
 from schemas.errors import TidemillError
 from schemas.raw import Json, keep_json
 from schemas.words import CatchupPolicy, DstFold, DstGap, OnDelete, OverlapPolicy, TriggerRule
@@ -46,6 +47,13 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
     max_infra_retries: int = 10
     max_retry_duration: timedelta | None = None
     cancel_grace: timedelta = timedelta(seconds=30)
+    sandbox: Sandbox | None = None
+    memory: int | None = None
+    disk: int | None = None
+    cpu: float | None = None
+    pids: int | None = None
+    network: Network | None = None
+    unveil: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         keep_json(self, "payload")

@@ -98,6 +98,8 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     token: int
     at: datetime
     reason: str
+    is_unmet: bool = False
+    """This executor cannot give what the dispatch asks for; another one may (protocol D7)."""
 
 
 class Expired(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="expired"):

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from schemas.confinement import NOTHING_ASKED, Confinement, Network, Sandbox
 from schemas.dag import DagSpec
 from schemas.ids import OwnerId
 from schemas.raw import Json, keep_json
@@ -69,9 +70,36 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     paused_note: str | None = None
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    sandbox: Sandbox | None = None
+    """`basic` or `strict`; None: the default of the executor."""
+    memory: int | None = None
+    """Bytes."""
+    disk: int | None = None
+    """Bytes in the working directory of an attempt."""
+    cpu: float | None = None
+    """Cores."""
+    pids: int | None = None
+    """Processes and threads of an attempt at once."""
+    network: Network | None = None
+    unveil: tuple[str, ...] = ()
+    """Paths that an attempt may use besides its own, such as `r:/srv/www`."""
 
     def __post_init__(self) -> None:
         keep_json(self, "payload")
+
+    @property
+    def confinement(self) -> Confinement | None:
+        """What its attempts ask of an executor; None: nothing but its default."""
+        asked = Confinement(
+            sandbox=self.sandbox,
+            memory=self.memory,
+            disk=self.disk,
+            cpu=self.cpu,
+            pids=self.pids,
+            network=self.network,
+            unveil=self.unveil,
+        )
+        return None if asked == NOTHING_ASKED else asked
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -72,6 +72,8 @@ class ReasonCode(StrEnum):
     """Its executor could not run it: no such executable, a wrong checksum, no secret for its tenant. Repair that."""
     EXPIRED = "expired"
     """No executor claimed its dispatch in time. Check whether executors of its class have free slots."""
+    NO_CAPABLE_EXECUTOR = "no_capable_executor"
+    """It waits for an executor that can give what its job asks for. Start one, or let the job ask for less."""
     UPSTREAM_FAILED = "upstream_failed"
     """Its trigger rule cannot hold, because nodes that it depends on failed. Repair and rerun these nodes."""
     TRIGGER_RULE = "trigger_rule"
@@ -135,6 +137,7 @@ OF_ATTEMPTS = frozenset(
         ReasonCode.RESULT_LOST,
         ReasonCode.REJECTED,
         ReasonCode.EXPIRED,
+        ReasonCode.NO_CAPABLE_EXECUTOR,
         ReasonCode.SHORT_CIRCUIT,
     }
 )

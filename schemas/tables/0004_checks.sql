@@ -263,6 +263,62 @@ begin
 end
 $$;
 
+create function tidemill.check_bytes(column_name text, value bigint) returns void
+language plpgsql immutable as $$
+begin
+    if value is not null and value not between 1048576 and 1125899906842624 then
+        perform tidemill.refuse(
+            column_name, value::text,
+            'allowed are bytes from 1048576 (1 MB) to 1125899906842624 (1 PB); pg_size_bytes(''512 MB'') computes them');
+    end if;
+end
+$$;
+
+-- What an attempt may use. Null: no limit.
+create function tidemill.check_confinement(
+    sandbox text, network text, memory bigint, disk bigint, cpu float8, pids int) returns void
+language plpgsql immutable as $$
+begin
+    if sandbox is not null then
+        perform tidemill.check_word('sandbox', sandbox, '{basic,strict}');
+    end if;
+    if network is not null then
+        perform tidemill.check_word('network', network, '{any,none}');
+    end if;
+    perform tidemill.check_bytes('memory', memory), tidemill.check_bytes('disk', disk);
+    if cpu is not null then
+        perform tidemill.check_number('cpu', cpu, 0.01, 1024);
+    end if;
+    if pids is not null then
+        perform tidemill.check_number('pids', pids, 1, 4194304);
+    end if;
+end
+$$;
+
+create function tidemill.check_unveil(column_name text, value text[]) returns void
+language plpgsql immutable as $$
+declare
+    bad text;
+begin
+    if value = '{}' then
+        return;
+    elsif value is null or coalesce(array_ndims(value), 1) > 1 or cardinality(value) > 32 then
+        perform tidemill.refuse(column_name, value::text, 'it must be a list of at most 32 paths, such as {r:/srv/www}');
+    end if;
+    select each into bad from unnest(value) as each
+        where each is null or octet_length(each) > 1000
+            or each !~ '^(r|rw|rx|rwx):/([^/\u0001-\u001f\u007f]+(/[^/\u0001-\u001f\u007f]+)*)?$'
+            or each ~ '[:/][.][.]?(/|$)'
+        limit 1;
+    if found then
+        perform tidemill.refuse(
+            column_name, coalesce(bad, 'null'),
+            'a path is r:, rw:, rx: or rwx: and an absolute path of at most 1000 bytes without . and .. and without / at '
+            'its end, such as r:/srv/www');
+    end if;
+end
+$$;
+
 -- Rounds up to milliseconds, the precision of the records: rounding down could start a run too early.
 create function tidemill.whole_milliseconds(value timestamptz) returns timestamptz
 language sql immutable strict parallel safe

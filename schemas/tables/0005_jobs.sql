@@ -41,6 +41,13 @@ create table tidemill.jobs (
     paused_note text,
     starts_at timestamptz,
     ends_at timestamptz,
+    sandbox text,
+    memory bigint,
+    disk bigint,
+    cpu float8,
+    pids int,
+    network text,
+    unveil text[] not null default '{}',
     version bigint not null,
     updated_at timestamptz not null
 );
@@ -121,6 +128,20 @@ comment on column tidemill.jobs.paused_note is
     'Why it is paused, at most 1000 characters; shown with the skipped occurrences.';
 comment on column tidemill.jobs.starts_at is 'Occurrences before this time do not exist; null: no limit.';
 comment on column tidemill.jobs.ends_at is 'Occurrences at or after this time do not exist; null: no limit.';
+comment on column tidemill.jobs.sandbox is
+    'How much its attempts are isolated: basic or strict; null: as the executor does by default. See docs/jobs.md.';
+comment on column tidemill.jobs.memory is
+    'The most bytes of memory of an attempt, such as pg_size_bytes(''512 MB''); null: no limit.';
+comment on column tidemill.jobs.disk is
+    'The most bytes in the working directory of an attempt, such as pg_size_bytes(''2 GB''); null: no limit.';
+comment on column tidemill.jobs.cpu is 'The most cores that an attempt uses, such as 0.5; null: no limit.';
+comment on column tidemill.jobs.pids is
+    'The most processes and threads of an attempt at the same time; null: no limit.';
+comment on column tidemill.jobs.network is
+    'Whether an attempt has a network: any or none; null: any, and none in the sandbox strict.';
+comment on column tidemill.jobs.unveil is
+    'Paths that an attempt may use besides its own: r:/srv/www, rw:/srv/in or rx:/opt/tool. Executors must allow '
+    'them. Default: {}.';
 comment on column tidemill.jobs.version is 'Set by trigger: the version of this row in tidemill.definitions.';
 comment on column tidemill.jobs.updated_at is 'Set by trigger: when the row last changed.';
 
@@ -220,7 +241,14 @@ return tidemill.spec_with(jsonb_strip_nulls(jsonb_build_object(
         'paused', job.paused,
         'paused_note', job.paused_note,
         'starts_at', tidemill.wire_instant(job.starts_at),
-        'ends_at', tidemill.wire_instant(job.ends_at)
+        'ends_at', tidemill.wire_instant(job.ends_at),
+        'sandbox', job.sandbox,
+        'memory', job.memory,
+        'disk', job.disk,
+        'cpu', job.cpu,
+        'pids', job.pids,
+        'network', job.network,
+        'unveil', to_jsonb(nullif(job.unveil, '{}'))
     ))
     || jsonb_build_object('args', job.args, 'env', job.env), 'payload', job.payload);
 
@@ -307,6 +335,11 @@ begin
     if process.max_retry_duration is not null then
         perform tidemill.check_duration('max_retry_duration', process.max_retry_duration, '1 ms');
     end if;
+    if num_nonnulls(process.sandbox, process.network, process.memory, process.disk, process.cpu, process.pids) > 0 then
+        perform tidemill.check_confinement(
+            process.sandbox, process.network, process.memory, process.disk, process.cpu, process.pids);
+    end if;
+    perform tidemill.check_unveil('unveil', process.unveil);
 end
 $$;
 

@@ -105,6 +105,13 @@ create table tidemill.dag_nodes (
     max_infra_retries int not null default 10,
     max_retry_duration interval,
     cancel_grace interval not null default '30 s',
+    sandbox text,
+    memory bigint,
+    disk bigint,
+    cpu float8,
+    pids int,
+    network text,
+    unveil text[] not null default '{}',
     primary key (dag_id, node_id)
 );
 
@@ -152,6 +159,20 @@ comment on column tidemill.dag_nodes.max_retry_duration is
     'No attempt starts later than this after the first attempt; null: no limit of time.';
 comment on column tidemill.dag_nodes.cancel_grace is
     'Time from TERM to KILL when a process is cancelled. Default: 30 s.';
+comment on column tidemill.dag_nodes.sandbox is
+    'How much its attempts are isolated: basic or strict; null: as the executor does by default. See docs/jobs.md.';
+comment on column tidemill.dag_nodes.memory is
+    'The most bytes of memory of an attempt, such as pg_size_bytes(''512 MB''); null: no limit.';
+comment on column tidemill.dag_nodes.disk is
+    'The most bytes in the working directory of an attempt, such as pg_size_bytes(''2 GB''); null: no limit.';
+comment on column tidemill.dag_nodes.cpu is 'The most cores that an attempt uses, such as 0.5; null: no limit.';
+comment on column tidemill.dag_nodes.pids is
+    'The most processes and threads of an attempt at the same time; null: no limit.';
+comment on column tidemill.dag_nodes.network is
+    'Whether an attempt has a network: any or none; null: any, and none in the sandbox strict.';
+comment on column tidemill.dag_nodes.unveil is
+    'Paths that an attempt may use besides its own: r:/srv/www, rw:/srv/in or rx:/opt/tool. Executors must allow '
+    'them. Default: {}.';
 
 -- The DAGs that a transaction has changed: one row for each, and so one deferred trigger, however many nodes it writes.
 -- The row is deleted before the transaction ends, so no other session sees it.
@@ -255,7 +276,14 @@ return tidemill.spec_with(jsonb_strip_nulls(jsonb_build_object(
         'skip_exit_codes', to_jsonb(nullif(node.skip_exit_codes, '{}')),
         'max_infra_retries', nullif(node.max_infra_retries, 10),
         'max_retry_duration', tidemill.wire_duration(node.max_retry_duration),
-        'cancel_grace', tidemill.wire_duration(nullif(node.cancel_grace, '30 s'))
+        'cancel_grace', tidemill.wire_duration(nullif(node.cancel_grace, '30 s')),
+        'sandbox', node.sandbox,
+        'memory', node.memory,
+        'disk', node.disk,
+        'cpu', node.cpu,
+        'pids', node.pids,
+        'network', node.network,
+        'unveil', to_jsonb(nullif(node.unveil, '{}'))
     )), 'payload', node.payload);
 
 -- The fields of `schemas.dag.DagSpec`.

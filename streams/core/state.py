@@ -6,7 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from schemas.confinement import Confinement, demands
 from schemas.ids import ExecutorId, OwnerId, RunId, dag_run_of, owner_of_run
+from schemas.reasons import ReasonCode
 from schemas.times import EPOCH
 from schemas.words import RunKind
 from streams.core.agenda import Agenda
@@ -70,7 +72,7 @@ class Derived:
     held: int = 0
     """The open runs that wait for other runs of their job or DAG to end; those of backfills do not count."""
     ready: dict[str, ReadyQueue] = field(default_factory=lambda: defaultdict(ReadyQueue))
-    """By timeout class: due runs that wait for room in an executor's window."""
+    """By timeout class: due runs that wait for room in the window of an executor that can run them."""
     start_deadlines: Agenda[datetime, RunId] = field(default_factory=Agenda)
     """Open runs by `start_by`."""
     catchup_slots: Agenda[datetime, str] = field(default_factory=Agenda)
@@ -270,5 +272,8 @@ class OwnerState:
     def wait_until(self, due_at: datetime, run_id: RunId) -> None:
         self.derived.waiting.put(run_id, due_at)
 
-    def make_ready(self, run: Run) -> None:
-        self.derived.ready[run.status.timeout_class or ""].put(run.run_id, run.dispatch_order)
+    def make_ready(self, run: Run, asked: Confinement | None) -> None:
+        """`asked`: what its next attempt asks of an executor."""
+        is_said = run.status.reason_code is ReasonCode.NO_CAPABLE_EXECUTOR
+        queue = self.derived.ready[run.status.timeout_class or ""]
+        queue.put(run.run_id, run.dispatch_order, demands(asked), is_said=is_said)

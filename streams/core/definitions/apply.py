@@ -25,6 +25,7 @@ from streams.core.policy.overlap import Hold, Replace, Skip, Start
 from streams.core.reason import Reason
 from streams.core.room import MICROSECONDS_OF_A_DEFINITION
 from streams.core.runs.cancel import cancel_all, stop_backfills
+from streams.core.runs.life import demand_anew
 from streams.core.runs.overlapping import grace_of, on_overlap, stop_others
 from streams.core.runs.tally import renew, tally_of
 from streams.core.schedule.occurrences import InvalidScheduleError
@@ -69,6 +70,8 @@ def apply_definition(state: OwnerState, definition: Definition, origin: Origin, 
     effects += renew(state, definition.owner, deleted=definition.deleted)
     has_past |= edit.new_is_active and since < new.since
     effects += _start_new(state, definition, state.derived.shared.job(stored), now, has_past=has_past)
+    if known and known.spec.confinement != stored.spec.confinement:
+        demand_anew(state, definition.owner)
     return [*effects, record_not_run(state, new.spec, missed, now)] if missed else effects
 
 

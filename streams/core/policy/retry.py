@@ -34,17 +34,23 @@ _SUCCEEDED = EndRun(state=RunState.SUCCEEDED, reason=None)
 _AT_ONCE = timedelta(0)
 _UNCHARGED = frozenset({AttemptEnd.PROMOTED, AttemptEnd.EXPIRED})
 """The attempt after one of these is not a retry."""
+AFTER_UNMET = timedelta(seconds=1)
+"""By then the heartbeat has usually arrived that says what the executor can give."""
 
 
 def after_attempt(run: Run, job: JobSpec, report: AttemptReport, now: datetime) -> RetryDecision:
     """Pure: the same run, job and report give the same decision, jitter included."""
     decision = _by_number(run, job, report)
     match decision:
-        case NextAttempt(wait=wait) if report.end not in _UNCHARGED and _is_too_late(run, job, now + wait):
+        case NextAttempt(wait=wait) if _is_charged(report) and _is_too_late(run, job, now + wait):
             why = _why(report).but(f"no attempt begins later than {job.max_retry_duration} after the first")
             return EndRun(state=RunState.DEAD, reason=why)
         case _:
             return decision
+
+
+def _is_charged(report: AttemptReport) -> bool:
+    return report.end not in _UNCHARGED and not report.is_unmet
 
 
 def _is_too_late(run: Run, job: JobSpec, begins_at: datetime) -> bool:
@@ -91,6 +97,8 @@ def _after_failure(run: Run, job: JobSpec, report: AttemptReport) -> RetryDecisi
 
 
 def _after_infra_failure(run: Run, job: JobSpec, report: AttemptReport) -> RetryDecision:
+    if report.is_unmet:
+        return NextAttempt(wait=AFTER_UNMET, failures=run.failures, infra_failures=run.infra_failures)
     failures = run.infra_failures + 1
     if failures > job.max_infra_retries:
         why = _why(report).but(f"all {job.max_infra_retries} infra retries are used up")

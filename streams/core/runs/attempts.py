@@ -18,7 +18,7 @@ from streams.core.dag.node_results import is_short_circuit, wrong_choice
 from streams.core.effects import Effect
 from streams.core.policy.promotion import limit_in, next_class
 from streams.core.reason import Reason, of_exit_code
-from streams.core.runs.life import end_attempt, store_and_publish
+from streams.core.runs.life import end_attempt, store_and_publish, waits_for_capable
 from streams.core.runs.run import AttemptReport, Exit, Run, change_attempt, transition_to
 from streams.core.runs.specs import epoch_of, spec_of
 from streams.core.state import OwnerState
@@ -48,8 +48,8 @@ def apply_event(
             return _started(state, run, event, executor_id)
         case Ended():
             return _ended(state, _as_started(state, run, event), event, executor_id, now)
-        case Rejected(reason=text, at=at):
-            why = Reason(ReasonCode.REJECTED, text)
+        case Rejected(reason=text, at=at, is_unmet=is_unmet):
+            why = waits_for_capable(text) if is_unmet else Reason(ReasonCode.REJECTED, text)
             report = AttemptReport(end=AttemptEnd.REJECTED, reason=why, executor_id=executor_id, finished_at=at)
             return end_attempt(state, run, report, now)
         case Expired(at=at):

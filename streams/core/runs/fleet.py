@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from schemas.confinement import NOTHING_GIVEN, Capabilities
 from schemas.ids import ExecutorId
 from streams.core.agenda import Agenda
 from streams.core.settings import DispatchTerms
@@ -51,6 +52,8 @@ class Fleet:
     """
     _windows: dict[str, dict[ExecutorId, int]] = field(default_factory=lambda: defaultdict(dict))
     """By timeout class: the windows that executors announce for this partition."""
+    _given: dict[ExecutorId, Capabilities] = field(default_factory=dict)
+    """By executor: what it can give to an attempt."""
     _classes: dict[ExecutorId, frozenset[str]] = field(default_factory=dict)
     """By executor: the classes for which it has a window."""
     _holders: dict[str, ExecutorId] = field(default_factory=dict)
@@ -84,6 +87,11 @@ class Fleet:
         holder = self._holders.get(timeout_class)
         return None if holder is None else self._windows[timeout_class][holder]
 
+    def given(self, timeout_class: str) -> Capabilities | None:
+        """What the executor that reads this partition can give to an attempt; None: unknown."""
+        holder = self._holders.get(timeout_class)
+        return None if holder is None else self._given[holder]
+
     def unfinished(self, timeout_class: str) -> int:
         """How many attempts count against the window: those of its holder, and those without a known executor, which
         wait for the holder. Attempts of other executors do not count.
@@ -100,9 +108,18 @@ class Fleet:
         head = agenda.head() if agenda else None
         return (len(agenda), head[0]) if agenda and head else (0, None)
 
-    def note_heartbeat(self, executor_id: ExecutorId, at: datetime, windows: Mapping[str, int]) -> None:
-        """Apply a heartbeat; `windows` are those of this partition, by timeout class."""
+    def note_heartbeat(
+        self,
+        executor_id: ExecutorId,
+        at: datetime,
+        windows: Mapping[str, int],
+        given: Capabilities | None = None,
+    ) -> None:
+        """Apply a heartbeat; `windows` are those of this partition, by timeout class. `given` is None in one of an
+        earlier release.
+        """
         self._heard.put(executor_id, at)
+        self._given[executor_id] = given or NOTHING_GIVEN
         for gone in self._classes.get(executor_id, frozenset()) - windows.keys():
             self._withdraw(gone, executor_id)
         self._classes[executor_id] = frozenset(windows)
@@ -114,6 +131,7 @@ class Fleet:
 
     def forget(self, executor_id: ExecutorId) -> None:
         self._heard.drop(executor_id)
+        self._given.pop(executor_id, None)
         for name in self._classes.pop(executor_id, frozenset()):
             self._withdraw(name, executor_id)
 

@@ -27,12 +27,12 @@ CLAIM_INTERVAL = timedelta(seconds=5)
 
 
 def apply_heartbeat(state: OwnerState, heartbeat: Heartbeat, appended_at: datetime) -> list[Effect]:
-    """A heartbeat renews the leases of the attempts it lists, and sets the windows of its executor."""
+    """A heartbeat renews the leases of the attempts it lists. It sets the windows of its executor and what it gives."""
     if heartbeat.state is ExecutorState.GONE:
         forget_executor(state, heartbeat.executor_id)
         return []
     windows = {each.timeout_class: each.size for each in heartbeat.windows if each.partition == state.partition}
-    state.seen.fleet.note_heartbeat(heartbeat.executor_id, appended_at, windows)
+    state.seen.fleet.note_heartbeat(heartbeat.executor_id, appended_at, windows, heartbeat.capabilities)
     for attempt in heartbeat.attempts:
         flight = state.seen.in_flight.get(attempt.run_id)
         if flight and flight.token == attempt.token:

@@ -7,6 +7,7 @@ from typing import assert_never
 
 import msgspec
 
+from schemas.confinement import NOTHING_GIVEN
 from schemas.dispatch import Dispatch
 from schemas.ids import OwnerId, RunId, owner_of_run
 from schemas.job import JobSpec
@@ -23,6 +24,7 @@ from streams.core.reason import Reason
 from streams.core.room import MICROSECONDS_OF_A_CHECK, TransactionRoom
 from streams.core.runs.fleet import InFlight
 from streams.core.runs.pace import may_start, take_slot, use_rate
+from streams.core.runs.ready import ReadyQueue
 from streams.core.runs.run import (
     AttemptReport,
     Lane,
@@ -161,46 +163,86 @@ def enter_queue(state: OwnerState, run: Run, now: datetime) -> list[Effect]:
 
     If the run's class was removed from the settings, the run moves to the class of a new run, with a reason.
     """
+    job = spec_of(state, run)
     if state.settings.class_named(run.status.timeout_class or ""):
-        state.make_ready(run)
+        state.make_ready(run, job.confinement)
         return []
-    name, learned = class_of_new_run(state, spec_of(state, run), run.status.kind)
+    name, learned = class_of_new_run(state, job, run.status.kind)
     text = f"class {run.status.timeout_class} is not configured any more, goes on in {name}"
     status = move_to_queued(state, run.status, now, Reason(ReasonCode.CLASS_REMOVED, text), learned)
     run = msgspec.structs.replace(run, status=msgspec.structs.replace(status, timeout_class=name))
-    state.make_ready(run)
+    state.make_ready(run, job.confinement)
     return store_and_publish(state, run)
 
 
+def demand_anew(state: OwnerState, owner: OwnerId) -> None:
+    """The job asks executors for something else now: its ready runs join those with the same demands."""
+    for run_id in sorted(state.derived.open_runs.get(owner, ())):
+        run = state.durable.runs[run_id]
+        queue = state.derived.ready.get(run.status.timeout_class or "")
+        if queue is not None and queue.demands(run_id) is not None:
+            state.make_ready(run, spec_of(state, run).confinement)
+            state.transaction.spend(work_us=MICROSECONDS_OF_A_CHECK)
+
+
 def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
-    """Dispatch ready runs while the executors' windows for this partition have room (protocol D1)."""
+    """Dispatch ready runs while the executors' windows for this partition have room (protocol D1), each to an executor
+    that can run it (protocol D7).
+    """
     effects: list[Effect] = []
-    room = state.transaction
     state.step.may_dispatch_more = False
     state.step.catchup_wake = None
     for timeout_class, queue in state.derived.ready.items():
-        if not queue:
-            continue
-        window = state.seen.fleet.window(timeout_class)
-        window = state.settings.probe_window if window is None else window
-        free = window - state.seen.fleet.unfinished(timeout_class)
-        while (head := queue.head()) and free > 0 and _has_room(room):
-            lane, run_id = head
-            if not may_start(state, lane, now):
-                break
-            queue.drop(run_id)
-            state.current_job = owner_of_run(run_id)
-            run = state.durable.runs[run_id]
-            if is_to_stop(state, run):
-                continue
-            room.is_waited_for |= 2 * state.seen.fleet.unfinished(timeout_class) < window
-            sent = _dispatch(state, run, now)
-            room.spend(effects=len(sent))
-            effects += sent
-            use_rate(state, lane, now)
-            free -= 1
-        state.step.may_dispatch_more |= bool(queue) and free > 0 and not _has_room(room)
+        if queue:
+            given = state.seen.fleet.given(timeout_class)
+            queue.judge(NOTHING_GIVEN if given is None else given)
+            effects += _fill(state, timeout_class, queue, now)
+            effects += [] if given is None else _say_waiting(state, queue, now)
     return effects
+
+
+def _fill(state: OwnerState, timeout_class: str, queue: ReadyQueue, now: datetime) -> list[Effect]:
+    effects: list[Effect] = []
+    room, fleet = state.transaction, state.seen.fleet
+    window = fleet.window(timeout_class)
+    window = state.settings.probe_window if window is None else window
+    free = window - fleet.unfinished(timeout_class)
+    while (head := queue.head()) and free > 0 and _has_room(room):
+        lane, run_id = head
+        if not may_start(state, lane, now):
+            break
+        queue.drop(run_id)
+        state.current_job = owner_of_run(run_id)
+        run = state.durable.runs[run_id]
+        if is_to_stop(state, run):
+            continue
+        room.is_waited_for |= 2 * fleet.unfinished(timeout_class) < window
+        sent = _dispatch(state, run, now)
+        room.spend(effects=len(sent))
+        effects += sent
+        use_rate(state, lane, now)
+        free -= 1
+    state.step.may_dispatch_more |= head is not None and free > 0 and not _has_room(room)
+    return effects
+
+
+def _say_waiting(state: OwnerState, queue: ReadyQueue, now: datetime) -> list[Effect]:
+    """Say in the status of each run that the executor cannot run why it waits, once for each wait."""
+    effects: list[Effect] = []
+    while not state.transaction.is_full and (found := queue.take_unsaid()):
+        run_id, why = found
+        state.current_job = owner_of_run(run_id)
+        run = state.durable.runs[run_id]
+        status = move_to_queued(state, run.status, now, waits_for_capable(why))
+        effects += store_and_publish(state, msgspec.structs.replace(run, status=status))
+        state.transaction.spend(effects=1)
+    state.step.may_dispatch_more |= queue.has_unsaid
+    return effects
+
+
+def waits_for_capable(why: str) -> Reason:
+    """`why`: what the executor cannot give, as `schemas.confinement.unmet` says it."""
+    return Reason(ReasonCode.NO_CAPABLE_EXECUTOR, f"waits for an executor that can run it: {why}")
 
 
 def _has_room(room: TransactionRoom) -> bool:
@@ -253,14 +295,17 @@ def _again(state: OwnerState, run: Run, decision: NextAttempt, report: AttemptRe
         infra_failures=decision.infra_failures,
         due_at=now + decision.wait,
     )
-    run = _as_if_never_dispatched(run, before) if report.end is AttemptEnd.EXPIRED else run
+    if report.end is AttemptEnd.EXPIRED or report.is_unmet:
+        run = _as_if_never_dispatched(run, run.due_at if decision.wait else before)
     state.expect_start(run)
     state.wait_until(run.due_at, run.run_id)
     return store_and_publish(state, run)
 
 
 def _as_if_never_dispatched(run: Run, due_at: datetime) -> Run:
-    """An expired dispatch keeps the run's place in the queue and does not start the time for retries."""
+    """An expired dispatch keeps the run's place in the queue. It does not start the time for retries, and neither does
+    one that its executor could not run.
+    """
     is_first = run.tried_since == run.status.attempts[-1].dispatched_at
     return msgspec.structs.replace(run, due_at=due_at, tried_since=None if is_first else run.tried_since)
 
@@ -315,4 +360,5 @@ def _dispatch_of(
         results=results,
         traceparent=run.status.traceparent,
         tenant=job.tenant,
+        confinement=job.confinement,
     )

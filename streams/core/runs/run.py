@@ -141,6 +141,11 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     next_class: str | None = None
     """The class of the next attempt, if this one was promoted."""
 
+    @property
+    def is_unmet(self) -> bool:
+        """Its executor could not give what it asks for, so it was not tried."""
+        return self.reason is not None and self.reason.code is ReasonCode.NO_CAPABLE_EXECUTOR
+
 
 def transition_to(
     status: RunStatus, to: RunState, *, version: int, at: datetime, reason: Reason | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from schemas.confinement import Network, Sandbox
 from schemas.dag import DagSpec, NodeSpec
 from schemas.words import CatchupPolicy, DstFold, DstGap, OnDelete, OverlapPolicy, TriggerRule
 from tests.support.dag_rows import EXECUTABLE, put, put_nodes, settle, spec
@@ -89,6 +90,13 @@ EVERY_COLUMN_OF_A_NODE = {
     "max_infra_retries": 2,
     "max_retry_duration": "2 h",
     "cancel_grace": "5 s",
+    "sandbox": "strict",
+    "memory": 512 * 1024 * 1024,
+    "disk": 1 << 40,
+    "cpu": 0.5,
+    "pids": 100,
+    "network": "any",
+    "unveil": ["r:/srv/www", "rwx:/opt/a b/ü"],
 }
 EVERY_FIELD = DagSpec(
     dag_id="d",
@@ -139,6 +147,13 @@ EVERY_FIELD = DagSpec(
             max_infra_retries=2,
             max_retry_duration=timedelta(hours=2),
             cancel_grace=timedelta(seconds=5),
+            sandbox=Sandbox.STRICT,
+            memory=512 * 1024 * 1024,
+            disk=1 << 40,
+            cpu=0.5,
+            pids=100,
+            network=Network.ANY,
+            unveil=("r:/srv/www", "rwx:/opt/a b/ü"),
         ),
     ),
 )

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from schemas.codec import decode
+from schemas.confinement import Network, Sandbox
 from schemas.job import JobSpec
 from schemas.words import CatchupPolicy, DstFold, DstGap, OnDelete, OverlapPolicy
 
@@ -122,6 +123,13 @@ EVERY_COLUMN = {
     "paused_note": "wait",
     "starts_at": "2026-01-01T00:00:00.0001+05:45",
     "ends_at": "2027-01-01T00:00:00Z",
+    "sandbox": "strict",
+    "memory": 512 * 1024 * 1024,
+    "disk": 1 << 40,
+    "cpu": 0.5,
+    "pids": 100,
+    "network": "any",
+    "unveil": ["r:/srv/www", "rwx:/opt/a b/ü"],
 }
 EVERY_FIELD = JobSpec(
     job_id="j",
@@ -164,6 +172,13 @@ EVERY_FIELD = JobSpec(
     paused_note="wait",
     starts_at=datetime(2025, 12, 31, 18, 15, 0, 1000, tzinfo=UTC),
     ends_at=datetime(2027, 1, 1, tzinfo=UTC),
+    sandbox=Sandbox.STRICT,
+    memory=512 * 1024 * 1024,
+    disk=1 << 40,
+    cpu=0.5,
+    pids=100,
+    network=Network.ANY,
+    unveil=("r:/srv/www", "rwx:/opt/a b/ü"),
 )
 
 

@@ -300,6 +300,48 @@ $$;
 
 
 --
+-- Name: check_bytes(text, bigint); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.check_bytes(column_name text, value bigint) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+begin
+    if value is not null and value not between 1048576 and 1125899906842624 then
+        perform tidemill.refuse(
+            column_name, value::text,
+            'allowed are bytes from 1048576 (1 MB) to 1125899906842624 (1 PB); pg_size_bytes(''512 MB'') computes them');
+    end if;
+end
+$$;
+
+
+--
+-- Name: check_confinement(text, text, bigint, bigint, double precision, integer); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.check_confinement(sandbox text, network text, memory bigint, disk bigint, cpu double precision, pids integer) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+begin
+    if sandbox is not null then
+        perform tidemill.check_word('sandbox', sandbox, '{basic,strict}');
+    end if;
+    if network is not null then
+        perform tidemill.check_word('network', network, '{any,none}');
+    end if;
+    perform tidemill.check_bytes('memory', memory), tidemill.check_bytes('disk', disk);
+    if cpu is not null then
+        perform tidemill.check_number('cpu', cpu, 0.01, 1024);
+    end if;
+    if pids is not null then
+        perform tidemill.check_number('pids', pids, 1, 4194304);
+    end if;
+end
+$$;
+
+
+--
 -- Name: check_cron(text[]); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
@@ -429,7 +471,14 @@ CREATE TABLE tidemill.dag_nodes (
     skip_exit_codes integer[] DEFAULT '{}'::integer[] NOT NULL,
     max_infra_retries integer DEFAULT 10 NOT NULL,
     max_retry_duration interval,
-    cancel_grace interval DEFAULT '00:00:30'::interval NOT NULL
+    cancel_grace interval DEFAULT '00:00:30'::interval NOT NULL,
+    sandbox text,
+    memory bigint,
+    disk bigint,
+    cpu double precision,
+    pids integer,
+    network text,
+    unveil text[] DEFAULT '{}'::text[] NOT NULL
 );
 
 
@@ -682,6 +731,13 @@ CREATE TABLE tidemill.jobs (
     paused_note text,
     starts_at timestamp with time zone,
     ends_at timestamp with time zone,
+    sandbox text,
+    memory bigint,
+    disk bigint,
+    cpu double precision,
+    pids integer,
+    network text,
+    unveil text[] DEFAULT '{}'::text[] NOT NULL,
     version bigint NOT NULL,
     updated_at timestamp with time zone NOT NULL
 );
@@ -872,6 +928,11 @@ begin
     if process.max_retry_duration is not null then
         perform tidemill.check_duration('max_retry_duration', process.max_retry_duration, '1 ms');
     end if;
+    if num_nonnulls(process.sandbox, process.network, process.memory, process.disk, process.cpu, process.pids) > 0 then
+        perform tidemill.check_confinement(
+            process.sandbox, process.network, process.memory, process.disk, process.cpu, process.pids);
+    end if;
+    perform tidemill.check_unveil('unveil', process.unveil);
 end
 $$;
 
@@ -1161,6 +1222,36 @@ begin
             'traceparent', traceparent,
             'it must be 00-<trace id>-<span id>-<flags>, of 32, 16 and 2 digits from 0 to f in lower case, and no id of '
             'zeros alone');
+    end if;
+end
+$_$;
+
+
+--
+-- Name: check_unveil(text, text[]); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.check_unveil(column_name text, value text[]) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    AS $_$
+declare
+    bad text;
+begin
+    if value = '{}' then
+        return;
+    elsif value is null or coalesce(array_ndims(value), 1) > 1 or cardinality(value) > 32 then
+        perform tidemill.refuse(column_name, value::text, 'it must be a list of at most 32 paths, such as {r:/srv/www}');
+    end if;
+    select each into bad from unnest(value) as each
+        where each is null or octet_length(each) > 1000
+            or each !~ '^(r|rw|rx|rwx):/([^/\u0001-\u001f\u007f]+(/[^/\u0001-\u001f\u007f]+)*)?$'
+            or each ~ '[:/][.][.]?(/|$)'
+        limit 1;
+    if found then
+        perform tidemill.refuse(
+            column_name, coalesce(bad, 'null'),
+            'a path is r:, rw:, rx: or rwx: and an absolute path of at most 1000 bytes without . and .. and without / at '
+            'its end, such as r:/srv/www');
     end if;
 end
 $_$;
@@ -2098,7 +2189,7 @@ $$;
 
 CREATE FUNCTION tidemill.job_spec(job tidemill.jobs) RETURNS json
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN tidemill.spec_with((jsonb_strip_nulls(jsonb_build_object('job_id', (job).job_id, 'tenant', (job).tenant, 'schedule', (job).schedule, 'timezone', (job).timezone, 'executable', (job).executable, 'sha256', (job).sha256, 'timeout', tidemill.wire_duration((job).timeout), 'timeout_class', (job).timeout_class, 'promote', (job).promote, 'max_attempts', (job).max_attempts, 'initial_interval', tidemill.wire_duration((job).initial_interval), 'backoff_coefficient', (job).backoff_coefficient, 'max_interval', tidemill.wire_duration((job).max_interval), 'retry_jitter', (job).retry_jitter, 'non_retryable_exit_codes', to_jsonb((job).non_retryable_exit_codes), 'max_infra_retries', (job).max_infra_retries, 'max_retry_duration', tidemill.wire_duration((job).max_retry_duration), 'overlap_policy', (job).overlap_policy, 'buffer_limit', (job).buffer_limit, 'concurrency_limit', (job).concurrency_limit, 'cancel_grace', tidemill.wire_duration((job).cancel_grace), 'on_delete', (job).on_delete, 'catchup_policy', (job).catchup_policy, 'catchup_window', tidemill.wire_duration((job).catchup_window), 'catchup_after_pause', (job).catchup_after_pause, 'misfire_grace', tidemill.wire_duration((job).misfire_grace), 'start_deadline', tidemill.wire_duration((job).start_deadline), 'jitter', tidemill.wire_duration((job).jitter), 'dst_gap', (job).dst_gap, 'dst_fold', (job).dst_fold, 'max_runs', (job).max_runs, 'pause_on_failure', (job).pause_on_failure, 'resumed_at', tidemill.wire_instant((job).resumed_at), 'paused', (job).paused, 'paused_note', (job).paused_note, 'starts_at', tidemill.wire_instant((job).starts_at), 'ends_at', tidemill.wire_instant((job).ends_at))) || jsonb_build_object('args', (job).args, 'env', (job).env)), 'payload'::text, (job).payload);
+    RETURN tidemill.spec_with((jsonb_strip_nulls(jsonb_build_object('job_id', (job).job_id, 'tenant', (job).tenant, 'schedule', (job).schedule, 'timezone', (job).timezone, 'executable', (job).executable, 'sha256', (job).sha256, 'timeout', tidemill.wire_duration((job).timeout), 'timeout_class', (job).timeout_class, 'promote', (job).promote, 'max_attempts', (job).max_attempts, 'initial_interval', tidemill.wire_duration((job).initial_interval), 'backoff_coefficient', (job).backoff_coefficient, 'max_interval', tidemill.wire_duration((job).max_interval), 'retry_jitter', (job).retry_jitter, 'non_retryable_exit_codes', to_jsonb((job).non_retryable_exit_codes), 'max_infra_retries', (job).max_infra_retries, 'max_retry_duration', tidemill.wire_duration((job).max_retry_duration), 'overlap_policy', (job).overlap_policy, 'buffer_limit', (job).buffer_limit, 'concurrency_limit', (job).concurrency_limit, 'cancel_grace', tidemill.wire_duration((job).cancel_grace), 'on_delete', (job).on_delete, 'catchup_policy', (job).catchup_policy, 'catchup_window', tidemill.wire_duration((job).catchup_window), 'catchup_after_pause', (job).catchup_after_pause, 'misfire_grace', tidemill.wire_duration((job).misfire_grace), 'start_deadline', tidemill.wire_duration((job).start_deadline), 'jitter', tidemill.wire_duration((job).jitter), 'dst_gap', (job).dst_gap, 'dst_fold', (job).dst_fold, 'max_runs', (job).max_runs, 'pause_on_failure', (job).pause_on_failure, 'resumed_at', tidemill.wire_instant((job).resumed_at), 'paused', (job).paused, 'paused_note', (job).paused_note, 'starts_at', tidemill.wire_instant((job).starts_at), 'ends_at', tidemill.wire_instant((job).ends_at), 'sandbox', (job).sandbox, 'memory', (job).memory, 'disk', (job).disk, 'cpu', (job).cpu, 'pids', (job).pids, 'network', (job).network, 'unveil', to_jsonb(NULLIF((job).unveil, '{}'::text[])))) || jsonb_build_object('args', (job).args, 'env', (job).env)), 'payload'::text, (job).payload);
 
 
 --
@@ -2260,7 +2351,7 @@ CREATE FUNCTION tidemill.node_end(node tidemill.runs) RETURNS json
 
 CREATE FUNCTION tidemill.node_spec(node tidemill.dag_nodes) RETURNS json
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN tidemill.spec_with(jsonb_strip_nulls(jsonb_build_object('node_id', (node).node_id, 'depends_on', to_jsonb(NULLIF((node).depends_on, '{}'::text[])), 'trigger_rule', NULLIF((node).trigger_rule, 'all_success'::text), 'executable', (node).executable, 'sha256', (node).sha256, 'args', NULLIF((node).args, '[]'::jsonb), 'env', NULLIF((node).env, '{}'::jsonb), 'timeout', tidemill.wire_duration((node).timeout), 'timeout_class', (node).timeout_class, 'promote', NULLIF((node).promote, true), 'max_attempts', NULLIF((node).max_attempts, 1), 'initial_interval', tidemill.wire_duration(NULLIF((node).initial_interval, '00:00:01'::interval)), 'backoff_coefficient', NULLIF((node).backoff_coefficient, (2.0)::double precision), 'max_interval', tidemill.wire_duration(NULLIF((node).max_interval, '00:01:00'::interval)), 'retry_jitter', NULLIF((node).retry_jitter, (0.1)::double precision), 'non_retryable_exit_codes', to_jsonb(NULLIF((node).non_retryable_exit_codes, '{}'::integer[])), 'skip_exit_codes', to_jsonb(NULLIF((node).skip_exit_codes, '{}'::integer[])), 'max_infra_retries', NULLIF((node).max_infra_retries, 10), 'max_retry_duration', tidemill.wire_duration((node).max_retry_duration), 'cancel_grace', tidemill.wire_duration(NULLIF((node).cancel_grace, '00:00:30'::interval)))), 'payload'::text, (node).payload);
+    RETURN tidemill.spec_with(jsonb_strip_nulls(jsonb_build_object('node_id', (node).node_id, 'depends_on', to_jsonb(NULLIF((node).depends_on, '{}'::text[])), 'trigger_rule', NULLIF((node).trigger_rule, 'all_success'::text), 'executable', (node).executable, 'sha256', (node).sha256, 'args', NULLIF((node).args, '[]'::jsonb), 'env', NULLIF((node).env, '{}'::jsonb), 'timeout', tidemill.wire_duration((node).timeout), 'timeout_class', (node).timeout_class, 'promote', NULLIF((node).promote, true), 'max_attempts', NULLIF((node).max_attempts, 1), 'initial_interval', tidemill.wire_duration(NULLIF((node).initial_interval, '00:00:01'::interval)), 'backoff_coefficient', NULLIF((node).backoff_coefficient, (2.0)::double precision), 'max_interval', tidemill.wire_duration(NULLIF((node).max_interval, '00:01:00'::interval)), 'retry_jitter', NULLIF((node).retry_jitter, (0.1)::double precision), 'non_retryable_exit_codes', to_jsonb(NULLIF((node).non_retryable_exit_codes, '{}'::integer[])), 'skip_exit_codes', to_jsonb(NULLIF((node).skip_exit_codes, '{}'::integer[])), 'max_infra_retries', NULLIF((node).max_infra_retries, 10), 'max_retry_duration', tidemill.wire_duration((node).max_retry_duration), 'cancel_grace', tidemill.wire_duration(NULLIF((node).cancel_grace, '00:00:30'::interval)), 'sandbox', (node).sandbox, 'memory', (node).memory, 'disk', (node).disk, 'cpu', (node).cpu, 'pids', (node).pids, 'network', (node).network, 'unveil', to_jsonb(NULLIF((node).unveil, '{}'::text[])))), 'payload'::text, (node).payload);
 
 
 --
@@ -3334,8 +3425,8 @@ ALTER TABLE ONLY tidemill.stories ATTACH PARTITION tidemill.stories_20260223 FOR
 -- Data for Name: dag_nodes; Type: TABLE DATA; Schema: tidemill; Owner: -
 --
 
-INSERT INTO tidemill.dag_nodes VALUES ('dag', 'a', '{}', 'all_success', 's3://tidemill/x', NULL, '[]', '{}', NULL, NULL, NULL, true, 1, '00:00:01', 2, '00:01:00', 0.1, '{}', '{}', 10, NULL, '00:00:30');
-INSERT INTO tidemill.dag_nodes VALUES ('dag', 'b', '{a}', 'all_done', 's3://tidemill/x', NULL, '[]', '{}', NULL, NULL, NULL, true, 1, '00:00:01', 2, '00:01:00', 0.1, '{}', '{}', 10, NULL, '00:00:30');
+INSERT INTO tidemill.dag_nodes VALUES ('dag', 'a', '{}', 'all_success', 's3://tidemill/x', NULL, '[]', '{}', NULL, NULL, NULL, true, 1, '00:00:01', 2, '00:01:00', 0.1, '{}', '{}', 10, NULL, '00:00:30', NULL, NULL, NULL, NULL, NULL, NULL, '{}');
+INSERT INTO tidemill.dag_nodes VALUES ('dag', 'b', '{a}', 'all_done', 's3://tidemill/x', NULL, '[]', '{}', NULL, NULL, NULL, true, 1, '00:00:01', 2, '00:01:00', 0.1, '{}', '{}', 10, NULL, '00:00:30', NULL, NULL, NULL, NULL, NULL, NULL, '{}');
 
 
 --
@@ -3389,8 +3480,8 @@ INSERT INTO tidemill.heartbeat VALUES (1, '2026-03-01 12:00:00+00');
 -- Data for Name: jobs; Type: TABLE DATA; Schema: tidemill; Owner: -
 --
 
-INSERT INTO tidemill.jobs VALUES ('job', 'default', '*/5 * * * *', 'Europe/Berlin', 's3://tidemill/x', NULL, '["a", "b"]', '{"A": "1"}', '{"day": 1}', NULL, NULL, true, 3, '00:00:01', 2, '00:01:00', 0.1, '{}', 10, NULL, 'buffer_one', 1000, NULL, '00:00:30', 'finish', 'latest', '24:00:00', 'skip', '00:01:00', NULL, '00:00:00', 'shift', NULL, NULL, NULL, NULL, false, NULL, NULL, NULL, 1, '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.jobs VALUES ('weak', 'default', NULL, 'UTC', 's3://tidemill/x', NULL, '[]', '{}', NULL, NULL, NULL, true, 1, '00:00:01', 2, '00:01:00', 0.1, '{}', 10, NULL, 'skip', 1000, NULL, '00:00:30', 'finish', 'latest', '24:00:00', 'skip', '00:01:00', NULL, '00:00:00', 'shift', NULL, NULL, 1, NULL, true, 'by hand', NULL, NULL, 4, '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.jobs VALUES ('job', 'default', '*/5 * * * *', 'Europe/Berlin', 's3://tidemill/x', NULL, '["a", "b"]', '{"A": "1"}', '{"day": 1}', NULL, NULL, true, 3, '00:00:01', 2, '00:01:00', 0.1, '{}', 10, NULL, 'buffer_one', 1000, NULL, '00:00:30', 'finish', 'latest', '24:00:00', 'skip', '00:01:00', NULL, '00:00:00', 'shift', NULL, NULL, NULL, NULL, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '{}', 1, '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.jobs VALUES ('weak', 'default', NULL, 'UTC', 's3://tidemill/x', NULL, '[]', '{}', NULL, NULL, NULL, true, 1, '00:00:01', 2, '00:01:00', 0.1, '{}', 10, NULL, 'skip', 1000, NULL, '00:00:30', 'finish', 'latest', '24:00:00', 'skip', '00:01:00', NULL, '00:00:00', 'shift', NULL, NULL, 1, NULL, true, 'by hand', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '{}', 4, '2026-03-01 12:00:00+00');
 
 
 --
@@ -3400,15 +3491,15 @@ INSERT INTO tidemill.jobs VALUES ('weak', 'default', NULL, 'UTC', 's3://tidemill
 INSERT INTO tidemill.migrations VALUES ('0001_words.sql', '1f5abdac993fe6d18af0d88af86201e9f1a6006394b7216cf2e9152623db77e0', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0002_zones.sql', 'cc4479705b56c345a3c211b8ee11de242dec21bb9e00319db7dc4fbde4c55f10', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0003_schedules.sql', '37e3dcab95302d04e4ed281b41bb0e4dee426bdec485630d03c97b8a1b818299', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0004_checks.sql', 'd40e60bb6945f4783dcfb959f47e45248aa05649c973b27a2bce5e2f7e198e93', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0005_jobs.sql', 'cd5bce08d6eefee1fa7dd8cc86e6010796acd3dcc9ee5a3348572c7be12fd4bb', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0004_checks.sql', '4eb69c4543d5cd10ca807651233749f8018470f70691f6a65111056658718a8b', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0005_jobs.sql', '9f634a995ca20e201891d8b26ad8d6a30363d4b376d42768e5866861ab65bf6d', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0006_requests.sql', '82fea5c19a668e30ab0f01e3d10904f9a28c1052b7ab16ce85fc5c4e73559546', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0007_read_model.sql', '04f5427998baf7e8dc2db78f1eefc3cdd1258ae8e0fe215e9eb574aa9d9d2783', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0008_capture.sql', '99e2aaf04e2e67a3b4d97985563cefb1b2e58954dfcceb0c282284af5c1ff2e9', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0009_retention.sql', 'cf7ca62e7cc7fcfaf7aeb7dc119315a02c7fccfcfba870e697acc0569514cd3d', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0010_fences.sql', 'bbed8949c99a700898a7b56dfc3d104d90cd3c75312b30fcc21a029dea732cb4', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0011_backfills.sql', '836d2991c089d1ba7cbb9f668864ca298b71cbb1167c0f1f52bbae126983109e', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0012_dags.sql', '7238d227b7de55b588ce7156c591e83ebe9c453bd3bbf5a60a445004d5a69caa', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0012_dags.sql', '95b76cfb2ab0fc7a15e470f3f017db97d28d5f8cff7616bbb3c81592975ff81f', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0013_cluster.sql', '4c8467f490b08fe1cb167ded09328c5542ad1e0909437c8ea9ea9aaf02debe2c', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0014_kept.sql', '46e0c3c888980d482c771d93ab545087cc3ff4e73d8ce7cf6abb7598bdf49c5f', '0.2.0', '2026-03-01 12:00:00+00');
 

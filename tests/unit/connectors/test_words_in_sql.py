@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from enum import Enum
 from importlib.resources import files
 
 import pytest
 
+from schemas.confinement import Network, Sandbox
 from schemas.dag import DagSpec, NodeSpec
 from schemas.job import JobSpec
 from schemas.reasons import ProblemCode, ReasonCode
@@ -36,7 +38,7 @@ STATEMENTS = TABLES + "\n".join(
     for each in files(folder.split("/")[0]).joinpath(*folder.split("/")[1:]).iterdir()
     if each.name.endswith(".sql")
 )
-ENUMS: dict[str, type[Enum]] = {
+ENUMS: dict[str, Iterable[Enum]] = {
     "overlap_policy": OverlapPolicy,
     "on_delete": OnDelete,
     "catchup_policy": CatchupPolicy,
@@ -47,6 +49,8 @@ ENUMS: dict[str, type[Enum]] = {
     "mark_as": MarkAs,
     "reprocess": Reprocess,
     "trigger_rule": TriggerRule,
+    "sandbox": (Sandbox.BASIC, Sandbox.STRICT),
+    "network": Network,
 }
 OF_KIND = re.compile(r"request\.kind (?:<> '(\w+)'|not in \(([^)]+)\)) and request\.(\w+)[^;]+?'(only kinds? [^']+)'")
 CHECKED = re.compile(r"check_word\(\s*'(\w+)',[^;]*?'\{([a-z_,\s]+)\}'")

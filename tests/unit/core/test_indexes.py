@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from schemas.confinement import Capabilities, Limit, demands
 from schemas.dag import NodeSpec
 from schemas.event import EndCause, Expired
 from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
@@ -19,6 +20,7 @@ from schemas.words import RunKind, RunState
 from streams.core.agenda import Agenda
 from streams.core.inputs import HeartbeatHeard
 from streams.core.runs.run import Lane, Run
+from streams.core.runs.specs import spec_of
 from streams.core.settings import CoreSettings
 from streams.core.state import OwnerState
 from streams.core.step import next_due
@@ -26,10 +28,13 @@ from streams.owner.figures import figures_of
 from tests.support.simulated.log import START, Log, ended, started
 
 S = timedelta(seconds=1)
-CHAIN = (NodeSpec(node_id="a", executable="s3://tidemill/x"), NodeSpec(node_id="b", executable="s3://tidemill/x"))
+CHAIN = (
+    NodeSpec(node_id="a", executable="s3://tidemill/x"),
+    NodeSpec(node_id="b", executable="s3://tidemill/x", memory=1 << 30),
+)
 JOBS = {
     "job": {"overlap_policy": "buffer_all", "buffer_limit": 5, "start_deadline": 40 * S, "max_attempts": 2},
-    "other": {"overlap_policy": "allow_all", "concurrency_limit": 2, "catchup_policy": "all"},
+    "other": {"overlap_policy": "allow_all", "concurrency_limit": 2, "catchup_policy": "all", "pids": 9},
 }
 
 
@@ -111,6 +116,7 @@ class RandomInputs:
             slots=(),
             windows=windows,
             attempts=listed,
+            capabilities=(None, Capabilities(limits=tuple(Limit)), Capabilities(limits=(Limit.PIDS,)))[number // 7 % 3],
         )
         self.owner.learn(HeartbeatHeard(heartbeat=heartbeat, appended_at=self.log.now))
 
@@ -140,7 +146,7 @@ class RandomInputs:
     def happen(self, what: str, number: int) -> None:
         match what:
             case "edit":
-                self.edit(("job", "other")[number % 2], paused=number % 5 == 0)
+                self.edit(("job", "other")[number % 2], paused=number % 5 == 0, cpu=1.5 if number % 7 == 0 else None)
             case "delete":
                 self.versions += 1
                 self._offer(self.log.define(self.versions, job_id="other", deleted=True))
@@ -256,6 +262,8 @@ def _check_queues(state: OwnerState, runs: list[Run]) -> None:
     assert all(queued[run_id].due_at == due_at for run_id, due_at in waiting.items())
     assert all(queued[run_id].dispatch_order == order for (_, run_id), order in ready.items())
     assert all(queued[run_id].status.timeout_class == name for name, run_id in ready)
+    for name, run_id in ready:
+        assert state.derived.ready[name].demands(run_id) == demands(spec_of(state, queued[run_id]).confinement)
     places = Counter([*waiting, *(run_id for _, run_id in ready)])
     expected = [
         run_id
