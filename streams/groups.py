@@ -1,49 +1,24 @@
-"""Asks the brokers about consumer groups: the member that has a partition, and the committed offsets.
-
-Each question has its own aiokafka connection: if its broker dies, an admin client of librdkafka waits for the group's
-coordinator for ever, and destroying it while it waits ends the process (docs/facts.md).
-"""
+"""What the owner and the worker ask about consumer groups: who has a partition, and what the executors committed."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import msgspec
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
-from aiokafka.errors import KafkaError
-
 from schemas.errors import TidemillError
-from schemas.own_name import unstamped
 from schemas.settings import Connections
 from schemas.topics import CDC, executor_group, runs_topic
-from streams.security import admin_options
+from streams.group_client import GroupsUnreachableError, Member, ask, committed, describe
 
 T = TypeVar("T")
 
 ANSWER_SECONDS = 5.0
 """A healthy broker answers within milliseconds; after this time the caller tries again."""
-_BROKER_SECONDS = 1.5
-"""If one broker does not answer, there is time to ask two others."""
 _STABLE = "Stable"
 
 
 class LogUnreachableError(TidemillError):
     """The brokers did not answer in time."""
-
-
-class _Member(msgspec.Struct, frozen=True, kw_only=True):
-    member_id: str
-    """Names one process from its join to its end."""
-    name: str
-    """The worker's name."""
-    stamp: str
-    """The stamp of its machine."""
-    assigned: set[tuple[str, int]]
-    """(topic, partition)s."""
 
 
 class Groups:
@@ -58,74 +33,41 @@ class Groups:
         """Whether the partition is still assigned to this member (protocol O4). Asks the coordinator: a client that was
         frozen has old information. None while the group is between two assignments.
         """
-        state, members = self._ask(lambda admin: _describe(admin, self._stream_group))
-        if state != _STABLE or not member_id:
+        group = self._ask(lambda admin: describe(admin, self._stream_group))
+        if group.state != _STABLE or not member_id:
             return None
         wanted = (self._connections.topic(CDC), partition)
-        return any(each.member_id == member_id and wanted in each.assigned for each in members)
+        return any(each.member_id == member_id and wanted in each.assigned for each in group.members)
 
     def held_under_this_name(self) -> set[int]:
         """The partitions of the member with this worker's name."""
-        _, members = self._ask(lambda admin: _describe(admin, self._stream_group))
         topic = self._connections.topic(CDC)
-        mine = (each.assigned for each in members if each.name == self._worker_id)
+        mine = (each.assigned for each in self._members() if each.name == self._worker_id)
         return {partition for assigned in mine for name, partition in assigned if name == topic}
 
     def is_empty(self) -> bool:
         """Whether the group has no stream worker."""
-        _, members = self._ask(lambda admin: _describe(admin, self._stream_group))
-        return not members
+        return not self._members()
 
     def is_replaced(self, member_id: str) -> bool:
         """Whether another process has joined the group with this worker's name, in place of this member."""
-        _, members = self._ask(lambda admin: _describe(admin, self._stream_group))
-        return any(each.name == self._worker_id and each.member_id != member_id for each in members)
+        return any(each.name == self._worker_id and each.member_id != member_id for each in self._members())
 
     def stamps_of(self, name: str) -> set[str]:
         """The stamps of the machines that have a member with this name."""
-        _, members = self._ask(lambda admin: _describe(admin, self._stream_group))
-        return {each.stamp for each in members if each.name == name}
+        return {each.stamp for each in self._members() if each.name == name}
 
     def committed(self, timeout_class: str, partition: int) -> int:
         """The executors' committed offset in this partition of the class's topic; 0: they have claimed nothing."""
         group = executor_group(self._connections.topic_prefix, timeout_class)
-        where = TopicPartition(self._connections.topic(runs_topic(timeout_class)), partition)
-        offsets = self._ask(lambda admin: admin.list_consumer_group_offsets(group, partitions=[where]))
-        return max(int(offsets[where].offset), 0)
+        where = (self._connections.topic(runs_topic(timeout_class)), partition)
+        return self._ask(lambda admin: committed(admin, group, [where])).get(where, 0)
+
+    def _members(self) -> list[Member]:
+        return self._ask(lambda admin: describe(admin, self._stream_group)).members
 
     def _ask(self, question: Callable[[Any], Awaitable[T]]) -> T:
         try:
-            return asyncio.run(asyncio.wait_for(self._connected(question), ANSWER_SECONDS))
-        except (TimeoutError, OSError, KafkaError) as error:
-            raise LogUnreachableError(f"no answer about a consumer group: {error!r}") from error
-
-    async def _connected(self, question: Callable[[Any], Awaitable[T]]) -> T:
-        admin = AIOKafkaAdminClient(
-            bootstrap_servers=self._connections.kafka_bootstrap,
-            client_id=f"{self._worker_id}-groups",
-            request_timeout_ms=int(_BROKER_SECONDS * 1000),
-            **admin_options(self._connections.kafka_options),
-        )
-        await admin.start()
-        try:
-            return await question(admin)
-        finally:
-            await admin.close()
-
-
-async def _describe(admin: Any, group: str) -> tuple[str, list[_Member]]:
-    """Returns the group's state and its members."""
-    (answer,) = await admin.describe_consumer_groups([group])
-    _, _, state, _, _, members, *_ = answer.groups[0]
-    return state, [
-        _Member(member_id=member_id, name=name, stamp=stamp, assigned=_assigned(assignment))
-        for member_id, client_id, _, _, assignment in members
-        for name, stamp in (unstamped(client_id),)
-    ]
-
-
-def _assigned(data: bytes) -> set[tuple[str, int]]:
-    if not data:
-        return set()
-    assignment = ConsumerProtocolMemberAssignment.decode(data).assignment
-    return {(topic, partition) for topic, partitions in assignment for partition in partitions}
+            return ask(self._connections, f"{self._worker_id}-groups", question, ANSWER_SECONDS)
+        except GroupsUnreachableError as error:
+            raise LogUnreachableError(str(error)) from error

@@ -21,7 +21,7 @@ from schemas.cluster_record import Found, of_deployment
 from schemas.settings import Connections
 from tidemill.heartbeats import heartbeats
 from tidemill.instants import duration_in
-from tidemill.lag import admin_client, unavailable
+from tidemill.lag import unavailable
 from tidemill.members import behind, margins_of, workers
 from tidemill.output import say, show_rows
 from tidemill.target import DEFAULT_DATA, AsJson, Data, NotFoundError, UsageError, connections, wall_clock
@@ -114,7 +114,6 @@ def _duration(name: str, value: str) -> timedelta:
 
 def _behind(target: Connections, cluster: Cluster) -> dict[int, str]:
     try:
-        held = workers(target, admin_client(target)).held
-        return behind(cluster.version, held, latest_clocks(target))
+        return behind(cluster.version, workers(target).held, latest_clocks(target))
     except (KafkaException, TimeoutError) as error:
         raise unavailable(target, error) from error

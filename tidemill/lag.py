@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     TopicPartition,
@@ -30,21 +29,27 @@ from schemas.settings import Connections, read
 from schemas.times import from_epoch_ms
 from schemas.topics import STATUS, executor_group, runs_topic
 from schemas.unreadable import extent, is_unreadable
+from streams.group_client import GroupsUnreachableError, ask, committed
 from streams.owner.intake import INPUT_TOPICS
 from streams.settings import StreamSettings
 from tidemill.queries import rows
 from tidemill.target import connect_to_read
 
 KAFKA_SECONDS = 10.0
+CLIENT = "tidemill-cli"
+"""The name of our clients at the brokers."""
 COUNTED = 1_000
 """Up to this number, waiting records are read and counted: offsets also count transaction markers."""
 MOST_READ = 10_000
 """As many are read at most to find the oldest record of each partition."""
 SINK = "sink"
 
+T = TypeVar("T")
 Partition = tuple[str, int]
 """A topic and a partition."""
 Offsets = dict[Partition, int]
+Topics = Mapping[str, Any]
+"""The brokers' metadata by topic."""
 
 
 class BrokersError(TidemillError):
@@ -78,7 +83,7 @@ _ACCESS_CODES = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})  # noqa
 
 def waiting_records(target: Connections, admin: AdminClient | None = None) -> dict[str, Waiting]:
     """The waiting records by reader. Raises `BrokersError`, and psycopg's errors for the sink's offsets."""
-    return _asked(target, admin, lambda admin: [_sink(target), _streams(target, admin), *_executors(target, admin)])
+    return _asked(target, admin, lambda there: [_sink(target), *_groups(target, there)])
 
 
 def sink_waits_since(target: Connections) -> datetime | None:
@@ -87,19 +92,13 @@ def sink_waits_since(target: Connections) -> datetime | None:
 
 
 def _asked(
-    target: Connections, admin: AdminClient | None, ask: Callable[[AdminClient], list[Reader]]
+    target: Connections, admin: AdminClient | None, read_positions: Callable[[Topics], list[Reader]]
 ) -> dict[str, Waiting]:
     admin = admin or admin_client(target)
     try:
-        metadata = admin.list_topics(timeout=KAFKA_SECONDS)
-        readers = ask(admin)
-        partitions = [
-            (topic, number)
-            for reader in readers
-            for topic in reader.topics
-            if topic in metadata.topics
-            for number in metadata.topics[topic].partitions
-        ]
+        there = admin.list_topics(timeout=KAFKA_SECONDS).topics
+        readers = read_positions(there)
+        partitions = [each for reader in readers for each in _partitions(there, reader.topics)]
         begins, ends = offsets(target, partitions, OFFSET_BEGINNING), offsets(target, partitions, OFFSET_END)
         return {reader.name: _waiting(target, reader, begins, ends) for reader in readers}
     except (KafkaException, TimeoutError) as error:
@@ -120,8 +119,16 @@ def admin_client(target: Connections) -> AdminClient:
         raise BrokersError(f"TIDEMILL_KAFKA_BOOTSTRAP or _OPTIONS cannot be used: {said}") from error
 
 
-def unavailable(target: Connections, error: KafkaException | TimeoutError) -> BrokersError:
-    said = error.args[0].str() if isinstance(error, KafkaException) else "no answer in time"
+def ask_groups(target: Connections, question: Callable[[Any], Awaitable[T]]) -> T:
+    """Ask a question of `streams.group_client`. Raises `BrokersError`."""
+    try:
+        return ask(target, CLIENT, question, KAFKA_SECONDS)
+    except GroupsUnreachableError as error:
+        raise unavailable(target, error) from error
+
+
+def unavailable(target: Connections, error: KafkaException | GroupsUnreachableError | TimeoutError) -> BrokersError:
+    said = error.args[0].str() if isinstance(error, KafkaException) else str(error) or "no answer in time"
     return BrokersError(f"Kafka at {target.kafka_bootstrap}: {access_error(target) or said}")
 
 
@@ -144,30 +151,31 @@ def _sink(target: Connections) -> Reader:
     )
 
 
-def _streams(target: Connections, admin: AdminClient) -> Reader:
-    group = read(StreamSettings).stream_group
-    topics = tuple(target.topic(each) for each in INPUT_TOPICS)
-    return Reader(name="streams", topics=topics, positions=_committed(admin, group))
+def _partitions(there: Topics, topics: Iterable[str]) -> list[Partition]:
+    return [(topic, number) for topic in topics if topic in there for number in there[topic].partitions]
 
 
-def _executors(target: Connections, admin: AdminClient) -> Iterator[Reader]:
+def _groups(target: Connections, there: Topics) -> Iterator[Reader]:
+    """The stream workers, and the executors of each class."""
+    groups = {"streams": read(StreamSettings).stream_group}
+    topics = {"streams": tuple(target.topic(each) for each in INPUT_TOPICS)}
     for each in parse_classes(target.timeout_classes):
-        positions = _committed(admin, executor_group(target.topic_prefix, each.name))
-        topic = target.topic(runs_topic(each.name))
-        yield Reader(name=f"executors.{each.name}", topics=(topic,), positions=positions)
+        name = f"executors.{each.name}"
+        groups[name] = executor_group(target.topic_prefix, each.name)
+        topics[name] = (target.topic(runs_topic(each.name)),)
 
+    async def question(admin: Any) -> dict[str, Offsets]:
+        return {name: await committed(admin, group, _partitions(there, topics[name])) for name, group in groups.items()}
 
-def _committed(admin: AdminClient, group: str) -> Offsets:
-    asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=KAFKA_SECONDS)
-    found = asked[group].result(2 * KAFKA_SECONDS).topic_partitions or ()
-    return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
+    for name, positions in ask_groups(target, question).items():
+        yield Reader(name=name, topics=topics[name], positions=positions)
 
 
 def offsets(target: Connections, partitions: Iterable[Partition], when: int) -> Offsets:
     """`when`: `OFFSET_BEGINNING`, `OFFSET_END` (without open transactions), or milliseconds since the epoch, for the
     first offset after that time; without such a record it is negative. Raises `KafkaException`.
 
-    A consumer asks: the admin client's ListOffsets ends the process if a broker dies meanwhile (docs/facts.md).
+    A consumer asks, since it sees the end below an open transaction.
     """
     asked = [TopicPartition(topic, number, when) for topic, number in partitions]
     if not asked:
@@ -229,7 +237,7 @@ def read_to_end(target: Connections, begin: Offsets) -> Generator[Any, None, Non
 
 def _consumer(target: Connections) -> Consumer:
     return Consumer(
-        quiet_options(target, group_id="tidemill-cli", enable_auto_commit=False, enable_partition_eof=True)
+        quiet_options(target, group_id=CLIENT, enable_auto_commit=False, enable_partition_eof=True)
         # At the end of a partition, the broker would wait for new records.
         | {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20}
     )

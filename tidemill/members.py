@@ -2,47 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
-from confluent_kafka.admin import AdminClient
 
 from connectors.owner_clocks import Seen
 from schemas.cluster import Margins
 from schemas.heartbeat import Heartbeat
 from schemas.settings import Connections, read
 from schemas.topics import CDC
+from streams.group_client import describe
 from streams.settings import StreamSettings
+from tidemill.lag import ask_groups
 
-ANSWER_SECONDS = 5.0
+_INNER_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 class Workers(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     state: str
-    """The consumer group's state, in lower case: stable, empty, dead, …"""
+    """The consumer group's state: stable, empty, dead, preparing rebalance, completing rebalance."""
     held: dict[int, str]
     """The worker of each partition that has one."""
 
 
-def workers(target: Connections, admin: AdminClient) -> Workers:
+def workers(target: Connections) -> Workers:
+    """Raises `BrokersError`."""
     group = read(StreamSettings).stream_group
-    found = described(admin, group)
+    found = ask_groups(target, lambda admin: describe(admin, group))
     return Workers(
         group=group,
-        state=found.state.name.lower(),
+        state=_INNER_CAPITAL.sub(" ", found.state).lower(),
         held={
-            each.partition: member.group_instance_id or member.client_id
+            partition: member.name
             for member in found.members
-            for each in member.assignment.topic_partitions
-            if each.topic == target.topic(CDC)
+            for topic, partition in member.assigned
+            if topic == target.topic(CDC)
         },
     )
-
-
-def described(admin: AdminClient, group: str) -> Any:
-    return admin.describe_consumer_groups([group], request_timeout=ANSWER_SECONDS)[group].result(2 * ANSWER_SECONDS)
 
 
 def margins_of(executor: Heartbeat) -> Margins:

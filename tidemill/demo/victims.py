@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from confluent_kafka import KafkaException
-
 from schemas.partition import partition_of
 from schemas.settings import Connections
-from tidemill.lag import admin_client
+from tidemill.lag import BrokersError
 from tidemill.members import workers
 from tidemill.target import Row
 
@@ -31,6 +29,6 @@ def executor_of(runs: Sequence[Row]) -> str | None:
 def worker_of(target: Connections, job_id: str) -> str | None:
     """The worker that holds the job's partition; None: Kafka does not answer."""
     try:
-        return workers(target, admin_client(target)).held.get(partition_of(job_id, target.partitions))
-    except (KafkaException, TimeoutError):
+        return workers(target).held.get(partition_of(job_id, target.partitions))
+    except BrokersError:
         return None

@@ -13,7 +13,7 @@ QUIET = timedelta(seconds=15)
 LATE = timedelta(seconds=10)
 """If a reader's oldest record has waited for longer, the reader does not keep up."""
 STUCK = timedelta(seconds=60)
-BETWEEN = frozenset({"preparing_rebalancing", "completing_rebalancing"})
+BETWEEN = frozenset({"preparing rebalance", "completing rebalance"})
 """States of a group during a rebalance: the brokers report no assignments, but the members keep theirs."""
 START_WORKER = "start a stream worker (`python -m streams`); if one runs, its log says why it does not join the group"
 START_EXECUTOR = "start `python -m executors`"

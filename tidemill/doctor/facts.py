@@ -200,7 +200,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 class Streams(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     state: str
-    """The consumer group's state, in lower case: stable, empty, dead, …"""
+    """The consumer group's state: stable, empty, dead, preparing rebalance, completing rebalance."""
     held: dict[int, str]
     """The worker of each partition that has one."""
     partitions: int

@@ -20,14 +20,14 @@ from tidemill.doctor.facts import Executor, Executors, Reader, Readers, Silent, 
 from tidemill.doctor.look_kafka import ANSWER_SECONDS
 from tidemill.heartbeats import executor_rows, present, recent_beats, shared_names
 from tidemill.lag import admin_client, waiting_records
-from tidemill.members import behind, described, margins_of, workers
+from tidemill.members import behind, margins_of, workers
 
 CLOCKS_AGREE = timedelta(seconds=AGREE_SECONDS)
 
 
 def look_streams(target: Connections, now: datetime, settings_version: int) -> Streams | Silent:
     try:
-        found = workers(target, admin_client(target))
+        found = workers(target)
         clocks = latest_clocks(target)
     except (KafkaException, TimeoutError, TidemillError) as error:
         return silent(error)
@@ -72,7 +72,10 @@ def look_readers(target: Connections, now: datetime) -> Readers | Silent:
 
 
 def _held(admin: AdminClient, target: Connections, timeout_class: str) -> frozenset[int]:
-    members: Iterable[Any] = described(admin, executor_group(target.topic_prefix, timeout_class)).members
+    """Ask librdkafka: aiokafka does not know the group protocol of executors."""
+    group = executor_group(target.topic_prefix, timeout_class)
+    asked = admin.describe_consumer_groups([group], request_timeout=ANSWER_SECONDS)[group]
+    members: Iterable[Any] = asked.result(2 * ANSWER_SECONDS).members
     return frozenset(each.partition for member in members for each in member.assignment.topic_partitions)
 
 

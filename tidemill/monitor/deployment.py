@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from connectors.cluster import look
@@ -16,10 +13,9 @@ from schemas.cluster_record import of_deployment
 from schemas.settings import Connections
 from tidemill.doctor.facts import Offset
 from tidemill.doctor.probe import clock_difference
-from tidemill.lag import BrokersError, admin_client
+from tidemill.lag import admin_client
 from tidemill.target import wall_clock
 
-ANSWER_SECONDS = 5.0
 SETTINGS_SECONDS = 60.0
 """The shared settings are read again after this time."""
 
@@ -34,8 +30,6 @@ class Deployment:
         self._target = connections
         self._read_at: float | None = None
         self._admin: AdminClient | None = None
-        self._replaced: list[AdminClient] = []
-        """They are kept: to destroy a client that waits for an answer can end the process (docs/facts.md)."""
         self._brokers: Offset | None = None
         self._postgres: Offset | None = None
 
@@ -49,31 +43,10 @@ class Deployment:
             return self._target
 
     def admin(self) -> AdminClient:
-        """The one client for questions about the brokers. Raises `BrokersError`."""
+        """The one client for questions about the brokers and the topics. Raises `BrokersError`."""
         with self._lock:
             self._admin = self._admin or admin_client(self.connections)
             return self._admin
-
-    @contextmanager
-    def asking_groups(self) -> Iterator[AdminClient]:
-        """A client for questions about consumer groups; after a timeout, the next question has a new client.
-
-        A client may never find a group's coordinator again after its broker was killed (docs/facts.md). While no broker
-        answers, the client stays.
-        """
-        admin = self.admin()
-        try:
-            yield admin
-        except (KafkaException, TimeoutError, BrokersError) as error:
-            if _is_timeout(error.__cause__ or error) and _answers(admin):
-                self._replace(admin)
-            raise
-
-    def _replace(self, admin: AdminClient) -> None:
-        with self._lock:
-            if self._admin is admin:
-                self._replaced.append(admin)
-                self._admin = None
 
     def note_clocks(self, brokers: Offset | None, postgres: Offset) -> None:
         with self._lock:
@@ -89,16 +62,3 @@ class Deployment:
         """How far the brokers' clock is ahead of Postgres', as far as it is known."""
         with self._lock:
             return clock_difference(self._brokers, self._postgres) if self._postgres else timedelta(0)
-
-
-def _is_timeout(error: BaseException) -> bool:
-    codes = (KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT)  # noqa: SLF001 - its codes are named so
-    return isinstance(error, TimeoutError) or (isinstance(error, KafkaException) and error.args[0].code() in codes)
-
-
-def _answers(admin: AdminClient) -> bool:
-    try:
-        admin.list_topics(timeout=ANSWER_SECONDS)
-    except KafkaException:
-        return False
-    return True

@@ -29,8 +29,7 @@ class Fleet:
         found = executors(target, self._deployment.brokers_now())
         self._shown.show(CLASS_EXECUTORS, executors_of(classes, found))
         self._shown.show(CLASS_SLOTS, slots_of(classes, found))
-        with self._deployment.asking_groups() as admin:
-            group = workers(target, admin)
+        group = workers(target)
         if group.state not in BETWEEN:
             self._shown.show(UNOWNED, target.partitions - len(group.held))
 

@@ -20,8 +20,7 @@ class Readers:
     def round(self) -> None:
         """Raises what `waiting_records` raises."""
         now = self._deployment.brokers_now()
-        with self._deployment.asking_groups() as admin:
-            found = waiting_records(self._deployment.target(), admin)
+        found = waiting_records(self._deployment.target(), self._deployment.admin())
         ages = {name: _age(each, now) for name, each in found.items()}
         self._sink.note(ages[SINK])
         self._shown.show(WAITING, {(name,): each.records for name, each in found.items()})

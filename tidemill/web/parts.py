@@ -61,22 +61,12 @@ def read_parts(deployment: Deployment) -> Parts:
     return Parts(
         partitions=attempt(lambda: deployment.target().partitions),
         connector=connector_state(deployment.connections),
-        waiting=attempt(lambda: _waiting(deployment)),
+        waiting=attempt(lambda: waiting_records(deployment.target(), deployment.admin())),
         executors=attempt(lambda: executors(deployment.target(), wall_clock())),
-        workers=attempt(lambda: _workers(deployment)),
+        workers=attempt(lambda: workers(deployment.target())),
         clocks=attempt(lambda: latest_clocks(deployment.target())),
         problems=tuple(dict.fromkeys(problems)),
     )
-
-
-def _waiting(deployment: Deployment) -> dict[str, Waiting]:
-    with deployment.asking_groups() as admin:
-        return waiting_records(deployment.target(), admin)
-
-
-def _workers(deployment: Deployment) -> Workers:
-    with deployment.asking_groups() as admin:
-        return workers(deployment.target(), admin)
 
 
 class Overdue:

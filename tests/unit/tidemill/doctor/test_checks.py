@@ -305,7 +305,7 @@ CASES = [
     ),
     ("streams.answers", BAD, replace(FACTS, streams=f.Silent(reason="not authorized")), "not authorized"),
     ("streams.workers", BAD, streams(held={}, state="empty"), "is empty): no job runs"),
-    ("streams.workers", WARN, streams(state="preparing_rebalancing"), "being assigned"),
+    ("streams.workers", WARN, streams(state="preparing rebalance"), "being assigned"),
     ("streams.workers", BAD, streams(held={0: "stream-0"}), "no stream worker holds partition 1"),
     (
         "streams.progress",
@@ -315,7 +315,7 @@ CASES = [
     ),
     ("streams.decided_ahead", BAD, streams(decided_ahead={1: 3540 * SECOND}), "partition 1 are decided up to 3540 s"),
     ("streams.progress", BAD, streams(quiet={0: None, 1: None}), "no clock was written for partitions 0 and 1 yet"),
-    ("streams.workers", WARN, streams(held={}, state="preparing_rebalancing"), "being assigned"),
+    ("streams.workers", WARN, streams(held={}, state="preparing rebalance"), "being assigned"),
     ("settings.answers", BAD, replace(FACTS, settings=f.Silent(reason="refused")), "does not answer: refused"),
     ("settings.record", BAD, settings(cluster=None), "no settings of a deployment"),
     ("settings.environment", BAD, settings(contradictions=("TIDEMILL_LEASE is 1, not 2: unset it",)), "is 1, not 2"),
