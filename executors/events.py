@@ -115,7 +115,8 @@ def _variable_bytes(event: Event) -> int:
     match event:
         case Ended(result=result, next_nodes=next_nodes):
             value = min(result.bytes, MAX_INLINE_BYTES) if result else 0
-            problems = event.checkpoint_problem, event.result_problem, event.result_lost, event.result_refused
+            refusals = event.result_problem, event.result_lost, event.result_refused
+            problems = event.checkpoint_problem, event.left_problem, *refusals
             return value + sum(map(len, next_nodes or ())) + len(encode_json((event.output, *problems)))
         case Rejected(reason=reason):
             return len(encode_json(reason))

@@ -124,6 +124,7 @@ def ended(attempt: Attempt, clock: KeptClock) -> Ended:
         checkpoint=attempt.checkpoint.uri,
         checkpoint_problem=_reported(attempt, attempt.checkpoint.problem),
         memory_problem=attempt.memory_problem,
+        left_problem=exited.left if exited else None,
         peak_memory=exited.peak_memory if exited else None,
         cpu_seconds=exited.cpu_seconds if exited else None,
         result=attempt.result.result,
@@ -157,6 +158,8 @@ def note_end(attempt: Attempt, event: Ended | Rejected, metrics: Metrics) -> Non
     match event:
         case Ended():
             metrics.ended(event.cause)
+            if event.left_problem:
+                _LOG.error("processes left", **attempt.identity, reason=event.left_problem)
             _LOG.info("ended", **attempt.identity, cause=event.cause.value, exit_code=event.exit_code)
         case Rejected():
             metrics.ended(NoProcess.REJECTED)

@@ -7,10 +7,10 @@ the socket: in both cases the supervisor kills the processes. Messages are JSON 
 From the executor; a spawn carries the file descriptors (spec, output[, stdin]):
     {"do": "spawn", "number", "terms": {…}, "renewed"}
     {"do": "renew", "sent"}    {"do": "kill", "number", "cause", "grace"}
-To the executor; an exit's `code` is null if the process was not started because its claim was void; `alone` is true if
-no process that it started can be left:
+To the executor; an exit's `code` is null if the process was not started because its claim was void. It follows when
+everything that the process started is gone; otherwise `left` is a sentence that says what is not:
     {"did": "spawn", "number", "pid", "at"}    {"did": "refuse", "number", "reason"}    {"did": "renew", "sent"}
-    {"did": "exit", "number", "code", "cause", "at", "alone", "cpu_seconds", "peak_memory"}
+    {"did": "exit", "number", "code", "cause", "at", "left", "cpu_seconds", "peak_memory"}
 """
 
 from __future__ import annotations
@@ -38,15 +38,8 @@ from executors.deadlines import (
     next_moment,
     terminate,
 )
-from executors.orphans import (
-    AttemptVariables,
-    Strays,
-    adopt_orphans,
-    attempt_variables,
-    children_of_ended_attempts,
-    kill_children,
-    kill_quietly,
-)
+from executors.leftovers import LOOK_SECONDS, Ending, Identity, Leftovers
+from executors.orphans import adopt_orphans, attempt_variables, keep_memory_private, kill_all_of, kill_children
 from executors.trampoline import own_shim
 
 if TYPE_CHECKING:
@@ -55,9 +48,8 @@ if TYPE_CHECKING:
 MAX_MESSAGE_BYTES = 16 * 1024
 _MAX_FDS = 3
 _NO_DESCRIPTORS = "the process supervisor or its host has too many open files"
-_SWEEP_SECONDS = 0.3
-_SWEEP_SHARE = 20
-"""Looking for orphans takes at most 1 in so many parts of the time, however many processes the host has."""
+_MOST_REAPED = 1000
+"""Reap so many children before enforcing leases again: an attempt may leave some that start and end without a pause."""
 _LAST_WAIT_SECONDS = 5.0
 _KIB = 1024
 _DEATH = 128
@@ -75,12 +67,10 @@ def boot_seconds() -> float:
 class Process:
     """One process and its process group; the group's id is the leader's pid."""
 
-    __slots__ = ("number", "pid", "standing", "terms", "variables")
+    __slots__ = ("identity", "pid", "standing", "terms")
 
-    def __init__(
-        self, *, number: int, pid: int, terms: ProcessTerms, standing: Standing, variables: AttemptVariables
-    ) -> None:
-        self.number, self.pid, self.terms, self.standing, self.variables = number, pid, terms, standing, variables
+    def __init__(self, *, pid: int, terms: ProcessTerms, standing: Standing, identity: Identity) -> None:
+        self.pid, self.terms, self.standing, self.identity = pid, terms, standing, identity
 
     def carry_out(self, due: str | None) -> None:
         if due == TERM:
@@ -104,8 +94,7 @@ class ProcessSupervisor:
         """By pid: the group leaders that are not reaped yet."""
         self._renewed = 0.0
         self._unsent: deque[bytes] = deque()
-        self._sweep_at, self._no_sweep_before = FOREVER, 0.0
-        self._strays = Strays()
+        self._leftovers, self._has_more_dead = Leftovers(), False
         self._epoll = select.epoll()
 
     def run(self, wakeup: int) -> None:
@@ -124,14 +113,14 @@ class ProcessSupervisor:
             if self._link.fileno() in ready:
                 connected = self._receive()
             self._enforce()
-            self._sweep()
+            self._settle()
             self._flush()
         self._kill_all()
 
     def _timeout(self) -> float:
         moments = (next_moment(each.terms, each.standing, self._renewed) for each in self._processes.values())
-        moment = min(self._sweep_at, *moments, FOREVER)
-        return min(max(moment - boot_seconds(), 0.0), _LONGEST_WAIT_SECONDS)
+        longest = 0.0 if self._has_more_dead else LOOK_SECONDS if self._leftovers else _LONGEST_WAIT_SECONDS
+        return min(max(min(moments, default=FOREVER) - boot_seconds(), 0.0), longest)
 
     # Orders of the executor
 
@@ -175,7 +164,7 @@ class ProcessSupervisor:
     def _spawn(self, number: int, terms: ProcessTerms, fds: list[int]) -> None:
         if not may_start(terms, boot_seconds(), self._renewed):
             now = boot_seconds()
-            self._send({"did": "exit", "number": number, "code": None, "cause": LEASE, "at": now, "alone": True})
+            self._send({"did": "exit", "number": number, "code": None, "cause": LEASE, "at": now, "left": None})
             return
         spec = json.loads(_read_all(fds[0]))
         try:
@@ -184,8 +173,14 @@ class ProcessSupervisor:
             self._send({"did": "refuse", "number": number, "reason": str(error)})
             return
         standing = Standing(started=boot_seconds())
-        variables = attempt_variables(spec["env"])
-        self._processes[pid] = Process(number=number, pid=pid, terms=terms, standing=standing, variables=variables)
+        identity = Identity(
+            number=number,
+            started=standing.started,
+            variables=attempt_variables(spec["env"]),
+            user=spec["user"],
+            killer=spec["killer"],
+        )
+        self._processes[pid] = Process(pid=pid, terms=terms, standing=standing, identity=identity)
         self._send({"did": "spawn", "number": number, "pid": pid, "at": standing.started})
 
     def _exec(self, spec: dict[str, Any], fds: list[int]) -> int:
@@ -214,38 +209,49 @@ class ProcessSupervisor:
     def _terminate(self, number: int, cause: str, grace: float) -> None:
         self._reap()  # a process that ended before TERM has the cause "exited"
         for process in self._processes.values():
-            if process.number == number:
+            if process.identity.number == number:
                 process.standing, due = terminate(process.standing, boot_seconds(), cause, grace)
                 process.carry_out(due)
 
     # The processes
 
     def _reap(self) -> None:
-        while (dead := _next_dead()) is not None:
+        for _ in range(_MOST_REAPED):
+            dead = _next_dead()
+            self._has_more_dead = dead is not None
+            if dead is None:
+                return
             process = self._processes.pop(dead.si_pid, None)
             if process:
                 # Kill the rest of the group. The leader is not reaped yet, so no other group can have its id.
                 process.signal(signal.SIGKILL)
             used = os.wait4(dead.si_pid, 0)[2]
+            self._leftovers.forget(dead.si_pid)
             if process:
-                self._send_exit(process, dead, used)
-            self._strays.forget(dead.si_pid)
-            self._sweep_at = min(self._sweep_at, max(boot_seconds() + _SWEEP_SECONDS, self._no_sweep_before))
+                self._end(process, dead, used)
 
-    def _send_exit(self, process: Process, dead: os.waitid_result, used: resource.struct_rusage) -> None:
-        now = boot_seconds()
-        self._send(
-            {
-                "did": "exit",
-                "number": process.number,
-                "code": dead.si_status if dead.si_code == os.CLD_EXITED else _DEATH + dead.si_status,
-                "cause": process.standing.cause,
-                "at": now,
-                "alone": not self._strays.came_since(process.standing.started, self._processes, now),
-                "cpu_seconds": used.ru_utime + used.ru_stime,
-                "peak_memory": used.ru_maxrss * _KIB,
-            }
-        )
+    def _end(self, process: Process, dead: os.waitid_result, used: resource.struct_rusage) -> None:
+        """Report the exit, or hold it back while the attempt may have left something."""
+        now, identity = boot_seconds(), process.identity
+        notice = {
+            "did": "exit",
+            "number": identity.number,
+            "code": dead.si_status if dead.si_code == os.CLD_EXITED else _DEATH + dead.si_status,
+            "cause": process.standing.cause,
+            "at": now,
+            "left": None,
+            "cpu_seconds": used.ru_utime + used.ru_stime,
+            "peak_memory": used.ru_maxrss * _KIB,
+        }
+        if self._leftovers.leaves_any(identity, self._processes, now):
+            self._leftovers.hold_back(Ending(identity=identity, since=now, notice=notice))
+        else:
+            self._send(notice)
+
+    def _settle(self) -> None:
+        living = {pid: each.identity for pid, each in self._processes.items()} if self._leftovers else {}
+        for notice in self._leftovers.settle(living, boot_seconds()):
+            self._send(notice)
 
     def _enforce(self) -> None:
         now = boot_seconds()
@@ -253,21 +259,11 @@ class ProcessSupervisor:
             process.standing, due = enforce(process.terms, process.standing, now, self._renewed)
             process.carry_out(due)
 
-    def _sweep(self) -> None:
-        """An attempt ends when its leader ends: kill its processes that left the group, too."""
-        began = boot_seconds()
-        if began < self._sweep_at:
-            return
-        self._sweep_at = FOREVER
-        living = {each.variables for each in self._processes.values()}
-        for pid in children_of_ended_attempts(os.getpid(), self._processes, living):
-            kill_quietly(pid)
-        now = boot_seconds()
-        self._no_sweep_before = now + (now - began) * _SWEEP_SHARE
-
     def _kill_all(self) -> None:
         for process in self._processes.values():
             process.signal(signal.SIGKILL)
+            if process.identity.user is not None and process.identity.killer is not None:
+                kill_all_of(process.identity.user, process.identity.killer)
         until = boot_seconds() + _LAST_WAIT_SECONDS
         while kill_children(os.getpid()) and boot_seconds() < until:
             self._reap()
@@ -316,6 +312,7 @@ def main() -> None:
     link = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(link.fileno(), False)
     os.chdir("/")
+    keep_memory_private()
     adopt_orphans()
     for number in _IGNORED_SIGNALS:
         signal.signal(number, signal.SIG_IGN)

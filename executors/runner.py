@@ -356,7 +356,7 @@ class Runner:
             self.on_ran(attempt.timeout_class, attempt.exited.at - attempt.started)
         if attempt.output:
             attempt.output.close()
-        if attempt.directory and (attempt.exited is None or attempt.exited.alone):
+        if attempt.directory and (attempt.exited is None or not attempt.exited.left):
             self.workspace.attempt_dirs.release(attempt.directory)
         elif attempt.directory:
             self.workspace.attempt_dirs.discard(attempt.directory)

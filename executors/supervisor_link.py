@@ -19,6 +19,7 @@ from typing import Any
 from executors import shim
 from executors.deadlines import ProcessTerms
 from executors.process_supervisor import MAX_MESSAGE_BYTES
+from executors.sandbox.users import User
 from executors.trampoline import TRAMPOLINE
 from schemas.event import EndCause
 
@@ -38,6 +39,8 @@ class Spec:
     argv: tuple[str, ...]
     env: dict[str, str]
     cwd: Path
+    user: User | None = None
+    """The user that its processes have, and no other process; None: that of the executor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,14 +61,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exited:
-    """The process and its group have ended. `code` is None if it was not started because its claim was void."""
+    """The process has ended. `code` is None if it was not started because its claim was void."""
 
     number: int
     code: int | None
     cause: EndCause
     at: float
-    alone: bool
-    """True if no process that it started can be left."""
+    left: str | None = None
+    """What it started and may still run, in a sentence; None: nothing."""
     cpu_seconds: float | None = None
     """CPU time of the process and of those that it waited for; None: it was not started."""
     peak_memory: int | None = None
@@ -124,7 +127,8 @@ class SupervisorLink:
 
         Raises `OSError`, for example if this process has too many open files.
         """
-        plain = {"argv": spec.argv, "env": spec.env, "cwd": str(spec.cwd)}
+        user = {"user": spec.user.id, "killer": spec.user.killer} if spec.user else {"user": None, "killer": None}
+        plain = {"argv": spec.argv, "env": spec.env, "cwd": str(spec.cwd), **user}
         given = [("spec", json.dumps(plain).encode())] + ([] if stdin is None else [("stdin", stdin)])
         fds = _memfds(given)
         try:

@@ -74,6 +74,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="en
     """How it reached its disk limit."""
     pids_problem: str | None = None
     """How often it was refused a process because of its limit."""
+    left_problem: str | None = None
+    """What it started and may still run, because the executor could not end it."""
     peak_memory: int | None = None
     """Bytes: of the whole attempt if it had a control group, else of its largest process. None: it never started."""
     cpu_seconds: float | None = None

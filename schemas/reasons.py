@@ -172,6 +172,8 @@ class ProblemCode(StrEnum):
     """The sink cannot read a record of `status`, or Postgres refuses its row. Read the sentence."""
     RUN_DEAD = "run_dead"
     """A run is dead after its retries. Repair its job, and rerun it."""
+    PROCESSES_LEFT = "processes_left"
+    """Processes of an attempt that ended cannot be killed and may still run. Read the sentence; see its host."""
     PAUSED_ON_FAILURE = "paused_on_failure"
     """A job's consecutive failed runs reached `pause_on_failure`. Repair and resume it."""
     QUARANTINED = "quarantined"

@@ -11,11 +11,11 @@ from schemas.classes import class_called
 from schemas.event import Claimed, EndCause, Ended, Event, Expired, Rejected, Started
 from schemas.exit_codes import shell_exit_code
 from schemas.ids import ExecutorId
-from schemas.reasons import ReasonCode
+from schemas.reasons import ProblemCode, ReasonCode
 from schemas.words import AttemptEnd, RunState
 from streams.core.dag.epoch import Epoch
 from streams.core.dag.node_results import is_short_circuit, wrong_choice
-from streams.core.effects import Effect
+from streams.core.effects import Effect, ReportProblem
 from streams.core.policy.promotion import limit_in, next_class
 from streams.core.reason import Reason, of_exit_code
 from streams.core.runs.life import end_attempt, store_and_publish, waits_for_capable
@@ -92,7 +92,16 @@ def _ended(state: OwnerState, run: Run, event: Ended, executor_id: ExecutorId, n
         run = msgspec.structs.replace(run, checkpoint=event.checkpoint)
     run, report = _judged(state, run, event)
     report = msgspec.structs.replace(report, executor_id=executor_id, finished_at=event.at, exit=_exit_of(event))
-    return end_attempt(state, run, report, now)
+    return [*_report_left(run, event, executor_id), *end_attempt(state, run, report, now)]
+
+
+def _report_left(run: Run, event: Ended, executor_id: ExecutorId) -> list[Effect]:
+    """The next attempt may run beside what is left of this one: an operator has to know."""
+    if event.left_problem is None:
+        return []
+    where = f"attempt {event.attempt} of run {run.run_id!r} left processes on executor {executor_id!r}"
+    text = f"{where}: {event.left_problem}"
+    return [ReportProblem(code=ProblemCode.PROCESSES_LEFT, reason=text, owner=run.status.job_id, run=run.status)]
 
 
 def _exit_of(event: Ended) -> Exit:

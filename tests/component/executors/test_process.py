@@ -27,8 +27,6 @@ from schemas.event import EndCause
 
 WAIT_SECONDS = 15.0
 NOBODY = 65534
-STRAY = "setsid -f env -i sh -c 'echo > up; exec sleep 60' > /dev/null 2>&1; read line < up"
-"""Leaves a process that only its ancestry tells from a foreign one."""
 GLIBC_INTERNAL = 0b11 << 31
 """Signals 32 and 33, which glibc's posix_spawn ignores in the child."""
 
@@ -318,29 +316,6 @@ async def test_many_processes_at_once_are_each_reported(rig):
     for n, (number, pipe) in enumerate(pipes):
         assert (await rig.notice(number, Exited)).code == n
         pipe.close()
-
-
-@in_loop
-async def test_an_end_tells_whether_a_process_of_its_attempt_may_survive(rig):
-    before, _ = await rig.run("sleep 0 & (sleep 0; wait); wait")
-    os.mkfifo(rig._cwd / "up")
-    leaves, _ = await rig.run(STRAY)
-    after, _ = await rig.run("true")
-    again, _ = await rig.run(STRAY)
-    assert [each.alone for each in (before, leaves, after, again)] == [True, False, True, False]
-
-
-@in_loop
-async def test_each_concurrent_attempt_tells_whether_a_process_may_survive(rig):
-    for name in ("up", "go"):
-        os.mkfifo(rig._cwd / name)
-    waiting, pipe = rig.sh("read line < go")
-    await rig.notice(waiting, Spawned)
-    leaves, _ = await rig.run(STRAY)
-    await asyncio.to_thread((rig._cwd / "go").write_text, "\n")
-    waited = await rig.notice(waiting, Exited)
-    pipe.close()
-    assert (leaves.alone, waited.alone) == (False, False)
 
 
 def test_nothing_survives_an_executor_that_is_killed(tmp_path):

@@ -161,7 +161,7 @@ def test_without_s3_a_result_that_belongs_there_is_lost_and_one_of_a_job_is_not(
 
 def test_only_a_success_passes_a_result(place):
     def exited(code, cause=EndCause.EXITED):
-        return Exited(number=1, code=code, cause=cause, at=0.0, alone=True)
+        return Exited(number=1, code=code, cause=cause, at=0.0)
 
     assert not has_result(exited(0), place)
     place.result.touch()

@@ -7,6 +7,7 @@ import pytest
 from schemas.event import EndCause, Expired, Rejected
 from schemas.reasons import ReasonCode
 from schemas.result import Result
+from schemas.topics import DEADLETTER
 from schemas.words import RunState
 from tests.support.raw_json import raw
 from tests.support.simulated.log import Log, ended, started
@@ -97,3 +98,17 @@ def test_an_occurrence_that_is_skipped_for_another_names_that_one() -> None:
     first, second = (log.statuses()[each] for each in sorted(log.statuses()))
     assert (second.reason_code, second.blocked_by) == (ReasonCode.OVERLAP_SKIPPED, first.run_id)
     assert (first.state, first.blocked_by) == (RunState.QUEUED, None)
+
+
+def test_what_an_attempt_left_running_is_an_alert_whatever_became_of_the_attempt() -> None:
+    log = Log()
+    owner = log.dispatched()
+    (dispatch,) = log.dispatches()
+    owner.offer(log.report(ended(dispatch, log.now, 0, left_problem="1 of its processes did not end: 4711 (sh)")))
+    log.turn(owner)
+    status = log.statuses()["job#r"]
+    assert (status.state, status.attempts[0].reason_code) == (RunState.SUCCEEDED, None)
+    (alert,) = (dict(each.headers) for each in log.written if each.topic == DEADLETTER)
+    assert (alert["kind"], alert["code"]) == (b"alert", b"processes_left")
+    assert b"'job#r'" in alert["reason"]
+    assert alert["reason"].endswith(b"4711 (sh)")
