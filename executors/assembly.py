@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from executors.cache import Cache
@@ -130,8 +131,10 @@ class Parts:
             settings.work_dir, executor_id, cache_dir=cache_dir, spare_dirs=sum(self._plan.per_class.values())
         )
         self._workplace = Workplace(workspace, cache_dir)
-        self.reach = S3Reach(store, bucket, self._elsewhere().is_well)
-        self.judges = Judge("the work directory", self._workplace.look), Judge("S3", self.reach.look)
+        self.judges = (
+            Judge("the work directory", self._workplace.look),
+            S3Reach(partial(store.probe, bucket), self._elsewhere().is_well),
+        )
         return Runner(
             policy=_policy(settings),
             clock=self.clock,

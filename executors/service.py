@@ -68,7 +68,7 @@ class Service:
         self._slots, self._windows, self._clock = parts.slots, parts.windows, parts.clock
         self._link, self._outbox, self._heartbeats = parts.link, parts.outbox, parts.heartbeats
         self._runner, self._control, self._claimers = parts.runner, parts.control, parts.claimers
-        self._judges, self._reach = parts.judges, parts.reach
+        self._judges = parts.judges
 
     async def run(self) -> int:
         """Run until a signal or an error stops the executor. Returns the exit code."""
@@ -180,8 +180,9 @@ class Service:
 
     def why_away(self) -> str | None:
         patience = _PATIENT_INTERVALS * self._settings.heartbeat_interval.total_seconds()
-        own = supervisor_problem(self._silence.seconds, patience) or self._judges[0].reason
-        return own or (self._judges[1].reason if self._reach.has_elsewhere else None)
+        work_dir, s3 = self._judges
+        own = supervisor_problem(self._silence.seconds, patience) or work_dir.reason
+        return own or (s3.reason if s3.has_elsewhere else None)
 
     def _why_ill(self) -> str | None:
         return self.why_away() or self._judges[1].reason
