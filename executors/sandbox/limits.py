@@ -1,0 +1,86 @@
+"""The limits of an attempt, which of them are limits of each process, and what is said about those that it reached."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from schemas.confinement import Confinement, Limit
+
+_MB = 1024**2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """As the columns of the same names; None: no limit."""
+
+    memory: int | None = None
+    """Bytes."""
+    disk: int | None = None
+    """Bytes in the directories of the attempt."""
+    cpu: float | None = None
+    """Cores."""
+    pids: int | None = None
+    """Processes and threads at once."""
+
+    @property
+    def asked(self) -> frozenset[Limit]:
+        """The limits that are set."""
+        return frozenset(each for each in _COLUMNS if getattr(self, each.value) is not None)
+
+    def only(self, kept: Collection[Limit]) -> Limits:
+        return Limits(**{each.value: getattr(self, each.value) for each in self.asked.intersection(kept)})
+
+
+_COLUMNS = (Limit.MEMORY, Limit.DISK, Limit.CPU, Limit.PIDS)
+NO_LIMITS = Limits()
+
+
+def limits_of(asked: Confinement | None, default: Limits) -> Limits:
+    """What the job asks for, and the executor's default for the rest."""
+    found = {each.value: getattr(asked, each.value, None) for each in _COLUMNS}
+    return Limits(**{name: getattr(default, name) if value is None else value for name, value in found.items()})
+
+
+def process_limits(limits: Limits, groups: Collection[Limit], *, has_own_user: bool) -> dict[int, int]:
+    """What `setrlimit` limits: by constants of the module `resource`. `groups`: what a control group limits.
+
+    Raises `ValueError` for a limit that neither can enforce.
+    """
+    found = {}
+    if limits.disk is not None:
+        found[resource.RLIMIT_FSIZE] = limits.disk
+    if limits.memory is not None and Limit.MEMORY not in groups:
+        found[resource.RLIMIT_DATA] = limits.memory
+    if limits.pids is not None and Limit.PIDS not in groups:
+        if not has_own_user:
+            raise ValueError("pids cannot be limited here: there is no control group for it and no user of its own")
+        found[resource.RLIMIT_NPROC] = limits.pids
+    if limits.cpu is not None and Limit.CPU not in groups:
+        raise ValueError("cpu cannot be limited here: there is no control group for it")
+    return found
+
+
+def enforceable(groups: Collection[Limit], *, has_own_user: bool) -> frozenset[Limit]:
+    """The limits that an executor can enforce with these control groups. Memory falls back to `RLIMIT_DATA`."""
+    always = {Limit.MEMORY, Limit.DISK} | ({Limit.PIDS} if has_own_user else set())
+    return frozenset(always.union(groups))
+
+
+def memory_problem(limit: int) -> str:
+    return f"it needed more than memory = {in_words(limit)}, so the kernel killed at least one of its processes"
+
+
+def pids_problem(limit: int, refused: int) -> str:
+    times = "once" if refused == 1 else f"{refused} times"
+    return f"it had pids = {limit} processes and threads, and was refused another one {times}"
+
+
+def disk_problem(limit: int) -> str:
+    return f"it filled disk = {in_words(limit)}"
+
+
+def in_words(count: int) -> str:
+    """`64 MB` for whole megabytes (1024² bytes), else the number of bytes."""
+    return f"{count // _MB} MB" if count and count % _MB == 0 else f"{count} bytes"
