@@ -38,7 +38,7 @@ select
     owner || '@' || tidemill.wire_instant(due), (due at time zone 'UTC')::date, due, owner,
     array[row(
         1, number * 4 - 2, '10s', due, 'executor-1.2', due, due + interval '5 ms', due + interval '1 s', 'succeeded', 0, null,
-        null, null, 'hello world', 12, null, null)::tidemill.attempt],
+        null, null, 'hello world', 12, null, 9000000, 0.01, null)::tidemill.attempt],
     array[
         row(number * 4 - 3, due, 'queued', 0, null, null)::tidemill.transition,
         row(number * 4 - 1, due, 'running', 1, null, null)::tidemill.transition,

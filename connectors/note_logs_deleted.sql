@@ -3,7 +3,8 @@ update tidemill.stories as known
 set attempts = array(
     select row(
         attempt, token, timeout_class, dispatched_at, executor_id, claimed_at, started_at, finished_at, ended_as, exit_code,
-        reason, reason_code, sha256, output, output_bytes, log_uri,
+        reason, reason_code, sha256, output, output_bytes, log_uri, peak_memory,
+        cpu_seconds,
         case when token = any (gone.tokens) then clock_timestamp() else log_deleted_at end
     )::tidemill.attempt
     from unnest(known.attempts)

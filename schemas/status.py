@@ -45,6 +45,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     output: str | None = None
     output_bytes: int = 0
     log_uri: str | None = None
+    peak_memory: int | None = None
+    """Bytes; as in `schemas.event.Ended`."""
+    cpu_seconds: float | None = None
 
 
 class Missed(msgspec.Struct, frozen=True, kw_only=True):

@@ -152,6 +152,16 @@ def seconds(duration: timedelta) -> str:
     return f"{total:.3f} s" if abs(total) < 60 and total != int(total) else f"{total:.0f} s"
 
 
+def size(count: int) -> str:
+    """`812 bytes`, `4.2 kB`, `37 MB`: of 1,024 each, as Postgres counts."""
+    number, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB", "PB"):
+        if number < 1024:
+            break
+        number, unit = number / 1024, larger
+    return f"{number:.1f} {unit}" if unit != "bytes" and number < 10 else f"{number:.0f} {unit}"
+
+
 def iso_seconds(duration: timedelta) -> str:
     """`PT90S`, `PT0.5S`: always in seconds, as in definitions."""
     total = duration.total_seconds()

@@ -6,7 +6,7 @@ import math
 import secrets
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ from tidemill.complete import job_names, owner_and_run_names, owner_names
 from tidemill.given import check_json
 from tidemill.instants import parse_instant, print_instant
 from tidemill.names import check_owner, names_of, owner_row, run_to_read
-from tidemill.output import complain, console, say, show_fields, show_json, show_rows, table, to_json
+from tidemill.output import complain, console, say, seconds, show_fields, show_json, show_rows, size, table, to_json
 from tidemill.queries import now_of, one, rows
 from tidemill.target import (
     DEFAULT_DATA,
@@ -46,6 +46,8 @@ ATTEMPT_COLUMNS = (
     "exit_code",
     "started_at",
     "finished_at",
+    "cpu",
+    "memory",
     "executor_id",
     "reason",
     "log_uri",
@@ -136,13 +138,23 @@ def show(run_id: RunToRead, data: Data = DEFAULT_DATA, as_json: AsJson = False) 
         show_json({**found, "attempts": attempts, "transitions": transitions})
         return
     show_fields(found | {"result": None})
-    console().print(table(attempts, ATTEMPT_COLUMNS, title="Attempts"))
+    console().print(table(map(_readable, attempts), ATTEMPT_COLUMNS, title="Attempts"))
     console().print(table(transitions, TRANSITION_COLUMNS, title="History"))
     if attempts and attempts[-1]["output"]:
         say(f"Output of attempt {attempts[-1]['attempt']}:\n{attempts[-1]['output']}")
     if found["result_bytes"] is not None:
         is_elsewhere = found["result"] is None and found["result_uri"]
         say("Result:\n" + (f"in {found['result_uri']}" if is_elsewhere else to_json(found["result"])))
+
+
+def _readable(attempt: Row) -> Row:
+    """With what it used in units for people."""
+    cpu, memory = attempt["cpu_seconds"], attempt["peak_memory"]
+    used = {
+        "cpu": None if cpu is None else seconds(timedelta(seconds=cpu)),
+        "memory": None if memory is None else size(memory),
+    }
+    return {**attempt, **used}
 
 
 def problems(

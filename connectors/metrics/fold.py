@@ -29,6 +29,8 @@ MAX_SUCCESSES = 2_000
 PARTS = frozenset({RunKind.NODE, RunKind.BACKFILL})
 """Kinds that the families by job and by tenant leave out: a DAG run stands for its nodes, its runs for a backfill."""
 _RETRIED = frozenset({AttemptEnd.FAILED, AttemptEnd.TIMED_OUT, AttemptEnd.LOST, AttemptEnd.REJECTED})
+_WAITED_ON = frozenset({ReasonCode.EXPIRED, ReasonCode.NO_CAPABLE_EXECUTOR})
+"""With these a run that is queued stays queued: its wait goes on."""
 _NOT_KNOWN = -1
 
 
@@ -209,7 +211,7 @@ def _queued_at(run: SeenRun, attempt: int) -> datetime:
     queued = (
         each.at
         for each in reversed(run.transitions)
-        if each.state is RunState.QUEUED and each.attempt < attempt and each.reason_code is not ReasonCode.EXPIRED
+        if each.state is RunState.QUEUED and each.attempt < attempt and each.reason_code not in _WAITED_ON
     )
     return max(next(queued, None) or run.queued_at or run.scheduled_time, run.scheduled_time)
 

@@ -151,6 +151,8 @@ create type tidemill.attempt as (
     output text,
     output_bytes bigint,
     log_uri text,
+    peak_memory bigint,
+    cpu_seconds float8,
     log_deleted_at timestamptz
 );
 
@@ -195,7 +197,8 @@ create view tidemill.attempts as
 select
     story.run_id, story.nominal_time, story.job_id, each.attempt, each.token, each.timeout_class, each.dispatched_at,
     each.executor_id, each.claimed_at, each.started_at, each.finished_at, each.ended_as, each.exit_code, each.reason,
-    each.reason_code, each.sha256, each.output, each.output_bytes, each.log_uri, each.log_deleted_at, story.filed_on
+    each.reason_code, each.sha256, each.output, each.output_bytes, each.log_uri, each.peak_memory, each.cpu_seconds,
+    each.log_deleted_at, story.filed_on
 from tidemill.stories as story
 cross join lateral unnest(story.attempts) as each;
 
@@ -216,6 +219,9 @@ comment on column tidemill.attempts.sha256 is 'Checksum of the executable that r
 comment on column tidemill.attempts.output is 'Standard output and error, at most 8 KB: the start and the end.';
 comment on column tidemill.attempts.output_bytes is 'How many bytes the process wrote.';
 comment on column tidemill.attempts.log_uri is 'S3 prefix of the whole log; null: output has all of it.';
+comment on column tidemill.attempts.peak_memory is
+    'The most bytes of memory that it used: of all its processes, or of the largest one where the executor cannot tell.';
+comment on column tidemill.attempts.cpu_seconds is 'CPU time of its processes, in seconds.';
 comment on column tidemill.attempts.log_deleted_at is
     'When its log was deleted for its age; output stays as long as the row.';
 

@@ -2,7 +2,9 @@
 set tidemill.keeping = 'on';
 insert into tidemill.jobs (job_id, executable, schedule, timezone, payload, args, env, max_attempts, overlap_policy)
 values ('job', 's3://tidemill/x', '*/5 * * * *', 'Europe/Berlin', '{"day": 1}', '["a", "b"]', '{"A": "1"}', 3, 'buffer_one');
-insert into tidemill.jobs (job_id, executable, pause_on_failure) values ('weak', 's3://tidemill/x', 1);
+insert into tidemill.jobs (
+    job_id, executable, pause_on_failure, sandbox, memory, disk, cpu, pids, network, unveil)
+values ('weak', 's3://tidemill/x', 1, 'strict', 536870912, 1073741824, 0.5, 100, 'none', '{r:/srv/www}');
 insert into tidemill.jobs (job_id, executable) values ('gone', 's3://tidemill/x');
 update tidemill.jobs set paused = true, paused_note = 'by hand' where job_id = 'weak';
 delete from tidemill.jobs where job_id = 'gone';

@@ -7,6 +7,7 @@ from datetime import timedelta
 import orjson
 
 from schemas.codec import encode
+from schemas.confinement import Capabilities, Limit, Network, Sandbox
 from schemas.dag import NodeSpec
 from schemas.heartbeat import Window
 from schemas.topics import CDC, EVENTS, REQUESTS, STATE
@@ -22,6 +23,9 @@ from tests.support.simulated.log import Log, ended, started
 INPUTS = (CDC, REQUESTS, EVENTS)
 HELD = ("dag#r/d", "job#held")
 """Runs whose processes do not end."""
+GIVEN = Capabilities(sandboxes=(Sandbox.BASIC,), limits=tuple(Limit), unveil=("r:/srv",))
+CONFINED = {"sandbox": Sandbox.BASIC, "memory": 1 << 29, "network": Network.NONE, "unveil": ("r:/srv/www",)}
+USED = {"peak_memory": 9 << 20, "cpu_seconds": 0.25}
 FAILING = {"dag#r/b": 3, "weak#w": 1}
 
 
@@ -33,7 +37,7 @@ def history_log() -> Log:
     """A log with jobs that succeed, fail and are stopped, a marked DAG run, a backfill, refused and parked requests."""
     log = Log()
     log.define(1, schedule="* * * * *", max_attempts=3, max_runs=1000, payload=raw({"day": 1}), overlap_policy="skip")
-    log.define(2, job_id="weak", pause_on_failure=1, max_attempts=1)
+    log.define(2, job_id="weak", pause_on_failure=1, max_attempts=1, **CONFINED)
     log.define(3, job_id="bad")
     log.define_dag(node("a"), node("b", "a"), node("c", "a"), node("d", "c"), version=4)
     log.request("held", payload='{"day": 3}', note="by hand")
@@ -45,7 +49,7 @@ def history_log() -> Log:
     log.request_by_topic("foreign")
     log.append_cdc(b"no JSON")
     owner = log.recover()
-    beat = heartbeat(log.now, windows=(Window(timeout_class="10s", partition=0, size=100),))
+    beat = heartbeat(log.now, windows=(Window(timeout_class="10s", partition=0, size=100),), capabilities=GIVEN)
     owner.learn(HeartbeatHeard(heartbeat=beat, appended_at=log.now))
     work(log, owner, turns=12)
     owner.offer(log.request("stop", kind="cancel", run_id="job#stopped"))
@@ -75,7 +79,7 @@ def work(
         for dispatch in log.dispatches()[executed:]:
             events = [started(dispatch, log.now)]
             if not dispatch.run_id.startswith(holding):
-                events.append(ended(dispatch, log.now, FAILING.get(dispatch.run_id, 0)))
+                events.append(ended(dispatch, log.now, FAILING.get(dispatch.run_id, 0), **USED))
             owner.offer(log.report(*events))
         executed = len(log.dispatches())
 

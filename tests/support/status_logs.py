@@ -42,6 +42,7 @@ ENDS = (
     (AttemptEnd.TIMED_OUT, RunState.TIMED_OUT, ReasonCode.TIMED_OUT),
     (AttemptEnd.FAILED, RunState.DEAD, ReasonCode.SIGNAL),
 )
+STILL_QUEUED = frozenset({ReasonCode.EXPIRED, ReasonCode.NO_CAPABLE_EXECUTOR})
 GAUGES = frozenset({catalogue.OPEN_RUNS.name, catalogue.TENANT_OPEN.name, catalogue.JOB_OPEN.name})
 Record = tuple[int, bytes, bytes]
 """(offset, key, value)"""
@@ -162,12 +163,18 @@ class StatusLog:
                 self._end(status, AttemptEnd.EXPIRED, RunState.QUEUED, ReasonCode.EXPIRED)
             case RunState.QUEUED if is_out:
                 self._end(status, AttemptEnd.REJECTED, RunState.RETRY_WAIT, ReasonCode.REJECTED)
-            case RunState.QUEUED if choice % 9 == 0:
-                self._move(status, RunState.CANCELLED)
             case RunState.QUEUED:
-                self._dispatch(status)
+                self._go_on(status, choice)
             case _:
                 self._end(status, *ENDS[choice % len(ENDS)])
+
+    def _go_on(self, status: RunStatus, choice: int) -> None:
+        if choice % 9 == 0:
+            self._move(status, RunState.CANCELLED)
+        elif choice % 9 == 1 and not self.plain:
+            self._move(status, RunState.QUEUED, Reason(ReasonCode.NO_CAPABLE_EXECUTOR, "waits"))
+        else:
+            self._dispatch(status)
 
     def _dispatch(self, status: RunStatus) -> None:
         number, token = status.attempt + 1, self._next()
@@ -218,7 +225,7 @@ class StatusLog:
 
     def _move(self, status: RunStatus, to: RunState, reason: Reason | None = None, version: int | None = None) -> None:
         status = transition_to(status, to, version=version or self._next(), at=self._now, reason=reason)
-        if to is RunState.QUEUED and not (reason and reason.code is ReasonCode.EXPIRED):
+        if to is RunState.QUEUED and not (reason and reason.code in STILL_QUEUED):
             self._waits_since[status.run_id] = self._now
         self._count_transition(status, 1)
         if to.is_final and status.kind is RunKind.DAG:

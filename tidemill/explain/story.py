@@ -22,7 +22,7 @@ from tidemill.explain.reasons import (
     fact_of,
     why_skipped,
 )
-from tidemill.explain.telling import NOTICEABLE, Explanation, Fact, Local, lasted, listed, newest_first
+from tidemill.explain.telling import NOTICEABLE, Explanation, Fact, Local, lasted, listed, newest_first, used
 from tidemill.target import Row
 
 
@@ -197,7 +197,7 @@ def _changes(seen: Seen) -> list[Fact]:
     held_since: datetime | None = None
     for change in seen.transitions:
         state, code = RunState(change["state"]), change["reason_code"]
-        if state is RunState.QUEUED and code and code not in OF_ATTEMPTS:
+        if state is RunState.QUEUED and code and (code not in OF_ATTEMPTS or code == ReasonCode.NO_CAPABLE_EXECUTOR):
             facts.append(_queued(seen, change))
             held_since = change["at"] if code in HOLDING else None
         elif state is RunState.QUEUED and held_since:
@@ -221,6 +221,8 @@ def _queued(seen: Seen, change: Row) -> Fact:
             said, name = f"It started in the class {first_class}, by the history of the job: {text}.", "learned_class"
         case ReasonCode.OVERLAP_WAITING | ReasonCode.MAX_ACTIVE_EPOCHS:
             said, name = f"It {text} ({code}).", "held"
+        case ReasonCode.NO_CAPABLE_EXECUTOR:
+            said, name = f"No executor could run it: {text.partition(': ')[2]}.", "no_capable_executor"
         case ReasonCode.BACKFILL if seen.kind is not RunKind.BACKFILL:
             said, name = f"The {text} queued it.", "backfilled"
         case ReasonCode.RERUN_BY_REQUEST:
@@ -256,6 +258,8 @@ def _dispatched(seen: Seen, attempt: Row) -> list[Fact]:
     sentence = (
         f"It was dispatched after {lasted(waited)} in the queue: no executor of the class {name} had a free slot."
     )
+    if _last_code(seen, attempt["dispatched_at"]) == ReasonCode.NO_CAPABLE_EXECUTOR:
+        sentence = f"It was dispatched {lasted(waited)} later, to an executor that gives what it asks for."
     if seen.kind is RunKind.BACKFILLED:
         sentence = f"It was dispatched after {lasted(waited)} in the queue: live runs go before a backfill."
     return [Fact(name="dispatched_late", at=attempt["dispatched_at"], sentence=sentence, data={"waited": waited})]
@@ -275,12 +279,19 @@ def _attempt_end(seen: Seen, attempt: Row) -> Fact:
     exit_code = attempt["exit_code"]
     reason = attempt["reason"] or (exit_code_in_words(exit_code) if exit_code else None)
     after = f" after {lasted(took)}" if took is not None else ""
+    what = used(attempt)
     verb = word.replace("_", " ") if word in {"succeeded", "failed", "timed_out", "expired"} else f"was {word}"
-    sentence = f"Attempt {number} {verb}{after}{f': {reason}' if reason else ''}."
+    sentence = f"Attempt {number} {verb}{after}{f', with {what}' if what else ''}{f': {reason}' if reason else ''}."
     data: dict[str, Any] = {"attempt": number, "ended_as": word, "exit_code": exit_code, "took": took}
-    data["reason_code"] = attempt["reason_code"]
+    data |= {name: attempt[name] for name in ("reason_code", "cpu_seconds", "peak_memory")}
     at = attempt["finished_at"] or _judged_at(seen, attempt) or attempt["dispatched_at"]
     return Fact(name="attempt_ended", at=at, sentence=sentence, data=data)
+
+
+def _last_code(seen: Seen, before: datetime) -> str | None:
+    """The code of its last transition up to then."""
+    found: str | None = next((each["reason_code"] for each in reversed(seen.transitions) if each["at"] <= before), None)
+    return found
 
 
 def _judged_at(seen: Seen, attempt: Row) -> datetime | None:
@@ -335,6 +346,8 @@ def _waiting(seen: Seen) -> str:
     if run["reason_code"] in HOLDING:
         others = [f"{each['run_id']} ({each['state']})" for each in seen.open_runs if each["run_id"] != run["run_id"]]
         return f"it {run['reason']}{f'; open runs: {listed(others)}' if others else ''}"
+    if run["reason_code"] == ReasonCode.NO_CAPABLE_EXECUTOR:
+        return f"it {run['reason']}"
     return _for_room(seen)
 
 
@@ -379,6 +392,8 @@ def _to_do_meanwhile(seen: Seen) -> list[str]:
     run = seen.run
     if run["reason_code"] in HOLDING:
         return [advice_on_open(each) for each in seen.open_runs if each["run_id"] != run["run_id"]][:1]
+    if run["reason_code"] == ReasonCode.NO_CAPABLE_EXECUTOR:
+        return ["tidemill status shows what each executor gives; start one that can, or let the job ask for less"]
     if seen.kind is RunKind.BACKFILLED or _is_backfilled(run):
         return [f"tidemill backfills --job {run['job_id']} shows its progress"]
     return ["tidemill status shows the executors, their free slots, and the lag"]

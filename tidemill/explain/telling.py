@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from streams.core.schedule import zone as zones
-from tidemill.output import seconds
+from tidemill.output import seconds, size
+from tidemill.target import Row
 
 NOTICEABLE = timedelta(seconds=1)
 """A shorter delay is not mentioned."""
@@ -66,6 +67,16 @@ def lasted(duration: timedelta) -> str:
     days, hours = divmod(minutes // 60, 24)
     parts = ((days, "d"), (hours, "h"), (minutes % 60, "min"))
     return " ".join(f"{number} {unit}" for number, unit in parts if number)
+
+
+def used(attempt: Row) -> str:
+    """What the processes of an attempt used, as far as it is known."""
+    cpu, memory = attempt["cpu_seconds"], attempt["peak_memory"]
+    parts = [
+        None if cpu is None else f"{seconds(timedelta(seconds=cpu))} of CPU time",
+        None if memory is None else f"{size(memory)} of memory",
+    ]
+    return " and ".join(each for each in parts if each)
 
 
 def listed(names: list[str], most: int = 5) -> str:

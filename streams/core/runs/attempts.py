@@ -111,6 +111,8 @@ def _exit_of(event: Ended) -> Exit:
         output=event.output or None,
         output_bytes=event.output_bytes,
         log_uri=event.log_uri,
+        peak_memory=event.peak_memory,
+        cpu_seconds=event.cpu_seconds,
     )
 
 

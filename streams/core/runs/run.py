@@ -125,6 +125,8 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     output: str | None
     output_bytes: int
     log_uri: str | None
+    peak_memory: int | None = None
+    cpu_seconds: float | None = None
 
 
 class AttemptReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):

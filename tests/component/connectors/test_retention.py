@@ -57,6 +57,7 @@ def add(postgres, place, store):
         )
         uri = f"s3://{place.s3_bucket}/{chunk_key(name, 1, 0).rpartition('/')[0]}/" if logs and said_where else None
         attempt = {"attempt": 1, "token": 1, "dispatched_at": at, "started_at": at, "output": output, "log_uri": uri}
+        attempt |= {"peak_memory": 2**40, "cpu_seconds": 0.25}
         add_story(postgres, name, attempts=[attempt], transitions=[{"version": 7, "at": at, "state": state}])
         written(postgres, day, at)
         for chunk in range(logs):
@@ -218,8 +219,9 @@ def test_logs_are_deleted_before_their_runs_and_logs_of_failures_later(place, po
     assert prune(place, WITHOUT_ARCHIVE, Stop()).logs == 3
     left = {uri.split("/")[4] for uri in objects(store, place, "logs")}
     assert left == {"young", "job%4010", "lost"}
-    gone = postgres.execute("select run_id from tidemill.attempts where log_deleted_at is not null").fetchall()
-    assert {name for (name,) in gone} == {"job@1", "job@2", "lost@2"}
+    query = "select run_id, peak_memory, cpu_seconds from tidemill.attempts where log_deleted_at is not null"
+    gone = postgres.execute(query).fetchall()
+    assert set(gone) == {(name, 2**40, 0.25) for name in ("job@1", "job@2", "lost@2")}
     assert prune(place, WITHOUT_ARCHIVE, Stop()).logs == 0
 
 
@@ -337,7 +339,7 @@ def test_an_invalid_log_uri_is_ignored_and_does_not_block_pruning(place, postgre
             """update tidemill.stories set attempts = array(
                    select row(attempt, token, timeout_class, dispatched_at, executor_id, claimed_at, started_at,
                        finished_at, ended_as, exit_code, reason, reason_code, sha256, output, 1, %s,
-                       null)::tidemill.attempt
+                       null, null, null)::tidemill.attempt
                    from unnest(attempts)) where run_id = %s""",
             (uri, name),
         )

@@ -103,6 +103,15 @@ def test_after_a_rollback_the_sink_says_which_release_has_migrated_the_database_
     assert "release 9.0.0 has migrated this database (9999_later.sql)" in bench.log_text()
 
 
+def test_an_attempt_says_what_it_used(bench):
+    status = one_status()
+    attempt = msgspec.structs.replace(status.attempts[-1], peak_memory=2**40, cpu_seconds=0.25)
+    bench.start()
+    bench.wait_for(bench.produce([msgspec.structs.replace(status, attempts=(attempt,))]))
+    query = "select peak_memory, cpu_seconds from tidemill.attempts"
+    assert bench.database.execute(query).fetchall() == [(2**40, 0.25)]
+
+
 def test_an_older_version_changes_nothing(bench):
     newer = one_status(version=9, reason="newer")
     bench.start()

@@ -11,10 +11,18 @@ PATH = "/runs/j%23r"
 def test_a_run_shows_its_story_its_attempt_and_its_output(site, database):
     database.job()
     database.run()
-    database.attempt(output="said this\n", output_bytes=10)
+    database.attempt(output="said this\n", output_bytes=10, peak_memory=37 << 20, cpu_seconds=1.25)
     page = site.get(PATH)
     assert page.status == 200
-    for each in ("j#r ran, and failed", "Attempt 1 failed after 2 s", "said this", "Fencing token", "<svg"):
+    for each in (
+        "j#r ran, and failed",
+        "Attempt 1 failed after 2 s",
+        "said this",
+        "Fencing token",
+        "<svg",
+        "1.2 s",
+        "37 MB",
+    ):
         assert each in page.text
     assert site.get(f"{PATH}/log.txt?attempt=1").text == "said this\n"
     assert site.get(f"{PATH}?attempt=9").status == 404

@@ -10,9 +10,24 @@ import pytest
 from psycopg.types.range import Range
 
 from tidemill import json_text
-from tidemill.output import complain, say, show_fields, show_rows, to_json, words
+from tidemill.output import complain, say, show_fields, show_rows, size, to_json, words
 
 MORNING = datetime(2026, 11, 21, 3, 0, 0, 1500, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1.0 kB"),
+        (300_000, "293 kB"),
+        (5 << 20, "5.0 MB"),
+        (2**60, "1024 PB"),
+    ],
+)
+def test_a_size_is_said_in_units_for_people(count, said):
+    assert size(count) == said
 
 
 def test_json_has_instants_in_utc_with_milliseconds_and_durations_in_seconds():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,7 +15,7 @@ from schemas.exit_codes import exit_code_in_words
 from schemas.words import RunKind, RunState
 from tidemill.explain.command import explain_run
 from tidemill.explain.telling import Explanation, Fact
-from tidemill.output import visible
+from tidemill.output import size, visible
 from tidemill.queries import rows
 from tidemill.target import NotFoundError, Row
 from tidemill.web.ask import Ask
@@ -23,13 +24,13 @@ from tidemill.web.dag_facts import most_relevant
 from tidemill.web.layout import page
 from tidemill.web.marks import state
 from tidemill.web.pages.run_actions import actions, said
-from tidemill.web.pieces import NONE, facts, instant, live, owner_link, run_link, run_url, section, table, took
+from tidemill.web.pieces import NONE, brief, facts, instant, live, owner_link, run_link, run_url, section, table, took
 from tidemill.web.run_facts import RunFacts, read_facts, run_or_none
 from tidemill.web.run_log import Log, read_log, whole
 from tidemill.web.spans import spans
 from tidemill.web.timeline import timeline
 
-ATTEMPTS = ("Attempt", "Ended as", "Class", "Executor", "Started", "Took", "Exit code", "Token", "Why")
+ATTEMPTS = ("Attempt", "Ended as", "Class", "Executor", "Started", "Took", "CPU", "Memory", "Exit code", "Token", "Why")
 NODES = ("State", "Node", "Started", "Took", "Why")
 
 
@@ -135,6 +136,8 @@ def _attempt(ask: Ask, attempt: Row, now: Any) -> tuple[h.Node, ...]:
         visible(attempt["executor_id"] or NONE),
         instant(ask, attempt["started_at"]),
         took(attempt["started_at"], end),
+        NONE if attempt["cpu_seconds"] is None else brief(timedelta(seconds=attempt["cpu_seconds"])),
+        NONE if attempt["peak_memory"] is None else size(attempt["peak_memory"]),
         NONE if attempt["exit_code"] is None else str(attempt["exit_code"]),
         str(attempt["token"]),
         h.span(class_="why", title=attempt["reason_code"])[visible(attempt["reason"] or "")],

@@ -68,6 +68,8 @@ def attempt(number=1, dispatched=0.01, claimed=None, started=0.05, finished=2.0,
         "claimed_at": claimed and after(claimed),
         "started_at": started and after(started),
         "finished_at": finished and after(finished),
+        "cpu_seconds": None,
+        "peak_memory": None,
     } | columns
 
 
@@ -83,6 +85,10 @@ def seen(run, *attempts, changes=(), **known):
 UNSTARTED = {"started_at": None, "finished_at": None}
 NEVER = UNSTARTED | {"attempt": 0, "timeout_class": None}
 HELD = {"reason": "waits for the run before it", "reason_code": "overlap_waiting"}
+INCAPABLE = {
+    "reason": "waits for an executor that can run it: the executor cannot give sandbox strict (it gives basic)",
+    "reason_code": "no_capable_executor",
+}
 LEARNED = {"reason": "3 of the last 3 runs outlived 10s", "reason_code": "class_learned"}
 SILENT = {"reason": "its executor was silent for 0:00:30", "reason_code": "lease_expired"}
 FAILED_3 = {"reason": "exit code 3", "reason_code": "exit_code"}
@@ -184,6 +190,25 @@ RUNS = {
         ["executor-0.x has claimed it and fetches its executable, since 2026-11-21 03:00:01"],
     ),
     "waiting in the queue": (seen(row("queued", **NEVER), changes=[change(0, "queued")]), ["all slots of the class"]),
+    "waiting for an executor that can run it": (
+        seen(row("queued", **INCAPABLE, **NEVER), changes=[change(0, "queued"), change(0, "queued", **INCAPABLE)]),
+        [
+            "has not started yet: it waits for an executor that can run it: the executor cannot give sandbox strict",
+            "No executor could run it: the executor cannot give sandbox strict (it gives basic).",
+            "To do: tidemill status shows what each executor gives; start one that can, or let the job ask for less",
+        ],
+    ),
+    "an executor that can run it came": (
+        seen(
+            row(),
+            attempt(dispatched=60, started=60.1, finished=61, cpu_seconds=0.25, peak_memory=5 << 20),
+            changes=[change(0, "queued"), change(0, "queued", **INCAPABLE)],
+        ),
+        [
+            "It was dispatched 60 s later, to an executor that gives what it asks for.",
+            "Attempt 1 succeeded after 0.900 s, with 0.250 s of CPU time and 5.0 MB of memory.",
+        ],
+    ),
     "not due yet": (seen(row("queued", **NEVER), now=after(-60)), ["its time is 2026-11-21 03:00:00 +01:00, in 60 s"]),
     "retry": (
         seen(row("retry_wait", reason="exit code 3"), attempt(ended_as="failed")),
