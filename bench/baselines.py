@@ -13,8 +13,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from bench.figure import percentile
-from executors.supervisor_link import find_shim
-from executors.trampoline import own_shim
+from executors.sandbox.launch import find_launcher
+from executors.sandbox.steps import die_with
 from schemas.settings import Connections
 
 ANSWER_SECONDS = 20.0
@@ -30,11 +30,14 @@ def spawn_rate(seconds: float, processes: int = 1) -> float:
 
 
 def _spawn_loop(seconds: float) -> float:
-    argv = [*own_shim(os.getpid(), find_shim()), TRUE]
+    launcher, launch = find_launcher(), os.memfd_create("launch")
+    os.write(launch, launcher.launch_file(die_with(os.getpid())))
+    argv = [*launcher.command_with(launch), TRUE]
     null = os.open(os.devnull, os.O_RDWR)
     began, count = time.monotonic(), 0
     while time.monotonic() - began < seconds:
         actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1), (os.POSIX_SPAWN_DUP2, null, 2)]
+        actions += launcher.actions(launch, null, ())
         pid = os.posix_spawn(
             argv[0], argv, {}, file_actions=actions, setsid=True, setsigmask=(), setsigdef=(signal.SIGTERM,)
         )

@@ -14,6 +14,9 @@ import structlog
 
 from executors.assembly import Plan
 from executors.orphans import adopt_orphans
+from executors.sandbox.host import NoSandboxError
+from executors.sandbox.launch import find_launcher
+from executors.sandbox.start import find_capabilities
 from executors.service import serve
 from executors.settings import ExecutorSettings, parse_slots
 from observe.health import Health
@@ -51,6 +54,7 @@ def main() -> None:
         with without_ready_file(settings.ready_file), observed(port.observe_listen, registry, health):
             connections, cluster = settle(connections, confluent_kafka, EXECUTOR_TOPICS, with_runs=True)
             check_margins(cluster, [settings.margins(name)])
+            launcher = find_launcher(from_memory=settings.start_from_memory)
             plan = Plan(
                 connections=connections,
                 settings=settings,
@@ -60,10 +64,12 @@ def main() -> None:
                 per_class=parse_slots(settings.slots, connections.timeout_classes),
                 registry=registry,
                 health=health,
+                launcher=launcher,
+                capabilities=find_capabilities(settings, launcher),
             )
             code = asyncio.run(serve(plan))
-    except (InvalidSettingsError, DisagreementError, PortTakenError) as error:
-        code = REFUSED if isinstance(error, InvalidSettingsError) else FAILED
+    except (InvalidSettingsError, NoSandboxError, DisagreementError, PortTakenError) as error:
+        code = REFUSED if isinstance(error, InvalidSettingsError | NoSandboxError) else FAILED
         structlog.get_logger().error("executor failed", reason=str(error))
     except Exception as error:  # noqa: BLE001 - log it before the process exits
         structlog.get_logger().critical("executor crashed", reason=repr(error))

@@ -28,17 +28,20 @@ from executors.results import Results
 from executors.runner import Runner
 from executors.s3 import ObjectStore
 from executors.s3_reach import S3Reach
+from executors.sandbox.confine import make_confiner
+from executors.sandbox.launch import Launcher
 from executors.secrets.providers import secrets_of
 from executors.settings import ExecutorSettings
 from executors.skip_unreadable import SourcePartition, dead_letter
 from executors.slots import Slots
-from executors.supervisor_link import Notice, SupervisorLink, find_shim
+from executors.supervisor_link import Notice, SupervisorLink
 from executors.windows import MOST_AHEAD, Windows
 from executors.workplace import Workplace
 from executors.workspace import Workspace
 from observe.health import Health
 from observe.registry import Registry
 from schemas.cluster import Cluster
+from schemas.confinement import Capabilities
 from schemas.heartbeat import Heartbeat
 from schemas.ids import ExecutorId
 from schemas.partition import partition_of
@@ -63,6 +66,8 @@ class Plan:
     """Slots by timeout class."""
     registry: Registry
     health: Health
+    launcher: Launcher
+    capabilities: Capabilities
 
 
 class Life(Protocol):
@@ -101,7 +106,7 @@ class Parts:
         self.link = SupervisorLink(
             on_notice=life.on_notice,
             on_death=life.on_supervisor_death,
-            command=find_shim(from_memory=plan.settings.start_from_memory),
+            launcher=plan.launcher,
         )
         self.outbox = Outbox(plan.connections, self.clock, client_id=plan.executor_id, health=plan.health)
         self.heartbeats = self._make_heartbeats()
@@ -127,9 +132,8 @@ class Parts:
         bucket, limits = connections.s3_bucket, _limits_of(settings)
         cache_dir = settings.cache_dir or settings.work_dir / "cache"
         cache = Cache(cache_dir, max_bytes=settings.cache_max_bytes, scratch_prefix=executor_id)
-        workspace = Workspace(
-            settings.work_dir, executor_id, cache_dir=cache_dir, spare_dirs=sum(self._plan.per_class.values())
-        )
+        spare_dirs = sum(self._plan.per_class.values())
+        workspace = Workspace(settings.work_dir, executor_id, cache_dir=cache_dir, spare_dirs=spare_dirs)
         self._workplace = Workplace(workspace, cache_dir)
         self.judges = (
             Judge("the work directory", self._workplace.look),
@@ -150,6 +154,7 @@ class Parts:
             results=Results(store, bucket, **limits),
             secrets=secrets_of(settings),
             workspace=workspace,
+            confiner=make_confiner(self._plan.capabilities, spare_dirs=spare_dirs),
             link=self.link,
             metrics=self._metrics,
             tasks=self._tasks,

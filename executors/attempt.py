@@ -80,6 +80,7 @@ TRANSITIONS: dict[tuple[Phase, Fact], tuple[Phase, Act]] = {
     (Phase.SPAWNING, Fact.FAILED): (Phase.ENDED, Act.REJECT),
     (Phase.SPAWNING, Fact.STOP_REQUESTED): (Phase.SPAWNING, Act.KILL),
     (Phase.RUNNING, Fact.EXITED): (Phase.ENDED, Act.REPORT),
+    (Phase.RUNNING, Fact.FAILED): (Phase.ENDED, Act.REJECT),
     (Phase.RUNNING, Fact.STOP_REQUESTED): (Phase.RUNNING, Act.KILL),
 }
 

@@ -15,13 +15,14 @@ from schemas.trace_ids import traceparent_of_process
 def environment(dispatch: Dispatch, directory: AttemptDir, *, path: str, secrets: Mapping[str, str]) -> dict[str, str]:
     """`secrets` are the values by name.
 
-    The job may override PATH, LANG, HOME and TRACEPARENT, but not the TIDEMILL_ variables.
+    The job may override PATH, LANG, HOME, TMPDIR and TRACEPARENT, but not the TIDEMILL_ variables.
     """
     job = {name: _resolve(value, secrets) for name, value in dispatch.env.items()}
     return {
         "PATH": path,
         "LANG": "C.UTF-8",
         "HOME": str(directory.cwd),
+        "TMPDIR": str(directory.cwd),
         "TRACEPARENT": traceparent_of_process(dispatch.run_id, dispatch.attempt, dispatch.traceparent),
         **job,
         "TIDEMILL_RUN_ID": dispatch.run_id,

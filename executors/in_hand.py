@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 import structlog
@@ -12,11 +13,14 @@ import structlog
 from executors.attempt import Act, Fact, Phase, advance
 from executors.attempt_dirs import AttemptDir
 from executors.checkpoints import NO_CHECKPOINT, CheckpointOutcome, checkpoint_not_stored
+from executors.claim import Polled
 from executors.clock import boot_seconds
 from executors.executables import Executable
 from executors.logs import Output
+from executors.memory import OutOfMemory, problem
 from executors.metrics import Metrics, NoProcess
 from executors.results import NO_RESULT, FetchedResults, ResultOutcome, has_result, result_not_stored
+from executors.sandbox.confine import Confiner
 from executors.secrets.masking import Masker
 from executors.secrets.store import Resolved
 from executors.supervisor_link import Exited, Spec
@@ -79,6 +83,19 @@ class Attempt:
         return {"run_id": self.dispatch.run_id, "attempt": self.dispatch.attempt, "token": self.dispatch.token}
 
 
+def begun(number: int, timeout_class: str, polled: Polled, dispatch: Dispatch) -> Attempt:
+    """An attempt whose claim is committed."""
+    assert polled.commit_sent is not None
+    return Attempt(
+        number=number,
+        dispatch=dispatch,
+        timeout_class=timeout_class,
+        partition=polled.partition,
+        read=polled.read,
+        committed=polled.commit_sent,
+    )
+
+
 def move(attempt: Attempt, fact: Fact, metrics: Metrics) -> Act | None:
     """Move the attempt to its next phase, and measure the phase that it leaves. Returns what to do now."""
     before = attempt.phase
@@ -100,6 +117,20 @@ def contain_errors(attempt: Attempt, on_error: Callable[[Attempt, str], None]) -
     except Exception as error:  # noqa: BLE001 - the other attempts go on
         _LOG.exception("attempt broken", **attempt.identity)
         on_error(attempt, f"error in the executor: {type(error).__name__}: {error}")
+
+
+def confined(attempt: Attempt, confiner: Confiner) -> Spec:
+    """Its command behind the steps of its sandbox. Raises `TidemillError` or `OSError`."""
+    assert attempt.spec is not None
+    assert attempt.directory is not None
+    by = confiner.confine(attempt.dispatch.confinement, attempt.directory, attempt.number)
+    return replace(attempt.spec, argv=(*by.prefix, *attempt.spec.argv), steps=by.steps, fds=by.fds)
+
+
+def note_exit(attempt: Attempt, exited: Exited, out_of_memory: OutOfMemory) -> None:
+    attempt.exited = exited
+    if exited.code and exited.cause is EndCause.EXITED:
+        attempt.memory_problem = problem(attempt.kills_before, out_of_memory.kills(), exited.code)
 
 
 def note_unstored(attempt: Attempt, reason: str) -> None:
@@ -166,6 +197,24 @@ def note_end(attempt: Attempt, event: Ended | Rejected, metrics: Metrics) -> Non
             _LOG.warning("rejected", **attempt.identity, reason=event.reason)
         case _:
             assert_never(event)
+
+
+def step_problem(attempt: Attempt) -> str | None:
+    """Why the process did not come to its exec: it could not be confined, and never runs with less."""
+    if attempt.spec is None or attempt.exited is None or attempt.exited.failed is None:
+        return None
+    index, error = attempt.exited.failed
+    steps = attempt.spec.steps
+    if index >= len(steps):
+        return None
+    return f"the process could not be confined: {steps[index].fails}: {os.strerror(error)}"
+
+
+def exec_problem(attempt: Attempt) -> str | None:
+    """A line for the output of a process whose executable could not be executed."""
+    if attempt.spec is None or attempt.directory is None or attempt.exited is None or attempt.exited.failed is None:
+        return None
+    return f"failed to execute {attempt.directory.executable}: {os.strerror(attempt.exited.failed[1])}\n"
 
 
 def matches(kill: Kill, dispatch: Dispatch) -> bool:

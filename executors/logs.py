@@ -168,6 +168,10 @@ class Output:
         text = as_text(bytes(self._head) + self._event.rest(remark))
         return Collected(text=text, total_bytes=self._log.total, log_uri=self._stream.uri)
 
+    def add(self, line: bytes) -> None:
+        """The process has ended, and the executor has something to say."""
+        self._keep(line)
+
     def close(self) -> None:
         """Stop reading, without calling back; also for a process that never started."""
         self._on_end = None

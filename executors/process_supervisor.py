@@ -4,13 +4,14 @@ It is a child of the executor, in its own session, with one thread (PDEATHSIG re
 imports. It enforces each process's limit and lease. A frozen executor does not renew leases, and a dead executor closes
 the socket: in both cases the supervisor kills the processes. Messages are JSON on a SOCK_SEQPACKET pair.
 
-From the executor; a spawn carries the file descriptors (spec, output[, stdin]):
+From the executor; a spawn carries the file descriptors (spec, output, launch, fds of its steps…[, stdin]):
     {"do": "spawn", "number", "terms": {…}, "renewed"}
     {"do": "renew", "sent"}    {"do": "kill", "number", "cause", "grace"}
 To the executor; an exit's `code` is null if the process was not started because its claim was void. It follows when
-everything that the process started is gone; otherwise `left` is a sentence that says what is not:
+everything that the process started is gone; otherwise `left` is a sentence that says what is not. `failed` is the index
+of the step that failed, and the error's number:
     {"did": "spawn", "number", "pid", "at"}    {"did": "refuse", "number", "reason"}    {"did": "renew", "sent"}
-    {"did": "exit", "number", "code", "cause", "at", "left", "cpu_seconds", "peak_memory"}
+    {"did": "exit", "number", "code", "cause", "at", "left", "failed", "cpu_seconds", "peak_memory"}
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import sys
 import time
 from array import array
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from executors.deadlines import (
@@ -40,13 +42,15 @@ from executors.deadlines import (
 )
 from executors.leftovers import LOOK_SECONDS, Ending, Identity, Leftovers
 from executors.orphans import adopt_orphans, attempt_variables, keep_memory_private, kill_all_of, kill_children
-from executors.trampoline import own_shim
+from executors.sandbox.launch import Launcher
+from executors.sandbox.program import NOT_EXECUTED, REPORT
 
 if TYPE_CHECKING:
     import resource
 
 MAX_MESSAGE_BYTES = 16 * 1024
-_MAX_FDS = 3
+_MAX_FDS = 12
+_REPORTS = 64
 _NO_DESCRIPTORS = "the process supervisor or its host has too many open files"
 _MOST_REAPED = 1000
 """Reap so many children before enforcing leases again: an attempt may leave some that start and end without a pause."""
@@ -87,9 +91,13 @@ class Process:
 
 
 class ProcessSupervisor:
-    def __init__(self, link: socket.socket, shim: list[str]) -> None:
+    def __init__(self, link: socket.socket, launcher: Launcher) -> None:
         self._link = link
-        self._shim = shim
+        self._launcher = launcher
+        self._reports, self._report = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        """Where processes say which step failed."""
+        self._failed: dict[int, list[int]] = {}
+        """By number: the index of the step that failed, and the error's number."""
         self._processes: dict[int, Process] = {}
         """By pid: the group leaders that are not reaped yet."""
         self._renewed = 0.0
@@ -163,8 +171,8 @@ class ProcessSupervisor:
 
     def _spawn(self, number: int, terms: ProcessTerms, fds: list[int]) -> None:
         if not may_start(terms, boot_seconds(), self._renewed):
-            now = boot_seconds()
-            self._send({"did": "exit", "number": number, "code": None, "cause": LEASE, "at": now, "left": None})
+            void = {"code": None, "cause": LEASE, "at": boot_seconds(), "left": None, "failed": None}
+            self._send({"did": "exit", "number": number, **void})
             return
         spec = json.loads(_read_all(fds[0]))
         try:
@@ -184,20 +192,22 @@ class ProcessSupervisor:
         self._send({"did": "spawn", "number": number, "pid": pid, "at": standing.started})
 
     def _exec(self, spec: dict[str, Any], fds: list[int]) -> int:
-        _, output, *stdin = fds
+        _, output, launch, *own = fds
+        stdin = own.pop() if spec["stdin"] else None
         os.chdir(spec["cwd"])  # safe, because this process has one thread
         try:
-            argv = [*self._shim, *spec["argv"]]
+            argv = [*self._launcher.command_with(launch), *spec["argv"]]
             return os.posix_spawn(
                 argv[0],
                 argv,
                 spec["env"],
                 file_actions=[
-                    (os.POSIX_SPAWN_DUP2, stdin[0], 0)
-                    if stdin
-                    else (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+                    if stdin is None
+                    else (os.POSIX_SPAWN_DUP2, stdin, 0),
                     (os.POSIX_SPAWN_DUP2, output, 1),
                     (os.POSIX_SPAWN_DUP2, output, 2),
+                    *self._launcher.actions(launch, self._report, own),
                 ],
                 setsid=True,
                 setsigmask=(),
@@ -233,13 +243,15 @@ class ProcessSupervisor:
     def _end(self, process: Process, dead: os.waitid_result, used: resource.struct_rusage) -> None:
         """Report the exit, or hold it back while the attempt may have left something."""
         now, identity = boot_seconds(), process.identity
+        code = dead.si_status if dead.si_code == os.CLD_EXITED else _DEATH + dead.si_status
         notice = {
             "did": "exit",
             "number": identity.number,
-            "code": dead.si_status if dead.si_code == os.CLD_EXITED else _DEATH + dead.si_status,
+            "code": code,
             "cause": process.standing.cause,
             "at": now,
             "left": None,
+            "failed": self._failure_of(identity.number) if code == NOT_EXECUTED else None,
             "cpu_seconds": used.ru_utime + used.ru_stime,
             "peak_memory": used.ru_maxrss * _KIB,
         }
@@ -252,6 +264,13 @@ class ProcessSupervisor:
         living = {pid: each.identity for pid, each in self._processes.items()} if self._leftovers else {}
         for notice in self._leftovers.settle(living, boot_seconds()):
             self._send(notice)
+
+    def _failure_of(self, number: int) -> list[int] | None:
+        """What the process reported before it exited with 127; None: the executable did that."""
+        with suppress(BlockingIOError):
+            while reports := os.read(self._reports, _REPORTS * REPORT.size):
+                self._failed |= {number: [index, error] for number, index, error in REPORT.iter_unpack(reports)}
+        return self._failed.pop(number, None)
 
     def _enforce(self) -> None:
         now = boot_seconds()
@@ -308,7 +327,7 @@ def _read_all(fd: int) -> bytes:
 
 
 def main() -> None:
-    """Usage: `process_supervisor <fd of the socket> <shim command as JSON>`."""
+    """Usage: `process_supervisor <fd of the socket> <command of the launcher as JSON>`."""
     link = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(link.fileno(), False)
     os.chdir("/")
@@ -319,4 +338,4 @@ def main() -> None:
     read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    ProcessSupervisor(link, own_shim(os.getpid(), json.loads(sys.argv[2]))).run(read)
+    ProcessSupervisor(link, Launcher(command=tuple(json.loads(sys.argv[2])))).run(read)

@@ -20,13 +20,29 @@ from executors.control import Order
 from executors.environment import environment
 from executors.events import EventLog, Report
 from executors.executables import Executable, Executables
-from executors.in_hand import Attempt, contain_errors, ended, matches, move, note_end, note_unstored, nothing, rejected
+from executors.in_hand import (
+    Attempt,
+    begun,
+    confined,
+    contain_errors,
+    ended,
+    exec_problem,
+    matches,
+    move,
+    note_end,
+    note_exit,
+    note_unstored,
+    nothing,
+    rejected,
+    step_problem,
+)
 from executors.kills import Kills
 from executors.logs import LogStore, LogStream, Output
-from executors.memory import OutOfMemory, of_this_process, problem
+from executors.memory import OutOfMemory, of_this_process
 from executors.metrics import Metrics, NoProcess
 from executors.policy import Policy
 from executors.results import Results, has_result, needs_fetch, stdin_of
+from executors.sandbox.confine import Confiner
 from executors.secrets.store import Secrets
 from executors.slots import Slots
 from executors.supervisor_link import Exited, Notice, Refused, Renewed, Spawned, Spec, SupervisorLink
@@ -58,6 +74,7 @@ class Runner:
     results: Results
     secrets: Secrets
     workspace: Workspace
+    confiner: Confiner
     link: SupervisorLink
     metrics: Metrics
     tasks: asyncio.TaskGroup
@@ -78,19 +95,10 @@ class Runner:
 
     def on_claimed(self, timeout_class: str, claimed: Iterable[Chosen]) -> None:
         for chosen in claimed:
-            polled = chosen.polled
-            if polled.dispatch is None:
+            if chosen.polled.dispatch is None:
                 continue
-            assert polled.commit_sent is not None
             self._last_number += 1
-            attempt = Attempt(
-                number=self._last_number,
-                dispatch=polled.dispatch,
-                timeout_class=timeout_class,
-                partition=polled.partition,
-                read=polled.read,
-                committed=polled.commit_sent,
-            )
+            attempt = begun(self._last_number, timeout_class, chosen.polled, chosen.polled.dispatch)
             if chosen.decision is ClaimDecision.RUN:
                 self.attempts[attempt.number] = attempt
                 self._start_claimed(attempt)
@@ -111,10 +119,11 @@ class Runner:
             case Refused(reason=reason):
                 self._fail(attempt, f"the process could not be started: {reason}")
             case Exited():
-                attempt.exited = notice
-                if notice.code and notice.cause is EndCause.EXITED:
-                    attempt.memory_problem = problem(attempt.kills_before, self.out_of_memory.kills(), notice.code)
-                self._apply(attempt, Fact.EXITED)
+                note_exit(attempt, notice, self.out_of_memory)
+                if unconfined := step_problem(attempt):
+                    self._fail(attempt, unconfined)
+                else:
+                    self._apply(attempt, Fact.EXITED)
             case _:
                 assert_never(notice)
 
@@ -175,6 +184,7 @@ class Runner:
         self.checkpoints.close()
         self.results.close()
         self.secrets.close()
+        self.confiner.close()
         self.workspace.close()
 
     # Acts
@@ -297,24 +307,25 @@ class Runner:
         self._apply(attempt, Fact.LATE if self._is_void(attempt) else Fact.ACKNOWLEDGED)
 
     def _spawn(self, attempt: Attempt) -> None:
-        assert attempt.spec is not None
         dispatch = attempt.dispatch
         terms = self.policy.terms(dispatch, self._void_at(attempt))
         attempt.kills_before = self.out_of_memory.kills()
         stdin, attempt.fetched = stdin_of(dispatch, attempt.fetched), {}
         with contain_errors(attempt, self._fail_to_start):
+            attempt.spec = confined(attempt, self.confiner)
             fd = self.link.spawn(attempt.number, attempt.spec, terms, self.renewed(), stdin)
             self._follow(attempt, fd)
 
     def _follow(self, attempt: Attempt, fd: int) -> None:
         dispatch = attempt.dispatch
-        stream = LogStream(self.logs, dispatch.run_id, dispatch.attempt)
-        limit, masker = self.policy.log_max_bytes, attempt.masker
-        attempt.output = Output(fd, stream, self.metrics, log_max_bytes=limit, masker=masker)
+        stream, limit = LogStream(self.logs, dispatch.run_id, dispatch.attempt), self.policy.log_max_bytes
+        attempt.output = Output(fd, stream, self.metrics, log_max_bytes=limit, masker=attempt.masker)
 
     def _report(self, attempt: Attempt) -> None:
         """The process has ended and its pipe is empty."""
         assert attempt.output is not None
+        if text := exec_problem(attempt):
+            attempt.output.add(text.encode())
         directory = attempt.directory
         checkpoint = directory if leaves_checkpoint(attempt.exited, directory, attempt.dispatch.checkpoint) else None
         result = directory if has_result(attempt.exited, directory) else None

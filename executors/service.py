@@ -219,6 +219,7 @@ class Service:
             margin=self._settings.lease_margin,
             cluster_version=self._plan.cluster.version,
             ill=self._why_ill(),
+            capabilities=self._plan.capabilities,
             slots=self._slots.report(),
             windows=self._windows.advertise(self._held, in_hand) if accepts else no_windows(self._held),
             attempts=self._runner.in_hand(),

@@ -11,8 +11,10 @@ from pathlib import Path
 from pydantic import ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from executors.sandbox.unveil import UnveilError, parse_list
 from schemas.classes import parse_classes
 from schemas.cluster import Margins
+from schemas.confinement import Sandbox
 from schemas.errors import TidemillError
 
 DEFAULT_SLOTS = 32
@@ -61,17 +63,30 @@ class ExecutorSettings(BaseSettings):
     """A secret that was read so long ago is read again for the next attempt; a file also when it changes."""
     secrets_allow: Path | None = None
     """A TOML file with a list of globs for each tenant. None: every tenant may use every secret."""
+    sandbox: Sandbox = Sandbox.BASIC
+    """How attempts are isolated whose job does not say it; no job gets less (docs/security.md)."""
+    unveil: str = ""
+    """`r:/srv/www,rw:/srv/in,rx:/opt/tool`: what jobs may ask for in their column `unveil`, and all that lies below."""
     process_path: str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     """PATH of the processes."""
     start_from_memory: bool = True
-    """True: on x86-64, a program of 300 bytes in a memfd starts the processes (docs/decisions/0014). False: `setpriv`
-    does, which takes a millisecond more; for hosts whose security tools refuse programs in memory."""
+    """True: on x86-64, a small program in a memfd starts the processes (docs/decisions/0014). False: Python does, which
+    takes 20 ms more; for hosts whose security tools refuse programs in memory."""
     log_max_bytes: int = 4 * 1024**2
     """The limit for one attempt's output: half for its head, half for its tail."""
     log_interval: timedelta = timedelta(seconds=2)
     """Upload the new output of a streamed log this often."""
     ready_file: Path | None = None
     """Written when the executor has its partitions; removed when the process starts and when it ends."""
+
+    @field_validator("unveil")
+    @classmethod
+    def _names_rights_and_paths(cls, text: str) -> str:
+        try:
+            parse_list(text)
+        except UnveilError as error:
+            raise ValueError(str(error)) from error
+        return text
 
     @field_validator("secrets_command")
     @classmethod

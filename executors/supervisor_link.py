@@ -6,7 +6,6 @@ import asyncio
 import errno
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,11 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from executors import shim
 from executors.deadlines import ProcessTerms
 from executors.process_supervisor import MAX_MESSAGE_BYTES
+from executors.sandbox.launch import Launcher
+from executors.sandbox.steps import REPORT_FD, Step, close_at_exec, die_with
 from executors.sandbox.users import User
-from executors.trampoline import TRAMPOLINE
 from schemas.event import EndCause
 
 _CLOSE_SECONDS = 10.0
@@ -34,13 +33,16 @@ _BOOT = "import sys; sys.path.append({root!r}); from executors.process_superviso
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """The command, environment and working directory of a process."""
+    """The command, environment and working directory of a process, and what it does before its exec."""
 
     argv: tuple[str, ...]
     env: dict[str, str]
     cwd: Path
     user: User | None = None
     """The user that its processes have, and no other process; None: that of the executor."""
+    steps: tuple[Step, ...] = ()
+    fds: tuple[int, ...] = ()
+    """The descriptors that the steps use; `steps.fd_in_child` gives their numbers there. The caller keeps them open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,9 @@ class Exited:
     at: float
     left: str | None = None
     """What it started and may still run, in a sentence; None: nothing."""
+    failed: tuple[int, int] | None = None
+    """If it did not execute its command: the index of the step that failed, and the error's number. The index behind
+    the last step is the exec."""
     cpu_seconds: float | None = None
     """CPU time of the process and of those that it waited for; None: it was not started."""
     peak_memory: int | None = None
@@ -85,21 +90,6 @@ class Renewed:
 Notice = Spawned | Refused | Exited | Renewed
 
 
-def find_shim(*, from_memory: bool = True) -> list[str]:
-    """The command to put before a process's own: it makes the process die with the supervisor."""
-    shim = setpriv_shim() or python_shim()
-    return [TRAMPOLINE, *shim] if from_memory else shim
-
-
-def setpriv_shim() -> list[str] | None:
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else None
-
-
-def python_shim() -> list[str]:
-    return [sys.executable, "-I", "-S", str(Path(shim.__file__).resolve()), "{supervisor}", "--"]
-
-
 class SupervisorLink:
     """Starts the process supervisor, sends it orders and receives its notices.
 
@@ -107,14 +97,14 @@ class SupervisorLink:
     """
 
     def __init__(
-        self, *, on_notice: Callable[[Notice], None], on_death: Callable[[], None], command: list[str]
+        self, *, on_notice: Callable[[Notice], None], on_death: Callable[[], None], launcher: Launcher
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._on_notice, self._on_death = on_notice, on_death
+        self._on_notice, self._on_death, self._launcher = on_notice, on_death, launcher
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
         self._socket, supervisor_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with supervisor_end:
-            self._child = _start(supervisor_end, command)
+            self._child = _start(supervisor_end, launcher)
         self._socket.setblocking(False)
         self._loop.add_reader(self._socket, self._receive)
 
@@ -128,10 +118,13 @@ class SupervisorLink:
         Raises `OSError`, for example if this process has too many open files.
         """
         user = {"user": spec.user.id, "killer": spec.user.killer} if spec.user else {"user": None, "killer": None}
-        plain = {"argv": spec.argv, "env": spec.env, "cwd": str(spec.cwd), **user}
-        given = [("spec", json.dumps(plain).encode())] + ([] if stdin is None else [("stdin", stdin)])
-        fds = _memfds(given)
+        # A change of the user undoes what `die_with` does, so it comes last.
+        steps = (*spec.steps, close_at_exec(REPORT_FD), *die_with(self.pid))
+        plain = {"argv": spec.argv, "env": spec.env, "cwd": str(spec.cwd), "stdin": stdin is not None, **user}
+        given = [("spec", json.dumps(plain).encode()), ("launch", self._launcher.launch_file(steps, number))]
+        fds = _memfds(given + ([] if stdin is None else [("stdin", stdin)]))
         try:
+            fds[2:2] = _duplicates(spec.fds)
             reading, writing = os.pipe2(os.O_CLOEXEC)
         except OSError:
             _close_all(fds)
@@ -214,17 +207,19 @@ def _notice(message: dict[str, Any]) -> Notice:
         case "refuse":
             return Refused(**message)
         case "exit":
-            return Exited(**{**message, "cause": EndCause(message["cause"])})
+            failed = message["failed"]
+            own = {"cause": EndCause(message["cause"]), "failed": failed and tuple(failed)}
+            return Exited(**{**message, **own})
         case "renew":
             return Renewed(**message)
         case unknown:
             raise AssertionError(f"unknown notice: {unknown}")
 
 
-def _start(supervisor_end: socket.socket, command: list[str]) -> subprocess.Popen[bytes]:
+def _start(supervisor_end: socket.socket, launcher: Launcher) -> subprocess.Popen[bytes]:
     boot = _BOOT.format(root=str(_ROOT))
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", boot, str(supervisor_end.fileno()), json.dumps(command)],
+        [sys.executable, "-I", "-S", "-c", boot, str(supervisor_end.fileno()), json.dumps(launcher.command)],
         pass_fds=[supervisor_end.fileno()],
         stdin=subprocess.DEVNULL,
         start_new_session=True,  # so that neither a terminal's signals nor a SIGSTOP of our group reach it
@@ -246,6 +241,17 @@ def _memfds(contents: list[tuple[str, bytes]]) -> list[int]:
         _close_all(fds)
         raise
     return fds
+
+
+def _duplicates(fds: tuple[int, ...]) -> list[int]:
+    """Raises `OSError`, and then leaves no descriptor open."""
+    made: list[int] = []
+    try:
+        made.extend(os.dup(fd) for fd in fds)
+    except OSError:
+        _close_all(made)
+        raise
+    return made
 
 
 def _close_all(fds: list[int]) -> None:

@@ -14,13 +14,16 @@ from executors.logs import LogStore
 from executors.policy import Policy
 from executors.results import Results
 from executors.runner import Runner
+from executors.sandbox.confine import make_confiner
+from executors.sandbox.launch import find_launcher
 from executors.secrets.allow_list import AllowList
 from executors.secrets.directory import Directory
 from executors.secrets.store import Secrets
 from executors.slots import Slots
-from executors.supervisor_link import SupervisorLink, find_shim
+from executors.supervisor_link import SupervisorLink
 from executors.workspace import Workspace
 from schemas.codec import decode
+from schemas.confinement import Capabilities, Sandbox
 from schemas.dispatch import Dispatch
 from schemas.event import EventBatch
 from schemas.settings import Connections
@@ -32,6 +35,8 @@ RULES = CoreSettings()
 MARGIN = timedelta(seconds=5)
 CACHE_BYTES = 1_000
 SLOTS = 4
+BASIC = Capabilities(sandboxes=(Sandbox.BASIC,), default=Sandbox.BASIC)
+LAUNCHER = find_launcher()
 
 
 class RecordingProducer:
@@ -63,7 +68,7 @@ def make_runner(producer, store, folder, tasks, renewed=boot_seconds, registry=N
     slots = Slots({"10s": SLOTS})
     slots.take("10s", SLOTS)
     metrics = new_metrics(registry)
-    link = SupervisorLink(on_notice=lambda each: runner.on_notice(each), on_death=print, command=find_shim())  # noqa: PLW0108 - it is made below
+    link = SupervisorLink(on_notice=lambda each: runner.on_notice(each), on_death=print, launcher=LAUNCHER)  # noqa: PLW0108 - it is made below
     runner = Runner(
         policy=Policy(margin=MARGIN, grace=MARGIN, path="/usr/bin:/bin", log_max_bytes=CACHE_BYTES),
         clock=cluster_clock(Connections()),
@@ -77,6 +82,7 @@ def make_runner(producer, store, folder, tasks, renewed=boot_seconds, registry=N
             Directory(folder / "secrets"), AllowList(None), max_age=timedelta(minutes=5), fetch_timeout=MARGIN
         ),
         workspace=Workspace(folder / "work", "x.1", cache_dir=folder / "cache", spare_dirs=SLOTS),
+        confiner=make_confiner(BASIC, spare_dirs=SLOTS),
         link=link,
         metrics=metrics,
         tasks=tasks,

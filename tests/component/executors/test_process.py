@@ -13,15 +13,13 @@ import pytest
 
 from executors.clock import boot_seconds
 from executors.deadlines import ProcessTerms
+from executors.sandbox.launch import SHIM, find_launcher
 from executors.supervisor_link import (
     Exited,
     Refused,
     Spawned,
     Spec,
     SupervisorLink,
-    find_shim,
-    python_shim,
-    setpriv_shim,
 )
 from schemas.event import EndCause
 
@@ -34,11 +32,11 @@ GLIBC_INTERNAL = 0b11 << 31
 class Rig:
     """A supervisor, its notices, and the output of its processes."""
 
-    def __init__(self, command, cwd):
+    def __init__(self, launcher, cwd):
         self.notices, self.died = [], False
         self._news = asyncio.Event()
         self._cwd, self._count = cwd, 0
-        self.link = SupervisorLink(on_notice=self._hear, on_death=self._die, command=command)
+        self.link = SupervisorLink(on_notice=self._hear, on_death=self._die, launcher=launcher)
 
     def _hear(self, notice):
         self.notices.append(notice)
@@ -80,20 +78,20 @@ class Rig:
 
 
 def test_a_host_can_forbid_programs_in_memory():
-    assert find_shim(from_memory=False) == (setpriv_shim() or python_shim())
+    assert find_launcher(from_memory=False) == SHIM
 
 
-@pytest.fixture(params=[find_shim, setpriv_shim, python_shim], ids=["trampoline", "setpriv", "python"])
-def command(request):
-    return request.param()
+@pytest.fixture(params=[find_launcher(), SHIM], ids=["program", "python"])
+def launcher(request):
+    return request.param
 
 
 def in_loop(test):
     """Runs an async test with a rig."""
 
-    def run(command, tmp_path):
+    def run(launcher, tmp_path):
         async def body():
-            rig = Rig(command, tmp_path)
+            rig = Rig(launcher, tmp_path)
             try:
                 await test(rig)
             finally:
@@ -324,9 +322,10 @@ import asyncio, os, sys
 from pathlib import Path
 from executors.clock import boot_seconds
 from executors.deadlines import ProcessTerms
-from executors.supervisor_link import Spec, SupervisorLink, find_shim
+from executors.sandbox.launch import find_launcher
+from executors.supervisor_link import Spec, SupervisorLink
 async def main():
-    link = SupervisorLink(on_notice=lambda n: None, on_death=lambda: None, command=find_shim())
+    link = SupervisorLink(on_notice=lambda n: None, on_death=lambda: None, launcher=find_launcher())
     terms = ProcessTerms(limit=60, grace=5, lease=60, margin=5, start_before=boot_seconds() + 60)
     spec = Spec(argv=("/bin/sh", "-c", "sleep 60 & echo $$ $!; wait"), env={{}}, cwd=Path({str(tmp_path)!r}))
     fd = link.spawn(1, spec, terms, boot_seconds(), None)
@@ -364,7 +363,7 @@ def test_a_stopped_supervisor_does_not_block_the_exit(tmp_path, monkeypatch):
     monkeypatch.setattr("executors.supervisor_link._CLOSE_SECONDS", 0.1)
 
     async def body():
-        rig = Rig(find_shim(), tmp_path)
+        rig = Rig(find_launcher(), tmp_path)
         number, pipe = await begun(rig, "echo ready; sleep 60")
         spawned = await rig.notice(number, Spawned)
         os.kill(rig.link.pid, signal.SIGSTOP)

@@ -1,0 +1,189 @@
+"""Turns what a job asks and what this executor gives into steps, descriptors and a command to put before its own."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from executors.attempt_dirs import AttemptDir
+from executors.clock import boot_seconds
+from executors.sandbox.landlock import CHANGE, DEVICE, READ, Access, Granted, Rule, make_ruleset
+from executors.sandbox.seccomp import deny_list
+from executors.sandbox.steps import (
+    Step,
+    close,
+    drop_capabilities,
+    enter_landlock,
+    fd_in_child,
+    filter_calls,
+    limit,
+    no_new_privileges,
+)
+from executors.sandbox.unveil import rules_of
+from executors.sandbox.visible import DEVICES, ETC, KERNEL_DIRS, SYSTEM_DIRS
+from schemas.confinement import Capabilities, Confinement, Network, Sandbox
+from schemas.errors import TidemillError
+
+TAG_BASE = 2**61
+"""Microseconds, 73,000 years: more than any process gets, and less than infinity."""
+RLIMIT_RTTIME = 15
+_OPEN_FILES, _MOST_OPEN_FILES = 1_024, 65_536
+_LOOK_AGAIN_SECONDS = 10.0
+"""After so long, look whether a file of the host is another one: /etc/resolv.conf is replaced, not written."""
+_ASKED_NOTHING = Confinement()
+
+
+class ConfinementError(TidemillError):
+    """The executor cannot give what the job asks of its sandbox."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confined:
+    """What a spawn carries."""
+
+    steps: tuple[Step, ...] = ()
+    fds: tuple[int, ...] = ()
+    """The confiner keeps them open; `steps.fd_in_child` gives their numbers in the child."""
+    prefix: tuple[str, ...] = ()
+    """Put before the command of the process."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Confiner:
+    """Used only from the event loop."""
+
+    capabilities: Capabilities
+    machine: str
+    rulesets: Rulesets
+
+    def confine(self, asked: Confinement | None, directory: AttemptDir, number: int) -> Confined:
+        """`number` is unique among the attempts of this executor. Raises `TidemillError` or `OSError`."""
+        asked = asked or _ASKED_NOTHING
+        match asked.sandbox or self.capabilities.default:
+            case Sandbox.NONE:
+                return Confined()
+            case Sandbox.BASIC:
+                return self._basic(asked, directory, number)
+            case Sandbox.STRICT:
+                raise ConfinementError("this executor has no sandbox strict")
+
+    def close(self) -> None:
+        self.rulesets.close()
+
+    def _basic(self, asked: Confinement, directory: AttemptDir, number: int) -> Confined:
+        ruleset = self.rulesets.of(directory, asked.unveil)
+        fd = fd_in_child(0)
+        steps = (
+            *limits(number),
+            drop_capabilities(),
+            no_new_privileges(),
+            enter_landlock(fd),
+            close(fd),
+            filter_calls(deny_list(self.machine, network=asked.network is not Network.NONE)),
+        )
+        return Confined(steps=steps, fds=(ruleset,))
+
+
+def make_confiner(capabilities: Capabilities, *, spare_dirs: int) -> Confiner:
+    """`spare_dirs` is the maximum of attempts at the same time."""
+    rulesets = Rulesets(allowed=capabilities.unveil, most=spare_dirs)
+    return Confiner(capabilities=capabilities, machine=os.uname().machine, rulesets=rulesets)
+
+
+def limits(number: int) -> tuple[Step, ...]:
+    """The limits that every attempt has, and its tag.
+
+    The tag is a hard limit that no process can raise and the filter keeps from being lowered. All descendants inherit
+    it, and /proc/<pid>/limits shows it, also of processes that are not dumpable: it tells whose a stray child is.
+    """
+    tag, (_, open_files) = TAG_BASE + number, resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = min(open_files, _MOST_OPEN_FILES)
+    return (
+        limit(resource.RLIMIT_CORE, 0, 0, "its core dumps cannot be switched off"),
+        limit(resource.RLIMIT_NOFILE, min(_OPEN_FILES, most), most, "its open files cannot be limited"),
+        limit(RLIMIT_RTTIME, tag, tag, "it cannot be tagged"),
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Rulesets:
+    """Landlock rulesets by the directories that they are for: directories are reused, and so are these."""
+
+    allowed: tuple[str, ...]
+    """TIDEMILL_UNVEIL."""
+    most: int
+    """Keep so many."""
+    _kept: OrderedDict[tuple[object, ...], int] = field(default_factory=OrderedDict)
+    _host: list[Granted] = field(default_factory=list)
+    _looked: float = float("-inf")
+
+    def of(self, directory: AttemptDir, unveiled: tuple[str, ...]) -> int:
+        """The descriptor of the ruleset; it stays open until the next call. Raises `OSError` or `TidemillError`."""
+        self._look_at_host()
+        own = [Granted(each) for each in _own_rules(directory)]
+        try:
+            # A ruleset keeps the files that it names, so no other file can get the same number meanwhile.
+            key = (*(each.identity for each in own), unveiled)
+            if key not in self._kept:
+                self._kept[key] = self._make(own, unveiled)
+            self._kept.move_to_end(key)
+        finally:
+            for each in own:
+                each.close()
+        while len(self._kept) > self.most:
+            os.close(self._kept.popitem(last=False)[1])
+        return self._kept[key]
+
+    def close(self) -> None:
+        for fd in self._kept.values():
+            os.close(fd)
+        self._kept.clear()
+        for each in self._host:
+            each.close()
+        self._host = []
+
+    def _make(self, own: list[Granted], unveiled: tuple[str, ...]) -> int:
+        extra = [Granted(each) for each in rules_of(unveiled, self.allowed)]
+        try:
+            return make_ruleset([*self._host, *own, *extra])
+        finally:
+            for each in extra:
+                each.close()
+
+    def _look_at_host(self) -> None:
+        if boot_seconds() - self._looked < _LOOK_AGAIN_SECONDS:
+            return
+        found = list(_granted(_host_rules()))
+        if [each.identity for each in found] == [each.identity for each in self._host]:
+            for each in found:
+                each.close()
+        else:
+            self.close()
+            self._host = found
+        self._looked = boot_seconds()
+
+
+def _own_rules(directory: AttemptDir) -> Iterator[Rule]:
+    everything, run = READ | CHANGE | Access.EXECUTE, READ | Access.EXECUTE
+    for path in (directory.cwd, directory.checkpoint, directory.result.parent):
+        yield Rule(path=str(path), access=everything)
+    yield Rule(path=str(directory.executable.parent), access=run)
+    if os.path.islink(directory.executable):  # noqa: PTH114 - once for each run
+        yield Rule(path=str(directory.executable), access=run)
+
+
+def _host_rules() -> Iterator[Rule]:
+    yield from (Rule(path=each, access=READ | Access.EXECUTE) for each in SYSTEM_DIRS)
+    yield from (Rule(path=each, access=READ) for each in (*ETC, *KERNEL_DIRS))
+    yield from (Rule(path=each, access=DEVICE) for each in DEVICES)
+
+
+def _granted(rules: Iterator[Rule]) -> Iterator[Granted]:
+    """A host lacks many of them."""
+    for rule in rules:
+        with suppress(OSError):
+            yield Granted(rule)

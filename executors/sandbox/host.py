@@ -1,0 +1,105 @@
+"""What this kernel and the rights of this executor give to sandboxes, tried at the start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from executors.sandbox import landlock
+from executors.sandbox.calls import NUMBERS
+from executors.sandbox.launch import Launcher, run_steps
+from executors.sandbox.seccomp import deny_list
+from executors.sandbox.steps import (
+    close,
+    drop_capabilities,
+    enter_landlock,
+    fd_in_child,
+    filter_calls,
+    no_new_privileges,
+)
+from executors.sandbox.visible import shown_dir
+from schemas.confinement import Capabilities, Limit, Sandbox
+from schemas.errors import TidemillError
+
+_ORDER = tuple(Sandbox)
+"""The weakest first."""
+
+
+class NoSandboxError(TidemillError):
+    """The host cannot give the sandbox that TIDEMILL_SANDBOX names, or a setting undoes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """Why it cannot give each sandbox; None: it can."""
+
+    no_basic: str | None
+    no_strict: str | None
+    landlock: int
+    """The version of its interface; 0: none."""
+
+
+def look(launcher: Launcher) -> Host:
+    return Host(no_basic=_why_no_basic(launcher), no_strict="bubblewrap is not used yet", landlock=landlock.abi())
+
+
+def capabilities(host: Host, default: Sandbox, unveil: tuple[str, ...]) -> Capabilities:
+    """A job may ask for a stronger sandbox than the default, never for a weaker one. Raises `NoSandboxError`."""
+    missing = {Sandbox.BASIC: host.no_basic, Sandbox.STRICT: host.no_strict}
+    if reason := missing.get(default):
+        raise NoSandboxError(
+            f"this host cannot give TIDEMILL_SANDBOX={default.value}: {reason}. TIDEMILL_SANDBOX=none is without any"
+        )
+    given = [each for each, reason in missing.items() if reason is None]
+    return Capabilities(
+        sandboxes=tuple(each for each in given if _ORDER.index(each) >= _ORDER.index(default)),
+        default=default,
+        limits=(Limit.NETWORK,) if default is not Sandbox.NONE else (),
+        unveil=unveil,
+        lacks=tuple(_lacks(host)),
+    )
+
+
+def check_places(places: dict[str, Path | None]) -> None:
+    """Directories of the executor, by the names of their settings: none may be visible to every job.
+
+    Raises `NoSandboxError`.
+    """
+    for name, path in places.items():
+        if path and (shown := shown_dir(path)):
+            raise NoSandboxError(f"{name} is {path}, and every job may read {shown}: choose another directory")
+
+
+def _lacks(host: Host) -> Iterator[str]:
+    if host.no_basic:
+        yield f"no sandbox basic: {host.no_basic}"
+    if host.no_strict:
+        yield f"no sandbox strict: {host.no_strict}"
+    if not host.no_basic and not landlock.has_scopes(host.landlock):
+        yield (
+            f"Landlock has version {host.landlock}, and keeps signals and abstract sockets inside from 6 on"
+            " (Linux 6.12): jobs of the same user can signal each other"
+        )
+
+
+def _why_no_basic(launcher: Launcher) -> str | None:
+    if os.uname().machine not in NUMBERS:
+        return f"Tidemill does not know the system calls of {os.uname().machine}"
+    if not landlock.abi():
+        return "the kernel has no Landlock (Linux 5.13 has it, and `lsm=` can switch it off)"
+    ruleset, fd = landlock.make_ruleset(()), fd_in_child(0)
+    try:
+        steps = (
+            drop_capabilities(),
+            no_new_privileges(),
+            enter_landlock(fd),
+            close(fd),
+            filter_calls(deny_list(os.uname().machine, network=True)),
+        )
+        return run_steps(launcher, steps, (ruleset,))
+    except OSError as error:
+        return f"a process with it cannot be started: {error.strerror}"
+    finally:
+        os.close(ruleset)

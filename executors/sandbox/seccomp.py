@@ -1,0 +1,138 @@
+"""The seccomp filter of attempts: system calls that no job needs and that reach beyond its sandbox fail with EPERM."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from functools import cache
+
+from executors.sandbox.calls import AARCH64, NUMBERS, X86_64
+
+_LOAD, _EQUAL, _ABOVE_OR_EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+"""BPF: `ld [k]`, `jeq`, `jge`, `jset` and `ret`, each with a constant."""
+_ALLOW, _KILL, _ERROR = 0x7FFF0000, 0x80000000, 0x00050000
+_EPERM, _ENOSYS = 1, 38
+_NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16
+"""Offsets in `struct seccomp_data`."""
+_MACHINES = {X86_64: 0xC000003E, AARCH64: 0xC00000B7}
+_X32 = 0x40000000
+_NEW_NAMESPACES = 0x7E020000
+_NEW_TIME_NAMESPACE = 0x80
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_F_SETLEASE = 1024
+_RLIMIT_RTTIME = 15
+
+DENIED = (
+    # other processes
+    *("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp", "pidfd_getfd", "move_pages"),
+    "migrate_pages",
+    # mounts and namespaces
+    *(
+        "mount",
+        "umount2",
+        "pivot_root",
+        "chroot",
+        "setns",
+        "open_tree",
+        "open_tree_attr",
+        "move_mount",
+        "mount_setattr",
+    ),
+    *("fsopen", "fsconfig", "fsmount", "fspick", "open_by_handle_at", "fanotify_init"),
+    # large parts of the kernel that no job needs
+    *("bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register"),
+    *("add_key", "request_key", "keyctl", "modify_ldt", "uselib", "sysfs", "_sysctl", "ustat"),
+    *("lookup_dcookie", "nfsservctl"),
+    # the host
+    *("kexec_load", "kexec_file_load", "create_module", "init_module", "finit_module", "delete_module"),
+    *("get_kernel_syms", "query_module", "swapon", "swapoff", "reboot", "acct", "quotactl", "quotactl_fd", "syslog"),
+    *("settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname", "vhangup"),
+    *("iopl", "ioperm"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Go:
+    """A conditional jump: where to if it holds, and where to if not; the names of blocks."""
+
+    code: int
+    value: int
+    yes: str
+    no: str
+
+
+_Line = tuple[int, int] | _Go
+_Block = tuple[str, list[_Line]]
+
+
+@cache
+def deny_list(machine: str, *, network: bool) -> bytes:
+    """The filter as an array of `struct sock_filter`. Without `network` it also denies sockets of every family."""
+    calls = NUMBERS[machine]
+    targets = {calls[name]: "deny" for name in DENIED if name in calls}
+    targets |= {calls[name]: name for name in ("clone", "unshare", "ioctl", "fcntl", "setrlimit", "prlimit64")}
+    # The flags of clone3 are in memory, which no filter sees. The C library then uses clone.
+    targets[calls["clone3"]] = "unknown"
+    if not network:
+        targets[calls["socket"]] = "deny"
+    is_x32 = [_Go(_ABOVE_OR_EQUAL, _X32, "kill", "calls")] if machine == X86_64 else []
+    top: list[_Block] = [
+        ("start", [(_LOAD, _MACHINE), _Go(_EQUAL, _MACHINES[machine], "number", "kill")]),
+        ("number", [(_LOAD, _NUMBER), *is_x32]),
+    ]
+    return _assemble([*top, *_tree("calls", sorted(targets.items())), *_BLOCKS])
+
+
+def _tree(name: str, targets: list[tuple[int, str]]) -> list[_Block]:
+    """A binary search: at the start of each attempt the kernel runs the filter once for every call that there is."""
+    if len(targets) == 1:
+        number, target = targets[0]
+        return [(name, [_Go(_EQUAL, number, target, "allow")])]
+    middle = len(targets) // 2
+    low, high = f"{name}<", f"{name}>"
+    jump: _Line = _Go(_ABOVE_OR_EQUAL, targets[middle][0], high, low)
+    return [(name, [jump]), *_tree(low, targets[:middle]), *_tree(high, targets[middle:])]
+
+
+def _low(argument: int) -> tuple[int, int]:
+    """Load the low half of an argument; the kernel ignores the rest of these."""
+    return _LOAD, _ARGUMENTS + 8 * argument
+
+
+def _high(argument: int) -> tuple[int, int]:
+    return _LOAD, _ARGUMENTS + 8 * argument + 4
+
+
+_BLOCKS: list[_Block] = [
+    ("clone", [_low(0), _Go(_ANY_BIT, _NEW_NAMESPACES, "deny", "allow")]),
+    ("unshare", [_low(0), _Go(_ANY_BIT, _NEW_NAMESPACES | _NEW_TIME_NAMESPACE, "deny", "allow")]),
+    ("ioctl", [_low(1), _Go(_EQUAL, _TIOCSTI, "deny", "console")]),
+    ("console", [_Go(_EQUAL, _TIOCLINUX, "deny", "allow")]),
+    ("fcntl", [_low(1), _Go(_EQUAL, _F_SETLEASE, "deny", "allow")]),
+    # The tag of the attempt (`confine.py`) may be read.
+    ("setrlimit", [_low(0), _Go(_EQUAL, _RLIMIT_RTTIME, "deny", "allow")]),
+    ("prlimit64", [_low(1), _Go(_EQUAL, _RLIMIT_RTTIME, "new limit", "allow")]),
+    ("new limit", [_low(2), _Go(_EQUAL, 0, "rest of it", "deny")]),
+    ("rest of it", [_high(2), _Go(_EQUAL, 0, "allow", "deny")]),
+    ("allow", [(_RETURN, _ALLOW)]),
+    ("deny", [(_RETURN, _ERROR | _EPERM)]),
+    ("unknown", [(_RETURN, _ERROR | _ENOSYS)]),
+    ("kill", [(_RETURN, _KILL)]),
+]
+"""`unknown` says that the kernel does not know the call; `kill` ends the process."""
+
+
+def _assemble(blocks: list[_Block]) -> bytes:
+    places, lines = {}, list[_Line]()
+    for name, block in blocks:
+        places[name] = len(lines)
+        lines += block
+    return b"".join(_line(line, index + 1, places) for index, line in enumerate(lines))
+
+
+def _line(line: _Line, following: int, places: dict[str, int]) -> bytes:
+    """A `struct sock_filter`; jumps count from the line after them."""
+    if isinstance(line, _Go):
+        return struct.pack("<HBBI", line.code, places[line.yes] - following, places[line.no] - following, line.value)
+    code, value = line
+    return struct.pack("<HBBI", code, 0, 0, value)

@@ -1,0 +1,112 @@
+"""Steps: the system calls that a process makes between its start and its exec, as data.
+
+`program.py` compiles them into a program, and `shim.py` carries them out on hosts that cannot run the program. They run
+in their order. A step that fails ends the process with 127: it never runs with less than it was given.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+# The process supervisor imports this file: import only small parts of the standard library.
+
+FIRST_FD = 100
+"""The number of a spawn's first descriptor (`Spec.fds`) in the child; the others follow."""
+REPORT_FD = 99
+"""Where a step that fails says so. The process that is executed does not have it."""
+_F_SETFD, _FD_CLOEXEC = 2, 1
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_SIGKILL = 9
+_SECCOMP_SET_MODE_FILTER = 1
+_CAPABILITIES_VERSION_3 = 0x20080522
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """An argument: a pointer to a `struct sock_fprog` with this seccomp program."""
+
+    code: bytes
+
+
+Argument = int | bytes | Filter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    call: str
+    """A name in `calls.NUMBERS`."""
+    args: tuple[Argument, ...]
+    """Bytes are passed as a pointer to them. At most six."""
+    fails: str
+    """What cannot be done if it fails: `it cannot enter its Landlock domain`."""
+    result: int = 0
+    """What the call must return; 0: anything but an error."""
+
+
+def fd_in_child(index: int) -> int:
+    """The number in the child of `Spec.fds[index]`."""
+    return FIRST_FD + index
+
+
+def close(fd: int) -> Step:
+    return Step(call="close", args=(fd,), fails=f"it cannot close the descriptor {fd}")
+
+
+def close_at_exec(fd: int) -> Step:
+    return Step(
+        call="fcntl", args=(fd, _F_SETFD, _FD_CLOEXEC), fails=f"it cannot make its exec close the descriptor {fd}"
+    )
+
+
+def write(fd: int, data: bytes, fails: str) -> Step:
+    return Step(call="write", args=(fd, data, len(data)), fails=fails, result=len(data))
+
+
+def limit(resource: int, soft: int, hard: int, fails: str) -> Step:
+    """`resource` is a constant of the module `resource`."""
+    return Step(call="prlimit64", args=(0, resource, struct.pack("<QQ", soft, hard), 0), fails=fails)
+
+
+def become(uid: int) -> tuple[Step, ...]:
+    """Change to the user and the group with this number, and leave all other groups."""
+    return (
+        Step(call="setgroups", args=(0, 0), fails="it cannot leave the groups of the executor"),
+        Step(call="setresgid", args=(uid, uid, uid), fails=f"it cannot change to the group {uid}"),
+        Step(call="setresuid", args=(uid, uid, uid), fails=f"it cannot change to the user {uid}"),
+    )
+
+
+def drop_capabilities() -> Step:
+    header, none = struct.pack("<Ii", _CAPABILITIES_VERSION_3, 0), bytes(24)
+    return Step(call="capset", args=(header, none), fails="it cannot give up the capabilities of the executor")
+
+
+def no_new_privileges() -> Step:
+    return Step(
+        call="prctl", args=(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), fails="it cannot give up new privileges (no_new_privs)"
+    )
+
+
+def enter_landlock(fd: int) -> Step:
+    return Step(call="landlock_restrict_self", args=(fd, 0), fails="it cannot enter its Landlock domain")
+
+
+def filter_calls(code: bytes) -> Step:
+    return Step(
+        call="seccomp",
+        args=(_SECCOMP_SET_MODE_FILTER, 0, Filter(code=code)),
+        fails="its system calls cannot be filtered",
+    )
+
+
+def die_with(supervisor: int) -> tuple[Step, ...]:
+    """A change of the user undoes this. If the parent died before the first call, no signal follows."""
+    return (
+        Step(
+            call="prctl",
+            args=(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0),
+            fails="it cannot be made to die with its supervisor",
+        ),
+        Step(call="getppid", args=(), fails="its supervisor is gone", result=supervisor),
+    )
