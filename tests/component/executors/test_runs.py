@@ -79,7 +79,7 @@ def test_the_process_gets_payload_arguments_and_a_clean_environment(owner, execu
     assert args == "a b|$c"
     cwd = lines.pop()
     variables = dict(line.split("=", 1) for line in lines)
-    assert variables.pop("HOME") == variables.pop("PWD") == cwd
+    assert variables.pop("HOME") == variables.pop("TMPDIR") == variables.pop("PWD") == cwd
     assert variables.pop("PATH").startswith("/usr/")
     assert variables.pop("TIDEMILL_CHECKPOINT").startswith(str(executor.work))
     assert variables.pop("TIDEMILL_RESULT").startswith(str(executor.work))
