@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from executors.attempt_dirs import AttemptDir
 from executors.clock import boot_seconds
+from executors.orphans import TAG
 from executors.sandbox.landlock import CHANGE, DEVICE, READ, Access, Granted, Rule, make_ruleset
 from executors.sandbox.seccomp import deny_list
 from executors.sandbox.steps import (
@@ -28,8 +29,6 @@ from executors.sandbox.visible import DEVICES, ETC, KERNEL_DIRS, SYSTEM_DIRS
 from schemas.confinement import Capabilities, Confinement, Network, Sandbox
 from schemas.errors import TidemillError
 
-TAG_BASE = 2**61
-"""Microseconds, 73,000 years: more than any process gets, and less than infinity."""
 RLIMIT_RTTIME = 15
 _OPEN_FILES, _MOST_OPEN_FILES = 1_024, 65_536
 _LOOK_AGAIN_SECONDS = 10.0
@@ -100,7 +99,7 @@ def limits(number: int) -> tuple[Step, ...]:
     The tag is a hard limit that no process can raise and the filter keeps from being lowered. All descendants inherit
     it, and /proc/<pid>/limits shows it, also of processes that are not dumpable: it tells whose a stray child is.
     """
-    tag, (_, open_files) = TAG_BASE + number, resource.getrlimit(resource.RLIMIT_NOFILE)
+    tag, (_, open_files) = TAG + number, resource.getrlimit(resource.RLIMIT_NOFILE)
     most = min(open_files, _MOST_OPEN_FILES)
     return (
         limit(resource.RLIMIT_CORE, 0, 0, "its core dumps cannot be switched off"),

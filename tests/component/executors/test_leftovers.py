@@ -12,8 +12,9 @@ import pytest
 from executors.clock import boot_seconds
 from executors.deadlines import ProcessTerms
 from executors.orphans import TAG, children, is_gone, kill_all_of
+from executors.sandbox.launch import find_launcher
 from executors.sandbox.users import User, Users
-from executors.supervisor_link import Exited, Spawned, Spec, SupervisorLink, find_shim
+from executors.supervisor_link import Exited, Spawned, Spec, SupervisorLink
 from schemas.event import EndCause
 
 WAIT_SECONDS = 20.0
@@ -27,7 +28,7 @@ class Rig:
         self._cwd, self._users = cwd, users
         self._exits, self._spawned = asyncio.Queue(), asyncio.Queue()
         self._count = 0
-        self.link = SupervisorLink(on_notice=self._hear, on_death=lambda: None, command=find_shim())
+        self.link = SupervisorLink(on_notice=self._hear, on_death=lambda: None, launcher=find_launcher())
 
     def _hear(self, notice):
         if isinstance(notice, Exited):
