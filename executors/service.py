@@ -19,6 +19,7 @@ from executors.claim import Chosen
 from executors.orphans import kill_children
 from executors.readiness import Standing, supervisor_problem, why_not_ready
 from executors.silence import Silence
+from executors.stop_deadline import StopDeadline
 from executors.supervisor_link import Notice, Renewed
 from executors.windows import no_windows
 from schemas.heartbeat import ExecutorState, Heartbeat
@@ -42,8 +43,8 @@ _CLOCK_LIMIT = timedelta(seconds=60)
 _UNSTEADY_SECONDS = 0.5
 """The heartbeat interval while the cluster clock is not steady: the first heartbeat after that starts the claimers."""
 _LEAVE_SECONDS = 3.0
-_FLUSH_SECONDS = 10.0
-"""If Kafka is unreachable for longer at the exit, the last events are lost, and their attempts count as lost."""
+_AFTER_ATTEMPTS_SECONDS, _AFTER_HEARTBEATS_SECONDS, _AFTER_SUPERVISOR_SECONDS = 5.0, 3.0, 1.0
+"""What the waits for the last events, for the last heartbeat and for the supervisor leave of `LAST_SECONDS`."""
 _CHECK_SECONDS = 0.05
 _CLEAR_SECONDS, _LONGEST_CLEAR_SECONDS = 1.0, 10.0
 """After its supervisor died, an executor kills its new children until there are none for so long; at most 10 s."""
@@ -64,6 +65,7 @@ class Service:
         self._stop, self._stop_now = asyncio.Event(), asyncio.Event()
         self._is_steady, self._is_caught_up = asyncio.Event(), asyncio.Event()
         self._silence = Silence()
+        self._deadline = StopDeadline(plan.settings.stop_limit.total_seconds())
         parts = Parts(plan, self, tasks)
         self._slots, self._windows, self._clock = parts.slots, parts.windows, parts.clock
         self._link, self._outbox, self._heartbeats = parts.link, parts.outbox, parts.heartbeats
@@ -99,7 +101,7 @@ class Service:
             self._runner.close()
             self._outbox.close()
             self._clock.stop()
-            if not self._link.close():
+            if not self._link.close(self._deadline.left(_AFTER_SUPERVISOR_SECONDS)):
                 _clear_orphans()
 
     # Life
@@ -135,18 +137,16 @@ class Service:
         self._held.clear()
 
     async def _drain(self) -> None:
-        runner, grace = self._runner, self._settings.term_grace.total_seconds()
+        runner, settings = self._runner, self._settings
         await asyncio.sleep(0)  # the last callbacks of the claimers run first
-        await self._until(
-            lambda: runner.is_idle or self._stop_now.is_set(), self._settings.drain_timeout.total_seconds()
-        )
+        patience = settings.drain_timeout.total_seconds() - self._deadline.elapsed
+        await self._until(lambda: runner.is_idle or self._stop_now.is_set(), patience)
         if not runner.is_idle:
-            runner.stop(0.0 if self._stop_now.is_set() else grace)
-            checkpoints = self._settings.checkpoint_timeout.total_seconds()
-            await self._until(lambda: runner.is_idle, grace + checkpoints + _FLUSH_SECONDS)
+            runner.stop(0.0 if self._stop_now.is_set() else settings.term_grace.total_seconds())
+            await self._until(lambda: runner.is_idle, self._deadline.left(_AFTER_ATTEMPTS_SECONDS))
         self._state = ExecutorState.GONE
         self._heartbeats.send()
-        await self._until(lambda: self._heartbeats.is_idle, _LEAVE_SECONDS)
+        await self._until(lambda: self._heartbeats.is_idle, self._deadline.left(_AFTER_HEARTBEATS_SECONDS))
         _LOG.info("gone", left_behind=len(runner.attempts))
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
@@ -264,6 +264,7 @@ class Service:
         write_ready_file(self._settings.ready_file, os.getpid())
 
     def _on_stop_signal(self) -> None:
+        self._deadline.begin()
         self._plan.health.leave("it drains: it claims nothing more, and stops when its attempts have ended")
         if self._stop.is_set():
             self._stop_now.set()

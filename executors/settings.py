@@ -12,6 +12,7 @@ from pydantic import ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from executors.sandbox.unveil import UnveilError, parse_list
+from executors.stop_deadline import LAST_SECONDS
 from schemas.classes import parse_classes
 from schemas.cluster import Margins
 from schemas.confinement import Sandbox
@@ -97,6 +98,12 @@ class ExecutorSettings(BaseSettings):
             raise ValueError(f"an executor has one provider of secrets, and {' and '.join(used)} are set")
         shlex.split(line or "")
         return line
+
+    @property
+    def stop_limit(self) -> timedelta:
+        """So long after SIGTERM an executor has ended. docker-compose.yml and docs/cluster.md wait longer."""
+        attempts = self.drain_timeout + self.term_grace + self.checkpoint_timeout
+        return attempts + timedelta(seconds=LAST_SECONDS)
 
     def margins(self, name: str) -> Margins:
         return Margins(name=name, lease_margin=self.lease_margin, heartbeat_interval=self.heartbeat_interval)

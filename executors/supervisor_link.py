@@ -146,8 +146,8 @@ class SupervisorLink:
         """Kill a supervisor that does not answer: its processes die with it."""
         self._child.kill()
 
-    def close(self) -> bool:
-        """End the supervisor; it kills its processes first.
+    def close(self, seconds: float = _CLOSE_SECONDS) -> bool:
+        """End the supervisor; it kills its processes first. Wait at most so long for it, and at most 10 s.
 
         False if it did not end in time and was killed: processes that it did not kill are now the caller's children.
         """
@@ -155,7 +155,7 @@ class SupervisorLink:
         self._loop.remove_writer(self._socket)
         self._socket.close()
         try:
-            self._child.wait(_CLOSE_SECONDS)
+            self._child.wait(min(seconds, _CLOSE_SECONDS))
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import orjson
 
 from connectors.settings import TracesSettings
+from executors.settings import ExecutorSettings
 from infra import grafana_command
 from infra.files import write_private
 from infra.options import StackOptions
@@ -21,10 +23,9 @@ from schemas.settings import read
 SERVERS = ("postgres", "kafka", "connect", "s3")
 DRAIN_SECONDS = 10
 """A local executor's drain time: Ctrl-C does not wait for an hour's job; the next start retries it."""
+_BEFORE_KILL_SECONDS = 2.0
 SESSION = "PT4S"
 """A stream worker's session timeout; the local broker allows less than the default minimum of 6 s."""
-STOP_SECONDS = DRAIN_SECONDS + 10.0
-"""The drain time, and the grace between TERM and KILL."""
 WEB_FILE = "/static/icon.svg"
 PYTHON = {
     "PYTHONUNBUFFERED": "1",  # the log shows each line at once
@@ -75,7 +76,8 @@ def _executor(name: str, options: StackOptions, environment: Mapping[str, str], 
         **options.executor_env,
     }
     env = {**environment, **own}
-    return _process(name, "executors", options, env, ports, stop_seconds=STOP_SECONDS)
+    limit = ExecutorSettings(drain_timeout=timedelta(seconds=DRAIN_SECONDS)).stop_limit
+    return _process(name, "executors", options, env, ports, stop_seconds=limit.total_seconds() + _BEFORE_KILL_SECONDS)
 
 
 def _metrics(options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ import pytest
 
 from executors.clock import cluster_clock
 from executors.consumer import Claimer, ClaimerContext
+from executors.settings import ExecutorSettings
 from executors.slots import Slots
 from observe.health import Health
 from schemas.event import EndCause, Started
@@ -83,3 +85,20 @@ def test_a_claimer_that_waits_for_brokers_in_a_commit_is_not_stuck(own_servers, 
     own_servers.start("kafka")
     until(lambda: claimed, 90)
     claimer.stop()
+
+
+def test_an_executor_that_stops_without_brokers_has_ended_at_its_one_deadline(
+    own_servers, owner, executors, objects, tmp_path, until
+):
+    short = {"drain_timeout": "PT1S", "term_grace": "PT1S", "checkpoint_timeout": "PT1S"}
+    executor = executors.start(**short)
+    started = tmp_path / "started"
+    order = owner.order(objects.script(f"touch {started}; exec sleep 60"), lease=timedelta(seconds=60))
+    owner.dispatch(order)
+    until(started.exists)
+    own_servers.kill("kafka")
+    executor.signal(signal.SIGTERM)
+    began = time.monotonic()
+    executor.process.wait(60)
+    limit = ExecutorSettings(**{name: timedelta(seconds=1) for name in short}).stop_limit
+    assert time.monotonic() - began < limit.total_seconds() + 1
