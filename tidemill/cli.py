@@ -19,6 +19,7 @@ from schemas.errors import TidemillError
 from schemas.settings import InvalidSettingsError
 from schemas.variables import check_variables
 from tidemill import backfill, cluster, dags, jobs, logs, orders, prompt, runs, stack, time
+from tidemill.audit.command import audit
 from tidemill.demo import command as demo
 from tidemill.doctor.command import doctor
 from tidemill.examples import add_examples
@@ -64,7 +65,7 @@ app.add_typer(jobs.app, name="job", rich_help_panel="Jobs and runs")
 app.add_typer(dags.app, name="dag", rich_help_panel="Jobs and runs")
 for _order in (runs.run, orders.cancel, orders.terminate, orders.rerun, backfill.backfill):
     app.command(rich_help_panel="Jobs and runs")(_order)
-for _reader in (runs.runs, runs.show, explain, overdue, backfill.backfills, logs.logs, runs.problems):
+for _reader in (runs.runs, runs.show, explain, overdue, audit, backfill.backfills, logs.logs, runs.problems):
     app.command(rich_help_panel="Jobs and runs")(_reader)
 app.command("next", rich_help_panel="Jobs and runs")(time.next_times)
 app.command(rich_help_panel="The stack")(prompt.sql)

@@ -1,0 +1,199 @@
+"""`tidemill audit`: proves that each occurrence has one outcome or one reason, or lists those that do not."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+import psycopg
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from schemas.settings import Connections
+from schemas.times import rfc3339
+from tidemill.audit import tables, topics
+from tidemill.audit.findings import Finding, Found, Lateness, Tally
+from tidemill.audit.matching import Span
+from tidemill.audit.tables import Scope
+from tidemill.complete import owner_names
+from tidemill.instants import parse_instant
+from tidemill.lag import BrokersError
+from tidemill.names import owner_kind
+from tidemill.output import say, show_json, show_rows
+from tidemill.overdue.command import sink_is_behind
+from tidemill.target import DEFAULT_DATA, AsJson, Data, Row, UsageError, connect_to_read, connections, wall_clock
+
+DAY = timedelta(days=1)
+LATEST = timedelta(minutes=1)
+"""An occurrence may take so long to be decided and shown, besides what waits for the sink."""
+SHOWN = 50
+
+
+class Against(StrEnum):
+    TABLES = "tables"
+    TOPICS = "topics"
+    BOTH = "both"
+
+
+FOUND = 1
+"""The exit code if something was found."""
+
+
+def audit(
+    begin: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Audit from this time. Default: 24 h before --to.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Audit up to this time. Default: a minute ago.")
+    ] = None,
+    job: Annotated[str | None, typer.Option(help="Only this job.", autocompletion=owner_names)] = None,
+    dag: Annotated[str | None, typer.Option(help="Only this DAG.", autocompletion=owner_names)] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only jobs and DAGs of this tenant.")] = None,
+    against: Annotated[
+        Against, typer.Option(help="What to match with: the read model, the topic `status`, or both with each other.")
+    ] = Against.TABLES,
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Prove that all that was due has one outcome or one reason; list what has not."""
+    if job is not None and dag is not None:
+        raise UsageError("give either --job or --dag")
+    target = connections(data)
+    with connect_to_read(target) as postgres:
+        if owner := job or dag:
+            owner_kind(postgres, owner)
+        span, cut = _span(postgres, target, begin, end)
+        scope = Scope(span=span, owner=owner, tenant=tenant)
+        with _progress(as_json) as turn:
+            report = look(postgres, scope, turn, target, against)
+    if as_json:
+        show_json(_as_json(report, scope, cut))
+    else:
+        _show(report, scope, cut)
+    if report.found:
+        raise typer.Exit(FOUND)
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    found: list[Found]
+    tally: Tally
+    late: Lateness | None
+
+
+def look(
+    postgres: psycopg.Connection[Row],
+    scope: Scope,
+    turn: Callable[[int], object] = lambda _: None,
+    target: Connections | None = None,
+    against: Against = Against.TABLES,
+) -> Report:
+    """`target` is needed for the topics."""
+    tally, found = Tally(), list[Found]()
+    if against is not Against.TABLES:
+        assert target is not None
+        both = against is Against.BOTH
+        found += topics.occurrences(postgres, target, scope, tally, turn, compared=both)
+    if against is not Against.TOPICS:
+        # With both, the counts are those of the topic: it is what the read model is made from.
+        counted = tally if against is Against.TABLES else Tally()
+        found += tables.occurrences(postgres, scope, counted, turn)
+        found += tables.others(postgres, scope)
+    return Report(found=found, tally=tally, late=tables.count(postgres, scope, tally))
+
+
+def _span(
+    postgres: psycopg.Connection[Row], target: Connections, begin: str | None, end: str | None
+) -> tuple[Span, datetime | None]:
+    """The time to audit, and what it was asked to begin with if retention has removed rows of that time."""
+    earliest, now = tables.horizon(postgres)
+    decided = now - LATEST - _sink_lag(target)
+    until = parse_instant("--to", end, wall_clock(), "UTC", ago=True) if end else decided
+    if until > decided:
+        raise UsageError(f"--to {rfc3339(until)} is too late: up to {rfc3339(decided)} all is decided and shown")
+    after = parse_instant("--from", begin, wall_clock(), "UTC", ago=True) if begin else max(until - DAY, earliest)
+    if after >= until:
+        raise UsageError(f"--from {rfc3339(after)} is not before --to {rfc3339(until)}")
+    if until <= earliest:
+        raise UsageError(f"--to {rfc3339(until)} is too early: rows and versions are kept from {rfc3339(earliest)} on")
+    return Span(max(after, earliest), until), after if after < earliest else None
+
+
+def _sink_lag(target: Connections) -> timedelta:
+    try:
+        return sink_is_behind(target)
+    except BrokersError as error:
+        raise BrokersError(f"{error}; only Kafka knows what the read model does not show yet") from error
+
+
+@contextmanager
+def _progress(as_json: bool) -> Iterator[Callable[[int], object]]:
+    """A bar on standard error, if somebody looks at it."""
+    if as_json or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("occurrences", total=None)
+        yield lambda number: bar.advance(task, number)
+
+
+def _show(report: Report, scope: Scope, cut: datetime | None) -> None:
+    tally, span = report.tally, scope.span
+    if cut:
+        say(f"Rows and versions from before {rfc3339(span.after)} are removed; --from was {rfc3339(cut)}.")
+    say(f"From {rfc3339(span.after)} to {rfc3339(span.until)}: {tally.owners:,} jobs and DAGs.")
+    rows: list[dict[str, Any]] = [
+        {"what": "occurrences that were due", "count": f"{tally.expected:,}"},
+        {"what": "… next to a change, so that either version may have decided", "count": f"{tally.unsure:,}"},
+        {"what": "became runs", "count": f"{tally.runs:,}"},
+        *({"what": f"did not run: {code}", "count": f"{n:,}"} for code, n in sorted(tally.not_run.items())),
+        {"what": "still open", "count": f"{tally.open:,}"},
+        {"what": "requested runs", "count": f"{tally.requests:,}"},
+        {"what": "runs of DAG nodes", "count": f"{tally.nodes:,}"},
+        {"what": "attempts", "count": f"{tally.attempts:,}"},
+    ]
+    show_rows(rows, ("what", "count"), as_json=False)
+    if late := report.late:
+        say(f"Late by (s): p50 {late.p50:.3f}, p95 {late.p95:.3f}, p99 {late.p99:.3f}, longest {late.max:.3f}.")
+    _show_found(report.found)
+
+
+def _show_found(found: list[Found]) -> None:
+    if not found:
+        say(
+            "Nothing is missing, twice, unexpected, unexplained, overlapping or early, "
+            "and no state contradicts its history."
+        )
+        return
+    counts = Counter[Finding]()
+    for each in found:
+        counts[each.finding] += each.count
+    rows = [
+        {"finding": each.finding.value, "name": each.owner, "what": each.sentence, "versions": _versions(each)}
+        for each in found[:SHOWN]
+    ]
+    show_rows(rows, ("finding", "name", "what", "versions"), as_json=False)
+    if len(found) > SHOWN:
+        say(f"… and {len(found) - SHOWN:,} more; --json shows all.")
+    say(f"Found: {', '.join(f'{number:,} {finding.value}' for finding, number in sorted(counts.items()))}.")
+
+
+def _versions(found: Found) -> str:
+    return ", ".join(map(str, found.versions))
+
+
+def _as_json(report: Report, scope: Scope, cut: datetime | None) -> dict[str, Any]:
+    return {
+        "from": scope.span.after,
+        "to": scope.span.until,
+        "asked_from": cut or scope.span.after,
+        "counts": msgspec.structs.asdict(report.tally),
+        "late_seconds": report.late and msgspec.structs.asdict(report.late),
+        "found": [msgspec.structs.asdict(each) for each in report.found],
+    }

@@ -1,0 +1,177 @@
+"""Reads what an audit needs from the topic `status`, without the read model: one partition after the other.
+
+Memory holds the runs of one partition. The history of definitions comes from Postgres, where users write it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import msgspec
+import psycopg
+from confluent_kafka import OFFSET_BEGINNING
+
+from schemas.codec import decode
+from schemas.errors import UndecodableError
+from schemas.settings import Connections
+from schemas.status import RunStatus
+from schemas.topics import STATUS
+from schemas.words import RunKind
+from tidemill.audit import tables
+from tidemill.audit.contradictions import Contradiction, contradictions
+from tidemill.audit.findings import Finding, Found, Tally
+from tidemill.audit.matching import Record, match
+from tidemill.audit.tables import Scope
+from tidemill.lag import offsets, read_to_end
+from tidemill.queries import rows
+from tidemill.target import Row
+
+_OF_SCHEDULE = (RunKind.SCHEDULED, RunKind.DAG)
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest record of a run."""
+
+    owner: str
+    record: Record | None
+    """None: it is no occurrence of a schedule."""
+    version: int
+    state: str
+    offset: int
+    wrong: tuple[Contradiction, ...]
+
+
+def occurrences(
+    postgres: psycopg.Connection[Row],
+    target: Connections,
+    scope: Scope,
+    tally: Tally,
+    turn: Callable[[int], object],
+    *,
+    compared: bool,
+) -> Iterator[Found]:
+    """Match all occurrences with the records of `status`; `compared`: and these with the rows of the read model.
+
+    Raises `BrokersError`, and `KafkaException`.
+    """
+    topic, waiting = target.topic(STATUS), dict(tables.versions(postgres, scope))
+    tally.owners += len(waiting)
+    for number in range(target.partitions):
+        seen = _partition(target, scope, number, turn)
+        by_owner: dict[str, list[Record]] = defaultdict(list)
+        for each in seen.values():
+            if each.record:
+                by_owner[each.owner].append(each.record)
+        for owner, records in by_owner.items():
+            records.sort(key=lambda each: each.at)
+            found = match(owner, waiting.pop(owner, []), scope.span, records, tally)
+            yield from (_with_place(each, seen, topic, number) for each in found)
+        yield from _wrong(seen, topic, number)
+        if compared:
+            yield from _differences(postgres, seen, topic, number)
+    for owner, versions in waiting.items():  # no partition has a record of these
+        yield from match(owner, versions, scope.span, [], tally)
+
+
+def _partition(target: Connections, scope: Scope, number: int, turn: Callable[[int], object]) -> dict[str, Seen]:
+    where = (target.topic(STATUS), number)
+    begin = offsets(target, [where], OFFSET_BEGINNING)
+    found: dict[str, Seen] = {}
+    with closing(read_to_end(target, begin)) as messages:
+        for message in messages:
+            run_id = bytes(message.key() or b"").decode(errors="replace")
+            found.pop(run_id, None)
+            status = _status(message.value())
+            if status is not None and _is_in(status, scope):
+                found[run_id] = _seen(status, int(message.offset()))
+            turn(1)
+    return found
+
+
+def _status(value: bytes | None) -> RunStatus | None:
+    """None: a tombstone, or a record that the sink sets aside as a problem."""
+    try:
+        return decode(value, RunStatus) if value else None
+    except UndecodableError:
+        return None
+
+
+def _is_in(status: RunStatus, scope: Scope) -> bool:
+    last = status.missed.last if status.missed else status.nominal_time
+    return (
+        last > scope.span.after
+        and status.nominal_time <= scope.span.until
+        and scope.owner in (None, status.job_id)
+        and scope.tenant in (None, status.tenant)
+    )
+
+
+def _seen(status: RunStatus, offset: int) -> Seen:
+    return Seen(
+        owner=status.job_id,
+        record=_record(status) if status.kind in _OF_SCHEDULE and status.request_id is None else None,
+        version=status.version,
+        state=status.state.value,
+        offset=offset,
+        wrong=tuple(contradictions(status, tables.TOLERANCE)),
+    )
+
+
+def _record(status: RunStatus) -> Record:
+    missed = status.missed
+    return Record(
+        run_id=status.run_id,
+        at=missed.first if missed else status.nominal_time,
+        state=status.state.value,
+        reason_code=status.reason_code and status.reason_code.value,
+        last=missed.last if missed else None,
+        count=missed.count if missed else 1,
+        at_least=missed.at_least if missed else False,
+    )
+
+
+def _with_place(found: Found, seen: dict[str, Seen], topic: str, number: int) -> Found:
+    known = seen.get(found.run_id or "")
+    return msgspec.structs.replace(found, evidence=f"{topic}/{number}@{known.offset}") if known else found
+
+
+def _wrong(seen: dict[str, Seen], topic: str, number: int) -> Iterator[Found]:
+    for run_id, each in seen.items():
+        for finding, sentence in each.wrong:
+            yield Found(
+                finding=finding,
+                owner=each.owner,
+                run_id=run_id,
+                sentence=f"{run_id}: {sentence}",
+                evidence=f"{topic}/{number}@{each.offset}",
+            )
+
+
+def _differences(postgres: psycopg.Connection[Row], seen: dict[str, Seen], topic: str, number: int) -> Iterator[Found]:
+    """Runs whose row is missing, or has another version or state. The caller waited for the sink."""
+    names = list(seen)
+    for first in range(0, len(names), tables.CHUNK):
+        some = names[first : first + tables.CHUNK]
+        shown = {row["run_id"]: row for row in rows(postgres, "audit_shown", {"run_ids": some})}
+        for run_id in some:
+            each, row = seen[run_id], shown.get(run_id)
+            if row is not None and row["version"] > each.version:
+                continue  # it has moved on since the topic was read
+            if row is None:
+                sentence = f"{run_id} is in the topic as {each.state}, and has no row"
+            elif (row["version"], row["state"]) == (each.version, each.state):
+                continue
+            else:
+                sentence = (
+                    f"{run_id} is {each.state} at version {each.version} in the topic, and {row['state']} "
+                    f"at version {row['version']} in the read model"
+                )
+            yield Found(
+                finding=Finding.STATUS_LIE,
+                owner=each.owner,
+                run_id=run_id,
+                sentence=sentence,
+                evidence=f"{topic}/{number}@{each.offset}",
+            )
