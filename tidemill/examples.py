@@ -41,6 +41,11 @@ EXAMPLES = {
         "tidemill explain 'nightly@2026-11-21T02:00:00Z' --json",
     ),
     "overdue": ("tidemill overdue", "tidemill overdue --json | jq -r '.[].name'"),
+    "audit": (
+        "tidemill audit",
+        "tidemill audit --from 12h --job nightly --against both",
+        "tidemill audit --from 2026-11-21T00:00:00Z --to 2026-11-22T00:00:00Z --json",
+    ),
     "logs": ("tidemill logs 'nightly#r1'", "tidemill logs 'nightly#r1' --follow"),
     "problems": ("tidemill problems --since 1h",),
     "next": ("tidemill next nightly -n 3", "tidemill next --schedule '0 3 * * *' --timezone Europe/Berlin"),
