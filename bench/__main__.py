@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from bench import (
+    audit,
     brokers,
     bulk,
     burst,
@@ -57,6 +58,7 @@ FIGURES: tuple[Figure, ...] = (
     *bulk.FIGURES,
     *history.FIGURES,
     *pages.FIGURES,
+    *audit.FIGURES,
     *soak.FIGURES,
 )
 MEASURED, MISSED = 0, 1

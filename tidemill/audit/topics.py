@@ -11,7 +11,7 @@ from contextlib import closing
 
 import msgspec
 import psycopg
-from confluent_kafka import OFFSET_BEGINNING
+from confluent_kafka import OFFSET_BEGINNING, KafkaException
 
 from schemas.codec import decode
 from schemas.errors import UndecodableError
@@ -24,7 +24,7 @@ from tidemill.audit.contradictions import Contradiction, contradictions
 from tidemill.audit.findings import Finding, Found, Tally
 from tidemill.audit.matching import Record, match
 from tidemill.audit.tables import Scope
-from tidemill.lag import offsets, read_to_end
+from tidemill.lag import offsets, read_to_end, unavailable
 from tidemill.queries import rows
 from tidemill.target import Row
 
@@ -54,7 +54,7 @@ def occurrences(
 ) -> Iterator[Found]:
     """Match all occurrences with the records of `status`; `compared`: and these with the rows of the read model.
 
-    Raises `BrokersError`, and `KafkaException`.
+    Raises `BrokersError`.
     """
     topic, waiting = target.topic(STATUS), dict(tables.versions(postgres, scope))
     tally.owners += len(waiting)
@@ -77,7 +77,10 @@ def occurrences(
 
 def _partition(target: Connections, scope: Scope, number: int, turn: Callable[[int], object]) -> dict[str, Seen]:
     where = (target.topic(STATUS), number)
-    begin = offsets(target, [where], OFFSET_BEGINNING)
+    try:
+        begin = offsets(target, [where], OFFSET_BEGINNING)
+    except KafkaException as error:
+        raise unavailable(target, error) from error
     found: dict[str, Seen] = {}
     with closing(read_to_end(target, begin)) as messages:
         for message in messages:
