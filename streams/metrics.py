@@ -180,7 +180,7 @@ class OwnersCollector(Collector):
 
 
 _OF_OWNERS = (
-    m.OWNED, m.WATERMARK_LAG, m.APPLIED_LAG, m.READY_RUNS, m.READY_OLDEST, m.HELD_RUNS, m.JOBS,
+    m.OWNED, m.WATERMARK_LAG, m.APPLIED_LAG, m.READY_RUNS, m.READY_OLDEST, m.UNMET_RUNS, m.HELD_RUNS, m.JOBS,
     m.QUARANTINED, m.UNSCHEDULED,
 )  # fmt: skip
 
@@ -201,6 +201,7 @@ def _samples(figures: Figures, now: datetime) -> Iterator[tuple[Metric, float] |
     for name, each in figures.waiting.items():
         yield m.READY_RUNS, each.count, name
         yield m.READY_OLDEST, _seconds_since(each.oldest, now) if each.oldest else 0.0, name
+        yield m.UNMET_RUNS, each.unmet, name
 
 
 def _seconds_since(then: datetime, now: datetime) -> float:

@@ -15,6 +15,7 @@ import orjson
 import yaml
 
 from schemas.dag import DagSpec, NodeSpec
+from tidemill.confined import SIZES, in_bytes
 from tidemill.target import UsageError
 
 Columns = dict[str, Any]
@@ -36,10 +37,12 @@ TEXT = frozenset(
         "sha256",
         "executable",
         "command",
+        "sandbox",
+        "network",
     }
 )
 """Names whose values are text, even if YAML would read a number or a date."""
-MANY = frozenset({"args", "env", "payload", "depends_on", "non_retryable_exit_codes", "skip_exit_codes"})
+MANY = frozenset({"args", "env", "payload", "depends_on", "non_retryable_exit_codes", "skip_exit_codes", "unveil"})
 """Names whose values may be lists or tables."""
 MAX_DEPTH = 200
 """The tables have the same limit."""
@@ -95,7 +98,7 @@ def _node(name: str, defaults: Columns, said: Any) -> Columns:
         raise UsageError(f"node {name!r} has both executable and command; they exclude each other")
     if "command" in node or "executable" in node:
         defaults = {key: value for key, value in defaults.items() if key not in {"command", "executable", "sha256"}}
-    columns = defaults | node
+    columns = {key: _in_bytes(name, key, value) for key, value in (defaults | node).items()}
     _check_values(f"node {name!r}: ", columns)
     needed = columns.get("depends_on", [])
     if not isinstance(needed, list) or not all(isinstance(each, str) for each in needed):
@@ -103,6 +106,13 @@ def _node(name: str, defaults: Columns, said: Any) -> Columns:
     if not columns.keys() & {"command", "executable"}:
         raise UsageError(f"node {name!r} has no program: it needs executable (a file, or s3://bucket/key) or command")
     return columns
+
+
+def _in_bytes(node: str, name: str, value: Any) -> Any:
+    try:
+        return in_bytes(name, value) if name in SIZES and isinstance(value, str) else value
+    except UsageError as error:
+        raise UsageError(f"node {node!r}: {error}") from error
 
 
 def _check_values(where: str, columns: Columns) -> None:

@@ -8,8 +8,10 @@ from itertools import combinations
 from typing import Any
 
 from confluent_kafka import KafkaException
+from msgspec import to_builtins
 
 from schemas.codec import decode
+from schemas.confinement import Capabilities, Sandbox
 from schemas.errors import UndecodableError
 from schemas.heartbeat import ExecutorState, Heartbeat
 from schemas.settings import Connections
@@ -77,6 +79,8 @@ def executor_rows(beats: Iterable[Beat], now: datetime, shared_names: Collection
             "settings_version": heartbeat.cluster_version,
             "state": _state(heartbeat, now - at),
             "ill": heartbeat.ill,
+            "capabilities": to_builtins(heartbeat.capabilities, order="sorted") if heartbeat.capabilities else None,
+            "gives": gives(heartbeat.capabilities),
             "shares_its_name": heartbeat.name in shared_names,
             "slots": sum(each.total for each in heartbeat.slots),
             "free": sum(each.free for each in heartbeat.slots),
@@ -86,6 +90,20 @@ def executor_rows(beats: Iterable[Beat], now: datetime, shared_names: Collection
         }
         for at, heartbeat in beats
     ]
+
+
+def gives(given: Capabilities | None) -> str:
+    """What an executor can give to attempts, in words: first its default."""
+    if given is None:
+        return "nothing: an earlier release"
+    others = [each.value for each in given.sandboxes if each not in (given.default, Sandbox.NONE)]
+    sandbox = f"{given.default.value} sandbox" if given.default is not Sandbox.NONE else "no sandbox"
+    parts = [
+        sandbox + (f" ({', '.join(others)} if asked)" if others else ""),
+        f"limits {', '.join(each.value for each in given.limits)}" if given.limits else "no limits",
+        f"unveil {', '.join(given.unveil)}" if given.unveil else "",
+    ]
+    return "; ".join(each for each in parts if each)
 
 
 def _windows(heartbeat: Heartbeat) -> dict[str, dict[str, int]]:

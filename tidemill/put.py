@@ -17,6 +17,7 @@ from schemas.job import JobSpec
 from schemas.settings import Connections
 from schemas.words import CatchupPolicy, OverlapPolicy
 from tidemill.complete import job_names
+from tidemill.confined import SIZES, in_bytes
 from tidemill.given import check_json
 from tidemill.names import nearest, no_owner
 from tidemill.objects import store_command, store_executable, storing
@@ -53,6 +54,9 @@ def put(  # noqa: PLR0917 - an option of a command is an argument of its functio
     arg: Annotated[list[str] | None, typer.Option(help="An argument; repeat it for more.")] = None,
     env: Annotated[list[str] | None, typer.Option(help="NAME=VALUE; repeat it for more.")] = None,
     tenant: Annotated[str | None, typer.Option(help="The tenant that owns the job.")] = None,
+    sandbox: Annotated[str | None, typer.Option(help="How an attempt is isolated: basic or strict.")] = None,
+    memory: Annotated[str | None, typer.Option(help="The most memory of an attempt, such as 512MB.")] = None,
+    network: Annotated[str | None, typer.Option(help="The network of an attempt: any or none.")] = None,
     column: Annotated[list[str] | None, typer.Option("--set", help="COLUMN=VALUE for any other column.")] = None,
     show_sql: Annotated[bool, typer.Option("--show-sql", help="Print the SQL statement.")] = False,
     as_json: AsJson = False,
@@ -62,6 +66,7 @@ def put(  # noqa: PLR0917 - an option of a command is an argument of its functio
     when = {"schedule": schedule, "timezone": timezone, "overlap_policy": overlap, "catchup_policy": catchup}
     how = {"timeout": timeout, "timeout_class": timeout_class, "max_attempts": max_attempts, "tenant": tenant}
     what = {"payload": payload, "args": _array(arg), "env": _object(env)}
+    what |= {"sandbox": sandbox, "memory": memory, "network": network}
     target = connections(data)
     others = given(when | how | what, column or [])
     with storing(target):
@@ -80,7 +85,13 @@ def given(options: Mapping[str, Any], pairs: list[str]) -> Columns:
         near = nearest(name, SETTABLE)
         raise UsageError(f"--set {name}={set_by_name[name]}: a job has no such column" + _meant(name, near))
     columns |= set_by_name
-    return {name: None if value == "" else value for name, value in columns.items()}
+    return {name: _value(name, value) for name, value in columns.items()}
+
+
+def _value(name: str, value: Any) -> Any:
+    if value == "":
+        return None
+    return in_bytes(name, value) if name in SIZES else value
 
 
 def program(target: Connections, executable: str | None, command: str | None, sha256: str | None) -> Columns:

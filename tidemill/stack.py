@@ -36,7 +36,7 @@ STOP_SECONDS = 60.0
 RUNNING = "RUNNING"
 """The state of a healthy connector."""
 PROCESS_COLUMNS = ("name", "state", "pid", "port", "address")
-EXECUTOR_COLUMNS = ("name", "state", "slots", "free")
+EXECUTOR_COLUMNS = ("name", "state", "slots", "free", "gives")
 
 Seen = TypeVar("Seen")
 
@@ -173,6 +173,8 @@ def _status_parts(local: Status | None, seen: Mapping[str, Any]) -> Iterator[Ren
     executors = seen["executors"] or ()
     yield table(executors, EXECUTOR_COLUMNS)
     yield from (visible(f"{each['name']} is ill: {each['ill']}.") for each in executors if each["ill"])
+    for each in executors:
+        yield from (visible(f"{each['name']}: {said}.") for said in (each["capabilities"] or {}).get("lacks", ()))
     yield f"Connector: {seen['connector']}."
     lag = seen["lag"]
     yield f"Lag: {', '.join(f'{name} {waiting}' for name, waiting in lag.items()) if lag else 'unknown'}."

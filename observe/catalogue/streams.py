@@ -32,6 +32,13 @@ READY_OLDEST = gauge(
     "As for tidemill_ready_runs; `tidemill explain` of that run says what it waits for.",
     "partition", "class",
 )  # fmt: skip
+UNMET_RUNS = gauge(
+    "tidemill_unmet_runs",
+    "Runs that are due and ask for more than their executor can give: a sandbox, a limit or a path. They are not among"
+    " tidemill_ready_runs.",
+    "`tidemill runs --reason no_capable_executor` names them; start an executor that can, or let them ask for less.",
+    "partition", "class",
+)  # fmt: skip
 HELD_RUNS = gauge(
     "tidemill_held_runs",
     "Runs that wait for other runs of their job or DAG to end; those of backfills do not count.",
@@ -96,7 +103,7 @@ CLOCK_STEADY = gauge(
     "See docs/clocks.md.",
 )
 ALL = (
-    WATERMARK_LAG, APPLIED_LAG, READY_RUNS, READY_OLDEST, HELD_RUNS, JOBS, QUARANTINED, UNSCHEDULED, OWNED,
+    WATERMARK_LAG, APPLIED_LAG, READY_RUNS, READY_OLDEST, UNMET_RUNS, HELD_RUNS, JOBS, QUARANTINED, UNSCHEDULED, OWNED,
     TRANSACTION_SECONDS, TRANSACTION_RECORDS, TRANSACTION_BYTES, RECOVERY_SECONDS, OWNER_FAILURES, CDC_LAG,
     CLOCK_STEADY,
 )  # fmt: skip

@@ -162,9 +162,9 @@ comment on column tidemill.dag_nodes.cancel_grace is
 comment on column tidemill.dag_nodes.sandbox is
     'How much its attempts are isolated: basic or strict; null: as the executor does by default. See docs/jobs.md.';
 comment on column tidemill.dag_nodes.memory is
-    'The most bytes of memory of an attempt, such as pg_size_bytes(''512 MB''); null: no limit.';
+    'The most memory of an attempt, in bytes, from 1 MB (1048576); null: no limit.';
 comment on column tidemill.dag_nodes.disk is
-    'The most bytes in the working directory of an attempt, such as pg_size_bytes(''2 GB''); null: no limit.';
+    'The most that an attempt writes into its working directory, in bytes, from 1 MB (1048576); null: no limit.';
 comment on column tidemill.dag_nodes.cpu is 'The most cores that an attempt uses, such as 0.5; null: no limit.';
 comment on column tidemill.dag_nodes.pids is
     'The most processes and threads of an attempt at the same time; null: no limit.';

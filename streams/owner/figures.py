@@ -18,6 +18,8 @@ class WaitingRuns(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     count: int
     oldest: datetime | None
     """When the oldest of them became due; None: there is none."""
+    unmet: int = 0
+    """How many more wait for an executor that can give what they ask for."""
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +37,9 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def figures_of(state: OwnerState) -> Figures:
-    """Takes O(timeout classes): it is called once a second, however many jobs and runs there are."""
+    """Takes O(timeout classes, and what runs ask for): it is called once a second, however many jobs and runs there
+    are.
+    """
     durable, derived = state.durable, state.derived
     return Figures(
         watermark=durable.watermark,
@@ -51,6 +55,7 @@ def _waiting(state: OwnerState, name: str) -> WaitingRuns:
     queue, (unreported, oldest) = state.derived.ready.get(name), state.seen.fleet.unreported(name)
     times = (queue.oldest if queue else None, oldest)
     return WaitingRuns(
-        count=unreported + (len(queue) if queue else 0),
+        count=unreported + (len(queue) - queue.unmet if queue else 0),
         oldest=min((each for each in times if each), default=None),
+        unmet=queue.unmet if queue else 0,
     )

@@ -148,6 +148,43 @@ def free(facts: Executors) -> Iterator[Finding]:
         yield ok(name, f"free slots: {', '.join(f'{count} of {name}' for name, count in free.items())}")
 
 
+def sandbox(facts: Executors) -> Iterator[Finding]:
+    name, running = "executors.sandbox", [each for each in facts.executors if each.state == "running"]
+    open_ = [each.name for each in running if not each.is_confining]
+    if open_:
+        yield warn(
+            name,
+            f"jobs on {listed(open_)} run without a sandbox: each can read and stop what its executor can",
+            "set TIDEMILL_SANDBOX=basic there, and see what the executor lacks",
+        )
+    elif running:
+        yield ok(name, "every executor runs jobs in a sandbox")
+
+
+def lacks(facts: Executors) -> Iterator[Finding]:
+    """A finding for each thing that some cannot give."""
+    name, running = "executors.lacks", [each for each in facts.executors if each.state == "running"]
+    missing = sorted({said for each in running for said in each.lacks})
+    for said in missing:
+        where = listed(each.name for each in running if said in each.lacks)
+        yield warn(name, f"{where}: {said}", "docs/security.md says what each needs; a job that asks for it waits")
+    if running and not missing:
+        yield ok(name, "executors can give whatever a job may ask for")
+
+
+def alike(facts: Executors) -> Iterator[Finding]:
+    name, running = "executors.alike", [each for each in facts.executors if each.state == "running"]
+    given = {each.gives: listed(other.name for other in running if other.gives == each.gives) for each in running}
+    if len(given) > 1:
+        yield warn(
+            name,
+            f"executors differ: {'; '.join(f'{who}: {what}' for what, who in given.items())}",
+            "let all executors of a class give the same: a run waits until one that can run it holds its partition",
+        )
+    elif given:
+        yield ok(name, f"all executors give the same: {next(iter(given))}")
+
+
 def versions(facts: Executors) -> Iterator[Finding]:
     found = sorted({each.version for each in facts.executors})
     if len(found) > 1:
@@ -200,6 +237,9 @@ EXECUTOR_CHECKS: tuple[Callable[[Executors], Iterator[Finding]], ...] = (
     classes,
     assigned,
     free,
+    sandbox,
+    lacks,
+    alike,
     versions,
 )
 READER_CHECKS: tuple[Callable[[Readers], Iterator[Finding]], ...] = (lags,)

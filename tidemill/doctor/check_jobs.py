@@ -1,11 +1,11 @@
-"""The check of overdue jobs and DAGs."""
+"""The checks of overdue jobs and DAGs, and of runs that no executor can run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 from tidemill.doctor.facts import Overdue
-from tidemill.doctor.finding import Finding, bad, listed, ok
+from tidemill.doctor.finding import Finding, bad, listed, ok, warn
 
 NAMED = 3
 """As many are named; `tidemill overdue` lists all."""
@@ -25,4 +25,19 @@ def overdue(facts: Overdue) -> Iterator[Finding]:
         yield ok(name, "every occurrence that was due has a run, or a reason why not")
 
 
-CHECKS: tuple[Callable[[Overdue], Iterator[Finding]], ...] = (overdue,)
+def capable(facts: Overdue) -> Iterator[Finding]:
+    name = "jobs.capable"
+    if facts.unmet:
+        run_id, reason = facts.unmet[0]
+        others = f", and {len(facts.unmet) - 1} more runs" if len(facts.unmet) > 1 else ""
+        yield warn(
+            name,
+            f"{run_id} {reason}{others}",
+            "start an executor that can, or let the jobs ask for less; "
+            "`tidemill runs --reason no_capable_executor` lists the runs",
+        )
+    else:
+        yield ok(name, "no run waits for an executor that gives more")
+
+
+CHECKS: tuple[Callable[[Overdue], Iterator[Finding]], ...] = (overdue, capable)

@@ -94,7 +94,7 @@ PARTS = (
     ),
     Part(
         name="jobs",
-        title="the judge of overdue jobs",
+        title="the judge of jobs",
         facts=lambda facts: facts.overdue,
         checks=check_jobs.CHECKS,
         if_silent="see the findings about Kafka and Postgres",

@@ -225,6 +225,12 @@ class Executor(msgspec.Struct, frozen=True, kw_only=True):
     shares_its_name: bool = False
     ill: str | None = None
     """Why it could start no process."""
+    gives: str = ""
+    """What it can give to attempts, in words."""
+    is_confining: bool = True
+    """Jobs that ask for no sandbox run in one."""
+    lacks: tuple[str, ...] = ()
+    """Sentences: what it cannot give, and why."""
 
 
 class Executors(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,6 +256,8 @@ class Overdue(msgspec.Struct, frozen=True, kw_only=True):
     after: timedelta
     names: tuple[str, ...]
     """The overdue jobs and DAGs, the longest overdue first."""
+    unmet: tuple[tuple[str, str], ...] = ()
+    """Runs that wait for an executor that can run them, each with its reason; the first ones."""
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from connectors.owner_clocks import Seen, latest_clocks
 from schemas.classes import parse_classes
 from schemas.cluster_clock import AGREE_SECONDS
+from schemas.confinement import Sandbox
 from schemas.errors import TidemillError
 from schemas.settings import Connections
 from schemas.topics import executor_group, runs_topic
@@ -104,4 +105,7 @@ def _executor(row: dict[str, Any]) -> Executor:
         settings_version=row["settings_version"],
         shares_its_name=row["shares_its_name"],
         ill=row["ill"],
+        gives=row["gives"],
+        is_confining=(row["capabilities"] or {}).get("default") not in (None, Sandbox.NONE.value),
+        lacks=tuple((row["capabilities"] or {}).get("lacks", ())),
     )

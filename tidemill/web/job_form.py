@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 
@@ -10,9 +10,11 @@ import msgspec
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from schemas.confinement import Network, Sandbox
 from schemas.words import CatchupPolicy, DstFold, DstGap, OnDelete, OverlapPolicy
 from tidemill import owners
-from tidemill.put import write_columns
+from tidemill.confined import SIZES, in_bytes
+from tidemill.put import Columns, write_columns
 from tidemill.queries import one, rows
 from tidemill.target import Row, UsageError
 from tidemill.web.errors import LOCKED
@@ -31,16 +33,19 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "max_interval", "retry_jitter", "non_retryable_exit_codes", "max_retry_duration", "max_infra_retries",
         "cancel_grace", "pause_on_failure", "on_delete",
     ),
+    "What it may use": ("sandbox", "network", "memory", "disk", "cpu", "pids", "unveil"),
     "Who": ("tenant",),
 }  # fmt: skip
 """Every column that a user sets here; pausing has buttons of its own."""
-WORDS: Mapping[str, type[Enum]] = {
+WORDS: Mapping[str, Iterable[Enum]] = {
     "overlap_policy": OverlapPolicy,
     "catchup_policy": CatchupPolicy,
     "catchup_after_pause": CatchupPolicy,
     "on_delete": OnDelete,
     "dst_gap": DstGap,
     "dst_fold": DstFold,
+    "sandbox": (Sandbox.BASIC, Sandbox.STRICT),
+    "network": Network,
 }
 LONG = frozenset({"args", "env", "payload"})
 """JSON, which gets several lines."""
@@ -114,7 +119,9 @@ def attempt(
 
 def write(postgres: psycopg.Connection[Row], job_id: str, changed: Mapping[str, str | None]) -> None:
     """Write the columns as `tidemill job put` does. Raises `UsageError` for a value of the wrong type."""
-    columns = dict(changed)
+    columns: Columns = {
+        name: in_bytes(name, text) if name in SIZES and text else text for name, text in changed.items()
+    }
     if "executable" in columns:
         columns.setdefault("sha256", None)  # another program has another checksum
     if columns:

@@ -149,9 +149,10 @@ WAITS = Section(
         ),
         lines(
             "Backlog",
-            "Runs that wait for a slot, by class, and runs that wait for other runs of their job or DAG.",
+            "Runs that wait for a slot or for an executor that can run them, by class, or for other runs of their job.",
             (
                 PromQL(expr="sum by (class) (tidemill_ready_runs)", legend="{{class}}: for a slot"),
+                PromQL(expr="sum by (class) (tidemill_unmet_runs)", legend="{{class}}: for a capable executor"),
                 PromQL(expr="sum(tidemill_held_runs)", legend="for other runs"),
             ),
             "short",

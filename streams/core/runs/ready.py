@@ -97,12 +97,15 @@ class ReadyQueue:
 
     @property
     def oldest(self) -> datetime | None:
-        """When the run that is due for the longest time became due; None: there is no run."""
-        return min((each for each in (line.oldest for line in self._lines.values()) if each), default=None)
+        """Of the runs that the executor can run: when the one that is due for the longest time became due; None: there
+        is no run.
+        """
+        lines = (line.oldest for line in self._lines.values() if not line.unmet)
+        return min((each for each in lines if each), default=None)
 
     @property
-    def incapable(self) -> int:
-        """How many runs wait for an executor that can run them."""
+    def unmet(self) -> int:
+        """How many runs the executor cannot run."""
         return sum(len(line) for line in self._lines.values() if line.unmet)
 
     def places(self) -> dict[RunId, DispatchOrder]:

@@ -23,7 +23,7 @@ def parts(**changes):
     executor = {
         "name": "e-0", "host": "machine", "version": "1", "state": "running", "ill": None, "shares_its_name": False,
         "slots": 3, "free": 1, "classes": {"10s": {"slots": 3, "free": 1}}, "windows": {"10s": {"0": 4, "1": 4}},
-        "attempts": ["j#r"],
+        "attempts": ["j#r"], "gives": "basic sandbox; limits memory", "capabilities": {"lacks": [f"no {HOSTILE}"]},
     }  # fmt: skip
     found = Parts(
         partitions=2,
@@ -50,6 +50,12 @@ def test_executors_show_their_slots_windows_and_attempts(page):
     text = page(parts())
     for each in ("e-0", "2 of 3 slots of 10s busy", "0: 4, 1: 4", 'href="/runs/j%23r"', "executors of 10s"):
         assert each in text
+
+
+def test_executors_show_what_they_give_and_what_they_lack(page):
+    text = page(parts())
+    assert "basic sandbox; limits memory" in text
+    assert "no &lt;img src=x onerror=alert(1)&gt;." in text
 
 
 def test_an_ill_executor_is_marked_and_says_why(page):

@@ -137,6 +137,19 @@ def test_the_form_writes_only_what_was_changed(site, database):
     assert database.all("select payload::text from tidemill.jobs") == [{"payload": '{"a":  1.0}'}]
 
 
+def test_what_a_job_may_use_is_set_in_the_form_and_shown_in_units_for_people(site, database):
+    database.job("j")
+    asked = {"sandbox": "strict", "memory": "512MB", "network": "none", "unveil": "{r:/srv/www}"}
+    assert site.post("/jobs/j/edit", form(site, "/jobs/j/edit", **asked)).status == 303
+    (row,) = database.all("select sandbox, memory, network, unveil from tidemill.jobs")
+    assert row == {"sandbox": "strict", "memory": 512 << 20, "network": "none", "unveil": ["r:/srv/www"]}
+    assert "sandbox strict, network none, memory 512 MB, unveil r:/srv/www" in site.get("/jobs/j").text
+    much = site.post("/jobs/j/check", form(site, "/jobs/j/edit", memory="much"))
+    assert "write a size such as 512MB or 2GB, or bytes" in much.text
+    none = site.post("/jobs/j/check", form(site, "/jobs/j/edit", memory="1kB"))
+    assert "allowed are bytes from 1048576 (1 MB)" in none.text
+
+
 def test_a_form_that_is_older_than_the_job_is_refused(site, database):
     database.job("j")
     old = form(site, "/jobs/j/edit", max_attempts="3")

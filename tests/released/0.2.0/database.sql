@@ -3496,14 +3496,14 @@ INSERT INTO tidemill.migrations VALUES ('0001_words.sql', '1f5abdac993fe6d18af0d
 INSERT INTO tidemill.migrations VALUES ('0002_zones.sql', 'cc4479705b56c345a3c211b8ee11de242dec21bb9e00319db7dc4fbde4c55f10', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0003_schedules.sql', '37e3dcab95302d04e4ed281b41bb0e4dee426bdec485630d03c97b8a1b818299', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0004_checks.sql', '4eb69c4543d5cd10ca807651233749f8018470f70691f6a65111056658718a8b', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0005_jobs.sql', '9f634a995ca20e201891d8b26ad8d6a30363d4b376d42768e5866861ab65bf6d', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0005_jobs.sql', 'f06c44322ecb14908ebfc6770cf6b6615d60fa929fd64f0a554ebdd80a43c256', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0006_requests.sql', '82fea5c19a668e30ab0f01e3d10904f9a28c1052b7ab16ce85fc5c4e73559546', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0007_read_model.sql', 'c743a0a01c250e56b3fc9f817a8d26cc9aa548da6622134b5c59aca37a54aa3c', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0008_capture.sql', '99e2aaf04e2e67a3b4d97985563cefb1b2e58954dfcceb0c282284af5c1ff2e9', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0009_retention.sql', 'cf7ca62e7cc7fcfaf7aeb7dc119315a02c7fccfcfba870e697acc0569514cd3d', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0010_fences.sql', 'bbed8949c99a700898a7b56dfc3d104d90cd3c75312b30fcc21a029dea732cb4', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0011_backfills.sql', '836d2991c089d1ba7cbb9f668864ca298b71cbb1167c0f1f52bbae126983109e', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0012_dags.sql', '95b76cfb2ab0fc7a15e470f3f017db97d28d5f8cff7616bbb3c81592975ff81f', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0012_dags.sql', 'e9782b03128512633fc6880e66c4a7a8c83eaf6891719c518c1149aaad03588c', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0013_cluster.sql', '4c8467f490b08fe1cb167ded09328c5542ad1e0909437c8ea9ea9aaf02debe2c', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0014_kept.sql', '46e0c3c888980d482c771d93ab545087cc3ff4e73d8ce7cf6abb7598bdf49c5f', '0.2.0', '2026-03-01 12:00:00+00');
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.confinement import Capabilities, Limit, demands
+from schemas.confinement import NOTHING_GIVEN, Capabilities, Limit, demands, unmet
 from schemas.dag import NodeSpec
 from schemas.event import EndCause, Expired
 from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
@@ -293,9 +293,11 @@ def _check_figures(state: OwnerState, runs: list[Run]) -> None:
         unreported = [
             run_id for run_id, flight in flights.items() if flight.timeout_class == name and flight.executor_id is None
         ]
-        waiting = [*state.derived.ready[name].places(), *unreported]
-        due = [state.durable.runs[run_id].due_at for run_id in waiting]
+        queue, given_ = state.derived.ready[name], state.seen.fleet.given(name) or NOTHING_GIVEN
+        fitting = [run_id for run_id in queue.places() if not unmet(queue.demands(run_id), given_)]
+        due = [state.durable.runs[run_id].due_at for run_id in (*fitting, *unreported)]
         assert (each.count, each.oldest) == (len(due), min(due, default=None))
+        assert each.unmet == len(queue) - len(fitting)
 
 
 def _check_deadlines(state: OwnerState, runs: list[Run]) -> None:

@@ -50,7 +50,7 @@ def collected(*shown, seen=None, now=START):
 
 
 def test_the_figures_of_an_owner_are_series_of_its_partition():
-    waiting = {"10s": WaitingRuns(count=4, oldest=START - 7 * S), "1m": NO_RUNS}
+    waiting = {"10s": WaitingRuns(count=4, oldest=START - 7 * S, unmet=2), "1m": NO_RUNS}
     owner = figures(held=1, jobs=2, quarantined=3, unscheduled=5, watermark=START - 2 * S, waiting=waiting)
     assert collected(Shown(partition=3, is_deciding=True, figures=owner, watermark=owner.watermark)) == {
         ("partition_owned", "3"): 1,
@@ -61,8 +61,10 @@ def test_the_figures_of_an_owner_are_series_of_its_partition():
         ("unscheduled_jobs", "3"): 5,
         ("ready_runs", "3", "10s"): 4,
         ("ready_oldest_seconds", "3", "10s"): 7,
+        ("unmet_runs", "3", "10s"): 2,
         ("ready_runs", "3", "1m"): 0,
         ("ready_oldest_seconds", "3", "1m"): 0,
+        ("unmet_runs", "3", "1m"): 0,
     }
 
 

@@ -78,6 +78,8 @@ def test_both_formats_say_the_same_and_defaults_are_said_of_each_node(read, text
         ("dag_id: d\nmax_runs: 99999999999999999999\nnodes: {a: {command: x}}", "an integer have at most 64 bits"),
         ("dag_id: d\nnodes: {a: {command: [x]}}", "node 'a': command is ['x']: it must be text"),
         ("dag_id: d\nnodes: {a: {executable: s3://b/k, sha256: 12}}", "node 'a': sha256 is 12: it must be text"),
+        ("dag_id: d\nnodes: {a: {command: x, memory: much}}", "node 'a': memory is 'much': write a size such as 512MB"),
+        ("dag_id: d\nnodes: {a: {command: x, network: no}}", "node 'a': network is False: it must be text"),
         ("dag_id: d\nnodes: {a: {command: x, timeout: {s: 9}}}", "node 'a': timeout is {'s': 9}: it must be one value"),
         ("dag_id: d\nnodes: {a: {command: x, env: {1: x}}}", "node 'a': env has the name 1: a name must be text"),
         (
@@ -100,6 +102,11 @@ def test_what_cannot_be_meant_is_refused_with_its_place(read, text, sentence):
         read(text)
     assert sentence in str(refused.value)
     assert "dag.yaml" in str(refused.value)
+
+
+def test_a_size_of_a_node_has_a_unit_or_is_in_bytes(read):
+    file = read("dag_id: d\ndefaults: {memory: 512MB}\nnodes: {a: {command: x, disk: 1048576, unveil: ['r:/srv']}}")
+    assert file.nodes["a"] == {"memory": 512 << 20, "command": "x", "disk": 1 << 20, "unveil": ["r:/srv"]}
 
 
 def test_other_files_are_refused(read, tmp_path):

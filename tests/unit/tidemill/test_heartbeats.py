@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from schemas.confinement import Capabilities, Limit, Sandbox
 from schemas.heartbeat import ExecutorState, Heartbeat, Slots
 from schemas.ids import ExecutorId
 from tidemill.addresses import hide_password
-from tidemill.heartbeats import executor_rows, present, shared_names
+from tidemill.heartbeats import executor_rows, gives, present, shared_names
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
@@ -47,6 +48,31 @@ def test_an_ill_executor_is_shown_as_ill_with_its_reason_until_it_drains_or_is_s
     rows = executor_rows(beats, NOW)
     assert [row["state"] for row in rows] == ["ill", "draining", "silent"]
     assert {row["ill"] for row in rows} == {"the disk is full"}
+
+
+def test_what_an_executor_gives_is_shown_in_words_and_for_programs():
+    given = Capabilities(
+        sandboxes=(Sandbox.NONE, Sandbox.BASIC, Sandbox.STRICT),
+        default=Sandbox.BASIC,
+        limits=(Limit.MEMORY, Limit.PIDS),
+        unveil=("r:/srv",),
+        lacks=("no control group limits its CPU",),
+    )
+    (row,) = executor_rows([(NOW, msgspec.structs.replace(heartbeat("e-0"), capabilities=given))], NOW)
+    assert row["gives"] == "basic sandbox (strict if asked); limits memory, pids; unveil r:/srv"
+    assert row["capabilities"] == {
+        "sandboxes": ("none", "basic", "strict"),
+        "default": "basic",
+        "limits": ("memory", "pids"),
+        "unveil": ("r:/srv",),
+        "lacks": ("no control group limits its CPU",),
+    }
+
+
+def test_an_executor_of_an_earlier_release_gives_nothing():
+    (row,) = executor_rows([(NOW, heartbeat("e-0"))], NOW)
+    assert (row["gives"], row["capabilities"]) == ("nothing: an earlier release", None)
+    assert gives(Capabilities()) == "no sandbox; no limits"
 
 
 def test_an_executor_that_left_cleanly_is_not_shown():

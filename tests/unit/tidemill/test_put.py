@@ -40,6 +40,24 @@ def test_any_other_column_is_given_by_its_name():
     assert given({}, ["dst_gap=skip", "paused_note=a=b"]) == {"dst_gap": "skip", "paused_note": "a=b"}
 
 
+@pytest.mark.parametrize(
+    ("said", "count"),
+    [("1048576", 1 << 20), ("512MB", 1 << 29), ("1.5 GiB", 3 << 29), ("4k", 4096), ("2 tb", 2 << 40), ("7B", 7)],
+)
+def test_a_size_has_a_unit_or_is_in_bytes(said, count):
+    assert given({"memory": said}, [f"disk={said}"]) == {"memory": count, "disk": count}
+
+
+@pytest.mark.parametrize("said", ["much", "1 EB", "-1MB", "1e9", "MB"])
+def test_what_is_no_size_is_refused(said):
+    with pytest.raises(UsageError, match=f"memory is '{said}': write a size such as 512MB or 2GB, or bytes"):
+        given({"memory": said}, [])
+
+
+def test_a_size_may_be_taken_back():
+    assert given({"memory": ""}, ["disk="]) == {"memory": None, "disk": None}
+
+
 def test_a_pair_without_a_name_or_an_equals_sign_is_refused():
     for pair in ("dst_gap", "=skip"):
         with pytest.raises(UsageError, match="NAME=VALUE"):

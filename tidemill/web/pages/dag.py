@@ -8,6 +8,7 @@ import htpy as h
 from starlette.responses import Response
 
 from schemas.ids import dag_run_of
+from tidemill.confined import may_use
 from tidemill.output import visible
 from tidemill.target import Row
 from tidemill.web.ask import Ask
@@ -23,7 +24,7 @@ from tidemill.web.pages.owner_facts import schedule_facts
 from tidemill.web.pieces import NONE, facts, instant, live, run_url, section, table, took
 
 NODES = ("State", "Node", "Depends on", "Started", "Waited", "Took", "Attempt", "Why")
-DEFINED = ("Node", "Depends on", "Trigger rule", "Timeout", "Attempts", "Executable")
+DEFINED = ("Node", "Depends on", "Trigger rule", "Timeout", "Attempts", "May use", "Executable")
 
 
 def make(ask: Ask, backend: Backend) -> Response:
@@ -128,5 +129,6 @@ def _defined(node: Row) -> tuple[h.Node, ...]:
         node["trigger_rule"].replace("_", " "),
         str(node["timeout"] or NONE),
         str(node["max_attempts"]),
+        visible(may_use(node) or NONE),
         h.code[visible(node["executable"])],
     )

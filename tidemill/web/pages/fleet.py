@@ -20,7 +20,7 @@ from tidemill.web.marks import mark
 from tidemill.web.parts import Parts
 from tidemill.web.pieces import NONE, brief, instant, live, run_link, section, table
 
-EXECUTORS = ("State", "Executor", "Host", "Version", "Slots", "Windows", "Attempts")
+EXECUTORS = ("State", "Executor", "Host", "Version", "Gives", "Slots", "Windows", "Attempts")
 PARTITIONS = ("Partition", "Stream worker", "Decided up to", "Behind")
 READERS = ("", "Reader", "Records that wait", "The oldest for")
 QUIET = timedelta(seconds=30)
@@ -66,10 +66,17 @@ def _executor(row: Row) -> tuple[h.Node, ...]:
         h.fragment[visible(row["name"]), " ", shared, ill],
         visible(row["host"]),
         row["version"],
+        _gives(row),
         h.ul(class_="gauges")[(_gauge(name, each) for name, each in row["classes"].items())],
         h.ul(class_="gauges")[(_windows(name, each) for name, each in row["windows"].items())] or NONE,
         _attempts(row["attempts"]),
     )
+
+
+def _gives(row: Row) -> h.Node:
+    """What it gives to attempts, and below it what it cannot give."""
+    lacks = (row["capabilities"] or {}).get("lacks", ())
+    return h.fragment[visible(row["gives"]), [h.span(class_="why")[f"{visible(each)}."] for each in lacks]]
 
 
 def _signed(sign: str, text: str) -> h.Element:

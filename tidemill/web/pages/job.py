@@ -9,6 +9,7 @@ import htpy as h
 from starlette.responses import Response
 
 from schemas.times import rfc3339
+from tidemill.confined import may_use
 from tidemill.output import visible
 from tidemill.target import Row, UsageError
 from tidemill.web.ask import Ask
@@ -154,6 +155,7 @@ def _definition(ask: Ask, job: Row) -> Iterator[tuple[str, h.Node]]:
     yield "Timeout", str(job["timeout"]) if job["timeout"] else "the limit of its class"
     yield "Class", job["timeout_class"]
     yield "Attempts", f"{job['max_attempts']}, and {job['max_infra_retries']} after losses"
+    yield "May use", may_use(job)
     yield "Pause after", job["pause_on_failure"] and f"{job['pause_on_failure']} failures in a row"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,8 +42,11 @@ class Model:
     def to_say(self) -> set[RunId]:
         return {run_id for run_id in self.unsaid if unmet(self.runs[run_id][1], self.given)}
 
-    def incapable(self) -> int:
+    def unmet(self) -> int:
         return sum(unmet(asked, self.given) is not None for _, asked in self.runs.values())
+
+    def oldest(self) -> datetime | None:
+        return min((order[2] for order, asked in self.runs.values() if not unmet(asked, self.given)), default=None)
 
 
 def happen(queue: ReadyQueue, model: Model, what: str, *values: object) -> None:
@@ -73,8 +76,7 @@ def test_the_queue_equals_a_search_through_all_runs(history) -> None:
         happen(queue, model, what, *values)
         assert queue.head() == model.head()
         assert queue.places() == {run_id: order for run_id, (order, _) in model.runs.items()}
-        assert (len(queue), queue.incapable) == (len(model.runs), model.incapable())
-        assert queue.oldest == min((order[2] for order, _ in model.runs.values()), default=None)
+        assert (len(queue), queue.unmet, queue.oldest) == (len(model.runs), model.unmet(), model.oldest())
     said = set()
     while found := queue.take_unsaid():
         said.add(found[0])
