@@ -200,7 +200,7 @@ class ProcessSupervisor:
             return os.posix_spawn(
                 argv[0],
                 argv,
-                spec["env"],
+                self._launcher.own_environment(spec["env"]),
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
                     if stdin is None

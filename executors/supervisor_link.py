@@ -121,7 +121,10 @@ class SupervisorLink:
         # A change of the user undoes what `die_with` does, so it comes last.
         steps = (*spec.steps, close_at_exec(REPORT_FD), *die_with(self.pid))
         plain = {"argv": spec.argv, "env": spec.env, "cwd": str(spec.cwd), "stdin": stdin is not None, **user}
-        given = [("spec", json.dumps(plain).encode()), ("launch", self._launcher.launch_file(steps, number))]
+        given = [
+            ("spec", json.dumps(plain).encode()),
+            ("launch", self._launcher.launch_file(steps, number, env=spec.env)),
+        ]
         fds = _memfds(given + ([] if stdin is None else [("stdin", stdin)]))
         try:
             fds[2:2] = _duplicates(spec.fds)

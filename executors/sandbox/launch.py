@@ -36,13 +36,22 @@ class Launcher:
             numbered.append((launch, LAUNCH_FD))
         return [(os.POSIX_SPAWN_DUP2, fd, number) for fd, number in numbered]
 
-    def launch_file(self, steps: Sequence[Step], number: int = 0, first: int = 0) -> bytes:
-        """The content of a file whose descriptor goes with the spawn. The numbers stand in reports of failed steps."""
+    def own_environment(self, env: dict[str, str]) -> dict[str, str]:
+        """With which variables the launcher starts: its linker must obey none of a job, such as LD_PRELOAD."""
+        return {} if self.command else env
+
+    def launch_file(
+        self, steps: Sequence[Step], number: int = 0, first: int = 0, env: dict[str, str] | None = None
+    ) -> bytes:
+        """The content of a file whose descriptor goes with the spawn. The numbers stand in reports of failed steps.
+
+        `env` is the environment of the command.
+        """
         if not self.command:
             return compile_steps(steps, number, first)
         calls = NUMBERS[os.uname().machine]
         rows = [(calls[each.call], [_plain(arg) for arg in each.args], each.result) for each in steps]
-        return json.dumps({"number": number, "first": first, "steps": rows}).encode()
+        return json.dumps({"number": number, "first": first, "steps": rows, "env": env or {}}).encode()
 
 
 PROGRAM = Launcher()

@@ -21,6 +21,9 @@ _NEW_TIME_NAMESPACE = 0x80
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _F_SETLEASE = 1024
 _RLIMIT_RTTIME = 15
+_PRIO_USER, _IOPRIO_WHO_USER = 2, 3
+_OF_A_PROCESS = ("sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
+"""They take a pid or a thread's id, 0 for the caller; no domain of Landlock stops them between jobs of one user."""
 
 DENIED = (
     # other processes
@@ -39,6 +42,8 @@ DENIED = (
         "mount_setattr",
     ),
     *("fsopen", "fsconfig", "fsmount", "fspick", "open_by_handle_at", "fanotify_init"),
+    # memory and queues that outlive the attempt, and that all jobs of a user share
+    *("shmget", "semget", "msgget", "mq_open"),
     # large parts of the kernel that no job needs
     *("bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register"),
     *("add_key", "request_key", "keyctl", "modify_ldt", "uselib", "sysfs", "_sysctl", "ustat"),
@@ -66,11 +71,18 @@ _Block = tuple[str, list[_Line]]
 
 
 @cache
-def deny_list(machine: str, *, network: bool) -> bytes:
-    """The filter as an array of `struct sock_filter`. Without `network` it also denies sockets of every family."""
+def deny_list(machine: str, *, network: bool, own_user: bool = False) -> bytes:
+    """The filter as an array of `struct sock_filter`. Without `network` it also denies sockets of every family.
+
+    Without a user of its own, an attempt also changes neither limits nor priorities of another process or thread.
+    """
     calls = NUMBERS[machine]
     targets = {calls[name]: "deny" for name in DENIED if name in calls}
-    targets |= {calls[name]: name for name in ("clone", "unshare", "ioctl", "fcntl", "setrlimit", "prlimit64")}
+    targets |= {calls[name]: name for name in ("clone", "unshare", "ioctl", "fcntl", "setrlimit")}
+    targets[calls["prlimit64"]] = "limit"
+    if not own_user:
+        targets |= {calls[name]: "of itself" for name in _OF_A_PROCESS}
+        targets |= {calls[name]: name for name in ("ioprio_set", "prlimit64", "setpriority")}
     # The flags of clone3 are in memory, which no filter sees. The C library then uses clone.
     targets[calls["clone3"]] = "unknown"
     if not network:
@@ -111,9 +123,14 @@ _BLOCKS: list[_Block] = [
     ("fcntl", [_low(1), _Go(_EQUAL, _F_SETLEASE, "deny", "allow")]),
     # The tag of the attempt (`confine.py`) may be read.
     ("setrlimit", [_low(0), _Go(_EQUAL, _RLIMIT_RTTIME, "deny", "allow")]),
-    ("prlimit64", [_low(1), _Go(_EQUAL, _RLIMIT_RTTIME, "new limit", "allow")]),
+    ("prlimit64", [_low(0), _Go(_EQUAL, 0, "limit", "deny")]),
+    ("limit", [_low(1), _Go(_EQUAL, _RLIMIT_RTTIME, "new limit", "allow")]),
     ("new limit", [_low(2), _Go(_EQUAL, 0, "rest of it", "deny")]),
     ("rest of it", [_high(2), _Go(_EQUAL, 0, "allow", "deny")]),
+    ("ioprio_set", [_low(0), _Go(_EQUAL, _IOPRIO_WHO_USER, "deny", "who")]),
+    ("setpriority", [_low(0), _Go(_EQUAL, _PRIO_USER, "deny", "who")]),
+    ("who", [_low(1), _Go(_EQUAL, 0, "allow", "deny")]),
+    ("of itself", [_low(0), _Go(_EQUAL, 0, "allow", "deny")]),
     ("allow", [(_RETURN, _ALLOW)]),
     ("deny", [(_RETURN, _ERROR | _EPERM)]),
     ("unknown", [(_RETURN, _ERROR | _ENOSYS)]),

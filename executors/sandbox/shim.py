@@ -34,7 +34,7 @@ def main() -> None:
         if found == -1 or (result and found != result):
             _fail(order["number"], index, ctypes.get_errno(), has_command=bool(command))
     if command:
-        _fail(order["number"], order["first"] + len(order["steps"]), _execute(command), has_command=True)
+        _fail(order["number"], order["first"] + len(order["steps"]), _execute(command, order["env"]), has_command=True)
 
 
 def _word(argument: int | list[str], kept: list[object]) -> object:
@@ -51,14 +51,14 @@ def _word(argument: int | list[str], kept: list[object]) -> object:
     return data
 
 
-def _execute(command: list[str]) -> int:
+def _execute(command: list[str], env: dict[str, str]) -> int:
     try:
-        os.execv(command[0], command)  # noqa: S606 - what a shim is for
+        os.execve(command[0], command, env)  # noqa: S606 - what a shim is for
     except OSError as error:
         failed = error
     if failed.errno == errno.ENOEXEC:  # a script without #!
         try:
-            os.execv(_SHELL, [_SHELL, *command])  # noqa: S606
+            os.execve(_SHELL, [_SHELL, *command], env)  # noqa: S606
         except OSError as error:
             failed = error
     return failed.errno or errno.EINVAL
