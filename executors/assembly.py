@@ -180,6 +180,7 @@ class Parts:
     def _make_claimer(self, timeout_class: str) -> Claimer:
         context = ClaimerContext(
             timeout_class=timeout_class,
+            given=self._plan.capabilities,
             slots=self.slots,
             clock=self.clock,
             metrics=self._metrics,

@@ -1,4 +1,4 @@
-"""Chooses which of the polled records an executor claims next (protocol D2, D3)."""
+"""Chooses which of the polled records an executor claims next (protocol D2, D3, D7)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
+from schemas.confinement import Capabilities, unmet
 from schemas.dispatch import Dispatch
 
 
@@ -27,6 +28,8 @@ class Polled:
 class ClaimDecision(Enum):
     RUN = "run"
     EXPIRED = "expired"
+    UNMET = "unmet"
+    """It asks for more than this executor can give: its partition has moved here since its owner sent it."""
     UNREADABLE = "unreadable"
 
 
@@ -34,18 +37,27 @@ class ClaimDecision(Enum):
 class Chosen:
     polled: Polled
     decision: ClaimDecision
+    unmet: str | None = None
+    """For `UNMET`: what the executor cannot give."""
 
 
-def judge(polled: Polled, now: datetime) -> ClaimDecision:
-    if polled.dispatch is None:
-        return ClaimDecision.UNREADABLE
-    return ClaimDecision.EXPIRED if polled.appended_at + polled.dispatch.valid_for < now else ClaimDecision.RUN
+def judge(polled: Polled, now: datetime, given: Capabilities) -> Chosen:
+    dispatch = polled.dispatch
+    if dispatch is None:
+        return Chosen(polled=polled, decision=ClaimDecision.UNREADABLE)
+    if polled.appended_at + dispatch.valid_for < now:
+        return Chosen(polled=polled, decision=ClaimDecision.EXPIRED)
+    if dispatch.confinement and (why := unmet(dispatch.confinement, given)):
+        return Chosen(polled=polled, decision=ClaimDecision.UNMET, unmet=why)
+    return Chosen(polled=polled, decision=ClaimDecision.RUN)
 
 
 class PolledRecords:
     """The records that a class's consumer has polled and not claimed, in the order in which it polled them."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Capabilities) -> None:
+        """`given`: what this executor can give to attempts."""
+        self._given = given
         self._records: deque[Polled] = deque()
 
     def __len__(self) -> int:
@@ -62,12 +74,12 @@ class PolledRecords:
         """The next records to claim: at most `free_slots` of them to run. They stay here until `settle`."""
         chosen: list[Chosen] = []
         for polled in self._records:
-            decision = judge(polled, now)
-            if decision is ClaimDecision.RUN:
+            judged = judge(polled, now, self._given)
+            if judged.decision is ClaimDecision.RUN:
                 if free_slots == 0:
                     break
                 free_slots -= 1
-            chosen.append(Chosen(polled=polled, decision=decision))
+            chosen.append(judged)
         return chosen
 
     def settle(self, chosen: Collection[Chosen], committed: Collection[int], sent: float) -> list[Chosen]:

@@ -19,6 +19,7 @@ from executors.skip_unreadable import OnUnreadable, UnreadableSkipper
 from executors.slots import Slots
 from observe.health import Health, Loop
 from schemas.codec import decode
+from schemas.confinement import Capabilities
 from schemas.dispatch import Dispatch
 from schemas.errors import UndecodableError
 from schemas.kept_clock import KeptClock
@@ -42,6 +43,8 @@ class ClaimerContext:
     """The timeout class of a `Claimer`, the state it shares, and its callbacks."""
 
     timeout_class: str
+    given: Capabilities
+    """What this executor can give to attempts (protocol D7)."""
     slots: Slots
     clock: KeptClock
     metrics: Metrics
@@ -73,7 +76,7 @@ class Claimer:
         self._errors = KafkaErrorLog(f"claim-{context.timeout_class}")
         self._skipper = UnreadableSkipper(options, context.on_unreadable)
         self._consumer = Consumer({**options, "error_cb": self._errors.log, "log_level": 2})
-        self._records = PolledRecords()
+        self._records = PolledRecords(context.given)
         self._held: frozenset[int] = frozenset()
         self._unknown: set[str] = set()
         """The URIs that `on_polled` does not have yet."""

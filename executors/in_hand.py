@@ -13,7 +13,7 @@ import structlog
 from executors.attempt import Act, Fact, Phase, advance
 from executors.attempt_dirs import AttemptDir
 from executors.checkpoints import NO_CHECKPOINT, CheckpointOutcome, checkpoint_not_stored
-from executors.claim import Polled
+from executors.claim import Chosen, Polled
 from executors.clock import boot_seconds
 from executors.executables import Executable
 from executors.logs import Output
@@ -27,7 +27,7 @@ from executors.supervisor_link import Exited, Spec
 from schemas.control import Kill
 from schemas.dispatch import Dispatch
 from schemas.errors import TidemillError
-from schemas.event import EndCause, Ended, Rejected
+from schemas.event import EndCause, Ended, Expired, Rejected
 from schemas.kept_clock import KeptClock
 
 _LOG = structlog.get_logger()
@@ -168,6 +168,16 @@ def ended(attempt: Attempt, clock: KeptClock) -> Ended:
 
 def rejected(attempt: Attempt, clock: KeptClock) -> Rejected:
     return Rejected(**attempt.identity, at=clock.now(), reason=_reported(attempt, attempt.reason) or "")
+
+
+def untried(attempt: Attempt, chosen: Chosen, clock: KeptClock, metrics: Metrics) -> Expired | Rejected:
+    """The event of a claimed dispatch that is not to be run here; it is counted."""
+    if chosen.unmet is None:
+        metrics.ended(NoProcess.EXPIRED)
+        return Expired(**attempt.identity, at=clock.now())
+    event = Rejected(**attempt.identity, at=clock.now(), reason=shorten(chosen.unmet) or "", is_unmet=True)
+    note_end(attempt, event, metrics)
+    return event
 
 
 def _reported(attempt: Attempt, text: str | None) -> str | None:

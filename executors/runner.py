@@ -35,6 +35,7 @@ from executors.in_hand import (
     nothing,
     rejected,
     step_problem,
+    untried,
 )
 from executors.kills import Kills
 from executors.logs import LogStore, LogStream, Output
@@ -48,7 +49,7 @@ from executors.slots import Slots
 from executors.supervisor_link import Exited, Notice, Refused, Renewed, Spawned, Spec, SupervisorLink
 from executors.workspace import Workspace
 from schemas.control import LOOK_BACK
-from schemas.event import Claimed, EndCause, Ended, Event, Expired, Rejected, Started
+from schemas.event import Claimed, EndCause, Ended, Event, Rejected, Started
 from schemas.heartbeat import AttemptInHand
 from schemas.kept_clock import KeptClock
 
@@ -103,8 +104,7 @@ class Runner:
                 self.attempts[attempt.number] = attempt
                 self._start_claimed(attempt)
             else:
-                self.metrics.ended(NoProcess.EXPIRED)
-                self._send_event(attempt, Expired(**attempt.identity, at=self.clock.now()), nothing)
+                self._send_event(attempt, untried(attempt, chosen, self.clock, self.metrics), nothing)
 
     def on_notice(self, notice: Notice) -> None:
         if isinstance(notice, Renewed):

@@ -11,6 +11,7 @@ from executors.clock import cluster_clock
 from executors.consumer import Claimer, ClaimerContext
 from executors.slots import Slots
 from observe.health import Health
+from schemas.confinement import NOTHING_GIVEN
 from tests.support.executor_figures import new_metrics
 
 CAPACITY = 4
@@ -25,6 +26,7 @@ class Member:
         self._slots = Slots({"10s": 2})
         context = ClaimerContext(
             timeout_class="10s",
+            given=NOTHING_GIVEN,
             slots=self._slots,
             clock=cluster_clock(connections),
             metrics=new_metrics(),

@@ -13,6 +13,7 @@ from executors.consumer import Claimer, ClaimerContext
 from executors.settings import ExecutorSettings
 from executors.slots import Slots
 from observe.health import Health
+from schemas.confinement import NOTHING_GIVEN
 from schemas.event import EndCause, Started
 from tests.support.executor_figures import new_metrics
 from tests.support.observed import reserved_port
@@ -66,6 +67,7 @@ def test_a_claimer_that_waits_for_brokers_in_a_commit_is_not_stuck(own_servers, 
     health, slots = Health(lambda: now[0]), Slots({"10s": 1})
     context = ClaimerContext(
         timeout_class="10s", slots=slots, clock=cluster_clock(connections), metrics=new_metrics(), health=health,
+        given=NOTHING_GIVEN,
         may_claim=lambda: bool(may_claim), is_ill=lambda: False, on_polled=lambda *_: None,
         on_claimed=lambda *each: claimed.append(each), on_assigned=lambda _, partitions: held.append(partitions),
         on_unreadable=lambda *_: None, on_crash=print, capacity=4,

@@ -8,6 +8,7 @@ import hashlib
 import os
 import resource
 import threading
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -202,6 +203,25 @@ def test_a_short_binary_output_is_stored_unchanged(ends_of, monkeypatch):
     raw, good = ends_of(attempt(1, "raw"), attempt(2, "good"))
     assert (raw.output_bytes, good.log_uri) == (3, None)
     assert stored == [(f"{raw.log_uri}{stored[0][0].rpartition('/')[2]}", b"\xff\0\xc3")]
+
+
+def test_a_claim_that_asks_for_more_than_the_executor_gives_is_rejected_without_a_slot(tmp_path):
+    async def body():
+        producer = RecordingProducer()
+        async with asyncio.TaskGroup() as tasks:
+            runner = make_runner(producer, Storage(), tmp_path, tasks)
+            asked = replace(claim(decision=ClaimDecision.UNMET), unmet="the executor cannot give sandbox strict")
+            runner.on_claimed("10s", [asked])
+            producer.acknowledge_all()
+            idle, free = runner.is_idle, runner.slots.free("10s")
+            runner.close()
+            runner.link.close()
+        return idle, free, producer.events()
+
+    idle, free, (event,) = asyncio.run(body())
+    assert (idle, free) == (True, 0), "the test holds all slots, and none is released"
+    assert isinstance(event, Rejected)
+    assert (event.is_unmet, event.reason) == (True, "the executor cannot give sandbox strict")
 
 
 def test_a_runner_is_idle_after_expired_claims_are_reported_too(tmp_path):

@@ -25,6 +25,7 @@ from observe.health import Health
 from schemas.cluster import RECORD_KEY, Cluster
 from schemas.cluster_record import find
 from schemas.codec import encode
+from schemas.confinement import NOTHING_GIVEN
 from schemas.control import Kill
 from schemas.heartbeat import ExecutorState, Heartbeat
 from schemas.ids import ExecutorId
@@ -271,6 +272,7 @@ def test_an_executor_claims_past_an_unreadable_batch(connections, spoiled, log):
     passed, crashes = [], []
     context = ClaimerContext(
         timeout_class="10s", slots=Slots({"10s": 1}), clock=executor_clock(connections), may_claim=lambda: True,
+        given=NOTHING_GIVEN,
         is_ill=lambda: False, metrics=new_metrics(), health=Health(),
         on_polled=lambda *_: None, on_claimed=lambda *_: None, on_assigned=lambda *_: None,
         on_unreadable=lambda *each: passed.append(each), on_crash=crashes.append, capacity=100,

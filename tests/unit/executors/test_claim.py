@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from executors.claim import ClaimDecision, Polled, PolledRecords, offsets_after
+from schemas.confinement import Capabilities, Confinement, Sandbox
 from schemas.dispatch import Dispatch
 
 NOW = datetime(2026, 11, 21, 3, tzinfo=UTC)
 VALID = timedelta(seconds=60)
 
 
-def dispatch(token=1):
+GIVEN = Capabilities(sandboxes=(Sandbox.BASIC,))
+
+
+def dispatch(token=1, **more):
     return Dispatch(
         run_id=f"a@{token}", owner="a", job_id="a", attempt=1, token=token, timeout_class="10s", nominal_time=NOW,
         scheduled_time=NOW, executable="s3://b/k", sha256=None, args=(), env={}, payload=None, limit=VALID,
-        valid_for=VALID, claim_grace=VALID, lease=VALID,
+        valid_for=VALID, claim_grace=VALID, lease=VALID, **more,
     )  # fmt: skip
 
 
@@ -27,7 +32,7 @@ def polled(partition, offset, age=timedelta(0)):
 
 @pytest.fixture
 def records():
-    return PolledRecords()
+    return PolledRecords(GIVEN)
 
 
 def positions(chosen):
@@ -47,6 +52,15 @@ def test_an_expired_record_needs_no_slot_but_none_is_skipped_over(records):
     records.add(polled(0, 2, age=VALID + timedelta(seconds=1)))
     chosen = records.choose(0, NOW)
     assert [(each.polled.offset, each.decision) for each in chosen] == [(0, ClaimDecision.EXPIRED)]
+
+
+def test_a_record_that_asks_for_more_than_this_executor_gives_needs_no_slot(records):
+    strict = dispatch(0, confinement=Confinement(sandbox=Sandbox.STRICT))
+    records.add(replace(polled(0, 0), dispatch=strict))
+    records.add(replace(polled(0, 1), dispatch=dispatch(1, confinement=Confinement(sandbox=Sandbox.BASIC))))
+    chosen = records.choose(1, NOW)
+    assert [each.decision for each in chosen] == [ClaimDecision.UNMET, ClaimDecision.RUN]
+    assert chosen[0].unmet == "the executor cannot give sandbox strict (it gives basic)"
 
 
 def test_a_record_is_valid_up_to_its_age_limit(records):
