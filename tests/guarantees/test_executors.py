@@ -68,4 +68,7 @@ def test_an_executor_frozen_for_a_minute_changes_nothing_afterwards(stack, long_
     all_ended(long_runs)
     assert broken(long_runs, LOST) == []
     for run_id in held:
-        assert [each["ended_as"] for each in stack.attempts(run_id)] == ["lost", "succeeded"]
+        lost, again = stack.attempts(run_id)
+        assert (lost["ended_as"], again["ended_as"]) == ("lost", "succeeded")
+        assert lost["executor_id"].startswith(f"{victim}.")
+        assert not again["executor_id"].startswith(f"{victim}.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from datetime import timedelta
 
 import pytest
@@ -109,6 +111,22 @@ def test_the_retry_of_an_attempt_that_one_executor_could_not_start_goes_to_the_o
     for order in rejected:
         retry = owner.order(script, run_id=order.run_id, attempt=2)
         owner.dispatch(retry, partition=first.index(order))
+        assert owner.end_of(retry).exit_code == 0
+        assert {each.executor_id for each in owner.heard if each.event.token == retry.token} == {id_of(owner, "well")}
+
+
+def test_the_retry_of_an_attempt_that_a_silent_supervisor_loses_goes_to_the_other(owner, executors, objects):
+    ill = executors.start("ill", heartbeat_interval="PT1S")
+    first = one_in_each_partition(owner, objects.script("sleep 300"))
+    for order in first:
+        owner.first(order, Started)
+    executors.start("well")
+    owner.wait(lambda: len({each.name for _, each in owner.heartbeats}) > 1 and holds(owner, "ill"))
+    os.kill(ill.supervisor, signal.SIGSTOP)
+    assert "supervisor has not answered" in is_ill(owner, "ill")
+    for partition, order in enumerate(first):
+        retry = owner.order(objects.script("true"), run_id=order.run_id, attempt=2)
+        owner.dispatch(retry, partition=partition)
         assert owner.end_of(retry).exit_code == 0
         assert {each.executor_id for each in owner.heard if each.event.token == retry.token} == {id_of(owner, "well")}
 
