@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from schemas.settings import InvalidSettingsError
-
 PREFIX = "TIDEMILL_"
 KNOWN = frozenset(
     f"{PREFIX}{name.upper()}"
@@ -131,6 +129,8 @@ def check_variables(names: Iterable[str]) -> list[str]:
     for name in unknown:
         near = _near(name)
         if near:
+            from schemas.settings import InvalidSettingsError  # noqa: PLC0415 - the import takes 0.2 s
+
             raise InvalidSettingsError(f"{name} is not a setting; did you mean {near}?")
     return [f"{name} is not a setting of any process, and has no effect" for name in unknown]
 

@@ -16,6 +16,7 @@ import typer
 from schemas.words import RequestKind
 from tests.support.shell_completion import completions
 from tidemill.cli import app
+from tidemill.commands import PANELS
 from tidemill.examples import EXAMPLES
 
 SECONDS = 30
@@ -23,6 +24,12 @@ NOBODY_LISTENS = "postgresql://nobody@127.0.0.1:1/nothing"
 COLOUR = re.compile(rb"\x1b\[(?:\d;)?3[1-7]m")
 A_BAR = "from infra.progress import progress\nwith progress('Waiting', lambda: (1, 2)): print('said')"
 TIDEMILL = (sys.executable, "-m", "tidemill")
+IMPORTS_OF_HELP = """
+import sys
+from tidemill.cli import run
+assert run(["--help"]) == 0
+print(*(name for name in sys.modules if name.partition(".")[0] in {"tidemill", "connectors", "psycopg", "pydantic"}))
+"""
 
 
 def commands(group, path=()):
@@ -38,6 +45,19 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 
 def test_every_command_has_an_example_and_every_example_a_command():
     assert set(COMMANDS) == set(EXAMPLES)
+
+
+def test_the_help_of_all_says_of_each_command_what_its_own_help_begins_with():
+    imported = typer.main.get_command(app).commands
+    begun = {name: " ".join(command.help.partition("\n\n")[0].split()) for name, command in imported.items()}
+    assert {name: each.summary for panel in PANELS.values() for name, each in panel.items()} == begun
+
+
+def test_the_help_of_all_imports_no_command():
+    done = subprocess.run([sys.executable, "-c", IMPORTS_OF_HELP], capture_output=True, text=True, check=True)
+    assert set(done.stdout.splitlines()[-1].split()) == {
+        "tidemill", "tidemill.cli", "tidemill.commands", "tidemill.examples"
+    }  # fmt: skip
 
 
 def test_the_page_of_commands_names_each_command():
