@@ -21,6 +21,7 @@ _NEW_TIME_NAMESPACE = 0x80
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _F_SETLEASE = 1024
 _RLIMIT_RTTIME = 15
+_AF_UNIX = 1
 _PRIO_USER, _IOPRIO_WHO_USER = 2, 3
 _OF_A_PROCESS = ("sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
 """They take a pid or a thread's id, 0 for the caller; no domain of Landlock stops them between jobs of one user."""
@@ -74,7 +75,8 @@ _Block = tuple[str, list[_Line]]
 def deny_list(machine: str, *, network: bool, own_user: bool = False) -> bytes:
     """The filter as an array of `struct sock_filter`. Without `network` it also denies sockets of every family.
 
-    Without a user of its own, an attempt also changes neither limits nor priorities of another process or thread.
+    Without a user of its own, an attempt also changes neither limits nor priorities of another process or thread, and
+    makes no unix socket: Landlock lets it connect to those of its user's systemd, tmux or docker, which start anything.
     """
     calls = NUMBERS[machine]
     targets = {calls[name]: "deny" for name in DENIED if name in calls}
@@ -82,7 +84,7 @@ def deny_list(machine: str, *, network: bool, own_user: bool = False) -> bytes:
     targets[calls["prlimit64"]] = "limit"
     if not own_user:
         targets |= {calls[name]: "of itself" for name in _OF_A_PROCESS}
-        targets |= {calls[name]: name for name in ("ioprio_set", "prlimit64", "setpriority")}
+        targets |= {calls[name]: name for name in ("ioprio_set", "prlimit64", "setpriority", "socket")}
     # The flags of clone3 are in memory, which no filter sees. The C library then uses clone.
     targets[calls["clone3"]] = "unknown"
     if not network:
@@ -130,6 +132,7 @@ _BLOCKS: list[_Block] = [
     ("ioprio_set", [_low(0), _Go(_EQUAL, _IOPRIO_WHO_USER, "deny", "who")]),
     ("setpriority", [_low(0), _Go(_EQUAL, _PRIO_USER, "deny", "who")]),
     ("who", [_low(1), _Go(_EQUAL, 0, "allow", "deny")]),
+    ("socket", [_low(0), _Go(_EQUAL, _AF_UNIX, "deny", "allow")]),
     ("of itself", [_low(0), _Go(_EQUAL, 0, "allow", "deny")]),
     ("allow", [(_RETURN, _ALLOW)]),
     ("deny", [(_RETURN, _ERROR | _EPERM)]),
