@@ -14,6 +14,7 @@ import structlog
 
 from executors.assembly import Plan
 from executors.orphans import adopt_orphans
+from executors.sandbox.cgroups import Cgroups
 from executors.sandbox.host import NoSandboxError
 from executors.sandbox.launch import find_launcher
 from executors.sandbox.start import find_capabilities
@@ -47,27 +48,7 @@ def main() -> None:
     try:
         for warning in check_variables(os.environ):
             structlog.get_logger().warning("unknown_variable", reason=warning)
-        settings, port, connections = read(ExecutorSettings), read(ObserveSettings), read(Connections)
-        name = settings.executor_name or take_name("executor", connections.kafka_bootstrap).name
-        registry, health = Registry(), Health()
-        describe_process(registry, health, kind="executors", name=name)
-        with without_ready_file(settings.ready_file), observed(port.observe_listen, registry, health):
-            connections, cluster = settle(connections, confluent_kafka, EXECUTOR_TOPICS, with_runs=True)
-            check_margins(cluster, [settings.margins(name)])
-            launcher = find_launcher(from_memory=settings.start_from_memory)
-            plan = Plan(
-                connections=connections,
-                settings=settings,
-                cluster=cluster,
-                name=name,
-                executor_id=ExecutorId(f"{name}.{secrets.token_hex(4)}"),
-                per_class=parse_slots(settings.slots, connections.timeout_classes),
-                registry=registry,
-                health=health,
-                launcher=launcher,
-                capabilities=find_capabilities(settings, launcher),
-            )
-            code = asyncio.run(serve(plan))
+        code = _serve(read(ExecutorSettings), read(ObserveSettings), read(Connections))
     except (InvalidSettingsError, NoSandboxError, DisagreementError, PortTakenError) as error:
         code = REFUSED if isinstance(error, InvalidSettingsError | NoSandboxError) else FAILED
         structlog.get_logger().error("executor failed", reason=str(error))
@@ -77,6 +58,33 @@ def main() -> None:
     sys.stderr.flush()
     # Threads may still wait for Kafka or S3: do not wait for them.
     os._exit(code)
+
+
+def _serve(settings: ExecutorSettings, port: ObserveSettings, connections: Connections) -> int:
+    """Returns the exit code."""
+    name = settings.executor_name or take_name("executor", connections.kafka_bootstrap).name
+    registry, health = Registry(), Health()
+    describe_process(registry, health, kind="executors", name=name)
+    with without_ready_file(settings.ready_file), observed(port.observe_listen, registry, health):
+        connections, cluster = settle(connections, confluent_kafka, EXECUTOR_TOPICS, with_runs=True)
+        check_margins(cluster, [settings.margins(name)])
+        launcher = find_launcher(from_memory=settings.start_from_memory)
+        executor_id = ExecutorId(f"{name}.{secrets.token_hex(4)}")
+        cgroups = Cgroups(executor_id)
+        plan = Plan(
+            connections=connections,
+            settings=settings,
+            cluster=cluster,
+            name=name,
+            executor_id=executor_id,
+            per_class=parse_slots(settings.slots, connections.timeout_classes),
+            registry=registry,
+            health=health,
+            launcher=launcher,
+            capabilities=find_capabilities(settings, launcher, cgroups),
+            cgroups=cgroups,
+        )
+        return asyncio.run(serve(plan))
 
 
 def _raise_file_limit() -> None:

@@ -20,6 +20,7 @@ from executors.events import EventLog
 from executors.executables import Executables
 from executors.heartbeats import HeartbeatSender
 from executors.judge import Judge
+from executors.limiter import Limiter
 from executors.logs import LogStore
 from executors.metrics import Metrics
 from executors.outbox import Outbox
@@ -28,8 +29,10 @@ from executors.results import Results
 from executors.runner import Runner
 from executors.s3 import ObjectStore
 from executors.s3_reach import S3Reach
+from executors.sandbox.cgroups import Cgroups
 from executors.sandbox.confine import make_confiner
 from executors.sandbox.launch import Launcher
+from executors.sandbox.start import default_limits
 from executors.secrets.providers import secrets_of
 from executors.settings import ExecutorSettings
 from executors.skip_unreadable import SourcePartition, dead_letter
@@ -68,6 +71,7 @@ class Plan:
     health: Health
     launcher: Launcher
     capabilities: Capabilities
+    cgroups: Cgroups
 
 
 class Life(Protocol):
@@ -155,6 +159,7 @@ class Parts:
             secrets=secrets_of(settings),
             workspace=workspace,
             confiner=make_confiner(self._plan.capabilities, spare_dirs=spare_dirs),
+            limiter=Limiter(cgroups=self._plan.cgroups, default=default_limits(settings), sandbox=settings.sandbox),
             link=self.link,
             metrics=self._metrics,
             tasks=self._tasks,

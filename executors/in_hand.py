@@ -6,8 +6,10 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, assert_never
 
+import msgspec
 import structlog
 
 from executors.attempt import Act, Fact, Phase, advance
@@ -17,10 +19,11 @@ from executors.claim import Chosen, Polled
 from executors.clock import boot_seconds
 from executors.executables import Executable
 from executors.logs import Output
-from executors.memory import OutOfMemory, problem
 from executors.metrics import Metrics, NoProcess
 from executors.results import NO_RESULT, FetchedResults, ResultOutcome, has_result, result_not_stored
+from executors.sandbox.cgroups import Group
 from executors.sandbox.confine import Confiner
+from executors.sandbox.limits import NO_LIMITS, Limits
 from executors.secrets.masking import Masker
 from executors.secrets.store import Resolved
 from executors.supervisor_link import Exited, Spec
@@ -69,9 +72,16 @@ class Attempt:
     grace_seconds: float = 0.0
     started: float | None = None
     exited: Exited | None = None
+    limits: Limits = NO_LIMITS
+    group: Group | None = None
+    """Its control group; None: it needs none."""
     kills_before: int | None = None
     """How many processes the kernel had killed for lack of memory before this one started."""
     memory_problem: str | None = None
+    disk_problem: str | None = None
+    pids_problem: str | None = None
+    peak_memory: int | None = None
+    cpu_seconds: float | None = None
 
     @property
     def masker(self) -> Masker | None:
@@ -107,6 +117,10 @@ def move(attempt: Attempt, fact: Fact, metrics: Metrics) -> Act | None:
     return act
 
 
+Describe = Callable[[Attempt, KeptClock], Ended | Rejected]
+"""Makes the event of an attempt's end."""
+
+
 @contextmanager
 def contain_errors(attempt: Attempt, on_error: Callable[[Attempt, str], None]) -> Iterator[None]:
     """Answers of S3 and files of processes can be anything: an error ends this attempt, never the executor."""
@@ -125,12 +139,6 @@ def confined(attempt: Attempt, confiner: Confiner) -> Spec:
     assert attempt.directory is not None
     by = confiner.confine(attempt.dispatch.confinement, attempt.directory, attempt.number)
     return replace(attempt.spec, argv=(*by.prefix, *attempt.spec.argv), steps=by.steps, fds=by.fds)
-
-
-def note_exit(attempt: Attempt, exited: Exited, out_of_memory: OutOfMemory) -> None:
-    attempt.exited = exited
-    if exited.code and exited.cause is EndCause.EXITED:
-        attempt.memory_problem = problem(attempt.kills_before, out_of_memory.kills(), exited.code)
 
 
 def note_unstored(attempt: Attempt, reason: str) -> None:
@@ -156,14 +164,34 @@ def ended(attempt: Attempt, clock: KeptClock) -> Ended:
         checkpoint_problem=_reported(attempt, attempt.checkpoint.problem),
         memory_problem=attempt.memory_problem,
         left_problem=exited.left if exited else None,
-        peak_memory=exited.peak_memory if exited else None,
-        cpu_seconds=exited.cpu_seconds if exited else None,
+        disk_problem=attempt.disk_problem,
+        pids_problem=attempt.pids_problem,
+        peak_memory=attempt.peak_memory,
+        cpu_seconds=attempt.cpu_seconds,
         result=attempt.result.result,
         next_nodes=attempt.result.next_nodes,
         result_problem=_reported(attempt, attempt.result.problem),
         result_lost=_reported(attempt, attempt.result.lost),
         result_refused=_reported(attempt, attempt.result.refused),
     )
+
+
+def described(attempt: Attempt, clock: KeptClock, describe: Describe) -> Ended | Rejected:
+    """Its end, also if that cannot be described because of an error in the executor."""
+    try:
+        return describe(attempt, clock)
+    except Exception as error:  # noqa: BLE001 - the owner must learn that it has ended
+        _LOG.exception("end broken", **attempt.identity)
+        return undescribed(attempt, clock, f"error in the executor: {type(error).__name__}: {error}")
+
+
+def undescribed(attempt: Attempt, clock: KeptClock, reason: str) -> Ended | Rejected:
+    """The least that an owner needs. If the process succeeded, its result is lost, and another attempt may follow."""
+    exited, at = attempt.exited, clock.now()
+    if exited is None:
+        return Rejected(**attempt.identity, at=at, reason=shorten(reason) or "")
+    end = Ended(**attempt.identity, at=at, cause=exited.cause, exit_code=exited.code, started_at=None)
+    return msgspec.structs.replace(end, result_lost=shorten(reason))
 
 
 def rejected(attempt: Attempt, clock: KeptClock) -> Rejected:
@@ -231,5 +259,24 @@ def matches(kill: Kill, dispatch: Dispatch) -> bool:
     return (kill.run_id, kill.token) == (dispatch.run_id, dispatch.token)
 
 
-def nothing(_: Attempt) -> None:
+def nothing(_: Attempt, _reason: str = "") -> None:
     """The acknowledgement of EXPIRED has no effect: an expired dispatch holds no slot."""
+
+
+# The claim grace and the lease (protocol D4, L1)
+
+
+def void_at(attempt: Attempt, margin: timedelta) -> float:
+    """When its claim is void (CLOCK_BOOTTIME)."""
+    if attempt.announced:
+        return float("inf")
+    return attempt.committed + (attempt.dispatch.claim_grace - margin).total_seconds()
+
+
+def is_void(attempt: Attempt, margin: timedelta) -> bool:
+    return boot_seconds() >= void_at(attempt, margin)
+
+
+def has_lapsed(attempt: Attempt, margin: timedelta, renewed: float) -> bool:
+    """Whether its lease has, after the last acknowledged heartbeat was sent at `renewed`."""
+    return boot_seconds() >= renewed + (attempt.dispatch.lease - margin).total_seconds()

@@ -13,7 +13,7 @@ import structlog
 
 from executors.attempt import Act, Fact, Phase
 from executors.attempt_dirs import AttemptDir
-from executors.checkpoints import Checkpoints, leaves_checkpoint
+from executors.checkpoints import Checkpoints
 from executors.claim import Chosen, ClaimDecision
 from executors.clock import boot_seconds
 from executors.control import Order
@@ -22,34 +22,40 @@ from executors.events import EventLog, Report
 from executors.executables import Executable, Executables
 from executors.in_hand import (
     Attempt,
+    Describe,
     begun,
     confined,
     contain_errors,
+    described,
     ended,
     exec_problem,
+    has_lapsed,
+    is_void,
     matches,
     move,
     note_end,
-    note_exit,
     note_unstored,
     nothing,
     rejected,
     step_problem,
+    undescribed,
     untried,
+    void_at,
 )
+from executors.keeping import has_to_keep, keep
 from executors.kills import Kills
+from executors.limiter import Limiter
 from executors.logs import LogStore, LogStream, Output
-from executors.memory import OutOfMemory, of_this_process
 from executors.metrics import Metrics, NoProcess
 from executors.policy import Policy
-from executors.results import Results, has_result, needs_fetch, stdin_of
+from executors.results import Results, needs_fetch, stdin_of
 from executors.sandbox.confine import Confiner
 from executors.secrets.store import Secrets
 from executors.slots import Slots
 from executors.supervisor_link import Exited, Notice, Refused, Renewed, Spawned, Spec, SupervisorLink
 from executors.workspace import Workspace
 from schemas.control import LOOK_BACK
-from schemas.event import Claimed, EndCause, Ended, Event, Rejected, Started
+from schemas.event import Claimed, EndCause, Event, Started
 from schemas.heartbeat import AttemptInHand
 from schemas.kept_clock import KeptClock
 
@@ -76,6 +82,7 @@ class Runner:
     secrets: Secrets
     workspace: Workspace
     confiner: Confiner
+    limiter: Limiter
     link: SupervisorLink
     metrics: Metrics
     tasks: asyncio.TaskGroup
@@ -88,7 +95,6 @@ class Runner:
     on_fail: Callable[[], None]
     """Called when an attempt could not start; the reason may lie in the executor."""
     kills: Kills = field(default_factory=Kills)
-    out_of_memory: OutOfMemory = field(default_factory=of_this_process)
     _work: set[asyncio.Task[None]] = field(default_factory=set)
     _last_number: int = 0
 
@@ -119,7 +125,8 @@ class Runner:
             case Refused(reason=reason):
                 self._fail(attempt, f"the process could not be started: {reason}")
             case Exited():
-                note_exit(attempt, notice, self.out_of_memory)
+                attempt.exited = notice
+                self.limiter.note_exit(attempt)
                 if unconfined := step_problem(attempt):
                     self._fail(attempt, unconfined)
                 else:
@@ -150,7 +157,11 @@ class Runner:
         This ends attempts that have no process yet; the supervisor ends the processes.
         """
         for attempt in list(self.attempts.values()):
-            if attempt.phase in _ON_LEASE and attempt.announced and self._has_lapsed(attempt):
+            if (
+                attempt.phase in _ON_LEASE
+                and attempt.announced
+                and has_lapsed(attempt, self.policy.margin, self.renewed())
+            ):
                 self._request_stop(attempt, EndCause.LEASE, grace_seconds=0.0)
 
     @property
@@ -185,6 +196,7 @@ class Runner:
         self.results.close()
         self.secrets.close()
         self.confiner.close()
+        self.limiter.close()
         self.workspace.close()
 
     # Acts
@@ -214,9 +226,9 @@ class Runner:
                 assert attempt.output is not None
                 attempt.output.at_end(partial(self._report, attempt))
             case Act.GIVE_UP:
-                self._end(attempt, ended(attempt, self.clock))
+                self._end(attempt, ended)
             case Act.REJECT:
-                self._end(attempt, rejected(attempt, self.clock))
+                self._end(attempt, rejected)
             case Act.FORGET:
                 self.metrics.ended(NoProcess.VOID)
                 self._close(attempt)
@@ -235,7 +247,7 @@ class Runner:
         self._apply(attempt, Fact.STOP_REQUESTED)
 
     def _look_up(self, attempt: Attempt) -> None:
-        if self._is_void(attempt):  # the executor was frozen after the commit
+        if is_void(attempt, self.policy.margin):  # the executor was frozen after the commit
             self._apply(attempt, Fact.LATE)
             return
         dispatch, has_to_fetch = attempt.dispatch, True
@@ -255,7 +267,7 @@ class Runner:
     async def _ask_s3(self, attempt: Attempt) -> None:
         with contain_errors(attempt, self._fail):
             attempt.executable = await self.executables.look_up(attempt.dispatch.executable, attempt.read)
-        if self._is_void(attempt):
+        if is_void(attempt, self.policy.margin):
             self._apply(attempt, Fact.LATE)
         else:
             self._apply(attempt, Fact.CACHED if attempt.executable else Fact.ABSENT)
@@ -304,17 +316,20 @@ class Runner:
         return Spec(argv=(str(directory.executable), *attempt.dispatch.args), env=variables, cwd=directory.cwd)
 
     def _acknowledged(self, attempt: Attempt) -> None:
-        self._apply(attempt, Fact.LATE if self._is_void(attempt) else Fact.ACKNOWLEDGED)
+        self._apply(attempt, Fact.LATE if is_void(attempt, self.policy.margin) else Fact.ACKNOWLEDGED)
 
     def _spawn(self, attempt: Attempt) -> None:
         dispatch = attempt.dispatch
-        terms = self.policy.terms(dispatch, self._void_at(attempt))
-        attempt.kills_before = self.out_of_memory.kills()
+        terms = self.policy.terms(dispatch, void_at(attempt, self.policy.margin))
         stdin, attempt.fetched = stdin_of(dispatch, attempt.fetched), {}
         with contain_errors(attempt, self._fail_to_start):
             attempt.spec = confined(attempt, self.confiner)
-            fd = self.link.spawn(attempt.number, attempt.spec, terms, self.renewed(), stdin)
+            with self.limiter.limiting(attempt):
+                fd = self.link.spawn(attempt.number, attempt.spec, terms, self.renewed(), stdin)
             self._follow(attempt, fd)
+            if attempt.limits.disk is not None:
+                full = partial(self.link.kill, attempt.number, EndCause.EXITED, 0.0)
+                self._run_in_background(self.limiter.watch(attempt, full))
 
     def _follow(self, attempt: Attempt, fd: int) -> None:
         dispatch = attempt.dispatch
@@ -324,28 +339,19 @@ class Runner:
     def _report(self, attempt: Attempt) -> None:
         """The process has ended and its pipe is empty."""
         assert attempt.output is not None
-        if text := exec_problem(attempt):
-            attempt.output.add(text.encode())
-        directory = attempt.directory
-        checkpoint = directory if leaves_checkpoint(attempt.exited, directory, attempt.dispatch.checkpoint) else None
-        result = directory if has_result(attempt.exited, directory) else None
-        if attempt.output.has_to_be_stored or checkpoint or result:
-            self._run_in_background(self._store_and_report(attempt, attempt.output, checkpoint, result))
-        else:
-            self._end(attempt, ended(attempt, self.clock))
+        with contain_errors(attempt, self._end_badly):
+            if text := exec_problem(attempt):
+                attempt.output.add(text.encode())
+            if has_to_keep(attempt) or self.limiter.has_to_measure(attempt):
+                self._run_in_background(self._keep_and_report(attempt))
+            else:
+                self._end(attempt, ended)
 
-    async def _store_and_report(
-        self, attempt: Attempt, output: Output, checkpoint: AttemptDir | None, result: AttemptDir | None
-    ) -> None:
-        """Store the log, the checkpoint and the result in S3, each within its time limit, before the event."""
+    async def _keep_and_report(self, attempt: Attempt) -> None:
         with contain_errors(attempt, note_unstored):
-            if output.has_to_be_stored:
-                await output.finish_log()
-            if checkpoint:
-                attempt.checkpoint = await self.checkpoints.store(attempt.dispatch, checkpoint, attempt.checkpoint)
-            if result:
-                attempt.result = await self.results.collect(attempt.dispatch, result, attempt.masker)
-        self._end(attempt, ended(attempt, self.clock))
+            await self.limiter.measure(attempt)
+            await keep(attempt, self.checkpoints, self.results)
+        self._end(attempt, ended)
 
     def _fail_to_start(self, attempt: Attempt, reason: str) -> None:
         self.link.kill(attempt.number, attempt.cause, 0.0)
@@ -356,24 +362,33 @@ class Runner:
         self.on_fail()
         self._apply(attempt, Fact.FAILED)
 
-    def _end(self, attempt: Attempt, event: Ended | Rejected) -> None:
-        self._send_event(attempt, event, self._forget)
+    def _end_badly(self, attempt: Attempt, reason: str) -> None:
+        self._end(attempt, partial(undescribed, reason=reason))
+
+    def _end(self, attempt: Attempt, describe: Describe) -> None:
+        """Raises nothing: whatever goes wrong, the slot is free afterwards."""
+        with contain_errors(attempt, self._forget):
+            event = described(attempt, self.clock, describe)
+            self._send_event(attempt, event, self._forget)
+            note_end(attempt, event, self.metrics)
         self._close(attempt)
-        note_end(attempt, event, self.metrics)
 
     def _close(self, attempt: Attempt) -> None:
         self.slots.release(attempt.timeout_class, 1)
-        if attempt.exited and attempt.started is not None:
-            self.on_ran(attempt.timeout_class, attempt.exited.at - attempt.started)
-        if attempt.output:
-            attempt.output.close()
-        if attempt.directory and (attempt.exited is None or not attempt.exited.left):
-            self.workspace.attempt_dirs.release(attempt.directory)
-        elif attempt.directory:
-            self.workspace.attempt_dirs.discard(attempt.directory)
+        with contain_errors(attempt, nothing):
+            if attempt.exited and attempt.started is not None:
+                self.on_ran(attempt.timeout_class, attempt.exited.at - attempt.started)
+            if attempt.output:
+                attempt.output.close()
+            self.limiter.release(attempt)
+            if attempt.directory and (attempt.exited is None or not attempt.exited.left):
+                self.workspace.attempt_dirs.release(attempt.directory)
+            elif attempt.directory:
+                self.workspace.attempt_dirs.discard(attempt.directory)
 
-    def _forget(self, attempt: Attempt) -> None:
-        del self.attempts[attempt.number]
+    def _forget(self, attempt: Attempt, _reason: str = "") -> None:
+        """Its owner knows the end, or will find that the attempt is in nobody's hand, and count it as lost."""
+        self.attempts.pop(attempt.number, None)
 
     def _send_event(self, attempt: Attempt, event: Event, on_ack: Callable[[Attempt], None]) -> None:
         report = Report(owner=attempt.dispatch.owner, event=event, on_ack=partial(on_ack, attempt))
@@ -383,17 +398,3 @@ class Runner:
         task = self.tasks.create_task(work)
         self._work.add(task)
         task.add_done_callback(self._work.discard)
-
-    # The claim grace and the lease (protocol D4, L1)
-
-    def _void_at(self, attempt: Attempt) -> float:
-        if attempt.announced:
-            return float("inf")
-        return attempt.committed + (attempt.dispatch.claim_grace - self.policy.margin).total_seconds()
-
-    def _has_lapsed(self, attempt: Attempt) -> bool:
-        lease = (attempt.dispatch.lease - self.policy.margin).total_seconds()
-        return boot_seconds() >= self.renewed() + lease
-
-    def _is_void(self, attempt: Attempt) -> bool:
-        return boot_seconds() >= self._void_at(attempt)

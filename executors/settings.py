@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from executors.sandbox.unveil import UnveilError, parse_list
@@ -68,6 +68,16 @@ class ExecutorSettings(BaseSettings):
     """How attempts are isolated whose job does not say it; no job gets less (docs/security.md)."""
     unveil: str = ""
     """`r:/srv/www,rw:/srv/in,rx:/opt/tool`: what jobs may ask for in their column `unveil`, and all that lies below."""
+    memory: int | None = Field(default=None, gt=0)
+    """Bytes, for jobs without `memory`. None, for this and the next three: no limit. A job that ran yesterday is not
+    stopped by an upgrade, and only whoever knows its jobs knows a number. An attempt with a limit of memory, cores or
+    processes enters a control group of its own, which takes some milliseconds on an idle host."""
+    disk: int | None = Field(default=None, gt=0)
+    """Bytes in the directories of an attempt, for jobs without `disk`."""
+    cpu: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
+    """Cores, for jobs without `cpu`."""
+    pids: int | None = Field(default=None, gt=0)
+    """Processes and threads at once, for jobs without `pids`."""
     process_path: str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     """PATH of the processes."""
     start_from_memory: bool = True

@@ -45,18 +45,21 @@ def look(launcher: Launcher) -> Host:
     return Host(no_basic=_why_no_basic(launcher), no_strict="bubblewrap is not used yet", landlock=landlock.abi())
 
 
-def capabilities(host: Host, default: Sandbox, unveil: tuple[str, ...]) -> Capabilities:
+def capabilities(
+    host: Host, default: Sandbox, unveil: tuple[str, ...], limits: frozenset[Limit] = frozenset()
+) -> Capabilities:
     """A job may ask for a stronger sandbox than the default, never for a weaker one. Raises `NoSandboxError`."""
     missing = {Sandbox.BASIC: host.no_basic, Sandbox.STRICT: host.no_strict}
     if reason := missing.get(default):
         raise NoSandboxError(
             f"this host cannot give TIDEMILL_SANDBOX={default.value}: {reason}. TIDEMILL_SANDBOX=none is without any"
         )
+    can_cut = default is not Sandbox.NONE
     given = [each for each, reason in missing.items() if reason is None]
     return Capabilities(
         sandboxes=tuple(each for each in given if _ORDER.index(each) >= _ORDER.index(default)),
         default=default,
-        limits=(Limit.NETWORK,) if default is not Sandbox.NONE else (),
+        limits=tuple(each for each in Limit if each in limits or (each is Limit.NETWORK and can_cut)),
         unveil=unveil,
         lacks=tuple(_lacks(host)),
     )

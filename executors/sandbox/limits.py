@@ -7,8 +7,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from schemas.confinement import Confinement, Limit
+from schemas.errors import TidemillError
 
 _MB = 1024**2
+
+
+class UnlimitedError(TidemillError):
+    """The executor cannot enforce a limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +51,7 @@ def limits_of(asked: Confinement | None, default: Limits) -> Limits:
 def process_limits(limits: Limits, groups: Collection[Limit], *, has_own_user: bool) -> dict[int, int]:
     """What `setrlimit` limits: by constants of the module `resource`. `groups`: what a control group limits.
 
-    Raises `ValueError` for a limit that neither can enforce.
+    Raises `UnlimitedError` for a limit that neither can enforce.
     """
     found = {}
     if limits.disk is not None:
@@ -55,10 +60,10 @@ def process_limits(limits: Limits, groups: Collection[Limit], *, has_own_user: b
         found[resource.RLIMIT_DATA] = limits.memory
     if limits.pids is not None and Limit.PIDS not in groups:
         if not has_own_user:
-            raise ValueError("pids cannot be limited here: there is no control group for it and no user of its own")
+            raise UnlimitedError("pids cannot be limited here: there is no control group for it and no user of its own")
         found[resource.RLIMIT_NPROC] = limits.pids
     if limits.cpu is not None and Limit.CPU not in groups:
-        raise ValueError("cpu cannot be limited here: there is no control group for it")
+        raise UnlimitedError("cpu cannot be limited here: there is no control group for it")
     return found
 
 
@@ -66,6 +71,13 @@ def enforceable(groups: Collection[Limit], *, has_own_user: bool) -> frozenset[L
     """The limits that an executor can enforce with these control groups. Memory falls back to `RLIMIT_DATA`."""
     always = {Limit.MEMORY, Limit.DISK} | ({Limit.PIDS} if has_own_user else set())
     return frozenset(always.union(groups))
+
+
+def without_groups(groups: Collection[Limit]) -> tuple[str, ...]:
+    """What it means that these are all limits of control groups."""
+    if Limit.MEMORY in groups:
+        return ()
+    return ("memory is limited for each process of an attempt (RLIMIT_DATA), not for all of them together",)
 
 
 def memory_problem(limit: int) -> str:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
 import structlog
 
-from executors.sandbox.host import capabilities, check_places, look
+from executors.sandbox.cgroups import Cgroups
+from executors.sandbox.host import NoSandboxError, capabilities, check_places, look
 from executors.sandbox.launch import Launcher
+from executors.sandbox.limits import Limits, enforceable, without_groups
 from executors.sandbox.unveil import parse_list
 from executors.settings import ExecutorSettings
-from schemas.confinement import Capabilities, Sandbox
+from schemas.confinement import Capabilities, Limit, Sandbox
 
 _LOG = structlog.get_logger()
 
 
-def find_capabilities(settings: ExecutorSettings, launcher: Launcher) -> Capabilities:
+def find_capabilities(settings: ExecutorSettings, launcher: Launcher, cgroups: Cgroups) -> Capabilities:
     """Raises `NoSandboxError`."""
-    found = capabilities(look(launcher), settings.sandbox, parse_list(settings.unveil))
+    limits = enforceable(cgroups.limits, has_own_user=False)
+    _check_defaults(default_limits(settings), limits, cgroups.lacks)
+    found = capabilities(look(launcher), settings.sandbox, parse_list(settings.unveil), limits)
+    found = msgspec.structs.replace(found, lacks=(*found.lacks, *cgroups.lacks, *without_groups(cgroups.limits)))
     if settings.sandbox is not Sandbox.NONE:
         places = {
             "TIDEMILL_WORK_DIR": settings.work_dir,
@@ -31,3 +39,13 @@ def find_capabilities(settings: ExecutorSettings, launcher: Launcher) -> Capabil
     for each in found.lacks:
         _LOG.warning("sandbox lacks", reason=each)
     return found
+
+
+def default_limits(settings: ExecutorSettings) -> Limits:
+    return Limits(memory=settings.memory, disk=settings.disk, cpu=settings.cpu, pids=settings.pids)
+
+
+def _check_defaults(default: Limits, enforced: frozenset[Limit], lacks: Sequence[str]) -> None:
+    for each in sorted(default.asked - enforced, key=lambda each: each.value):
+        reason = "; ".join(lacks)
+        raise NoSandboxError(f"TIDEMILL_{each.value.upper()} is set, but cannot be enforced here: {reason}")

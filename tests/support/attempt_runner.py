@@ -10,12 +10,15 @@ from executors.claim import Chosen, ClaimDecision, Polled
 from executors.clock import boot_seconds, cluster_clock
 from executors.events import EventLog
 from executors.executables import Executables
+from executors.limiter import Limiter
 from executors.logs import LogStore
 from executors.policy import Policy
 from executors.results import Results
 from executors.runner import Runner
+from executors.sandbox.cgroups import Cgroups
 from executors.sandbox.confine import make_confiner
 from executors.sandbox.launch import find_launcher
+from executors.sandbox.limits import NO_LIMITS
 from executors.secrets.allow_list import AllowList
 from executors.secrets.directory import Directory
 from executors.secrets.store import Secrets
@@ -62,7 +65,7 @@ class RecordingProducer:
         return [event for each in self.records for event in decode(each.value, EventBatch).events]
 
 
-def make_runner(producer, store, folder, tasks, renewed=boot_seconds, registry=None):
+def make_runner(producer, store, folder, tasks, renewed=boot_seconds, registry=None, cgroups=None):
     """A runner with a real process supervisor; `store` stands for S3."""
     cache = Cache(folder / "cache", max_bytes=CACHE_BYTES, scratch_prefix="x.1")
     slots = Slots({"10s": SLOTS})
@@ -83,6 +86,7 @@ def make_runner(producer, store, folder, tasks, renewed=boot_seconds, registry=N
         ),
         workspace=Workspace(folder / "work", "x.1", cache_dir=folder / "cache", spare_dirs=SLOTS),
         confiner=make_confiner(BASIC, spare_dirs=SLOTS),
+        limiter=Limiter(cgroups=cgroups or Cgroups("x.1", folder), default=NO_LIMITS, sandbox=Sandbox.BASIC),
         link=link,
         metrics=metrics,
         tasks=tasks,

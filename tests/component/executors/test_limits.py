@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import sys
+import shlex
+from contextlib import closing
 
 import pytest
 
 from executors.s3 import Download
-from schemas.event import Ended, Rejected
+from executors.sandbox.cgroups import Cgroups
+from executors.sandbox.hierarchies import find_hierarchies
+from executors.sandbox.limits import disk_problem, memory_problem, pids_problem
+from schemas.confinement import Confinement
+from schemas.event import EndCause, Ended, Rejected
 from tests.support.attempt_runner import RecordingProducer, claim, make_runner
 
 WAIT_SECONDS = 30.0
 MB = 1024**2
+PYTHON = "/usr/bin/python3"
 PROGRAM = b'#!/bin/sh\neval "$1"\n'
 SHA256 = hashlib.sha256(PROGRAM).hexdigest()
 
@@ -35,13 +41,19 @@ def attempt(token, script, **changes):
 
 
 @pytest.fixture
-def ends_of(tmp_path):
+def cgroups():
+    with closing(Cgroups("limits.1")) as made:
+        yield made
+
+
+@pytest.fixture
+def ends_of(tmp_path, cgroups):
     """The ends of attempts that are claimed together."""
 
     async def play(claims):
         producer = RecordingProducer()
         async with asyncio.TaskGroup() as tasks, asyncio.timeout(WAIT_SECONDS):
-            runner = make_runner(producer, OneScript(), tmp_path, tasks)
+            runner = make_runner(producer, OneScript(), tmp_path, tasks, cgroups=cgroups)
             runner.on_claimed("10s", claims)
             while runner.attempts:
                 producer.acknowledge_all()
@@ -54,9 +66,110 @@ def ends_of(tmp_path):
     return lambda *claims: asyncio.run(play(claims))
 
 
+def limited(token, script, **limits):
+    return attempt(token, script, confinement=Confinement(**limits))
+
+
+def python(program):
+    return f"exec {PYTHON} -S -c {shlex.quote(program)}"
+
+
+def groups():
+    return [path for each in find_hierarchies() for path in each.own.glob("tidemill.limits.1/*/")]
+
+
 def test_an_end_tells_what_the_process_and_those_that_it_waited_for_used(ends_of):
-    burn = f"{sys.executable} -S -c 'x = bytearray({100 * MB}); sum(range(5_000_000))'; :"
+    burn = f"{PYTHON} -S -c 'x = bytearray({100 * MB}); sum(range(5_000_000))'; :"
     burned, slept = ends_of(attempt(1, burn), attempt(2, "exec sleep 0.1"))
     assert 0.05 < burned.cpu_seconds < 10.0
     assert 100 * MB < burned.peak_memory < 200 * MB
     assert (slept.exit_code, slept.cpu_seconds < 0.05, slept.peak_memory < 50 * MB) == (0, True, True)
+
+
+def test_an_attempt_that_needs_more_memory_is_out_of_memory_and_its_neighbours_do_not_notice(ends_of):
+    greedy, quiet, other = ends_of(
+        limited(1, python(f"x = bytearray({8 * 1024 * MB})"), memory=64 * MB),
+        limited(2, python(f"import time; x = bytearray({32 * MB}); time.sleep(1)"), memory=64 * MB),
+        attempt(3, "sleep 1; exit 1"),
+    )
+    assert (greedy.exit_code, greedy.cause) == (137, EndCause.EXITED)
+    assert greedy.memory_problem == memory_problem(64 * MB)
+    assert 60 * MB < greedy.peak_memory <= 64 * MB
+    assert (quiet.exit_code, quiet.memory_problem) == (0, None)
+    assert 32 * MB < quiet.peak_memory < 64 * MB
+    assert (other.exit_code, other.memory_problem) == (1, None)
+
+
+def test_a_fork_bomb_has_too_many_processes_and_its_neighbour_starts_some(ends_of):
+    bomb = """import os, time
+for _ in range(200):
+    try: pid = os.fork()
+    except OSError: pid = None
+    if pid == 0: time.sleep(60)
+raise SystemExit(3)"""
+    bombing, neighbour = ends_of(
+        limited(1, python(bomb), pids=20), limited(2, "for each in 1 2 3 4 5; do sleep 0.2 & done; wait", pids=20)
+    )
+    assert bombing.exit_code == 3
+    assert bombing.pids_problem == pids_problem(20, 181)
+    assert (neighbour.exit_code, neighbour.pids_problem) == (0, None)
+
+
+def test_a_share_of_a_core_is_no_more(ends_of):
+    burn = "import time\nwhile time.process_time() < 0.5: pass"
+    slow, neighbour = ends_of(limited(1, python(burn), cpu=0.2), attempt(2, python(burn)))
+    assert slow.cpu_seconds / (slow.at - slow.started_at).total_seconds() < 0.3
+    assert (slow.exit_code, neighbour.exit_code, slow.cpu_seconds >= 0.5) == (0, 0, True)
+
+
+@pytest.mark.parametrize("ignores", [True, False], ids=["goes on", "dies"])
+def test_a_large_file_fills_the_disk(ends_of, ignores):
+    ignoring = "trap '' XFSZ; " if ignores else ""
+    full, neighbour = ends_of(
+        limited(1, f"{ignoring}exec head -c {1024 * MB} /dev/zero > big", disk=10 * MB),
+        limited(2, "echo small > file", disk=10 * MB),
+    )
+    assert (full.exit_code, full.disk_problem) == (1 if ignores else 153, disk_problem(10 * MB))
+    assert (neighbour.exit_code, neighbour.disk_problem) == (0, None)
+
+
+@pytest.mark.parametrize("place", ["$PWD", "$TIDEMILL_CHECKPOINT", "$(dirname $TIDEMILL_RESULT)"])
+def test_many_files_fill_the_disk_while_the_process_runs(ends_of, place):
+    many = f"cd {place}; for i in $(seq 4000); do : > $i; done; exec sleep 20"
+    (full,) = ends_of(limited(1, many, disk=10 * MB))
+    assert (full.cause, full.exit_code, full.disk_problem) == (EndCause.EXITED, 137, disk_problem(10 * MB))
+
+
+def test_a_failure_within_the_limits_has_no_other_reason(ends_of):
+    (failed,) = ends_of(limited(1, "exit 3", memory=64 * MB, disk=10 * MB, cpu=1.0, pids=20))
+    assert (failed.exit_code, failed.memory_problem, failed.disk_problem, failed.pids_problem) == (3, None, None, None)
+
+
+def test_a_group_is_gone_with_its_attempt(ends_of):
+    ends_of(limited(1, "setsid sleep 60 & exit 0", memory=64 * MB, pids=20, cpu=1.0))
+    assert groups() == []
+
+
+def test_an_attempt_is_in_a_group_only_for_a_limit_that_needs_one(ends_of):
+    own = "cat /proc/self/cgroup"
+    limits = [{}, {"disk": MB}, {"pids": 20}, {"memory": 64 * MB, "pids": 20, "cpu": 1.0}]
+    found = ends_of(*(limited(token, own, **each) for token, each in enumerate(limits)))
+    assert [each.output.count("tidemill.limits.1") for each in found] == [0, 0, 1, 3]
+
+
+def test_an_executor_without_groups_limits_the_memory_of_each_process(ends_of, cgroups):
+    cgroups.close()
+    big, small = ends_of(
+        limited(1, python(f"x = bytearray({512 * MB})"), memory=64 * MB),
+        limited(2, python(f"x = bytearray({16 * MB})"), memory=64 * MB),
+    )
+    assert (big.exit_code, "MemoryError" in big.output) == (1, True)
+    assert small.exit_code == 0
+
+
+@pytest.mark.parametrize("limits", [{"cpu": 0.5}, {"pids": 20}])
+def test_a_limit_that_an_executor_cannot_enforce_is_refused(ends_of, cgroups, limits):
+    cgroups.close()
+    (rejected,) = ends_of(limited(1, "true", **limits))
+    assert isinstance(rejected, Rejected)
+    assert "cannot be limited here: there is no control group for it" in rejected.reason

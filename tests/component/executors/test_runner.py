@@ -17,7 +17,7 @@ import pytest
 from executors.claim import ClaimDecision
 from executors.runner import Runner
 from executors.s3 import Download
-from schemas.event import Ended, Rejected
+from schemas.event import EndCause, Ended, Rejected
 from schemas.result import Result
 from tests.support.attempt_runner import RecordingProducer, claim, make_runner
 from tests.support.waiting import eventually
@@ -25,6 +25,7 @@ from tests.support.waiting import eventually
 WAIT_SECONDS = 15.0
 SCRIPTS = {
     "good": "echo hello",
+    "fails": "exit 1",
     "talks": "head -c 20000 /dev/zero; echo done",
     "raw": "printf '\\377\\000\\303'",
     "leaves": 'touch "$TIDEMILL_CHECKPOINT/x"; exit 1',
@@ -238,3 +239,36 @@ def test_a_runner_is_idle_after_expired_claims_are_reported_too(tmp_path):
         return before, after
 
     assert asyncio.run(body()) == (False, True)
+
+
+class BrokenClock:
+    """Converts no moment of this host; otherwise it is a clock."""
+
+    def __init__(self, clock):
+        self.now = clock.now
+
+    def at(self, moment):
+        raise ZeroDivisionError(f"no such moment: {moment}")
+
+
+@pytest.mark.parametrize("name", ["good", "talks", "fails"])
+def test_an_unexpected_error_while_an_end_is_reported_keeps_no_slot(tmp_path, name):
+    async def body():
+        producer = RecordingProducer()
+        async with asyncio.TaskGroup() as tasks, asyncio.timeout(WAIT_SECONDS):
+            runner = make_runner(producer, Storage(), tmp_path, tasks)
+            runner.clock = BrokenClock(runner.clock)
+            before = runner.slots.free("10s")
+            runner.on_claimed("10s", [attempt(1, name)])
+            while runner.attempts:
+                producer.acknowledge_all()
+                await asyncio.sleep(0.01)
+            freed = runner.slots.free("10s") - before
+            runner.close()
+            runner.link.close()
+        return freed, producer.events()[-1]
+
+    freed, end = asyncio.run(body())
+    assert freed == 1
+    assert (end.cause, end.exit_code) == (EndCause.EXITED, int(name == "fails"))
+    assert end.result_lost.startswith(f"{MISTAKE}ZeroDivisionError: no such moment")

@@ -9,6 +9,7 @@ import pytest
 from executors.sandbox.limits import (
     NO_LIMITS,
     Limits,
+    UnlimitedError,
     disk_problem,
     enforceable,
     in_words,
@@ -46,7 +47,7 @@ def test_without_groups_each_process_has_its_limits():
 
 @pytest.mark.parametrize("limits", [Limits(cpu=0.5), Limits(pids=20)])
 def test_a_limit_that_nothing_enforces_is_never_ignored(limits):
-    with pytest.raises(ValueError, match="cannot be limited here"):
+    with pytest.raises(UnlimitedError, match="cannot be limited here"):
         process_limits(limits, (), has_own_user=False)
 
 
