@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, assert_never
 
@@ -20,7 +20,7 @@ from executors.clock import boot_seconds
 from executors.executables import Executable
 from executors.logs import Output
 from executors.metrics import Metrics, NoProcess
-from executors.results import NO_RESULT, FetchedResults, ResultOutcome, has_result, result_not_stored
+from executors.results import NO_RESULT, ResultOutcome, has_result, result_not_stored
 from executors.sandbox.cgroups import Group
 from executors.sandbox.confine import Confiner
 from executors.sandbox.limits import NO_LIMITS, Limits
@@ -62,8 +62,8 @@ class Attempt:
     """CLAIMED was acknowledged in time: from then on the lease applies, not the claim grace."""
     checkpoint: CheckpointOutcome = NO_CHECKPOINT
     """Whether its checkpoint was stored, and the checkpoint that it started from was restored."""
-    fetched: FetchedResults = field(default_factory=dict)
-    """The fetched results of the nodes that it depends on."""
+    stdin: int | None = None
+    """The descriptor of what its process reads; None: that is nothing, or small and not written yet."""
     result: ResultOutcome = NO_RESULT
     """The attempt's own result."""
     reason: str = ""
@@ -82,6 +82,11 @@ class Attempt:
     pids_problem: str | None = None
     peak_memory: int | None = None
     cpu_seconds: float | None = None
+
+    def close_stdin(self) -> None:
+        if self.stdin is not None:
+            os.close(self.stdin)
+            self.stdin = None
 
     @property
     def masker(self) -> Masker | None:

@@ -18,7 +18,7 @@ from executors.attempt_dirs import AttemptDir
 from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError, parse_address
 from executors.secrets.json_masking import mask_json
 from executors.secrets.masking import Masker
-from executors.supervisor_link import Exited
+from executors.supervisor_link import Exited, memory_file
 from executors.threads import Threads, in_time
 from schemas.codec import decode, join_json, member, read_result
 from schemas.dispatch import Dispatch
@@ -40,6 +40,8 @@ _TYPE = "application/json"
 _SHOWN_CHARACTERS = 60
 _LARGE_AT_ONCE = 2
 """Each large result takes up to three times `MAX_RESULT_BYTES` of memory, from its reading until S3 has it."""
+_LARGE_STDIN_BYTES = 256 * 1024
+"""More takes a millisecond, and at most 64 MB for each node that it depends on."""
 _ALLOWED = f"allowed is one JSON value of at most {MAX_RESULT_BYTES} bytes"
 
 
@@ -122,6 +124,11 @@ class Results:
             found = await asyncio.gather(*work)
         return dict(zip(stored, found, strict=True))
 
+    async def stdin_file(self, dispatch: Dispatch) -> int:
+        """A file in memory with what the process reads; the caller closes it. Raises `OSError`, and as `fetch` does."""
+        fetched = await self.fetch(dispatch)
+        return await self._threads.run(partial(_stdin_file, dispatch, fetched))
+
     def close(self) -> None:
         self._threads.close()
 
@@ -153,12 +160,23 @@ def needs_fetch(dispatch: Dispatch) -> bool:
     return any(each and each.uri for each in (dispatch.results or {}).values())
 
 
+def needs_stdin_file(dispatch: Dispatch) -> bool:
+    """Whether the event loop must not write what the process reads: it is not at hand, or large."""
+    size = sum(each.bytes for each in (dispatch.results or {}).values() if each)
+    size += 0 if dispatch.payload is None else size_of(dispatch.payload)
+    return size > _LARGE_STDIN_BYTES or needs_fetch(dispatch)
+
+
 def stdin_of(dispatch: Dispatch, fetched: FetchedResults) -> bytes | None:
     """What the process reads: its payload, for a node with the results that it depends on (docs/jobs.md)."""
     if dispatch.results is None:
         return None if dispatch.payload is None else bytes(dispatch.payload)
     inline = {node_id: json_bytes(each.value) if each else None for node_id, each in dispatch.results.items()}
     return join_json(dispatch.payload, inline | fetched)
+
+
+def _stdin_file(dispatch: Dispatch, fetched: FetchedResults) -> int:
+    return memory_file("stdin", stdin_of(dispatch, fetched) or b"")
 
 
 def _is_small(path: Path) -> bool:

@@ -48,7 +48,7 @@ from executors.limiter import Limiter
 from executors.logs import LogStore, LogStream, Output
 from executors.metrics import Metrics, NoProcess
 from executors.policy import Policy
-from executors.results import Results, needs_fetch, stdin_of
+from executors.results import Results, needs_stdin_file, stdin_of
 from executors.sandbox.confine import Confiner
 from executors.secrets.store import Secrets
 from executors.slots import Slots
@@ -190,14 +190,9 @@ class Runner:
         """The executor ends: cancel all work that waits for S3."""
         for task in self._work:
             task.cancel()
-        self.executables.close()
-        self.logs.close()
-        self.checkpoints.close()
-        self.results.close()
-        self.secrets.close()
-        self.confiner.close()
-        self.limiter.close()
-        self.workspace.close()
+        stores = self.executables.close, self.logs.close, self.checkpoints.close, self.results.close, self.secrets.close
+        for close in (*stores, self.confiner.close, self.limiter.close, self.workspace.close):
+            close()
 
     # Acts
 
@@ -253,7 +248,7 @@ class Runner:
         dispatch, has_to_fetch = attempt.dispatch, True
         with contain_errors(attempt, self._fail):
             attempt.secrets = self.secrets.at_hand(dispatch)
-            has_to_fetch = bool(dispatch.checkpoint) or needs_fetch(dispatch) or attempt.secrets is None
+            has_to_fetch = bool(dispatch.checkpoint) or needs_stdin_file(dispatch) or attempt.secrets is None
             attempt.executable = self.executables.cached(dispatch.executable, dispatch.sha256, attempt.read)
             if attempt.executable and has_to_fetch:
                 self._make_directory(attempt, attempt.executable)
@@ -284,8 +279,10 @@ class Runner:
                 await self._restore(attempt, dispatch.checkpoint)
             if attempt.secrets is None:
                 attempt.secrets = await self.secrets.resolve(dispatch)
-            if needs_fetch(dispatch):
-                attempt.fetched = await self.results.fetch(dispatch)
+            if needs_stdin_file(dispatch):
+                attempt.stdin = await self.results.stdin_file(dispatch)
+        if attempt.phase is not Phase.FETCHING:  # the attempt ended meanwhile
+            attempt.close_stdin()
         self._apply(attempt, Fact.CACHED)
 
     def _make_directory(self, attempt: Attempt, executable: Executable) -> AttemptDir:
@@ -321,12 +318,13 @@ class Runner:
     def _spawn(self, attempt: Attempt) -> None:
         dispatch = attempt.dispatch
         terms = self.policy.terms(dispatch, void_at(attempt, self.policy.margin))
-        stdin, attempt.fetched = stdin_of(dispatch, attempt.fetched), {}
+        stdin = stdin_of(dispatch, {}) if attempt.stdin is None else attempt.stdin
         with contain_errors(attempt, self._fail_to_start):
             attempt.spec = confined(attempt, self.confiner)
             with self.limiter.limiting(attempt):
                 fd = self.link.spawn(attempt.number, attempt.spec, terms, self.renewed(), stdin)
             self._follow(attempt, fd)
+            attempt.close_stdin()
             if attempt.limits.disk is not None:
                 full = partial(self.link.kill, attempt.number, EndCause.EXITED, 0.0)
                 self._run_in_background(self.limiter.watch(attempt, full))
@@ -380,6 +378,7 @@ class Runner:
                 self.on_ran(attempt.timeout_class, attempt.exited.at - attempt.started)
             if attempt.output:
                 attempt.output.close()
+            attempt.close_stdin()
             self.limiter.release(attempt)
             if attempt.directory and (attempt.exited is None or not attempt.exited.left):
                 self.workspace.attempt_dirs.release(attempt.directory)

@@ -112,8 +112,10 @@ class SupervisorLink:
     def pid(self) -> int:
         return self._child.pid
 
-    def spawn(self, number: int, spec: Spec, terms: ProcessTerms, renewed: float, stdin: bytes | None) -> int:
+    def spawn(self, number: int, spec: Spec, terms: ProcessTerms, renewed: float, stdin: bytes | int | None) -> int:
         """Returns the read end of the process's output pipe. A `Spawned`, `Refused` or `Exited` follows.
+
+        `stdin` is what the process reads, or the descriptor of a file with it, which the caller keeps open.
 
         Raises `OSError`, for example if this process has too many open files.
         """
@@ -125,9 +127,9 @@ class SupervisorLink:
             ("spec", json.dumps(plain).encode()),
             ("launch", self._launcher.launch_file(steps, number, env=spec.env)),
         ]
-        fds = _memfds(given + ([] if stdin is None else [("stdin", stdin)]))
+        fds = _memfds(given + ([("stdin", stdin)] if isinstance(stdin, bytes) else []))
         try:
-            fds[2:2] = _duplicates(spec.fds)
+            fds[2:2] = _duplicates((*spec.fds, stdin) if isinstance(stdin, int) else spec.fds)
             reading, writing = os.pipe2(os.O_CLOEXEC)
         except OSError:
             _close_all(fds)
@@ -230,16 +232,25 @@ def _start(supervisor_end: socket.socket, launcher: Launcher) -> subprocess.Pope
     )
 
 
+def memory_file(name: str, data: bytes) -> int:
+    """A descriptor of a file in memory. Raises `OSError`, and then leaves none open."""
+    fd = os.memfd_create(name, os.MFD_CLOEXEC)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        os.lseek(fd, 0, os.SEEK_SET)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
 def _memfds(contents: list[tuple[str, bytes]]) -> list[int]:
     """Raises `OSError`, and then leaves no descriptor open."""
     fds: list[int] = []
     try:
-        for name, data in contents:
-            fds.append(os.memfd_create(name, os.MFD_CLOEXEC))
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(fds[-1], rest) :]
-            os.lseek(fds[-1], 0, os.SEEK_SET)
+        fds.extend(memory_file(name, data) for name, data in contents)
     except OSError:
         _close_all(fds)
         raise

@@ -20,12 +20,14 @@ from executors.s3 import Download
 from schemas.event import EndCause, Ended, Rejected
 from schemas.result import Result
 from tests.support.attempt_runner import RecordingProducer, claim, make_runner
+from tests.support.raw_json import raw
 from tests.support.waiting import eventually
 
 WAIT_SECONDS = 15.0
 SCRIPTS = {
     "good": "echo hello",
     "fails": "exit 1",
+    "counts": "wc -c",
     "talks": "head -c 20000 /dev/zero; echo done",
     "raw": "printf '\\377\\000\\303'",
     "leaves": 'touch "$TIDEMILL_CHECKPOINT/x"; exit 1',
@@ -272,3 +274,28 @@ def test_an_unexpected_error_while_an_end_is_reported_keeps_no_slot(tmp_path, na
     assert freed == 1
     assert (end.cause, end.exit_code) == (EndCause.EXITED, int(name == "fails"))
     assert end.result_lost.startswith(f"{MISTAKE}ZeroDivisionError: no such moment")
+
+
+def is_open(file):
+    fd, inode = file
+    try:
+        return os.fstat(fd).st_ino == inode
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(("size", "in_loop"), [(1_000, True), (1_000_000, False)])
+def test_a_large_input_is_written_by_a_thread(ends_of, monkeypatch, size, in_loop):
+    real, writers, made = os.memfd_create, [], []
+
+    def noting(name, *args):
+        fd = real(name, *args)
+        if name == "stdin":
+            writers.append(threading.current_thread() is threading.main_thread())
+            made.append((fd, os.fstat(fd).st_ino))
+        return fd
+
+    monkeypatch.setattr("executors.supervisor_link.os.memfd_create", noting)
+    (counted,) = ends_of(attempt(1, "counts", payload=raw("x" * size)))
+    assert (counted.output.strip(), writers) == (str(size + 2), [in_loop])
+    assert not [each for each in made if is_open(each)]

@@ -13,7 +13,7 @@ import pytest
 
 from executors.attempt_dirs import AttemptDir
 from executors.events import MAX_VARIABLE_BYTES, EventLog, Report
-from executors.results import Results, has_result, needs_fetch, stdin_of
+from executors.results import Results, has_result, needs_fetch, needs_stdin_file, stdin_of
 from executors.s3 import ObjectStore
 from executors.supervisor_link import Exited
 from schemas.codec import decode
@@ -210,3 +210,17 @@ def test_a_key_in_s3_names_its_run():
     key = result_key("dag@2026-11-21T03:00:00Z/a b", 7)
     assert run_of_result(f"s3://bucket/{key}") == "dag@2026-11-21T03:00:00Z/a b"
     assert run_of_result("s3://bucket/logs/x/1") is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "needs"),
+    [
+        ({}, False),
+        ({"payload": raw("x" * 1_000)}, False),
+        ({"payload": raw("x" * 300_000)}, True),
+        ({"results": {"a": Result(bytes=200_000, value=raw(1)), "b": Result(bytes=200_000, value=raw(1))}}, True),
+        ({"results": {"a": None, "b": Result(bytes=9, uri="s3://b/k", sha256="ab")}}, True),
+    ],
+)
+def test_the_event_loop_writes_only_small_inputs_that_are_at_hand(changes, needs):
+    assert needs_stdin_file(dispatch(**changes)) is needs
