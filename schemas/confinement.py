@@ -106,13 +106,14 @@ def _missing(asked: Confinement, given: Capabilities) -> Iterator[str]:
         Limit.CPU: asked.cpu is not None,
         Limit.PIDS: asked.pids is not None,
     }
-    yield from (
-        f"a limit of {limit.value}" for limit, is_asked in limits.items() if is_asked and limit not in given.limits
-    )
+    without = [limit.value for limit, is_asked in limits.items() if is_asked and limit not in given.limits]
+    if without:
+        yield f"a limit of {without[0]}" if len(without) == 1 else f"limits ({', '.join(without)})"
     if asked.network is Network.NONE and Limit.NETWORK not in given.limits:
         yield "network none"
-    allows = ", ".join(given.unveil) or "nothing"
-    yield from (f"unveil {each} (it allows {allows})" for each in asked.unveil if not is_allowed(each, given.unveil))
+    hidden = [each for each in asked.unveil if not is_allowed(each, given.unveil)]
+    if hidden:
+        yield f"unveil {', '.join(hidden)} (it allows {', '.join(given.unveil) or 'nothing'})"
 
 
 def is_allowed(unveiled: str, allowed: tuple[str, ...]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 from msgspec import to_builtins
+from msgspec.structs import asdict
 
 from schemas.codec import decode
 from schemas.confinement import Capabilities, Sandbox
@@ -79,7 +80,7 @@ def executor_rows(beats: Iterable[Beat], now: datetime, shared_names: Collection
             "settings_version": heartbeat.cluster_version,
             "state": _state(heartbeat, now - at),
             "ill": heartbeat.ill,
-            "capabilities": to_builtins(heartbeat.capabilities, order="sorted") if heartbeat.capabilities else None,
+            "capabilities": heartbeat.capabilities and to_builtins(asdict(heartbeat.capabilities)),
             "gives": gives(heartbeat.capabilities),
             "shares_its_name": heartbeat.name in shared_names,
             "slots": sum(each.total for each in heartbeat.slots),

@@ -153,13 +153,13 @@ def seconds(duration: timedelta) -> str:
 
 
 def size(count: int) -> str:
-    """`812 bytes`, `4.2 kB`, `37 MB`: of 1,024 each, as Postgres counts."""
+    """`812 bytes`, `4.2 kB`, `2 GB`: of 1,024 each, as Postgres counts."""
     number, unit = float(count), "bytes"
     for larger in ("kB", "MB", "GB", "TB", "PB"):
         if number < 1024:
             break
         number, unit = number / 1024, larger
-    return f"{number:.1f} {unit}" if unit != "bytes" and number < 10 else f"{number:.0f} {unit}"
+    return f"{number:.1f}".removesuffix(".0") + f" {unit}" if number < 10 else f"{number:.0f} {unit}"
 
 
 def iso_seconds(duration: timedelta) -> str:

@@ -222,7 +222,7 @@ def _queued(seen: Seen, change: Row) -> Fact:
         case ReasonCode.OVERLAP_WAITING | ReasonCode.MAX_ACTIVE_EPOCHS:
             said, name = f"It {text} ({code}).", "held"
         case ReasonCode.NO_CAPABLE_EXECUTOR:
-            said, name = f"No executor could run it: {text.partition(': ')[2]}.", "no_capable_executor"
+            said, name = f"It could not be dispatched: {text.partition(': ')[2]}.", "no_capable_executor"
         case ReasonCode.BACKFILL if seen.kind is not RunKind.BACKFILL:
             said, name = f"The {text} queued it.", "backfilled"
         case ReasonCode.RERUN_BY_REQUEST:

@@ -6,6 +6,7 @@ from typing import Any
 
 import htpy as h
 
+from schemas.reasons import ReasonCode
 from tidemill.output import visible
 from tidemill.target import Row
 from tidemill.web import health
@@ -136,6 +137,8 @@ def _because(row: Row) -> str:
         return f"its next attempt comes later: {visible(row['reason'] or row['reason_code'] or 'it failed')}"
     if not row["is_due"]:
         return "its time has not come"
+    if row["reason_code"] == ReasonCode.NO_CAPABLE_EXECUTOR:  # each run may lack something else
+        return "no executor gives what they ask for: see the page of the run"
     if row["reason"] or row["reason_code"]:
         return visible(row["reason"] or row["reason_code"])
     return "no slot of its class is free, or it has just been queued"

@@ -54,7 +54,7 @@ def test_executors_show_their_slots_windows_and_attempts(page):
 
 def test_executors_show_what_they_give_and_what_they_lack(page):
     text = page(parts())
-    assert "basic sandbox; limits memory" in text
+    assert "<li>basic sandbox</li><li>limits memory</li>" in text
     assert "no &lt;img src=x onerror=alert(1)&gt;." in text
 
 

@@ -129,6 +129,6 @@ def _defined(node: Row) -> tuple[h.Node, ...]:
         node["trigger_rule"].replace("_", " "),
         str(node["timeout"] or NONE),
         str(node["max_attempts"]),
-        visible(may_use(node) or NONE),
+        h.span(class_="why")[visible(may_use(node) or NONE)],
         h.code[visible(node["executable"])],
     )

@@ -76,7 +76,10 @@ def _executor(row: Row) -> tuple[h.Node, ...]:
 def _gives(row: Row) -> h.Node:
     """What it gives to attempts, and below it what it cannot give."""
     lacks = (row["capabilities"] or {}).get("lacks", ())
-    return h.fragment[visible(row["gives"]), [h.span(class_="why")[f"{visible(each)}."] for each in lacks]]
+    return h.ul(class_="plain gives")[
+        (h.li[visible(each)] for each in row["gives"].split("; ")),
+        (h.li[h.span(class_="why")[f"{visible(each)}."]] for each in lacks),
+    ]
 
 
 def _signed(sign: str, text: str) -> h.Element:

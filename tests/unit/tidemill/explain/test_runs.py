@@ -194,7 +194,7 @@ RUNS = {
         seen(row("queued", **INCAPABLE, **NEVER), changes=[change(0, "queued"), change(0, "queued", **INCAPABLE)]),
         [
             "has not started yet: it waits for an executor that can run it: the executor cannot give sandbox strict",
-            "No executor could run it: the executor cannot give sandbox strict (it gives basic).",
+            "It could not be dispatched: the executor cannot give sandbox strict (it gives basic).",
             "To do: tidemill status shows what each executor gives; start one that can, or let the job ask for less",
         ],
     ),
@@ -206,7 +206,7 @@ RUNS = {
         ),
         [
             "It was dispatched 60 s later, to an executor that gives what it asks for.",
-            "Attempt 1 succeeded after 0.900 s, with 0.250 s of CPU time and 5.0 MB of memory.",
+            "Attempt 1 succeeded after 0.900 s, with 0.250 s of CPU time and 5 MB of memory.",
         ],
     ),
     "not due yet": (seen(row("queued", **NEVER), now=after(-60)), ["its time is 2026-11-21 03:00:00 +01:00, in 60 s"]),
