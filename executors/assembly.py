@@ -33,6 +33,7 @@ from executors.sandbox.cgroups import Cgroups
 from executors.sandbox.confine import make_confiner
 from executors.sandbox.launch import Launcher
 from executors.sandbox.start import default_limits
+from executors.sandbox.strict import Strict, open_strict
 from executors.secrets.providers import secrets_of
 from executors.settings import ExecutorSettings
 from executors.skip_unreadable import SourcePartition, dead_letter
@@ -44,7 +45,7 @@ from executors.workspace import Workspace
 from observe.health import Health
 from observe.registry import Registry
 from schemas.cluster import Cluster
-from schemas.confinement import Capabilities
+from schemas.confinement import Capabilities, Sandbox
 from schemas.heartbeat import Heartbeat
 from schemas.ids import ExecutorId
 from schemas.partition import partition_of
@@ -130,6 +131,10 @@ class Parts:
             horizon_seconds=_FRESH_INTERVALS * self._plan.settings.heartbeat_interval.total_seconds(),
         )
 
+    def _strict(self, workspace: Workspace) -> Strict | None:
+        is_given = Sandbox.STRICT in self._plan.capabilities.sandboxes
+        return open_strict(workspace.directory, self._plan.launcher) if is_given else None
+
     def _make_runner(self) -> Runner:
         settings, connections = self._plan.settings, self._plan.connections
         store, executor_id = ObjectStore(connections), self._plan.executor_id
@@ -158,7 +163,7 @@ class Parts:
             results=Results(store, bucket, **limits),
             secrets=secrets_of(settings),
             workspace=workspace,
-            confiner=make_confiner(self._plan.capabilities, spare_dirs=spare_dirs),
+            confiner=make_confiner(self._plan.capabilities, self._strict(workspace), spare_dirs=spare_dirs),
             limiter=Limiter(cgroups=self._plan.cgroups, default=default_limits(settings), sandbox=settings.sandbox),
             link=self.link,
             metrics=self._metrics,

@@ -24,6 +24,7 @@ from executors.results import NO_RESULT, ResultOutcome, has_result, result_not_s
 from executors.sandbox.cgroups import Group
 from executors.sandbox.confine import Confiner
 from executors.sandbox.limits import NO_LIMITS, Limits
+from executors.sandbox.steps import NOT_ENTERED, failure_at
 from executors.secrets.masking import Masker
 from executors.secrets.store import Resolved
 from executors.supervisor_link import Exited, Spec
@@ -143,7 +144,8 @@ def confined(attempt: Attempt, confiner: Confiner) -> Spec:
     assert attempt.spec is not None
     assert attempt.directory is not None
     by = confiner.confine(attempt.dispatch.confinement, attempt.directory, attempt.number)
-    return replace(attempt.spec, argv=(*by.prefix, *attempt.spec.argv), steps=by.steps, fds=by.fds)
+    argv = (*by.prefix, *attempt.spec.argv)
+    return replace(attempt.spec, argv=argv, steps=by.steps, fds=by.fds, inner=by.inner)
 
 
 def note_unstored(attempt: Attempt, reason: str) -> None:
@@ -247,10 +249,17 @@ def step_problem(attempt: Attempt) -> str | None:
     if attempt.spec is None or attempt.exited is None or attempt.exited.failed is None:
         return None
     index, error = attempt.exited.failed
-    steps = attempt.spec.steps
-    if index >= len(steps):
+    failure = failure_at(index, attempt.spec.steps, attempt.spec.inner)
+    if failure is None:
         return None
-    return f"the process could not be confined: {steps[index].fails}: {os.strerror(error)}"
+    reason = _said(attempt) if index == NOT_ENTERED else os.strerror(error)
+    return f"the process could not be confined: {failure}: {reason}"
+
+
+def _said(attempt: Attempt) -> str:
+    assert attempt.output is not None
+    attempt.output.read_rest()
+    return attempt.output.collected().text.strip()
 
 
 def exec_problem(attempt: Attempt) -> str | None:

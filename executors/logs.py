@@ -148,6 +148,10 @@ class Output:
         else:
             callback()
 
+    def read_rest(self) -> None:
+        """The process has ended: what it wrote is in the pipe."""
+        self._read()
+
     async def finish_log(self) -> None:
         """After the process ended: upload the rest, within `_LAST_UPLOAD_SECONDS`."""
         self._stream.write(self._log.rest())

@@ -4,7 +4,7 @@ It is a child of the executor, in its own session, with one thread (PDEATHSIG re
 imports. It enforces each process's limit and lease. A frozen executor does not renew leases, and a dead executor closes
 the socket: in both cases the supervisor kills the processes. Messages are JSON on a SOCK_SEQPACKET pair.
 
-From the executor; a spawn carries the file descriptors (spec, output, launch, fds of its steps…[, stdin]):
+From the executor; a spawn carries the file descriptors (spec, output, launch, [inner,] fds of its steps…[, stdin]):
     {"do": "spawn", "number", "terms": {…}, "renewed"}
     {"do": "renew", "sent"}    {"do": "kill", "number", "cause", "grace"}
 To the executor; an exit's `code` is null if the process was not started because its claim was void. It follows when
@@ -43,7 +43,8 @@ from executors.deadlines import (
 from executors.leftovers import LOOK_SECONDS, Ending, Identity, Leftovers
 from executors.orphans import adopt_orphans, attempt_variables, keep_memory_private, kill_all_of, kill_children
 from executors.sandbox.launch import Launcher
-from executors.sandbox.program import NOT_EXECUTED, REPORT
+from executors.sandbox.program import NOT_EXECUTED
+from executors.sandbox.steps import ENTERED, NOT_ENTERED, REPORT
 
 if TYPE_CHECKING:
     import resource
@@ -56,6 +57,8 @@ _MOST_REAPED = 1000
 """Reap so many children before enforcing leases again: an attempt may leave some that start and end without a pause."""
 _LAST_WAIT_SECONDS = 5.0
 _KIB = 1024
+_NO_SANDBOX = 1
+"""bubblewrap exits with this if it cannot make a sandbox; the process itself may do so, too."""
 _DEATH = 128
 """Death by signal N is exit code 128 + N, as in a shell (`schemas.exit_codes`, which this process does not import)."""
 _LONGEST_WAIT_SECONDS = 3600.0
@@ -71,10 +74,14 @@ def boot_seconds() -> float:
 class Process:
     """One process and its process group; the group's id is the leader's pid."""
 
-    __slots__ = ("identity", "pid", "standing", "terms")
+    __slots__ = ("has_inner", "identity", "pid", "standing", "terms")
 
-    def __init__(self, *, pid: int, terms: ProcessTerms, standing: Standing, identity: Identity) -> None:
+    def __init__(
+        self, *, pid: int, terms: ProcessTerms, standing: Standing, identity: Identity, has_inner: bool
+    ) -> None:
+        """`has_inner`: whether its sandbox is made by another program, which may fail."""
         self.pid, self.terms, self.standing, self.identity = pid, terms, standing, identity
+        self.has_inner = has_inner
 
     def carry_out(self, due: str | None) -> None:
         if due == TERM:
@@ -188,26 +195,30 @@ class ProcessSupervisor:
             user=spec["user"],
             killer=spec["killer"],
         )
-        self._processes[pid] = Process(pid=pid, terms=terms, standing=standing, identity=identity)
+        self._processes[pid] = Process(
+            pid=pid, terms=terms, standing=standing, identity=identity, has_inner=spec["inner"]
+        )
         self._send({"did": "spawn", "number": number, "pid": pid, "at": standing.started})
 
     def _exec(self, spec: dict[str, Any], fds: list[int]) -> int:
+        _check_environment(spec["env"])
         _, output, launch, *own = fds
         stdin = own.pop() if spec["stdin"] else None
+        inner = own.pop(0) if spec["inner"] else None
         os.chdir(spec["cwd"])  # safe, because this process has one thread
         try:
             argv = [*self._launcher.command_with(launch), *spec["argv"]]
             return os.posix_spawn(
                 argv[0],
                 argv,
-                self._launcher.own_environment(spec["env"]),
+                {},
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
                     if stdin is None
                     else (os.POSIX_SPAWN_DUP2, stdin, 0),
                     (os.POSIX_SPAWN_DUP2, output, 1),
                     (os.POSIX_SPAWN_DUP2, output, 2),
-                    *self._launcher.actions(launch, self._report, own),
+                    *self._launcher.actions(launch, self._report, own, inner),
                 ],
                 setsid=True,
                 setsigmask=(),
@@ -251,7 +262,7 @@ class ProcessSupervisor:
             "cause": process.standing.cause,
             "at": now,
             "left": None,
-            "failed": self._failure_of(identity.number) if code == NOT_EXECUTED else None,
+            "failed": self._failure_of(process, code),
             "cpu_seconds": used.ru_utime + used.ru_stime,
             "peak_memory": used.ru_maxrss * _KIB,
         }
@@ -265,12 +276,16 @@ class ProcessSupervisor:
         for notice in self._leftovers.settle(living, boot_seconds()):
             self._send(notice)
 
-    def _failure_of(self, number: int) -> list[int] | None:
-        """What the process reported before it exited with 127; None: the executable did that."""
+    def _failure_of(self, process: Process, code: int) -> list[int] | None:
+        """What the process reported before it exited; None: the exit is that of its executable."""
+        if not process.has_inner and code != NOT_EXECUTED:
+            return None
         with suppress(BlockingIOError):
             while reports := os.read(self._reports, _REPORTS * REPORT.size):
                 self._failed |= {number: [index, error] for number, index, error in REPORT.iter_unpack(reports)}
-        return self._failed.pop(number, None)
+        not_entered = [NOT_ENTERED, 0] if process.has_inner and code == _NO_SANDBOX else None
+        failed = self._failed.pop(process.identity.number, not_entered)
+        return failed if failed and failed[0] != ENTERED else None
 
     def _enforce(self) -> None:
         now = boot_seconds()
@@ -305,6 +320,13 @@ class ProcessSupervisor:
         except (BrokenPipeError, ConnectionResetError):
             self._unsent.clear()
         self._epoll.modify(self._link, select.EPOLLIN)
+
+
+def _check_environment(env: dict[str, str]) -> None:
+    """Raises `ValueError` if a variable would become another one or more in the environment."""
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise ValueError(f"the variable {name!r} has a name or a value that no process can have")
 
 
 def _next_dead() -> os.waitid_result | None:

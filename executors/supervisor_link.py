@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from executors.deadlines import ProcessTerms
 from executors.process_supervisor import MAX_MESSAGE_BYTES
 from executors.sandbox.launch import Launcher
-from executors.sandbox.steps import REPORT_FD, Step, close_at_exec, die_with
+from executors.sandbox.steps import FIRST_INNER, REPORT_FD, Step, close_at_exec, die_with
 from executors.sandbox.users import User
 from schemas.event import EndCause
 
@@ -43,6 +43,8 @@ class Spec:
     steps: tuple[Step, ...] = ()
     fds: tuple[int, ...] = ()
     """The descriptors that the steps use; `steps.fd_in_child` gives their numbers there. The caller keeps them open."""
+    inner: tuple[Step, ...] = ()
+    """What it does inside of the sandbox that the first words of `argv` make, as in `Confined`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,16 +122,12 @@ class SupervisorLink:
         Raises `OSError`, for example if this process has too many open files.
         """
         user = {"user": spec.user.id, "killer": spec.user.killer} if spec.user else {"user": None, "killer": None}
-        # A change of the user undoes what `die_with` does, so it comes last.
-        steps = (*spec.steps, close_at_exec(REPORT_FD), *die_with(self.pid))
-        plain = {"argv": spec.argv, "env": spec.env, "cwd": str(spec.cwd), "stdin": stdin is not None, **user}
-        given = [
-            ("spec", json.dumps(plain).encode()),
-            ("launch", self._launcher.launch_file(steps, number, env=spec.env)),
-        ]
+        plain = {"argv": spec.argv, "env": spec.env, "cwd": str(spec.cwd)}
+        has = {"inner": bool(spec.inner), "stdin": stdin is not None}
+        given = [("spec", json.dumps({**plain, **has, **user}).encode()), *self._launch_files(number, spec)]
         fds = _memfds(given + ([("stdin", stdin)] if isinstance(stdin, bytes) else []))
         try:
-            fds[2:2] = _duplicates((*spec.fds, stdin) if isinstance(stdin, int) else spec.fds)
+            fds[len(given) : len(given)] = _duplicates((*spec.fds, stdin) if isinstance(stdin, int) else spec.fds)
             reading, writing = os.pipe2(os.O_CLOEXEC)
         except OSError:
             _close_all(fds)
@@ -138,6 +136,16 @@ class SupervisorLink:
         fds.insert(1, writing)
         self._send({"do": "spawn", "number": number, "terms": asdict(terms), "renewed": renewed}, fds)
         return reading
+
+    def _launch_files(self, number: int, spec: Spec) -> Iterator[tuple[str, bytes]]:
+        """A change of the user undoes what `die_with` does, so that comes last."""
+        last = die_with(self.pid)
+        if spec.inner:
+            yield "launch", self._launcher.launch_file((*spec.steps, *last), number)
+            yield "inner", self._launcher.launch_file(spec.inner, number, FIRST_INNER, spec.env)
+        else:
+            steps = (*spec.steps, close_at_exec(REPORT_FD), *last)
+            yield "launch", self._launcher.launch_file(steps, number, env=spec.env)
 
     def renew(self, sent: float) -> None:
         """Renew all leases from `sent` (CLOCK_BOOTTIME), when the acknowledged heartbeat was sent."""

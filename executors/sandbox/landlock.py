@@ -82,23 +82,23 @@ class Granted:
 
     def __init__(self, rule: Rule) -> None:
         """Raises `OSError`, or `LedOutError`."""
-        self._fd = os.open(rule.path, os.O_PATH | os.O_CLOEXEC)
+        self.fd = os.open(rule.path, os.O_PATH | os.O_CLOEXEC)
         try:
-            found = os.fstat(self._fd)
+            found = os.fstat(self.fd)
             if rule.within is not None:
-                _check_within(self._fd, rule)
+                _check_within(self.fd, rule)
         except (OSError, LedOutError):
             self.close()
             raise
-        self.identity = found.st_dev, found.st_ino
-        kind = rule.access if stat.S_ISDIR(found.st_mode) else rule.access & _OF_FILES
-        self._attributes = struct.pack("<Qi", kind & handled(abi()), self._fd)
+        self.identity, self.is_dir = (found.st_dev, found.st_ino), stat.S_ISDIR(found.st_mode)
+        kind = rule.access if self.is_dir else rule.access & _OF_FILES
+        self._attributes = struct.pack("<Qi", kind & handled(abi()), self.fd)
 
     def add_to(self, ruleset: int) -> None:
         _call("landlock_add_rule", ruleset, _PATH_BENEATH, self._attributes, 0)
 
     def close(self) -> None:
-        os.close(self._fd)
+        os.close(self.fd)
 
 
 def _check_within(fd: int, rule: Rule) -> None:
@@ -129,6 +129,14 @@ def handled(version: int) -> Access:
 def has_scopes(version: int) -> bool:
     """Whether it keeps signals and abstract unix sockets inside."""
     return version >= _SCOPES_FROM
+
+
+def make_scopes() -> int | None:
+    """A ruleset that only keeps signals and abstract sockets inside; None: this kernel cannot. Raises `OSError`."""
+    if not has_scopes(abi()):
+        return None
+    attributes = struct.pack("<QQQ", 0, 0, _ABSTRACT_SOCKETS | _SIGNALS)
+    return _call("landlock_create_ruleset", attributes, len(attributes), 0)
 
 
 def make_ruleset(granted: Iterable[Granted]) -> int:

@@ -5,18 +5,33 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 
 from executors.sandbox.calls import NUMBERS
-from executors.sandbox.program import MACHINE, REPORT, compile_steps
-from executors.sandbox.steps import REPORT_FD, Argument, Filter, Step, fd_in_child
+from executors.sandbox.program import MACHINE, compile_steps
+from executors.sandbox.steps import (
+    ENTERED,
+    FIRST_INNER,
+    REPORT,
+    REPORT_FD,
+    Argument,
+    Filter,
+    Step,
+    failure_at,
+    fd_in_child,
+)
 
 # The process supervisor imports this file: import only small parts of the standard library.
 
 LAUNCH_FD = 98
 """The number in the child of the descriptor with the shim's steps."""
+INNER_FD = 97
+"""The number in the child of the launch file that is for the inside of its sandbox."""
+_MOST_SAID_BYTES = 4_096
 _SHIM = os.path.join(os.path.dirname(os.path.realpath(__file__)), "shim.py")  # noqa: PTH118, PTH120 - see above
 
 
@@ -29,29 +44,44 @@ class Launcher:
         """`launch` is the descriptor of the launch file."""
         return list(self.command) or [f"/proc/self/fd/{launch}"]
 
-    def actions(self, launch: int, report: int, fds: Sequence[int]) -> list[tuple[int, int, int]]:
+    @property
+    def command_inside(self) -> tuple[str, ...]:
+        """The same for the inner launch file, for what makes its sandbox."""
+        return (*self.command[:-1], str(INNER_FD)) if self.command else (f"/proc/self/fd/{INNER_FD}",)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The paths that a process must see for this."""
+        return (sys.base_prefix, sys.prefix, _SHIM) if self.command else ()
+
+    def actions(
+        self, launch: int, report: int, fds: Sequence[int], inner: int | None = None
+    ) -> list[tuple[int, int, int]]:
         """For `posix_spawn`: they give the descriptors of a launch their numbers in the child."""
         numbered = [(report, REPORT_FD), *((fd, fd_in_child(index)) for index, fd in enumerate(fds))]
         if self.command:
             numbered.append((launch, LAUNCH_FD))
+        if inner is not None:
+            numbered.append((inner, INNER_FD))
         return [(os.POSIX_SPAWN_DUP2, fd, number) for fd, number in numbered]
 
-    def own_environment(self, env: dict[str, str]) -> dict[str, str]:
-        """With which variables the launcher starts: its linker must obey none of a job, such as LD_PRELOAD."""
-        return {} if self.command else env
-
     def launch_file(
-        self, steps: Sequence[Step], number: int = 0, first: int = 0, env: dict[str, str] | None = None
+        self,
+        steps: Sequence[Step],
+        number: int = 0,
+        first: int = 0,
+        env: Mapping[str, str] = MappingProxyType({}),
     ) -> bytes:
         """The content of a file whose descriptor goes with the spawn. The numbers stand in reports of failed steps.
 
-        `env` is the environment of the command.
+        `env` is the environment of the command. The spawn itself has none: the linker of Python or bubblewrap must obey
+        no variable of a job, such as LD_PRELOAD.
         """
         if not self.command:
-            return compile_steps(steps, number, first)
+            return compile_steps(steps, number, first, env)
         calls = NUMBERS[os.uname().machine]
         rows = [(calls[each.call], [_plain(arg) for arg in each.args], each.result) for each in steps]
-        return json.dumps({"number": number, "first": first, "steps": rows, "env": env or {}}).encode()
+        return json.dumps({"number": number, "first": first, "steps": rows, "env": dict(env)}).encode()
 
 
 PROGRAM = Launcher()
@@ -81,25 +111,41 @@ def _runs_programs() -> bool:
     return status == 0
 
 
-def run_steps(launcher: Launcher, steps: Sequence[Step], fds: Sequence[int] = ()) -> str | None:
+def run_steps(
+    launcher: Launcher,
+    steps: Sequence[Step],
+    fds: Sequence[int] = (),
+    prefix: Sequence[str] = (),
+    inner: Sequence[Step] = (),
+) -> str | None:
     """Carry out steps in a process that then ends. Returns what failed; None: nothing. Raises `OSError`.
 
-    `fds` become `fd_in_child(0)` and so on.
+    `fds` become `fd_in_child(0)` and so on; the others are as in `Confined`.
     """
     read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    launch = os.memfd_create("launch", os.MFD_CLOEXEC)
+    said, launch, inside = (os.memfd_create(name, os.MFD_CLOEXEC) for name in ("said", "launch", "inside"))
     try:
         os.write(launch, launcher.launch_file(steps))
-        command = launcher.command_with(launch)
-        pid = os.posix_spawn(command[0], command, {}, file_actions=launcher.actions(launch, write, fds))
-        _, status = os.waitpid(pid, 0)
+        os.write(inside, launcher.launch_file(inner, first=FIRST_INNER))
+        command = [*launcher.command_with(launch), *prefix]
+        actions = [(os.POSIX_SPAWN_DUP2, said, 2), *launcher.actions(launch, write, fds, inside)]
+        _, status = os.waitpid(os.posix_spawn(command[0], command, {}, file_actions=actions), 0)
         if status == 0:
             return None
-        _, index, error = REPORT.unpack(os.read(read, REPORT.size))
-        return f"{steps[index].fails}: {os.strerror(error)}"
+        return _failure(read, steps, inner) or os.pread(said, _MOST_SAID_BYTES, 0).decode(errors="replace").strip()
     finally:
-        for fd in (read, write, launch):
+        for fd in (read, write, said, launch, inside):
             os.close(fd)
+
+
+def _failure(reports: int, steps: Sequence[Step], inner: Sequence[Step]) -> str | None:
+    """What a process reported; None: nothing."""
+    with suppress(BlockingIOError):
+        found = REPORT.iter_unpack(os.read(reports, _MOST_SAID_BYTES // REPORT.size * REPORT.size))
+        for _, index, error in found:
+            if index != ENTERED:
+                return f"{failure_at(index, steps, inner)}: {os.strerror(error)}"
+    return None
 
 
 def _plain(argument: Argument) -> int | tuple[str, str]:

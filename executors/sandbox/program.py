@@ -6,20 +6,19 @@ reports to `REPORT_FD`, and exits with 127. Without an executable it exits with 
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 
-from executors.sandbox.calls import NUMBERS, X86_64
-from executors.sandbox.steps import REPORT_FD, Argument, Filter, Step
+from executors.sandbox.calls import BECOME_INIT, NUMBERS, X86_64
+from executors.sandbox.steps import REPORT, REPORT_FD, Argument, Filter, Step
 
 # The process supervisor imports this file: import only small parts of the standard library.
 
 MACHINE = X86_64
 NOT_EXECUTED = 127
-REPORT = struct.Struct("<qqq")
-"""The number that `compile_steps` got, the index of the step, and the result of its call with the sign turned: an error
-number. The index behind the last step is the exec."""
 
 _BASE = 0x400000
 _LOAD, _STACK, _READ, _EXECUTE, _WRITE = 1, 0x6474E551, 4, 1, 2
@@ -35,6 +34,8 @@ _CODE: tuple[bytes | str | tuple[bytes, str], ...] = (
     (b"\x4c\x8b\x35", "first"),  # mov r14, [first]: its index
     "next:",
     b"\x49\x8b\x04\x24",  # mov rax, [r12]: the call
+    b"\x48\x3d" + struct.pack("<i", BECOME_INIT),  # cmp rax, BECOME_INIT
+    (b"\x0f\x84", "init"),  # je init
     b"\x48\x85\xc0",  # test rax, rax
     (b"\x78", "done:"),  # js done
     b"\x49\x8b\x7c\x24\x08\x49\x8b\x74\x24\x10\x49\x8b\x54\x24\x18",  # mov rdi, [r12 + 8]; … rsi, … rdx
@@ -48,6 +49,7 @@ _CODE: tuple[bytes | str | tuple[bytes, str], ...] = (
     b"\x48\x39\xc8",  # cmp rax, rcx
     (b"\x75", "failed:"),  # jne failed
     "good:",
+    "good",
     b"\x49\x83\xc4\x40",  # add r12, 64
     b"\x49\xff\xc6",  # inc r14
     (b"\xeb", "next:"),  # jmp next
@@ -55,7 +57,7 @@ _CODE: tuple[bytes | str | tuple[bytes, str], ...] = (
     b"\x48\x8b\x0c\x24",  # mov rcx, [rsp]: argc
     b"\x48\x83\xf9\x01",  # cmp rcx, 1
     (b"\x76", "nothing:"),  # jbe nothing
-    b"\x48\x8d\x54\xcc\x10",  # lea rdx, [rsp + rcx*8 + 16]: envp
+    (b"\x48\x8b\x15", "env"),  # mov rdx, [env]
     b"\x48\x8d\x74\x24\x10",  # lea rsi, [rsp + 16]: argv of the executable
     b"\x48\x8b\x3e",  # mov rdi, [rsi]
     b"\xb8\x3b\x00\x00\x00\x0f\x05",  # mov eax, SYS_execve; syscall: it returns only if it failed
@@ -64,10 +66,9 @@ _CODE: tuple[bytes | str | tuple[bytes, str], ...] = (
     (b"\x48\x8d\x3d", "shell"),  # lea rdi, [shell]
     b"\x48\x89\x7c\x24\x08",  # mov [rsp + 8], rdi: argv[0] is the shell, argv[1] the script
     b"\x48\x8d\x74\x24\x08",  # lea rsi, [rsp + 8]
-    b"\x48\x8b\x0c\x24",  # mov rcx, [rsp]
-    b"\x48\x8d\x54\xcc\x10",  # lea rdx, [rsp + rcx*8 + 16]
     b"\xb8\x3b\x00\x00\x00\x0f\x05",  # mov eax, SYS_execve; syscall
     "failed:",
+    "failed",
     b"\x48\xf7\xd8",  # neg rax
     b"\x49\x89\xc7",  # mov r15, rax
     b"\x50\x41\x56",  # push rax; push r14
@@ -86,19 +87,48 @@ _CODE: tuple[bytes | str | tuple[bytes, str], ...] = (
     b"\x31\xff",  # xor edi, edi
     "exit:",
     b"\xb8\x3c\x00\x00\x00\x0f\x05",  # mov eax, SYS_exit; syscall
+    "init",
+    b"\xb8\x39\x00\x00\x00\x0f\x05",  # mov eax, SYS_fork; syscall
+    b"\x48\x85\xc0",  # test rax, rax
+    (b"\x0f\x84", "good"),  # jz good: the child goes on
+    (b"\x0f\x88", "failed"),  # js failed
+    b"\x89\xc3",  # mov ebx, eax: the child
+    b"\xbf\x03\x00\x00\x00\x83\xce\xff\x31\xd2",  # mov edi, 3; or esi, -1; xor edx, edx
+    b"\xb8\xb4\x01\x00\x00\x0f\x05",  # mov eax, SYS_close_range; syscall: no descriptor stays open for others
+    b"\x48\x85\xc0",  # test rax, rax
+    (b"\x0f\x88", "failed"),  # js failed
+    "wait:",
+    b"\x48\x83\xcf\xff\x48\x89\xe6\x31\xd2\x45\x31\xd2",  # or rdi, -1; mov rsi, rsp; xor edx, edx; xor r10d, r10d
+    b"\xb8\x3d\x00\x00\x00\x0f\x05",  # mov eax, SYS_wait4; syscall
+    b"\x39\xd8",  # cmp eax, ebx
+    (b"\x75", "wait:"),  # jne wait
+    b"\x8b\x0c\x24",  # mov ecx, [rsp]: the status
+    b"\x0f\xb6\xfd",  # movzx edi, ch: the exit code
+    b"\x83\xe1\x7f",  # and ecx, 0x7f: the signal
+    (b"\x74", "ended:"),  # jz ended
+    b"\x8d\xb9\x80\x00\x00\x00",  # lea edi, [rcx + 128]
+    "ended:",
+    b"\xb8\x3c\x00\x00\x00\x0f\x05",  # mov eax, SYS_exit; syscall
 )
 """Bytes, labels (`next:`), and jumps to labels or addresses of data (`table`) with what comes before the distance."""
 _SHELL = b"/bin/sh\0"
 
 
-def compile_steps(steps: Sequence[Step], number: int = 0, first: int = 0) -> bytes:
-    """An ELF file. `number` stands in its reports; `first` is the index of the first step in them."""
+def compile_steps(
+    steps: Sequence[Step], number: int = 0, first: int = 0, env: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
+    """An ELF file. `number` stands in its reports; `first` is the index of the first step in them.
+
+    `env` is the environment of the executable.
+    """
     code = _code()
-    table = _BASE + _HEADERS_BYTES + len(code) + len(_SHELL) + 2 * _WORD
+    table = _BASE + _HEADERS_BYTES + len(code) + len(_SHELL) + 3 * _WORD
     data = _Data(table + (len(steps) * _ROW_WORDS + 1) * _WORD)
     words = [word for step in steps for word in _row(step, data)]
     rows = struct.pack(f"<{len(words) + 1}Q", *words, _END)
-    return _elf(b"".join((code, _SHELL, struct.pack("<qq", number, first), rows, *data.parts)))
+    variables = [data.add(os.fsencode(f"{name}={value}\0")) for name, value in env.items()]
+    pointers = data.add(struct.pack(f"<{len(variables) + 1}Q", *variables, 0))
+    return _elf(b"".join((code, _SHELL, struct.pack("<qqQ", number, first, pointers), rows, *data.parts)))
 
 
 class _Data:
@@ -143,7 +173,7 @@ def _code() -> bytes:
     padding = bytes(-(length + _HEADERS_BYTES) % _WORD)
     end = length + len(padding)
     places |= {"shell": end, "number": end + len(_SHELL), "first": end + len(_SHELL) + _WORD}
-    places["table"] = places["first"] + _WORD
+    places |= {"env": places["first"] + _WORD, "table": places["first"] + 2 * _WORD}
     out = b""
     for each in _CODE:
         if isinstance(each, bytes):

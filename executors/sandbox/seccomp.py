@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache
 
 from executors.sandbox.calls import AARCH64, NUMBERS, X86_64
@@ -21,10 +22,20 @@ _NEW_TIME_NAMESPACE = 0x80
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _F_SETLEASE = 1024
 _RLIMIT_RTTIME = 15
-_AF_UNIX = 1
 _PRIO_USER, _IOPRIO_WHO_USER = 2, 3
 _OF_A_PROCESS = ("sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
 """They take a pid or a thread's id, 0 for the caller; no domain of Landlock stops them between jobs of one user."""
+_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
+
+
+class Sockets(Enum):
+    """Which sockets an attempt may make. Pairs of sockets it may always make."""
+
+    ANY = "any"
+    OWN = "own"
+    """Those that stay inside of a network namespace: AF_VSOCK, for one, reaches the host of a virtual machine."""
+    NONE = "none"
+
 
 DENIED = (
     # other processes
@@ -72,11 +83,12 @@ _Block = tuple[str, list[_Line]]
 
 
 @cache
-def deny_list(machine: str, *, network: bool, own_user: bool = False) -> bytes:
-    """The filter as an array of `struct sock_filter`. Without `network` it also denies sockets of every family.
+def deny_list(machine: str, sockets: Sockets, *, own_user: bool = False) -> bytes:
+    """The filter as an array of `struct sock_filter`.
 
-    Without a user of its own, an attempt also changes neither limits nor priorities of another process or thread, and
-    makes no unix socket: Landlock lets it connect to those of its user's systemd, tmux or docker, which start anything.
+    Without a user (or a mount and a pid namespace) of its own, an attempt also changes neither limits nor priorities of
+    another process or thread, and makes no unix socket: Landlock lets it connect to those of its user's systemd, tmux
+    or docker, which start anything.
     """
     calls = NUMBERS[machine]
     targets = {calls[name]: "deny" for name in DENIED if name in calls}
@@ -87,8 +99,8 @@ def deny_list(machine: str, *, network: bool, own_user: bool = False) -> bytes:
         targets |= {calls[name]: name for name in ("ioprio_set", "prlimit64", "setpriority", "socket")}
     # The flags of clone3 are in memory, which no filter sees. The C library then uses clone.
     targets[calls["clone3"]] = "unknown"
-    if not network:
-        targets[calls["socket"]] = "deny"
+    if sockets is not Sockets.ANY:
+        targets[calls["socket"]] = "own socket" if sockets is Sockets.OWN else "deny"
     is_x32 = [_Go(_ABOVE_OR_EQUAL, _X32, "kill", "calls")] if machine == X86_64 else []
     top: list[_Block] = [
         ("start", [(_LOAD, _MACHINE), _Go(_EQUAL, _MACHINES[machine], "number", "kill")]),
@@ -134,6 +146,10 @@ _BLOCKS: list[_Block] = [
     ("who", [_low(1), _Go(_EQUAL, 0, "allow", "deny")]),
     ("socket", [_low(0), _Go(_EQUAL, _AF_UNIX, "deny", "allow")]),
     ("of itself", [_low(0), _Go(_EQUAL, 0, "allow", "deny")]),
+    ("own socket", [_low(0), _Go(_EQUAL, _AF_UNIX, "allow", "internet")]),
+    ("internet", [_Go(_EQUAL, _AF_INET, "allow", "internet 6")]),
+    ("internet 6", [_Go(_EQUAL, _AF_INET6, "allow", "netlink")]),
+    ("netlink", [_Go(_EQUAL, _AF_NETLINK, "allow", "deny")]),
     ("allow", [(_RETURN, _ALLOW)]),
     ("deny", [(_RETURN, _ERROR | _EPERM)]),
     ("unknown", [(_RETURN, _ERROR | _ENOSYS)]),

@@ -20,9 +20,10 @@ _LOG = structlog.get_logger()
 
 def find_capabilities(settings: ExecutorSettings, launcher: Launcher, cgroups: Cgroups) -> Capabilities:
     """Raises `NoSandboxError`."""
+    settings.work_dir.mkdir(parents=True, exist_ok=True)
     limits = enforceable(cgroups.limits, has_own_user=False)
     _check_defaults(default_limits(settings), limits, cgroups.lacks)
-    found = capabilities(look(launcher), settings.sandbox, parse_list(settings.unveil), limits)
+    found = capabilities(look(launcher, settings.work_dir), settings.sandbox, parse_list(settings.unveil), limits)
     found = msgspec.structs.replace(found, lacks=(*found.lacks, *cgroups.lacks, *without_groups(cgroups.limits)))
     if settings.sandbox is not Sandbox.NONE:
         places = {

@@ -7,6 +7,7 @@ in their order. A step that fails ends the process with 127: it never runs with 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # The process supervisor imports this file: import only small parts of the standard library.
@@ -15,10 +16,22 @@ FIRST_FD = 100
 """The number of a spawn's first descriptor (`Spec.fds`) in the child; the others follow."""
 REPORT_FD = 99
 """Where a step that fails says so. The process that is executed does not have it."""
+REPORT = struct.Struct("<qqq")
+"""The number that `Launcher.launch_file` got, the index of the step, and the result of its call with the sign turned:
+an error number. The index behind the last step is the exec."""
+FIRST_INNER = 1_000
+"""The index of the first step inside of a sandbox (`Confined.inner`)."""
+ENTERED = -1
+"""An index in a report that says: the process is inside of its sandbox, and nothing has failed."""
+NOT_ENTERED = -2
+"""Instead of an index: what makes the sandbox has failed, and says why in the output."""
 _F_SETFD, _FD_CLOEXEC = 2, 1
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
-_SIGKILL = 9
+_SIGKILL, _SIGTERM = 9, 15
+_SIG_BLOCK, _SIG_SETMASK = 0, 2
 _SECCOMP_SET_MODE_FILTER = 1
+_CLOSE_RANGE_CLOEXEC = 4
+_FIRST_OTHER_FD, _LAST_FD = 3, 2**32 - 1
 _CAPABILITIES_VERSION_3 = 0x20080522
 
 
@@ -59,8 +72,19 @@ def close_at_exec(fd: int) -> Step:
     )
 
 
+def close_others_at_exec() -> Step:
+    """All descriptors but the first three."""
+    arguments = (_FIRST_OTHER_FD, _LAST_FD, _CLOSE_RANGE_CLOEXEC)
+    return Step(call="close_range", args=arguments, fails="it cannot close its descriptors at its exec (Linux 5.11)")
+
+
 def write(fd: int, data: bytes, fails: str) -> Step:
     return Step(call="write", args=(fd, data, len(data)), fails=fails, result=len(data))
+
+
+def say_entered(number: int) -> Step:
+    """`number` is the one that `Launcher.launch_file` gets."""
+    return write(REPORT_FD, REPORT.pack(number, ENTERED, 0), "it cannot say that it is inside of its sandbox")
 
 
 def limit(resource: int, soft: int, hard: int, fails: str) -> Step:
@@ -98,6 +122,36 @@ def filter_calls(code: bytes) -> Step:
         args=(_SECCOMP_SET_MODE_FILTER, 0, Filter(code=code)),
         fails="its system calls cannot be filtered",
     )
+
+
+def hold_term() -> Step:
+    """Block SIGTERM: what does not end the sandbox of a job with it. `receive_signals` undoes this for the job."""
+    mask = struct.pack("<Q", 1 << _SIGTERM - 1)
+    return Step(call="rt_sigprocmask", args=(_SIG_BLOCK, mask, 0, len(mask)), fails="it cannot block SIGTERM")
+
+
+def receive_signals() -> Step:
+    mask = bytes(8)
+    return Step(call="rt_sigprocmask", args=(_SIG_SETMASK, mask, 0, len(mask)), fails="it cannot receive signals")
+
+
+def become_init() -> Step:
+    """As pid 1 of its namespace, start a process that goes on, and reap what ends until that process does.
+
+    Then all others of the namespace die. Its exit code is that process's, as a shell's.
+    """
+    return Step(call="become_init", args=(), fails="it cannot start the process below pid 1 of its namespace")
+
+
+def failure_at(index: int, steps: Sequence[Step], inner: Sequence[Step]) -> str | None:
+    """What cannot be done, by the index of a report; None: the exec of the process itself has failed."""
+    if index == NOT_ENTERED:
+        return "its sandbox cannot be made"
+    if index >= FIRST_INNER:
+        return inner[index - FIRST_INNER].fails if index - FIRST_INNER < len(inner) else None
+    if index >= len(steps):
+        return "what makes its sandbox cannot be executed" if inner else None
+    return steps[index].fails
 
 
 def die_with(supervisor: int) -> tuple[Step, ...]:

@@ -1,4 +1,4 @@
-"""The sandbox `strict`: the arguments of bubblewrap around an attempt.
+"""The sandbox `strict`: bubblewrap around an attempt, and what is done before and inside.
 
 The attempt sees the system's files read-only, its own directory, what it unveils, and a /proc, /dev and /tmp of its
 own. Its user, process, mount, IPC, UTS and cgroup namespaces are its own, and so is its network, which has no
@@ -7,129 +7,194 @@ interface but loopback.
 
 from __future__ import annotations
 
-import shutil
-import subprocess
+import os
 import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from executors.sandbox.bubblewrap import Bubblewrap
-from schemas.errors import TidemillError
+from executors.attempt_dirs import AttemptDir
+from executors.clock import boot_seconds
+from executors.sandbox.bubblewrap import Bubblewrap, NoBubblewrapError, find_bubblewrap
+from executors.sandbox.confined import Confined
+from executors.sandbox.etc_copies import EtcCopies, make_open
+from executors.sandbox.landlock import CHANGE, Granted, make_scopes
+from executors.sandbox.launch import Launcher, run_steps
+from executors.sandbox.seccomp import Sockets, deny_list
+from executors.sandbox.steps import (
+    Step,
+    become_init,
+    close_others_at_exec,
+    drop_capabilities,
+    enter_landlock,
+    fd_in_child,
+    filter_calls,
+    hold_term,
+    no_new_privileges,
+    receive_signals,
+    say_entered,
+)
+from executors.sandbox.unveil import rules_of
+from executors.sandbox.visible import ETC, SYSTEM_DIRS
+from schemas.confinement import Confinement, Network
 
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store", "/gnu/store")
 _MEMORY_BYTES = 64 * 1024**2
 """The limit of /tmp and of /dev/shm each. They are memory, which neither `disk` nor a limit of a process counts."""
 _NAMESPACES = ("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try")
 
 
-_PROOF_SECONDS = 10.0
-
-
-class NoSandboxError(TidemillError):
-    """Bubblewrap cannot make the sandbox on this host."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """What every attempt of this executor sees."""
-
-    system: tuple[str, ...]
-    """Arguments of bubblewrap."""
-    shown: tuple[Path, ...]
-    """The directories that these arguments show."""
-    hidden: tuple[Path, ...]
+class Unveiled:
+    path: str
+    """As the job names it."""
+    fd: int
+    """The number in the child of the descriptor of what the path leads to."""
+    is_writable: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Own:
-    """What one attempt sees besides."""
+@dataclass(slots=True, kw_only=True)
+class Strict:
+    """Used only from the event loop."""
 
     directory: Path
-    executable: Path
-    cwd: Path
-    readable: tuple[str, ...] = ()
-    writable: tuple[str, ...] = ()
-    has_network: bool = False
+    """For copies of bubblewrap and of /etc."""
+    bubblewrap: Bubblewrap
+    launcher: Launcher
+    machine: str
+    etc: EtcCopies
+    scopes: int | None
+    """A Landlock ruleset (`landlock.make_scopes`)."""
+    _unveiled: list[Granted] = field(default_factory=list)
+
+    def confine(
+        self,
+        asked: Confinement,
+        directory: AttemptDir,
+        number: int,
+        *,
+        allowed: tuple[str, ...] = (),
+        limits: tuple[Step, ...] = (),
+    ) -> Confined:
+        """The descriptors stay open until the next call. `allowed` is TIDEMILL_UNVEIL.
+
+        Raises `TidemillError` or `OSError`.
+        """
+        self.etc.refresh()
+        if not Path(self.bubblewrap.path).exists():  # somebody removed it
+            self.bubblewrap = _bubblewrap_in(self.directory)
+        self._forget_unveiled()
+        own = () if self.scopes is None else (self.scopes,)
+        unveiled = [*self._unveil(asked.unveil, allowed, len(own))]
+        fds = (*own, *(each.fd for each in self._unveiled))
+        has_network = asked.network is Network.ANY
+        return Confined(
+            steps=(*limits, hold_term(), *_drop_capabilities(), no_new_privileges()),
+            inner=self._inner(number, Sockets.ANY if has_network else Sockets.OWN),
+            fds=fds,
+            prefix=(
+                *self._arguments(directory, unveiled, has_network=has_network),
+                "--",
+                *self.launcher.command_inside,
+            ),
+        )
+
+    def close(self) -> None:
+        self._forget_unveiled()
+        if self.scopes is not None:
+            os.close(self.scopes)
+
+    def _forget_unveiled(self) -> None:
+        while self._unveiled:
+            self._unveiled.pop().close()
+
+    def _unveil(self, asked: tuple[str, ...], allowed: tuple[str, ...], before: int) -> Iterator[Unveiled]:
+        for index, rule in enumerate(rules_of(asked, allowed), before):
+            granted = Granted(rule)
+            self._unveiled.append(granted)
+            self.etc.make_room(rule.path, is_dir=granted.is_dir)
+            yield Unveiled(path=rule.path, fd=fd_in_child(index), is_writable=bool(rule.access & CHANGE))
+
+    def _inner(self, number: int, sockets: Sockets) -> tuple[Step, ...]:
+        """Pid 1 confines itself before it forks: through it, too, no process can do what it may not."""
+        return (
+            say_entered(number),
+            close_others_at_exec(),
+            *(() if self.scopes is None else (enter_landlock(fd_in_child(0)),)),
+            filter_calls(deny_list(self.machine, sockets, own_user=True)),
+            become_init(),
+            receive_signals(),
+        )
+
+    def _arguments(self, directory: AttemptDir, unveiled: Sequence[Unveiled], *, has_network: bool) -> Iterator[str]:
+        yield from (self.bubblewrap.path, "--die-with-parent", "--cap-drop", "ALL", *_NAMESPACES, "--as-pid-1")
+        yield from () if has_network else ("--unshare-net",)
+        yield from _system()
+        yield from ("--ro-bind", str(self.etc.directory), "/etc", "--proc", "/proc", "--dev", "/dev")
+        for path in ("/tmp", "/dev/shm"):  # noqa: S108 - the attempt's own
+            yield from ("--size", str(_MEMORY_BYTES), "--tmpfs", path)
+        yield from (each for path in self.launcher.needs for each in ("--ro-bind", path, path))
+        for each in unveiled:
+            yield from ("--bind-fd" if each.is_writable else "--ro-bind-fd", str(each.fd), each.path)
+        yield from _own(directory)
+        yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(directory.cwd))
 
 
-def view(etc: Iterable[str], hidden: Iterable[Path]) -> View:
-    """`hidden` are directories with things of other attempts; they stay invisible if a shown directory holds them."""
-    found = [Path(each) for each in _SYSTEM if Path(each).exists()]
-    system = [each for path in found for each in _shown(path)]
-    system += [each for path in etc for each in ("--ro-bind-try", path, path)]
-    return View(
-        system=tuple(system), shown=tuple(path for path in found if not path.is_symlink()), hidden=tuple(hidden)
-    )
+def _drop_capabilities() -> tuple[Step, ...]:
+    """The kernel maps root into a user namespace only for a process with capabilities; then bubblewrap drops them."""
+    return () if os.geteuid() == 0 else (drop_capabilities(),)
 
 
-def arguments(bubblewrap: Bubblewrap, view: View, own: Own) -> tuple[str, ...]:
-    """The command to put before the second program. As pid 1, that outlives all other processes of the attempt."""
-    shown = [*view.shown, *map(Path, (*own.readable, *own.writable))]
-    hidden = [each for each in view.hidden if any(each.is_relative_to(path) for path in shown)]
-    return (
-        *(bubblewrap.path, "--die-with-parent", "--cap-drop", "ALL", *_NAMESPACES, "--as-pid-1"),
-        *(() if own.has_network else ("--unshare-net",)),
-        *view.system,
-        *("--proc", "/proc", "--dev", "/dev", *_memory("/tmp"), *_memory("/dev/shm")),  # noqa: S108 - inside only
-        *_each("--ro-bind", own.readable),
-        *_each("--bind", own.writable),
-        *(each for path in hidden for each in ("--tmpfs", str(path))),
-        *_of_attempt(own),
-        *("--remount-ro", "/dev", "--remount-ro", "/"),
-        *("--chdir", str(own.cwd), "--"),
-    )
+def _system() -> Iterator[str]:
+    """A link such as /bin to usr/bin stays a link."""
+    for name in SYSTEM_DIRS:
+        path = Path(name)
+        if path.is_symlink():
+            yield from ("--symlink", str(path.readlink()), name)
+        elif path.exists():
+            yield from ("--ro-bind", name, name)
 
 
-def prove(bubblewrap: Bubblewrap, view: View, *, parent: Path, user: int | None) -> None:
-    """Make the sandbox once, as a job would get it. `user` is one of an attempt; None: this process's own.
-
-    Raises `NoSandboxError` with what bubblewrap says.
-    """
-    with tempfile.TemporaryDirectory(dir=parent) as made:
-        directory = Path(made)
-        directory.chmod(0o755)
-        own = Own(directory=directory, executable=directory / "true", cwd=directory)
-        command = [*arguments(bubblewrap, view, own), shutil.which("true") or "/bin/true"]
-        groups: list[int] | None = None if user is None else []
-        try:
-            subprocess.run(
-                command,
-                check=True,
-                capture_output=True,
-                text=True,
-                env={},
-                user=user,
-                group=user,
-                extra_groups=groups,
-                timeout=_PROOF_SECONDS,
-            )
-        except subprocess.CalledProcessError as error:
-            raise NoSandboxError(error.stderr.strip().removeprefix("bwrap: ")) from error
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise NoSandboxError(str(error)) from error
-
-
-def _of_attempt(own: Own) -> Iterator[str]:
+def _own(directory: AttemptDir) -> Iterator[str]:
     """One mount, so that it can rename files from its working directory into its checkpoint; its program cannot change.
 
     The program is a link into the cache if that is on another file system.
     """
-    yield from _each("--bind", [str(own.directory)])
-    yield from _each("--ro-bind", [str(own.executable.parent)])
-    if own.executable.is_symlink():
-        yield from _each("--ro-bind", [str(own.executable.readlink())])
+    paths = [str(directory.executable.parent)]
+    if directory.executable.is_symlink():
+        paths.append(str(directory.executable.readlink()))
+    yield from ("--bind", str(directory.path), str(directory.path))
+    yield from (each for path in paths for each in ("--ro-bind", path, path))
 
 
-def _shown(path: Path) -> tuple[str, ...]:
-    """A link such as /bin to usr/bin stays a link."""
-    return ("--symlink", str(path.readlink()), str(path)) if path.is_symlink() else ("--ro-bind", str(path), str(path))
+def open_strict(directory: Path, launcher: Launcher) -> Strict:
+    """Raises `NoBubblewrapError` or `OSError`."""
+    return Strict(
+        directory=directory,
+        bubblewrap=_bubblewrap_in(directory),
+        launcher=launcher,
+        machine=os.uname().machine,
+        etc=EtcCopies(directory / "etc", ETC, boot_seconds),
+        scopes=make_scopes(),
+    )
 
 
-def _memory(path: str) -> tuple[str, ...]:
-    return ("--size", str(_MEMORY_BYTES), "--tmpfs", path)
+def _bubblewrap_in(directory: Path) -> Bubblewrap:
+    return find_bubblewrap(directory / "tools")
 
 
-def _each(how: str, paths: Iterable[str]) -> Iterator[str]:
-    for path in paths:
-        yield from (how, path, path)
+def why_no_strict(launcher: Launcher, parent: Path, become: tuple[Step, ...] = ()) -> str | None:
+    """Make the sandbox once, as a job would get it; returns what went wrong.
+
+    `become` are the steps to change to a user of an attempt.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=parent) as made, closing(open_strict(Path(made), launcher)) as strict:
+            path = Path(made)
+            make_open(path, Path("bin"))
+            make_open(path, Path("work"))
+            directory = AttemptDir(path=path, executable=path / "bin" / "true")
+            confined = strict.confine(Confinement(), directory, 0)
+            return run_steps(launcher, (*become, *confined.steps), confined.fds, confined.prefix, confined.inner)
+    except (NoBubblewrapError, OSError) as error:
+        return str(error)

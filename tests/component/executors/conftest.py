@@ -279,7 +279,8 @@ class Fleet:
         self._servers, self._connections, self._folder = servers, connections, folder
         self._all: list[Executor] = []
 
-    def start(self, name="executor", *, wait=True, **settings) -> Executor:
+    def start(self, name="executor", *, wait=True, behind=(), **settings) -> Executor:
+        """`behind` is a command that executes the executor."""
         folder = self._folder / f"{name}-{len(self._all)}"
         folder.mkdir()
         ours = {
@@ -295,7 +296,7 @@ class Fleet:
         log = folder / "log"
         with log.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "executors"], env={**os.environ, **self._servers, **ours}, stderr=file
+                [*behind, sys.executable, "-m", "executors"], env={**os.environ, **self._servers, **ours}, stderr=file
             )
         executor = Executor(process=process, log=log, ready=folder / "ready", work=folder / "work")
         self._all.append(executor)

@@ -132,6 +132,16 @@ async def test_a_process_inherits_nothing_but_its_three_files(rig):
 
 
 @in_loop
+async def test_a_variable_that_would_become_two_is_refused(rig):
+    for env in ({"A": "1\0B=2"}, {"A\0B": "1"}, {"A=B": "1"}):
+        terms = {"limit": 60.0, "grace": 5.0, "lease": 60.0, "margin": 5.0, "start_before": boot_seconds() + 60}
+        number, pipe = rig.spawn(("/bin/sh", "-c", "env"), terms, env=env)
+        refused = await rig.notice(number, Refused)
+        assert "that no process can have" in refused.reason
+        pipe.close()
+
+
+@in_loop
 async def test_a_process_has_its_own_session_and_no_signal_ignored(rig):
     _, output = await rig.run(
         "ps -o pid=,sid=,pgid= -p $$; grep SigIgn /proc/self/status; grep SigBlk /proc/self/status"
