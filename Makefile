@@ -26,9 +26,9 @@ check: $(STAMP) ## look at the code: lint, format, types, layers, house rules
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/unit/repository/test_tidy.py
 
-# Three processes on two cores, because tests that need servers mostly wait (tests/conftest.py).
+# Four processes on two cores, because tests that need servers mostly wait (tests/conftest.py).
 test: setup tools check ## do every check and every test
-	$(BIN)/pytest --durations=15 -n 3 --no-loadscope-reorder \
+	$(BIN)/pytest --durations=15 -n 4 --no-loadscope-reorder \
 		tests/integration tests/guarantees tests/component tests/acceptance tests/unit
 
 # Into the cache: the system stays as it is.

@@ -1,4 +1,4 @@
-"""One real stack for the integration tests and the guarantees, with limits short enough to be reached."""
+"""A real stack for the integration tests and one for the guarantees, with limits short enough to be reached."""
 
 from __future__ import annotations
 
@@ -28,34 +28,71 @@ EXECUTORS = {
 MONITOR = {"TIDEMILL_CANARY_INTERVAL": "PT0S"}
 """Some tests compare all rows of a table."""
 STACK_TIERS = {"integration", "guarantees"}
+"""The tests of each share a stack."""
+OWN_SERVERS = {"tests/integration/test_cdc.py"}
+"""They use no stack."""
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory):
-    """Two workers, two executors, eight partitions. The stack ends with the test run, even after a crash."""
-    data = tmp_path_factory.mktemp("stack")
-    with pytest.MonkeyPatch.context() as patch:
-        for variable, value in AGREED.items():
-            patch.setenv(variable, value)
-        local.start_detached(
-            StackOptions(
-                data=data,
-                workers=2,
-                executors=2,
-                stream_env=STREAMS,
-                executor_env=EXECUTORS,
-                monitor_env=MONITOR,
-                until_parent_exits=True,
+class SharedStack:
+    """Two workers, two executors, eight partitions. It ends with the test run, even after a crash."""
+
+    def __init__(self, folders: pytest.TempPathFactory) -> None:
+        self._folders = folders
+        self._client: StackClient | None = None
+
+    def client(self) -> StackClient:
+        """Starts the stack if it does not run."""
+        self._client = self._client or self._started()
+        return self._client
+
+    def stop(self) -> None:
+        client, self._client = self._client, None
+        if client:
+            client.close()
+            local.stop(client.data, STOP_SECONDS)
+
+    def _started(self) -> StackClient:
+        data = self._folders.mktemp("stack")
+        with pytest.MonkeyPatch.context() as patch:
+            for variable, value in AGREED.items():
+                patch.setenv(variable, value)
+            local.start_detached(
+                StackOptions(
+                    data=data,
+                    workers=2,
+                    executors=2,
+                    stream_env=STREAMS,
+                    executor_env=EXECUTORS,
+                    monitor_env=MONITOR,
+                    until_parent_exits=True,
+                )
             )
-        )
-    client = StackClient(data)
-    yield client
-    client.close()
-    local.stop(data, STOP_SECONDS)
+        return StackClient(data)
 
 
-class ByStack(LoadScopeScheduling):
+@pytest.fixture(scope="session")
+def shared_stack(tmp_path_factory):
+    shared = SharedStack(tmp_path_factory)
+    yield shared
+    shared.stop()
+
+
+@pytest.fixture(scope="module")
+def stack(request, shared_stack):
+    """The stack of a tier. It stops after the last file of the tier, to free the machine for later tests."""
+    yield shared_stack.client()
+    items = request.session.items
+    last = max(number for number, item in enumerate(items) if item.path == request.path)
+    if not any("stack" in each.fixturenames and tier(each) == tier(request.node) for each in items[last + 1 :]):
+        shared_stack.stop()
+
+
+def tier(node):
+    return node.nodeid.split("/")[1]
+
+
+class ByServers(LoadScopeScheduling):
     """Tests that share a stack or servers run in one process; other files go to any worker."""
 
     def _split_scope(self, nodeid):
@@ -63,20 +100,11 @@ class ByStack(LoadScopeScheduling):
         _, tier, room, *_ = path.split("/")
         if tier == "component":  # its rooms need different servers; a Postgres starts in 2 s
             return f"{tier}/{room}"
-        return "stack" if tier in STACK_TIERS else path
+        return tier if tier in STACK_TIERS and path not in OWN_SERVERS else path
 
 
 def pytest_xdist_make_scheduler(config, log):
-    return ByStack(config, log)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item):
-    """Stops the stack after the last test that uses it, to free the machine for later tests."""
-    users = [each for each in item.session.items if "stack" in each.fixturenames]
-    client = item.funcargs.get("stack")
-    if client and item is users[-1]:
-        local.stop(client.data, STOP_SECONDS)
+    return ByServers(config, log)
 
 
 @pytest.fixture

@@ -34,7 +34,6 @@ from tests.support.web_site import Site as Page
 PARTITIONS = 4
 RUN_SECONDS = 60
 CANARY_SECONDS = 150
-"""The monitor waits a minute before its first one."""
 ANSWER_SECONDS = 10
 NEXT_LEADER_SECONDS = 30
 """Ten times the session timeout of a broker here."""

@@ -22,6 +22,7 @@ from executors.control import Control
 from executors.skip_unreadable import dead_letter
 from executors.slots import Slots
 from observe.health import Health
+from schemas import silent as silent_batches
 from schemas.cluster import RECORD_KEY, Cluster
 from schemas.cluster_record import find
 from schemas.codec import encode
@@ -31,6 +32,7 @@ from schemas.heartbeat import ExecutorState, Heartbeat
 from schemas.ids import ExecutorId
 from schemas.settings import Connections
 from schemas.topics import CLUSTER, CONTROL, DEADLETTER, EXECUTORS, REQUESTS, STATE
+from streams import owner_log
 from streams.clock import cluster_clock
 from streams.groups import Groups
 from streams.heartbeat_reader import HeartbeatReader
@@ -50,6 +52,14 @@ CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 IN_THE_BATCH = 40
 MUCH = 10**6
 DISPATCHES = "runs.10s"
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch):
+    """A reader suspects sooner that a batch is silent; what it suspects wrongly it reads again."""
+    monkeypatch.setattr(silent_batches, "SILENCE_SECONDS", 2.0)
+    monkeypatch.setattr(silent_batches, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(owner_log, "READ_TIMEOUT_SECONDS", 2.0)
 
 
 @pytest.fixture(scope="module")

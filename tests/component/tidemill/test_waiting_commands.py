@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.read_model_rows import allow_writes
 from tests.support.waiting import eventually
+from tidemill import runs
 from tidemill.cli import run
 
 JOB = """insert into tidemill.jobs (job_id, executable, schedule) values ('j', 's3://bucket/key', '@daily')"""
@@ -25,6 +26,12 @@ UNREADABLE = """insert into tidemill.problems (at, partition, record_offset, top
                 select now(), 1, 1, 't', owner, 'dead_letter', 'record_refused', 'record cdc@7 is too deep',
                     row_to_json(requests)::text
                 from tidemill.requests"""
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch):
+    """A command that waits for the row of a run waits for all of this time: here no row comes without a request."""
+    monkeypatch.setattr(runs, "APPEAR_SECONDS", 0.5)
 
 
 @pytest.fixture
