@@ -135,9 +135,9 @@ def test_a_large_file_fills_the_disk(ends_of, ignores):
 
 @pytest.mark.parametrize("place", ["$PWD", "$TIDEMILL_CHECKPOINT", "$(dirname $TIDEMILL_RESULT)"])
 def test_many_files_fill_the_disk_while_the_process_runs(ends_of, place):
-    many = f"cd {place}; for i in $(seq 4000); do : > $i; done; exec sleep 20"
-    (full,) = ends_of(limited(1, many, disk=10 * MB))
-    assert (full.cause, full.exit_code, full.disk_problem) == (EndCause.EXITED, 137, disk_problem(10 * MB))
+    many = f"cd {place}; for i in $(seq 400); do : > $i; done; exec sleep 20"
+    (full,) = ends_of(limited(1, many, disk=MB))
+    assert (full.cause, full.exit_code, full.disk_problem) == (EndCause.EXITED, 137, disk_problem(MB))
 
 
 def test_a_failure_within_the_limits_has_no_other_reason(ends_of):
