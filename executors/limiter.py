@@ -35,8 +35,6 @@ from schemas.exit_codes import SIGNAL_BASE
 
 _T = TypeVar("_T")
 _MEASURE_SECONDS = 1.0
-_OF_BUBBLEWRAP = 2
-"""Its processes around an attempt in `strict`; they do not count as the attempt's."""
 _TOO_LARGE = SIGNAL_BASE + signal.SIGXFSZ
 _ALIVE = (Phase.SPAWNING, Phase.RUNNING)
 
@@ -60,11 +58,10 @@ class Limiter:
         assert attempt.spec is not None
         asked = attempt.dispatch.confinement
         attempt.limits = limits_of(asked, self.default)
-        is_strict = (asked.sandbox if asked and asked.sandbox else self.sandbox) is Sandbox.STRICT
-        own = _OF_BUBBLEWRAP if is_strict else 0
-        has_own_user = attempt.spec.user is not None
-        rlimits = process_limits(attempt.limits, self.cgroups.limits, has_own_user=has_own_user)
-        attempt.group = self.cgroups.make(str(attempt.number), attempt.limits, own_processes=own)
+        sandbox = asked.sandbox if asked and asked.sandbox else self.sandbox
+        enforced = attempt.limits.with_processes_of(sandbox)
+        rlimits = process_limits(enforced, self.cgroups.limits, has_own_user=attempt.spec.user is not None)
+        attempt.group = self.cgroups.make(str(attempt.number), enforced)
         fds = attempt.group.open() if attempt.group else []
         try:
             entry = [step for index in range(len(fds)) for step in _enter(len(attempt.spec.fds) + index)]

@@ -142,17 +142,14 @@ class Cgroups:
         """What a group can limit here."""
         return frozenset().union(*(each.limits for each in self._trees))
 
-    def make(self, name: str, limits: Limits, *, own_processes: int = 0) -> Group | None:
-        """A group for the limits that a group enforces here; None: there is none of them. Raises `OSError`.
-
-        `own_processes`: how many processes of the sandbox itself come on top of `pids`.
-        """
+    def make(self, name: str, limits: Limits) -> Group | None:
+        """A group for the limits that a group enforces here; None: there is none of them. Raises `OSError`."""
         needed = [each for each in self._trees if each.limits & limits.asked]
         group = Group(directories=tuple((each.version, each.directory / name) for each in needed))
         try:
             for tree in needed:
                 (tree.directory / name).mkdir()
-                for file, value in _settings(tree.version, limits.only(tree.limits), own_processes):
+                for file, value in _settings(tree.version, limits.only(tree.limits)):
                     if file not in _OPTIONAL or (tree.directory / name / file).exists():
                         (tree.directory / name / file).write_text(value)
         except OSError:
@@ -226,7 +223,7 @@ def _delegate(found: Hierarchy, directory: Path) -> None:
         raise
 
 
-def _settings(version: int, limits: Limits, own_processes: int) -> Iterator[tuple[str, str]]:
+def _settings(version: int, limits: Limits) -> Iterator[tuple[str, str]]:
     """The files of a group and what to write into them, in this order."""
     quota = None if limits.cpu is None else max(round(limits.cpu * _PERIOD_US), _LEAST_QUOTA_US)
     if version == _V2 and limits.memory is not None:
@@ -234,7 +231,7 @@ def _settings(version: int, limits: Limits, own_processes: int) -> Iterator[tupl
     elif limits.memory is not None:
         yield from ((f"memory.{each}limit_in_bytes", str(limits.memory)) for each in ("", "memsw."))
     if limits.pids is not None:
-        yield "pids.max", str(limits.pids + own_processes)
+        yield "pids.max", str(limits.pids)
     if version == _V2 and quota is not None:
         yield "cpu.max", f"{quota} {_PERIOD_US}"
     elif quota is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from schemas.confinement import Confinement, Limit
+from schemas.confinement import Confinement, Limit, Sandbox
 from schemas.errors import TidemillError
 
 _MB = 1024**2
+_OF_BUBBLEWRAP = 2
+"""Bubblewrap itself, and the first process inside."""
 
 
 class UnlimitedError(TidemillError):
@@ -36,6 +38,10 @@ class Limits:
 
     def only(self, kept: Collection[Limit]) -> Limits:
         return Limits(**{each.value: getattr(self, each.value) for each in self.asked.intersection(kept)})
+
+    def with_processes_of(self, sandbox: Sandbox) -> Limits:
+        """What to enforce, so that `pids` counts only the attempt's own."""
+        return replace(self, pids=self.pids + _OF_BUBBLEWRAP) if self.pids and sandbox is Sandbox.STRICT else self
 
 
 _COLUMNS = (Limit.MEMORY, Limit.DISK, Limit.CPU, Limit.PIDS)

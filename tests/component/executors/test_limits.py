@@ -13,9 +13,10 @@ from executors.s3 import Download
 from executors.sandbox.cgroups import Cgroups
 from executors.sandbox.hierarchies import find_hierarchies
 from executors.sandbox.limits import disk_problem, memory_problem, pids_problem
-from schemas.confinement import Confinement
+from executors.sandbox.strict import open_strict
+from schemas.confinement import Confinement, Sandbox
 from schemas.event import EndCause, Ended, Rejected
-from tests.support.attempt_runner import RecordingProducer, claim, make_runner
+from tests.support.attempt_runner import LAUNCHER, RecordingProducer, claim, make_runner
 
 WAIT_SECONDS = 30.0
 MB = 1024**2
@@ -53,7 +54,8 @@ def ends_of(tmp_path, cgroups):
     async def play(claims):
         producer = RecordingProducer()
         async with asyncio.TaskGroup() as tasks, asyncio.timeout(WAIT_SECONDS):
-            runner = make_runner(producer, OneScript(), tmp_path, tasks, cgroups=cgroups)
+            strict = open_strict(tmp_path / "strict", LAUNCHER)
+            runner = make_runner(producer, OneScript(), tmp_path, tasks, cgroups=cgroups, strict=strict)
             runner.on_claimed("10s", claims)
             while runner.attempts:
                 producer.acknowledge_all()
@@ -86,9 +88,10 @@ def test_an_end_tells_what_the_process_and_those_that_it_waited_for_used(ends_of
     assert (slept.exit_code, slept.cpu_seconds < 0.05, slept.peak_memory < 50 * MB) == (0, True, True)
 
 
-def test_an_attempt_that_needs_more_memory_is_out_of_memory_and_its_neighbours_do_not_notice(ends_of):
+@pytest.mark.parametrize("sandbox", [Sandbox.BASIC, Sandbox.STRICT])
+def test_an_attempt_that_needs_more_memory_is_out_of_memory_and_its_neighbours_do_not_notice(ends_of, sandbox):
     greedy, quiet, other = ends_of(
-        limited(1, python(f"x = bytearray({8 * 1024 * MB})"), memory=64 * MB),
+        limited(1, python(f"x = bytearray({8 * 1024 * MB})"), memory=64 * MB, sandbox=sandbox),
         limited(2, python(f"import time; x = bytearray({32 * MB}); time.sleep(1)"), memory=64 * MB),
         attempt(3, "sleep 1; exit 1"),
     )
@@ -100,7 +103,8 @@ def test_an_attempt_that_needs_more_memory_is_out_of_memory_and_its_neighbours_d
     assert (other.exit_code, other.memory_problem) == (1, None)
 
 
-def test_a_fork_bomb_has_too_many_processes_and_its_neighbour_starts_some(ends_of):
+@pytest.mark.parametrize("sandbox", [Sandbox.BASIC, Sandbox.STRICT])
+def test_a_fork_bomb_has_too_many_processes_and_its_neighbour_starts_some(ends_of, sandbox):
     bomb = """import os, time
 for _ in range(200):
     try: pid = os.fork()
@@ -108,7 +112,8 @@ for _ in range(200):
     if pid == 0: time.sleep(60)
 raise SystemExit(3)"""
     bombing, neighbour = ends_of(
-        limited(1, python(bomb), pids=20), limited(2, "for each in 1 2 3 4 5; do sleep 0.2 & done; wait", pids=20)
+        limited(1, python(bomb), pids=20, sandbox=sandbox),
+        limited(2, "for each in 1 2 3 4 5; do sleep 0.2 & done; wait", pids=20, sandbox=sandbox),
     )
     assert bombing.exit_code == 3
     assert bombing.pids_problem == pids_problem(20, 181)

@@ -18,7 +18,7 @@ from executors.sandbox.limits import (
     pids_problem,
     process_limits,
 )
-from schemas.confinement import Confinement, Limit
+from schemas.confinement import Confinement, Limit, Sandbox
 
 EVERY = Limits(memory=64, disk=10, cpu=0.5, pids=20)
 GROUPS = frozenset({Limit.MEMORY, Limit.CPU, Limit.PIDS})
@@ -34,6 +34,12 @@ def test_the_limits_that_are_set_are_asked_for():
     assert EVERY.asked == GROUPS | {Limit.DISK}
     assert Limits(disk=0).asked == {Limit.DISK}
     assert EVERY.only(GROUPS) == Limits(memory=64, cpu=0.5, pids=20)
+
+
+def test_the_processes_of_a_sandbox_do_not_count_as_those_of_its_attempt():
+    assert Limits(pids=20).with_processes_of(Sandbox.STRICT) == Limits(pids=22)
+    assert Limits(pids=20).with_processes_of(Sandbox.BASIC) == Limits(pids=20)
+    assert NO_LIMITS.with_processes_of(Sandbox.STRICT) == NO_LIMITS
 
 
 def test_what_a_group_limits_is_no_limit_of_each_process():
