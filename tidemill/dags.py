@@ -17,6 +17,7 @@ from schemas.settings import Connections
 from schemas.words import TriggerRule
 from tidemill import dag_runs, owners
 from tidemill.complete import dag_and_run_names, dag_names
+from tidemill.confined import may_use
 from tidemill.dag_file import DAG_COLUMNS, Columns, DagFile, json_of, read_dag
 from tidemill.dag_graph import dot
 from tidemill.dag_lines import show_drawing
@@ -35,7 +36,7 @@ app.command("mark")(mark)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The DAG's id.", autocompletion=dag_names)]
 LIST_COLUMNS = ("dag_id", "schedule", "timezone", "paused", "nodes", "max_active_epochs", "version")
 NODE_COLUMNS = ("node_id", "depends_on", "trigger_rule", "timeout", "max_attempts", "executable")
-DRAWN_COLUMNS = ("trigger_rule", "timeout", "max_attempts", "args", "executable")
+DRAWN_COLUMNS = ("trigger_rule", "timeout", "max_attempts", "may_use", "args", "executable")
 KEPT = frozenset({"dag_id", "paused", "paused_note", "resumed_at"})
 """Columns that keep their values if the file does not name them; every other column gets its default."""
 
@@ -154,7 +155,11 @@ def write(postgres: psycopg.Connection[Row], file: DagFile) -> None:
 def _drawn(node: Row) -> Row:
     """Leave out defaults. `started`: the nodes of a definition are drawn as filled dots."""
     rule = node["trigger_rule"]
-    said = {"trigger_rule": None if rule == TriggerRule.ALL_SUCCESS.value else rule, "args": node["args"] or None}
+    said = {
+        "trigger_rule": None if rule == TriggerRule.ALL_SUCCESS.value else rule,
+        "args": node["args"] or None,
+        "may_use": may_use(node),
+    }
     return node | said | {"started": True}
 
 

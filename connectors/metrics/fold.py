@@ -210,10 +210,15 @@ def _queued_at(run: SeenRun, attempt: int) -> datetime:
     """When the wait of an attempt began: the run was queued and due."""
     queued = (
         each.at
-        for each in reversed(run.transitions)
-        if each.state is RunState.QUEUED and each.attempt < attempt and each.reason_code not in _WAITED_ON
+        for before, each in zip(run.transitions[-2::-1], run.transitions[:0:-1], strict=True)
+        if each.state is RunState.QUEUED and each.attempt < attempt and not _goes_on_waiting(before, each)
     )
     return max(next(queued, None) or run.queued_at or run.scheduled_time, run.scheduled_time)
+
+
+def _goes_on_waiting(before: SeenTransition, after: SeenTransition) -> bool:
+    was_unmet = before.state is RunState.QUEUED and before.reason_code is ReasonCode.NO_CAPABLE_EXECUTOR
+    return after.reason_code in _WAITED_ON or (was_unmet and after.reason_code is None)
 
 
 def _is_retry(run: SeenRun, attempt: int) -> bool:

@@ -172,7 +172,9 @@ class StatusLog:
         if choice % 9 == 0:
             self._move(status, RunState.CANCELLED)
         elif choice % 9 == 1 and not self.plain:
-            self._move(status, RunState.QUEUED, Reason(ReasonCode.NO_CAPABLE_EXECUTOR, "waits"))
+            was_unmet = status.reason_code is ReasonCode.NO_CAPABLE_EXECUTOR
+            why = None if was_unmet else Reason(ReasonCode.NO_CAPABLE_EXECUTOR, "waits")
+            self._move(status, RunState.QUEUED, why)
         else:
             self._dispatch(status)
 
@@ -224,8 +226,9 @@ class StatusLog:
             self._time(catalogue.LATENESS.name, self._now - status.scheduled_time, "dag", "none")
 
     def _move(self, status: RunStatus, to: RunState, reason: Reason | None = None, version: int | None = None) -> None:
+        before = status.reason_code if status.state is RunState.QUEUED and status.transitions else None
         status = transition_to(status, to, version=version or self._next(), at=self._now, reason=reason)
-        if to is RunState.QUEUED and not (reason and reason.code in STILL_QUEUED):
+        if to is RunState.QUEUED and (reason.code if reason else before) not in STILL_QUEUED:
             self._waits_since[status.run_id] = self._now
         self._count_transition(status, 1)
         if to.is_final and status.kind is RunKind.DAG:

@@ -197,7 +197,7 @@ def fill_windows(state: OwnerState, now: datetime) -> list[Effect]:
             given = state.seen.fleet.given(timeout_class)
             queue.judge(NOTHING_GIVEN if given is None else given)
             effects += _fill(state, timeout_class, queue, now)
-            effects += [] if given is None else _say_waiting(state, queue, now)
+            effects += [] if given is None else _correct(state, queue, now)
     return effects
 
 
@@ -226,17 +226,17 @@ def _fill(state: OwnerState, timeout_class: str, queue: ReadyQueue, now: datetim
     return effects
 
 
-def _say_waiting(state: OwnerState, queue: ReadyQueue, now: datetime) -> list[Effect]:
-    """Say in the status of each run that the executor cannot run why it waits, once for each wait."""
+def _correct(state: OwnerState, queue: ReadyQueue, now: datetime) -> list[Effect]:
+    """Say in the status of each run that the executor cannot run why it waits, and take it back once it can."""
     effects: list[Effect] = []
-    while not state.transaction.is_full and (found := queue.take_unsaid()):
+    while not state.transaction.is_full and (found := queue.take_wrong()):
         run_id, why = found
         state.current_job = owner_of_run(run_id)
         run = state.durable.runs[run_id]
-        status = move_to_queued(state, run.status, now, waits_for_capable(why))
+        status = move_to_queued(state, run.status, now, waits_for_capable(why) if why else None)
         effects += store_and_publish(state, msgspec.structs.replace(run, status=status))
         state.transaction.spend(effects=1)
-    state.step.may_dispatch_more |= queue.has_unsaid
+    state.step.may_dispatch_more |= queue.has_wrong
     return effects
 
 

@@ -18,9 +18,11 @@ class Line:
     that the oldest run is known without a search.
     """
 
-    __slots__ = ("_priorities", "agendas", "first", "unmet", "unsaid")
+    __slots__ = ("_priorities", "agendas", "asked", "first", "said", "unmet", "unsaid")
 
-    def __init__(self, why: str | None) -> None:
+    def __init__(self, asked: Confinement, why: str | None) -> None:
+        self.asked = asked
+        """What they ask for."""
         self.agendas: tuple[Agenda[datetime, RunId], ...] = tuple(Agenda() for _ in _PRIORITIES)
         """By priority, a number: an index of `_PRIORITIES`."""
         self._priorities: dict[RunId, int] = {}
@@ -28,8 +30,10 @@ class Line:
         """Why the executor cannot run them; None: it can."""
         self.first: tuple[DispatchOrder, RunId] | None = None
         """The run to dispatch next."""
+        self.said: dict[RunId, None] = {}
+        """The runs whose status says that they wait for another executor."""
         self.unsaid: dict[RunId, None] = {}
-        """The runs whose status does not say that they wait for another executor."""
+        """The others, if the runs ask for something."""
 
     def __len__(self) -> int:
         return len(self._priorities)
@@ -61,9 +65,29 @@ class Line:
 
     def drop(self, run_id: RunId) -> None:
         self.agendas[self._priorities.pop(run_id)].drop(run_id)
-        self.unsaid.pop(run_id, None)
+        if self.said:
+            self.said.pop(run_id, None)
+        if self.unsaid:
+            self.unsaid.pop(run_id, None)
         if self.first is not None and self.first[1] == run_id:
             self.first = self._head()
+
+    @property
+    def wrong(self) -> dict[RunId, None]:
+        """The runs whose status is not true."""
+        return self.unsaid if self.unmet else self.said
+
+    def note_status(self, run_id: RunId, *, is_said: bool) -> None:
+        right, wrong = (self.said, self.unsaid) if is_said else (self.unsaid, self.said)
+        wrong.pop(run_id, None)
+        if is_said or self.asked is not NOTHING_ASKED:  # runs that ask for nothing are never unmet
+            right[run_id] = None
+
+    def take_wrong(self) -> RunId:
+        """Count one of `wrong` as right from now on, and return it."""
+        run_id, _ = self.wrong.popitem()
+        self.note_status(run_id, is_said=self.unmet is not None)
+        return run_id
 
     def _head(self) -> tuple[DispatchOrder, RunId] | None:
         for number, agenda in enumerate(self.agendas):
@@ -75,21 +99,21 @@ class Line:
 class ReadyQueue:
     """The runs by their demands: one that the executor cannot run delays none that it can (protocol D7)."""
 
-    __slots__ = ("_demands", "_given", "_heads", "_lines", "_to_say")
+    __slots__ = ("_given", "_heads", "_lines", "_places", "_to_correct")
 
     def __init__(self) -> None:
         self._lines: dict[Confinement, Line] = {}
         """By demands; none is empty."""
-        self._demands: dict[RunId, Confinement] = {}
+        self._places: dict[RunId, Line] = {}
         self._given: Capabilities = NOTHING_GIVEN
         """What the lines were judged by."""
         self._heads: Agenda[DispatchOrder, RunId] = Agenda()
         """The first run of each line that the executor can run."""
-        self._to_say: dict[Confinement, None] = {}
-        """Lines that the executor cannot run and that may have runs whose status does not say so."""
+        self._to_correct: dict[Confinement, None] = {}
+        """Lines that may have runs whose status is not true."""
 
     def __len__(self) -> int:
-        return len(self._demands)
+        return len(self._places)
 
     @property
     def agendas(self) -> list[Agenda[datetime, RunId]]:
@@ -114,7 +138,8 @@ class ReadyQueue:
 
     def demands(self, run_id: RunId) -> Confinement | None:
         """None: the run is not here."""
-        return self._demands.get(run_id)
+        line = self._places.get(run_id)
+        return line.asked if line else None
 
     def put(
         self, run_id: RunId, order: DispatchOrder, asked: Confinement = NOTHING_ASKED, *, is_said: bool = False
@@ -123,34 +148,34 @@ class ReadyQueue:
 
         `asked` has no amounts (`schemas.confinement.demands`).
         """
-        if self._demands.get(run_id, asked) != asked:
+        line = self._places.get(run_id)
+        if line is None or line.asked != asked:
             self.drop(run_id)
-        line = self._lines.get(asked)
-        if line is None:
-            line = self._lines[asked] = Line(unmet(asked, self._given))
-        self._demands[run_id] = asked
+            line = self._places[run_id] = self._line(asked)
         before = line.first
         line.put(run_id, order)
         self._note_first(line, before)
-        if is_said:
-            line.unsaid.pop(run_id, None)
-            return
-        line.unsaid[run_id] = None
-        if line.unmet:
-            self._to_say[asked] = None
+        line.note_status(run_id, is_said=is_said)
+        if is_said == (line.unmet is None):
+            self._to_correct[asked] = None
 
     def drop(self, run_id: RunId) -> None:
         """Remove the run, if it is there."""
-        asked = self._demands.pop(run_id, None)
-        if asked is None:
+        line = self._places.pop(run_id, None)
+        if line is None:
             return
-        line = self._lines[asked]
         before = line.first
         line.drop(run_id)
         self._note_first(line, before)
         if not line:
-            del self._lines[asked]
-            self._to_say.pop(asked, None)
+            del self._lines[line.asked]
+            self._to_correct.pop(line.asked, None)
+
+    def _line(self, asked: Confinement) -> Line:
+        line = self._lines.get(asked)
+        if line is None:
+            line = self._lines[asked] = Line(asked, unmet(asked, self._given))
+        return line
 
     def judge(self, given: Capabilities) -> None:
         """Use what the executor gives from now on. Takes O(different demands), if it differs from before."""
@@ -163,8 +188,8 @@ class ReadyQueue:
             line.unmet = unmet(asked, given)
             if line.first and not line.unmet:
                 self._heads.put(line.first[1], line.first[0])
-            if line.unmet and line.unsaid:
-                self._to_say[asked] = None
+            if line.wrong:
+                self._to_correct[asked] = None
 
     def head(self) -> tuple[Lane, RunId] | None:
         """The run to dispatch next of those that the executor can run, and its lane."""
@@ -172,21 +197,21 @@ class ReadyQueue:
         return (head[0][0], head[1]) if head else None
 
     @property
-    def has_unsaid(self) -> bool:
-        """False: `take_unsaid` has nothing."""
-        return any(self._lines[each].unsaid for each in self._to_say)
+    def has_wrong(self) -> bool:
+        """False: `take_wrong` has nothing."""
+        return any(self._lines[each].wrong for each in self._to_correct)
 
-    def take_unsaid(self) -> tuple[RunId, str] | None:
-        """One run that the executor cannot run and whose status does not say so yet, with the reason; each run once."""
-        while self._to_say:
-            line = self._lines[next(reversed(self._to_say))]
-            if line.unmet and line.unsaid:
-                return line.unsaid.popitem()[0], line.unmet
-            self._to_say.popitem()
+    def take_wrong(self) -> tuple[RunId, str | None] | None:
+        """One run whose status is not true, with the reason for which the executor cannot run it; None: it can."""
+        while self._to_correct:
+            line = self._lines[next(reversed(self._to_correct))]
+            if line.wrong:
+                return line.take_wrong(), line.unmet
+            self._to_correct.popitem()
         return None
 
     def _note_first(self, line: Line, before: tuple[DispatchOrder, RunId] | None) -> None:
-        if line.unmet or line.first == before:
+        if line.unmet or line.first is before:
             return
         if before:
             self._heads.drop(before[1])

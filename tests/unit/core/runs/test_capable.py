@@ -89,6 +89,19 @@ def test_it_is_dispatched_as_soon_as_a_heartbeat_offers_what_it_asks_for() -> No
     assert (status.state, status.reason_code) == (RunState.SUCCEEDED, None)
 
 
+def test_the_reason_is_taken_back_when_it_waits_for_a_slot_of_an_executor_that_can() -> None:
+    log, owner = defined(given=BASIC, **ASKS)
+    ask(log, owner, "job")
+    log.turn(owner)
+    beat(log, owner, STRICT, size=0)
+    log.turn(owner, 0.1)
+    status = log.statuses()["job#r"]
+    assert (status.state, status.reason_code, status.reason) == (RunState.QUEUED, None, None)
+    beat(log, owner, BASIC, size=0)
+    log.turn(owner, 0.1)
+    assert log.statuses()["job#r"].reason == WHY
+
+
 def test_it_is_dispatched_when_the_partition_moves_to_an_executor_that_can() -> None:
     log, owner = defined(given=BASIC, **ASKS)
     ask(log, owner, "job")
