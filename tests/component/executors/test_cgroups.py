@@ -140,7 +140,7 @@ def test_a_group_is_removed_with_the_processes_that_are_left(limited, cgroups):
 def test_the_end_of_an_executor_removes_its_groups():
     cgroups = Cgroups("ends.1")
     cgroups.make("a", Limits(memory=MB, pids=3, cpu=1.0))
-    assert len(directories_of("ends.1")) == 3
+    assert len(directories_of("ends.1")) == len(find_hierarchies())
     cgroups.close()
     assert directories_of("ends.1") == []
 
@@ -155,13 +155,13 @@ def test_the_next_start_removes_the_groups_of_dead_executors_with_their_processe
     with closing(Cgroups("next.1")):
         assert directories_of("dies.1") == []
         assert process.wait(30) == -signal.SIGKILL
-        assert len(directories_of("next.1")) == 3
+        assert len(directories_of("next.1")) == len(find_hierarchies())
 
 
 def test_the_groups_of_a_living_executor_stay():
     with closing(Cgroups("lives.1")) as living, closing(Cgroups("next.1")):
         group = living.make("a", Limits(pids=3))
-        assert len(directories_of("lives.1")) == 3
+        assert len(directories_of("lives.1")) == len(find_hierarchies())
         living.remove(group)
 
 
