@@ -7,7 +7,7 @@ STAMP := .venv/.tidemill-is-set-up
 # Whoever waits at a terminal sees what is being downloaded.
 QUIET := $(shell test -t 2 || echo --quiet)
 
-.PHONY: help setup demo check test tools bench states metrics dashboards samples screenshots clean
+.PHONY: help setup demo check lint types layers rules test tools bench states metrics dashboards samples screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -19,11 +19,20 @@ setup: $(STAMP) ## build .venv, and download the jars of the local stack
 demo: setup ## run all of it on this machine and kill two processes; SECONDS=90 bounds it
 	@$(BIN)/tidemill demo $(SECONDS)
 
-check: $(STAMP) ## look at the code: lint, format, types, layers, house rules
+# Its parts run at the same time under `make --jobs=3`.
+check: lint types layers rules ## look at the code: lint, format, types, layers, house rules
+
+lint: $(STAMP) ## a part of check: ruff
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+types: $(STAMP) ## a part of check: mypy
 	$(BIN)/mypy
+
+layers: $(STAMP) ## a part of check: who may import whom
 	$(BIN)/lint-imports
+
+rules: $(STAMP) ## a part of check: the limits of test_tidy.py
 	$(BIN)/pytest -q tests/unit/repository/test_tidy.py
 
 # Four processes on two cores, because tests that need servers mostly wait (tests/conftest.py).
@@ -67,6 +76,6 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11, 4) or sys.exit(f"Tidemill needs Python 3.11.4 or newer; {sys.executable} is {v[0]}.{v[1]}.{v[2]}; another one is named by PYTHON=.")'
 	@echo "Building .venv from requirements.lock; this happens once."
 	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) cannot make a virtual environment: its venv module is missing or incomplete." >&2; exit 1; }
-	@$(BIN)/python -m pip install $(QUIET) --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install $(QUIET) --disable-pip-version-check --no-compile -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
