@@ -30,7 +30,7 @@ _SURVIVORS_SECONDS = 2.0
 attempt, so they write nothing more into it."""
 _TRIES = 3
 """How often to remove a directory that processes fill meanwhile; the next executor removes the rest."""
-_BIN, _WORK, _CHECKPOINT, _RESULT = _PARTS = ("bin", "work", "checkpoint", "result")
+_BIN, _WORK, _CHECKPOINT, _RESULT = PARTS = ("bin", "work", "checkpoint", "result")
 _ELSEWHERE = (errno.EXDEV, errno.EPERM, errno.EMLINK)
 """A hard link to the executable is not possible."""
 
@@ -81,7 +81,7 @@ class _Snapshot:
     path: str
     stat: _Stat
     part_stats: tuple[_Stat, ...]
-    """In the order of `_PARTS`."""
+    """In the order of `PARTS`."""
 
 
 class AttemptDirs:
@@ -110,8 +110,8 @@ class AttemptDirs:
             path = self._rename(before)
             if _stat(f"{path}/{_BIN}")[:-1] == before.part_stats[0][:-1]:  # not a link to somewhere else
                 Path(path, _BIN, directory.executable.name).unlink(missing_ok=True)
-            is_whole = is_whole and _first_names(path) == set(_PARTS)
-            parts = zip(_PARTS, before.part_stats, strict=True)
+            is_whole = is_whole and _first_names(path) == set(PARTS)
+            parts = zip(PARTS, before.part_stats, strict=True)
             changed = [name for name, stat in parts if _is_changed(path, name, stat)]
             stat = _stat(path)
         except OSError:  # the attempt removed it or changed its kind
@@ -159,7 +159,7 @@ class AttemptDirs:
 
     def _make(self) -> _Snapshot:
         directory = self._new_path()
-        for path in (directory, *(f"{directory}/{name}" for name in _PARTS)):
+        for path in (directory, *(f"{directory}/{name}" for name in PARTS)):
             os.mkdir(path)  # noqa: PTH102 - faster than pathlib
         return _snapshot(directory)
 
@@ -197,7 +197,7 @@ class AttemptDirs:
 
 
 def _snapshot(path: str) -> _Snapshot:
-    part_stats = tuple(_stat(f"{path}/{name}") for name in _PARTS)
+    part_stats = tuple(_stat(f"{path}/{name}") for name in PARTS)
     return _Snapshot(path=path, stat=_stat(path), part_stats=part_stats)
 
 
@@ -219,7 +219,7 @@ def _is_changed(directory: str, name: str, before: _Stat) -> bool:
 def _first_names(directory: str) -> set[str]:
     """More than there are parts tell enough: an attempt may have left millions."""
     with os.scandir(directory) as entries:
-        return {each.name for each in islice(entries, len(_PARTS) + 1)}
+        return {each.name for each in islice(entries, len(PARTS) + 1)}
 
 
 def _link(link: Path, executable: Path) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import resource
+import stat
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 
-from executors.attempt_dirs import AttemptDir
+from executors.attempt_dirs import PARTS, AttemptDir
 from executors.clock import boot_seconds
-from executors.orphans import TAG
 from executors.sandbox.confined import Confined
-from executors.sandbox.landlock import CHANGE, DEVICE, READ, Access, Granted, Rule, make_ruleset
+from executors.sandbox.landlock import CHANGE, DEVICE, READ, Access, Granted, Rule, identity_of, make_ruleset
 from executors.sandbox.seccomp import Sockets, deny_list
 from executors.sandbox.steps import (
     Step,
@@ -24,6 +25,7 @@ from executors.sandbox.steps import (
     filter_calls,
     limit,
     no_new_privileges,
+    tag,
 )
 from executors.sandbox.strict import Strict
 from executors.sandbox.unveil import rules_of
@@ -31,7 +33,6 @@ from executors.sandbox.visible import DEVICES, ETC, KERNEL_DIRS, SYSTEM_DIRS
 from schemas.confinement import Capabilities, Confinement, Network, Sandbox
 from schemas.errors import TidemillError
 
-RLIMIT_RTTIME = 15
 _OPEN_FILES, _MOST_OPEN_FILES = 1_024, 65_536
 _LOOK_AGAIN_SECONDS = 10.0
 """After so long, look whether a file of the host is another one: /etc/resolv.conf is replaced, not written."""
@@ -59,7 +60,7 @@ class Confiner:
             case Sandbox.NONE:
                 return Confined()
             case Sandbox.BASIC:
-                return self._basic(asked, directory, number)
+                return self._basic(asked, directory)
             case Sandbox.STRICT:
                 return self._strict(asked, directory, number)
 
@@ -68,24 +69,16 @@ class Confiner:
         if self.strict:
             self.strict.close()
 
-    def _basic(self, asked: Confinement, directory: AttemptDir, number: int) -> Confined:
+    def _basic(self, asked: Confinement, directory: AttemptDir) -> Confined:
         ruleset = self.rulesets.of(directory, asked.unveil)
-        fd = fd_in_child(0)
-        steps = (
-            *limits(number),
-            drop_capabilities(),
-            no_new_privileges(),
-            enter_landlock(fd),
-            close(fd),
-            filter_calls(deny_list(self.machine, Sockets.NONE if asked.network is Network.NONE else Sockets.ANY)),
-        )
-        return Confined(steps=steps, fds=(ruleset,))
+        rights = _rights(self.machine, Sockets.NONE if asked.network is Network.NONE else Sockets.ANY)
+        return Confined(steps=(*limits(), *rights), fds=(ruleset,))
 
     def _strict(self, asked: Confinement, directory: AttemptDir, number: int) -> Confined:
         if self.strict is None:
             raise ConfinementError("this executor has no sandbox strict")
         allowed = self.capabilities.unveil
-        return self.strict.confine(asked, directory, number, allowed=allowed, limits=limits(number))
+        return self.strict.confine(asked, directory, number, allowed=allowed, limits=limits())
 
 
 def make_confiner(capabilities: Capabilities, strict: Strict | None, *, spare_dirs: int) -> Confiner:
@@ -94,18 +87,28 @@ def make_confiner(capabilities: Capabilities, strict: Strict | None, *, spare_di
     return Confiner(capabilities=capabilities, machine=os.uname().machine, rulesets=rulesets, strict=strict)
 
 
-def limits(number: int) -> tuple[Step, ...]:
-    """The limits that every attempt has, and its tag.
-
-    The tag is a hard limit that no process can raise and the filter keeps from being lowered. All descendants inherit
-    it, and /proc/<pid>/limits shows it, also of processes that are not dumpable: it tells whose a stray child is.
-    """
-    tag, (_, open_files) = TAG + number, resource.getrlimit(resource.RLIMIT_NOFILE)
+@cache
+def limits() -> tuple[Step, ...]:
+    """The limits that every attempt has."""
+    _, open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = min(open_files, _MOST_OPEN_FILES)
     return (
         limit(resource.RLIMIT_CORE, 0, 0, "its core dumps cannot be switched off"),
         limit(resource.RLIMIT_NOFILE, min(_OPEN_FILES, most), most, "its open files cannot be limited"),
-        limit(RLIMIT_RTTIME, tag, tag, "it cannot be tagged"),
+        tag(),
+    )
+
+
+@cache
+def _rights(machine: str, sockets: Sockets) -> tuple[Step, ...]:
+    """What takes rights from an attempt; its ruleset is its first descriptor."""
+    fd = fd_in_child(0)
+    return (
+        drop_capabilities(),
+        no_new_privileges(),
+        enter_landlock(fd),
+        close(fd),
+        filter_calls(deny_list(machine, sockets)),
     )
 
 
@@ -124,16 +127,11 @@ class Rulesets:
     def of(self, directory: AttemptDir, unveiled: tuple[str, ...]) -> int:
         """The descriptor of the ruleset; it stays open until the next call. Raises `OSError` or `TidemillError`."""
         self._look_at_host()
-        own = [Granted(each) for each in _own_rules(directory)]
-        try:
-            # A ruleset keeps the files that it names, so no other file can get the same number meanwhile.
-            key = (*(each.identity for each in own), unveiled)
-            if key not in self._kept:
-                self._kept[key] = self._make(own, unveiled)
-            self._kept.move_to_end(key)
-        finally:
-            for each in own:
-                each.close()
+        # A ruleset keeps the files that it names, so no other file can get the same number meanwhile.
+        key = (*map(identity_of, _stats(directory)), unveiled)
+        if key not in self._kept:
+            self._kept[key] = self._make(directory, unveiled)
+        self._kept.move_to_end(key)
         while len(self._kept) > self.most:
             os.close(self._kept.popitem(last=False)[1])
         return self._kept[key]
@@ -146,12 +144,13 @@ class Rulesets:
             each.close()
         self._host = []
 
-    def _make(self, own: list[Granted], unveiled: tuple[str, ...]) -> int:
-        extra = [Granted(each) for each in rules_of(unveiled, self.allowed)]
+    def _make(self, directory: AttemptDir, unveiled: tuple[str, ...]) -> int:
+        opened: list[Granted] = []
         try:
-            return make_ruleset([*self._host, *own, *extra])
+            opened.extend(Granted(each) for each in (*_own_rules(directory), *rules_of(unveiled, self.allowed)))
+            return make_ruleset([*self._host, *opened])
         finally:
-            for each in extra:
+            for each in opened:
                 each.close()
 
     def _look_at_host(self) -> None:
@@ -167,12 +166,24 @@ class Rulesets:
         self._looked = boot_seconds()
 
 
+def _stats(directory: AttemptDir) -> list[os.stat_result]:
+    """Of its parts, and of its program if that is a link into the cache. It is called once for each run, so no paths.
+
+    Raises `OSError`.
+    """
+    found = [os.stat(f"{directory.path}/{part}") for part in PARTS]  # noqa: PTH116
+    program = os.lstat(directory.executable)
+    if stat.S_ISLNK(program.st_mode):
+        found.append(os.stat(directory.executable))  # noqa: PTH116
+    return found
+
+
 def _own_rules(directory: AttemptDir) -> Iterator[Rule]:
     everything, run = READ | CHANGE | Access.EXECUTE, READ | Access.EXECUTE
     for path in (directory.cwd, directory.checkpoint, directory.result.parent):
         yield Rule(path=str(path), access=everything)
     yield Rule(path=str(directory.executable.parent), access=run)
-    if os.path.islink(directory.executable):  # noqa: PTH114 - once for each run
+    if directory.executable.is_symlink():
         yield Rule(path=str(directory.executable), access=run)
 
 

@@ -90,7 +90,7 @@ class Granted:
         except (OSError, LedOutError):
             self.close()
             raise
-        self.identity, self.is_dir = (found.st_dev, found.st_ino), stat.S_ISDIR(found.st_mode)
+        self.identity, self.is_dir = identity_of(found), stat.S_ISDIR(found.st_mode)
         kind = rule.access if self.is_dir else rule.access & _OF_FILES
         self._attributes = struct.pack("<Qi", kind & handled(abi()), self.fd)
 
@@ -99,6 +99,10 @@ class Granted:
 
     def close(self) -> None:
         os.close(self.fd)
+
+
+def identity_of(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
 
 
 def _check_within(fd: int, rule: Rule) -> None:

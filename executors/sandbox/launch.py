@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
+from executors.orphans import TAG
 from executors.sandbox.calls import NUMBERS
 from executors.sandbox.program import MACHINE, compile_steps
 from executors.sandbox.steps import (
@@ -21,6 +23,7 @@ from executors.sandbox.steps import (
     Argument,
     Filter,
     Step,
+    Tag,
     failure_at,
     fd_in_child,
 )
@@ -80,7 +83,7 @@ class Launcher:
         if not self.command:
             return compile_steps(steps, number, first, env)
         calls = NUMBERS[os.uname().machine]
-        rows = [(calls[each.call], [_plain(arg) for arg in each.args], each.result) for each in steps]
+        rows = [(calls[each.call], [_plain(arg, number) for arg in each.args], each.result) for each in steps]
         return json.dumps({"number": number, "first": first, "steps": rows, "env": dict(env)}).encode()
 
 
@@ -148,7 +151,7 @@ def _failure(reports: int, steps: Sequence[Step], inner: Sequence[Step]) -> str 
     return None
 
 
-def _plain(argument: Argument) -> int | tuple[str, str]:
+def _plain(argument: Argument, number: int) -> int | tuple[str, str]:
     match argument:
         case int():
             return argument
@@ -156,3 +159,5 @@ def _plain(argument: Argument) -> int | tuple[str, str]:
             return "bytes", argument.hex()
         case Filter(code=code):
             return "filter", code.hex()
+        case Tag():
+            return "bytes", struct.pack("<QQ", TAG + number, TAG + number).hex()

@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
+from itertools import accumulate
 from types import MappingProxyType
 
+from executors.orphans import TAG
 from executors.sandbox.calls import BECOME_INIT, NUMBERS, X86_64
-from executors.sandbox.steps import REPORT, REPORT_FD, Argument, Filter, Step
+from executors.sandbox.steps import REPORT, REPORT_FD, Argument, Filter, Step, Tag
 
 # The process supervisor imports this file: import only small parts of the standard library.
 
@@ -112,30 +114,50 @@ _CODE: tuple[bytes | str | tuple[bytes, str], ...] = (
 )
 """Bytes, labels (`next:`), and jumps to labels or addresses of data (`table`) with what comes before the distance."""
 _SHELL = b"/bin/sh\0"
+_OWN = struct.Struct("<qqQQQ")
+"""What differs between attempts with the same steps: the number, the index of the first step, the address of the
+environment, and the two limits of the tag."""
+_MOST_KEPT = 1024
+"""Programs by their steps. Attempts of one directory have the same, unless their jobs ask for something else."""
 
 
 def compile_steps(
     steps: Sequence[Step], number: int = 0, first: int = 0, env: Mapping[str, str] = MappingProxyType({})
 ) -> bytes:
-    """An ELF file. `number` stands in its reports; `first` is the index of the first step in them.
+    """An ELF file. `number` stands in its reports and in the tag; `first` is the index of the first step in reports.
 
     `env` is the environment of the executable.
     """
-    code = _code()
-    table = _BASE + _HEADERS_BYTES + len(code) + len(_SHELL) + 3 * _WORD
-    data = _Data(table + (len(steps) * _ROW_WORDS + 1) * _WORD)
+    code, table = _code(), _compiled(tuple(steps))
+    pointers = _BASE + _HEADERS_BYTES + len(code) + _OWN.size + len(table)
+    own = _OWN.pack(number, first, pointers, TAG + number, TAG + number)
+    content = b"".join((code, own, table, _environment(env, pointers)))
+    return _headers(len(content)) + content
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _compiled(steps: tuple[Step, ...]) -> bytes:
+    """What lies behind `_OWN`: the table of the calls, and what they point to."""
+    own = _BASE + _HEADERS_BYTES + len(_code())
+    data = _Data(own + _OWN.size + (len(steps) * _ROW_WORDS + 1) * _WORD, tag=own + 3 * _WORD)
     words = [word for step in steps for word in _row(step, data)]
-    rows = struct.pack(f"<{len(words) + 1}Q", *words, _END)
-    variables = [data.add(os.fsencode(f"{name}={value}\0")) for name, value in env.items()]
-    pointers = data.add(struct.pack(f"<{len(variables) + 1}Q", *variables, 0))
-    return _elf(b"".join((code, _SHELL, struct.pack("<qqQ", number, first, pointers), rows, *data.parts)))
+    return b"".join((struct.pack(f"<{len(words) + 1}Q", *words, _END), *data.parts))
+
+
+def _environment(env: Mapping[str, str], address: int) -> bytes:
+    """Pointers to the variables, and the variables."""
+    variables = [os.fsencode(f"{name}={value}\0") for name, value in env.items()]
+    first = address + (len(variables) + 1) * _WORD
+    pointers = [*accumulate(map(len, variables), initial=first)][:-1]
+    return b"".join((struct.pack(f"<{len(pointers) + 1}Q", *pointers, 0), *variables))
 
 
 class _Data:
     """What the arguments of the calls point to; it lies behind the table."""
 
-    def __init__(self, address: int) -> None:
+    def __init__(self, address: int, *, tag: int) -> None:
         self.parts: list[bytes] = []
+        self.tag = tag
         self._end = address
 
     def add(self, data: bytes) -> int:
@@ -159,11 +181,13 @@ def _word(argument: Argument, data: _Data) -> int:
             return data.add(argument)
         case Filter(code=code):
             return data.add(struct.pack("<HxxxxxxQ", len(code) // _WORD, data.add(code)))
+        case Tag():
+            return data.tag
 
 
 @cache
 def _code() -> bytes:
-    """The instructions with all distances filled in, padded to a multiple of 8."""
+    """The instructions with all distances filled in, padded to a multiple of 8, and `_SHELL`."""
     places, length = {}, 0
     for each in _CODE:
         if isinstance(each, str):
@@ -173,7 +197,7 @@ def _code() -> bytes:
     padding = bytes(-(length + _HEADERS_BYTES) % _WORD)
     end = length + len(padding)
     places |= {"shell": end, "number": end + len(_SHELL), "first": end + len(_SHELL) + _WORD}
-    places |= {"env": places["first"] + _WORD, "table": places["first"] + 2 * _WORD}
+    places |= {"env": places["first"] + _WORD, "table": end + len(_SHELL) + _OWN.size}
     out = b""
     for each in _CODE:
         if isinstance(each, bytes):
@@ -181,7 +205,7 @@ def _code() -> bytes:
         elif isinstance(each, tuple):
             instruction, place = each
             out += instruction + struct.pack(_distance(place), places[place] - len(out) - _length(each))
-    return out + padding
+    return out + padding + _SHELL
 
 
 def _length(part: bytes | tuple[bytes, str]) -> int:
@@ -193,11 +217,11 @@ def _distance(place: str) -> str:
     return "<b" if place.endswith(":") else "<i"
 
 
-def _elf(content: bytes) -> bytes:
-    """A header, one segment with the whole file, and a stack that is not executable."""
-    size = _HEADERS_BYTES + len(content)
+def _headers(content_bytes: int) -> bytes:
+    """Of an ELF file with one segment, the whole file, and a stack that is not executable."""
+    size = _HEADERS_BYTES + content_bytes
     identity = b"\x7fELF\x02\x01\x01" + bytes(9)
     header = struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, _BASE + _HEADERS_BYTES, 64, 0, 0, 64, 56, 2, 0, 0, 0)
     load = struct.pack("<IIQQQQQQ", _LOAD, _READ | _EXECUTE, 0, _BASE, _BASE, size, size, 4096)
     stack = struct.pack("<IIQQQQQQ", _STACK, _READ | _WRITE, 0, 0, 0, 0, 0, 16)
-    return identity + header + load + stack + content
+    return identity + header + load + stack

@@ -101,23 +101,40 @@ def deny_list(machine: str, sockets: Sockets, *, own_user: bool = False) -> byte
     targets[calls["clone3"]] = "unknown"
     if sockets is not Sockets.ANY:
         targets[calls["socket"]] = "own socket" if sockets is Sockets.OWN else "deny"
-    is_x32 = [_Go(_ABOVE_OR_EQUAL, _X32, "kill", "calls")] if machine == X86_64 else []
+    ranges = _ranges(targets) + ([(_X32, "kill")] if machine == X86_64 else [])
     top: list[_Block] = [
         ("start", [(_LOAD, _MACHINE), _Go(_EQUAL, _MACHINES[machine], "number", "kill")]),
-        ("number", [(_LOAD, _NUMBER), *is_x32]),
+        ("number", [(_LOAD, _NUMBER)]),
     ]
-    return _assemble([*top, *_tree("calls", sorted(targets.items())), *_BLOCKS])
+    tree: list[_Block] = []
+    _tree(ranges, tree)
+    return _assemble([*top, *tree, *_BLOCKS])
 
 
-def _tree(name: str, targets: list[tuple[int, str]]) -> list[_Block]:
-    """A binary search: at the start of each attempt the kernel runs the filter once for every call that there is."""
-    if len(targets) == 1:
-        number, target = targets[0]
-        return [(name, [_Go(_EQUAL, number, target, "allow")])]
-    middle = len(targets) // 2
-    low, high = f"{name}<", f"{name}>"
-    jump: _Line = _Go(_ABOVE_OR_EQUAL, targets[middle][0], high, low)
-    return [(name, [jump]), *_tree(low, targets[:middle]), *_tree(high, targets[middle:])]
+def _ranges(targets: dict[int, str]) -> list[tuple[int, str]]:
+    """The first number of each range of calls with the same target; between those with one, all are allowed."""
+    ranges = [(0, "allow")]
+    for number in sorted({0, *targets, *(each + 1 for each in targets)}):
+        target = targets.get(number, "allow")
+        if target != ranges[-1][1]:
+            ranges.append((number, target))
+    return ranges
+
+
+def _tree(ranges: list[tuple[int, str]], blocks: list[_Block]) -> str:
+    """A binary search, because the kernel runs the filter once for every call that there is when an attempt starts.
+
+    Adds its blocks, the root first, and returns the root's name.
+    """
+    if len(ranges) == 1:
+        return ranges[0][1]
+    middle = len(ranges) // 2
+    name, start = f"{ranges[0][0]} to {ranges[-1][0]}", ranges[middle][0]
+    place = len(blocks)
+    blocks.append((name, []))
+    low, high = _tree(ranges[:middle], blocks), _tree(ranges[middle:], blocks)
+    blocks[place] = name, [_Go(_ABOVE_OR_EQUAL, start, high, low)]
+    return name
 
 
 def _low(argument: int) -> tuple[int, int]:
