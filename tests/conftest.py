@@ -53,7 +53,7 @@ class SharedStack:
             local.stop(client.data, STOP_SECONDS)
 
     def _started(self) -> StackClient:
-        data = self._folders.mktemp("stack")
+        data, journals = self._folders.mktemp("stack"), self._folders.mktemp("journals")
         with pytest.MonkeyPatch.context() as patch:
             for variable, value in AGREED.items():
                 patch.setenv(variable, value)
@@ -63,12 +63,12 @@ class SharedStack:
                     workers=2,
                     executors=2,
                     stream_env=STREAMS,
-                    executor_env=EXECUTORS,
+                    executor_env={**EXECUTORS, "TIDEMILL_UNVEIL": f"rw:{journals}"},
                     monitor_env=MONITOR,
                     until_parent_exits=True,
                 )
             )
-        return StackClient(data)
+        return StackClient(data, journals)
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +90,15 @@ def stack(request, shared_stack):
 
 def tier(node):
     return node.nodeid.split("/")[1]
+
+
+@pytest.fixture
+def journal(stack):
+    """A file to which jobs of the stack may append."""
+    path = stack.journals / f"journal-{next(_numbers)}"
+    path.touch()
+    path.chmod(0o666)
+    return path
 
 
 class ByServers(LoadScopeScheduling):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from executors.sandbox.landlock import CHANGE, READ, Access, Rule
 from schemas.errors import TidemillError
 
+_FORMS = ("r", "rw", "rx", "rwx")
 _RIGHTS = {"r": READ, "w": CHANGE, "x": Access.EXECUTE}
 
 
@@ -26,8 +27,8 @@ def parse_list(text: str) -> tuple[str, ...]:
 def split_entry(entry: str) -> tuple[str, str]:
     """Its rights and its path. Raises `UnveilError`."""
     rights, _, path = entry.partition(":")
-    if not rights or set(rights) - set(_RIGHTS) or len(set(rights)) < len(rights):
-        raise UnveilError(f"{entry!r} has no rights; allowed are r, w and x: r:/srv/www, rw:/srv/in, rx:/opt/tool")
+    if rights not in _FORMS:
+        raise UnveilError(f"{entry!r} has none of the rights r, rw, rx and rwx: r:/srv/www, rw:/srv/in, rx:/opt/tool")
     if not path.startswith("/") or os.path.normpath(path) != path:
         raise UnveilError(f"{entry!r} has no absolute path without . and ..: r:/srv/www, rw:/srv/in, rx:/opt/tool")
     return rights, path

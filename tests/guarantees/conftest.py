@@ -18,11 +18,6 @@ SHOWN = 20
 
 
 @pytest.fixture
-def journal(tmp_path):
-    return tmp_path / "journal"
-
-
-@pytest.fixture
 def noting(stack, name, journal):
     """The URI of a script that appends its execution to the journal."""
     return stack.put_script(name, execution_script(journal))

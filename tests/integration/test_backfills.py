@@ -14,11 +14,6 @@ BEGIN, END = "2026-03-29T00:30:00Z", "2026-03-29T04:30:00Z"
 
 
 @pytest.fixture
-def journal(tmp_path):
-    return tmp_path / "journal"
-
-
-@pytest.fixture
 def job(stack, name, journal):
     """A paused job; its run of 02:30 UTC fails at the first attempt."""
     script = (

@@ -110,8 +110,8 @@ def test_results_go_to_dependents_and_a_node_chooses_its_dependents(stack, name,
     assert "load" in tidemill("dag", "show", run_id)
 
 
-def test_a_dag_run_continues_from_failed_and_marked_nodes(stack, name, put_dag, tidemill, tmp_path):
-    mended = tmp_path / "mended"
+def test_a_dag_run_continues_from_failed_and_marked_nodes(stack, name, put_dag, tidemill):
+    mended = stack.journals / f"mended-{name}"
     put_dag(DIAMOND, {"b": f"test -e {mended}"})
     run_id = f"{name}#{name}r"
     tidemill("run", name, "--request-id", f"{name}r", "--wait", code=1)

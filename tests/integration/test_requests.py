@@ -21,11 +21,6 @@ COPIES = 5
 
 
 @pytest.fixture
-def journal(tmp_path):
-    return tmp_path / "journal"
-
-
-@pytest.fixture
 def executable(stack, name, journal):
     """A script that appends its run id to the journal."""
     return stack.put_script(name, f'echo "$TIDEMILL_RUN_ID" >> {journal}')

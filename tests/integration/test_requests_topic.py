@@ -24,11 +24,6 @@ SECONDS = 30
 
 
 @pytest.fixture
-def journal(tmp_path):
-    return tmp_path / "journal"
-
-
-@pytest.fixture
 def job(stack, name, journal):
     """A job that appends its run id and payload to the journal."""
     stack.put_job(name, stack.put_script(name, f'echo "$TIDEMILL_RUN_ID $(cat)" >> {journal}'))

@@ -27,13 +27,16 @@ from tidemill.target import Row, connect, connections
 
 JSON_COLUMNS = {"args", "env", "payload"}
 FINAL_SECONDS = 60
+_PROCESSES = ("jobs", "dag_nodes")
+"""The tables whose rows name an executable."""
 RESTART_SECONDS = 90
 READ_SECONDS = 20
 
 
 class StackClient:
-    def __init__(self, data: Path) -> None:
-        self.data = data
+    def __init__(self, data: Path, journals: Path | None = None) -> None:
+        """`journals` is a folder that all jobs of this client unveil."""
+        self.data, self.journals = data, journals
         self.connections = connections(data)
         self._database: psycopg.Connection[Row] | None = None
         self._s3 = boto3.client(
@@ -82,6 +85,8 @@ class StackClient:
         return request_run_id(job_id, request_id)
 
     def insert(self, table: str, **columns: Any) -> None:
+        if self.journals and table in _PROCESSES:
+            columns.setdefault("unveil", [f"rw:{self.journals}"])
         names = ", ".join(f'"{name}"' for name in columns)
         marks = ", ".join(f"%({name})s" for name in columns)
         self.database.execute(f"insert into {table} ({names}) values ({marks})", _plain(columns))

@@ -270,6 +270,10 @@ class Executor:
         """The pid of its only child."""
         return next(pid for pid, parent in processes() if parent == self.process.pid)
 
+    def made(self, name: str) -> list[Path]:
+        """The files of this name in the working directories of attempts."""
+        return list(self.work.glob(f"*/*/work/{name}"))
+
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 

@@ -17,15 +17,14 @@ def owner(shared_executor):
 
 
 @pytest.fixture
-def running(owner, objects, tmp_path, until):
+def running(owner, shared_executor, objects, until):
     """Dispatches a script and returns its order once the script is ready."""
 
     def start(script):
-        ready = tmp_path / "ready"
-        order = owner.order(objects.script(script.replace("echo ready", f"echo > {ready}")))
+        order = owner.order(objects.script(script.replace("echo ready", "echo > ready.$TIDEMILL_FENCING_TOKEN")))
         owner.dispatch(order)
         owner.first(order, Started)
-        until(ready.exists)
+        until(lambda: shared_executor[1].made(f"ready.{order.token}"))
         return order
 
     return start

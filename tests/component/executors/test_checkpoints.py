@@ -65,12 +65,11 @@ def test_no_checkpoint_is_stored_for_an_empty_directory_or_a_last_attempt(owner,
     assert (ended.checkpoint, ended.checkpoint_problem) == (None, None)
 
 
-def test_a_cancelled_run_stores_no_checkpoint(owner, objects, tmp_path, until):
-    ready = tmp_path / "ready"
-    order = owner.order(objects.script(f'touch "$TIDEMILL_CHECKPOINT/x" {ready}; sleep 60'))
+def test_a_cancelled_run_stores_no_checkpoint(owner, shared_executor, objects, until):
+    order = owner.order(objects.script('touch "$TIDEMILL_CHECKPOINT/x" cancelled; sleep 60'))
     owner.dispatch(order)
     owner.first(order, Started)
-    until(ready.exists)
+    until(lambda: shared_executor[1].made("cancelled"))
     owner.kill(order)
     ended = owner.end_of(order)
     assert (ended.cause, ended.checkpoint) == (EndCause.CANCELLED, None)

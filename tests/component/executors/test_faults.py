@@ -14,6 +14,7 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from schemas.confinement import Confinement
 from schemas.event import EndCause, Ended, Started
 from schemas.heartbeat import ExecutorState
 from schemas.topics import CONTROL, executor_group, runs_topic
@@ -36,6 +37,25 @@ def sleeper(objects, marks):
         return objects.script(f"(sleep 120.{mark}; true) & sleep 120.{mark}; true"), mark
 
     return make
+
+
+class Trace:
+    """A file to which all attempts of all executors append the number of their dispatch."""
+
+    def __init__(self, path):
+        path.touch()
+        path.chmod(0o666)
+        self._path, self.allowed = path, f"rw:{path}"
+        self.script = f"echo $TIDEMILL_FENCING_TOKEN >> {path}"
+        self.asked = Confinement(unveil=(self.allowed,))
+
+    def read(self):
+        return self._path.read_text().split()
+
+
+@pytest.fixture
+def trace(tmp_path):
+    return Trace(tmp_path / "trace")
 
 
 def _start(owner, executable, **changes):
@@ -140,27 +160,25 @@ def test_an_acknowledged_heartbeat_renews_the_lease(owner, executors, objects):
     assert (ended.cause, ended.exit_code) == (EndCause.EXITED, 0)
 
 
-def test_a_void_claim_is_never_executed(owner, executors, objects, tmp_path):
-    executors.start(lease_margin=MARGIN)
-    trace = tmp_path / "trace"
-    script = objects.script(f"echo $TIDEMILL_FENCING_TOKEN >> {trace}")
-    owner.run(script)
-    cached = owner.order(script, claim_grace=MARGIN)
-    uncached = owner.order(objects.script(f"echo $TIDEMILL_FENCING_TOKEN >> {trace}; true"), claim_grace=MARGIN)
+def test_a_void_claim_is_never_executed(owner, executors, objects, trace):
+    executors.start(lease_margin=MARGIN, unveil=trace.allowed)
+    script, confinement = objects.script(trace.script), trace.asked
+    owner.run(script, confinement=confinement)
+    cached = owner.order(script, claim_grace=MARGIN, confinement=confinement)
+    uncached = owner.order(objects.script(f"{trace.script}; true"), claim_grace=MARGIN, confinement=confinement)
     owner.dispatch(cached, uncached, partition=0)
-    following = owner.order(script)
+    following = owner.order(script, confinement=confinement)
     owner.dispatch(following, partition=0)
     assert owner.end_of(following).exit_code == 0
     assert owner.of(cached) == owner.of(uncached) == []
-    assert trace.read_text().split()[1:] == [str(following.token)]
+    assert trace.read()[1:] == [str(following.token)]
 
 
-def test_an_executor_frozen_beyond_its_session_starts_no_run_twice(owner, executors, objects, tmp_path):
-    sleepy = executors.start("sleepy", slots=f"10s={SLOTS}")
-    executors.start("awake", slots=f"10s={SLOTS}")
-    trace = tmp_path / "trace"
-    script = objects.script(f"echo $TIDEMILL_FENCING_TOKEN >> {trace}")
-    orders = [owner.order(script) for _ in range(DISPATCHES)]
+def test_an_executor_frozen_beyond_its_session_starts_no_run_twice(owner, executors, objects, trace):
+    sleepy = executors.start("sleepy", slots=f"10s={SLOTS}", unveil=trace.allowed)
+    executors.start("awake", slots=f"10s={SLOTS}", unveil=trace.allowed)
+    script, confinement = objects.script(trace.script), trace.asked
+    orders = [owner.order(script, confinement=confinement) for _ in range(DISPATCHES)]
     batches = list(_batches(orders, 20))
     owner.dispatch(*orders[:100])
     owner.wait(lambda: len(_started(owner)) >= 20)
@@ -172,27 +190,26 @@ def test_an_executor_frozen_beyond_its_session_starts_no_run_twice(owner, execut
     owner.wait(lambda: time.monotonic() > woken, FREEZE_SECONDS + 5)
     sleepy.signal(signal.SIGCONT)
     owner.wait(lambda: len(set(_started(owner))) >= DISPATCHES - SLOTS)
-    _wait_idle(owner, owner.order(script), "sleepy", "awake")
-    assert max(Counter(trace.read_text().split()).values()) == 1
+    _wait_idle(owner, owner.order(script, confinement=confinement), "sleepy", "awake")
+    assert max(Counter(trace.read()).values()) == 1
     assert max(Counter(_started(owner)).values()) == 1
 
 
 def test_none_of_many_dispatches_starts_twice_when_an_executor_is_killed(
-    owner, executors, objects, connections, tmp_path, until
+    owner, executors, objects, connections, trace, until
 ):
-    victim = executors.start("victim", slots=f"10s={SLOTS}")
-    executors.start("survivor", slots=f"10s={SLOTS}")
-    trace = tmp_path / "trace"
-    script = objects.script(f"echo $TIDEMILL_FENCING_TOKEN >> {trace}; sleep 0.05")
-    orders = [owner.order(script) for _ in range(DISPATCHES)]
+    victim = executors.start("victim", slots=f"10s={SLOTS}", unveil=trace.allowed)
+    executors.start("survivor", slots=f"10s={SLOTS}", unveil=trace.allowed)
+    script, confinement = objects.script(f"{trace.script}; sleep 0.05"), trace.asked
+    orders = [owner.order(script, confinement=confinement) for _ in range(DISPATCHES)]
     for batch in _batches(orders, 20):
         owner.dispatch(*batch)
     owner.wait(lambda: len(_started(owner)) >= KILL_AFTER)
     victim.signal(signal.SIGKILL)
     admin = AdminClient(connections.kafka())
     until(lambda: _all_claimed(admin, connections), 40)
-    _wait_idle(owner, owner.order(script), "survivor")
-    executed = Counter(trace.read_text().split())
+    _wait_idle(owner, owner.order(script, confinement=confinement), "survivor")
+    executed = Counter(trace.read())
     assert max(executed.values()) == 1
     assert max(Counter(_started(owner)).values()) == 1
     ended = {heard.event.token for heard in owner.heard if isinstance(heard.event, Ended)}

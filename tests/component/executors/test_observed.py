@@ -80,9 +80,8 @@ def test_output_beyond_the_limit_counts_as_dropped(executors, port, owner, objec
     assert figure(port, "output_dropped_bytes_total", cause="limit") == 50_000 - stored.count(b"x")
 
 
-def test_readiness_goes_first_while_the_run_still_drains(executor, port, owner, objects, tmp_path, until):
-    go_on = tmp_path / "go-on"
-    order = owner.order(objects.script(f"until [ -e {go_on} ]; do sleep 0.05; done; echo finished"))
+def test_readiness_goes_first_while_the_run_still_drains(executor, port, owner, objects, until):
+    order = owner.order(objects.script("echo > waits; until [ -e go-on ]; do sleep 0.05; done; echo finished"))
     owner.dispatch(order)
     owner.first(order, Started)
     until(lambda: port.is_ready)
@@ -92,7 +91,7 @@ def test_readiness_goes_first_while_the_run_still_drains(executor, port, owner, 
     assert port.is_live
     assert figure(port, "process_ready") == 0
     assert not owner.of(order, Ended)
-    go_on.touch()
+    until(lambda: executor.made("waits"))[0].with_name("go-on").touch()
     assert owner.end_of(order).output == "finished\n"
     assert executor.process.wait(timeout=10) == 0
 

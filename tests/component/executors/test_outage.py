@@ -28,15 +28,14 @@ def servers(own_servers):
 
 
 def test_an_end_during_a_broker_outage_is_reported_afterwards_and_claiming_continues(
-    own_servers, owner, executors, objects, tmp_path, until
+    own_servers, owner, executors, objects, until
 ):
-    executors.start()
-    done = tmp_path / "done"
-    order = owner.order(objects.script(f"sleep 1; touch {done}"), lease=timedelta(seconds=60))
+    executor = executors.start()
+    order = owner.order(objects.script("sleep 1; touch done"), lease=timedelta(seconds=60))
     owner.dispatch(order)
     owner.first(order, Started)
     own_servers.kill("kafka")
-    until(done.exists)
+    until(lambda: executor.made("done"))
     own_servers.start("kafka")
     back = time.monotonic()
     ended = owner.end_of(order)
