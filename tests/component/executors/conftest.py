@@ -21,6 +21,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 from connectors.cluster import establish
 from schemas.codec import decode, encode
+from schemas.confinement import Confinement
 from schemas.control import Kill
 from schemas.dispatch import Dispatch
 from schemas.event import Ended, EventBatch, Expired, Rejected
@@ -321,6 +322,25 @@ class Fleet:
                 executor.process.send_signal(signal.SIGCONT)
                 executor.process.kill()
             executor.process.wait()
+
+
+class Trace:
+    """A file to which all attempts of all executors append the number of their dispatch."""
+
+    def __init__(self, path: Path) -> None:
+        path.touch()
+        path.chmod(0o666)
+        self._path, self.allowed = path, f"rw:{path}"
+        self.script = f"echo $TIDEMILL_FENCING_TOKEN >> {path}"
+        self.asked = Confinement(unveil=(self.allowed,))
+
+    def read(self) -> list[str]:
+        return self._path.read_text().split()
+
+
+@pytest.fixture
+def trace(tmp_path):
+    return Trace(tmp_path / "trace")
 
 
 def processes() -> Iterator[tuple[int, int]]:

@@ -14,7 +14,6 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from schemas.confinement import Confinement
 from schemas.event import EndCause, Ended, Started
 from schemas.heartbeat import ExecutorState
 from schemas.topics import CONTROL, executor_group, runs_topic
@@ -37,25 +36,6 @@ def sleeper(objects, marks):
         return objects.script(f"(sleep 120.{mark}; true) & sleep 120.{mark}; true"), mark
 
     return make
-
-
-class Trace:
-    """A file to which all attempts of all executors append the number of their dispatch."""
-
-    def __init__(self, path):
-        path.touch()
-        path.chmod(0o666)
-        self._path, self.allowed = path, f"rw:{path}"
-        self.script = f"echo $TIDEMILL_FENCING_TOKEN >> {path}"
-        self.asked = Confinement(unveil=(self.allowed,))
-
-    def read(self):
-        return self._path.read_text().split()
-
-
-@pytest.fixture
-def trace(tmp_path):
-    return Trace(tmp_path / "trace")
 
 
 def _start(owner, executable, **changes):

@@ -28,14 +28,15 @@ def servers(own_servers):
 
 
 def test_an_end_during_a_broker_outage_is_reported_afterwards_and_claiming_continues(
-    own_servers, owner, executors, objects, until
+    own_servers, owner, executors, objects, trace, until
 ):
-    executor = executors.start()
-    order = owner.order(objects.script("sleep 1; touch done"), lease=timedelta(seconds=60))
+    executors.start(unveil=trace.allowed)
+    script = objects.script(f"sleep 1; {trace.script}")
+    order = owner.order(script, lease=timedelta(seconds=60), confinement=trace.asked)
     owner.dispatch(order)
     owner.first(order, Started)
     own_servers.kill("kafka")
-    until(lambda: executor.made("done"))
+    until(trace.read)
     own_servers.start("kafka")
     back = time.monotonic()
     ended = owner.end_of(order)
@@ -89,14 +90,13 @@ def test_a_claimer_that_waits_for_brokers_in_a_commit_is_not_stuck(own_servers, 
 
 
 def test_an_executor_that_stops_without_brokers_has_ended_at_its_one_deadline(
-    own_servers, owner, executors, objects, tmp_path, until
+    own_servers, owner, executors, objects, until
 ):
     short = {"drain_timeout": "PT1S", "term_grace": "PT1S", "checkpoint_timeout": "PT1S"}
     executor = executors.start(**short)
-    started = tmp_path / "started"
-    order = owner.order(objects.script(f"touch {started}; exec sleep 60"), lease=timedelta(seconds=60))
+    order = owner.order(objects.script("touch started; exec sleep 60"), lease=timedelta(seconds=60))
     owner.dispatch(order)
-    until(started.exists)
+    until(lambda: executor.made("started"))
     own_servers.kill("kafka")
     executor.signal(signal.SIGTERM)
     began = time.monotonic()
