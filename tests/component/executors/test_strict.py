@@ -69,7 +69,7 @@ class House:
 
     def start(self, script, *, at=None, argv=("/bin/sh", "-c"), allowed=(), stdin=None, spoil=None, env=(), **asked):
         directory, number = at or self.attempt(), self._below.next_number()
-        steps = (*limits(number), *(become(self._user) if self._user else ()))
+        steps = (*limits(), *(become(self._user) if self._user else ()))
         confined = self.strict.confine(Confinement(**asked), directory, number, allowed=allowed, limits=steps)
         self.inner = confined.inner
         if spoil:
