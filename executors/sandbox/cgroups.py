@@ -7,6 +7,7 @@ no process that an earlier attempt left is in it. Making a group takes less than
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -74,6 +75,8 @@ class _Tree:
     directory: Path
     lock: int
     limits: frozenset[Limit]
+    home: Path | None = None
+    """The group from which the executor moved into its leaf; None: it did not move."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +135,7 @@ class Cgroups:
                 self._trees.append(_make_tree(found, name))
             except OSError as error:
                 what = ", ".join(found.controllers)
-                self.lacks.append(f"no control groups for {what} below {found.own}: {error.strerror}")
+                self.lacks.append(f"no control groups for {what} below {found.own}: {_why(error)}")
         missing = [name for name, limit in CONTROLLERS.items() if limit not in self.limits]
         if missing and not self.lacks:
             self.lacks.append(f"this host has no control groups for {', '.join(missing)}")
@@ -169,10 +172,12 @@ class Cgroups:
                 _LOG.warning("control group not removed", directory=str(path), reason=error.strerror)
 
     def close(self) -> None:
-        """Remove all groups. With version 2 the one in which the executor is stays; the next one removes it."""
+        """Remove all groups; this process goes back to where it was."""
         for tree in self._trees:
             with suppress(OSError):
-                _remove_tree(tree.version, tree.directory, but=_LEAF)
+                if tree.home:
+                    _go_home(tree.directory, tree.home)
+                _remove_tree(tree.version, tree.directory)
             os.close(tree.lock)
         self._trees = []
 
@@ -181,15 +186,20 @@ def _make_tree(found: Hierarchy, name: str) -> _Tree:
     directory = found.own / f"{_PREFIX}{name}"
     lock = _make_locked(directory)
     try:
-        if found.version == _V2:
-            _delegate(found, directory)
+        home = _delegate(found, directory) if found.version == _V2 else None
     except OSError:
         os.close(lock)
         with suppress(OSError):
             directory.rmdir()
         raise
     limits = frozenset(CONTROLLERS[each] for each in found.controllers)
-    return _Tree(version=found.version, directory=directory, lock=lock, limits=limits)
+    return _Tree(version=found.version, directory=directory, lock=lock, limits=limits, home=home)
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.EBUSY:
+        return "other processes are in this group, and the executor needs one of its own (systemd: Delegate=yes)"
+    return error.strerror or str(error)
 
 
 def _make_locked(directory: Path) -> int:
@@ -205,8 +215,11 @@ def _make_locked(directory: Path) -> int:
     raise FileNotFoundError(2, "another executor removes the group while this one makes it")
 
 
-def _delegate(found: Hierarchy, directory: Path) -> None:
-    """Give the controllers to the groups of attempts. Raises `OSError`, and then this process is where it was."""
+def _delegate(found: Hierarchy, directory: Path) -> Path | None:
+    """Give the controllers to the groups of attempts. Returns the group from which this process had to move for that.
+
+    Raises `OSError`, and then this process is where it was.
+    """
     given = set((found.own / "cgroup.subtree_control").read_text().split())
     wanted = " ".join(f"+{each}" for each in found.controllers)
     moves = not given.issuperset(found.controllers) and (found.own / "cgroup.type").exists()
@@ -221,6 +234,16 @@ def _delegate(found: Hierarchy, directory: Path) -> None:
             (found.own / "cgroup.procs").write_text("0")
             (directory / _LEAF).rmdir()
         raise
+    return found.own if moves else None
+
+
+def _go_home(directory: Path, home: Path) -> None:
+    """Take the controllers back, which the kernel wants first, and move the executor with its supervisor."""
+    for each in (directory, home):
+        given = (each / "cgroup.subtree_control").read_text().split()
+        (each / "cgroup.subtree_control").write_text(" ".join(f"-{name}" for name in given))
+    for pid in (directory / _LEAF / "cgroup.procs").read_text().split():
+        (home / "cgroup.procs").write_text(pid)
 
 
 def _settings(version: int, limits: Limits) -> Iterator[tuple[str, str]]:
@@ -271,9 +294,9 @@ def _remove_dead(found: Hierarchy) -> None:
                 os.close(lock)
 
 
-def _remove_tree(version: int, directory: Path, but: str | None = None) -> None:
+def _remove_tree(version: int, directory: Path) -> None:
     """Raises `OSError`, and may then have removed a part."""
-    for path in [each for each in directory.iterdir() if each.is_dir() and each.name != but]:
+    for path in [each for each in directory.iterdir() if each.is_dir()]:
         Group(directories=((version, path),)).kill()
         _remove_group(path)
     directory.rmdir()
