@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from executors.attempt_dirs import AttemptDir
@@ -145,14 +146,16 @@ def _drop_capabilities() -> tuple[Step, ...]:
     return () if os.geteuid() == 0 else (drop_capabilities(),)
 
 
-def _system() -> Iterator[str]:
+@cache
+def _system() -> tuple[str, ...]:
     """A link such as /bin to usr/bin stays a link."""
-    for name in SYSTEM_DIRS:
-        path = Path(name)
+    found = []
+    for path in map(Path, SYSTEM_DIRS):
         if path.is_symlink():
-            yield from ("--symlink", str(path.readlink()), name)
+            found += ["--symlink", str(path.readlink()), str(path)]
         elif path.exists():
-            yield from ("--ro-bind", name, name)
+            found += ["--ro-bind", str(path), str(path)]
+    return tuple(found)
 
 
 def _own(directory: AttemptDir) -> Iterator[str]:
