@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, assert_never
 
 import msgspec
 import orjson
@@ -148,10 +148,19 @@ def _span(span: Span) -> dict[str, Any]:
 
 
 def _attributes(attributes: Attributes) -> list[dict[str, Any]]:
-    return [
-        {"key": name, "value": {"intValue": str(value)} if isinstance(value, int) else {"stringValue": value}}
-        for name, value in attributes.items()
-    ]
+    return [{"key": name, "value": _value(value)} for name, value in attributes.items()]
+
+
+def _value(value: str | float) -> dict[str, Any]:
+    match value:
+        case int():
+            return {"intValue": str(value)}
+        case float():
+            return {"doubleValue": value}
+        case str():
+            return {"stringValue": value}
+        case _:
+            assert_never(value)
 
 
 def _nanoseconds(instant: datetime) -> str:

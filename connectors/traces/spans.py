@@ -25,7 +25,7 @@ from schemas.status import Attempt, RunStatus
 from schemas.trace_ids import attempt_span_id, parent_span_id, part_span_id, run_span_id, trace_id
 from schemas.words import AttemptEnd, RunKind, RunState
 
-Attributes = dict[str, str | int]
+Attributes = dict[str, str | int | float]
 
 
 class SpanStatus(Enum):
@@ -180,13 +180,15 @@ def _run_attributes(run: RunStatus) -> Attributes:
 
 
 def _attempt_attributes(attempt: Attempt) -> Attributes:
-    given: dict[str, str | int | None] = {
+    given: dict[str, str | int | float | None] = {
         "tidemill.attempt": attempt.attempt,
         "tidemill.fencing_token": attempt.token,
         "tidemill.timeout_class": attempt.timeout_class,
         "tidemill.executor_id": attempt.executor_id,
         "tidemill.ended_as": attempt.end.value if attempt.end else None,
         "tidemill.reason_code": _code(attempt.reason_code),
+        "tidemill.cpu_seconds": attempt.cpu_seconds,
+        "tidemill.peak_memory": attempt.peak_memory,
         "process.exit.code": attempt.exit_code,
     }
     return {name: value for name, value in given.items() if value is not None}

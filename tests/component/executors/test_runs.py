@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from schemas.confinement import Confinement, unmet
 from schemas.event import MAX_OUTPUT_BYTES, Claimed, EndCause, Ended, Rejected, Started
 from schemas.trace_ids import attempt_span_id, trace_id
 from tests.support.request_cases import TRACEPARENT
@@ -130,6 +131,17 @@ def test_a_missing_object_is_rejected_by_name(owner, executor, sha256):
     rejected = owner.run(("s3://tidemill/no/such", sha256))
     assert isinstance(rejected, Rejected)
     assert rejected.reason == "s3://tidemill/no/such does not exist"
+
+
+def test_a_dispatch_that_asks_for_more_than_the_executor_gives_is_rejected_as_unmet(owner, executor, objects):
+    asked = Confinement(unveil=("r:/no/executor/allows/this",))
+    order = owner.order(objects.script("echo never"), confinement=asked)
+    owner.dispatch(order)
+    rejected = owner.end_of(order)
+    assert isinstance(rejected, Rejected)
+    assert rejected.is_unmet
+    assert rejected.reason == unmet(asked, owner.last_heartbeat().capabilities)
+    assert owner.of(order) == [rejected]
 
 
 def test_a_process_at_its_limit_gets_term_and_does_not_succeed(owner, executor, objects):

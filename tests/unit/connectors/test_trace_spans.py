@@ -49,6 +49,8 @@ SECOND = Attempt(
     finished_at=at(40),
     end=AttemptEnd.SUCCEEDED,
     exit_code=0,
+    peak_memory=9 << 20,
+    cpu_seconds=0.25,
 )
 RUN = RunStatus(
     run_id=RunId("report@2026-03-01T03:00:00Z"),
@@ -159,6 +161,14 @@ def test_opentelemetry_reads_what_is_sent(run: RunStatus):
     assert [each.span_id.hex() for each in sent] == [each.span_id for each in spans(run)]
     assert sent[0].start_time_unix_nano == int(DUE.timestamp()) * 10**9
     assert all(each.end_time_unix_nano >= each.start_time_unix_nano for each in sent)
+
+
+def test_an_attempt_says_what_its_processes_used():
+    (sent,) = json.loads(encode(spans(RUN)))["resourceSpans"][0]["scopeSpans"]
+    (last,) = [each for each in sent["spans"] if each["name"] == "attempt 2"]
+    said = {each["key"]: each["value"] for each in last["attributes"]}
+    assert said["tidemill.peak_memory"] == {"intValue": str(9 << 20)}
+    assert said["tidemill.cpu_seconds"] == {"doubleValue": 0.25}
 
 
 def _with_bytes_as_protobuf_writes_them(node):
