@@ -20,6 +20,7 @@ from executors.sandbox.steps import (
     no_new_privileges,
 )
 from executors.sandbox.strict import why_no_strict
+from executors.sandbox.unveil import split_entry
 from executors.sandbox.visible import shown_dir
 from schemas.confinement import Capabilities, Limit, Sandbox
 from schemas.errors import TidemillError
@@ -66,14 +67,22 @@ def capabilities(
     )
 
 
-def check_places(places: dict[str, Path | None]) -> None:
-    """Directories of the executor, by the names of their settings: none may be visible to every job.
+def check_places(places: dict[str, Path | None], unveil: tuple[str, ...]) -> None:
+    """Directories of the executor, by the names of their settings: none may be visible to jobs, `unveil` included.
 
     Raises `NoSandboxError`.
     """
     for name, path in places.items():
         if path and (shown := shown_dir(path)):
             raise NoSandboxError(f"{name} is {path}, and every job may read {shown}: choose another directory")
+        if path and (shown := _unveiled_dir(path, unveil)):
+            raise NoSandboxError(f"{name} is {path}, and TIDEMILL_UNVEIL allows jobs to use {shown}")
+
+
+def _unveiled_dir(path: Path, unveil: tuple[str, ...]) -> str | None:
+    real = path.resolve()
+    folders = (split_entry(each)[1] for each in unveil)
+    return next((each for each in folders if real.is_relative_to(Path(each).resolve())), None)
 
 
 def _lacks(host: Host) -> Iterator[str]:

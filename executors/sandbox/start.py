@@ -31,7 +31,7 @@ def find_capabilities(settings: ExecutorSettings, launcher: Launcher, cgroups: C
             "TIDEMILL_CACHE_DIR": settings.cache_dir,
             "TIDEMILL_SECRETS_DIR": settings.secrets_dir,
         }
-        check_places(places)
+        check_places(places, found.unveil)
     _LOG.info("sandbox", default=found.default.value, gives=[each.value for each in found.sandboxes])
     if found.default is Sandbox.NONE:
         _LOG.warning(
