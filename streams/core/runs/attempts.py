@@ -123,7 +123,8 @@ def _judged(state: OwnerState, run: Run, event: Ended) -> tuple[Run, AttemptRepo
         case EndCause.EXITED:
             return _exited(state, run, event)
         case EndCause.LIMIT if run.state is not RunState.QUEUED:
-            return run, _limit_reached(state, run, problem)
+            met = (text for _, text in _limits_met(event) if text)
+            return run, _limit_reached(state, run, "; ".join(filter(None, (*met, problem))))
         case EndCause.CANCELLED if run.state is RunState.CANCELLING:
             return run, AttemptReport(end=AttemptEnd.CANCELLED, reason=None)
         case EndCause.LEASE | EndCause.STOPPED | EndCause.CANCELLED | EndCause.LIMIT:

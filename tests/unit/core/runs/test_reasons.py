@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from schemas.event import EndCause, Expired, Rejected
@@ -112,3 +114,15 @@ def test_what_an_attempt_left_running_is_an_alert_whatever_became_of_the_attempt
     assert (alert["kind"], alert["code"]) == (b"alert", b"processes_left")
     assert b"'job#r'" in alert["reason"]
     assert alert["reason"].endswith(b"4711 (sh)")
+
+
+def test_the_reason_of_a_timeout_names_the_limits_that_it_met_before() -> None:
+    log = Log()
+    owner = log.dispatched(timeout=timedelta(seconds=5), promote=False)
+    (dispatch,) = log.dispatches()
+    facts = {"pids_problem": "it had pids = 20", "checkpoint_problem": "no checkpoint"}
+    owner.offer(log.report(started(dispatch, log.now), ended(dispatch, log.now, 143, EndCause.LIMIT, **facts)))
+    log.turn(owner)
+    attempt = log.statuses()["job#r"].attempts[0]
+    assert attempt.reason_code is ReasonCode.TIMED_OUT
+    assert attempt.reason == "timed out after 0:00:05; it had pids = 20; no checkpoint"
