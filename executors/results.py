@@ -197,7 +197,7 @@ def _read(path: Path, masker: Masker | None, is_node: bool) -> tuple[bytes, tupl
 def _read_file(path: Path) -> msgspec.Raw:
     """Reads only a plain file: a pipe or a device would block the thread."""
     try:
-        with open(path, "rb", opener=_open_without_blocking) as file:
+        with open(path, "rb", opener=_open_no_link) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ResultError(f"$TIDEMILL_RESULT is not a plain file; {_ALLOWED}")
             data = file.read(MAX_RESULT_BYTES + 1)
@@ -211,8 +211,14 @@ def _read_file(path: Path) -> msgspec.Raw:
         raise ResultError(f"$TIDEMILL_RESULT {error}; {_ALLOWED}") from error
 
 
-def _open_without_blocking(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
+def _open_no_link(path: str, flags: int) -> int:
+    """Neither the file nor its directory may be a link: the job may have put one to what only the executor may read."""
+    parent, _, name = path.rpartition("/")
+    directory = os.open(parent, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        return os.open(name, flags | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=directory)
+    finally:
+        os.close(directory)
 
 
 def _next_nodes(value: msgspec.Raw) -> tuple[str, ...] | None:

@@ -132,6 +132,8 @@ class Strict:
         yield from () if has_network else ("--unshare-net",)
         yield from _system()
         yield from ("--ro-bind", str(self.etc.directory), "/etc", "--proc", "/proc", "--dev", "/dev")
+        # Its files belong to root, which is the user of attempts where an executor of root cannot give them others.
+        yield from ("--ro-bind", "/proc/sys", "/proc/sys")
         for path in ("/tmp", "/dev/shm"):  # noqa: S108 - the attempt's own
             yield from ("--size", str(_MEMORY_BYTES), "--tmpfs", path)
         yield from (each for path in self.launcher.needs for each in ("--ro-bind", path, path))
