@@ -38,7 +38,7 @@ rules: $(STAMP) ## a part of check: the limits of test_tidy.py
 # Four processes on two cores, because tests that need servers mostly wait (tests/conftest.py).
 test: setup tools check ## do every check and every test
 	$(BIN)/pytest --durations=15 -n 4 --no-loadscope-reorder \
-		tests/integration tests/guarantees tests/component tests/acceptance tests/unit
+		tests/integration tests/guarantees tests/hostile tests/component tests/acceptance tests/unit
 
 # Into the cache: the system stays as it is.
 tools: $(STAMP) ## bring what tests need besides .venv: Prometheus and a Chromium

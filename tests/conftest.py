@@ -109,6 +109,8 @@ class ByServers(LoadScopeScheduling):
         _, tier, room, *_ = path.split("/")
         if tier == "component":  # its rooms need different servers; a Postgres starts in 2 s
             return f"{tier}/{room}"
+        if tier == "hostile":  # its attempts share servers, and an executor for each way to isolate
+            return tier
         return tier if tier in STACK_TIERS and path not in OWN_SERVERS else path
 
 

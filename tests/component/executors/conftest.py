@@ -41,7 +41,7 @@ _numbers = itertools.count()
 @pytest.fixture(scope="session")
 def shared_servers():
     with running_servers() as made:
-        _client(made.environment).create_bucket(Bucket=BUCKET)
+        s3_client(made.environment).create_bucket(Bucket=BUCKET)
         yield made
 
 
@@ -49,7 +49,7 @@ def shared_servers():
 def own_servers():
     """Servers for tests that kill them."""
     with running_servers() as made:
-        _client(made.environment).create_bucket(Bucket=BUCKET)
+        s3_client(made.environment).create_bucket(Bucket=BUCKET)
         yield made
 
 
@@ -59,7 +59,7 @@ def servers(shared_servers):
     return shared_servers.environment
 
 
-def _client(environment):
+def s3_client(environment):
     return boto3.client(
         "s3",
         endpoint_url=environment["TIDEMILL_S3_ENDPOINT"],
@@ -71,7 +71,7 @@ def _client(environment):
 
 @pytest.fixture
 def objects(servers):
-    return Objects(_client(servers))
+    return Objects(s3_client(servers))
 
 
 class Objects:
