@@ -174,12 +174,14 @@ def _own(directory: AttemptDir) -> Iterator[str]:
 
 def open_strict(directory: Path, launcher: Launcher) -> Strict:
     """Raises `NoBubblewrapError` or `OSError`."""
+    etc = EtcCopies(directory / "etc", ETC, boot_seconds)
+    etc.refresh()
     return Strict(
         directory=directory,
         bubblewrap=_bubblewrap_in(directory),
         launcher=launcher,
         machine=os.uname().machine,
-        etc=EtcCopies(directory / "etc", ETC, boot_seconds),
+        etc=etc,
         scopes=make_scopes(),
     )
 
