@@ -1,0 +1,69 @@
+"""What an executor says that it gives, from what its host gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from executors.sandbox import landlock
+from executors.sandbox.host import Host, NoSandboxError, capabilities, check_places
+from executors.sandbox.landlock import Access, handled
+from schemas.confinement import Limit, Sandbox
+
+FULL = Host(no_basic=None, no_strict=None, landlock=7)
+OLD = Host(no_basic=None, no_strict="it has no bwrap", landlock=1)
+BARE = Host(no_basic="the kernel has no Landlock", no_strict="it has no bwrap", landlock=0)
+
+
+def test_a_job_may_ask_for_a_stronger_sandbox_and_never_for_a_weaker_one():
+    given = [capabilities(FULL, each, ()).sandboxes for each in (Sandbox.NONE, Sandbox.BASIC, Sandbox.STRICT)]
+    assert given == [(Sandbox.BASIC, Sandbox.STRICT)] * 2 + [(Sandbox.STRICT,)]
+
+
+def test_a_host_that_cannot_give_the_default_is_refused_with_the_reason():
+    with pytest.raises(NoSandboxError, match=r"TIDEMILL_SANDBOX=strict: it has no bwrap\. TIDEMILL_SANDBOX=none"):
+        capabilities(OLD, Sandbox.STRICT, ())
+    with pytest.raises(NoSandboxError, match="no Landlock"):
+        capabilities(BARE, Sandbox.BASIC, ())
+    assert capabilities(BARE, Sandbox.NONE, ()).sandboxes == ()
+
+
+def test_what_a_host_lacks_is_said_in_sentences():
+    assert capabilities(FULL, Sandbox.BASIC, ()).lacks == ()
+    lacks = capabilities(OLD, Sandbox.BASIC, ()).lacks
+    assert any("strict: it has no bwrap" in each for each in lacks)
+    assert any("can signal each other" in each for each in lacks)
+
+
+def test_only_a_sandbox_can_cut_the_network_off():
+    assert Limit.NETWORK in capabilities(FULL, Sandbox.BASIC, ()).limits
+    assert Limit.NETWORK not in capabilities(FULL, Sandbox.NONE, ()).limits
+
+
+def test_a_directory_of_the_executor_that_every_job_may_read_is_refused(tmp_path):
+    check_places({"TIDEMILL_WORK_DIR": tmp_path, "TIDEMILL_CACHE_DIR": None})
+    with pytest.raises(NoSandboxError, match="TIDEMILL_SECRETS_DIR is /usr/local/secrets, and every job may read /usr"):
+        check_places({"TIDEMILL_SECRETS_DIR": Path("/usr/local/secrets")})
+
+
+def test_a_link_does_not_hide_such_a_directory(tmp_path):
+    (tmp_path / "link").symlink_to("/usr/share")
+    with pytest.raises(NoSandboxError, match="may read /usr"):
+        check_places({"TIDEMILL_WORK_DIR": tmp_path / "link" / "work"})
+
+
+@pytest.mark.parametrize(
+    ("version", "lacking"),
+    [
+        (1, Access.REFER | Access.TRUNCATE | Access.IOCTL_DEV),
+        (2, Access.TRUNCATE | Access.IOCTL_DEV),
+        (3, Access.IOCTL_DEV),
+        (5, Access(0)),
+        (7, Access(0)),
+    ],
+)
+def test_a_ruleset_handles_all_rights_that_the_kernel_knows(version, lacking):
+    assert handled(version) | lacking == Access(2**16 - 1)
+    assert not handled(version) & lacking
+    assert landlock.has_scopes(version) == (version >= 6)
