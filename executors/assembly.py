@@ -34,6 +34,7 @@ from executors.sandbox.confine import make_confiner
 from executors.sandbox.launch import Launcher
 from executors.sandbox.start import default_limits
 from executors.sandbox.strict import Strict, open_strict
+from executors.sandbox.users import Users
 from executors.secrets.providers import secrets_of
 from executors.settings import ExecutorSettings
 from executors.skip_unreadable import SourcePartition, dead_letter
@@ -73,6 +74,8 @@ class Plan:
     launcher: Launcher
     capabilities: Capabilities
     cgroups: Cgroups
+    users: Users | None
+    """For the attempts; None: they share the executor's."""
 
 
 class Life(Protocol):
@@ -139,10 +142,12 @@ class Parts:
         settings, connections = self._plan.settings, self._plan.connections
         store, executor_id = ObjectStore(connections), self._plan.executor_id
         bucket, limits = connections.s3_bucket, _limits_of(settings)
-        cache_dir = settings.cache_dir or settings.work_dir / "cache"
+        cache_dir = settings.cache_place
         cache = Cache(cache_dir, max_bytes=settings.cache_max_bytes, scratch_prefix=executor_id)
         spare_dirs = sum(self._plan.per_class.values())
-        workspace = Workspace(settings.work_dir, executor_id, cache_dir=cache_dir, spare_dirs=spare_dirs)
+        workspace = Workspace(
+            settings.work_dir, executor_id, cache_dir=cache_dir, spare_dirs=spare_dirs, users=self._plan.users
+        )
         self._workplace = Workplace(workspace, cache_dir)
         self.judges = (
             Judge("the work directory", self._workplace.look),

@@ -23,14 +23,16 @@ from pathlib import Path
 import structlog
 
 from executors.removal import remove_tree
+from executors.sandbox.users import NoUserError, User, Users
 
 _LOG = structlog.get_logger()
-_SURVIVORS_SECONDS = 2.0
-"""Remove a discarded directory after this time: by then the supervisor has killed the processes that outlived their
-attempt, so they write nothing more into it."""
+_DISCARD_SECONDS = 2.0
+"""Remove a discarded directory after this time: by then the writer may have ended."""
 _TRIES = 3
 """How often to remove a directory that processes fill meanwhile; the next executor removes the rest."""
 _BIN, _WORK, _CHECKPOINT, _RESULT = PARTS = ("bin", "work", "checkpoint", "result")
+PASSED_MODE, _BIN_MODE, _OWN_MODE = 0o711, 0o755, 0o700
+"""Of the directory, of `_BIN` and of the other parts. With a user of its own, an attempt owns only the last."""
 _ELSEWHERE = (errno.EXDEV, errno.EPERM, errno.EMLINK)
 """A hard link to the executable is not possible."""
 
@@ -43,6 +45,8 @@ class AttemptDir:
 
     path: Path
     executable: Path
+    user: User | None = None
+    """The user that owns what the process may write, and that it should run as; None: the executor's."""
 
     @property
     def cwd(self) -> Path:
@@ -57,6 +61,17 @@ class AttemptDir:
     def result(self) -> Path:
         """The process may write its result to this file. A directory that holds nothing else is cheap to replace."""
         return self.path / _RESULT / "json"
+
+    @property
+    def owner(self) -> int:
+        """The user id of what the process makes."""
+        return self.user.id if self.user else os.geteuid()
+
+    def empty_checkpoint(self) -> None:
+        """Before the process starts."""
+        remove_tree(self.checkpoint)
+        with suppress(FileExistsError):
+            _make_part(str(self.path), _CHECKPOINT, self.user)
 
     def new_bundle(self) -> Path:
         """A path for the checkpoint as one file, between S3 and disk; random, so that the process cannot occupy it."""
@@ -82,21 +97,28 @@ class _Snapshot:
     stat: _Stat
     part_stats: tuple[_Stat, ...]
     """In the order of `PARTS`."""
+    user: User | None
 
 
 class AttemptDirs:
     """Used from the event loop. Removing and replacing directories is slow, so threads do it."""
 
-    def __init__(self, parent: Path, threads: ThreadPoolExecutor, *, spare: int) -> None:
-        """Keep at most `spare` free directories: one for each attempt that can run at the same time."""
-        self._parent, self._threads, self._spare = parent, threads, spare
+    def __init__(self, parent: Path, threads: ThreadPoolExecutor, *, spare: int, users: Users | None = None) -> None:
+        """Keep at most `spare` free directories: one for each attempt that can run at the same time.
+
+        A directory has one of `users` until it is removed. After a `discard` no other directory gets this user.
+        """
+        self._parent, self._threads, self._spare, self._users = parent, threads, spare, users
         self._numbers = itertools.count(1)
         self._free: list[_Snapshot] = []
         self._taken: dict[Path, _Snapshot] = {}
         self._closing = threading.Event()
 
     def take(self, executable: Path, name: str) -> AttemptDir:
-        """The link prevents the executable's eviction from the cache, and gives the process a readable name."""
+        """The link prevents the executable's eviction from the cache, and gives the process a readable name.
+
+        Raises `OSError` or `NoUserError`.
+        """
         if self._free:
             with suppress(OSError):  # something removed or changed it while it was free: make a new one
                 return self._assign(self._free.pop(), executable, name)
@@ -115,23 +137,24 @@ class AttemptDirs:
             changed = [name for name, stat in parts if _is_changed(path, name, stat)]
             stat = _stat(path)
         except OSError:  # the attempt removed it or changed its kind
-            self._replace(before.path)
+            self._replace(before.path, before.user)
             return
         if not is_whole or len(self._free) >= self._spare:
-            self._replace(path)
+            self._replace(path, before.user)
         elif changed:
-            self._in_thread(self._replace_parts, path, changed)
+            self._in_thread(self._replace_parts, path, changed, before.user)
         else:
-            self._free.append(_Snapshot(path=path, stat=stat, part_stats=before.part_stats))
+            self._free.append(_Snapshot(path=path, stat=stat, part_stats=before.part_stats, user=before.user))
 
     def discard(self, directory: AttemptDir) -> None:
-        """Call this if a process of the attempt may still write into the directory: replace it, remove it later."""
+        """Call this if something may still write into the directory: replace it, remove it later."""
         del self._taken[directory.path]
         self._in_thread(self._make_spare)
-        asyncio.get_running_loop().call_later(_SURVIVORS_SECONDS, self.remove, directory.path)
+        asyncio.get_running_loop().call_later(_DISCARD_SECONDS, self.remove, directory.path)
 
-    def remove(self, path: Path) -> None:
-        self._in_thread(self._remove, path, _TRIES)
+    def remove(self, path: Path, user: User | None = None) -> None:
+        """Others may have the user after that."""
+        self._in_thread(self._remove, path, user, _TRIES)
 
     def close(self) -> None:
         """Wait for the threads; they make and remove nothing after this."""
@@ -139,11 +162,12 @@ class AttemptDirs:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _assign(self, snapshot: _Snapshot, executable: Path, name: str) -> AttemptDir:
-        directory = AttemptDir(path=Path(snapshot.path), executable=Path(snapshot.path, _BIN, name))
+        path, user = Path(snapshot.path), snapshot.user
+        directory = AttemptDir(path=path, executable=path / _BIN / name, user=user)
         try:
             _link(directory.executable, executable)
         except OSError:
-            self.remove(directory.path)
+            self.remove(path, user)
             raise
         self._taken[directory.path] = snapshot
         return directory
@@ -158,10 +182,13 @@ class AttemptDirs:
         return f"{self._parent}/{next(self._numbers)}"
 
     def _make(self) -> _Snapshot:
+        user = self._users.take() if self._users else None
         directory = self._new_path()
-        for path in (directory, *(f"{directory}/{name}" for name in PARTS)):
-            os.mkdir(path)  # noqa: PTH102 - faster than pathlib
-        return _snapshot(directory)
+        os.mkdir(directory)  # noqa: PTH102 - faster than pathlib
+        os.chmod(directory, PASSED_MODE)  # noqa: PTH101 - whatever the umask is
+        for name in PARTS:
+            _make_part(directory, name, user)
+        return _snapshot(directory, user)
 
     # In threads
 
@@ -169,36 +196,48 @@ class AttemptDirs:
         with suppress(RuntimeError):  # no thread can start, or the pool is closed: the workspace removes the rest
             self._threads.submit(function, *values)
 
-    def _remove(self, path: Path, tries: int) -> None:
+    def _remove(self, path: Path, user: User | None, tries: int) -> None:
         """A directory that processes fill meanwhile waits behind the others before the next try."""
-        if not remove_tree(path, stop=self._closing) and tries > 1 and not self._closing.is_set():
-            self._in_thread(self._remove, path, tries - 1)
+        if remove_tree(path, stop=self._closing):
+            if self._users and user:
+                self._users.give_back(user)
+        elif tries > 1 and not self._closing.is_set():
+            self._in_thread(self._remove, path, user, tries - 1)
 
-    def _replace(self, path: str) -> None:
+    def _replace(self, path: str, user: User | None) -> None:
         self._in_thread(self._make_spare)
-        self.remove(Path(path))
+        self.remove(Path(path), user)
 
     def _make_spare(self) -> None:
         if len(self._free) >= self._spare:
             return
         try:
             self._free.append(self._make())
-        except OSError as error:
+        except (OSError, NoUserError) as error:
             _LOG.warning("no directory made", directory=str(self._parent), reason=str(error))
 
-    def _replace_parts(self, path: str, names: list[str]) -> None:
+    def _replace_parts(self, path: str, names: list[str], user: User | None) -> None:
         try:
             for name in names:
                 remove_tree(Path(path, name), stop=self._closing)
-                os.mkdir(f"{path}/{name}")  # noqa: PTH102 - as in `_make`
-            self._free.append(_snapshot(path))
+                _make_part(path, name, user)
+            self._free.append(_snapshot(path, user))
         except OSError:  # `remove_tree` has logged what it could not remove
-            self._remove(Path(path), _TRIES)
+            self._remove(Path(path), user, _TRIES)
 
 
-def _snapshot(path: str) -> _Snapshot:
+def _make_part(directory: str, name: str, user: User | None) -> None:
+    path = f"{directory}/{name}"
+    os.mkdir(path, _OWN_MODE)  # noqa: PTH102 - faster than pathlib
+    if name == _BIN:
+        os.chmod(path, _BIN_MODE)  # noqa: PTH101 - whatever the umask is
+    elif user:
+        os.chown(path, user.id, user.id)
+
+
+def _snapshot(path: str, user: User | None) -> _Snapshot:
     part_stats = tuple(_stat(f"{path}/{name}") for name in PARTS)
-    return _Snapshot(path=path, stat=_stat(path), part_stats=part_stats)
+    return _Snapshot(path=path, stat=_stat(path), part_stats=part_stats, user=user)
 
 
 def _stat(path: str) -> _Stat:

@@ -7,13 +7,28 @@ import os
 import stat
 from collections import Counter, OrderedDict
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 
 _MODE = 0o555
+Stamp = tuple[int, ...]
+"""What changes with a file: its inode, size, modification time, mode and owner."""
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Follows a link; None: there is no file."""
+    try:
+        return _stamp(path.stat())
+    except OSError:
+        return None
 
 
 class Cache:
-    """Several executors may share the directory. Call everything except `verify` from one thread."""
+    """Executors of one user may share the directory. Call everything except `verify` from one thread.
+
+    Its files belong to this user, or to root, and nobody may write them. A file that changed nevertheless is hashed
+    again before it is used: a job without a sandbox may have written into it.
+    """
 
     def __init__(self, directory: Path, *, max_bytes: int, scratch_prefix: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -21,8 +36,8 @@ class Cache:
         self._directory, self._scratch_prefix = directory, scratch_prefix
         self._sizes: OrderedDict[str, int] = OrderedDict()
         """Each file's size, least recently used first."""
-        self._verified: set[str] = set()
-        """Files whose hash was checked: a file that an earlier process left may be damaged."""
+        self._verified: dict[str, Stamp] = {}
+        """Files whose hash was checked, as they were then."""
         self._pinned: Counter[str] = Counter()
         self._bytes = 0
         """The size of all files together."""
@@ -30,7 +45,14 @@ class Cache:
             self._count(name, size)
 
     def holds(self, sha256: str) -> bool:
-        return sha256 in self._verified and self._path(sha256).exists()
+        """Whether the file is there and unchanged since its hash was checked."""
+        try:
+            return self._verified.get(sha256) == _stamp(self._path(sha256).lstat())
+        except OSError:
+            return False
+
+    def stamp(self, sha256: str) -> Stamp:
+        return self._verified[sha256]
 
     def use(self, sha256: str) -> Path:
         self._sizes.move_to_end(sha256)
@@ -45,18 +67,17 @@ class Cache:
         self._pinned[sha256] -= 1
         self._pinned += Counter()  # drops entries with count 0
 
-    def verify(self, sha256: str) -> bool:
-        """Read the whole file and compare its hash; remove it if it is damaged."""
+    def verify(self, sha256: str) -> Stamp | None:
+        """Read the whole file, compare its hash, and repair its mode; remove it if it is damaged."""
         path = self._path(sha256)
         try:
             with open(path, "rb", opener=_open_without_blocking) as file:
-                is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-                right = is_file and hashlib.file_digest(file, "sha256").hexdigest() == sha256
+                if stamp := _verified(file, sha256):
+                    return stamp
         except OSError:  # evicted, or not a file
-            return False
-        if not right:
-            path.unlink(missing_ok=True)
-        return right
+            return None
+        path.unlink(missing_ok=True)
+        return None
 
     def scratch(self, number: int) -> Path:
         """A path to download to; its name never looks like an executable's."""
@@ -65,12 +86,14 @@ class Cache:
     def adopt(self, file: Path, sha256: str) -> None:
         """Move a verified file into the cache, and evict others to make room."""
         file.chmod(_MODE)
-        file.rename(self._path(sha256))
-        self.admit(sha256)
+        path = self._path(sha256)
+        file.rename(path)
+        self.admit(sha256, _stamp(path.lstat()))
 
-    def admit(self, sha256: str) -> None:
-        self._count(sha256, self._path(sha256).stat().st_size)
-        self._verified.add(sha256)
+    def admit(self, sha256: str, stamp: Stamp) -> None:
+        """`stamp` is what `verify` returned."""
+        self._count(sha256, self._path(sha256).lstat().st_size)
+        self._verified[sha256] = stamp
         self._evict()
 
     def _count(self, sha256: str, size: int) -> None:
@@ -81,7 +104,7 @@ class Cache:
         for sha256 in self._victims():
             with suppress(OSError):  # gone, or not a file: the attempt that needs room goes on
                 self._path(sha256).unlink()
-            self._verified.discard(sha256)
+            self._verified.pop(sha256, None)
             self._bytes -= self._sizes.pop(sha256)
 
     def _victims(self) -> list[str]:
@@ -107,6 +130,24 @@ class Cache:
 
     def _path(self, sha256: str) -> Path:
         return self._directory / sha256
+
+
+def _stamp(found: os.stat_result) -> Stamp:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode, found.st_uid
+
+
+def _verified(file: BufferedReader, sha256: str) -> Stamp | None:
+    """Its stamp, if it has this hash and did not change while it was read."""
+    before = os.fstat(file.fileno())
+    if not stat.S_ISREG(before.st_mode) or before.st_uid not in (0, os.geteuid()):
+        return None
+    if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+        return None
+    if stat.S_IMODE(before.st_mode) != _MODE:
+        os.fchmod(file.fileno(), _MODE)
+    after = os.fstat(file.fileno())
+    is_same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+    return _stamp(after) if is_same else None
 
 
 def _open_without_blocking(path: str, flags: int) -> int:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
 from executors.attempt_dirs import AttemptDir
 from executors.bundle import MAX_FILE_BYTES, BundleError, pack, unpack
-from executors.removal import remove_tree
 from executors.s3 import Address, ObjectError, ObjectStore, UnreachableError, parse_address
 from executors.supervisor_link import Exited
 from executors.threads import Threads, in_time
@@ -69,9 +68,8 @@ class Checkpoints:
             get = partial(self._store.download, address, bundle, max_bytes=MAX_FILE_BYTES, until=until)
             async with in_time(self._fetch_timeout, uri):
                 await self._threads.run(get, until)
-            await self._threads.run(partial(unpack, bundle, directory.checkpoint))
+            await self._threads.run(partial(_unpacked, bundle, directory))
         except (BundleError, ObjectError) as error:
-            await self._threads.run(partial(_empty, directory))
             return CheckpointOutcome(problem=f"it started without the previous checkpoint: {error}")
         finally:
             bundle.unlink(missing_ok=True)
@@ -102,14 +100,17 @@ def _packed(directory: AttemptDir) -> IO[bytes]:
     """A file without a name: a process that outlives its attempt cannot change it. Raises `BundleError`."""
     bundle = TemporaryFile(dir=directory.path.parent)  # noqa: SIM115 - the caller closes it
     try:
-        pack(directory.checkpoint, bundle)
+        pack(directory.checkpoint, bundle, directory.owner)
     except BundleError:
         bundle.close()
         raise
     return bundle
 
 
-def _empty(directory: AttemptDir) -> None:
-    remove_tree(directory.checkpoint)
-    with suppress(FileExistsError):
-        directory.checkpoint.mkdir()
+def _unpacked(bundle: Path, directory: AttemptDir) -> None:
+    """Raises `BundleError`, and leaves the checkpoint empty then."""
+    try:
+        unpack(bundle, directory.checkpoint, directory.user.id if directory.user else None)
+    except BundleError:
+        directory.empty_checkpoint()
+        raise

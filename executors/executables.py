@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from executors.cache import Cache
+from executors.cache import Cache, Stamp
 from executors.clock import boot_seconds
 from executors.etags import Etags, Hashes
 from executors.metrics import Metrics
@@ -33,6 +33,8 @@ _LOOK_UP_SECONDS = 1.0
 class Executable:
     sha256: str
     path: Path
+    stamp: Stamp
+    """Of the file with this hash."""
     name: str
     """The file name in the object's key, for users."""
 
@@ -126,9 +128,9 @@ class Executables:
             self._cache.unpin(task.result())
 
     async def _obtain(self, address: Address, sha256: str | None, until: float) -> str:
-        if sha256 and await self._in_thread(self._cache.verify, sha256):
+        if sha256 and (stamp := await self._in_thread(self._cache.verify, sha256)):
             with suppress(FileNotFoundError):  # evicted meanwhile
-                self._cache.admit(sha256)
+                self._cache.admit(sha256, stamp)
                 return self._cache.pin(sha256)
         file = self._cache.scratch(next(self._files))
         try:
@@ -154,7 +156,8 @@ class Executables:
         return self._executable(address, sha256)
 
     def _executable(self, address: Address, sha256: str) -> Executable:
-        return Executable(sha256=sha256, path=self._cache.use(sha256), name=_file_name(address))
+        path, stamp = self._cache.use(sha256), self._cache.stamp(sha256)
+        return Executable(sha256=sha256, path=path, stamp=stamp, name=_file_name(address))
 
 
 def _file_name(address: Address) -> str:

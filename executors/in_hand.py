@@ -14,6 +14,7 @@ import structlog
 
 from executors.attempt import Act, Fact, Phase, advance
 from executors.attempt_dirs import AttemptDir
+from executors.cache import stamp_of
 from executors.checkpoints import NO_CHECKPOINT, CheckpointOutcome, checkpoint_not_stored
 from executors.claim import Chosen, Polled
 from executors.clock import boot_seconds
@@ -55,6 +56,8 @@ class Attempt:
     """When this phase began (CLOCK_BOOTTIME); not set for `CLAIMED`."""
     executable: Executable | None = None
     directory: AttemptDir | None = None
+    fills_directory: bool = False
+    """A thread may write a checkpoint into its directory, and goes on if the attempt ends meanwhile."""
     secrets: Resolved | None = None
     """None: they have to be asked for."""
     spec: Spec | None = None
@@ -139,10 +142,23 @@ def contain_errors(attempt: Attempt, on_error: Callable[[Attempt, str], None]) -
         on_error(attempt, f"error in the executor: {type(error).__name__}: {error}")
 
 
+class ChangedExecutableError(TidemillError):
+    """Its executable was changed after its checksum was verified."""
+
+
+def _check_unchanged(attempt: Attempt) -> None:
+    """What it executes is the file that was hashed. Raises `ChangedExecutableError`."""
+    assert attempt.executable is not None
+    assert attempt.directory is not None
+    if stamp_of(attempt.directory.executable) != attempt.executable.stamp:
+        raise ChangedExecutableError
+
+
 def confined(attempt: Attempt, confiner: Confiner) -> Spec:
     """Its command behind the steps of its sandbox. Raises `TidemillError` or `OSError`."""
     assert attempt.spec is not None
     assert attempt.directory is not None
+    _check_unchanged(attempt)
     by = confiner.confine(attempt.dispatch.confinement, attempt.directory, attempt.number)
     argv = (*by.prefix, *attempt.spec.argv)
     return replace(attempt.spec, argv=argv, steps=by.steps, fds=by.fds, inner=by.inner)

@@ -81,6 +81,9 @@ class Leftovers:
         self._endings: list[Ending] = []
         self._numbers: dict[int, int] = {}
         """By pid: the number of the child's attempt, once it is known."""
+        self._gone: set[int] = set()
+        """Children that had ended when they were last asked. One that ended after the last look may have left a child
+        that this look did not show."""
 
     def __bool__(self) -> bool:
         """Whether an end is held back."""
@@ -98,6 +101,7 @@ class Leftovers:
         """The child is reaped."""
         self._strays.forget(pid)
         self._numbers.pop(pid, None)
+        self._gone.discard(pid)
 
     def settle(self, living: Mapping[int, Identity], now: float) -> list[dict[str, Any]]:
         """Kill what is left; returns the notices to send. `living` are the attempts that run, by their leader's pid."""
@@ -117,16 +121,17 @@ class Leftovers:
         left, may_ask = _Left(is_complete=self._strays.is_complete), _MOST_ASKED
         for pid, since in self._strays.since.items():
             number = self._numbers.get(pid)
-            if number in numbers or is_gone(pid):
-                continue
             if number is None and (number := known.number_of(pid)) is not None:
                 self._numbers[pid] = number
-            if number is None and since < oldest:
-                number = _SOMEONE  # it was there before any attempt that runs
-            if number is None:
+            if number in numbers:
+                continue
+            if is_gone(pid):
+                left.is_complete &= pid in self._gone
+                self._gone.add(pid)
+            elif number is not None or since < oldest:  # no attempt that runs can have started what is older
+                left.certain[pid] = _SOMEONE if number is None else number
+            else:
                 left.doubtful.add(pid)
-            elif number not in numbers:
-                left.certain[pid] = number
             may_ask -= 1
             if not may_ask:
                 left.is_complete = False

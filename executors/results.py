@@ -94,7 +94,7 @@ class Results:
     ) -> ResultOutcome:
         is_node = dag_run_of(dispatch.run_id) != dispatch.run_id
         try:
-            json, next_nodes = await self._threads.run(partial(_read, directory.result, masker, is_node))
+            json, next_nodes = await self._threads.run(partial(_read, directory, masker, is_node))
         except ResultError as error:
             return ResultOutcome(problem=f"its result is refused: {error}")
         inline = msgspec.Raw(json) if len(json) <= MAX_INLINE_BYTES else None
@@ -187,19 +187,29 @@ def _is_small(path: Path) -> bool:
         return True  # reading it says what is wrong
 
 
-def _read(path: Path, masker: Masker | None, is_node: bool) -> tuple[bytes, tuple[str, ...] | None]:  # noqa: FBT001
+def _read(
+    directory: AttemptDir,
+    masker: Masker | None,
+    is_node: bool,  # noqa: FBT001 - `run` passes no names
+) -> tuple[bytes, tuple[str, ...] | None]:
     """The JSON without secrets, and the dependent nodes that it chooses. Runs in a thread."""
-    value = _read_file(path)
+    value = _read_file(directory.result, directory.owner)
     value = mask_json(masker, value) if masker else value
     return bytes(value), _next_nodes(value) if is_node else None
 
 
-def _read_file(path: Path) -> msgspec.Raw:
-    """Reads only a plain file: a pipe or a device would block the thread."""
+def _read_file(path: Path, owner: int) -> msgspec.Raw:
+    """Reads only a plain file: a pipe or a device would block the thread.
+
+    A file of another user may be one that the job has linked and must not read.
+    """
     try:
         with open(path, "rb", opener=_open_no_link) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
                 raise ResultError(f"$TIDEMILL_RESULT is not a plain file; {_ALLOWED}")
+            if found.st_uid != owner:
+                raise ResultError(f"$TIDEMILL_RESULT belongs to another user; {_ALLOWED}")
             data = file.read(MAX_RESULT_BYTES + 1)
     except OSError as error:
         raise ResultError(f"$TIDEMILL_RESULT cannot be read: {error.strerror}; {_ALLOWED}") from error

@@ -292,9 +292,9 @@ class Runner:
 
     async def _restore(self, attempt: Attempt, checkpoint: str) -> None:
         assert attempt.directory is not None
+        attempt.fills_directory = True
         attempt.checkpoint = await self.checkpoints.restore(checkpoint, attempt.directory)
-        if attempt.phase is not Phase.FETCHING:  # the attempt ended meanwhile, and the unpacking went on
-            self.workspace.attempt_dirs.remove(attempt.directory.path)
+        attempt.fills_directory = False
 
     def _start(self, attempt: Attempt) -> None:
         """Prepare everything that can fail, then send STARTED."""
@@ -308,9 +308,9 @@ class Runner:
     def _prepare(self, attempt: Attempt, executable: Executable) -> Spec:
         directory = attempt.directory or self._make_directory(attempt, executable)
         assert attempt.secrets is not None
-        secrets = attempt.secrets.values
-        variables = environment(attempt.dispatch, directory, path=self.policy.path, secrets=secrets)
-        return Spec(argv=(str(directory.executable), *attempt.dispatch.args), env=variables, cwd=directory.cwd)
+        variables = environment(attempt.dispatch, directory, path=self.policy.path, secrets=attempt.secrets.values)
+        argv = (str(directory.executable), *attempt.dispatch.args)
+        return Spec(argv=argv, env=variables, cwd=directory.cwd, user=directory.user)
 
     def _acknowledged(self, attempt: Attempt) -> None:
         self._apply(attempt, Fact.LATE if is_void(attempt, self.policy.margin) else Fact.ACKNOWLEDGED)
@@ -380,10 +380,10 @@ class Runner:
                 attempt.output.close()
             attempt.close_stdin()
             self.limiter.release(attempt)
-            if attempt.directory and (attempt.exited is None or not attempt.exited.left):
-                self.workspace.attempt_dirs.release(attempt.directory)
-            elif attempt.directory:
+            if attempt.directory and (attempt.fills_directory or (attempt.exited and attempt.exited.left)):
                 self.workspace.attempt_dirs.discard(attempt.directory)
+            elif attempt.directory:
+                self.workspace.attempt_dirs.release(attempt.directory)
 
     def _forget(self, attempt: Attempt, _reason: str = "") -> None:
         """Its owner knows the end, or will find that the attempt is in nobody's hand, and count it as lost."""

@@ -276,6 +276,8 @@ class Service:
         if self._over.done():
             return
         _LOG.critical("supervisor died", attempts=len(self._runner.attempts))
+        if self._plan.users:
+            self._plan.users.end_processes()
         _clear_orphans()
         self._over.set_result(SUPERVISOR_DIED)
 

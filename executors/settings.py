@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +20,9 @@ from schemas.confinement import Sandbox
 from schemas.errors import TidemillError
 
 DEFAULT_SLOTS = 32
+NOT_FOR_EXECUTORS = ("TIDEMILL_POSTGRES_DSN", "TIDEMILL_POSTGRES_READ_DSN", "TIDEMILL_CONNECT_URL")
+"""Variables that other processes need. An executor uses neither Postgres nor Connect, and starts what strangers write.
+"""
 
 
 class InvalidSlotsError(TidemillError):
@@ -47,8 +51,8 @@ class ExecutorSettings(BaseSettings):
     checkpoint_timeout: timedelta = timedelta(seconds=10)
     """The time limit for storing the checkpoint of an attempt that did not succeed, or the result of one that did; the
     ENDED event waits for it."""
-    work_dir: Path = Path(tempfile.gettempdir()) / "tidemill-executors"
-    """The parent of the attempts' directories. Executors of one machine may share it."""
+    work_dir: Path = Path(tempfile.gettempdir()) / f"tidemill-executors-{os.geteuid()}"
+    """The parent of the attempts' directories. Executors of one user and machine may share it."""
     cache_dir: Path | None = None
     """None: `cache` below `work_dir`. It should be on the same file system as `work_dir`."""
     cache_max_bytes: int = 2 * 1024**3
@@ -114,6 +118,10 @@ class ExecutorSettings(BaseSettings):
         """So long after SIGTERM an executor has ended. docker-compose.yml and docs/cluster.md wait longer."""
         attempts = self.drain_timeout + self.term_grace + self.checkpoint_timeout
         return attempts + timedelta(seconds=LAST_SECONDS)
+
+    @property
+    def cache_place(self) -> Path:
+        return self.cache_dir or self.work_dir / "cache"
 
     def margins(self, name: str) -> Margins:
         return Margins(name=name, lease_margin=self.lease_margin, heartbeat_interval=self.heartbeat_interval)

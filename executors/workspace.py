@@ -8,9 +8,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from executors.attempt_dirs import AttemptDirs
+from executors.attempt_dirs import PASSED_MODE, AttemptDirs
 from executors.orphans import kill_attempts_in
 from executors.removal import remove_tree
+from executors.sandbox.users import Users
 from executors.threads import started_pool
 from schemas.ids import ExecutorId
 
@@ -26,13 +27,22 @@ _THREADS = 4
 class Workspace:
     """Holds a lock as long as the process lives; the next executor removes the directories without a held lock."""
 
-    def __init__(self, directory: Path, executor_id: ExecutorId, *, cache_dir: Path, spare_dirs: int) -> None:
-        """`spare_dirs` is the maximum of attempts at the same time."""
+    def __init__(
+        self,
+        directory: Path,
+        executor_id: ExecutorId,
+        *,
+        cache_dir: Path,
+        spare_dirs: int,
+        users: Users | None = None,
+    ) -> None:
+        """`spare_dirs` is the maximum of attempts at the same time; `users` are for them."""
         directory.mkdir(parents=True, exist_ok=True)
         _clear_dead(directory, cache_dir)
         self.directory = directory / executor_id
         self._lock = _make_locked(self.directory)
-        self.attempt_dirs = AttemptDirs(self.directory, started_pool(_THREADS, "attempt-dirs"), spare=spare_dirs)
+        threads = started_pool(_THREADS, "attempt-dirs")
+        self.attempt_dirs = AttemptDirs(self.directory, threads, spare=spare_dirs, users=users)
 
     def make_if_missing(self) -> None:
         """Make the directory anew after somebody removed it. Raises `OSError`."""
@@ -50,8 +60,9 @@ class Workspace:
 def _make_locked(directory: Path) -> int:
     """Lock the file before it gets its name: another executor may start now and remove directories with free locks."""
     directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(PASSED_MODE)
     new = directory / f"{_LOCK}.new"
-    lock = os.open(new, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+    lock = os.open(new, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     new.rename(directory / _LOCK)
     return lock

@@ -18,6 +18,7 @@ from executors.sandbox.landlock import CHANGE, DEVICE, READ, Access, Granted, Ru
 from executors.sandbox.seccomp import Sockets, deny_list
 from executors.sandbox.steps import (
     Step,
+    become,
     close,
     drop_capabilities,
     enter_landlock,
@@ -71,20 +72,26 @@ class Confiner:
 
     def _basic(self, asked: Confinement, directory: AttemptDir) -> Confined:
         ruleset = self.rulesets.of(directory, asked.unveil)
-        rights = _rights(self.machine, Sockets.NONE if asked.network is Network.NONE else Sockets.ANY)
-        return Confined(steps=(*limits(), *rights), fds=(ruleset,))
+        sockets = Sockets.NONE if asked.network is Network.NONE else Sockets.ANY
+        rights = _rights(self.machine, sockets, own_user=directory.user is not None)
+        return Confined(steps=(*limits(), *_become(directory), *rights), fds=(ruleset,))
 
     def _strict(self, asked: Confinement, directory: AttemptDir, number: int) -> Confined:
         if self.strict is None:
             raise ConfinementError("this executor has no sandbox strict")
         allowed = self.capabilities.unveil
-        return self.strict.confine(asked, directory, number, allowed=allowed, limits=limits())
+        steps = (*limits(), *_become(directory))
+        return self.strict.confine(asked, directory, number, allowed=allowed, limits=steps)
 
 
 def make_confiner(capabilities: Capabilities, strict: Strict | None, *, spare_dirs: int) -> Confiner:
     """`spare_dirs` is the maximum of attempts at the same time."""
     rulesets = Rulesets(allowed=capabilities.unveil, most=spare_dirs)
     return Confiner(capabilities=capabilities, machine=os.uname().machine, rulesets=rulesets, strict=strict)
+
+
+def _become(directory: AttemptDir) -> tuple[Step, ...]:
+    return become(directory.user.id) if directory.user else ()
 
 
 @cache
@@ -100,7 +107,7 @@ def limits() -> tuple[Step, ...]:
 
 
 @cache
-def _rights(machine: str, sockets: Sockets) -> tuple[Step, ...]:
+def _rights(machine: str, sockets: Sockets, *, own_user: bool) -> tuple[Step, ...]:
     """What takes rights from an attempt; its ruleset is its first descriptor."""
     fd = fd_in_child(0)
     return (
@@ -108,7 +115,7 @@ def _rights(machine: str, sockets: Sockets) -> tuple[Step, ...]:
         no_new_privileges(),
         enter_landlock(fd),
         close(fd),
-        filter_calls(deny_list(machine, sockets)),
+        filter_calls(deny_list(machine, sockets, own_user=own_user)),
     )
 
 

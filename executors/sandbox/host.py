@@ -12,6 +12,7 @@ from executors.sandbox.calls import NUMBERS
 from executors.sandbox.launch import Launcher, run_steps
 from executors.sandbox.seccomp import Sockets, deny_list
 from executors.sandbox.steps import (
+    Step,
     close,
     drop_capabilities,
     enter_landlock,
@@ -43,8 +44,10 @@ class Host:
     """The version of its interface; 0: none."""
 
 
-def look(launcher: Launcher, work_dir: Path) -> Host:
-    return Host(no_basic=_why_no_basic(launcher), no_strict=why_no_strict(launcher, work_dir), landlock=landlock.abi())
+def look(launcher: Launcher, work_dir: Path, become: tuple[Step, ...] = ()) -> Host:
+    """`become` are the steps to change to a user of an attempt."""
+    no_strict = why_no_strict(launcher, work_dir, become)
+    return Host(no_basic=_why_no_basic(launcher), no_strict=no_strict, landlock=landlock.abi())
 
 
 def capabilities(

@@ -11,20 +11,25 @@ from executors.sandbox.cgroups import Cgroups
 from executors.sandbox.host import NoSandboxError, capabilities, check_places, look
 from executors.sandbox.launch import Launcher
 from executors.sandbox.limits import Limits, enforceable, without_groups
+from executors.sandbox.steps import Step, become
 from executors.sandbox.unveil import parse_list
+from executors.sandbox.users import Users
 from executors.settings import ExecutorSettings
 from schemas.confinement import Capabilities, Limit, Sandbox
 
 _LOG = structlog.get_logger()
 
 
-def find_capabilities(settings: ExecutorSettings, launcher: Launcher, cgroups: Cgroups) -> Capabilities:
-    """Raises `NoSandboxError`."""
-    settings.work_dir.mkdir(parents=True, exist_ok=True)
-    limits = enforceable(cgroups.limits, has_own_user=False)
+def find_capabilities(
+    settings: ExecutorSettings, launcher: Launcher, cgroups: Cgroups, users: Users | str
+) -> Capabilities:
+    """`users` may be the reason why there are none. Raises `NoSandboxError`."""
+    limits = enforceable(cgroups.limits, has_own_user=not isinstance(users, str))
     _check_defaults(default_limits(settings), limits, cgroups.lacks)
-    found = capabilities(look(launcher, settings.work_dir), settings.sandbox, parse_list(settings.unveil), limits)
-    found = msgspec.structs.replace(found, lacks=(*found.lacks, *cgroups.lacks, *without_groups(cgroups.limits)))
+    host = look(launcher, settings.work_dir, _become_one(users))
+    found = capabilities(host, settings.sandbox, parse_list(settings.unveil), limits)
+    lacks = (*cgroups.lacks, *without_groups(cgroups.limits), *((users,) if isinstance(users, str) else ()))
+    found = msgspec.structs.replace(found, lacks=(*found.lacks, *lacks))
     if settings.sandbox is not Sandbox.NONE:
         places = {
             "TIDEMILL_WORK_DIR": settings.work_dir,
@@ -40,6 +45,14 @@ def find_capabilities(settings: ExecutorSettings, launcher: Launcher, cgroups: C
     for each in found.lacks:
         _LOG.warning("sandbox lacks", reason=each)
     return found
+
+
+def _become_one(users: Users | str) -> tuple[Step, ...]:
+    if isinstance(users, str):
+        return ()
+    user = users.take()
+    users.give_back(user)
+    return become(user.id)
 
 
 def default_limits(settings: ExecutorSettings) -> Limits:

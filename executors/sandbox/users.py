@@ -55,7 +55,7 @@ class Users:
     def __init__(self) -> None:
         """Raises `NoUserError`."""
         self._lock = threading.Lock()
-        self._blocks: list[socket.socket] = []
+        self._blocks: dict[range, socket.socket] = {}
         self._next = 0
         self._free: deque[User] = deque()
         self._take_block()
@@ -71,22 +71,28 @@ class Users:
         """Call this when it has neither processes nor files. The one that was free for the longest is taken first."""
         self._free.append(user)
 
-    def close(self) -> None:
+    def end_processes(self) -> None:
+        """Kill all processes of these users."""
         for block in self._blocks:
-            block.close()
+            _end_processes(block)
+
+    def close(self) -> None:
+        for held in self._blocks.values():
+            held.close()
 
     def _take_block(self) -> None:
         while self._next < _MOST_BLOCKS:
             first = _FIRST + _BLOCK * self._next
             self._next += 1
-            block = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+            held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
             try:
-                block.bind(f"\0tidemill-users-{first}")
+                held.bind(f"\0tidemill-users-{first}")
             except OSError:  # another executor has it
-                block.close()
+                held.close()
                 continue
-            self._blocks.append(block)
-            _end_processes(range(first, first + _BLOCK))
+            block = range(first, first + _BLOCK)
+            self._blocks[block] = held
+            _end_processes(block)
             self._free.extend(User(id=first + number, killer=first) for number in range(1, _BLOCK))
             return
         raise NoUserError
@@ -136,12 +142,12 @@ def _missing_rights() -> list[str]:
 
 
 def _end_processes(users: range) -> None:
-    """Kill what an executor that died has left. A process of its own does it, because it may have only one thread."""
+    """Kill what a dead executor or supervisor left. Another process does it, because it must have one thread."""
     until = time.monotonic() + _CLEAR_SECONDS
     while left := sorted(users_of_processes().intersection(users)):
-        _LOG.warning("killing processes of a dead executor", users=left)
+        _LOG.warning("killing processes that attempts left", users=left)
         command = [sys.executable, "-I", "-S", "-c", _KILL, str(_ROOT), str(users[0]), *map(str, left)]
         subprocess.run(command, check=False, timeout=_PROBE_SECONDS)
         if time.monotonic() > until:
-            _LOG.error("processes of a dead executor cannot be killed", users=left)
+            _LOG.error("processes that attempts left cannot be killed", users=left)
             return

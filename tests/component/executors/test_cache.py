@@ -60,8 +60,7 @@ def test_a_file_of_an_earlier_process_is_used_after_verification(cache, tmp_path
     sha256 = adopt(cache, b"a")
     again = Cache(tmp_path / "cache", max_bytes=100, scratch_prefix="x.2")
     assert not again.holds(sha256)
-    assert again.verify(sha256)
-    again.admit(sha256)
+    again.admit(sha256, again.verify(sha256))
     assert again.holds(sha256)
 
 
@@ -70,6 +69,47 @@ def test_a_damaged_file_is_removed(cache, tmp_path):
     os.truncate(path, 0)
     again = Cache(tmp_path / "cache", max_bytes=100, scratch_prefix="x.2")
     assert not again.verify(path.name)
+    assert not path.exists()
+
+
+def touch_again(path):
+    """As a program does that hides what it has written."""
+    before = path.stat()
+    path.chmod(0o755)
+    path.write_bytes(b"b")
+    path.chmod(0o555)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        touch_again,
+        lambda path: path.chmod(0o755),
+        lambda path: path.write_bytes(b"longer"),
+        lambda path: (path.unlink(), path.write_bytes(b"a"), path.chmod(0o555)),
+        lambda path: (path.rename(path.with_name("x")), path.symlink_to("x")),
+    ],
+)
+def test_a_file_that_changed_is_verified_again(cache, change):
+    sha256 = adopt(cache, b"a")
+    path = cache.use(sha256)
+    change(path)
+    assert not cache.holds(sha256)
+    stamp = cache.verify(sha256)
+    if stamp:
+        cache.admit(sha256, stamp)
+    assert cache.holds(sha256) == bool(stamp)
+    if stamp:
+        assert (path.read_bytes(), path.lstat().st_mode & 0o7777) == (b"a", 0o555)
+
+
+def test_a_file_of_another_user_is_not_trusted(cache, monkeypatch):
+    path = cache.use(adopt(cache, b"a"))
+    monkeypatch.setattr(os, "geteuid", lambda: 12)
+    if os.getuid() == 0:
+        os.chown(path, 13, 13)
+    assert cache.verify(path.name) is None
     assert not path.exists()
 
 
@@ -123,7 +163,7 @@ def test_what_is_not_a_file_neither_blocks_nor_stops_the_cache(tmp_path):
     os.mkfifo(folder / fifo)
     (folder / below).mkdir()
     cache = Cache(folder, max_bytes=100, scratch_prefix="x.1")
-    assert [cache.verify(fifo), cache.verify(below)] == [False, False]
+    assert [cache.verify(fifo), cache.verify(below)] == [None, None]
     first = adopt(cache, b"1" * 60)
     cache.use(first).unlink()
     (folder / first).mkdir()

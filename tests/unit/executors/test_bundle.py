@@ -36,7 +36,7 @@ def bundle(tmp_path):
 
 def pack(directory, bundle):
     with bundle.open("wb") as file:
-        bundles.pack(directory, file)
+        bundles.pack(directory, file, os.geteuid())
 
 
 def crafted(bundle, *members, content=b"x"):
@@ -194,3 +194,45 @@ def test_a_truncated_bundle_is_refused(left, found, bundle):
     bundle.write_bytes(bundle.read_bytes()[:20_000])
     with pytest.raises(BundleError):
         unpack(bundle, found)
+
+
+def test_a_file_of_another_user_is_not_packed(left, bundle):
+    (left / "mine").touch()
+    with bundle.open("wb") as file, pytest.raises(BundleError, match="'mine' belongs to another user"):
+        bundles.pack(left, file, os.geteuid() + 1)
+
+
+def test_times_survive(left, found, bundle):
+    (left / "a").mkdir()
+    (left / "a" / "b").touch()
+    for path in (left / "a" / "b", left / "a"):
+        os.utime(path, (1, 1))
+    pack(left, bundle)
+    unpack(bundle, found)
+    assert [each.stat().st_mtime for each in (found / "a" / "b", found / "a")] == [1, 1]
+
+
+def test_unpacking_follows_no_link_that_the_bundle_brings(found, bundle, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (found / "planted").symlink_to(outside)
+    link = [{"name": "a", "type": tarfile.DIRTYPE}, {"name": "link", "type": tarfile.SYMTYPE, "linkname": "a"}]
+    for members in (
+        [{"name": "planted/x", "size": 1}],
+        [*link, {"name": "link/x", "size": 1}],
+        [{"name": "twice", "size": 1}, {"name": "twice", "size": 1}],
+    ):
+        crafted(bundle, *members)
+        with pytest.raises(BundleError):
+            unpack(bundle, found)
+    assert list(outside.iterdir()) == []
+
+
+def test_what_is_unpacked_belongs_to_the_user_of_the_attempt(left, found, bundle):
+    (left / "a").mkdir()
+    (left / "a" / "b").touch()
+    (left / "link").symlink_to("a")
+    pack(left, bundle)
+    user = 1_900_500_000 if os.geteuid() == 0 else os.geteuid()
+    unpack(bundle, found, user)
+    assert {each.lstat().st_uid for each in found.rglob("*")} == {user}
