@@ -25,7 +25,11 @@ ETC = tuple(
         *("localtime", "timezone", "locale.conf", "locale.alias", "locale.gen", "default/locale"),
         # shells and programming languages
         *("alternatives", "profile", "profile.d", "bash.bashrc", "bashrc", "environment", "inputrc", "shells"),
-        *("terminfo", "python3", "python3.11", "python3.12", "python3.13", "perl", "nodejs", "java", "fonts"),
+        *("terminfo", "python3", "python3.11", "python3.12", "python3.13", "python3.14", "perl", "nodejs", "fonts"),
+        # Debian's Java starts no program without its own
+        *("java", "java-8-openjdk", "java-11-openjdk", "java-17-openjdk", "java-21-openjdk", "java-25-openjdk"),
+        *("R", "groff", "OpenCL", "ImageMagick-6", "ImageMagick-7", "xml", "sgml"),
+        *("krb5.conf", "krb5.conf.d", "ldap/ldap.conf", "gss"),
         *("os-release", "lsb-release", "debian_version", "mime.types", "magic", "odbcinst.ini"),
     )
 )
