@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 from executors.attempt import Phase
 from executors.in_hand import Attempt
 from executors.memory import OutOfMemory, of_this_process, problem
+from executors.orphans import tagged_number, user_of
 from executors.sandbox.cgroups import Cgroups
+from executors.sandbox.deleted_files import deleted_bytes
 from executors.sandbox.disk import Measurement
 from executors.sandbox.limits import (
     Limits,
@@ -147,4 +150,13 @@ def _process_limit(which: int, value: int) -> Step:
 def _measurement(attempt: Attempt, bytes_: int) -> Measurement:
     assert attempt.directory is not None
     directory = attempt.directory
-    return Measurement([directory.cwd, directory.checkpoint, directory.result.parent], bytes_)
+    written = [directory.cwd, directory.checkpoint, directory.result.parent]
+    return Measurement(written, bytes_, partial(deleted_bytes, str(directory.path), partial(_is_of, attempt)))
+
+
+def _is_of(attempt: Attempt, pid: int) -> bool:
+    """Whether a process belongs to it. Without a sandbox it has no tag, and nothing is known."""
+    user = attempt.spec.user if attempt.spec else None
+    if user:
+        return user_of(pid) == user.id
+    return user_of(pid) == os.geteuid() and tagged_number(pid) == attempt.number

@@ -1,8 +1,7 @@
 """Measures what attempts have written, in turns: a turn looks at a bounded number of files, and the next one goes on.
 
 An entry of a directory counts as the space that the file system gave it, and as at least 4 KB: files without content
-take inodes and time. A file with several names counts once if all of them are here. A file that a process has deleted
-and keeps open does not count; `RLIMIT_FSIZE` bounds each of these.
+take inodes and time. A file with several names counts once if all of them are here.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -28,8 +27,9 @@ _READABLE = 0o500
 class Measurement:
     """Of one attempt. Used by one thread at a time; close it."""
 
-    def __init__(self, directories: Iterable[Path], limit: int) -> None:
-        self._directories, self._limit = [str(each) for each in directories], limit
+    def __init__(self, directories: Iterable[Path], limit: int, count_deleted: Callable[[], int] = int) -> None:
+        """`count_deleted` returns the bytes of files that are deleted and still open."""
+        self._directories, self._limit, self._count_deleted = [str(each) for each in directories], limit, count_deleted
         self._walk: Iterator[int] = iter(())
         self._bytes = self._entries = 0
         self._is_new = True
@@ -37,7 +37,7 @@ class Measurement:
     def turn(self) -> bool:
         """Look at the next files; true if all that are seen in this round have more than the limit, or are too many."""
         if self._is_new:
-            self._walk, self._bytes, self._entries = _sizes(self._directories), 0, 0
+            self._walk, self._bytes, self._entries = _sizes(self._directories), self._count_deleted(), 0
         found = list(islice(self._walk, ENTRIES_PER_TURN))
         self._bytes += sum(found)
         self._entries += len(found)

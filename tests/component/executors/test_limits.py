@@ -146,6 +146,22 @@ def test_many_files_fill_the_disk_while_the_process_runs(ends_of, place):
     assert (full.cause, full.exit_code, full.disk_problem) == (EndCause.EXITED, 137, disk_problem(MB))
 
 
+@pytest.mark.parametrize("sandbox", [Sandbox.BASIC, Sandbox.STRICT])
+def test_files_that_are_deleted_and_still_open_fill_the_disk(ends_of, sandbox):
+    hides = f"""import os, time
+for number in range(4):
+    file = os.open(str(number), os.O_CREAT | os.O_WRONLY)
+    os.unlink(str(number))
+    os.write(file, bytes({MB}))
+time.sleep(20)"""
+    full, neighbour = ends_of(
+        limited(1, python(hides), disk=2 * MB, sandbox=sandbox),
+        limited(2, python(hides.replace("20", "3")), disk=20 * MB, sandbox=sandbox),
+    )
+    assert (full.exit_code, full.disk_problem) == (137, disk_problem(2 * MB))
+    assert (neighbour.exit_code, neighbour.disk_problem) == (0, None)
+
+
 def test_a_failure_within_the_limits_has_no_other_reason(ends_of):
     (failed,) = ends_of(limited(1, "exit 3", memory=64 * MB, disk=10 * MB, cpu=1.0, pids=20))
     assert (failed.exit_code, failed.memory_problem, failed.disk_problem, failed.pids_problem) == (3, None, None, None)
