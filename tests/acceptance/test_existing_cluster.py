@@ -27,7 +27,7 @@ from streams.owner_log import OwnerLog
 from tests.support.operator import kafka_audit
 from tests.support.operator.brokers import NUMBERS, START_SECONDS, client
 from tests.support.operator.cluster import running_site
-from tests.support.operator.document_runner import HOSTS, operator_of, variables
+from tests.support.operator.document_runner import HOSTS, SHARED, operator_of, variables
 from tests.support.waiting import eventually
 from tests.support.web_site import Site as Page
 
@@ -38,7 +38,10 @@ ANSWER_SECONDS = 10
 NEXT_LEADER_SECONDS = 30
 """Ten times the session timeout of a broker here."""
 SECOND = timedelta(seconds=1)
-TICK = "job put tick --schedule '* * * * * *' --overlap allow_all --catchup all --command 'echo $TIDEMILL_RUN_ID >> {}'"
+TICK = (
+    "job put tick --schedule '* * * * * *' --overlap allow_all --catchup all "
+    "--command 'echo $TIDEMILL_RUN_ID >> {ticks}' --set unveil='{{rw:{ticks}}}'"
+)
 ONLY_WITHOUT_S3 = {("User:tidemill-executors", "READ", "TOPIC", "LITERAL", "tidemill.executors")}
 """An executor reads the heartbeats of the others only while it does not reach S3."""
 
@@ -56,8 +59,16 @@ def operator(site):
         said = found.follow("cluster.md")
         assert "0 bad" in said
         assert "hello#" in said
-        found.shell(f"tidemill {TICK.format(site.folder / 'ticks')}".replace("tidemill", tidemill(site), 1))
+        ticks = ticks_of(site)
+        ticks.parent.mkdir()
+        ticks.touch()
+        ticks.chmod(0o666)
+        found.shell(f"tidemill {TICK.format(ticks=ticks)}".replace("tidemill", tidemill(site), 1))
         yield found
+
+
+def ticks_of(site):
+    return site.folder / SHARED / "ticks"
 
 
 def tidemill(site):
@@ -87,7 +98,7 @@ def assert_each_second_ran_once(site):
     eventually(ended, RUN_SECONDS, lambda: f"the end of each run until {until}, of {runs_of(site, 'tick')[-9:]}")
     times = [at for at, _ in runs_of(site, "tick")]
     assert {later - at for at, later in pairwise(times)} == {SECOND}
-    lines = (site.folder / "ticks").read_text().splitlines()
+    lines = ticks_of(site).read_text().splitlines()
     assert len(lines) == len(set(lines))
 
 

@@ -34,6 +34,8 @@ ENDED_BY_TERM = {0, 128 + signal.SIGTERM, -signal.SIGTERM}
 LISTEN = "TIDEMILL_OBSERVE_LISTEN"
 SOONER = {"TIDEMILL_CANARY_INTERVAL": "PT10S"}
 """Nobody waits for the first canary run as long as an operator does: a minute."""
+SHARED = "shared"
+"""A folder of the site that jobs may write to, if they ask for it."""
 ENVIRONMENT = "set -a; "
 """The line that loads settings starts like this; it stays in force for later blocks, as in one shell."""
 
@@ -189,7 +191,13 @@ class Operator:
         return Part(
             name=name,
             argv=("sh", "-c", f"cd {shlex.quote(str(self._elsewhere))} && exec {unit.command}"),
-            env={**environment, **SOONER, LISTEN: self.address(name).removeprefix("http://"), "PYTHONUNBUFFERED": "1"},
+            env={
+                **environment,
+                **SOONER,
+                LISTEN: self.address(name).removeprefix("http://"),
+                "TIDEMILL_UNVEIL": f"rw:{folder / SHARED}",
+                "PYTHONUNBUFFERED": "1",
+            },
             log=folder / "logs" / f"{name}.log",
             is_ready=lambda: self._is_ready(name),
         )
