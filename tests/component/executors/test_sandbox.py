@@ -1,26 +1,37 @@
-"""What a job can do under the sandbox of a real executor."""
+"""What a job can do under the sandbox of a real executor: one of root, and one of a plain user."""
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from executors.removal import remove_tree
 from schemas.confinement import Confinement, Limit, Network, Sandbox
 from schemas.event import Ended, Rejected
 from tests.component.executors.conftest import Fleet, Owner, make_connections
 
+AS_USER = (sys.executable, "-m", "tests.support.hostile.as_user")
 
-@pytest.fixture(scope="module")
-def stage(shared_servers, tmp_path_factory):
+
+@pytest.fixture(scope="module", params=["root", "plain"])
+def stage(request, shared_servers):
     """An executor in `basic` and its owner."""
-    folder = tmp_path_factory.mktemp("executor")
     connections = make_connections(shared_servers.environment)
-    with (
-        closing(Owner(connections)) as owner,
-        closing(Fleet(shared_servers.environment, connections, folder)) as fleet,
-    ):
-        yield owner, fleet.start()
+    folder = Path(tempfile.mkdtemp(prefix="tidemill-sandbox-"))  # below directories that every user may pass
+    folder.chmod(0o755)
+    (folder / "secrets").mkdir()
+    try:
+        with (
+            closing(Owner(connections)) as owner,
+            closing(Fleet(shared_servers.environment, connections, folder)) as fleet,
+        ):
+            yield owner, fleet.start(behind=(*AS_USER, request.param), secrets_dir=folder / "secrets")
+    finally:
+        remove_tree(folder)
 
 
 @pytest.fixture
