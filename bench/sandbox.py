@@ -13,20 +13,21 @@ from bench.baselines import TRUE
 from bench.figure import Bench, Figure, Line, NotMeasuredError, percentile
 from bench.stacks import Shape
 from bench.throughput import run_true
-from executors.attempt_dirs import AttemptDir
+from executors.attempt_dirs import AttemptDir, AttemptDirs
 from executors.clock import boot_seconds
 from executors.deadlines import ProcessTerms
 from executors.sandbox.confine import Confiner, make_confiner
 from executors.sandbox.launch import Launcher, find_launcher
 from executors.sandbox.strict import open_strict, why_no_strict
+from executors.sandbox.users import Users, find_users
 from executors.supervisor_link import Exited, Notice, Spec, SupervisorLink
+from executors.threads import started_pool
 from schemas.confinement import Capabilities, Confinement, Sandbox
 
 MOST_TIMES = 1.15
 LEAST_SHARE = 95
 WARM = 20
 WAIT_SECONDS = 20.0
-PARTS = ("bin", "work", "checkpoint", "result")
 KINDS = (None, Sandbox.BASIC, Sandbox.STRICT)
 PIPELINE = (Sandbox.NONE, Sandbox.BASIC)
 
@@ -38,6 +39,7 @@ def measure(bench: Bench) -> Iterator[Line]:
 
 def _starts(rounds: int) -> Iterator[Line]:
     with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o711)
         found = asyncio.run(_rounds(Path(made), rounds))
     none, basic, strict = zip(*found, strict=True)
     yield Line(what="no sandbox: from the order to the end of /bin/true, p50", value=percentile(none, 0.5), unit="ms")
@@ -65,7 +67,8 @@ class _House:
     def __init__(self, work_dir: Path, launcher: Launcher) -> None:
         self._number, self._ended = 0, asyncio.Event()
         self._confiner = _confiner(work_dir, launcher)
-        self._directory = _attempt_dir(work_dir)
+        self._users = find_users(work_dir)
+        self._directory = _attempt_dir(work_dir, self._users)
         self._link = SupervisorLink(on_notice=self._hear, on_death=self._ended.set, launcher=launcher)
 
     async def run(self, kind: Sandbox | None) -> float:
@@ -81,6 +84,7 @@ class _House:
             steps=by.steps,
             fds=by.fds,
             inner=by.inner,
+            user=directory.user,
         )
         output = self._link.spawn(self._number, spec, _terms(), boot_seconds(), None)
         async with asyncio.timeout(WAIT_SECONDS):
@@ -91,6 +95,8 @@ class _House:
     def close(self) -> None:
         self._link.close()
         self._confiner.close()
+        if not isinstance(self._users, str):
+            self._users.close()
 
     def _hear(self, notice: Notice) -> None:
         if isinstance(notice, Exited):
@@ -104,14 +110,13 @@ def _confiner(work_dir: Path, launcher: Launcher) -> Confiner:
     return make_confiner(capabilities, open_strict(work_dir / "strict", launcher), spare_dirs=1)
 
 
-def _attempt_dir(work_dir: Path) -> AttemptDir:
-    path = work_dir / "1"
-    for part in PARTS:
-        (path / part).mkdir(parents=True)
-    executable = path / "bin" / "true"
-    executable.write_bytes(Path(TRUE).read_bytes())
-    executable.chmod(0o755)
-    return AttemptDir(path=path, executable=executable)
+def _attempt_dir(work_dir: Path, users: Users | str) -> AttemptDir:
+    """As an executor makes it: with a user of its own, if this process may give it one."""
+    program = work_dir / "true"
+    program.write_bytes(Path(TRUE).read_bytes())
+    program.chmod(0o555)
+    owners = None if isinstance(users, str) else users
+    return AttemptDirs(work_dir, started_pool(1, "bench"), spare=1, users=owners).take(program, program.name)
 
 
 def _terms() -> ProcessTerms:
