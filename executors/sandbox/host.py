@@ -93,10 +93,11 @@ def _lacks(host: Host) -> Iterator[str]:
         yield f"no sandbox basic: {host.no_basic}"
     if host.no_strict:
         yield f"no sandbox strict: {host.no_strict}"
-    if not host.no_basic and not landlock.has_scopes(host.landlock):
+    if not (host.no_basic and host.no_strict) and not landlock.has_scopes(host.landlock):
         yield (
             f"Landlock has version {host.landlock}, and keeps signals and abstract sockets inside from 6 on"
-            " (Linux 6.12): jobs of the same user can signal each other"
+            " (Linux 6.12): jobs of the same user can signal each other in basic, and jobs with a network can connect"
+            " to abstract sockets of the host"
         )
 
 

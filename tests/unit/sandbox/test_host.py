@@ -32,6 +32,8 @@ def test_what_a_host_lacks_is_said_in_sentences():
     lacks = capabilities(OLD, Sandbox.BASIC, ()).lacks
     assert any("strict: it has no bwrap" in each for each in lacks)
     assert any("can signal each other" in each for each in lacks)
+    strict_only = Host(no_basic="the kernel has no Landlock", no_strict=None, landlock=0)
+    assert any("abstract sockets of the host" in each for each in capabilities(strict_only, Sandbox.STRICT, ()).lacks)
 
 
 def test_only_a_sandbox_can_cut_the_network_off():
