@@ -65,7 +65,9 @@ class RecordingProducer:
         return [event for each in self.records for event in decode(each.value, EventBatch).events]
 
 
-def make_runner(producer, store, folder, tasks, renewed=boot_seconds, registry=None, cgroups=None, strict=None):
+def make_runner(
+    producer, store, folder, tasks, renewed=boot_seconds, registry=None, *, cgroups=None, strict=None, users=None
+):
     """A runner with a real process supervisor; `store` stands for S3."""
     cache = Cache(folder / "cache", max_bytes=CACHE_BYTES, scratch_prefix="x.1")
     slots = Slots({"10s": SLOTS})
@@ -84,7 +86,7 @@ def make_runner(producer, store, folder, tasks, renewed=boot_seconds, registry=N
         secrets=Secrets(
             Directory(folder / "secrets"), AllowList(None), max_age=timedelta(minutes=5), fetch_timeout=MARGIN
         ),
-        workspace=Workspace(folder / "work", "x.1", cache_dir=folder / "cache", spare_dirs=SLOTS),
+        workspace=Workspace(folder / "work", "x.1", cache_dir=folder / "cache", spare_dirs=SLOTS, users=users),
         confiner=make_confiner(BASIC, strict, spare_dirs=SLOTS),
         limiter=Limiter(cgroups=cgroups or Cgroups("x.1", folder), default=NO_LIMITS, sandbox=Sandbox.BASIC),
         link=link,

@@ -6,7 +6,9 @@ import asyncio
 import hashlib
 import re
 import shlex
+import tempfile
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from executors.sandbox.cgroups import Cgroups
 from executors.sandbox.hierarchies import find_hierarchies
 from executors.sandbox.limits import disk_problem, memory_problem, pids_problem
 from executors.sandbox.strict import open_strict
+from executors.sandbox.users import find_users
 from schemas.confinement import Confinement, Sandbox
 from schemas.event import EndCause, Ended, Rejected
 from tests.support.attempt_runner import LAUNCHER, RecordingProducer, claim, make_runner
@@ -22,6 +25,15 @@ from tests.support.attempt_runner import LAUNCHER, RecordingProducer, claim, mak
 WAIT_SECONDS = 30.0
 MB = 1024**2
 PYTHON = "/usr/bin/python3"
+BOMB = """import os, time
+made = 0
+for _ in range(200):
+    try: pid = os.fork()
+    except OSError: continue
+    if pid == 0: time.sleep(60)
+    made += 1
+print(made, flush=True)
+os._exit(3)"""
 PROGRAM = b'#!/bin/sh\neval "$1"\n'
 SHA256 = hashlib.sha256(PROGRAM).hexdigest()
 
@@ -49,14 +61,29 @@ def cgroups():
 
 
 @pytest.fixture
-def ends_of(tmp_path, cgroups):
+def folder():
+    """Other users may pass it, unlike the folders of pytest."""
+    with tempfile.TemporaryDirectory(prefix="tidemill-executors-") as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+@pytest.fixture
+def users(request, folder):
+    """Each attempt has one of its own, if this is root; the parameter False: it has that of the executor."""
+    found = find_users(folder) if getattr(request, "param", True) else "they share one"
+    return None if isinstance(found, str) else found
+
+
+@pytest.fixture
+def ends_of(folder, cgroups, users):
     """The ends of attempts that are claimed together."""
 
     async def play(claims):
         producer = RecordingProducer()
         async with asyncio.TaskGroup() as tasks, asyncio.timeout(WAIT_SECONDS):
-            strict = open_strict(tmp_path / "strict", LAUNCHER)
-            runner = make_runner(producer, OneScript(), tmp_path, tasks, cgroups=cgroups, strict=strict)
+            strict = open_strict(folder / "strict", LAUNCHER)
+            runner = make_runner(producer, OneScript(), folder, tasks, cgroups=cgroups, strict=strict, users=users)
             runner.on_claimed("10s", claims)
             while runner.attempts:
                 producer.acknowledge_all()
@@ -106,14 +133,8 @@ def test_an_attempt_that_needs_more_memory_is_out_of_memory_and_its_neighbours_d
 
 @pytest.mark.parametrize("sandbox", [Sandbox.BASIC, Sandbox.STRICT])
 def test_a_fork_bomb_has_too_many_processes_and_its_neighbour_starts_some(ends_of, sandbox):
-    bomb = """import os, time
-for _ in range(200):
-    try: pid = os.fork()
-    except OSError: pid = None
-    if pid == 0: time.sleep(60)
-raise SystemExit(3)"""
     bombing, neighbour = ends_of(
-        limited(1, python(bomb), pids=20, sandbox=sandbox),
+        limited(1, python(BOMB), pids=20, sandbox=sandbox),
         limited(2, "for each in 1 2 3 4 5; do sleep 0.2 & done; wait", pids=20, sandbox=sandbox),
     )
     assert bombing.exit_code == 3
@@ -146,6 +167,7 @@ def test_many_files_fill_the_disk_while_the_process_runs(ends_of, place):
     assert (full.cause, full.exit_code, full.disk_problem) == (EndCause.EXITED, 137, disk_problem(MB))
 
 
+@pytest.mark.parametrize("users", [True, False], indirect=True, ids=["own users", "one user"])
 @pytest.mark.parametrize("sandbox", [Sandbox.BASIC, Sandbox.STRICT])
 def test_files_that_are_deleted_and_still_open_fill_the_disk(ends_of, sandbox):
     hides = f"""import os, time
@@ -190,9 +212,17 @@ def test_an_executor_without_groups_limits_the_memory_of_each_process(ends_of, c
     assert small.exit_code == 0
 
 
-@pytest.mark.parametrize("limits", [{"cpu": 0.5}, {"pids": 20}])
-def test_a_limit_that_an_executor_cannot_enforce_is_refused(ends_of, cgroups, limits):
+@pytest.mark.parametrize("users", [True, False], indirect=True, ids=["own users", "one user"])
+def test_a_limit_that_an_executor_cannot_enforce_is_refused(ends_of, cgroups, users):
     cgroups.close()
-    (rejected,) = ends_of(limited(1, "true", **limits))
-    assert isinstance(rejected, Rejected)
-    assert "cannot be limited here: there is no control group for it" in rejected.reason
+    of_cpu, of_pids = ends_of(limited(1, "true", cpu=0.5), limited(2, "true", pids=20))
+    assert isinstance(of_cpu, Rejected)
+    assert "cpu cannot be limited here: there is no control group for it" in of_cpu.reason
+    assert isinstance(of_pids, Ended if users else Rejected)
+
+
+@pytest.mark.parametrize("sandbox", [Sandbox.BASIC, Sandbox.STRICT])
+def test_an_executor_without_groups_limits_the_processes_of_a_user(ends_of, cgroups, sandbox):
+    cgroups.close()
+    bombs = (limited(token, python(BOMB), pids=20, sandbox=sandbox) for token in range(2))
+    assert [(each.exit_code, each.output) for each in ends_of(*bombs)] == [(3, "19\n")] * 2

@@ -6,6 +6,9 @@ import resource
 
 import pytest
 
+from executors.sandbox.cgroups import Cgroups
+from executors.sandbox.host import NoSandboxError
+from executors.sandbox.launch import SHIM
 from executors.sandbox.limits import (
     NO_LIMITS,
     Limits,
@@ -18,6 +21,8 @@ from executors.sandbox.limits import (
     pids_problem,
     process_limits,
 )
+from executors.sandbox.start import find_capabilities
+from executors.settings import ExecutorSettings
 from schemas.confinement import Confinement, Limit, Sandbox
 
 EVERY = Limits(memory=64, disk=10, cpu=0.5, pids=20)
@@ -74,3 +79,9 @@ def test_a_problem_names_the_limit_and_its_size():
 @pytest.mark.parametrize(("count", "said"), [(0, "0 bytes"), (1024**2, "1 MB"), (1_000_000, "1000000 bytes")])
 def test_sizes_are_exact(count, said):
     assert in_words(count) == said
+
+
+@pytest.mark.parametrize("name", ["cpu", "pids"])
+def test_an_executor_does_not_start_with_a_default_that_it_cannot_enforce(tmp_path, name):
+    with pytest.raises(NoSandboxError, match=f"TIDEMILL_{name.upper()} is set, but cannot be enforced here: this host"):
+        find_capabilities(ExecutorSettings(**{name: 1}), SHIM, Cgroups("x.1", tmp_path), "no users")
