@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from connectors.stopping import Stop, leave_when_requested, stop_on_signals
 from connectors.topics import KafkaRefusedError, topic_ids
 from connectors.writer import Writer
 from observe.health import Health
+from observe.leave import leave
 from observe.process import describe_process
 from observe.registry import Registry
 from observe.server import PortTakenError, observed
@@ -179,4 +179,4 @@ class Sink:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

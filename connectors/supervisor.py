@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from datetime import timedelta
 
 import msgspec
@@ -20,6 +19,7 @@ from connectors.settings import SourceSettings
 from connectors.source import source_config
 from connectors.stopping import Stop, leave_when_requested, stop_on_signals
 from observe.health import Health
+from observe.leave import leave
 from observe.process import describe_process
 from observe.registry import Registry
 from observe.server import PortTakenError, observed
@@ -119,4 +119,4 @@ def _round(connections: Connections, desired: Config, watch: Watch, metrics: Con
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -15,6 +15,7 @@ import confluent_kafka
 import structlog
 
 from observe.health import Health
+from observe.leave import leave
 from observe.process import describe_process
 from observe.registry import Registry
 from observe.server import observed
@@ -138,4 +139,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

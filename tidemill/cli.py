@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from observe.leave import leave
 from schemas.variables import check_variables
 from tidemill.commands import Commands
 
@@ -52,7 +53,7 @@ def main() -> None:
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = BROKEN_PIPE
-    sys.exit(code)
+    leave(code)
 
 
 def run(arguments: Sequence[str]) -> int:

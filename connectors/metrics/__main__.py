@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import nullcontext
 
 import confluent_kafka
@@ -16,6 +15,7 @@ from connectors.metrics.snapshot import FolderInUseError, load_names, locked
 from connectors.settings import MetricsSettings
 from connectors.stopping import stop_on_signals
 from observe.health import Health
+from observe.leave import leave
 from observe.process import describe_process
 from observe.registry import Registry
 from observe.server import PortTakenError, observed
@@ -65,4 +65,4 @@ def _count(connections: Connections, settings: MetricsSettings, registry: Regist
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import confluent_kafka
 import structlog
@@ -13,6 +12,7 @@ from connectors.stopping import stop_on_signals
 from connectors.traces.exporter import Exporter, run
 from observe.catalogue import traces as catalogue
 from observe.health import Health
+from observe.leave import leave
 from observe.process import describe_process
 from observe.registry import Registry
 from observe.server import PortTakenError, observed
@@ -60,4 +60,4 @@ def needed_endpoint(settings: TracesSettings) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

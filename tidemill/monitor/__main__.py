@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from datetime import timedelta
 
 import structlog
 
 from connectors.stopping import leave_when_requested, stop_on_signals
 from observe.health import Health
+from observe.leave import leave
 from observe.process import describe_process
 from observe.registry import Registry
 from observe.server import PortTakenError, observed
@@ -76,4 +76,4 @@ def canary_loop(canary: Canary, period: timedelta) -> Loop:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

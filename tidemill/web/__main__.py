@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from contextlib import suppress
 
 import structlog
@@ -12,6 +11,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from observe.health import Health
+from observe.leave import leave
 from observe.process import describe_process
 from observe.registry import Registry
 from observe.server import PortTakenError, observed
@@ -77,4 +77,4 @@ def server_of(app: Starlette, host: str, port: int, health: Health) -> Server:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
