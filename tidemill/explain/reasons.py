@@ -41,6 +41,11 @@ BETTER = {
     ),
     ReasonCode.MAX_RUNS: "a greater max_runs allows more runs",
 }
+MORE = {
+    ReasonCode.OUT_OF_MEMORY: "a greater memory, or an executor with more of it, lets it use more",
+    ReasonCode.DISK_FULL: "a greater disk lets it write more",
+    ReasonCode.TOO_MANY_PROCESSES: "a greater pids lets it start more",
+}
 MORE_EPOCHS = "a greater max_active_epochs allows more open DAG runs"
 SAYS_HOW = frozenset(
     {
@@ -124,7 +129,7 @@ def advice_on_failure(run: Row, nodes: list[Row]) -> list[str]:
         advice.append(f"tidemill dag mark '{run_id}' skipped lets its DAG run continue without it")
     if run["state"] == RunState.TIMED_OUT.value:
         advice.append("a longer timeout, or a later class, gives it more time")
-    return advice
+    return advice + [MORE[code] for code in MORE if run["reason_code"] == code]
 
 
 def _group(run: Row) -> str:

@@ -164,6 +164,14 @@ RUNS = {
         seen(row("timed_out", reason="timed out after 0:00:10", reason_code="timed_out"), attempt()),
         ["ran, and timed out after 0:00:10.", "a longer timeout"],
     ),
+    "out of memory": (
+        seen(row("failed", reason="exit code 137 (SIGKILL); it needed more", reason_code="out_of_memory"), attempt()),
+        ["a greater memory, or an executor with more of it, lets it use more"],
+    ),
+    "too many processes": (
+        seen(row("failed", reason="exit code 1", reason_code="too_many_processes"), attempt()),
+        ["To do: a greater pids lets it start more"],
+    ),
     "cancelled before it started": (
         seen(row("cancelled", reason="cancelled: a test", reason_code="cancelled_by_request", **UNSTARTED)),
         ["never started, and was cancelled: a test"],
