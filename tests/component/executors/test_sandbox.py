@@ -128,7 +128,5 @@ def test_a_job_can_open_its_own_input_and_output_by_name(run):
 
 
 def test_the_shell_of_a_job_can_use_what_shells_use(run):
-    script = (
-        "cat <<EOF | sort | uniq > sorted\nb\na\nEOF\ncat sorted; mkfifo f; (echo x > f &); cat f; mkdir d"
-    )
+    script = "cat <<EOF | sort | uniq > sorted\nb\na\nEOF\ncat sorted; mkfifo f; (echo x > f &); cat f; mkdir d"
     assert run(script).output == "a\nb\nx\n"
