@@ -20,7 +20,7 @@ from executors.sandbox.cgroups import Cgroups
 from executors.sandbox.host import NoSandboxError
 from executors.sandbox.launch import find_launcher
 from executors.sandbox.start import find_capabilities
-from executors.sandbox.users import Users, find_users
+from executors.sandbox.users import NoUserError, Users, find_users
 from executors.service import serve
 from executors.settings import NOT_FOR_EXECUTORS, ExecutorSettings, parse_slots
 from observe.health import Health
@@ -39,7 +39,7 @@ from schemas.settings import Connections, InvalidSettingsError, read
 from schemas.topics import EXECUTOR_TOPICS
 from schemas.variables import check_variables
 
-_REFUSALS = (InvalidSettingsError, NoSandboxError, UnsafeDirectoryError)
+_REFUSALS = (InvalidSettingsError, NoSandboxError, NoUserError, UnsafeDirectoryError)
 FAILED, REFUSED = 1, 2
 """Exit codes: FAILED for any error, REFUSED for a variable with an invalid value."""
 

@@ -150,8 +150,10 @@ def _process_limit(which: int, value: int) -> Step:
 def _measurement(attempt: Attempt, bytes_: int) -> Measurement:
     assert attempt.directory is not None
     directory = attempt.directory
-    written = [directory.cwd, directory.checkpoint, directory.result.parent]
-    return Measurement(written, bytes_, partial(deleted_bytes, str(directory.path), partial(_is_of, attempt)))
+    own = [directory.cwd, directory.checkpoint, directory.result.parent]
+    deleted = partial(deleted_bytes, str(directory.path), partial(_is_of, attempt))
+    # In the sandbox strict an attempt of a shared user may write beside its directories, too.
+    return Measurement([*own, directory.path], bytes_, deleted, known=[*own, directory.executable.parent])
 
 
 def _is_of(attempt: Attempt, pid: int) -> bool:

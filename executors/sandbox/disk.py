@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -27,8 +27,19 @@ _READABLE = 0o500
 class Measurement:
     """Of one attempt. Used by one thread at a time; close it."""
 
-    def __init__(self, directories: Iterable[Path], limit: int, count_deleted: Callable[[], int] = int) -> None:
-        """`count_deleted` returns the bytes of files that are deleted and still open."""
+    def __init__(
+        self,
+        directories: Iterable[Path],
+        limit: int,
+        count_deleted: Callable[[], int] = int,
+        *,
+        known: Iterable[Path] = (),
+    ) -> None:
+        """`count_deleted` returns the bytes of files that are deleted and still open.
+
+        A directory of `known` counts only if it is one of `directories`.
+        """
+        self._known = frozenset(map(str, known))
         self._directories, self._limit, self._count_deleted = [str(each) for each in directories], limit, count_deleted
         self._walk: Iterator[int] = iter(())
         self._bytes = self._entries = 0
@@ -37,7 +48,7 @@ class Measurement:
     def turn(self) -> bool:
         """Look at the next files; true if all that are seen in this round have more than the limit, or are too many."""
         if self._is_new:
-            self._walk, self._bytes, self._entries = _sizes(self._directories), self._count_deleted(), 0
+            self._walk, self._bytes, self._entries = _sizes(self._directories, self._known), self._count_deleted(), 0
         found = list(islice(self._walk, ENTRIES_PER_TURN))
         self._bytes += sum(found)
         self._entries += len(found)
@@ -48,16 +59,18 @@ class Measurement:
         """Whether the files, up to one turn of them, have as much as the limit. For the end of an attempt: a process
         that does not die of SIGXFSZ leaves a file of exactly this size.
         """
-        return sum(islice(_sizes(self._directories), ENTRIES_PER_TURN)) >= self._limit
+        return sum(islice(_sizes(self._directories, self._known), ENTRIES_PER_TURN)) >= self._limit
 
 
-def _sizes(directories: Iterable[str]) -> Iterator[int]:
+def _sizes(directories: Iterable[str], known: Collection[str]) -> Iterator[int]:
     """Of each entry at any depth. Processes change all of it meanwhile: what has gone counts as nothing."""
     for top in directories:
         with suppress(FileNotFoundError, NotADirectoryError):
             pending = [(top, os.lstat(top).st_ino)]
             while pending:
                 for name, inode, size in _entries(*pending.pop()):
+                    if name in known:
+                        continue
                     yield size
                     if inode:
                         pending.append((name, inode))

@@ -99,14 +99,14 @@ class Users:
 
 
 def find_users(work_dir: Path) -> Users | str:
-    """Users for the attempts below this directory, or a sentence that says why they share the executor's user."""
+    """Users for the attempts below this directory, or a sentence that says why they share the executor's user.
+
+    Raises `NoUserError`: a job can hold the names of all blocks, and must not thereby get the user of the executor.
+    """
     shared = f"attempts share the user {os.getuid()} of the executor"
     if missing := _missing_rights():
         return f"{shared}: to give each its own, it lacks {', '.join(missing)}"
-    try:
-        users = Users()
-    except NoUserError as error:
-        return f"{shared}: {error}"
+    users = Users()
     user = users.take()
     reason = _why_unusable(user, work_dir)
     users.give_back(user)
