@@ -79,6 +79,17 @@ def test_a_job_does_not_fill_the_disk(target):
     return "wrote 256 MB"
 
 
+@_takes(Limit.DISK, confinement=Confinement(disk=32 * MB))
+def test_a_job_does_not_fill_the_disk_beside_its_directories(target):
+    os.mkdir("../other")
+    for number in range(32):
+        with open(f"../other/piece-{number}", "wb") as file:
+            file.write(bytes(8 * MB))
+    for _ in every(4, 0.1):
+        pass
+    return "wrote 256 MB"
+
+
 @_takes(Limit.CPU, confinement=Confinement(cpu=0.02))
 def test_a_job_does_not_take_a_whole_core(target):
     """A busy machine gives it little even without a limit, so it has long to take half a second."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from schemas.confinement import Confinement
 from schemas.event import EndCause, Ended
 from tests.support.hostile.attempts import hostile
 from tests.support.hostile.inside import every, os, signal, sys, written_to
@@ -139,6 +140,25 @@ def test_directories_that_nobody_may_enter_end_the_attempt(target):
     os.makedirs("a/b/c")
     for path in ("a/b/c", "a/b", "a", os.environ["TIDEMILL_CHECKPOINT"], "."):
         os.chmod(path, 0)
+    sys.exit(1)
+
+
+def _secrets_are_there(house, outcome):
+    assert isinstance(outcome.end, Ended), outcome.end
+    house.run_twin(outcome)
+    assert sorted(each.name for each in (house.folder / "secrets").iterdir()) == ["json", "key"]
+
+
+@_mischief(_secrets_are_there, confinement=Confinement(disk=64 * 1024**2))
+def test_links_in_the_place_of_its_directories_are_not_followed(target):
+    for name in ("work", "checkpoint", "result"):
+        try:
+            os.rename(f"../{name}", f"../{name}-old")
+            os.symlink(target.secrets, f"../{name}")
+        except OSError:
+            continue
+    for _ in every(2, 0.1):  # its files are measured meanwhile
+        pass
     sys.exit(1)
 
 

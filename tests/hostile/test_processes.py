@@ -8,6 +8,7 @@ from tests.support.hostile.inside import (
     call,
     command_of,
     ctypes,
+    effective_user,
     find_in,
     may_signal,
     os,
@@ -17,8 +18,10 @@ from tests.support.hostile.inside import (
     strangers,
 )
 
+NOT_DUMPABLE = "the executor and its supervisor are not dumpable in any mode"
 
-@hostile()
+
+@hostile(shown_as=None, why=NOT_DUMPABLE)
 def test_a_job_does_not_read_the_environment_of_its_executor(target):
     pids = (target.executor, target.supervisor)
     return any_of(*(lambda pid=pid: find_in(f"/proc/{pid}/environ", target.tokens) for pid in pids))
@@ -54,7 +57,7 @@ def test_a_job_takes_no_open_file_of_another_process(target):
     return any_of(*(lambda pid=pid: take(pid) for pid in (target.executor, *target.neighbours)))
 
 
-@hostile()
+@hostile(shown_as=None, why=NOT_DUMPABLE)
 def test_a_job_does_not_read_the_memory_of_its_executor(target):
     with open(f"/proc/{target.executor}/mem", "rb", buffering=0) as memory:
         first, _ = next(regions_of(target.executor))
@@ -124,7 +127,7 @@ def test_a_job_does_not_change_the_schedule_of_others(target):
         lambda pid: os.sched_setaffinity(pid, os.sched_getaffinity(pid)) or "its cores",
         lambda pid: os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid)) or "its niceness",
         lambda pid: os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0)) or "its policy",
-        lambda pid: strangers(target) and (os.setpriority(os.PRIO_USER, os.getuid(), own) or "all of its user"),
+        lambda pid: effective_user(pid) == os.getuid() and (os.setpriority(os.PRIO_USER, os.getuid(), own) or "user"),
         lambda pid: call("ioprio_set", 1, pid, 4) or "its priority at disks",
     )
     pids = (target.supervisor, *target.neighbours)

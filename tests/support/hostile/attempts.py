@@ -35,8 +35,8 @@ class Key(NamedTuple):
 
 BASIC_ROOT, BASIC_PLAIN = Key(Sandbox.BASIC, ROOT), Key(Sandbox.BASIC, PLAIN)
 SHIM = Key(Sandbox.BASIC, ROOT, "shim")
-SHARED_USER = (BASIC_PLAIN, BASIC_ROOT)
-"""Where attempts have no users of their own."""
+SHARED_USER = (BASIC_PLAIN,) if os.geteuid() == 0 else (BASIC_PLAIN, BASIC_ROOT)
+"""Where attempts have no users of their own: the root of a namespace has no others to give."""
 CONFINED = tuple(Key(sandbox, user) for sandbox in (Sandbox.BASIC, Sandbox.STRICT) for user in (ROOT, PLAIN))
 
 
