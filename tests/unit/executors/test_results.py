@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from executors.attempt_dirs import AttemptDir
 from executors.events import MAX_VARIABLE_BYTES, EventLog, Report
 from executors.results import Results, has_result, needs_fetch, needs_stdin_file, stdin_of
 from executors.s3 import ObjectStore
+from executors.sandbox.users import User
 from executors.supervisor_link import Exited
 from schemas.codec import decode
 from schemas.dispatch import Dispatch
@@ -51,10 +53,10 @@ def collected(place):
     store = ObjectStore(Connections(s3_endpoint="http://127.0.0.1:1", s3_access_key="a", s3_secret_key="b"))
     results = Results(store, "tidemill", keep_timeout=SECOND, fetch_timeout=SECOND)
 
-    def collect(content, run_id="dag#r/a"):
+    def collect(content, run_id="dag#r/a", user=None):
         if content is not None:
             place.result.write_bytes(content)
-        return asyncio.run(results.collect(dispatch(run_id), place))
+        return asyncio.run(results.collect(dispatch(run_id), dataclasses.replace(place, user=user)))
 
     yield collect
     results.close()
@@ -157,6 +159,14 @@ def test_without_s3_a_result_that_belongs_there_is_lost_and_one_of_a_job_is_not(
     assert lost.lost.startswith("its result was not stored: S3 ")
     assert (lost.result, lost.problem) == (None, None)
     assert collected(content, run_id="job#r").result == Result(bytes=5_002, value=raw("x" * 5_000))
+
+
+def test_a_file_of_another_user_is_no_result(collected):
+    """The job may have linked one that only the executor may read."""
+    other = os.geteuid() + 1
+    written = collected(b"1", user=User(id=other, killer=other))
+    assert written.result is None
+    assert written.problem.startswith("its result is refused: $TIDEMILL_RESULT belongs to another user")
 
 
 def test_only_a_success_passes_a_result(place):
