@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -18,6 +19,21 @@ FOUR_PARTITIONS = 4
 def port(tmp_path):
     with reserved_port(tmp_path) as reserved:
         yield reserved
+
+
+@pytest.fixture
+def frozen():
+    """A function that freezes a process until the end of the test: a frozen one would outlive its executor."""
+    pids = []
+
+    def freeze(pid):
+        pids.append(pid)
+        os.kill(pid, signal.SIGSTOP)
+
+    yield freeze
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def take_work_dir_away(executor):
@@ -115,14 +131,14 @@ def test_the_retry_of_an_attempt_that_one_executor_could_not_start_goes_to_the_o
         assert {each.executor_id for each in owner.heard if each.event.token == retry.token} == {id_of(owner, "well")}
 
 
-def test_the_retry_of_an_attempt_that_a_silent_supervisor_loses_goes_to_the_other(owner, executors, objects):
+def test_the_retry_of_an_attempt_that_a_silent_supervisor_loses_goes_to_the_other(owner, executors, objects, frozen):
     ill = executors.start("ill", heartbeat_interval="PT1S")
     first = one_in_each_partition(owner, objects.script("sleep 300"))
     for order in first:
         owner.first(order, Started)
     executors.start("well")
     owner.wait(lambda: len({each.name for _, each in owner.heartbeats}) > 1 and holds(owner, "ill"))
-    os.kill(ill.supervisor, signal.SIGSTOP)
+    frozen(ill.supervisor)
     assert "supervisor has not answered" in is_ill(owner, "ill")
     for partition, order in enumerate(first):
         retry = owner.order(objects.script("true"), run_id=order.run_id, attempt=2)
