@@ -54,7 +54,8 @@ class House:
         self.owner, self.objects = Owner(connections), Objects(s3_client(servers.environment))
         self.line, self.baits = Line(), Baits(folder)
         self.secret = secrets.token_hex(16)
-        self._waiting = deque(attempts)
+        # Those that wait for a limit take the longest.
+        self._waiting = deque(sorted(attempts, key=lambda each: each.needs is None))
         self._playing: list[Iterator[None]] = []
         self._outcomes = {each.name: Outcome(attempt=each) for each in attempts}
         self._make_secrets()
