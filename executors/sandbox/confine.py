@@ -73,8 +73,8 @@ class Confiner:
     def _basic(self, asked: Confinement, directory: AttemptDir) -> Confined:
         ruleset = self.rulesets.of(directory, asked.unveil)
         sockets = Sockets.NONE if asked.network is Network.NONE else Sockets.ANY
-        rights = _rights(self.machine, sockets, own_user=directory.user is not None)
-        return Confined(steps=(*limits(), *_become(directory), *rights), fds=(ruleset,))
+        last = rights(self.machine, sockets, own_user=directory.user is not None)
+        return Confined(steps=(*limits(), *_become(directory), *last), fds=(ruleset,))
 
     def _strict(self, asked: Confinement, directory: AttemptDir, number: int) -> Confined:
         if self.strict is None:
@@ -107,7 +107,7 @@ def limits() -> tuple[Step, ...]:
 
 
 @cache
-def _rights(machine: str, sockets: Sockets, *, own_user: bool) -> tuple[Step, ...]:
+def rights(machine: str, sockets: Sockets, *, own_user: bool) -> tuple[Step, ...]:
     """What takes rights from an attempt; its ruleset is its first descriptor."""
     fd = fd_in_child(0)
     return (

@@ -9,17 +9,10 @@ from pathlib import Path
 
 from executors.sandbox import landlock
 from executors.sandbox.calls import NUMBERS
+from executors.sandbox.confine import limits, rights
 from executors.sandbox.launch import Launcher, run_steps
-from executors.sandbox.seccomp import Sockets, deny_list
-from executors.sandbox.steps import (
-    Step,
-    close,
-    drop_capabilities,
-    enter_landlock,
-    fd_in_child,
-    filter_calls,
-    no_new_privileges,
-)
+from executors.sandbox.seccomp import Sockets
+from executors.sandbox.steps import Step
 from executors.sandbox.strict import why_no_strict
 from executors.sandbox.unveil import split_entry
 from executors.sandbox.visible import shown_dir
@@ -47,7 +40,7 @@ class Host:
 def look(launcher: Launcher, work_dir: Path, become: tuple[Step, ...] = ()) -> Host:
     """`become` are the steps to change to a user of an attempt."""
     no_strict = why_no_strict(launcher, work_dir, become)
-    return Host(no_basic=_why_no_basic(launcher), no_strict=no_strict, landlock=landlock.abi())
+    return Host(no_basic=_why_no_basic(launcher, become), no_strict=no_strict, landlock=landlock.abi())
 
 
 def capabilities(
@@ -101,20 +94,14 @@ def _lacks(host: Host) -> Iterator[str]:
         )
 
 
-def _why_no_basic(launcher: Launcher) -> str | None:
+def _why_no_basic(launcher: Launcher, become: tuple[Step, ...]) -> str | None:
     if os.uname().machine not in NUMBERS:
         return f"Tidemill does not know the system calls of {os.uname().machine}"
     if not landlock.abi():
         return "the kernel has no Landlock (Linux 5.13 has it, and `lsm=` can switch it off)"
-    ruleset, fd = landlock.make_ruleset(()), fd_in_child(0)
+    steps = (*limits(), *become, *rights(os.uname().machine, Sockets.ANY, own_user=False))
+    ruleset = landlock.make_ruleset(())
     try:
-        steps = (
-            drop_capabilities(),
-            no_new_privileges(),
-            enter_landlock(fd),
-            close(fd),
-            filter_calls(deny_list(os.uname().machine, Sockets.ANY)),
-        )
         return run_steps(launcher, steps, (ruleset,))
     except OSError as error:
         return f"a process with it cannot be started: {error.strerror}"

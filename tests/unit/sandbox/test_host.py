@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from executors.sandbox import landlock
@@ -55,3 +59,17 @@ def test_a_ruleset_handles_all_rights_that_the_kernel_knows(version, lacking):
     assert handled(version) | lacking == Access(2**16 - 1)
     assert not handled(version) & lacking
     assert landlock.has_scopes(version) == (version >= 6)
+
+
+def test_a_host_whose_limits_forbid_the_tag_cannot_give_basic():
+    unprivileged = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
+    script = """
+import resource
+from pathlib import Path
+from executors.sandbox.host import look
+from executors.sandbox.launch import find_launcher
+resource.setrlimit(15, (10**6, 10**6))
+print(look(find_launcher(), Path.cwd()).no_basic)
+"""
+    command = [*unprivileged, sys.executable, "-c", script]
+    assert subprocess.check_output(command, text=True) == "it cannot be tagged: Operation not permitted\n"
