@@ -83,12 +83,23 @@ class Cache:
         """A path to download to; its name never looks like an executable's."""
         return self._directory / f"{self._scratch_prefix}.{number}"
 
-    def adopt(self, file: Path, sha256: str) -> None:
-        """Move a verified file into the cache, and evict others to make room."""
+    def adopt(self, file: Path, sha256: str) -> bool:
+        """Move a verified file into the cache, and evict others to make room.
+
+        False: another executor was faster. Its file stays, because it may be about to start it.
+        """
         file.chmod(_MODE)
         path = self._path(sha256)
-        file.rename(path)
+        try:
+            os.link(file, path)  # `rename` would replace the other one's
+        except FileExistsError:
+            return False
+        except OSError:  # this file system has no hard links
+            file.rename(path)
+        else:
+            file.unlink()
         self.admit(sha256, _stamp(path.lstat()))
+        return True
 
     def admit(self, sha256: str, stamp: Stamp) -> None:
         """`stamp` is what `verify` returned."""

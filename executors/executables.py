@@ -137,11 +137,19 @@ class Executables:
             found: Download = await self._in_thread(self._download, address, file, until)
             if sha256 and found.sha256 != sha256:
                 raise ObjectError(f"{address} has the checksum {found.sha256}; the job asks for {sha256}")
-            self._cache.adopt(file, found.sha256)
+            await self._keep(file, found.sha256)
         finally:
             file.unlink(missing_ok=True)
         self._hashes.remember(address, found.etag, found.sha256)
         return self._cache.pin(found.sha256)
+
+    async def _keep(self, file: Path, sha256: str) -> None:
+        """A good file in the cache stays: another executor may be about to start it, and knows it by its inode."""
+        while not self._cache.adopt(file, sha256):
+            if stamp := await self._in_thread(self._cache.verify, sha256):
+                with suppress(FileNotFoundError):  # evicted meanwhile
+                    self._cache.admit(sha256, stamp)
+                    return
 
     def _download(self, address: Address, file: Path, until: float) -> Download:
         return self._store.download(address, file, max_bytes=self._cache.max_bytes, until=until)

@@ -128,11 +128,10 @@ class SupervisorLink:
         fds = _memfds(given + ([("stdin", stdin)] if isinstance(stdin, bytes) else []))
         try:
             fds[len(given) : len(given)] = _duplicates((*spec.fds, stdin) if isinstance(stdin, int) else spec.fds)
-            reading, writing = os.pipe2(os.O_CLOEXEC)
+            reading, writing = _output_pipe(spec.user)
         except OSError:
             _close_all(fds)
             raise
-        os.set_blocking(reading, False)
         fds.insert(1, writing)
         self._send({"do": "spawn", "number": number, "terms": asdict(terms), "renewed": renewed}, fds)
         return reading
@@ -263,6 +262,19 @@ def _memfds(contents: list[tuple[str, bytes]]) -> list[int]:
         _close_all(fds)
         raise
     return fds
+
+
+def _output_pipe(user: User | None) -> tuple[int, int]:
+    """It belongs to the user of the process, which may open it by a name such as /dev/stdout. Raises `OSError`."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    try:
+        if user:
+            os.fchown(writing, user.id, user.id)
+    except OSError:
+        _close_all([reading, writing])
+        raise
+    os.set_blocking(reading, False)
+    return reading, writing
 
 
 def _duplicates(fds: tuple[int, ...]) -> list[int]:

@@ -24,6 +24,9 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     is_ready: Callable[[], bool]
     """Called many times a second while the part starts; must return within half a second."""
     env: Mapping[str, str] = {}
+    """Added to the environment of the supervisor, and stronger."""
+    without: tuple[str, ...] = ()
+    """Variables that it does not get, not even from the supervisor."""
     port: int | None = None
     observe_port: int | None = None
     """Of `/metrics`, `/livez` and `/readyz`; None: the part has none of them, because it is a server of others."""

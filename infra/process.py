@@ -34,7 +34,7 @@ def spawn(part: Part, log_limit: int = LOG_LIMIT_BYTES) -> subprocess.Popen[byte
     with _open_log(part.log, log_limit) as log:
         return subprocess.Popen(
             _leashed(part),
-            env={**os.environ, **part.env},
+            env={name: value for name, value in {**os.environ, **part.env}.items() if name not in part.without},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -11,7 +11,7 @@ import msgspec
 import orjson
 
 from connectors.settings import TracesSettings
-from executors.settings import ExecutorSettings
+from executors.settings import NOT_FOR_EXECUTORS, ExecutorSettings
 from infra import grafana_command
 from infra.files import write_private
 from infra.options import StackOptions
@@ -77,7 +77,9 @@ def _executor(name: str, options: StackOptions, environment: Mapping[str, str], 
     }
     env = {**environment, **own}
     limit = ExecutorSettings(drain_timeout=timedelta(seconds=DRAIN_SECONDS)).stop_limit
-    return _process(name, "executors", options, env, ports, stop_seconds=limit.total_seconds() + _BEFORE_KILL_SECONDS)
+    stop_seconds = limit.total_seconds() + _BEFORE_KILL_SECONDS
+    part = _process(name, "executors", options, env, ports, stop_seconds=stop_seconds)
+    return msgspec.structs.replace(part, without=NOT_FOR_EXECUTORS)
 
 
 def _metrics(options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Part:

@@ -44,6 +44,8 @@ class Limits:
         return replace(self, pids=self.pids + _OF_BUBBLEWRAP) if self.pids and sandbox is Sandbox.STRICT else self
 
 
+MOST_PROCESSES = 4_096
+"""Of an attempt with a user of its own and without `pids`: enough for any program, and a fork bomb ends there."""
 _COLUMNS = (Limit.MEMORY, Limit.DISK, Limit.CPU, Limit.PIDS)
 NO_LIMITS = Limits()
 
@@ -68,6 +70,8 @@ def process_limits(limits: Limits, groups: Collection[Limit], *, has_own_user: b
         if not has_own_user:
             raise UnlimitedError("pids cannot be limited here: there is no control group for it and no user of its own")
         found[resource.RLIMIT_NPROC] = limits.pids
+    elif limits.pids is None and has_own_user:
+        found[resource.RLIMIT_NPROC] = MOST_PROCESSES
     if limits.cpu is not None and Limit.CPU not in groups:
         raise UnlimitedError("cpu cannot be limited here: there is no control group for it")
     return found

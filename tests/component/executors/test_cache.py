@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 
 import pytest
 
-from executors.cache import Cache
+from executors.cache import Cache, stamp_of
+from executors.executables import Executables
+from executors.s3 import Download
 from executors.workspace import Workspace
+from tests.support.executor_figures import new_metrics
 
 EXECUTORS = 200
 
@@ -62,6 +67,48 @@ def test_a_file_of_an_earlier_process_is_used_after_verification(cache, tmp_path
     assert not again.holds(sha256)
     again.admit(sha256, again.verify(sha256))
     assert again.holds(sha256)
+
+
+class Store:
+    """An S3 with one object."""
+
+    def etag(self, _):
+        return "x"
+
+    def download(self, address, file, *, max_bytes, until):
+        file.write_bytes(b"a")
+        return Download(etag="x", sha256=hashlib.sha256(b"a").hexdigest(), size=1)
+
+
+def test_an_executor_that_fetches_what_another_one_has_does_not_replace_it(tmp_path):
+    async def body():
+        first, second = (
+            Executables(
+                store=Store(),
+                cache=Cache(tmp_path, max_bytes=100, scratch_prefix=name),
+                metrics=new_metrics(),
+                fetch_timeout=timedelta(seconds=10),
+            )
+            for name in ("x.1", "x.2")
+        )
+        found = await first.fetch("s3://bucket/a", None)
+        again = await second.fetch("s3://bucket/a", None)
+        assert found.stamp == again.stamp == stamp_of(found.path)
+        assert first.cached("s3://bucket/a", found.sha256, 0.0) == found
+        first.close()
+        second.close()
+
+    asyncio.run(body())
+
+
+def test_of_two_executors_that_fetch_at_once_the_first_keeps_its_file(cache, tmp_path):
+    sha256 = adopt(cache, b"a")
+    other = Cache(tmp_path / "cache", max_bytes=100, scratch_prefix="x.2")
+    file = other.scratch(0)
+    file.write_bytes(b"a")
+    assert not other.adopt(file, sha256)
+    assert cache.holds(sha256)
+    assert not other.holds(sha256)
 
 
 def test_a_damaged_file_is_removed(cache, tmp_path):

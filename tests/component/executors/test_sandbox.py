@@ -7,6 +7,7 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from executors.removal import remove_tree
@@ -119,3 +120,13 @@ def test_the_heartbeat_says_what_the_executor_gives(stage):
     assert given.default is Sandbox.BASIC
     assert Sandbox.BASIC in given.sandboxes
     assert Limit.NETWORK in given.limits
+
+
+def test_a_job_can_open_its_own_input_and_output_by_name(run):
+    script = "cat /dev/stdin; echo out > /dev/stdout; echo err > /dev/stderr; echo fd > /proc/self/fd/1"
+    assert run(script, payload=msgspec.Raw(b'"in"')).output == '"in"out\nerr\nfd\n'
+
+
+def test_the_shell_of_a_job_can_use_what_shells_use(run):
+    script = "cat <<EOF | sort | uniq > sorted\nb\na\nEOF\ncat sorted; mkfifo f; (echo x > f &); cat f; mkdir d"
+    assert run(script).output == "a\nb\nx\n"

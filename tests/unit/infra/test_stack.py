@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import msgspec
 import orjson
 import pytest
 
+from executors.settings import NOT_FOR_EXECUTORS
 from infra import connect, kafka, postgres_installation, s3, stack
 from infra import status as states
 from infra.credentials import credentials
@@ -19,7 +22,7 @@ from infra.options import StackOptions, from_arguments, to_arguments
 from infra.part import User
 from infra.part_supervisor import LONGEST_BACKOFF_SECONDS, PartSupervisor, backoff_seconds
 from infra.ports import CANDIDATES, Ports
-from infra.process import Identity, identify, last_lines
+from infra.process import Identity, identify, last_lines, spawn
 from infra.status import Status
 from infra.workers import workers
 from observe.health import Health
@@ -27,6 +30,7 @@ from observe.registry import Registry
 from observe.server import observed
 from tests.support.settings_classes import SETTINGS
 
+SHOW_ENVIRONMENT = "import json, os; print(json.dumps(dict(os.environ)))"
 SOMEBODY = User(name="somebody", uid=4711, gid=4712)
 FIELDS = {f"TIDEMILL_{name.upper()}" for settings in SETTINGS for name in settings.model_fields}
 
@@ -256,3 +260,20 @@ def test_the_state_file_of_an_older_release_is_read(tmp_path):
     process = {"name": "sink", "pid": 1, "state": "running", "port": None}
     states.write(a_status(tmp_path, identify(os.getpid()), processes=(process,)))
     assert states.read(tmp_path).processes == ({**process, "metrics": None},)
+
+
+def test_an_executor_gets_neither_the_database_nor_connect(tmp_path, ports, monkeypatch):
+    addresses = dict.fromkeys(NOT_FOR_EXECUTORS, "secret")
+    monkeypatch.setenv("TIDEMILL_POSTGRES_READ_DSN", "of the shell")
+    parts = {part.name: part for part in workers(StackOptions(data=tmp_path), addresses, ports)}
+    environments = {name: _environment_of(parts[name]) for name in ("executor-0", "sink")}
+    assert environments["sink"].items() >= addresses.items()
+    assert environments["executor-0"].keys().isdisjoint(NOT_FOR_EXECUTORS)
+    assert environments["executor-0"]["TIDEMILL_EXECUTOR_NAME"] == "executor-0"
+
+
+def _environment_of(part):
+    """What a process in the place of the part gets."""
+    process = spawn(msgspec.structs.replace(part, argv=(sys.executable, "-c", SHOW_ENVIRONMENT)))
+    assert process.wait() == 0
+    return orjson.loads(part.log.read_bytes())

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
+from executors.settings import NOT_FOR_EXECUTORS
 from infra.kafka import DESIGN
 from infra.postgres import SETTINGS as POSTGRES_SETTINGS
 from infra.serve import SERVERS
@@ -98,6 +99,15 @@ def test_every_variable_is_a_field_of_a_settings_class_and_its_value_is_accepted
     for variable, value in OURS[name]["environment"].items():
         assert variable in FIELDS
         accepts(variable, interpolate(value))
+
+
+def test_executors_get_neither_the_database_nor_connect():
+    executors = [each for each in OURS.values() if each["command"][-1] == "executors"]
+    assert len(executors) == 2
+    for each in executors:
+        assert each["environment"].keys().isdisjoint(NOT_FOR_EXECUTORS)
+        assert "TIDEMILL_S3_ENDPOINT" in each["environment"]
+        assert "postgres" not in str(each["environment"])
 
 
 def test_ports_are_bound_to_this_machine_and_are_those_of_the_addresses():

@@ -10,6 +10,7 @@ from executors.sandbox.cgroups import Cgroups
 from executors.sandbox.host import NoSandboxError
 from executors.sandbox.launch import SHIM
 from executors.sandbox.limits import (
+    MOST_PROCESSES,
     NO_LIMITS,
     Limits,
     UnlimitedError,
@@ -54,6 +55,11 @@ def test_what_a_group_limits_is_no_limit_of_each_process():
 def test_without_groups_each_process_has_its_limits():
     found = process_limits(Limits(memory=64, pids=20), (), has_own_user=True)
     assert found == {resource.RLIMIT_DATA: 64, resource.RLIMIT_NPROC: 20}
+
+
+def test_an_attempt_with_a_user_of_its_own_has_no_more_processes_than_any_program_needs():
+    assert process_limits(NO_LIMITS, GROUPS, has_own_user=True) == {resource.RLIMIT_NPROC: MOST_PROCESSES}
+    assert process_limits(Limits(pids=10_000), GROUPS, has_own_user=True) == {}
 
 
 @pytest.mark.parametrize("limits", [Limits(cpu=0.5), Limits(pids=20)])
