@@ -18,8 +18,9 @@ from executors.orphans import users_of_processes
 from schemas.errors import TidemillError
 
 _LOG = structlog.get_logger()
-_FIRST = 1_900_000_000
-"""Far above the users of hosts, of containers with user namespaces (`/etc/subuid`) and of systemd's `DynamicUser`."""
+_FIRST = 2_100_000_000
+"""Above the users of hosts, of Active Directory as SSSD numbers them (to 2,000,200,000) and of containers (systemd: to
+1,879,048,191); below those that systemd keeps for foreign ones (from 2,147,352,576)."""
 _BLOCK = 1024
 """An executor takes whole blocks: the first user of each is the killer (`kill_all_of`), the others are for attempts."""
 _MOST_BLOCKS = 64

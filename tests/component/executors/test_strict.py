@@ -31,7 +31,7 @@ from tests.support.supervised import Supervised
 from tests.support.waiting import eventually
 
 WAIT_SECONDS = 15.0
-USER = 1_900_000_777
+USER = 2_100_000_777
 USERS = [None, USER] if os.getuid() == 0 else [None]
 """Of attempts; None: they have that of the executor."""
 GLIBC_INTERNAL = 0b11 << 31

@@ -15,7 +15,7 @@ from schemas.heartbeat import ExecutorState
 from tests.component.executors.conftest import Fleet, Owner, make_connections
 
 IS_ROOT = os.geteuid() == 0
-FIRST_USER = 1_900_000_000
+FIRST_USER = 2_100_000_000
 WHO = "echo $(id -u) $(id -g); id -G; stat -c '%u %a' . .. ../bin ../bin/* \"$TIDEMILL_CHECKPOINT\" ../result"
 REFUSED = 2
 

@@ -233,6 +233,6 @@ def test_what_is_unpacked_belongs_to_the_user_of_the_attempt(left, found, bundle
     (left / "a" / "b").touch()
     (left / "link").symlink_to("a")
     pack(left, bundle)
-    user = 1_900_500_000 if os.geteuid() == 0 else os.geteuid()
+    user = 2_100_500_000 if os.geteuid() == 0 else os.geteuid()
     unpack(bundle, found, user)
     assert {each.lstat().st_uid for each in found.rglob("*")} == {user}
