@@ -17,6 +17,7 @@ import pytest
 from executors.claim import ClaimDecision
 from executors.runner import Runner
 from executors.s3 import Download
+from schemas.confinement import Capabilities, Sandbox
 from schemas.event import EndCause, Ended, Rejected
 from schemas.result import Result
 from tests.support.attempt_runner import RecordingProducer, claim, make_runner
@@ -33,6 +34,7 @@ SCRIPTS = {
     "leaves": 'touch "$TIDEMILL_CHECKPOINT/x"; exit 1',
     "stays": """setsid -f env -i HOME="$HOME" sh -c 'while :; do touch "$HOME/x" y; done' > /dev/null 2>&1
         until [ -e x ]; do :; done; pwd""",
+    "slow": "sleep 1.5",
     "looks": "echo $HOME; pwd -P; ls -A . ../checkpoint",
     "writes": """{ printf '"'; head -c 5000 /dev/zero | tr '\\0' x; printf '"'; } > "$TIDEMILL_RESULT\"""",
 }
@@ -113,6 +115,14 @@ def test_a_surviving_process_cannot_write_into_the_next_attempts_directory(ends_
         assert (home, seen) == (cwd, [".:", "../checkpoint:"])
         homes.add(home)
     assert len(homes) == 3
+
+
+def test_an_end_names_what_may_be_left_of_its_attempt(ends_of, monkeypatch):
+    """Without a sandbox, no mark tells whether a process belongs to this attempt or to the other one."""
+    monkeypatch.setattr("tests.support.attempt_runner.BASIC", Capabilities(default=Sandbox.NONE))
+    stays, slow = ends_of(attempt(1, "stays"), attempt(2, "slow"))
+    assert stays.left_problem.startswith("1 processes that may be its own, or of an attempt that runs, are left: ")
+    assert (slow.exit_code, slow.left_problem) == (0, None)
 
 
 @pytest.mark.parametrize(
