@@ -47,6 +47,8 @@ class AttemptDir:
     executable: Path
     user: User | None = None
     """The user that owns what the process may write, and that it should run as; None: the executor's."""
+    parts: tuple[tuple[int, int], ...] = ()
+    """Device and inode of each of `PARTS`, which stay until the attempt starts; empty: somebody has to look."""
 
     @property
     def cwd(self) -> Path:
@@ -163,7 +165,8 @@ class AttemptDirs:
 
     def _assign(self, snapshot: _Snapshot, executable: Path, name: str) -> AttemptDir:
         path, user = Path(snapshot.path), snapshot.user
-        directory = AttemptDir(path=path, executable=path / _BIN / name, user=user)
+        parts = tuple((device, inode) for device, inode, *_ in snapshot.part_stats)
+        directory = AttemptDir(path=path, executable=path / _BIN / name, user=user, parts=parts)
         try:
             _link(directory.executable, executable)
         except OSError:

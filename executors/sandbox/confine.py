@@ -135,7 +135,7 @@ class Rulesets:
         """The descriptor of the ruleset; it stays open until the next call. Raises `OSError` or `TidemillError`."""
         self._look_at_host()
         # A ruleset keeps the files that it names, so no other file can get the same number meanwhile.
-        key = (*map(identity_of, _stats(directory)), unveiled)
+        key = (*_identities(directory), unveiled)
         if key not in self._kept:
             self._kept[key] = self._make(directory, unveiled)
         self._kept.move_to_end(key)
@@ -173,16 +173,11 @@ class Rulesets:
         self._looked = boot_seconds()
 
 
-def _stats(directory: AttemptDir) -> list[os.stat_result]:
-    """Of its parts, and of its program if that is a link into the cache. It is called once for each run, so no paths.
-
-    Raises `OSError`.
-    """
-    found = [os.stat(f"{directory.path}/{part}") for part in PARTS]  # noqa: PTH116
-    program = os.lstat(directory.executable)
-    if stat.S_ISLNK(program.st_mode):
-        found.append(os.stat(directory.executable))  # noqa: PTH116
-    return found
+def _identities(directory: AttemptDir) -> Iterator[tuple[int, int]]:
+    """Of its parts, and of its program if that is a link into the cache. Raises `OSError`."""
+    yield from directory.parts or (identity_of(os.stat(f"{directory.path}/{part}")) for part in PARTS)  # noqa: PTH116
+    if stat.S_ISLNK(os.lstat(directory.executable).st_mode):
+        yield identity_of(os.stat(directory.executable))  # noqa: PTH116 - once for each run
 
 
 def _own_rules(directory: AttemptDir) -> Iterator[Rule]:

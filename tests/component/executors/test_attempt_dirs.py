@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from executors.attempt_dirs import AttemptDirs
+from executors.attempt_dirs import PARTS, AttemptDirs
 from tests.support.deep_directory import make_deep_tree
 
 SPARE = 2
@@ -75,6 +75,12 @@ def test_a_directory_that_is_left_unchanged_is_reused_under_another_path(take, r
     second = take()
     assert second.path != first.path
     assert (changed(second), picture(second)) == (before, new)
+
+
+def test_a_directory_knows_which_files_its_parts_are(take):
+    directory = take()
+    found = [(directory.path / part).stat() for part in PARTS]
+    assert directory.parts == tuple((each.st_dev, each.st_ino) for each in found)
 
 
 def test_directories_are_made_on_demand_and_as_many_are_kept_as_attempts_can_need(take, release, tmp_path):
