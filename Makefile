@@ -7,10 +7,10 @@ STAMP := .venv/.tidemill-is-set-up
 # Whoever waits at a terminal sees what is being downloaded.
 QUIET := $(shell test -t 2 || echo --quiet)
 
-.PHONY: help setup demo check lint types layers rules test tools bench states metrics dashboards samples screenshots clean
+.PHONY: help setup demo check lint types layers rules test simulate simulate-bugs tools bench states metrics dashboards samples screenshots clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## build .venv, and download the jars of the local stack
 	@$(BIN)/python -m infra.jars
@@ -38,7 +38,14 @@ rules: $(STAMP) ## a part of check: the limits of test_tidy.py
 # Four processes on two cores, because tests that need servers mostly wait (tests/conftest.py).
 test: setup tools check ## do every check and every test
 	$(BIN)/pytest --durations=15 -n 4 --no-loadscope-reorder \
-		tests/integration tests/guarantees tests/hostile tests/component tests/acceptance tests/unit
+		tests/simulation tests/integration tests/guarantees tests/hostile tests/component tests/acceptance tests/unit
+
+# The real code over a simulated cluster (docs/reliability.md). A failing seed says the command that replays it.
+simulate: $(STAMP) ## simulate hours with faults: SEEDS=500, or SEED=7 alone
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
+
+simulate-bugs: $(STAMP) ## plant each bug, and write how soon it is found into docs/reliability.md
+	@$(BIN)/python -m tests.simulation --bugs
 
 # Into the cache: the system stays as it is.
 tools: $(STAMP) ## bring what tests need besides .venv: Prometheus and a Chromium

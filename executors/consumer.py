@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -64,7 +65,15 @@ class ClaimerContext:
 
 
 class Claimer:
-    def __init__(self, connections: Connections, context: ClaimerContext, *, client_id: str) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        context: ClaimerContext,
+        *,
+        client_id: str,
+        consumer: Callable[[dict[str, Any]], Consumer] = Consumer,
+    ) -> None:
+        """`consumer` makes the client from its options."""
         self._context = context
         self._topic = connections.topic(runs_topic(context.timeout_class))
         options = connections.kafka(
@@ -75,7 +84,7 @@ class Claimer:
         )
         self._errors = KafkaErrorLog(f"claim-{context.timeout_class}")
         self._skipper = UnreadableSkipper(options, context.on_unreadable)
-        self._consumer = Consumer({**options, "error_cb": self._errors.log, "log_level": 2})
+        self._consumer = consumer({**options, "error_cb": self._errors.log, "log_level": 2})
         self._records = PolledRecords(context.given)
         self._held: frozenset[int] = frozenset()
         self._unknown: set[str] = set()
@@ -108,14 +117,18 @@ class Claimer:
         try:
             while not self._stopping.is_set():
                 loop.turn()
-                self._join_or_leave()
-                self._fill()
-                if self._records and self._context.may_claim() and not self._stopping.is_set():
-                    self._claim()
+                self.turn()
             self._context.health.end(loop)
             self._consumer.close()
         except BaseException as error:  # noqa: BLE001 - no code joins this thread: its error must end the process
             self._context.on_crash(error)
+
+    def turn(self) -> None:
+        """Poll once, and claim what may run."""
+        self._join_or_leave()
+        self._fill()
+        if self._records and self._context.may_claim() and not self._stopping.is_set():
+            self._claim()
 
     def _join_or_leave(self) -> None:
         """An ill executor leaves the group: what it has not claimed, the next holder reads again."""

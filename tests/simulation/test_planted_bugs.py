@@ -1,0 +1,49 @@
+"""Each rule of the protocol that the simulation can see is found when it is left out."""
+
+from __future__ import annotations
+
+import pytest
+import structlog
+
+from tests.simulation import bugs
+from tests.simulation.planted.bug import planted
+from tests.simulation.report import report
+from tests.simulation.simulation import plan_of, simulate
+
+RULES = {
+    *("I2", "I4", "I5", "I6", "I7"),
+    *("O1", "O3", "O4", "O6", "O7", "O8"),
+    *("D1", "D2", "D3", "D5"),
+    *("L2", "L3", "L5", "L6", "L7"),
+    *("T1", "S1"),
+}
+"""Those that the simulation has to see at least."""
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    """The lines that the code logs belong to no test."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    yield
+    structlog.configure(**before)
+
+
+@pytest.mark.parametrize("bug", bugs.BUGS, ids=lambda bug: f"{bug.rule}: {bug.what}")
+def test_the_simulation_finds_a_planted_bug(bug):
+    """With the seed in docs/reliability.md; if that plan has changed, with a later one."""
+    first = bugs.known_seeds()[bug.rule, bug.what]
+    assert bugs.find(bug, first=first) is not None
+
+
+def test_every_rule_that_it_can_see_has_a_planted_bug():
+    assert {bug.rule for bug in bugs.BUGS} >= RULES
+
+
+def test_a_report_names_the_command_and_the_shortest_history():
+    (bug,) = [each for each in bugs.BUGS if each.rule == "L7"]
+    with planted(bug):
+        found = bugs.find(bug)
+        text = report(simulate(plan_of(found.seed)))
+    assert f"make simulate SEED={found.seed}" in text
+    assert "but its process got TERM" in text
