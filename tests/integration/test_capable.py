@@ -69,8 +69,10 @@ def start_executor(stack, tmp_path):
 def test_runs_go_only_to_the_executor_that_gives_what_they_ask_for(stack, name, tmp_path, start_executor):
     jobs = [f"{name}-{number}" for number in range(JOBS)]
     program = stack.put_script(name, "true")
+    shared = tmp_path / "shared"
+    shared.mkdir()
     for job in jobs:
-        stack.put_job(job, program, unveil=[f"r:{tmp_path}"])
+        stack.put_job(job, program, unveil=[f"r:{shared}"])
     runs = [stack.request(job, f"{job}r") for job in jobs]
     states = "select run_id, state, reason_code from runs where run_id = any(%s)"
 
@@ -79,7 +81,7 @@ def test_runs_go_only_to_the_executor_that_gives_what_they_ask_for(stack, name, 
         return len(found) == JOBS and all(each["reason_code"] == "no_capable_executor" for each in found)
 
     eventually(all_wait, SAID_SECONDS, "every run waits, with the reason")
-    start_executor(f"capable-{name}", TIDEMILL_UNVEIL=f"r:{tmp_path}")
+    start_executor(f"capable-{name}", TIDEMILL_UNVEIL=f"r:{shared}")
     ended = eventually(
         lambda: [each for each in stack.rows(states, [runs]) if each["state"] == "succeeded"], MOVED_SECONDS, "a run"
     )
