@@ -35,9 +35,9 @@ layers: $(STAMP) ## a part of check: who may import whom
 rules: $(STAMP) ## a part of check: the limits of test_tidy.py
 	$(BIN)/pytest -q tests/unit/repository/test_tidy.py
 
-# Four processes on two cores, because tests that need servers mostly wait (tests/conftest.py).
+# Three processes on two cores, because tests that need servers mostly wait (tests/conftest.py).
 test: setup tools check ## do every check and every test
-	$(BIN)/pytest --durations=15 -n 4 --no-loadscope-reorder \
+	$(BIN)/pytest --durations=15 -n 3 --no-loadscope-reorder \
 		tests/simulation tests/integration tests/guarantees tests/hostile tests/component tests/acceptance tests/unit
 
 # The real code over a simulated cluster (docs/reliability.md). A failing seed says the command that replays it.
@@ -83,6 +83,6 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11, 4) or sys.exit(f"Tidemill needs Python 3.11.4 or newer; {sys.executable} is {v[0]}.{v[1]}.{v[2]}; another one is named by PYTHON=.")'
 	@echo "Building .venv from requirements.lock; this happens once."
 	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) cannot make a virtual environment: its venv module is missing or incomplete." >&2; exit 1; }
-	@$(BIN)/python -m pip install $(QUIET) --disable-pip-version-check --no-compile -r requirements.lock
+	@$(BIN)/python -m pip install $(QUIET) --disable-pip-version-check -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

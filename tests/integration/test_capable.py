@@ -88,3 +88,7 @@ def test_runs_go_only_to_the_executor_that_gives_what_they_ask_for(stack, name, 
     for each in ended:
         (attempt,) = stack.attempts(each["run_id"])
         assert attempt["executor_id"].startswith(f"capable-{name}.")
+    for job in jobs:  # so that no later test finds runs that wait for ever
+        stack.edit_job(job, unveil=[])
+    for run in runs:
+        assert stack.wait_until_final(run)["state"] == "succeeded"
