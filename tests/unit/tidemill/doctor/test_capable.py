@@ -14,6 +14,9 @@ from tidemill.doctor.finding import Level
 E0 = Executor(name="e-0", state="running", version="1", slots={"10s": 4}, free={"10s": 4}, gives="basic")
 E1 = replace(E0, name="e-1")
 
+NAMES = {"executors.sandbox", "executors.lacks", "executors.alike", "jobs.capable"}
+"""The findings of which this file shows both sides."""
+
 
 def found(check, *executors):
     facts = Executors(classes=("10s",), executors=executors, held={}, partitions={}, margins=())
