@@ -20,6 +20,7 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 from connectors.cluster import establish
+from infra import leash
 from schemas.codec import decode, encode
 from schemas.confinement import Confinement
 from schemas.control import Kill
@@ -279,6 +280,9 @@ class Executor:
         self.process.send_signal(number)
 
 
+_DIES_WITH_THE_TEST = (*leash.COMMAND, *map(str, (int(signal.SIGKILL), os.getpid(), leash.KEEP_USER, leash.KEEP_USER)))
+
+
 class Fleet:
     def __init__(self, servers, connections, folder) -> None:
         self._servers, self._connections, self._folder = servers, connections, folder
@@ -300,9 +304,8 @@ class Fleet:
         }
         log = folder / "log"
         with log.open("wb") as file:
-            process = subprocess.Popen(
-                [*behind, sys.executable, "-m", "executors"], env={**os.environ, **self._servers, **ours}, stderr=file
-            )
+            command = [*_DIES_WITH_THE_TEST, *behind, sys.executable, "-m", "executors"]
+            process = subprocess.Popen(command, env={**os.environ, **self._servers, **ours}, stderr=file)
         executor = Executor(process=process, log=log, ready=folder / "ready", work=folder / "work")
         self._all.append(executor)
         if wait:

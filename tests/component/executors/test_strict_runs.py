@@ -32,7 +32,8 @@ exit ${1:-0}
 def no_namespaces(tmp_path):
     """A command that executes another one on a host that allows no more user namespaces."""
     bubblewrap = find_bubblewrap(tmp_path / "tools").path
-    return (bubblewrap, "--unshare-user", "--disable-userns", "--dev-bind", "/", "/", "--chdir", str(Path.cwd()))
+    here = ("--dev-bind", "/", "/", "--chdir", str(Path.cwd()))
+    return (bubblewrap, "--die-with-parent", "--unshare-user", "--disable-userns", *here)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ PLAIN_UID = 54_321
 """No machine's own user, and outside the users that the executor gives to attempts."""
 _ROOT = Path(__file__).parents[3]
 _NEW_MOUNTS, _NEW_USERS = 0x20000, 0x10000000
+_PR_SET_PDEATHSIG = 1
 _BIND, _RECURSIVE, _PRIVATE = 4096, 16384, 1 << 18
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -36,6 +38,8 @@ def _become_plain() -> None:
     os.setgroups([])
     os.setresgid(PLAIN_UID, PLAIN_UID, PLAIN_UID)
     os.setresuid(PLAIN_UID, PLAIN_UID, PLAIN_UID)
+    # A change of user clears the signal at the death of the test, which `infra/leash.py` has set.
+    _check(_LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
 
 
 def _open_the_way(wanted: tuple[Path, ...]) -> None:

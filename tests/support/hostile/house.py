@@ -61,17 +61,24 @@ class House:
         self._make_secrets()
         self._fleet = Fleet(servers.environment, connections, folder)
         self._neighbour = self.objects.put(_NEIGHBOUR)
-        self.executor = self._fleet.start(
-            sandbox=key.sandbox.value,
-            start_from_memory=key.start != "shim",
-            behind=(sys.executable, "-m", "tests.support.hostile.as_user", key.user),
-            secrets_dir=folder / "secrets",
-            term_grace="PT1S",
-            slots="1m=32",
-        )
+        try:
+            self.executor = self._start_executor()
+        except BaseException:
+            self._fleet.close()
+            raise
         self.supervisor = self.executor.supervisor
         self.owner.wait(self.owner.last_heartbeat)
         self.capabilities = self.owner.last_heartbeat().capabilities
+
+    def _start_executor(self):
+        return self._fleet.start(
+            sandbox=self.key.sandbox.value,
+            start_from_memory=self.key.start != "shim",
+            behind=(sys.executable, "-m", "tests.support.hostile.as_user", self.key.user),
+            secrets_dir=self.folder / "secrets",
+            term_grace="PT1S",
+            slots="1m=32",
+        )
 
     def _make_secrets(self) -> None:
         """One is named as a result is, for attempts that put this directory in the result's place."""
