@@ -39,7 +39,7 @@ MISTAKES = (
     f"update tidemill.runs set nominal_time = nominal_time + '30 s' where {ONE.format(job='job-000013', minutes=5)}",
 )
 FOUND = {"missing": 2, "unexpected": 1, "status_lie": 1, "unexplained": 1}
-"""What these mistakes are; the run that was moved is one occurrence that is missing and one that nobody expects."""
+"""What the audit must find. A run with a wrong time counts twice: one occurrence is missing, one is unexpected."""
 LOOK = """
 import sys
 from datetime import datetime

@@ -122,7 +122,7 @@ def _overlaps(postgres: psycopg.Connection[Row], scope: Scope, serial: list[str]
 
 
 def _owners(postgres: psycopg.Connection[Row], scope: Scope) -> Iterator[Owner]:
-    """Both streams are ordered by owner, so they are merged; jobs that never had a version come from nowhere else."""
+    """Merges two streams in the order of owners. An owner may be in one of them alone."""
     with postgres.transaction():
         versions = groupby(_stream(postgres, "audit_versions", scope), key=lambda row: str(row[0]))
         records = groupby(_stream(postgres, "audit_occurrences", scope), key=lambda row: str(row[0]))
