@@ -16,8 +16,9 @@ import psycopg
 from confluent_kafka import KafkaException
 
 from bench.figure import Bench, Figure, Line
+from infra.brokers import NUMBERS
 from schemas.partition import partition_of
-from tests.support.operator.brokers import NUMBERS, START_SECONDS, Brokers
+from tests.support.operator.brokers import START_SECONDS, Brokers
 from tests.support.operator.cluster import running_site
 from tests.support.operator.document_runner import operator_of, variables
 from tests.support.waiting import eventually

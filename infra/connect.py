@@ -13,10 +13,10 @@ HEAP_MB = 384
 
 
 def worker_properties(
-    port: int, kafka: str, listen: str = "127.0.0.1", name: str = "127.0.0.1"
+    port: int, kafka: str, listen: str = "127.0.0.1", name: str = "127.0.0.1", copies: int = 1
 ) -> dict[str, str | int]:
     topics = {f"{kind}.storage.topic": f"tidemill-connect.{kind}" for kind in ("config", "offset", "status")}
-    copies = {f"{kind}.storage.replication.factor": 1 for kind in ("config", "offset", "status")}
+    replicas = {f"{kind}.storage.replication.factor": copies for kind in ("config", "offset", "status")}
     return {
         "bootstrap.servers": kafka,
         "group.id": "tidemill-connect",
@@ -29,7 +29,7 @@ def worker_properties(
         "key.converter.schemas.enable": "false",
         "value.converter.schemas.enable": "false",
         **topics,
-        **copies,
+        **replicas,
         "offset.storage.partitions": 1,
         "status.storage.partitions": 1,
         "offset.flush.interval.ms": 5_000,  # after a crash Debezium reads this much WAL again, so Postgres keeps it
@@ -44,11 +44,11 @@ def worker_properties(
     }
 
 
-def prepare(data: Path, port: int, kafka: str) -> Path:
+def prepare(data: Path, port: int, kafka: str, copies: int) -> Path:
     home = data / "connect"
     home.mkdir(parents=True, exist_ok=True)
     config = home / "worker.properties"
-    config.write_text(properties_file(worker_properties(port, kafka)))
+    config.write_text(properties_file(worker_properties(port, kafka, copies=copies)))
     return config
 
 
@@ -57,7 +57,7 @@ def command(config: Path) -> tuple[str, ...]:
     return java("org.apache.kafka.connect.cli.ConnectDistributed", str(config), heap_mb=HEAP_MB, properties=logging)
 
 
-def part(data: Path, port: int, config: Path, class_path: str) -> Part:
+def part(data: Path, port: int, config: Path, class_path: str, brokers: tuple[str, ...]) -> Part:
     return Part(
         name="connect",
         argv=command(config),
@@ -65,6 +65,6 @@ def part(data: Path, port: int, config: Path, class_path: str) -> Part:
         log=data / "logs" / "connect.log",
         port=port,
         is_ready=lambda: http_status(port, "/health") == 200,
-        uses=("kafka", "postgres"),
+        uses=(*brokers, "postgres"),
         stop_seconds=15,
     )

@@ -17,21 +17,22 @@ HEAP_MB = 448
 FORMAT_SECONDS = 60
 
 
-def server_properties(data: Path, port: int, controller_port: int) -> dict[str, str | int]:
+def server_properties(home: Path, port: int, controller_port: int, reached: int | None = None) -> dict[str, str | int]:
+    """`reached`: the port that clients use, if it is not the broker's own."""
     return {
         "node.id": 1,
         "process.roles": "broker,controller",
         "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{reached or port}",
         "controller.listener.names": "CONTROLLER",
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-        "log.dirs": str(data / "kafka" / "log"),
+        "log.dirs": str(home / "log"),
         # The design needs these settings on any broker (docker-compose.yml has the same).
         **DESIGN,
         # After kill -9 the broker can register again only when its former session has expired.
         "broker.session.timeout.ms": 4_000,
         "broker.heartbeat.interval.ms": 1_000,
-        # Small: one node, two cores, no replicas.
+        # Small: one node, two cores, no replicas (`infra.brokers` has those of three nodes).
         "default.replication.factor": 1,
         "min.insync.replicas": 1,
         "num.network.threads": 2,
@@ -66,15 +67,19 @@ DESIGN: dict[str, str | int] = {
 }
 
 
-def prepare(data: Path, port: int, controller_port: int, class_path: str) -> Path:
+def prepare(data: Path, port: int, controller_port: int, class_path: str, reached: int | None = None) -> Path:
     """Write the configuration; at the first start, format the log folder."""
     home = data / "kafka"
     home.mkdir(parents=True, exist_ok=True)
     config = home / "server.properties"
-    config.write_text(properties_file(server_properties(data, port, controller_port)))
-    if not (home / "log" / "meta.properties").exists():
+    config.write_text(properties_file(server_properties(home, port, controller_port, reached)))
+    if not is_formatted(home):
         format_log(config, class_path, new_cluster_id())
     return config
+
+
+def is_formatted(home: Path) -> bool:
+    return (home / "log" / "meta.properties").exists()
 
 
 def new_cluster_id() -> str:
@@ -92,17 +97,17 @@ def format_log(config: Path, class_path: str, cluster_id: str, *options: str) ->
         raise StackError(f"Kafka's log folder could not be formatted: {done.stderr.strip() or done.stdout.strip()}")
 
 
-def part(data: Path, port: int, config: Path, class_path: str) -> Part:
+def part(data: Path, port: int, config: Path, class_path: str, *, name: str = "kafka", heap_mb: int = HEAP_MB) -> Part:
     return Part(
-        name="kafka",
+        name=name,
         argv=java(
             "kafka.Kafka",
             str(config),
-            heap_mb=HEAP_MB,
+            heap_mb=heap_mb,
             properties=quiet_logging(info=("kafka.server.KafkaRaftServer", "org.apache.kafka.common.utils")),
         ),
         env={"CLASSPATH": class_path, "MALLOC_ARENA_MAX": "2"},
-        log=data / "logs" / "kafka.log",
+        log=data / "logs" / f"{name}.log",
         port=port,
         is_ready=lambda: kafka_answers(port),
         stop_seconds=15,

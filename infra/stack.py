@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra import connect, extra, grafana_command, jars, kafka, packages, postgres, prometheus_part, s3
+from infra import brokers, connect, extra, grafana_command, jars, packages, postgres, prometheus_part, s3
 from infra import status as states
 from infra.credentials import Credentials, credentials
 from infra.errors import StackError
@@ -31,7 +31,8 @@ from schemas.settings import AgreedSettings, Connections, read
 
 __all__ = ["StackError", "StackOptions", "Status", "environment", "run", "start_detached", "status", "stop"]
 
-PORTS = ("postgres", "kafka", "controller", "connect", "s3")
+PORTS = ("postgres", "connect", "s3")
+"""Besides those of the brokers."""
 LEFTOVER_SECONDS = 15.0
 """After the supervisor is killed, its parts may take this long to end."""
 START_SECONDS = 420.0
@@ -52,7 +53,9 @@ def run(options: StackOptions, on_event: Callable[[str], None], on_ready: Callab
         packages.program("prometheus", settings, on_event)
     with _locked(options.data):
         _end_leftovers(options.data)
-        with contextlib.closing(Ports(options.data, settings.cache.expanduser(), PORTS)) as ports:
+        brokers.check_count(options.data, options.brokers)
+        names = (*PORTS, *brokers.ports_of(options.brokers))
+        with contextlib.closing(Ports(options.data, settings.cache.expanduser(), names)) as ports:
             keys = credentials(options.data)
             environment = _environment(options, ports.by_name, keys)
             parts = [*_servers(options, ports.by_name, keys, settings, on_event)]
@@ -145,7 +148,12 @@ def _supervise(
             data=str(options.data),
             supervisor=me,
             ready=supervisor.booted,
-            addresses={**_addresses(environment), **_address_of_web(parts), **prometheus_part.addresses(parts)},
+            addresses={
+                **_addresses(environment),
+                **brokers.addresses(parts),
+                **_address_of_web(parts),
+                **prometheus_part.addresses(parts),
+            },
             processes=supervisor.processes(),
             identities=supervisor.identities(),
             environment=dict(environment),
@@ -175,21 +183,26 @@ def _servers(
     class_path = jars.class_paths(settings.cache, on_event)
     installation = postgres.prepare(data, settings.postgres_home, keys, on_event)
     yield postgres.part(data, ports["postgres"], installation)
-    broker = kafka.prepare(data, ports["kafka"], ports["controller"], class_path["kafka"])
-    yield kafka.part(data, ports["kafka"], broker, class_path["kafka"])
-    worker = connect.prepare(data, ports["connect"], f"127.0.0.1:{ports['kafka']}")
-    yield connect.part(data, ports["connect"], worker, class_path["kafka"])
+    yield from brokers.parts(data, options.brokers, ports, options.reached, class_path["kafka"])
+    bootstrap = _bootstrap(options, {**ports, **options.reached})
+    worker = connect.prepare(data, ports["connect"], bootstrap, brokers.copies(options.brokers))
+    yield connect.part(data, ports["connect"], worker, class_path["kafka"], brokers.names(options.brokers))
     yield s3.part(data, ports["s3"], s3.prepare(data, ports["s3"], keys), class_path["s3"])
 
 
-def _environment(options: StackOptions, ports: Mapping[str, int], keys: Credentials) -> dict[str, str]:
+def _bootstrap(options: StackOptions, ports: Mapping[str, int]) -> str:
+    return ",".join(f"127.0.0.1:{ports[name]}" for name in brokers.names(options.brokers))
+
+
+def _environment(options: StackOptions, own: Mapping[str, int], keys: Credentials) -> dict[str, str]:
     """The stack's addresses; other settings, such as TIDEMILL_TOPIC_PREFIX, come from the caller's environment."""
+    ports = {**own, **options.reached}
     fields = {f"TIDEMILL_{name.upper()}" for name in Connections.model_fields | AgreedSettings.model_fields}
     return {
         **{name: value for name, value in os.environ.items() if name in fields},
         "TIDEMILL_POSTGRES_DSN": postgres.dsn(ports["postgres"], keys),
         "TIDEMILL_POSTGRES_READ_DSN": postgres.dsn(ports["postgres"], keys),
-        "TIDEMILL_KAFKA_BOOTSTRAP": f"127.0.0.1:{ports['kafka']}",
+        "TIDEMILL_KAFKA_BOOTSTRAP": _bootstrap(options, ports),
         "TIDEMILL_KAFKA_OPTIONS": "{}",
         "TIDEMILL_CONNECT_URL": f"http://127.0.0.1:{ports['connect']}",
         "TIDEMILL_S3_ENDPOINT": f"http://127.0.0.1:{ports['s3']}",
@@ -198,7 +211,7 @@ def _environment(options: StackOptions, ports: Mapping[str, int], keys: Credenti
         "TIDEMILL_S3_SECRET_KEY": keys.s3_secret_key,
         "TIDEMILL_S3_REGION": "us-east-1",
         "TIDEMILL_PARTITIONS": str(options.partitions),
-        "TIDEMILL_REPLICATION_FACTOR": "1",
+        "TIDEMILL_REPLICATION_FACTOR": str(brokers.copies(options.brokers)),
     }
 
 

@@ -12,7 +12,7 @@ import orjson
 
 from connectors.settings import TracesSettings
 from executors.settings import NOT_FOR_EXECUTORS, ExecutorSettings
-from infra import grafana_command
+from infra import brokers, grafana_command
 from infra.files import write_private
 from infra.options import StackOptions
 from infra.part import Part
@@ -20,7 +20,8 @@ from infra.ports import Ports
 from infra.ready import http_status
 from schemas.settings import read
 
-SERVERS = ("postgres", "kafka", "connect", "s3")
+SERVERS = ("postgres", "connect", "s3")
+"""Besides the brokers."""
 DRAIN_SECONDS = 10
 """A local executor's drain time: Ctrl-C does not wait for an hour's job; the next start retries it."""
 _BEFORE_KILL_SECONDS = 2.0
@@ -46,13 +47,14 @@ def keep_own_s3(options: StackOptions, environment: Mapping[str, str]) -> None:
 
 
 def workers(options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Iterator[Part]:
-    yield _job("prepare", options, environment, waits_for=("postgres", "kafka", "s3"))
+    yield _job("prepare", options, environment, waits_for=("postgres", *brokers.names(options.brokers), "s3"))
     yield _job("connector", options, environment, waits_for=("prepare", "connect"))
     for number in range(options.workers):
         yield _stream(f"stream-{number}", options, environment, ports)
     for number in range(options.executors):
         yield _executor(f"executor-{number}", options, environment, ports)
-    yield _process("sink", "connectors.sink", options, environment, ports)
+    for number in range(options.sinks):
+        yield _process(f"sink-{number}" if number else "sink", "connectors.sink", options, environment, ports)
     yield _metrics(options, environment, ports)
     yield _web(options, environment, ports)
     yield _process("connect-supervisor", "connectors.supervisor", options, environment, ports, waits_for=("connector",))
@@ -126,14 +128,24 @@ def _process(
     return Part(
         name=name,
         argv=(sys.executable, "-m", module),
-        env={**environment, **PYTHON, "TIDEMILL_OBSERVE_LISTEN": f"127.0.0.1:{observe_port}"},
+        env={
+            **environment,
+            **PYTHON,
+            "TIDEMILL_OBSERVE_LISTEN": f"127.0.0.1:{observe_port}",
+            **_of_part(options, name),
+        },
         log=_log(options.data, name),
         observe_port=observe_port,
         is_ready=lambda: http_status(observe_port, "/readyz") == READY,
         waits_for=waits_for,
-        uses=SERVERS,
+        uses=(*SERVERS, *brokers.names(options.brokers)),
         stop_seconds=stop_seconds,
     )
+
+
+def _of_part(options: StackOptions, name: str) -> dict[str, str]:
+    own = f"{name}:"
+    return {each.removeprefix(own): value for each, value in options.part_env.items() if each.startswith(own)}
 
 
 def _job(name: str, options: StackOptions, environment: Mapping[str, str], *, waits_for: tuple[str, ...]) -> Part:
@@ -144,7 +156,7 @@ def _job(name: str, options: StackOptions, environment: Mapping[str, str], *, wa
         log=_log(options.data, name),
         is_ready=lambda: False,
         waits_for=waits_for,
-        uses=SERVERS,
+        uses=(*SERVERS, *brokers.names(options.brokers)),
         once=True,
     )
 

@@ -18,6 +18,7 @@ from connectors.cluster import establish
 from connectors.migrate import LOCK_TIMEOUT, TRIES
 from connectors.migrate import migrate as apply_migrations
 from infra import extra, grafana_command, jars, packages, stack
+from infra.brokers import COUNTS
 from infra.progress import progress
 from infra.settings import InfraSettings
 from infra.stack import StackOptions
@@ -30,7 +31,7 @@ from tidemill.connector import connector_state
 from tidemill.heartbeats import executors
 from tidemill.lag import lags
 from tidemill.output import complain, console, say, show_json, table, visible
-from tidemill.target import DEFAULT_DATA, AsJson, Data, connections, wall_clock
+from tidemill.target import DEFAULT_DATA, AsJson, Data, UsageError, connections, wall_clock
 
 STOP_SECONDS = 60.0
 RUNNING = "RUNNING"
@@ -47,12 +48,19 @@ def up(
     workers: Annotated[int, typer.Option(min=0, help="The number of stream workers.")] = 1,
     executors: Annotated[int, typer.Option(min=0, help="The number of executors.")] = 1,
     partitions: Annotated[int, typer.Option(min=1, help="Fixed by the first start in a data folder.")] = 8,
+    brokers: Annotated[
+        int, typer.Option(help="1, or 3 that hold each record three times. Fixed by the first start in a data folder.")
+    ] = 1,
     observe: Annotated[
         bool, typer.Option("--observe", help="Start Prometheus too, and say how to open Grafana.")
     ] = False,
 ) -> None:
     """Start Postgres, Kafka, Connect, S3 and every process of Tidemill on this machine."""
-    options = StackOptions(data=data, workers=workers, executors=executors, partitions=partitions, observe=observe)
+    if brokers not in COUNTS:
+        raise UsageError(f"--brokers is {brokers}: a stack has 1 or 3 brokers, because 2 are worse than 1")
+    options = StackOptions(
+        data=data, workers=workers, executors=executors, partitions=partitions, brokers=brokers, observe=observe
+    )
     began = time.monotonic()
     if detach:
         show_ready(data, start_detached(options), began)

@@ -17,6 +17,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
+from infra.brokers import NUMBERS
 from schemas.partition import partition_of
 from schemas.settings import Connections
 from schemas.topics import EVENTS
@@ -25,7 +26,7 @@ from streams.groups import Groups, LogUnreachableError
 from streams.owner.session_calls import Read
 from streams.owner_log import OwnerLog
 from tests.support.operator import kafka_audit
-from tests.support.operator.brokers import NUMBERS, START_SECONDS, client
+from tests.support.operator.brokers import START_SECONDS, client
 from tests.support.operator.cluster import running_site
 from tests.support.operator.document_runner import HOSTS, SHARED, operator_of, variables
 from tests.support.waiting import eventually

@@ -17,6 +17,7 @@ from confluent_kafka import ElectionType, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from infra import kafka
+from infra.brokers import NUMBERS, replicated_properties
 from infra.jvm import java, properties_file, quiet_logging
 from infra.part import Part
 from infra.ports import Ports
@@ -30,7 +31,6 @@ START_SECONDS = 120
 """Three JVMs start at once on few cores."""
 LOG_BYTES = 1024 * 1024 * 1024
 """Large enough to keep the whole log: `audit` reads it."""
-NUMBERS = (1, 2, 3)
 ANSWER_SECONDS = 2.0
 _IMPATIENT = {"log_level": "0", "socket.timeout.ms": "2000"}
 """Tests stop, kill and freeze brokers: the client does not wait long for one broker, and does not log it."""
@@ -151,9 +151,7 @@ def _config(home: Path, number: int, ports: dict[str, int], password: str, store
     (home / "kafka").mkdir(parents=True)
     config = home / "kafka" / "server.properties"
     port, controller = ports[f"kafka-{number}"], ports[f"controller-{number}"]
-    values = kafka.server_properties(home, port, controller) | {
-        "node.id": number,
-        "controller.quorum.voters": ",".join(f"{each}@127.0.0.1:{ports[f'controller-{each}']}" for each in NUMBERS),
+    values = replicated_properties(home / "kafka", number, ports, {}) | {
         "listeners": f"{_LISTENER}://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
         "advertised.listeners": f"{_LISTENER}://127.0.0.1:{port}",
         "listener.security.protocol.map": f"{_LISTENER}:{_LISTENER},CONTROLLER:PLAINTEXT",
@@ -170,26 +168,18 @@ def _config(home: Path, number: int, ports: dict[str, int], password: str, store
         "broker.session.timeout.ms": 3_000,
         "broker.heartbeat.interval.ms": 500,
         "super.users": f"User:{ADMIN};User:ANONYMOUS",  # the controllers' listener has no logins: only brokers use it
-        "default.replication.factor": 3,
-        "min.insync.replicas": 2,
-        "offsets.topic.replication.factor": 3,
-        "transaction.state.log.replication.factor": 3,
-        "transaction.state.log.min.isr": 2,
-        "controlled.shutdown.enable": "true",
     }
     config.write_text(properties_file(values))
     return config
 
 
 def _part(data: Path, number: int, port: int, config: Path, class_path: str) -> Part:
-    whole = kafka.part(data, port, config, class_path)
+    whole = kafka.part(data, port, config, class_path, name=f"kafka-{number}")
     logging = quiet_logging() | {
         f"org.slf4j.simpleLogger.log.{_AUDIT}": "debug",
         f"org.slf4j.simpleLogger.log.{_ELECTIONS}": "info",
     }
     return msgspec.structs.replace(
         whole,
-        name=f"kafka-{number}",
         argv=java("kafka.Kafka", str(config), heap_mb=HEAP_MB, properties=logging),
-        log=data / "logs" / f"kafka-{number}.log",
     )
