@@ -139,6 +139,6 @@ def _administrator(dsn: str, password: str) -> str:
 
 def _connect(folder: Path, port: int, class_path: str) -> Part:
     config = folder / "worker.properties"
-    whole = connect.part(folder, port, config, class_path)
+    whole = connect.part(folder, port, config, class_path, ())
     heap = f"-Xmx{CONNECT_HEAP_MB}m"
     return msgspec.structs.replace(whole, argv=tuple(heap if each.startswith("-Xmx") else each for each in whole.argv))
