@@ -99,6 +99,10 @@ PANELS = {
             "Show when a job, a DAG or a schedule is due next. A schedule needs no running stack.",
         ),
         "job": Entry("tidemill.jobs:app", "Put, list, show, pause, resume and delete jobs."),
+        "import": Entry(
+            "tidemill.importing.command:app",
+            "Make jobs of a crontab, of CronJobs in Kubernetes or of a beat schedule in Celery.",
+        ),
         "dag": Entry("tidemill.dags:app", "Put, list, show, mark, pause, resume and delete DAGs, and list their runs."),
     },
 }

@@ -60,6 +60,12 @@ EXAMPLES = {
     "job pause": ("tidemill job pause nightly --note 'while we migrate'",),
     "job resume": ("tidemill job resume nightly",),
     "job delete": ("tidemill job delete nightly",),
+    "import crontab": (
+        "tidemill import crontab /etc/crontab",
+        "tidemill import crontab my.cron --prefix web1- --write",
+    ),
+    "import kubernetes": ("tidemill import kubernetes cronjobs.yaml --write",),
+    "import celery": ("tidemill import celery proj.celery:app --python ./venv/bin/python",),
     "dag put": ("tidemill dag put examples/etl/etl.yaml",),
     "dag list": ("tidemill dag list --json",),
     "dag show": (
