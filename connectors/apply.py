@@ -22,6 +22,7 @@ from connectors.plan import (
     describe,
     plan,
 )
+from connectors.primary import find_primary
 from connectors.rights import check_may_capture
 from connectors.settings import SourceSettings
 from connectors.source import source_config
@@ -47,11 +48,12 @@ def apply_connector(connections: Connections, settings: SourceSettings | None = 
     settings = settings or read(SourceSettings)
     with suppress(psycopg.OperationalError):  # Connect may reach Postgres although this host does not
         check_may_capture(connections.postgres_dsn)
-    desired = source_config(connections, settings)
+    source_config(connections, settings)  # refuse unusable addresses at once
     deadline = time.monotonic() + settings.connect_timeout.total_seconds()
     done: list[Action] = []
     problem = "the timeout ended before the first check"
     while time.monotonic() < deadline:
+        desired = source_config(connections, settings, find_primary(connections.postgres_dsn) or 0)
         try:
             actual = observe(connections, desired)
             actions = plan(desired, actual)

@@ -15,7 +15,7 @@ Config: TypeAlias = dict[str, str]
 
 REVISION_KEY = "tidemill.revision"
 """An option that Debezium ignores."""
-REVISION = 3
+REVISION = 4
 """The revision of the options that this release writes. Increment it when they change; a test checks that."""
 OPTIONS_KEY = "tidemill.options"
 """Its value names all options that we wrote: those that we no longer write are removed, an operator's own stay."""

@@ -21,7 +21,8 @@ class SourceSettings(BaseSettings):
     model_config = _FROM_ENVIRONMENT
 
     connect_postgres_host: str | None = None
-    """The host of Postgres for Connect, if it differs from the DSN (containers)."""
+    """The host of Postgres for Connect, if it differs from the DSN (containers). If the DSN names several: as many, in
+    the same order, or one that always leads to the primary."""
     connect_postgres_port: int | None = None
     connect_postgres_password: str | None = None
     """The password in the connector's configuration. With a reference such as `${file:/run/secrets/tidemill:password}`

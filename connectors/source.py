@@ -8,6 +8,7 @@ from datetime import timedelta
 from psycopg import conninfo
 
 from connectors.owned import REVISION, REVISION_KEY, Config, marked
+from connectors.primary import WRITES, Address, addresses
 from connectors.settings import SourceSettings
 from connectors.topics import heartbeat_topic
 from schemas.errors import TidemillError
@@ -28,8 +29,11 @@ class NoAddressError(TidemillError):
     """The Postgres DSN lacks an address that Connect can use."""
 
 
-def source_config(connections: Connections, settings: SourceSettings) -> Config:
-    """The whole desired configuration. Every value is a string, because Connect returns strings."""
+def source_config(connections: Connections, settings: SourceSettings, primary: int = 0) -> Config:
+    """The whole desired configuration. Every value is a string, because Connect returns strings.
+
+    `primary` is the position of the host in the DSN (`find_primary`): Debezium refuses a list of hosts.
+    """
     options = {
         "name": settings.connector_name,
         REVISION_KEY: str(REVISION),
@@ -37,7 +41,7 @@ def source_config(connections: Connections, settings: SourceSettings) -> Config:
         "tasks.max": "1",
         # The name of the offsets and, in the worker, of the metrics: it must differ between two connectors.
         "topic.prefix": connections.topic(CDC),
-        **_database(connections.postgres_dsn, settings),
+        **_database(connections.postgres_dsn, settings, primary),
         **_capture(settings),
         **_latency_and_limits(),
         **_heartbeat(),
@@ -48,18 +52,12 @@ def source_config(connections: Connections, settings: SourceSettings) -> Config:
     return marked(options)
 
 
-def _database(dsn: str, settings: SourceSettings) -> Config:
+def _database(dsn: str, settings: SourceSettings, primary: int) -> Config:
     parsed = {name: str(value) for name, value in conninfo.conninfo_to_dict(dsn).items() if value is not None}
-    host = settings.connect_postgres_host or parsed.get("host") or parsed.get("hostaddr") or ""
-    port = str(settings.connect_postgres_port or parsed.get("port") or 5432)
     missing = [name for name in ("user", "dbname") if name not in parsed]
     if missing:
         raise NoAddressError(f"TIDEMILL_POSTGRES_DSN names no {' and no '.join(missing)}: Connect needs both")
-    if not host or host.startswith("/") or "," in host + port:
-        raise NoAddressError(
-            f"TIDEMILL_POSTGRES_DSN has the host {host!r}: Connect needs one TCP address; "
-            "TIDEMILL_CONNECT_POSTGRES_HOST can name it"
-        )
+    host, port = _address(dsn, parsed, settings, primary)
     return {
         "database.hostname": host,
         "database.port": port,
@@ -68,6 +66,29 @@ def _database(dsn: str, settings: SourceSettings) -> Config:
         "database.dbname": parsed["dbname"],
         **_tls(parsed),
     }
+
+
+def _address(dsn: str, parsed: dict[str, str], settings: SourceSettings, primary: int) -> Address:
+    """The address of the primary, as Connect sees it."""
+    known = addresses(dsn)
+    if len(known) > 1 and parsed.get("target_session_attrs") not in WRITES:
+        raise NoAddressError(
+            "TIDEMILL_POSTGRES_DSN names several hosts: add target_session_attrs=read-write, or processes would "
+            "connect to a standby"
+        )
+    seen = settings.connect_postgres_host.split(",") if settings.connect_postgres_host else [host for host, _ in known]
+    if len(seen) not in {1, len(known)}:
+        raise NoAddressError(
+            f"TIDEMILL_CONNECT_POSTGRES_HOST names {len(seen)} hosts, TIDEMILL_POSTGRES_DSN {len(known)}: name one, or "
+            "as many in the same order"
+        )
+    host = seen[primary if len(seen) > 1 else 0]
+    if not host or host.startswith("/"):
+        raise NoAddressError(
+            f"TIDEMILL_POSTGRES_DSN has the host {host!r}: Connect needs a TCP address; "
+            "TIDEMILL_CONNECT_POSTGRES_HOST can name it"
+        )
+    return host, str(settings.connect_postgres_port or known[primary][1])
 
 
 def _tls(parsed: dict[str, str]) -> Config:
@@ -81,6 +102,8 @@ def _capture(settings: SourceSettings) -> Config:
     return {
         "plugin.name": "pgoutput",
         "slot.name": settings.slot_name,
+        # A standby keeps a copy of such a slot. Debezium makes a plain one on Postgres 16, which has no others.
+        "slot.failover": "true",
         "publication.name": PUBLICATION,
         "publication.autocreate.mode": "disabled",
         "table.include.list": ",".join(_TABLES),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import timedelta
 
 import msgspec
@@ -15,6 +16,7 @@ from connectors.connector_metrics import ConnectorMetrics
 from connectors.migrate import warn_of_newer_release
 from connectors.owned import Config
 from connectors.plan import Action, Actual, describe, plan
+from connectors.primary import addresses, find_primary, only
 from connectors.settings import SourceSettings
 from connectors.source import source_config
 from connectors.stopping import Stop, leave_when_requested, stop_on_signals
@@ -38,6 +40,10 @@ _PROVEN_ROUNDS = 30
 
 _STUCK = timedelta(minutes=5)
 """Added to the longest wait between two rounds: each call of a round ends after 15 s, and a round has few of them."""
+
+_SEARCH_SECONDS = 0.5
+"""The time between two looks for a host that takes writes, while none does."""
+_NO_PRIMARY = "no host of TIDEMILL_POSTGRES_DSN answers and takes writes: the connector waits for the next primary"
 
 log = structlog.get_logger()
 
@@ -66,14 +72,31 @@ def supervise(
     connections: Connections, settings: SourceSettings, stop: Stop, metrics: ConnectorMetrics, health: Health
 ) -> None:
     """Check the connector until `stop` is requested, also while Connect or Postgres is unreachable."""
-    desired = source_config(connections, settings)
+    source_config(connections, settings)  # refuse unusable addresses at once
     loop = health.loop("rounds", max(settings.supervise_interval, _LONGEST_WAIT) + _STUCK)
     watch = Watch()
     while not stop.requested:
         loop.turn()
-        watch = _round(connections, desired, watch, metrics, health)
-        metrics.ask_for_slot(connections.postgres_dsn, desired["slot.name"])
-        stop.wait(max(settings.supervise_interval, watch.backoff.delay))
+        watch = after_search(watch, find_primary(connections.postgres_dsn))
+        primary = watch.primary or 0
+        if watch.primary is None and len(addresses(connections.postgres_dsn)) > 1:
+            watch = _without_primary(watch, metrics)
+        else:
+            there = connections.model_copy(update={"postgres_dsn": only(connections.postgres_dsn, primary)})
+            watch = _round(there, source_config(connections, settings, primary), watch, metrics, health)
+            metrics.ask_for_slot(there.postgres_dsn, settings.slot_name)
+        _rest(connections.postgres_dsn, settings, watch, stop)
+
+
+def _rest(dsn: str, settings: SourceSettings, watch: Watch, stop: Stop) -> None:
+    """Wait until the next round is due: after the backoff, or as soon as Postgres takes writes again."""
+    rest = max(settings.supervise_interval, watch.backoff.delay)
+    until = time.monotonic() + rest.total_seconds()
+    while (left := until - time.monotonic()) > 0 and not stop.requested:
+        searching = watch.primary is None
+        stop.wait(timedelta(seconds=min(left, _SEARCH_SECONDS) if searching else left))
+        if searching and find_primary(dsn) is not None:
+            return
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +105,14 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     logged: str = ""
     healthy_rounds: int = 0
     backoff: Backoff = Backoff(first=_FIRST_WAIT, longest=_LONGEST_WAIT)
+    primary: int | None = None
+    """The position in the DSN of the host that takes writes; None: none does, or none answers."""
+
+
+def after_search(watch: Watch, primary: int | None) -> Watch:
+    """Restarts that failed while no host took writes say nothing about the connector: the next one is not delayed."""
+    backoff = watch.backoff.succeeded() if watch.primary is None and primary is not None else watch.backoff
+    return msgspec.structs.replace(watch, primary=primary, backoff=backoff)
 
 
 def after_round(watch: Watch, logged: str, actual: Actual | None, actions: list[Action]) -> Watch:
@@ -92,7 +123,15 @@ def after_round(watch: Watch, logged: str, actual: Actual | None, actions: list[
         backoff = backoff.failed()
     elif healthy >= _PROVEN_ROUNDS:
         backoff = backoff.succeeded()
-    return Watch(logged=logged, healthy_rounds=healthy, backoff=backoff)
+    return msgspec.structs.replace(watch, logged=logged, healthy_rounds=healthy, backoff=backoff)
+
+
+def _without_primary(watch: Watch, metrics: ConnectorMetrics) -> Watch:
+    """There is no host that the connector could read from: leave it alone."""
+    if watch.logged != _NO_PRIMARY:
+        log.warning("primary_unknown", reason=_NO_PRIMARY)
+    metrics.seen(None)
+    return after_round(watch, _NO_PRIMARY, None, [])
 
 
 def _round(connections: Connections, desired: Config, watch: Watch, metrics: ConnectorMetrics, health: Health) -> Watch:

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaException
 from connectors import connect_api
 from connectors.apply import apply_connector, observe
 from connectors.owned import Config
+from connectors.primary import find_primary
 from connectors.settings import SourceSettings
 from connectors.source import source_config
 from infra.progress import progress
@@ -95,7 +96,7 @@ def _known(target: Connections) -> Known:
 def _stop(target: Connections, settings: SourceSettings, postgres: psycopg.Connection[Row]) -> None:
     """Stop the connector and delete its offsets, which are positions in the old database's WAL."""
     url, name = target.connect_url, settings.connector_name
-    desired = source_config(target, settings)
+    desired = source_config(target, settings, find_primary(target.postgres_dsn) or 0)
     if observe(target, desired) is None:
         connect_api.put_config(url, name, desired)
     connect_api.stop_connector(url, name)

@@ -8,6 +8,7 @@ from pathlib import Path
 from connectors import connect_api
 from connectors.apply import observe
 from connectors.objects import Objects, ObjectsError
+from connectors.primary import find_primary
 from connectors.settings import SourceSettings
 from connectors.source import source_config
 from infra import stack
@@ -21,7 +22,7 @@ DEBEZIUM = "io.debezium.connector.postgresql.PostgresConnector"
 
 
 def look_connect(target: Connections) -> Connect | Silent:
-    desired = source_config(target, read(SourceSettings))
+    desired = source_config(target, read(SourceSettings), find_primary(target.postgres_dsn) or 0)
     try:
         version, cluster_id = connect_api.get_version(target.connect_url)
         return Connect(

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from connectors.backoff import Backoff
 from connectors.plan import Actual, RestartTask, Task
-from connectors.supervisor import Watch, after_round
+from connectors.supervisor import Watch, after_round, after_search
 
 BACKOFF = Backoff(first=timedelta(seconds=1), longest=timedelta(seconds=60))
 HEALTHY = Actual(config={}, state="RUNNING", tasks=(Task(number=0, state="RUNNING"),))
@@ -45,3 +45,18 @@ def test_a_task_that_ran_for_a_while_resets_the_backoff():
     for _ in range(30):
         watch = after_round(watch, "runs", HEALTHY, [])
     assert watch.backoff.delay == timedelta(0)
+
+
+def test_restarts_that_failed_without_postgres_do_not_delay_the_one_after_its_return():
+    watch = Watch()
+    for _ in range(9):
+        watch = after_round(after_search(watch, None), "failed", HEALTHY, [RestartTask(number=0)])
+    assert watch.backoff.delay == timedelta(seconds=60)
+    assert after_search(watch, 1).backoff.delay == timedelta(0)
+
+
+def test_restarts_that_fail_although_postgres_takes_writes_slow_down():
+    watch = after_search(Watch(), 0)
+    for _ in range(4):
+        watch = after_round(after_search(watch, 0), "failed", HEALTHY, [RestartTask(number=0)])
+    assert watch.backoff.delay == timedelta(seconds=8)

@@ -15,8 +15,16 @@ from schemas.settings import Connections
 DSN = "postgresql://mill:s3cret@db.example:6543/main?sslmode=require"
 
 
-def config(dsn=DSN, prefix="tidemill.", **settings):
-    return source_config(Connections(postgres_dsn=dsn, topic_prefix=prefix), SourceSettings(**settings))
+PAIR = "postgresql://mill:s3cret@a,b:6543/main?target_session_attrs=read-write"
+
+
+def config(dsn=DSN, prefix="tidemill.", primary=0, **settings):
+    return source_config(Connections(postgres_dsn=dsn, topic_prefix=prefix), SourceSettings(**settings), primary)
+
+
+def address(*arguments, **settings):
+    found = config(*arguments, **settings)
+    return found["database.hostname"], found["database.port"]
 
 
 def test_the_database_comes_from_the_dsn():
@@ -34,8 +42,23 @@ def test_the_database_comes_from_the_dsn():
 
 
 def test_connect_may_see_postgres_at_another_address():
-    found = config(connect_postgres_host="postgres", connect_postgres_port=5432)
-    assert (found["database.hostname"], found["database.port"]) == ("postgres", "5432")
+    assert address(connect_postgres_host="postgres", connect_postgres_port=5432) == ("postgres", "5432")
+
+
+def test_of_several_hosts_connect_gets_the_primary():
+    assert address(PAIR) == ("a", "5432")
+    assert address(PAIR, primary=1) == ("b", "6543")
+    assert address(PAIR, primary=1, connect_postgres_host="pa,pb", connect_postgres_port=1) == ("pb", "1")
+    assert address(PAIR, primary=1, connect_postgres_host="proxy", connect_postgres_port=1) == ("proxy", "1")
+
+
+def test_names_of_the_hosts_for_connect_that_do_not_pair_up_are_refused():
+    with pytest.raises(NoAddressError, match="TIDEMILL_CONNECT_POSTGRES_HOST names 3 hosts, TIDEMILL_POSTGRES_DSN 2"):
+        config(PAIR, connect_postgres_host="a,b,c")
+
+
+def test_the_slot_survives_a_failover():
+    assert config()["slot.failover"] == "true"
 
 
 @pytest.mark.parametrize(
@@ -43,7 +66,8 @@ def test_connect_may_see_postgres_at_another_address():
     [
         ("host=/run/postgresql user=a dbname=b", "host '/run/postgresql'"),
         ("user=a dbname=b", "host ''"),
-        ("host=a,b user=a dbname=b", "host 'a,b'"),
+        ("host=a,b user=a dbname=b", "names several hosts: add target_session_attrs=read-write"),
+        ("host=a,b user=a dbname=b target_session_attrs=any", "names several hosts"),
         ("host=a dbname=b", "names no user"),
         ("host=a", "names no user and no dbname"),
     ],
@@ -85,7 +109,7 @@ def test_a_reference_replaces_the_password():
 def test_a_change_of_the_written_configuration_raises_the_revision():
     written = "\n".join(f"{name}={value}" for name, value in sorted(config().items()))
     said = (REVISION, hashlib.sha256(written.encode()).hexdigest()[:12])
-    assert said == (3, "ffd7807d880c"), "the connector's options have changed: raise REVISION and note both here"
+    assert said == (4, "31af64d9292e"), "the connector's options have changed: raise REVISION and note both here"
 
 
 def test_the_configuration_names_every_option_of_ours():
