@@ -62,7 +62,9 @@ class SteadyLoad:
     Half of the requests are rows. The others are records in an arbitrary partition; some requests are both.
     """
 
-    def __init__(self, stack: StackClient, jobs: list[str], per_second: int) -> None:
+    def __init__(self, stack: StackClient, jobs: list[str], per_second: int, ids: str | None = None) -> None:
+        """`ids` begins the ids of the requests: two loads on the same jobs need two. None: the first job's id."""
+        self._ids = jobs[0] if ids is None else ids
         self._stack, self._jobs, self._per_second = stack, jobs, per_second
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load")
@@ -120,7 +122,7 @@ class SteadyLoad:
         return self._jobs[number % len(self._jobs)]
 
     def _request(self, number: int) -> str:
-        return f"{self._jobs[0]}{number}"
+        return f"{self._ids}{number}"
 
     def _send(self, database: psycopg.Connection[Row], numbers: list[int]) -> psycopg.Connection[Row]:
         """Retries until Postgres acknowledges, with the same ids; returns the connection in use."""
