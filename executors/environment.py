@@ -30,6 +30,7 @@ def environment(dispatch: Dispatch, directory: AttemptDir, *, path: str, secrets
         "TIDEMILL_FENCING_TOKEN": str(dispatch.token),
         "TIDEMILL_NOMINAL_TIME": rfc3339(dispatch.nominal_time),
         "TIDEMILL_TIMEOUT_SECONDS": _seconds(dispatch.limit),
+        "TIDEMILL_INPUT": "payload" if dispatch.results is None else "results",
         "TIDEMILL_CHECKPOINT": str(directory.checkpoint),
         "TIDEMILL_RESULT": str(directory.result),
     }

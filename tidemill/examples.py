@@ -53,6 +53,7 @@ EXAMPLES = {
         "tidemill job put nightly --schedule '0 3 * * *' --timezone Europe/Berlin --executable ./nightly",
         "tidemill job put hello --schedule '@every 90s' --command 'echo hello' --timeout 30s --max-attempts 3",
         "tidemill job put nightly --set misfire_grace='5 minutes'",
+        "tidemill job put report --python shop.report:main --project ./shop",
         "tidemill job put nightly --sandbox strict --memory 512MB --set pids=50",
     ),
     "job list": ("tidemill job list", "tidemill job list --tenant reports --json"),

@@ -32,6 +32,11 @@ def store_executable(objects: Objects, path: Path) -> dict[str, str | None]:
     return _store(objects, EXECUTABLES, content)
 
 
+def store_content(objects: Objects, content: bytes) -> dict[str, str | None]:
+    """Store a program as `executables/<sha256>`, and return the columns that name it."""
+    return _store(objects, EXECUTABLES, content)
+
+
 def store_command(objects: Objects, command: str) -> dict[str, str | None]:
     """Store a command line as the shell script `commands/<sha256>`, and return the columns that name it."""
     return _store(objects, COMMANDS, f"{SCRIPT_HEAD}{command}\n".encode())

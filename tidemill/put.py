@@ -20,9 +20,10 @@ from tidemill.complete import job_names
 from tidemill.confined import SIZES, in_bytes
 from tidemill.given import check_json
 from tidemill.names import nearest, no_owner
-from tidemill.objects import store_command, store_executable, storing
+from tidemill.objects import store_command, store_content, store_executable, storing
 from tidemill.output import say
 from tidemill.owners import JOB
+from tidemill.python_program import pack
 from tidemill.target import DEFAULT_DATA, AsJson, Data, NotFoundError, Row, UsageError, connect, connections
 
 Text = Annotated[str | None, typer.Option()]
@@ -38,11 +39,11 @@ def words_of(enum: type[Enum]) -> str:
 def put(  # noqa: PLR0917 - an option of a command is an argument of its function
     name: Annotated[str, typer.Argument(metavar="NAME", help="The job's id.", autocompletion=job_names)],
     data: Data = DEFAULT_DATA,
-    schedule: Annotated[
-        str | None, typer.Option(help="Cron, @daily, '@every 90s', '@at …'; '': only on request.")
-    ] = None,
+    schedule: Annotated[str | None, typer.Option(help="Cron, @daily, '@every 90s', '@at …'; '' for none.")] = None,
     executable: Annotated[str | None, typer.Option(help="A local file to store, or s3://bucket/key.")] = None,
     command: Annotated[str | None, typer.Option(help="A command line for /bin/sh.")] = None,
+    python: Annotated[str | None, typer.Option(help="A function to pack, as package.module:function.")] = None,
+    project: Annotated[Path, typer.Option(help="The directory of --python's package.")] = Path(),
     sha256: Annotated[str | None, typer.Option(help="The hash of an s3:// executable.")] = None,
     timezone: Annotated[str | None, typer.Option(help="The schedule's time zone, such as Europe/Berlin.")] = None,
     timeout: Annotated[str | None, typer.Option(help="The limit of an attempt, such as 90s or 1h30m.")] = None,
@@ -63,14 +64,13 @@ def put(  # noqa: PLR0917 - an option of a command is an argument of its functio
 ) -> None:
     """Create a job, or change the given columns of an existing one."""
     check_json("--payload", payload)
-    when = {"schedule": schedule, "timezone": timezone, "overlap_policy": overlap, "catchup_policy": catchup}
-    how = {"timeout": timeout, "timeout_class": timeout_class, "max_attempts": max_attempts, "tenant": tenant}
-    what = {"payload": payload, "args": _array(arg), "env": _object(env)}
-    what |= {"sandbox": sandbox, "memory": memory, "network": network}
-    target = connections(data)
-    others = given(when | how | what, column or [])
+    said: Columns = {"schedule": schedule, "timezone": timezone, "overlap_policy": overlap, "catchup_policy": catchup}
+    said |= {"timeout": timeout, "timeout_class": timeout_class, "max_attempts": max_attempts, "tenant": tenant}
+    said |= {"payload": payload, "args": _array(arg), "env": _object(env)}
+    others = given(said | {"sandbox": sandbox, "memory": memory, "network": network}, column or [])
+    target, packed = connections(data), pack(python, project) if python is not None else None
     with storing(target):
-        columns = program(target, executable, command, sha256) | others
+        columns = program(target, executable, command, sha256, packed) | others
         version = put_row(name, columns, target, show_sql=show_sql)
     JOB.say(name, f"is version {version}", as_json=as_json, version=version)
 
@@ -94,8 +94,18 @@ def _value(name: str, value: Any) -> Any:
     return in_bytes(name, value) if name in SIZES else value
 
 
-def program(target: Connections, executable: str | None, command: str | None, sha256: str | None) -> Columns:
-    """The columns `executable` and `sha256`; a file or a command is stored first."""
+def program(
+    target: Connections,
+    executable: str | None,
+    command: str | None,
+    sha256: str | None,
+    packed: bytes | None = None,
+) -> Columns:
+    """The columns `executable` and `sha256`; a file, a command or a packed function is stored first."""
+    if packed is not None:
+        if (executable, command, sha256) != (None, None, None):
+            raise UsageError("--python excludes --executable, --command and --sha256")
+        return store_content(Objects(target), packed)
     if executable is not None and command is not None:
         raise UsageError("--executable and --command exclude each other")
     if sha256 is not None and (command is not None or not (executable or "s3://").startswith("s3://")):

@@ -92,6 +92,7 @@ def test_the_process_gets_payload_arguments_and_a_clean_environment(owner, execu
         "TIDEMILL_FENCING_TOKEN": str(order.token),
         "TIDEMILL_NOMINAL_TIME": "2026-11-21T03:00:00.000Z",
         "TIDEMILL_TIMEOUT_SECONDS": "10",
+        "TIDEMILL_INPUT": "payload",
         "TRACEPARENT": f"00-{trace_id(order.run_id, TRACEPARENT)}-{attempt_span_id(order.run_id, 3)}-01",
     }
 
