@@ -11,7 +11,7 @@ import msgspec
 import orjson
 
 from connectors.record import Record
-from schemas.codec import decode
+from schemas.codec import decode_foreign
 from schemas.errors import UndecodableError
 from schemas.ids import dag_run_of, occurrence_run_id
 from schemas.reasons import ProblemCode, ProblemKind
@@ -77,9 +77,10 @@ def collect(records: Iterable[Record], status_topic: str, topic_ids: dict[str, s
             problems.append(reported_problem(record, topic_ids[record.topic]))
             continue
         try:
-            status = decode(record.value, RunStatus)
+            status = decode_foreign(record.value, RunStatus)
         except UndecodableError as error:
-            problems.append(problem(record, topic_ids[record.topic], ProblemCode.STATUS_REFUSED, str(error)))
+            said = f"record {record.topic}@{record.offset} {error}"
+            problems.append(problem(record, topic_ids[record.topic], ProblemCode.STATUS_REFUSED, said))
             continue
         known = latest.get(status.run_id)
         if known is None or known.version < status.version:

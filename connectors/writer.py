@@ -10,6 +10,7 @@ from connectors.batch import Batch, collect, problem
 from connectors.ledger import REFUSALS, SUSPICIONS, Ledger
 from connectors.record import Record
 from connectors.sink_metrics import SinkMetrics
+from schemas.errors import one_line
 from schemas.reasons import ProblemCode
 
 MOST_FAILURES = 12
@@ -56,7 +57,9 @@ class Writer:
 
     def _write_problem(self, ledger: Ledger, record: Record, ids: dict[str, str], error: Exception) -> None:
         log.warning("status_refused", topic=record.topic, partition=record.partition, offset=record.offset)
-        row = problem(record, ids[record.topic], ProblemCode.STATUS_REFUSED, f"Postgres refused it: {error}")
+        said = one_line(str(error).partition("\n")[0])
+        reason = f"record {record.topic}@{record.offset} is refused by Postgres: {said}"
+        row = problem(record, ids[record.topic], ProblemCode.STATUS_REFUSED, reason)
         ends = {(record.topic, record.partition): record.offset + 1}
         self._commit(ledger, Batch(runs=[], problems=[row], ends=ends), 1)
 

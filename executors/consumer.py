@@ -19,7 +19,7 @@ from executors.metrics import Metrics
 from executors.skip_unreadable import OnUnreadable, UnreadableSkipper
 from executors.slots import Slots
 from observe.health import Health, Loop
-from schemas.codec import decode
+from schemas.codec import decode_foreign
 from schemas.confinement import Capabilities
 from schemas.dispatch import Dispatch
 from schemas.errors import UndecodableError
@@ -292,7 +292,7 @@ def _polled(message: Message) -> Polled:
     dispatch = None
     try:
         # An owner writes an empty record only to close its transactions (docs/decisions/0006).
-        dispatch = decode(value, Dispatch) if value is not None else None
+        dispatch = decode_foreign(value, Dispatch) if value is not None else None
     except UndecodableError as error:
         _LOG.error("dispatch unreadable", topic=message.topic(), partition=partition, offset=offset, reason=str(error))
     appended_at = from_epoch_ms(appended_ms)

@@ -15,7 +15,7 @@ from executors.clock import boot_seconds
 from executors.kafka_errors import KafkaErrorLog
 from executors.skip_unreadable import OnUnreadable, SourcePartition, UnreadableSkipper
 from observe.health import Health
-from schemas.codec import decode
+from schemas.codec import decode_foreign
 from schemas.control import LOOK_BACK, Kill
 from schemas.ends import reaches
 from schemas.errors import UndecodableError
@@ -165,7 +165,7 @@ def _order(message: Message) -> Order | None:
     if value is None:  # an owner writes it only to close its transactions (docs/decisions/0006)
         return None
     try:
-        kill = decode(value, Kill)
+        kill = decode_foreign(value, Kill)
     except UndecodableError as error:
         _LOG.error(
             "order unreadable",

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from schemas.codec import decode
+from schemas.codec import decode_foreign
 from schemas.ends import is_end_of_file
 from schemas.errors import UndecodableError
 from schemas.heartbeat import ExecutorState, Heartbeat
@@ -86,6 +86,6 @@ def _read(consumer: Consumer, partitions: int) -> list[Heartbeat]:
 def _heartbeat(value: bytes | None) -> list[Heartbeat]:
     """Nothing for a tombstone, and for a heartbeat of another version."""
     try:
-        return [decode(value, Heartbeat)] if value else []
+        return [decode_foreign(value, Heartbeat)] if value else []
     except UndecodableError:
         return []

@@ -11,9 +11,10 @@ import msgspec
 import orjson
 
 from schemas.backfill import Backfill
+from schemas.bounds import check_bounds
 from schemas.convert import convert, decoder_of
 from schemas.dag import DagSpec, InvalidDagError, check_order
-from schemas.errors import UndecodableError
+from schemas.errors import UndecodableError, shown
 from schemas.ids import OwnerId
 from schemas.job import Definition, JobSpec
 from schemas.json_scan import check_utf8, depth_of, has_nul
@@ -27,10 +28,11 @@ from schemas.request_rules import (
     check_request,
     check_run_id,
     completed,
+    id_shown,
     owner_named,
     refusal,
 )
-from schemas.times import EPOCH, ceil_ms, rfc3339
+from schemas.times import EPOCH, LATEST, ceil_ms, epoch_ms, rfc3339
 from schemas.topics import MAX_REQUEST_BYTES
 from schemas.words import DefinitionKind, RequestKind
 
@@ -81,11 +83,24 @@ def decode(data: bytes, kind: type[T]) -> T:
     try:
         return decoder_of(kind).decode(data)
     except msgspec.ValidationError as error:
-        raise UndecodableError(f"is not a valid {kind.__name__}: {error}") from error
+        raise UndecodableError(f"is not a valid {_name(kind)}: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UndecodableError(f"is not JSON: {error}") from error
     except RecursionError as error:
         raise UndecodableError(f"is nested deeper than {MAX_JSON_DEPTH} levels") from error
+
+
+def _name(kind: Any) -> str:
+    """What a refusal calls the type."""
+    name: str = kind.__name__.removeprefix("_")
+    return {"dict": "JSON object", "list": "JSON array"}.get(name, name)
+
+
+def decode_foreign(data: bytes, kind: type[T]) -> T:
+    """Decodes a record that any producer may have written; also refuses what `check_bounds` refuses."""
+    value = decode(data, kind)
+    check_bounds(value)
+    return value
 
 
 def decode_captured(data: bytes) -> Definition | Request:
@@ -96,7 +111,7 @@ def decode_captured(data: bytes) -> Definition | Request:
         return _definition(row)
     if table == "requests":
         return _request(row)
-    raise UndecodableError(f"__table is {table!r}; allowed are 'definitions' and 'requests'")
+    raise UndecodableError(f"__table is {shown(table)}; allowed are 'definitions' and 'requests'")
 
 
 def committed_at(data: bytes) -> datetime | None:
@@ -106,9 +121,9 @@ def committed_at(data: bytes) -> datetime | None:
     """
     try:
         source = decode(data, _Source)
+        return _time_of_commit(source.op, source.ts_ms)
     except UndecodableError:
         return None
-    return _time_of_commit(source.op, source.ts_ms)
 
 
 def decode_request(data: bytes, appended_at: datetime) -> Request:
@@ -124,6 +139,7 @@ def decode_request(data: bytes, appended_at: datetime) -> Request:
         named = row | _raw_field("payload", payload) | {"job_id": owner, "owner": owner, "created_at": created_at}
         request = completed(_with_nodes(_convert(named, Request), nodes))
         check_request(request, size_of(request.payload))
+        check_bounds(request)
     except RefusedRequestError as error:
         raise UndecodableError(f"is refused: {error}") from error
     return _in_milliseconds(request)
@@ -222,8 +238,9 @@ def _object(data: bytes) -> dict[str, Any]:
 
 def _definition(row: dict[str, Any]) -> Definition:
     read = _convert(row, _DefinitionRow)
+    check_bounds(read)
     if not read.deleted and read.spec is None:
-        raise UndecodableError(f"definition {read.owner!r} version {read.version} has no spec")
+        raise UndecodableError(f"definition {shown(read.owner)} version {read.version} has no spec")
     return Definition(
         owner=read.owner,
         kind=read.kind,
@@ -241,15 +258,19 @@ def _committed(row: dict[str, Any], written_at: datetime) -> datetime:
 
 
 def _time_of_commit(op: object, ts_ms: object) -> datetime | None:
-    return EPOCH + timedelta(milliseconds=ts_ms) if op == "c" and isinstance(ts_ms, int) else None
+    if op != "c" or not isinstance(ts_ms, int):
+        return None
+    if not 0 <= ts_ms <= epoch_ms(LATEST):
+        raise UndecodableError(f"__source_ts_ms is {shown(ts_ms)}: it must be milliseconds from 1970 to 2199")
+    return EPOCH + timedelta(milliseconds=ts_ms)
 
 
 def _spec(kind: DefinitionKind, json: str) -> JobSpec | DagSpec:
     match kind:
         case DefinitionKind.JOB:
-            return decode(json.encode(), JobSpec)
+            return decode_foreign(json.encode(), JobSpec)
         case DefinitionKind.DAG:
-            dag = decode(json.encode(), DagSpec)
+            dag = decode_foreign(json.encode(), DagSpec)
             try:
                 check_order(dag)
             except InvalidDagError as error:
@@ -269,6 +290,7 @@ def _request(row: dict[str, Any]) -> Request:
         check_id("request_id", request.request_id)
         _check_run_id(request)
         check_instants(request)
+        check_bounds(request)
     except RefusedRequestError as error:
         raise UndecodableError(str(error)) from error
     return _in_milliseconds(request)
@@ -288,7 +310,7 @@ def _in_milliseconds(request: Request) -> Request:
 
 def _check_run_id(request: Request) -> None:
     if request.run_id is not None and check_run_id(request.run_id) != request.job_id:
-        raise refusal("run_id", request.run_id, f"it is not a run of {request.job_id}")
+        raise refusal("run_id", request.run_id, f"it is not a run of {id_shown(request.job_id)}")
 
 
 def _embedded(row: dict[str, Any], column: str, kind: type[T]) -> T | None:
@@ -308,13 +330,14 @@ def _convert(plain: dict[str, Any], kind: type[T]) -> T:
     try:
         return convert(plain, kind)
     except msgspec.ValidationError as error:
-        raise UndecodableError(f"is not a valid {kind.__name__}: {error}") from error
+        raise UndecodableError(f"is not a valid {_name(kind)}: {error}") from error
 
 
 __all__ = [
     "JobSpec",
     "decode",
     "decode_captured",
+    "decode_foreign",
     "decode_request",
     "encode",
     "encode_json",

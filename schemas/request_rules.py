@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from schemas.dag import MAX_NODES
-from schemas.errors import TidemillError
+from schemas.errors import MOST_SHOWN, TidemillError, one_line, shown
 from schemas.ids import dag_run_of, is_id, occurrence_run_id, owner_of_run
 from schemas.request import NodeEnd, Request
 from schemas.times import EPOCH, LATEST
@@ -38,8 +38,6 @@ MAX_ATTEMPT = 1_000_000
 KINDS = tuple(each.value for each in RequestKind)
 _LEFT_OUT = (None, 0, False)
 _MARKS = tuple(each.value for each in MarkAs)
-_SHOWN = 80
-"""A message shows this many characters of a value, and then how many it has."""
 _AN_ID = "an id has 1 to 200 characters, no control characters and none of @ # / ~"
 _A_RUN_ID = (
     "a run id is <job_id or dag_id>@<nominal time> or <job_id or dag_id>#<request_id>, and for a node also /<node_id>"
@@ -66,7 +64,13 @@ def refusal(field: str, value: str | None, allowed: str) -> RefusedRequestError:
 def _quoted(value: str | None) -> str:
     if value is None:
         return "null"
-    return f'"{value}"' if len(value) <= _SHOWN else f'"{value[:_SHOWN]}..." ({len(value)} characters)'
+    start = one_line(value[:MOST_SHOWN])
+    return f'"{start}"' if len(value) <= MOST_SHOWN else f'"{start}..." ({len(value)} characters)'
+
+
+def id_shown(value: object) -> str:
+    """An id as it is; another value shortened."""
+    return value if isinstance(value, str) and is_id(value) else shown(value)
 
 
 def check_fields(row: dict[str, Any]) -> None:
@@ -75,7 +79,7 @@ def check_fields(row: dict[str, Any]) -> None:
     """
     for name in row:
         if name not in FIELDS:
-            raise RefusedRequestError(f"it has the unknown field {name!r}; allowed are {', '.join(FIELDS)}")
+            raise RefusedRequestError(f"it has the unknown field {shown(name)}; allowed are {', '.join(FIELDS)}")
     if row.get("request_id") is None:
         raise refusal("request_id", None, _AN_ID)
     for name, value, allowed in (("kind", row.get("kind", KINDS[0]), KINDS), ("mark_as", row.get("mark_as"), _MARKS)):
@@ -90,7 +94,8 @@ def owner_named(row: dict[str, Any]) -> Any:
     """The job or DAG of a request, from `job_id`, `dag_id` or `run_id`; its type is not checked yet."""
     job_id, dag_id, run_id = row.get("job_id"), row.get("dag_id"), row.get("run_id")
     if job_id is not None and dag_id is not None:
-        raise refusal("dag_id", str(dag_id), f"job_id is {job_id}; a request may name only one of them")
+        allowed = f"job_id is {id_shown(job_id)}; a request may name only one of them"
+        raise refusal("dag_id", str(dag_id), allowed)
     named = dag_id if job_id is None else job_id
     if named is None and isinstance(run_id, str):
         named = check_run_id(run_id)
@@ -220,7 +225,7 @@ def _check_nodes(nodes: dict[str, NodeEnd]) -> None:
         check_id("nodes", node_id)
         if not end.state.is_final:
             raise RefusedRequestError(
-                f"nodes: {node_id!r} is {end.state.value}; a DAG run that has ended has no open node"
+                f"nodes: {shown(node_id)} is {end.state.value}; a DAG run that has ended has no open node"
             )
         _check_attempt(end.attempt)
 

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -14,7 +13,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from observe.health import Health
-from schemas.codec import decode
+from schemas.codec import decode_foreign
 from schemas.ends import is_end_of_file
 from schemas.errors import UndecodableError
 from schemas.heartbeat import Heartbeat
@@ -81,7 +80,7 @@ class HeartbeatReader(threading.Thread):
             messages = consumer.consume(1, POLL_SECONDS) + consumer.consume(_CHUNK, 0)
             for message in messages:
                 if message.error() is None:
-                    self._handle(message.value(), from_epoch_ms(message.timestamp()[1]))
+                    self._handle(message)
             # A list may contain the same error several times.
             for message in {each.partition(): each for each in messages if is_unreadable(each)}.values():
                 self._skip(consumer, message)
@@ -133,14 +132,17 @@ class HeartbeatReader(threading.Thread):
         consumer.seek(TopicPartition(self._connections.topic(EXECUTORS), partition, found.last + 1))
         self._on_refused(partition, refuse_unreadable(EXECUTORS, found))
 
-    def _handle(self, value: bytes | None, appended_at: datetime) -> None:
+    def _handle(self, message: Message) -> None:
+        value = message.value()
         if value is None:
             return
         try:
-            heartbeat = decode(value, Heartbeat)
+            heartbeat = decode_foreign(value, Heartbeat)
         except UndecodableError as error:
-            log.warning("heartbeat_refused", error=str(error))
+            where = {"topic": message.topic(), "partition": message.partition(), "offset": message.offset()}
+            log.warning("heartbeat_refused", **where, reason=str(error))
             return
+        appended_at = from_epoch_ms(message.timestamp()[1])
         self._on_heartbeat(HeartbeatHeard(heartbeat=heartbeat, appended_at=appended_at))
 
 

@@ -24,7 +24,7 @@ from connectors.traces.otlp import CollectorUnavailableError, SpansRefusedError,
 from connectors.traces.sampling import is_sampled
 from connectors.traces.spans import spans
 from observe.health import Health
-from schemas.codec import decode
+from schemas.codec import decode_foreign
 from schemas.errors import TidemillError, UndecodableError
 from schemas.settings import Connections
 from schemas.status import RunStatus
@@ -147,7 +147,7 @@ def _ended(record: Record) -> RunStatus | None:
     if record.value is None:
         return None
     try:
-        found = decode(record.value, RunStatus)
+        found = decode_foreign(record.value, RunStatus)
     except UndecodableError:
         return None
     if found.traceparent is not None and not TRACEPARENT.fullmatch(found.traceparent):

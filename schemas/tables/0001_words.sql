@@ -4,12 +4,18 @@ create schema if not exists tidemill;
 
 comment on schema tidemill is 'Tidemill: write jobs, DAGs and requests here; read runs, attempts and problems here.';
 
+-- Control characters, and characters that break a line or turn its direction, are shown as U+FFFD: a refusal is one
+-- line (schemas/errors.py).
+create function tidemill.one_line(value text) returns text
+language sql immutable parallel safe
+return regexp_replace(value, '[\u0001-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]', U&'\FFFD', 'g');
+
 create function tidemill.quoted(value text) returns text
 language sql immutable parallel safe
 return case
     when value is null then 'null'
-    when length(value) > 80 then '"' || left(value, 80) || '..." (' || length(value) || ' characters)'
-    else '"' || value || '"'
+    when length(value) > 80 then '"' || tidemill.one_line(left(value, 80)) || '..." (' || length(value) || ' characters)'
+    else '"' || tidemill.one_line(value) || '"'
 end;
 
 create function tidemill.refuse(column_name text, value text, allowed text) returns void

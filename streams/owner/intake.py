@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from schemas.codec import decode, decode_captured, decode_request
-from schemas.errors import UndecodableError
+from schemas.codec import decode_captured, decode_foreign, decode_request
+from schemas.errors import UndecodableError, shown
 from schemas.event import EventBatch
 from schemas.job import Definition
 from schemas.partition import partition_of
@@ -36,7 +36,7 @@ def read_input(record: InRecord, partition: int, partitions: int) -> Input:
         if record.value is None:
             raise UndecodableError("is empty")  # noqa: TRY301 - one place handles all refusals
         if record.topic == EVENTS:
-            return ExecutorReported(batch=decode(record.value, EventBatch), appended_at=record.appended_at)
+            return ExecutorReported(batch=decode_foreign(record.value, EventBatch), appended_at=record.appended_at)
         if record.topic == REQUESTS:
             return _read_request(record, record.value, origin, partition, partitions)
         captured = decode_captured(record.value)
@@ -86,5 +86,5 @@ def _check_home(owner: str, partition: int, partitions: int) -> None:
     home = partition_of(owner, partitions)
     if home != partition:
         raise UndecodableError(
-            f"of {owner!r} is in partition {partition}, its home is partition {home} of {partitions}"
+            f"of {shown(owner)} is in partition {partition}, its home is partition {home} of {partitions}"
         )

@@ -53,6 +53,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"kind": "stop"}, f'kind is "stop": {KINDS}'),
     ({"kind": None}, f"kind is null: {KINDS}"),
     ({"run_at": "2199-12-31T23:59:59.9995Z"}, f"run_at is …: {TIMES}"),
+    (
+        {"traceparent": TRACEPARENT + "\n"},
+        f'traceparent is "{TRACEPARENT}\ufffd": {A_TRACEPARENT}',
+    ),
+    ({"kind": "a\nb\x1b[2J"}, f'kind is "a\ufffdb\ufffd[2J": {KINDS}'),
     ({"run_at": "1969-12-31T23:59:59Z"}, f"run_at is …: {TIMES}"),
     ({"run_at": "2200-01-01T00:00:00Z"}, f"run_at is …: {TIMES}"),
     ({"created_at": "1969-12-31T23:59:59Z"}, f"created_at is …: {TIMES}"),
@@ -76,7 +81,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
             "0af7651916cd43dd8448eb211c80319c",
             TRACEPARENT.upper(),
             TRACEPARENT.replace("00-", "01-", 1),
-            TRACEPARENT + "\n",
             f"00-{'0' * 32}-b7ad6b7169203331-01",
             f"00-0af7651916cd43dd8448eb211c80319c-{'0' * 16}-01",
         )

@@ -2497,6 +2497,15 @@ CREATE FUNCTION tidemill.oldest_log(attempts tidemill.attempt[]) RETURNS timesta
 
 
 --
+-- Name: one_line(text); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.one_line(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN regexp_replace(value, '[\u0001-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]'::text, '�'::text, 'g'::text);
+
+
+--
 -- Name: open_in(date); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
@@ -2696,7 +2705,7 @@ $$;
 
 CREATE FUNCTION tidemill.quoted(value text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN (value IS NULL) THEN 'null'::text WHEN (length(value) > 80) THEN (((('"'::text || "left"(value, 80)) || '..." ('::text) || length(value)) || ' characters)'::text) ELSE (('"'::text || value) || '"'::text) END;
+    RETURN CASE WHEN (value IS NULL) THEN 'null'::text WHEN (length(value) > 80) THEN (((('"'::text || tidemill.one_line("left"(value, 80))) || '..." ('::text) || length(value)) || ' characters)'::text) ELSE (('"'::text || tidemill.one_line(value)) || '"'::text) END;
 
 
 --
@@ -3492,7 +3501,7 @@ INSERT INTO tidemill.jobs VALUES ('weak', 'default', NULL, 'UTC', 's3://tidemill
 -- Data for Name: migrations; Type: TABLE DATA; Schema: tidemill; Owner: -
 --
 
-INSERT INTO tidemill.migrations VALUES ('0001_words.sql', '1f5abdac993fe6d18af0d88af86201e9f1a6006394b7216cf2e9152623db77e0', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0001_words.sql', '5f7f3c492b67ec9f50c5ddfb1089543b2d64e9467118acaa0758aeaf41e550ab', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0002_zones.sql', 'cc4479705b56c345a3c211b8ee11de242dec21bb9e00319db7dc4fbde4c55f10', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0003_schedules.sql', '37e3dcab95302d04e4ed281b41bb0e4dee426bdec485630d03c97b8a1b818299', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0004_checks.sql', '4eb69c4543d5cd10ca807651233749f8018470f70691f6a65111056658718a8b', '0.2.0', '2026-03-01 12:00:00+00');

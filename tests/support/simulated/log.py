@@ -139,6 +139,10 @@ class Log:
         """Appends any value to the public topic."""
         return self._append(REQUESTS, value, key=key, is_forwarded=is_forwarded)
 
+    def append_bytes(self, topic: str, value: bytes | None, key: bytes | None) -> InRecord:
+        """Appends what any producer might write."""
+        return self._append(topic, value, key=key)
+
     def append_copy(self, record: InRecord) -> InRecord:
         """Appends a copy of a record."""
         return self._append(record.topic, record.value or b"")

@@ -128,7 +128,7 @@ def test_an_invalid_request_is_refused_with_the_fault_and_the_allowed_values(
     ("value", "sentence"),
     [
         (b"{", "is not JSON"),
-        (b"[]", "is not a valid dict"),
+        (b"[]", "is not a valid JSON object"),
         (b'{"job_id": "j"}', "is refused: request_id is null: an id has"),
         (b" " * (MAX_REQUEST_BYTES + 1), "has 1000001 bytes; at most 1000000 are allowed"),
         (b'{"request_id": "r", "job_id": "j", "payload": NaN}', "is not JSON"),
