@@ -82,7 +82,7 @@ def test_an_invalid_status_becomes_a_problem_and_others_are_written():
     assert [run.version for run in found.runs] == [1]
     assert [row["record_offset"] for row in found.problems] == [0, 2, 3]
     first = found.problems[0]
-    assert first["reason"].startswith("is not JSON")
+    assert first["reason"].startswith("record t.status@0 is not JSON")
     assert (first["source_topic"], first["topic_id"], first["owner"], first["record"]) == (
         STATUS,
         "status-id",
