@@ -1,0 +1,110 @@
+"""Reads a history: the two journals, the tables of a running stack, and the log of faults."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from tests.chaos.judge.history import (
+    Asked,
+    Attempt,
+    Began,
+    Bounds,
+    Defined,
+    Effect,
+    Entry,
+    Fault,
+    History,
+    Line,
+    Problem,
+    Run,
+    Transition,
+    Written,
+)
+from tests.chaos.load.load import LOAD_JOURNAL, PROCESS_JOURNAL
+from tests.support.stack_client import StackClient
+
+_Row = TypeVar("_Row", bound=msgspec.Struct)
+
+
+def read_history(
+    client: StackClient, folder: Path, faults: Path | None = None, bounds: Bounds | None = None
+) -> History:
+    """`folder` has the journals of the load; `faults`: JSON lines (`history.Fault`). All is read as it is now."""
+    began, acts = read_acts(folder / LOAD_JOURNAL)
+    lines, torn = read_lines(folder / PROCESS_JOURNAL, began)
+    owners = sorted({each.owner for each in acts})
+    return History(
+        began=began,
+        until=began.boot_is + timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME)),
+        acts=tuple(acts),
+        lines=tuple(lines),
+        torn=tuple(torn),
+        runs=_rows(client, Run, "runs", "job_id", owners),
+        attempts=_rows(client, Attempt, "attempts", "job_id", owners),
+        transitions=_rows(client, Transition, "transitions", "job_id", owners),
+        problems=_rows(client, Problem, "problems", "owner", owners),
+        effects=_effects(client, owners),
+        faults=tuple(read_faults(faults)) if faults else (),
+        bounds=bounds or Bounds(),
+    )
+
+
+def read_acts(path: Path) -> tuple[Began, list[Defined | Asked]]:
+    began, *acts = [msgspec.json.decode(line, type=Entry) for line in path.read_bytes().splitlines()]
+    assert isinstance(began, Began)
+    return began, [each for each in acts if not isinstance(each, Began)]
+
+
+def read_lines(path: Path, began: Began) -> tuple[list[Line], list[str]]:
+    """The lines, and those that cannot be read."""
+    lines, torn = list[Line](), list[str]()
+    for text in path.read_bytes().splitlines():
+        try:
+            written = msgspec.json.decode(text, type=Written)
+        except msgspec.DecodeError:
+            torn.append(text.decode(errors="replace"))
+        else:
+            lines.append(Line(at=began.boot_is + timedelta(seconds=written.boot), written=written))
+    return lines, torn
+
+
+def read_faults(path: Path) -> list[Fault]:
+    """Those that happened. The first line of a log may say only its seed."""
+    found = [msgspec.json.decode(line, type=Fault) for line in path.read_bytes().splitlines()]
+    return [each for each in found if each.left_out is None and each.fault != "none"]
+
+
+def _rows(client: StackClient, type_: type[_Row], table: str, column: str, owners: Sequence[str]) -> tuple[_Row, ...]:
+    fields = ", ".join(type_.__struct_fields__)
+    found = client.rows(f"select {fields} from {table} where {column} = any (%s)", [owners])
+    return tuple(_values(type_, found))
+
+
+def _values(type_: type[_Row], rows: Iterable[dict[str, Any]]) -> list[_Row]:
+    return [msgspec.convert(row, type_) for row in rows]
+
+
+def _effects(client: StackClient, owners: Sequence[str]) -> tuple[Effect, ...]:
+    mine = "split_part(split_part(run_id, '@', 1), '#', 1) = any (%s)"
+    found = client.rows(f"select number, run_id, attempt, token from public.chaos_effects where {mine}", [owners])
+    return tuple(_values(Effect, found))
+
+
+def still_open(client: StackClient, owners: Sequence[str]) -> list[str]:
+    """The runs of these jobs and DAGs that have not ended in the read model."""
+    open_ = "select run_id from runs where job_id = any (%s) and tidemill.is_open(state) order by run_id"
+    return [row["run_id"] for row in client.rows(open_, [owners])]
+
+
+def save(history: History, path: Path) -> None:
+    path.write_bytes(msgspec.json.encode(history))
+
+
+def load(path: Path) -> History:
+    return msgspec.json.decode(path.read_bytes(), type=History)
