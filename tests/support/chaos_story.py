@@ -17,6 +17,7 @@ from tests.chaos.judge.history import (
     Fault,
     History,
     Line,
+    Named,
     Outcome,
     Problem,
     Run,
@@ -51,6 +52,7 @@ class Story:
         self.problems: list[Problem] = []
         self.effects: list[Effect] = []
         self.faults: list[Fault] = []
+        self.audit_is_silent = False
         self._number = 0
 
     def history(self) -> History:
@@ -60,7 +62,9 @@ class Story:
         }
         lines = tuple(sorted(self.lines, key=lambda line: line.at))
         began = Began(at=at(DEFINED_AT), seed=1, boot_is=NOON)
-        return History(began=began, until=at(UNTIL), lines=lines, **fields)
+        named = tuple(Named(run_id=each.run_id, token=each.token) for each in self.attempts if each.ended_as == "lost")
+        named = () if self.audit_is_silent else named
+        return History(began=began, until=at(UNTIL), lines=lines, named=named, **fields)
 
     def define(self, seconds: float, spec: Spec | None, owner: str = JOB, outcome: Outcome = "accepted") -> None:
         self.acts.append(Defined(sent=at(seconds), answered=at(seconds + 0.1), outcome=outcome, owner=owner, spec=spec))

@@ -19,7 +19,7 @@ from rich.progress import Progress
 from schemas.settings import Connections
 from schemas.times import rfc3339
 from tidemill.audit import tables, topics
-from tidemill.audit.findings import Finding, Found, Lateness, Tally
+from tidemill.audit.findings import Again, Finding, Found, Lateness, Tally
 from tidemill.audit.matching import Span
 from tidemill.audit.tables import Scope
 from tidemill.complete import owner_names
@@ -85,6 +85,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     found: list[Found]
     tally: Tally
     late: Lateness | None
+    again: list[Again]
+    """It is no mistake, so it does not change the exit code."""
 
 
 def look(
@@ -105,7 +107,12 @@ def look(
         counted = tally if against is Against.TABLES else Tally()
         found += tables.occurrences(postgres, scope, counted, turn)
         found += tables.others(postgres, scope)
-    return Report(found=found, tally=tally, late=tables.count(postgres, scope, tally))
+    return Report(
+        found=found,
+        tally=tally,
+        late=tables.count(postgres, scope, tally),
+        again=tables.again(postgres, scope),
+    )
 
 
 def _span(
@@ -161,7 +168,26 @@ def _show(report: Report, scope: Scope, cut: datetime | None) -> None:
     show_rows(rows, ("what", "count"), as_json=False)
     if late := report.late:
         say(f"Late by (s): p50 {late.p50:.3f}, p95 {late.p95:.3f}, p99 {late.p99:.3f}, longest {late.max:.3f}.")
+    _show_again(report.again)
     _show_found(report.found)
+
+
+def _show_again(again: list[Again]) -> None:
+    if not again:
+        return
+    say(f"Executed again after a lost lease: {len(again):,}{' or more' if len(again) == tables.MOST else ''}.")
+    rows = [{"name": each.owner, "run": each.run_id, "what": _again(each)} for each in again[:SHOWN]]
+    show_rows(rows, ("name", "run", "what"), as_json=False)
+    if len(again) > SHOWN:
+        say(f"… and {len(again) - SHOWN:,} more; --json shows them.")
+
+
+def _again(each: Again) -> str:
+    lost = f" at {rfc3339(each.lost_at)}" if each.lost_at else ""
+    return (
+        f"attempt {each.attempt} (token {each.token}) was lost{lost}: {each.reason_code}; attempt {each.next_attempt} "
+        f"started at {rfc3339(each.next_started_at)}"
+    )
 
 
 def _show_found(found: list[Found]) -> None:
@@ -195,5 +221,6 @@ def _as_json(report: Report, scope: Scope, cut: datetime | None) -> dict[str, An
         "asked_from": cut or scope.span.after,
         "counts": msgspec.structs.asdict(report.tally),
         "late_seconds": report.late and msgspec.structs.asdict(report.late),
+        "again": [msgspec.structs.asdict(each) for each in report.again],
         "found": [msgspec.structs.asdict(each) for each in report.found],
     }

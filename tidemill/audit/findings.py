@@ -42,6 +42,26 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Where the record is: `topic/partition@offset`."""
 
 
+class Again(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that was executed again, because an attempt was lost. It is no mistake: a run is executed at least once.
+
+    Its side effects may be there twice (docs/fencing.md).
+    """
+
+    owner: str
+    """The job or DAG."""
+    run_id: str
+    nominal_time: datetime
+    attempt: int
+    """The lost one."""
+    token: int
+    executor_id: str | None
+    reason_code: str | None
+    lost_at: datetime | None
+    next_attempt: int
+    next_started_at: datetime
+
+
 class Lateness(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds from the scheduled time to the start of the first attempt."""
 

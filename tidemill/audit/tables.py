@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 
 from tidemill.audit.calendar import Terms
 from tidemill.audit.expected import Version
-from tidemill.audit.findings import Finding, Found, Lateness, Tally
+from tidemill.audit.findings import Again, Finding, Found, Lateness, Tally
 from tidemill.audit.matching import Record, Span, match
 from tidemill.queries import rows, text
 from tidemill.target import Row
@@ -97,6 +97,11 @@ def others(postgres: psycopg.Connection[Row], scope: Scope) -> Iterator[Found]:
             first=row["nominal_time"],
             sentence=f"{row['run_id']}: {row['sentence']}",
         )
+
+
+def again(postgres: psycopg.Connection[Row], scope: Scope) -> list[Again]:
+    """What was executed again after a lost lease."""
+    return [msgspec.convert(row, Again) for row in rows(postgres, "audit_again", scope.values | {"most": MOST})]
 
 
 def count(postgres: psycopg.Connection[Row], scope: Scope, tally: Tally) -> Lateness | None:

@@ -173,6 +173,13 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """Why it did not happen."""
 
 
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """A lost attempt that `tidemill audit` names, because its run was executed again."""
+
+    run_id: str
+    token: int
+
+
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """What counts as the same time, and what as too late."""
 
@@ -204,4 +211,5 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
     effects: tuple[Effect, ...] = ()
     faults: tuple[Fault, ...] = ()
+    named: tuple[Named, ...] = ()
     bounds: Bounds = Bounds()

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from tests.chaos.judge.executions import Execution, Seen, owner_of
+from tests.chaos.judge.history import Named
 from tests.chaos.judge.targets import specs_at
 from tests.chaos.judge.violations import Kind, Violation, evidence
 
@@ -46,11 +47,20 @@ def _double(before: Execution, after: Execution, why: str, explained_by: str | N
 
 
 def _explanation(seen: Seen, execution: Execution) -> str | None:
-    """The lost lease that the read model names. The other ends of an attempt leave a line of the process."""
+    """The lost lease that the read model shows and the audit names. Other ends leave a line of the process."""
     attempt = seen.attempt(execution)
+    if attempt is None and _is_before_a_rerun(seen, execution):
+        return "a rerun has begun the history of the run anew since"
     if attempt is None or attempt.ended_as != "lost":
         return None
+    if Named(run_id=execution.run_id, token=execution.token) not in seen.history.named:
+        return None
     return f"attempt {attempt.attempt} (token {attempt.token}) was lost: {attempt.reason_code}, {attempt.reason}"
+
+
+def _is_before_a_rerun(seen: Seen, execution: Execution) -> bool:
+    run, attempts = seen.runs.get(execution.run_id), seen.attempts.get(execution.run_id, [])
+    return run is not None and run.rerun_id is not None and all(each.token > execution.token for each in attempts)
 
 
 def rerun_between(seen: Seen, before: Execution, after: Execution) -> bool:

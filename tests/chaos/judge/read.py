@@ -21,6 +21,7 @@ from tests.chaos.judge.history import (
     Fault,
     History,
     Line,
+    Named,
     Problem,
     Run,
     Transition,
@@ -28,7 +29,11 @@ from tests.chaos.judge.history import (
 )
 from tests.chaos.load.load import LOAD_JOURNAL, PROCESS_JOURNAL
 from tests.support.stack_client import StackClient
+from tidemill.audit import tables as audit_tables
+from tidemill.audit.matching import Span
+from tidemill.audit.tables import Scope
 
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 _Row = TypeVar("_Row", bound=msgspec.Struct)
 
 
@@ -50,6 +55,7 @@ def read_history(
         transitions=_rows(client, Transition, "transitions", "job_id", owners),
         problems=_rows(client, Problem, "problems", "owner", owners),
         effects=_effects(client, owners),
+        named=tuple(_named(client, began)),
         faults=tuple(read_faults(faults)) if faults else (),
         bounds=bounds or Bounds(),
     )
@@ -94,6 +100,12 @@ def _effects(client: StackClient, owners: Sequence[str]) -> tuple[Effect, ...]:
     mine = "split_part(split_part(run_id, '@', 1), '#', 1) = any (%s)"
     found = client.rows(f"select number, run_id, attempt, token from public.chaos_effects where {mine}", [owners])
     return tuple(_values(Effect, found))
+
+
+def _named(client: StackClient, began: Began) -> list[Named]:
+    span = Span(began.at - MINUTE, began.at + DAY)
+    again = audit_tables.again(client.database, Scope(span=span))
+    return [Named(run_id=each.run_id, token=each.token) for each in again]
 
 
 def still_open(client: StackClient, owners: Sequence[str]) -> list[str]:

@@ -80,6 +80,32 @@ def test_two_attempts_of_a_run_at_once_are_found(database, last, audited):  # no
     assert audited()[0] == [(Finding.TWICE, "double", run_id, last)]
 
 
+@pytest.mark.parametrize(
+    ("ended_as", "started", "named"),
+    [("lost", True, True), ("lost", False, False), ("failed", True, False)],
+)
+def test_a_job_that_was_executed_again_after_a_lost_lease_is_named_and_no_finding(
+    database,  # noqa: F811
+    last,
+    audited,
+    ended_as,
+    started,
+    named,
+):
+    put(database, "again")
+    for at in hours(last, without={0}):
+        ran(database, "again", at)
+    first = {"attempt": 1, "token": 7, "finished_at": last + MINUTE, "ended_as": ended_as}
+    first |= {"started_at": last + STARTED} if started else {}
+    second = {"attempt": 2, "token": 9, "started_at": last + 2 * MINUTE, "finished_at": last + 3 * MINUTE}
+    run_id = ran(database, "again", last, attempts=[first, second | {"ended_as": "succeeded"}])
+    found, report = audited()
+    assert found == []
+    assert [(each.run_id, each.attempt, each.token, each.next_attempt) for each in report.again] == (
+        [(run_id, 1, 7, 2)] if named else []
+    )
+
+
 def test_runs_of_one_job_at_once_are_found_if_its_policy_forbids_them(database, last, audited):  # noqa: F811
     for job, policy in (("serial", "skip"), ("parallel", "allow_all")):
         put(database, job, overlap_policy=policy)

@@ -134,6 +134,11 @@ def test_a_double_that_a_lost_lease_explains_is_counted_apart(lost):
     assert "lease_expired" in (verdict.explained[0].explained_by or "")
 
 
+def test_a_lost_lease_that_the_audit_does_not_name_explains_nothing(lost):
+    lost.audit_is_silent = True
+    assert kinds(lost) == [Kind.DOUBLE]
+
+
 def test_a_double_without_a_lost_lease_is_not_explained(lost):
     lost.attempts = [each for each in lost.attempts if each.ended_as != "lost"]
     assert kinds(lost) == [Kind.DOUBLE]
