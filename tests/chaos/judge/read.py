@@ -108,10 +108,19 @@ def _named(client: StackClient, began: Began) -> list[Named]:
     return [Named(run_id=each.run_id, token=each.token) for each in again]
 
 
-def still_open(client: StackClient, owners: Sequence[str]) -> list[str]:
-    """The runs of these jobs and DAGs that have not ended in the read model."""
-    open_ = "select run_id from runs where job_id = any (%s) and tidemill.is_open(state) order by run_id"
-    return [row["run_id"] for row in client.rows(open_, [owners])]
+def unsettled(client: StackClient, folder: Path) -> list[str]:
+    """The runs of a load that are open in the read model, and accepted requests that have neither run nor problem yet.
+
+    A request for an unknown job waits for it, and is refused after `TIDEMILL_PARK_LIMIT`.
+    """
+    _, acts = read_acts(folder / LOAD_JOURNAL)
+    owners = sorted({each.owner for each in acts})
+    asked = [each for each in acts if isinstance(each, Asked) and (each.kind, each.outcome) == ("run", "accepted")]
+    opened = client.rows("select run_id from runs where job_id = any (%s) and tidemill.is_open(state)", [owners])
+    known = {row["run_id"] for row in client.rows("select run_id from runs where job_id = any (%s)", [owners])}
+    refused = client.rows("select owner, request_id from problems where owner = any (%s)", [owners])
+    known |= {f"{row['owner']}#{row['request_id']}" for row in refused}
+    return sorted([row["run_id"] for row in opened] + [each.new_run_id for each in asked if each.new_run_id not in known])
 
 
 def save(history: History, path: Path) -> None:
