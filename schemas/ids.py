@@ -74,3 +74,8 @@ def dag_run_of(run_id: str) -> RunId:
 def missed_range_id(job_id: str, first: datetime, last: datetime) -> RunId:
     """The run id of a range of missed occurrences: `<job_id>@<first>~<last>`."""
     return RunId(f"{job_id}@{run_id_time(first)}~{run_id_time(last)}")
+
+
+def node_of_run(run_id: str) -> str | None:
+    """The node that a run id names; None: it is not a run of a node."""
+    return run_id.partition("/")[2] or None

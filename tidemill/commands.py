@@ -85,6 +85,10 @@ PANELS = {
             "tidemill.audit.command:audit",
             "Prove that all that was due has one outcome or one reason; list what has not.",
         ),
+        "simulate": Entry(
+            "tidemill.simulate.command:simulate",
+            "Show what a job or DAG would do, and what a change would change. Nothing is written.",
+        ),
         "backfills": Entry(
             "tidemill.backfill:backfills",
             "List backfills with their progress, the newest first. `tidemill cancel RUN` stops one.",

@@ -41,6 +41,11 @@ EXAMPLES = {
         "tidemill explain 'nightly@2026-11-21T02:00:00Z' --json",
     ),
     "overdue": ("tidemill overdue", "tidemill overdue --json | jq -r '.[].name'"),
+    "simulate": (
+        "tidemill simulate --job nightly --set schedule='0 4 * * *' --to 7d",
+        "tidemill simulate --job poll --set overlap_policy=buffer_all --takes 90s --json",
+        "tidemill simulate --dag etl --from tomorrow --to 2d",
+    ),
     "audit": (
         "tidemill audit",
         "tidemill audit --from 12h --job nightly --against both",

@@ -158,10 +158,10 @@ def write_columns(postgres: psycopg.Connection[Row], name: str, columns: Columns
     try:
         return postgres.execute(statement(name, columns)).fetchone()
     except psycopg.DataError as error:
-        raise UsageError(_with_column(error, columns)) from error
+        raise UsageError(with_column(error, columns)) from error
 
 
-def _with_column(error: psycopg.DataError, columns: Columns) -> str:
+def with_column(error: psycopg.DataError, columns: Columns) -> str:
     """Add the column's name: for a value of the wrong type, the database names only the value."""
     said = error.diag.message_primary or str(error)
     named = next((name for name, value in columns.items() if value and said.endswith(f'"{value}"')), None)

@@ -26,6 +26,18 @@ create function tidemill.begin_of(day date) returns timestamptz
 language sql immutable parallel safe
 return day::timestamp at time zone 'UTC';
 
+-- From when on the read model keeps every row, by the day on which it is filed: earlier weeks are dropped, or reduced to
+-- their failures.
+create function tidemill.kept_from() returns timestamptz
+language sql stable
+return (
+    select tidemill.begin_of(
+        coalesce(greatest(min(week), max(week) filter (where reduced is not null) + 7), date '1970-01-01'))
+    from tidemill.weeks
+);
+
+comment on function tidemill.kept_from is 'From when on the read model keeps every row of tidemill.runs.';
+
 -- Whether pruning the week removes the run: any run, or with keep_failures only a run that is not a failure. A node
 -- does not stay longer than its DAG run, which is in the same week.
 create function tidemill.goes(run tidemill.runs, keep_failures bool) returns bool

@@ -3,7 +3,4 @@ select
     clock_timestamp() as now,
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint as open_from,
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next_transaction,
-    (
-        select coalesce(greatest(min(week), max(week) filter (where reduced is not null) + 7), date '1970-01-01')
-        from tidemill.weeks
-    )::timestamp at time zone 'UTC' as earliest
+    tidemill.kept_from() as earliest

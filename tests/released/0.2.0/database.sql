@@ -2225,6 +2225,27 @@ $$;
 
 
 --
+-- Name: weeks; Type: TABLE; Schema: tidemill; Owner: -
+--
+
+CREATE TABLE tidemill.weeks (
+    week date NOT NULL,
+    written bigint DEFAULT 0 NOT NULL,
+    last_at timestamp with time zone,
+    reduced bigint
+);
+
+
+--
+-- Name: kept_from(); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.kept_from() RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    RETURN (SELECT tidemill.begin_of(COALESCE(GREATEST(min(weeks.week), (max(weeks.week) FILTER (WHERE (weeks.reduced IS NOT NULL)) + 7)), '1970-01-01'::date)) AS begin_of FROM tidemill.weeks);
+
+
+--
 -- Name: locked_version(text, bigint); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
@@ -3387,18 +3408,6 @@ CREATE VIEW tidemill.transitions AS
 
 
 --
--- Name: weeks; Type: TABLE; Schema: tidemill; Owner: -
---
-
-CREATE TABLE tidemill.weeks (
-    week date NOT NULL,
-    written bigint DEFAULT 0 NOT NULL,
-    last_at timestamp with time zone,
-    reduced bigint
-);
-
-
---
 -- Name: zones; Type: TABLE; Schema: tidemill; Owner: -
 --
 
@@ -3509,7 +3518,7 @@ INSERT INTO tidemill.migrations VALUES ('0005_jobs.sql', 'f06c44322ecb14908ebfc6
 INSERT INTO tidemill.migrations VALUES ('0006_requests.sql', '82fea5c19a668e30ab0f01e3d10904f9a28c1052b7ab16ce85fc5c4e73559546', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0007_read_model.sql', 'c743a0a01c250e56b3fc9f817a8d26cc9aa548da6622134b5c59aca37a54aa3c', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0008_capture.sql', '99e2aaf04e2e67a3b4d97985563cefb1b2e58954dfcceb0c282284af5c1ff2e9', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0009_retention.sql', 'cf7ca62e7cc7fcfaf7aeb7dc119315a02c7fccfcfba870e697acc0569514cd3d', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0009_retention.sql', '01ae67169ec248476ebcc5346f1786eeac5a67bc1b184f4780d01d39f88204d2', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0010_fences.sql', 'bbed8949c99a700898a7b56dfc3d104d90cd3c75312b30fcc21a029dea732cb4', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0011_backfills.sql', '836d2991c089d1ba7cbb9f668864ca298b71cbb1167c0f1f52bbae126983109e', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0012_dags.sql', 'e9782b03128512633fc6880e66c4a7a8c83eaf6891719c518c1149aaad03588c', '0.2.0', '2026-03-01 12:00:00+00');
