@@ -88,4 +88,4 @@ def _notes(play: Play) -> Iterator[str]:
     if play.old.spec and play.old.spec.schedule is None:
         yield f"{play.name} has no schedule"
     if play.old.spec and play.old.spec.paused:
-        yield f"{play.name} is paused: the end of the pause decides its occurrences; `--set paused=false` plays it without"
+        yield f"{play.name} is paused, and its end decides what runs; `--set paused=false` plays it without"
