@@ -72,6 +72,10 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """What the core reports of the definition, such as that its schedule cannot be followed."""
 
 
+def _at_once(grace: timedelta) -> timedelta:  # noqa: ARG001 - it needs none of its grace
+    return timedelta(0)
+
+
 def forecast(
     definition: Definition,
     begin: datetime,
@@ -79,16 +83,16 @@ def forecast(
     draw: Draw,
     settings: CoreSettings,
     *,
-    stop_takes: timedelta = timedelta(0),
+    stops_in: Callable[[timedelta], timedelta] = _at_once,
     most_steps: int = STEPS,
     turn: Callable[[float], object] = lambda _: None,
 ) -> Forecast:
     """Decide the occurrences in [begin, end).
 
-    `stop_takes`: from TERM or KILL to the end of a process. `turn` is called with the share that is done.
+    `stops_in`: from a grace to the time until a stopped process ends. `turn` is called with the share that is done.
     """
     play = _Play(state=OwnerState(partition=0, settings=settings), now=begin - MILLISECOND, draw=draw)
-    play.stop_takes, play.steps_left = stop_takes, most_steps
+    play.stops_in, play.steps_left = stops_in, most_steps
     play.begin(definition, end)
     while (at := play.next_time()) is not None and at < end and play.steps_left > 0:
         play.advance(at)
@@ -117,12 +121,14 @@ class _Play:
     state: OwnerState
     now: datetime
     draw: Draw
-    stop_takes: timedelta = timedelta(0)
+    stops_in: Callable[[timedelta], timedelta] = field(default=_at_once)
     steps_left: int = STEPS
     occurrences: dict[str, Occurrence] = field(default_factory=dict)
     """By run."""
     running: dict[_KEY, _Process] = field(default_factory=dict)
     """By run and token."""
+    stopping: set[_KEY] = field(default_factory=set)
+    """Processes that got TERM: they end by it, even if they would have ended before it takes effect."""
     ends: list[tuple[datetime, int, _KEY, EndCause, int]] = field(default_factory=list)
     """A heap, with more than one entry for a process that is stopped: the first one counts."""
     order: count[int] = field(default_factory=count)
@@ -149,6 +155,9 @@ class _Play:
             _, _, key, cause, exit_code = heapq.heappop(self.ends)
             if process := self.running.pop(key, None):
                 self.processes.append((process.started_at, self.now))
+                if key in self.stopping:
+                    self.stopping.discard(key)
+                    cause, exit_code = EndCause.CANCELLED, _TERM
                 ended.append(_ended(process, self.now, cause, exit_code))
         if ended:
             self._report(ended)
@@ -183,7 +192,9 @@ class _Play:
             case SendDispatch(dispatch=dispatch):
                 started.append(self._start(dispatch))
             case SendKill(kill=kill):
-                self._end_at(self.now + self.stop_takes, (kill.run_id, kill.token), EndCause.CANCELLED, _TERM)
+                key = (kill.run_id, kill.token)
+                self.stopping.add(key)
+                self._end_at(self.now + self.stops_in(kill.grace), key, EndCause.CANCELLED, _TERM)
             case ReportProblem(code=code, reason=reason) if code in _OF_A_DEFINITION:
                 self.problems.append(reason)
             case _:

@@ -22,8 +22,6 @@ from tidemill.simulate.forecast import Ending, forecast
 MINUTES = 2
 BEGIN = START + timedelta(milliseconds=1)
 """The owner decides what is after the first version of a definition, and that is of `START`."""
-STOP_TAKES = 3
-"""As in a `Scenario`."""
 
 
 def definition(**fields):
@@ -44,8 +42,13 @@ def played(takes, *, minutes=MINUTES, most_steps=10_000, **fields):
     end = START + timedelta(minutes=minutes)
     return forecast(
         definition(**fields), BEGIN, end, draw, CoreSettings(),
-        stop_takes=timedelta(seconds=STOP_TAKES), most_steps=most_steps,
+        stops_in=stops_in, most_steps=most_steps,
     )  # fmt: skip
+
+
+def stops_in(grace):
+    """As in a `Scenario`."""
+    return timedelta(seconds=3 if grace else 1)
 
 
 def by_real_owner(durations, **fields):
