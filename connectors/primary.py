@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import zip_longest
 from typing import TypeAlias
 
@@ -10,8 +11,6 @@ from psycopg import conninfo
 
 CONNECT_SECONDS = 3
 """How long one host may take to answer: it may be frozen, or gone from the network."""
-WRITES = {"read-write", "primary"}
-"""The values of `target_session_attrs` with which libpq passes standbys by."""
 DEFAULT_PORT = "5432"
 
 Address: TypeAlias = tuple[str, str]
@@ -26,22 +25,6 @@ def addresses(dsn: str) -> list[Address]:
     return list(zip_longest(hosts, [port or DEFAULT_PORT for port in ports], fillvalue=ports[0] or DEFAULT_PORT))
 
 
-def find_primary(dsn: str) -> int | None:
-    """The position of the host that takes writes. None: no host answers within `CONNECT_SECONDS` and takes writes."""
-    try:
-        with psycopg.connect(
-            dsn,
-            connect_timeout=CONNECT_SECONDS,
-            target_session_attrs="read-write",
-            application_name="tidemill-connect-supervisor",
-        ) as connection:
-            found = (connection.info.host or connection.info.hostaddr, str(connection.info.port))
-    except psycopg.OperationalError:
-        return None
-    known = addresses(dsn)
-    return known.index(found) if found in known else 0
-
-
 def only(dsn: str, position: int) -> str:
     """The DSN with one of its hosts, so that a call does not wait for the others."""
     known = addresses(dsn)
@@ -50,3 +33,33 @@ def only(dsn: str, position: int) -> str:
     host, port = known[position]
     named = "host" if conninfo.conninfo_to_dict(dsn).get("host") else "hostaddr"
     return conninfo.make_conninfo(dsn, **{named: host, "port": port})
+
+
+def find_primary(dsn: str, last: int | None = None) -> int | None:
+    """The position of the host that takes writes; None: none answers within `CONNECT_SECONDS` and takes writes.
+
+    `last` is the result of the last call: while that host takes writes, no other is asked. Otherwise all are asked at
+    once, so that a frozen one does not hold up the answer.
+    """
+    if last is not None and _takes_writes(only(dsn, last)):
+        return last
+    positions = range(len(addresses(dsn)))
+    threads = ThreadPoolExecutor(len(positions), "primary")
+    try:
+        asked = {threads.submit(_takes_writes, only(dsn, position)): position for position in positions}
+        return next((asked[each] for each in as_completed(asked) if each.result()), None)
+    finally:
+        threads.shutdown(wait=False)
+
+
+def _takes_writes(dsn: str) -> bool:
+    try:
+        with psycopg.connect(
+            dsn,
+            connect_timeout=CONNECT_SECONDS,
+            target_session_attrs="read-write",
+            application_name="tidemill-connect-supervisor",
+        ):
+            return True
+    except psycopg.OperationalError:
+        return False

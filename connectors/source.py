@@ -8,7 +8,7 @@ from datetime import timedelta
 from psycopg import conninfo
 
 from connectors.owned import REVISION, REVISION_KEY, Config, marked
-from connectors.primary import WRITES, Address, addresses
+from connectors.primary import Address, addresses
 from connectors.settings import SourceSettings
 from connectors.topics import heartbeat_topic
 from schemas.errors import TidemillError
@@ -71,9 +71,10 @@ def _database(dsn: str, settings: SourceSettings, primary: int) -> Config:
 def _address(dsn: str, parsed: dict[str, str], settings: SourceSettings, primary: int) -> Address:
     """The address of the primary, as Connect sees it."""
     known = addresses(dsn)
-    if len(known) > 1 and parsed.get("target_session_attrs") not in WRITES:
+    if len(known) > 1 and parsed.get("target_session_attrs") != "primary":
+        # With `read-write`, libpq refuses the read-only sessions of commands and pages.
         raise NoAddressError(
-            "TIDEMILL_POSTGRES_DSN names several hosts: add target_session_attrs=read-write, or processes would "
+            "TIDEMILL_POSTGRES_DSN names several hosts: it needs target_session_attrs=primary, or processes would "
             "connect to a standby"
         )
     seen = settings.connect_postgres_host.split(",") if settings.connect_postgres_host else [host for host, _ in known]

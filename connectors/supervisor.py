@@ -77,7 +77,7 @@ def supervise(
     watch = Watch()
     while not stop.requested:
         loop.turn()
-        watch = after_search(watch, find_primary(connections.postgres_dsn))
+        watch = after_search(watch, find_primary(connections.postgres_dsn, watch.primary))
         primary = watch.primary or 0
         if watch.primary is None and len(addresses(connections.postgres_dsn)) > 1:
             watch = _without_primary(watch, metrics)

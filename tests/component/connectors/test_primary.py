@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import time
+
 import psycopg
 import pytest
 from psycopg import sql
 
-from connectors.primary import addresses, find_primary
+from connectors.primary import CONNECT_SECONDS, addresses, find_primary
 from tests.support.observed import reserved_port
 
 READ_ONLY = "alter database {} set default_transaction_read_only = on"
@@ -30,6 +33,19 @@ def named(empty_dsn):
 def test_a_dead_host_is_passed_by(named, dead):
     assert find_primary(named(dead, None)) == 1
     assert find_primary(named(None, dead)) == 0
+
+
+def test_a_silent_host_does_not_hold_up_the_answer(named):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel accepts, and nobody answers
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        assert find_primary(named(address, None)) == 1
+        assert time.monotonic() - began < CONNECT_SECONDS
+        assert find_primary(named(address, None), 0) == 1
+
+
+def test_a_primary_stays_the_primary_while_it_takes_writes(named):
+    assert find_primary(named(None, None), 1) == 1
 
 
 def test_without_a_host_that_answers_there_is_no_primary(named, dead):

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from connectors.migrate import migrate
+from connectors.primary import addresses
 from schemas.settings import Connections
 from tests.support.read_model_rows import add_story, allow_writes
 from tidemill.cli import run
@@ -107,3 +108,11 @@ def test_a_connection_to_read_cannot_write(primary):
     place = Connections(postgres_dsn=dsn_of(primary))
     with connect_to_read(place) as reading, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         reading.execute("delete from tidemill.jobs")
+
+
+def test_commands_read_with_a_dsn_that_names_a_primary_and_its_standbys(primary, tables_dsn, tidemill, monkeypatch):
+    ((host, port),) = addresses(tables_dsn)
+    several = tables_dsn.replace(f"{host}:{port}", f"{host}:{port},127.0.0.1:1")
+    monkeypatch.delenv("TIDEMILL_POSTGRES_READ_DSN")
+    monkeypatch.setenv("TIDEMILL_POSTGRES_DSN", f"{several}?target_session_attrs=primary")
+    assert "written" in tidemill("job", "list")

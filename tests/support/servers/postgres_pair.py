@@ -85,14 +85,21 @@ class PostgresPair:
 
     def signal_primary(self, number: signal.Signals) -> None:
         """Signals all processes of the primary, at once as when its machine dies."""
-        pid = self._processes[self.primary].pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for each in (pid, *map(int, children)):
-            os.kill(each, number)
+        self._signal(self.primary, number)
 
     def promote(self) -> None:
         self.follow("promote")
         self.primary = self.standby
+
+    def end_old(self) -> None:
+        """Ends the primary of before the promotion, if it is only frozen."""
+        self._signal(self.standby, signal.SIGKILL)
+
+    def _signal(self, server: int, number: signal.Signals) -> None:
+        pid = self._processes[server].pid
+        children = Path(f"/proc/{pid}/task/{pid}/children")
+        for each in (pid, *map(int, children.read_text().split())) if children.exists() else ():
+            os.kill(each, number)
 
     def ask(self, number: int, query: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self._dsn_of(number), autocommit=True) as connection:

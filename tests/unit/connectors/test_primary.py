@@ -29,7 +29,7 @@ def test_hosts_and_ports_are_paired_by_the_rules_of_libpq(dsn, expected):
 
 @pytest.mark.parametrize("name", ["host", "hostaddr"])
 def test_one_host_is_chosen_and_all_else_stays(name):
-    dsn = f"{name}=10.0.0.1,10.0.0.2 port=1,2 user=mill password=s3cret target_session_attrs=read-write"
+    dsn = f"{name}=10.0.0.1,10.0.0.2 port=1,2 user=mill password=s3cret target_session_attrs=primary"
     found = conninfo.conninfo_to_dict(only(dsn, 1))
     assert found == conninfo.conninfo_to_dict(dsn) | {name: "10.0.0.2", "port": "2"}
 

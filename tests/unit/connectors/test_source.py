@@ -15,7 +15,7 @@ from schemas.settings import Connections
 DSN = "postgresql://mill:s3cret@db.example:6543/main?sslmode=require"
 
 
-PAIR = "postgresql://mill:s3cret@a,b:6543/main?target_session_attrs=read-write"
+PAIR = "postgresql://mill:s3cret@a,b:6543/main?target_session_attrs=primary"
 
 
 def config(dsn=DSN, prefix="tidemill.", primary=0, **settings):
@@ -66,8 +66,8 @@ def test_the_slot_survives_a_failover():
     [
         ("host=/run/postgresql user=a dbname=b", "host '/run/postgresql'"),
         ("user=a dbname=b", "host ''"),
-        ("host=a,b user=a dbname=b", "names several hosts: add target_session_attrs=read-write"),
-        ("host=a,b user=a dbname=b target_session_attrs=any", "names several hosts"),
+        ("host=a,b user=a dbname=b", "it needs target_session_attrs=primary"),
+        ("host=a,b user=a dbname=b target_session_attrs=read-write", "names several hosts"),
         ("host=a dbname=b", "names no user"),
         ("host=a", "names no user and no dbname"),
     ],
