@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from functools import partial
@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from connectors.offsets import ANSWER_SECONDS, offset_range
 from schemas.codec import decode
+from schemas.digest import DefinitionDigest
 from schemas.ends import is_end_of_file, reaches
 from schemas.errors import TidemillError
 from schemas.settings import Connections
@@ -32,6 +33,7 @@ _LOOK_BACK_FACTOR = 100
 class AppliedTo(msgspec.Struct, frozen=True, kw_only=True):
     topic: str
     offset: int
+    topic_id: str = ""
 
 
 class OwnerClock(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,11 +42,16 @@ class OwnerClock(msgspec.Struct, frozen=True, kw_only=True):
     watermark: datetime
     newest_version: int = 0
     cluster_version: int = 0
+    digest: DefinitionDigest | None = None
     applied: tuple[AppliedTo, ...] = ()
 
     def applied_of(self, topic: str) -> int:
         """The offset of the last applied record of an input topic; -1 if there is none."""
         return next((each.offset for each in self.applied if each.topic == topic), -1)
+
+    def topic_id_of(self, topic: str) -> str:
+        """The id of the topic that the owner reads; empty if it has read none."""
+        return next((each.topic_id for each in self.applied if each.topic == topic), "")
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,15 +65,7 @@ class StateUnreadableError(TidemillError):
 
 def latest_clocks(connections: Connections) -> dict[int, Seen]:
     """The latest clock by partition; a partition without a decision has none. Also raises `KafkaException`."""
-    options = connections.kafka(
-        group_id="tidemill-clocks",  # the client requires it; this consumer joins no group
-        enable_auto_commit=False,
-        enable_partition_eof=True,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        fetch_wait_max_ms=20,
-    )
-    open_reader = partial(Consumer, options | {"log_level": 2})
+    open_reader = reader_of(connections)
     with closing(open_reader()) as consumer:
         topic = connections.topic(STATE)
         asked = {
@@ -83,6 +82,19 @@ def latest_clocks(connections: Connections) -> dict[int, Seen]:
         return found
 
 
+def reader_of(connections: Connections) -> Callable[[], Consumer]:
+    """Makes consumers that read a part of a topic and join no group."""
+    options = connections.kafka(
+        group_id="tidemill-clocks",  # the client requires it
+        enable_auto_commit=False,
+        enable_partition_eof=True,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        fetch_wait_max_ms=20,
+    )
+    return partial(Consumer, options | {"log_level": 2})
+
+
 def _last_in(
     consumer: Consumer,
     open_reader: Callable[[], Consumer],
@@ -91,7 +103,25 @@ def _last_in(
     ends: Mapping[int, int],
 ) -> dict[int, Seen]:
     found: dict[int, Seen] = {}
-    unread = dict(ends)
+    for message in read_between(consumer, open_reader, topic, begins, ends):
+        number, value = message.partition() or 0, message.value()
+        if message.key() == CLOCK_KEY and value is not None:
+            found[number] = Seen(clock=decode(value, OwnerClock), appended_at=from_epoch_ms(message.timestamp()[1]))
+    return found
+
+
+def read_between(
+    consumer: Consumer,
+    open_reader: Callable[[], Consumer],
+    topic: str,
+    begins: Mapping[int, int],
+    ends: Mapping[int, int],
+) -> Iterator[Message]:
+    """The committed records of a topic between two offsets of each partition. Raises `StateUnreadableError`.
+
+    `begins` may name only partitions in which it is below the end.
+    """
+    unread = {number: ends[number] for number in begins}
     consumer.assign([TopicPartition(topic, number, begin) for number, begin in begins.items()])
     while unread:
         message = consumer.poll(ANSWER_SECONDS)
@@ -100,13 +130,12 @@ def _last_in(
             continue
         if message is None or (message.error() is not None and not is_end_of_file(message)):
             raise StateUnreadableError(f"topic {topic} could not be read to its end")
-        number, value = message.partition() or 0, message.value()
-        if message.error() is None and message.key() == CLOCK_KEY and value is not None:
-            found[number] = Seen(clock=decode(value, OwnerClock), appended_at=from_epoch_ms(message.timestamp()[1]))
+        number = message.partition() or 0
+        if message.error() is None:
+            yield message
         if number in unread and reaches(message, unread[number]):
             del unread[number]
     consumer.unassign()
-    return found
 
 
 def _skip_unreadable(consumer: Consumer, open_reader: Callable[[], Consumer], message: Message) -> None:

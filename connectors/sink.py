@@ -17,9 +17,9 @@ from connectors.backoff import Backoff
 from connectors.inbox import Inbox, open_inbox
 from connectors.ledger import SUSPICIONS, Ledger, StaleOffsetsError, open_ledger
 from connectors.migrate import warn_of_newer_release
-from connectors.restores import watch_restores
+from connectors.reconciler import Reconciler, watch_definitions
 from connectors.retention import apply_ttls
-from connectors.settings import RetentionSettings, SinkSettings
+from connectors.settings import RetentionSettings, SinkSettings, SourceSettings
 from connectors.sink_metrics import SinkMetrics
 from connectors.stopping import Stop, leave_when_requested, stop_on_signals
 from connectors.topics import KafkaRefusedError, topic_ids
@@ -74,20 +74,23 @@ def main() -> int:
             connections, cluster = settle(connections, confluent_kafka, SINK_TOPICS, with_runs=False)
             retention = agreed(retention, cluster)
             warn_of_newer_release(connections.postgres_dsn)
-            _run_all(Sink(connections, settings, metrics, health), connections, retention, health)
+            reconciler = Reconciler(connections, read(SourceSettings).slot_name, metrics)
+            _run_all(Sink(connections, settings, metrics, health), reconciler, connections, retention, health)
     except (InvalidSettingsError, DisagreementError, PortTakenError) as error:
         log.error("sink_failed", error=str(error))  # noqa: TRY400 - the sentence is enough
         return REFUSED if isinstance(error, InvalidSettingsError) else FAILED
     return 0
 
 
-def _run_all(sink: Sink, connections: Connections, retention: RetentionSettings, health: Health) -> None:
+def _run_all(
+    sink: Sink, reconciler: Reconciler, connections: Connections, retention: RetentionSettings, health: Health
+) -> None:
     stop = stop_on_signals()
     leave_when_requested(stop, health)
     with ThreadPoolExecutor(2, "background") as threads:
         tasks = [
             threads.submit(_then_stop, lambda: apply_ttls(connections, retention, stop, health), stop),
-            threads.submit(_then_stop, lambda: watch_restores(connections, stop, health), stop),
+            threads.submit(_then_stop, lambda: watch_definitions(reconciler, stop, health), stop),
         ]
         try:
             sink.run(stop)

@@ -20,7 +20,8 @@ class SinkMetrics:
     """The sink's loop reports here; the port's thread asks for the age of what waits."""
 
     __slots__ = (
-        "_batch_records", "_interruptions", "_lag_records", "_lock", "_now", "_problems", "_seconds", "_waiting_since",
+        "_batch_records", "_differing", "_healed", "_interruptions", "_lag_records", "_lock", "_now", "_problems",
+        "_seconds", "_waiting_since",
     )  # fmt: skip
 
     def __init__(self, registry: Registry, now: Callable[[], datetime] = _wall_clock) -> None:
@@ -32,6 +33,8 @@ class SinkMetrics:
         self._batch_records = registry.histogram(catalogue.BATCH_RECORDS)
         self._interruptions = registry.counter(catalogue.INTERRUPTIONS)
         self._problems = registry.counter(catalogue.PROBLEMS)
+        self._differing = registry.gauge(catalogue.DEFINITIONS_DIFFERING)
+        self._healed = registry.counter(catalogue.DEFINITIONS_HEALED)
         registry.gauge(catalogue.LAG_SECONDS).set_function(self._lag_seconds)
 
     def taken(self, records: Sequence[Record]) -> None:
@@ -53,6 +56,14 @@ class SinkMetrics:
         if not any(lags.values()):
             with self._lock:
                 self._waiting_since = None
+
+    def differing(self, count: int) -> None:
+        """The number of jobs and DAGs that differ between Postgres and the streams."""
+        self._differing.set(count)
+
+    def healed(self, *, written: int, deleted: int) -> None:
+        self._healed.labels("written").inc(written)
+        self._healed.labels("deleted").inc(deleted)
 
     def interrupted(self) -> None:
         """The sink begins again; meanwhile it writes nothing."""

@@ -35,4 +35,19 @@ PROBLEMS = counter(
     "kind", "code",
     values={"kind": (each.value for each in ProblemKind), "code": (each.value for each in ProblemCode)},
 )  # fmt: skip
-ALL = (LAG_RECORDS, LAG_SECONDS, TRANSACTION_SECONDS, BATCH_RECORDS, INTERRUPTIONS, PROBLEMS)
+DEFINITIONS_DIFFERING = gauge(
+    "tidemill_definitions_differing",
+    "Jobs and DAGs whose version in Postgres differs from the one that the streams hold, when the sink last looked.",
+    "A sink heals them after a minute. If they stay, see `tidemill doctor`.",
+)
+DEFINITIONS_HEALED = counter(
+    "tidemill_definitions_healed_total",
+    "Jobs and DAGs that this sink appended again, because the streams had missed a change or a deletion.",
+    "Find out what lost them: the replication slot, the topic `cdc`, or its retention.",
+    "what",
+    values={"what": ("written", "deleted")},
+)
+ALL = (
+    LAG_RECORDS, LAG_SECONDS, TRANSACTION_SECONDS, BATCH_RECORDS, INTERRUPTIONS, PROBLEMS,
+    DEFINITIONS_DIFFERING, DEFINITIONS_HEALED,
+)  # fmt: skip

@@ -83,6 +83,16 @@ comment on column tidemill.restored.noticed_at is 'When a sink noticed it.';
 comment on column tidemill.restored.given is 'The highest version that this database had given then.';
 comment on column tidemill.restored.applied is 'The highest version that the streams had applied then.';
 
+-- Writes a problem of the definitions; `number` tells it from others with its code.
+create function tidemill.note_alert(code text, number bigint, reason text) returns void
+language plpgsql volatile as $$
+begin
+    perform tidemill.make_week((clock_timestamp() at time zone 'UTC')::date);
+    insert into tidemill.problems (at, partition, record_offset, topic_id, source_topic, kind, code, reason)
+    values (clock_timestamp(), -1, number, '', 'definitions', 'alert', note_alert.code, note_alert.reason);
+end
+$$;
+
 -- `applied` is the highest version that the streams have applied: a database that has not given it yet was restored.
 create function tidemill.note_restore(applied bigint) returns bool
 language plpgsql volatile as $$
@@ -96,13 +106,9 @@ begin
     if not found then
         return false;
     end if;
-    perform tidemill.make_week((clock_timestamp() at time zone 'UTC')::date);
-    insert into tidemill.problems (at, partition, record_offset, topic_id, source_topic, kind, code, reason)
-    values (
-        clock_timestamp(), -1, note_restore.applied, '', 'definitions', 'alert', 'database_restored',
-        format(
-            'the database was restored from a backup: its last version is %s, and the streams have applied %s; '
-            'changes of jobs and DAGs have no effect until you run `tidemill restored`', given, applied));
+    perform tidemill.note_alert('database_restored', note_restore.applied, format(
+        'the database was restored from a backup: its last version is %s, and the streams have applied %s; '
+        'changes of jobs and DAGs have no effect until you run `tidemill restored`', given, applied));
     return true;
 end
 $$;
@@ -158,5 +164,113 @@ begin
     get diagnostics deleted_count = row_count;
     perform set_config('tidemill.healing', 'off', true), set_config('tidemill.keeping', 'off', true);
     return deleted_count;
+end
+$$;
+
+-- The last comparison of the definitions with what the streams hold. The sinks compare, and write this.
+create table tidemill.reconciliation (
+    id int not null primary key default 1 check (id = 1),
+    compared_at timestamptz,
+    differing bigint not null default 0,
+    differing_since timestamptz,
+    refusal text,
+    healed bigint not null default 0,
+    healed_at timestamptz
+);
+
+insert into tidemill.reconciliation default values;
+
+comment on table tidemill.reconciliation is
+    'One row: whether the streams hold the jobs and DAGs of this database. The sinks compare them and write it.';
+comment on column tidemill.reconciliation.compared_at is 'When a sink last compared them.';
+comment on column tidemill.reconciliation.differing is 'How many jobs and DAGs differ.';
+comment on column tidemill.reconciliation.differing_since is 'Since when some differ; null: none does.';
+comment on column tidemill.reconciliation.refusal is 'Why the sinks do not heal the difference; null: they do.';
+comment on column tidemill.reconciliation.healed is 'How many versions and deletions the sinks have appended again.';
+comment on column tidemill.reconciliation.healed_at is 'When they last did.';
+
+-- `refusal`: why the difference is not healed. The first one is a problem, numbered by `number` (null: it is none).
+create function tidemill.note_comparison(differing bigint, refusal text, number bigint) returns void
+language plpgsql volatile as $$
+declare
+    before tidemill.reconciliation;
+begin
+    select * into before from tidemill.reconciliation for update;
+    update tidemill.reconciliation
+    set compared_at = clock_timestamp(), differing = note_comparison.differing, refusal = note_comparison.refusal,
+        differing_since = case when note_comparison.differing > 0
+            then coalesce(before.differing_since, clock_timestamp()) end;
+    if note_comparison.refusal is not null and before.refusal is null and number is not null then
+        perform tidemill.note_alert('definitions_differ', number, note_comparison.refusal);
+    end if;
+end
+$$;
+
+-- Counts what was healed, and writes a problem that says so.
+create function tidemill.note_healing(healed bigint, version bigint, reason text) returns void
+language plpgsql volatile as $$
+begin
+    update tidemill.reconciliation as known
+    set healed = known.healed + note_healing.healed, healed_at = clock_timestamp();
+    perform tidemill.note_alert('definitions_healed', version, reason);
+end
+$$;
+
+-- Appends a new version of each of these jobs and DAGs that still has this version, and returns the new versions. It
+-- skips a row that a user is changing: that change is a new version.
+create function tidemill.append_again(wanted_owners text[], wanted_versions bigint[]) returns setof bigint
+language plpgsql volatile as $$
+declare
+    job tidemill.jobs;
+    dag tidemill.dags;
+begin
+    perform set_config('tidemill.healing', 'on', true), set_config('tidemill.numbering', 'on', true),
+        set_config('tidemill.compiling', 'on', true), set_config('tidemill.keeping', 'on', true);
+    for job in
+        select jobs.* from unnest(wanted_owners, wanted_versions) as wanted (owner, version)
+        join tidemill.jobs on jobs.job_id = wanted.owner and jobs.version = wanted.version
+        order by jobs.job_id collate "C" for update of jobs skip locked
+    loop
+        job.version := tidemill.locked_version(job.job_id);
+        update tidemill.jobs set version = job.version, updated_at = clock_timestamp() where job_id = job.job_id;
+        insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
+        values (job.job_id, 'job', job.version, clock_timestamp(), false, tidemill.job_spec(job));
+        return next job.version;
+    end loop;
+    for dag in
+        select dags.* from unnest(wanted_owners, wanted_versions) as wanted (owner, version)
+        join tidemill.dags on dags.dag_id = wanted.owner and dags.version = wanted.version
+        order by dags.dag_id collate "C" for update of dags skip locked
+    loop
+        dag.version := tidemill.locked_version(dag.dag_id);
+        update tidemill.dags set version = dag.version, updated_at = clock_timestamp() where dag_id = dag.dag_id;
+        insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
+        values (dag.dag_id, 'dag', dag.version, clock_timestamp(), false, tidemill.compiled_dag(dag));
+        return next dag.version;
+    end loop;
+    perform set_config('tidemill.healing', 'off', true), set_config('tidemill.numbering', 'off', true),
+        set_config('tidemill.compiling', 'off', true), set_config('tidemill.keeping', 'off', true);
+end
+$$;
+
+-- Appends a deletion of each of these owners that has no row, and returns the versions. It looks for the row with the
+-- owner's lock held: a user who inserts the job meanwhile waits, and gets a newer version.
+create function tidemill.append_deletions(gone_owners text[], gone_kinds text[]) returns setof bigint
+language plpgsql volatile as $$
+declare
+    gone record;
+    taken bigint;
+begin
+    perform set_config('tidemill.healing', 'on', true), set_config('tidemill.keeping', 'on', true);
+    for gone in select * from unnest(gone_owners, gone_kinds) as listed (owner, kind) order by owner collate "C" loop
+        taken := tidemill.locked_version(gone.owner);
+        if not exists (select from tidemill.jobs where job_id = gone.owner)
+            and not exists (select from tidemill.dags where dag_id = gone.owner) then
+            insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
+            values (gone.owner, gone.kind, taken, clock_timestamp(), true, null);
+            return next taken;
+        end if;
+    end loop;
+    perform set_config('tidemill.healing', 'off', true), set_config('tidemill.keeping', 'off', true);
 end
 $$;

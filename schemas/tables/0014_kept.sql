@@ -32,6 +32,8 @@ begin
                 'its name marks the objects of this deployment in the bucket; it must not change'),
             ('restored', 'update or delete or truncate',
                 'run `tidemill restored`, which heals the database and deletes the row'),
+            ('reconciliation', 'update or delete or truncate',
+                'the sinks write here how the streams compare with this database'),
             ('migrations', 'update or delete or truncate',
                 '`tidemill migrate` writes it, and would apply a migration again if its row were missing')
         ) as listed (name, events, sentence)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from schemas.confinement import Confinement, demands
+from schemas.digest import DefinitionDigest
 from schemas.ids import ExecutorId, OwnerId, RunId, dag_run_of, owner_of_run
 from schemas.reasons import ReasonCode
 from schemas.times import EPOCH
@@ -60,6 +61,8 @@ class Derived:
 
     shared: Shared = field(default_factory=Shared)
     """One copy of each value that many jobs have in common."""
+    digest: DefinitionDigest = field(default_factory=DefinitionDigest)
+    """Of the versions that were read of all jobs and DAGs (`definitions/versions_read.py`)."""
     unscheduled: set[str] = field(default_factory=set)
     """Jobs whose schedule this owner cannot follow: it is invalid, or a tick of it raised."""
     timers: Timers = field(default_factory=Timers)

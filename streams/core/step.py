@@ -9,12 +9,14 @@ from typing import assert_never
 import msgspec
 
 from schemas.event import EventBatch
+from schemas.job import Definition
 from schemas.reasons import ProblemCode
 from streams.core import inputs as i
 from streams.core.dag.advance import advance_epochs, count_ended, open_epochs
 from streams.core.definitions.apply import apply_definition
 from streams.core.definitions.deletions import forget_deletions
 from streams.core.definitions.quarantine import store_change, take_over
+from streams.core.definitions.versions_read import note_version, version_read
 from streams.core.effects import DeadLetter, Effect, Forward, Origin
 from streams.core.requests.apply import apply_request, forget_old, refuse_overdue, release_parked
 from streams.core.requests.backfill import advance_backfills, settle_backfills
@@ -107,10 +109,7 @@ def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  
         case i.TakenOver():
             return take_over(state, now)
         case i.DefinitionChanged(definition=definition, origin=origin):
-            state.durable.newest_version = max(state.durable.newest_version, definition.version)
-            if definition.owner in state.durable.quarantined:
-                return store_change(state, definition)
-            return apply_definition(state, definition, origin, now)
+            return _define(state, definition, origin, now)
         case i.RequestReceived(request=request, origin=origin, appended_at=appended_at):
             return apply_request(state, request, origin, now, appended_at)
         case i.RequestMisplaced(owner=owner, home=home, origin=origin):
@@ -130,6 +129,18 @@ def _apply(state: OwnerState, input_: i.Input, now: datetime) -> list[Effect]:  
         case _:
             _learn(state, input_, now)
             return []
+
+
+def _define(state: OwnerState, definition: Definition, origin: Origin, now: datetime) -> list[Effect]:
+    owner = definition.owner
+    state.durable.newest_version = max(state.durable.newest_version, definition.version)
+    before = version_read(state, owner)
+    if owner in state.durable.quarantined:
+        effects = store_change(state, definition)
+    else:
+        effects = apply_definition(state, definition, origin, now)
+    note_version(state, owner, before)
+    return effects
 
 
 def _input_deleted(topic: str, first: int, last: int) -> DeadLetter:

@@ -8,6 +8,7 @@ import msgspec
 
 from schemas.backfill import Backfill
 from schemas.dag import DagSpec
+from schemas.digest import DefinitionDigest
 from schemas.ids import RequestId, RunId, request_run_id
 from schemas.job import JobSpec
 from schemas.request import Request
@@ -202,3 +203,5 @@ class StoredClock(msgspec.Struct, frozen=True, kw_only=True):
     """The highest version of a definition that was read; a database with lower ones was restored (protocol I10)."""
     cluster_version: int = 0
     """The version of the deployment's settings that the owner uses."""
+    digest: DefinitionDigest | None = None
+    """Of the definitions that were read. None: an older release wrote the clock. Recovery computes it from `def/…`."""

@@ -9,6 +9,7 @@ from schemas.codec import decode
 from schemas.ids import OwnerId, RunId, owner_of_run
 from schemas.words import RunKind
 from streams.core.definitions.apply import install
+from streams.core.definitions.versions_read import digest_of_state
 from streams.core.requests.apply import remember
 from streams.core.requests.open_backfills import OpenBackfill
 from streams.core.runs.fleet import InFlight
@@ -53,6 +54,7 @@ def rebuild(
     latest = _without_quarantined(state, replay.others, failed)
     _restore_clock(state, latest.get(CLOCK_KEY), topic_ids)
     _restore_tallies(state, latest)
+    state.derived.digest = digest_of_state(state)
     for owner, stored in state.durable.jobs.items():
         # The first step installs the new definition of a job that is tried again.
         if owner not in state.derived.to_try and owner not in state.durable.quarantined:

@@ -199,6 +199,7 @@ def _clock(state: OwnerState) -> OutRecord:
         forgotten=state.durable.forgotten,
         newest_version=state.durable.newest_version,
         cluster_version=state.settings.cluster_version,
+        digest=state.derived.digest,
     )
     return OutRecord(topic=STATE, key=CLOCK_KEY, value=encode(clock))
 

@@ -12,6 +12,7 @@ from schemas.job import Definition, JobSpec
 from schemas.reasons import ProblemCode
 from schemas.topics import CDC
 from streams.core.definitions.apply import apply_definition
+from streams.core.definitions.versions_read import note_version, version_read
 from streams.core.effects import Effect, Origin, PutQuarantine, ReportProblem
 from streams.core.state import OwnerState
 from streams.core.stored import StoredChange, StoredQuarantine
@@ -48,7 +49,9 @@ def take_over(state: OwnerState, now: datetime) -> list[Effect]:
         if state.transaction.is_full:
             break
         state.current_job = owner
+        before = version_read(state, owner)
         effects += _try_again(state, owner, quarantine, now)
+        note_version(state, owner, before)
     return effects
 
 

@@ -18,6 +18,7 @@ from schemas.heartbeat import AttemptInHand, ExecutorState, Heartbeat, Window
 from schemas.ids import RunId, occurrence_run_id
 from schemas.words import RunKind, RunState
 from streams.core.agenda import Agenda
+from streams.core.definitions.versions_read import digest_of_state
 from streams.core.inputs import HeartbeatHeard
 from streams.core.runs.run import Lane, Run
 from streams.core.runs.specs import spec_of
@@ -202,6 +203,7 @@ def check(state: OwnerState, now: datetime) -> None:
     _check_flights(state, runs)
     _check_deadlines(state, runs)
     _check_figures(state, runs)
+    assert state.derived.digest == digest_of_state(state)
     timers = {each.key: each.next_time for each in state.derived.timers if each.next_time is not None}
     by_run = agendas_of_runs(state)
     assert {run_id for each in by_run.values() for run_id in each.places()} <= state.durable.runs.keys()

@@ -1,0 +1,1 @@
+select tidemill.append_again(%(owners)s, %(versions)s)

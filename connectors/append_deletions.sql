@@ -1,0 +1,1 @@
+select tidemill.append_deletions(%(owners)s, %(kinds)s)

@@ -1,0 +1,1 @@
+select tidemill.note_comparison(%(differing)s, %(refusal)s, %(number)s)

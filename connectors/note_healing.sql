@@ -1,0 +1,1 @@
+select tidemill.note_healing(%(healed)s, %(version)s, %(reason)s)
