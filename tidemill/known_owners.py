@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING
 
+from connectors.held_definitions import StoredDefinition
 from connectors.owner_clocks import Seen, latest_clocks
 from schemas.codec import decode
 from schemas.errors import UndecodableError
@@ -23,14 +23,6 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     newest_version: int
     owners: dict[str, DefinitionKind]
     """Without deleted ones."""
-
-
-class _Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of `StoredJob` that this module needs."""
-
-    version: int
-    deleted: bool
-    dag: Any = None
 
 
 class _Captured(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +69,7 @@ def _stored(target: Connections) -> Iterator[Version]:
         value = message.value()
         if not (key.startswith(JOB_PREFIX) and value):
             continue
-        stored = decode(value, _Stored)
+        stored = decode(value, StoredDefinition)
         kind = DefinitionKind.JOB if stored.dag is None else DefinitionKind.DAG
         yield Version(owner=key.removeprefix(JOB_PREFIX), number=stored.version, kind=None if stored.deleted else kind)
 

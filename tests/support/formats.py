@@ -11,6 +11,7 @@ import msgspec
 import orjson
 from msgspec import inspect
 
+from connectors.held_definitions import QuarantineRead, StoredDefinition
 from connectors.metrics.status_seen import SeenHead, SeenRun
 from connectors.owner_clocks import OwnerClock
 from schemas.backfill import Backfill
@@ -38,7 +39,7 @@ from streams.core.stored import (
     Tally,
 )
 from tests.support.request_cases import ACCEPTED, MINIMAL
-from tidemill.known_owners import _Captured, _Stored
+from tidemill.known_owners import _Captured
 
 Reader = type[Any] | Callable[[bytes], Any]
 AT = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -61,7 +62,7 @@ READERS: tuple[tuple[str, str, Reader], ...] = (
     (STATE, "clock", StoredClock),
     (STATE, "clock", OwnerClock),
     (STATE, "def/.*", StoredJob),
-    (STATE, "def/.*", _Stored),
+    (STATE, "def/.*", StoredDefinition),
     (STATE, "tally/.*", Tally),
     (STATE, "run/.*", Run),
     (STATE, "req/.*", StoredRequest),
@@ -70,6 +71,7 @@ READERS: tuple[tuple[str, str, Reader], ...] = (
     (STATE, "dag/[^/]*/.*", StoredNode),
     (STATE, "dagdef/.*", DagSpec),
     (STATE, "quarantine/.*", StoredQuarantine),
+    (STATE, "quarantine/.*", QuarantineRead),
 )
 """Keys are patterns. The sink reads any dead letter (connectors/batch.py), so there is no type for them."""
 WRITTEN: tuple[tuple[str, str, type[msgspec.Struct]], ...] = (

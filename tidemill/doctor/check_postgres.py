@@ -18,6 +18,8 @@ HEARTBEAT = "tidemill.heartbeat"
 HEARTBEAT_LATE = timedelta(seconds=30)
 """Six times the interval of the connector's heartbeat."""
 ROUND_LATE = timedelta(hours=1)
+HEALING_LATE, COMPARISON_LATE = timedelta(minutes=5), timedelta(minutes=15)
+"""A healing takes two minutes; a sink compares every minute, or while something differs reports it after ten."""
 MEGABYTE = 1024 * 1024
 MIGRATE = "run `tidemill migrate`"
 
@@ -302,6 +304,23 @@ def restored(facts: Restored) -> Iterator[Finding]:
     )
 
 
+def reconciled(facts: Restored) -> Iterator[Finding]:
+    name, remedy = "history.reconciled", "see docs/operations.md, TidemillDefinitionsDiffer"
+    if facts.refusal:
+        yield bad(name, facts.refusal, remedy)
+    elif facts.differing_since is not None and facts.now - facts.differing_since > HEALING_LATE:
+        since = rfc3339(facts.differing_since)
+        yield warn(name, f"since {since}, the streams hold other versions of {facts.differing} jobs and DAGs", remedy)
+    elif facts.now - facts.compared_at > COMPARISON_LATE:
+        yield warn(
+            name,
+            f"no sink has compared jobs and DAGs with what the streams hold since {rfc3339(facts.compared_at)}",
+            "check that `python -m connectors.sink` runs, and see `definitions_not_compared` in its log",
+        )
+    else:
+        yield ok(name, "the streams hold the jobs and DAGs of this database")
+
+
 def _days(duration: timedelta) -> str:
     return f"{duration / timedelta(days=1):g} d"
 
@@ -310,7 +329,7 @@ def _megabytes(count: int) -> str:
     return f"{count / MEGABYTE:.0f} MB" if count >= 10 * MEGABYTE else f"{count / MEGABYTE:.1f} MB"
 
 
-RESTORED_CHECKS: tuple[Callable[[Restored], Iterator[Finding]], ...] = (restored,)
+RESTORED_CHECKS: tuple[Callable[[Restored], Iterator[Finding]], ...] = (restored, reconciled)
 CHECKS: tuple[Callable[[Postgres], Iterator[Finding]], ...] = (
     version,
     primary,

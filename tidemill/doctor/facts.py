@@ -122,13 +122,21 @@ class Postgres(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
-    """Facts that show a restored database: it gives versions that the streams have read before."""
+    """How Postgres compares with the streams. A restored database gives versions that the streams have read before."""
 
     noticed_at: datetime | None
     """When a sink noticed it."""
     given: int
     """The last version that the database gave; read after `applied`, because both grow."""
     applied: int
+    now: datetime
+    """By Postgres' clock."""
+    compared_at: datetime
+    """When a sink last compared the definitions in Postgres with those that the streams hold."""
+    differing: int = 0
+    differing_since: datetime | None = None
+    refusal: str | None = None
+    """Why the sinks do not heal the difference."""
 
 
 class Broker(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,7 +41,7 @@ def look_restored(target: Connections, applied: int) -> Restored | None:
             found = one(postgres, "restored")
     except psycopg.Error:
         return None
-    return None if found is None else Restored(noticed_at=found["noticed_at"], given=found["given"], applied=applied)
+    return None if found is None else msgspec.convert(found | {"applied": applied}, Restored)
 
 
 def _postgres(postgres: psycopg.Connection[Row], *, is_shared: bool) -> Postgres:

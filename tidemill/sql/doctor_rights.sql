@@ -6,6 +6,7 @@ from (
     ('zones', '{SELECT}'),
     ('timeout_classes', '{SELECT}'),
     ('restored', '{SELECT,INSERT,DELETE}'),
+    ('reconciliation', '{SELECT,UPDATE}'),
     ('jobs', '{SELECT,INSERT,UPDATE,DELETE}'),
     ('dags', '{SELECT,INSERT,UPDATE,DELETE}'),
     ('dag_nodes', '{SELECT,INSERT,UPDATE,DELETE}'),

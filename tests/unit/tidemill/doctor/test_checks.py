@@ -124,7 +124,7 @@ FACTS = f.Facts(
     executors=EXECUTORS,
     readers=READERS,
     settings=SETTINGS,
-    restored=f.Restored(noticed_at=None, given=7, applied=7),
+    restored=f.Restored(noticed_at=None, given=7, applied=7, now=NOW, compared_at=NOW),
     overdue=f.Overdue(after=120 * SECOND, names=()),
 )
 
@@ -327,6 +327,9 @@ CASES = [
     ("settings.classes", WARN, postgres(timeout_classes=("10s",)), "cannot name the timeout class 1m yet"),
     ("history.restored", BAD, restored(given=6), "versions are below 7"),
     ("history.restored", BAD, restored(noticed_at=NOW, given=9), "noticed at 2026-11-21"),
+    ("history.reconciled", BAD, restored(differing=1, refusal="job 'a': no sink heals it"), "no sink heals it"),
+    ("history.reconciled", WARN, restored(differing=3, differing_since=NOW - 400 * SECOND), "versions of 3 jobs"),
+    ("history.reconciled", WARN, restored(compared_at=NOW - 1000 * SECOND), "no sink has compared jobs and DAGs"),
     ("executors.alive", WARN, executors(EXECUTOR, replace(EXECUTOR, ill="full")), "if they are well: e-0 is ill: full"),
     ("executors.alive", BAD, executors(replace(EXECUTOR, state="ill", ill="full")), "all runs wait; e-0 is ill: full"),
     ("executors.names", WARN, executors(replace(EXECUTOR, shares_its_name=True)), "two executors have the name"),
@@ -383,8 +386,7 @@ def test_every_name_that_is_well_can_also_be_unwell():
 
 def test_a_part_that_was_not_looked_at_is_not_judged():
     known = replace(FACTS, kafka=f.Silent(reason="away"), streams=None, executors=None, readers=None, restored=None)
-    parts = {each.name.partition(".")[0] for each in findings(known)}
-    assert not parts & {"streams", "executors", "lag", "history"}
+    assert not {each.name.partition(".")[0] for each in findings(known)} & {"streams", "executors", "lag", "history"}
 
 
 def test_a_password_that_differs_is_not_shown():
