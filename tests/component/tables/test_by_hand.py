@@ -42,6 +42,7 @@ KEPT = {
     "timeout_classes": "`tidemill cluster set timeout_classes=...` changes classes and topics",
     "deployment": "its name marks the objects of this deployment in the bucket",
     "restored": "run `tidemill restored`, which heals the database and deletes the row",
+    "reconciliation": "the sinks write here how the streams compare with this database",
     "migrations": "`tidemill migrate` writes it",
 }
 TABLES = """

@@ -193,6 +193,73 @@ $$;
 
 
 --
+-- Name: append_again(text[], bigint[]); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.append_again(wanted_owners text[], wanted_versions bigint[]) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+    job tidemill.jobs;
+    dag tidemill.dags;
+begin
+    perform set_config('tidemill.healing', 'on', true), set_config('tidemill.numbering', 'on', true),
+        set_config('tidemill.compiling', 'on', true), set_config('tidemill.keeping', 'on', true);
+    for job in
+        select jobs.* from unnest(wanted_owners, wanted_versions) as wanted (owner, version)
+        join tidemill.jobs on jobs.job_id = wanted.owner and jobs.version = wanted.version
+        order by jobs.job_id collate "C" for update of jobs skip locked
+    loop
+        job.version := tidemill.locked_version(job.job_id);
+        update tidemill.jobs set version = job.version, updated_at = clock_timestamp() where job_id = job.job_id;
+        insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
+        values (job.job_id, 'job', job.version, clock_timestamp(), false, tidemill.job_spec(job));
+        return next job.version;
+    end loop;
+    for dag in
+        select dags.* from unnest(wanted_owners, wanted_versions) as wanted (owner, version)
+        join tidemill.dags on dags.dag_id = wanted.owner and dags.version = wanted.version
+        order by dags.dag_id collate "C" for update of dags skip locked
+    loop
+        dag.version := tidemill.locked_version(dag.dag_id);
+        update tidemill.dags set version = dag.version, updated_at = clock_timestamp() where dag_id = dag.dag_id;
+        insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
+        values (dag.dag_id, 'dag', dag.version, clock_timestamp(), false, tidemill.compiled_dag(dag));
+        return next dag.version;
+    end loop;
+    perform set_config('tidemill.healing', 'off', true), set_config('tidemill.numbering', 'off', true),
+        set_config('tidemill.compiling', 'off', true), set_config('tidemill.keeping', 'off', true);
+end
+$$;
+
+
+--
+-- Name: append_deletions(text[], text[]); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.append_deletions(gone_owners text[], gone_kinds text[]) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+    gone record;
+    taken bigint;
+begin
+    perform set_config('tidemill.healing', 'on', true), set_config('tidemill.keeping', 'on', true);
+    for gone in select * from unnest(gone_owners, gone_kinds) as listed (owner, kind) order by owner collate "C" loop
+        taken := tidemill.locked_version(gone.owner);
+        if not exists (select from tidemill.jobs where job_id = gone.owner)
+            and not exists (select from tidemill.dags where dag_id = gone.owner) then
+            insert into tidemill.definitions (owner, kind, version, valid_from, deleted, spec)
+            values (gone.owner, gone.kind, taken, clock_timestamp(), true, null);
+            return next taken;
+        end if;
+    end loop;
+    perform set_config('tidemill.healing', 'off', true), set_config('tidemill.keeping', 'off', true);
+end
+$$;
+
+
+--
 -- Name: begin_of(date); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
@@ -2444,6 +2511,58 @@ CREATE FUNCTION tidemill.normal_white_space(value text) RETURNS text
 
 
 --
+-- Name: note_alert(text, bigint, text); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.note_alert(code text, number bigint, reason text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    perform tidemill.make_week((clock_timestamp() at time zone 'UTC')::date);
+    insert into tidemill.problems (at, partition, record_offset, topic_id, source_topic, kind, code, reason)
+    values (clock_timestamp(), -1, number, '', 'definitions', 'alert', note_alert.code, note_alert.reason);
+end
+$$;
+
+
+--
+-- Name: note_comparison(bigint, text, bigint); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.note_comparison(differing bigint, refusal text, number bigint) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+    before tidemill.reconciliation;
+begin
+    select * into before from tidemill.reconciliation for update;
+    update tidemill.reconciliation
+    set compared_at = clock_timestamp(), differing = note_comparison.differing, refusal = note_comparison.refusal,
+        differing_since = case when note_comparison.differing > 0
+            then coalesce(before.differing_since, clock_timestamp()) end;
+    if note_comparison.refusal is not null and before.refusal is null and number is not null then
+        perform tidemill.note_alert('definitions_differ', number, note_comparison.refusal);
+    end if;
+end
+$$;
+
+
+--
+-- Name: note_healing(bigint, bigint, text); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.note_healing(healed bigint, version bigint, reason text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    update tidemill.reconciliation as known
+    set healed = known.healed + note_healing.healed, healed_at = clock_timestamp();
+    perform tidemill.note_alert('definitions_healed', version, reason);
+end
+$$;
+
+
+--
 -- Name: note_restore(bigint); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
@@ -2460,13 +2579,9 @@ begin
     if not found then
         return false;
     end if;
-    perform tidemill.make_week((clock_timestamp() at time zone 'UTC')::date);
-    insert into tidemill.problems (at, partition, record_offset, topic_id, source_topic, kind, code, reason)
-    values (
-        clock_timestamp(), -1, note_restore.applied, '', 'definitions', 'alert', 'database_restored',
-        format(
-            'the database was restored from a backup: its last version is %s, and the streams have applied %s; '
-            'changes of jobs and DAGs have no effect until you run `tidemill restored`', given, applied));
+    perform tidemill.note_alert('database_restored', note_restore.applied, format(
+        'the database was restored from a backup: its last version is %s, and the streams have applied %s; '
+        'changes of jobs and DAGs have no effect until you run `tidemill restored`', given, applied));
     return true;
 end
 $$;
@@ -3281,6 +3396,22 @@ CREATE TABLE tidemill.problems_20260223 (
 
 
 --
+-- Name: reconciliation; Type: TABLE; Schema: tidemill; Owner: -
+--
+
+CREATE TABLE tidemill.reconciliation (
+    id integer DEFAULT 1 NOT NULL,
+    compared_at timestamp with time zone,
+    differing bigint DEFAULT 0 NOT NULL,
+    differing_since timestamp with time zone,
+    refusal text,
+    healed bigint DEFAULT 0 NOT NULL,
+    healed_at timestamp with time zone,
+    CONSTRAINT reconciliation_id_check CHECK ((id = 1))
+);
+
+
+--
 -- Name: restored; Type: TABLE; Schema: tidemill; Owner: -
 --
 
@@ -3522,8 +3653,8 @@ INSERT INTO tidemill.migrations VALUES ('0009_retention.sql', '01ae67169ec248476
 INSERT INTO tidemill.migrations VALUES ('0010_fences.sql', 'bbed8949c99a700898a7b56dfc3d104d90cd3c75312b30fcc21a029dea732cb4', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0011_backfills.sql', '836d2991c089d1ba7cbb9f668864ca298b71cbb1167c0f1f52bbae126983109e', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0012_dags.sql', 'e9782b03128512633fc6880e66c4a7a8c83eaf6891719c518c1149aaad03588c', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0013_cluster.sql', '4c8467f490b08fe1cb167ded09328c5542ad1e0909437c8ea9ea9aaf02debe2c', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0014_kept.sql', '46e0c3c888980d482c771d93ab545087cc3ff4e73d8ce7cf6abb7598bdf49c5f', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0013_cluster.sql', 'cb1fc1d220ce21ef859dd841e9c7b4f09ce77a3b406f65a36434eee6dc9d671a', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0014_kept.sql', 'ff01bafe07400b7e3d2c6c417f827f6e499db6cb6684b258fd96aec197de00a5', '0.2.0', '2026-03-01 12:00:00+00');
 
 
 --
@@ -3543,6 +3674,13 @@ INSERT INTO tidemill.owners VALUES ('dag', 7);
 INSERT INTO tidemill.problems_20260223 VALUES ('2026-03-01 12:00:00+00', 0, 0, 'deadletter-id', 'cdc', 0, 10, 'job', 'dead_letter', 'record_refused', 'record cdc@10 is not JSON: JSON is malformed: invalid character (byte 4)', NULL, NULL, 'no JSON');
 INSERT INTO tidemill.problems_20260223 VALUES ('2026-03-01 12:00:01+00', 0, 1, 'deadletter-id', NULL, NULL, NULL, 'weak', 'alert', 'paused_on_failure', 'job ''weak'' is paused: 1 runs in a row ended badly; `tidemill job resume`, or any change, lets it go on; the last is ''weak#w'': exit code 1', NULL, 'weak#w', '{"run_id":"weak#w","job_id":"weak","tenant":"default","kind":"requested","nominal_time":"2026-03-01T12:00:00.000Z","scheduled_time":"2026-03-01T12:00:00.000Z","state":"failed","version":34,"dag_id":null,"node_id":null,"nodes":null,"dag_version":null,"reason":"exit code 1","reason_code":"exit_code","blocked_by":null,"attempt":1,"timeout_class":"10s","executor_id":"e.1","queued_at":"2026-03-01T12:00:00.100Z","started_at":"2026-03-01T12:00:00.100Z","finished_at":"2026-03-01T12:00:00.100Z","exit_code":1,"log_uri":null,"request_id":"w","rerun_id":null,"traceparent":null,"missed":null,"result":null,"next_nodes":null,"filed_on":"2026-03-01","transitions":[{"version":7,"at":"2026-03-01T12:00:00.100Z","state":"queued","attempt":0,"reason":null,"reason_code":null},{"version":32,"at":"2026-03-01T12:00:00.100Z","state":"running","attempt":1,"reason":null,"reason_code":null},{"version":34,"at":"2026-03-01T12:00:00.200Z","state":"failed","attempt":1,"reason":"exit code 1","reason_code":"exit_code"}],"attempts":[{"attempt":1,"token":8,"timeout_class":"10s","dispatched_at":"2026-03-01T12:00:00.100Z","executor_id":"e.1","claimed_at":null,"started_at":"2026-03-01T12:00:00.100Z","finished_at":"2026-03-01T12:00:00.100Z","end":"failed","exit_code":1,"reason":"exit code 1","reason_code":"exit_code","sha256":"0000000000000000000000000000000000000000000000000000000000000000","output":null,"output_bytes":0,"log_uri":null,"peak_memory":9437184,"cpu_seconds":0.25}]}');
 INSERT INTO tidemill.problems_20260223 VALUES ('2026-03-01 12:00:02+00', 0, 2, 'deadletter-id', 'cdc', 0, 7, 'ghost', 'dead_letter', 'request_refused', 'request ''early'' is refused: job ''ghost'' does not exist, and none was defined within 0:01:00', 'early', NULL, '');
+
+
+--
+-- Data for Name: reconciliation; Type: TABLE DATA; Schema: tidemill; Owner: -
+--
+
+INSERT INTO tidemill.reconciliation VALUES (1, NULL, 0, NULL, NULL, 0, NULL);
 
 
 --
@@ -4354,6 +4492,14 @@ ALTER TABLE ONLY tidemill.problems_20260223
 
 
 --
+-- Name: reconciliation reconciliation_pkey; Type: CONSTRAINT; Schema: tidemill; Owner: -
+--
+
+ALTER TABLE ONLY tidemill.reconciliation
+    ADD CONSTRAINT reconciliation_pkey PRIMARY KEY (id);
+
+
+--
 -- Name: requests requests_pkey; Type: CONSTRAINT; Schema: tidemill; Owner: -
 --
 
@@ -4824,6 +4970,13 @@ CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.migrations F
 --
 
 CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.owners FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('only this table keeps the order of versions; tidemill.prune_definitions(older_than) removes unused rows');
+
+
+--
+-- Name: reconciliation kept; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.reconciliation FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.sink'::text, true) IS DISTINCT FROM 'on'::text) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('the sinks write here how the streams compare with this database');
 
 
 --
