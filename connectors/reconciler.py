@@ -2,7 +2,7 @@
 
 Each round compares two digests: three numbers (`schemas.digest`). If they differ for a while, it reads which jobs and
 DAGs differ, waits until everything that Postgres had written by then has passed the connector and the owners, and
-appends a new version of those that differ still (decision 51, protocol I11).
+appends a new version of those that differ still (decision 52, protocol I11).
 """
 
 from __future__ import annotations

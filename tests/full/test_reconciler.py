@@ -112,9 +112,9 @@ def test_a_lost_slot_loses_no_change_and_no_deletion(client):
 def test_a_truncated_log_is_healed(client):
     before = len(healings(client))
     pid = change_while_no_worker_reads(client)
-    topic = client.connections.topic(CDC)
+    topic, admin = client.connections.topic(CDC), AdminClient(client.connections.kafka())
     asked = [TopicPartition(topic, number, end) for number, end in captured(client).items()]
-    for future in AdminClient(client.connections.kafka()).delete_records(asked).values():
+    for future in admin.delete_records(asked).values():
         future.result(TOPIC_SECONDS)
     client.kill(WORKER)
     client.wait_for_restart(WORKER, pid)

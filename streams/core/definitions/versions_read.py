@@ -1,4 +1,4 @@
-"""Which version of each definition the owner has read: the reconciler compares them with Postgres (decision 51)."""
+"""Which version of each definition the owner has read: the reconciler compares them with Postgres (decision 52)."""
 
 from __future__ import annotations
 
