@@ -120,7 +120,9 @@ def unsettled(client: StackClient, folder: Path) -> list[str]:
     known = {row["run_id"] for row in client.rows("select run_id from runs where job_id = any (%s)", [owners])}
     refused = client.rows("select owner, request_id from problems where owner = any (%s)", [owners])
     known |= {f"{row['owner']}#{row['request_id']}" for row in refused}
-    return sorted([row["run_id"] for row in opened] + [each.new_run_id for each in asked if each.new_run_id not in known])
+    return sorted(
+        [row["run_id"] for row in opened] + [each.new_run_id for each in asked if each.new_run_id not in known]
+    )
 
 
 def save(history: History, path: Path) -> None:
