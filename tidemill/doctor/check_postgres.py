@@ -168,6 +168,28 @@ def slot(facts: Postgres) -> Iterator[Finding]:
         yield ok(name, f"Debezium reads {called}")
 
 
+def failover(facts: Postgres) -> Iterator[Finding]:
+    """Check what a standby needs to take over, if the DSN names one."""
+    name, page = "postgres.failover", "docs/postgres-failover.md"
+    if facts.hosts == 1 or facts.slot is None:
+        return
+    if not facts.slot.failover:
+        yield warn(
+            name,
+            f"no standby copies the slot {facts.slot_name}: after a failover the connector takes a new snapshot",
+            f"Postgres 17 or newer, and `ALTER_REPLICATION_SLOT {facts.slot_name} (FAILOVER true)`: {page}, step 4",
+        )
+    elif not facts.settings.get("synchronized_standby_slots"):
+        yield warn(
+            name,
+            "synchronized_standby_slots is empty: the connector may read rows that no standby has, and would pass over "
+            "rows after a failover",
+            f"name the slots of the standbys in it: {page}, step 3; it stays empty while there is no standby",
+        )
+    else:
+        yield ok(name, "a standby may take over: it copies the connector's slot")
+
+
 def slot_lag(facts: Postgres) -> Iterator[Finding]:
     name, found = "postgres.slot_lag", facts.slot
     if found is None or found.wal_status == LOST:
@@ -340,6 +362,7 @@ CHECKS: tuple[Callable[[Postgres], Iterator[Finding]], ...] = (
     migrations,
     publication,
     slot,
+    failover,
     slot_lag,
     wal_limit,
     slots,

@@ -71,6 +71,8 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     """WAL that Postgres keeps for the slot."""
     safe_bytes: int | None
     """Bytes that may still be written before the slot can be lost; None: no limit."""
+    failover: bool = False
+    """Whether standbys copy it."""
 
 
 class Migrations(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +108,8 @@ class Postgres(msgspec.Struct, frozen=True, kw_only=True):
     replication_slots: int
     """The number in use, including Debezium's."""
     may_replicate: bool
+    hosts: int = 1
+    """How many hosts TIDEMILL_POSTGRES_DSN names: a primary and its standbys."""
     missing_rights: tuple[str, ...]
     """Such as `insert on tidemill.requests`, only for tables that exist."""
     migrations: Migrations | None

@@ -11,6 +11,7 @@ import psycopg
 
 from connectors.migrate import migrations as known_migrations
 from connectors.migrate import newer_release
+from connectors.primary import addresses
 from connectors.sessions import is_shared
 from connectors.settings import RetentionSettings, SourceSettings
 from connectors.source import PUBLICATION
@@ -29,7 +30,8 @@ def look(target: Connections) -> Postgres | Silent:
     try:
         with connect(target.postgres_dsn) as postgres:
             postgres.execute("select set_config('statement_timeout', %s, false)", [f"{STATEMENT_SECONDS}s"])
-            return _postgres(postgres, is_shared=is_shared(postgres, target.postgres_dsn))
+            found = _postgres(postgres, is_shared=is_shared(postgres, target.postgres_dsn))
+            return msgspec.structs.replace(found, hosts=len(addresses(target.postgres_dsn)))
     except psycopg.Error as error:
         return silent(error)
 

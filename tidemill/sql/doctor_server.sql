@@ -8,7 +8,7 @@ select
         select json_object_agg(name, setting) from pg_settings
         where name in (
             'wal_level', 'max_slot_wal_keep_size', 'max_replication_slots', 'max_wal_senders',
-            'idle_replication_slot_timeout')
+            'idle_replication_slot_timeout', 'synchronized_standby_slots')
     ) as settings,
     (select count(*)::int from pg_replication_slots) as replication_slots,
     -- On Amazon RDS a role cannot have the attribute, but a membership gives the same right.

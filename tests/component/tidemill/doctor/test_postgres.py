@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from connectors.primary import addresses
 from infra import postgres as local
 from schemas.settings import Connections
 from tests.support.servers.postgres_node import running_postgres
@@ -107,9 +108,21 @@ def test_a_slot_of_somebody_else_and_one_that_nobody_reads_are_found(said, table
         assert "no client reads the replication slot" in said()["postgres.slot"]
 
 
+def test_a_slot_that_standbys_copy_is_recognised(tables_dsn):
+    for failover in (True, False):
+        with slot_in(tables_dsn, failover=failover):
+            assert look(Connections(postgres_dsn=tables_dsn)).slot.failover is failover
+
+
+def test_each_host_of_the_dsn_is_counted(tables_dsn):
+    ((host, port),) = addresses(tables_dsn)
+    several = tables_dsn.replace(f"{host}:{port}", f"127.0.0.1:1,{host}:{port}")
+    assert look(Connections(postgres_dsn=several)).hosts == 2
+
+
 @contextmanager
-def slot_in(dsn):
-    execute(dsn, "select pg_create_logical_replication_slot('tidemill', 'pgoutput')")
+def slot_in(dsn, *, failover=False):
+    execute(dsn, f"select pg_create_logical_replication_slot('tidemill', 'pgoutput', failover => {failover})")
     yield
     execute(dsn, "select pg_drop_replication_slot('tidemill')")
 
