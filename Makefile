@@ -7,7 +7,7 @@ STAMP := .venv/.tidemill-is-set-up
 # Whoever waits at a terminal sees what is being downloaded.
 QUIET := $(shell test -t 2 || echo --quiet)
 
-.PHONY: help setup demo check lint types layers rules test simulate simulate-bugs tools bench states metrics dashboards samples screenshots clean
+.PHONY: help setup demo check lint types layers rules test test-full chaos simulate simulate-bugs tools bench states metrics dashboards samples screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,15 @@ rules: $(STAMP) ## a part of check: the limits of test_tidy.py
 test: setup tools check ## do every check and every test
 	$(BIN)/pytest --durations=15 -n 3 --no-loadscope-reorder \
 		tests/simulation tests/integration tests/guarantees tests/hostile tests/component tests/acceptance tests/unit
+
+# Slow tests one after the other, then chaos with a new seed, which it prints.
+test-full: test ## do every check and every test, and the slow ones: up to 45 minutes
+	$(BIN)/pytest --durations=15 -n 0 tests/full
+	$(BIN)/python -m tests.chaos --minutes 3
+
+# Faults on a real stack under load (docs/reliability.md): kills, freezes, cuts, full disks, wrong clocks.
+chaos: setup ## inject faults for MINUTES=3, with SEED=7, and judge; WRITE=1 writes docs/reliability.md
+	@$(BIN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(WRITE),--write)
 
 # The real code over a simulated cluster (docs/reliability.md). A failing seed says the command that replays it.
 simulate: $(STAMP) ## simulate hours with faults: SEEDS=500, or SEED=7 alone

@@ -6,6 +6,7 @@ It changes nothing outside the cache, and needs no root.
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Callable
@@ -49,6 +50,12 @@ def program(name: Program, settings: InfraSettings, on_event: Callable[[str], No
             f"{name} is not on PATH, and could not be brought: {error} Install it, or set TIDEMILL_{name.upper()} to"
             " the program's path."
         ) from error
+
+
+def libfaketime(settings: InfraSettings, on_event: Callable[[str], None]) -> Path:
+    """The library that gives a process another wall clock; tests preload it. Raises `StackError`."""
+    found = _bring(settings.cache.expanduser() / "packages", "libfaketime", on_event)
+    return found / f"usr/lib/{platform.machine()}-linux-gnu/faketime/libfaketimeMT.so.1"
 
 
 def _executable(name: str, path: Path) -> str:

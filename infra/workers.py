@@ -152,7 +152,7 @@ def _job(name: str, options: StackOptions, environment: Mapping[str, str], *, wa
     return Part(
         name=name,
         argv=(sys.executable, "-m", "infra.bootstrap", name),
-        env={**environment, **PYTHON},
+        env={**environment, **PYTHON, **_of_part(options, name)},
         log=_log(options.data, name),
         is_ready=lambda: False,
         waits_for=waits_for,

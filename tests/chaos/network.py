@@ -16,7 +16,7 @@ import msgspec
 
 from infra import brokers, leash
 from infra.ports import Ports
-from tests.chaos.proxy import Order, Rule
+from tests.chaos.proxy import How, Order, Rule
 
 SERVERS = ("postgres", "connect", "s3")
 
@@ -49,11 +49,12 @@ class Network:
             assert self._process.stdout.readline() == b"done\n", "the proxy has ended"
 
 
-def isolation(name: str, *, how: str = "cut") -> list[Rule]:
-    """Rules that part one broker from all others: its clients, the other brokers and the other controllers."""
-    numbered = name.rpartition("-")[2]
-    rules = [Rule(how=how, client=name), Rule(how=how, server=name)]
-    return [*rules, Rule(how=how, server=f"controller-{numbered}")] if name.startswith(brokers.ONE) else rules
+def isolation(name: str, how: How = "cut", seconds: float = 0) -> list[Rule]:
+    """Rules for all links of one process: of a broker those with its clients, other brokers and other controllers."""
+    whole = Rule(how=how, seconds=seconds)
+    servers = {name, brokers.controller_of(name)}
+    rules = [msgspec.structs.replace(whole, server=each) for each in sorted(servers)]
+    return [msgspec.structs.replace(whole, client=name), *rules]
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +18,12 @@ import msgspec
 import orjson
 
 from tests.chaos import owners
+from tests.chaos.owners import Ports
 
 ANY = "*"
 CHUNK_BYTES = 64 * 1024
+OwnersOf = Callable[[Collection[Ports], Collection[str]], Mapping[Ports, str]]
+"""Of some connections and the names of some processes: which connection is whose."""
 How = Literal["cut", "silence", "delay", "unavailable"]
 _BODY = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Reduce your request rate</Message></Error>"
 UNAVAILABLE = (
@@ -53,9 +57,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 class Link:
     """One connection of a client to a server."""
 
-    def __init__(self, server: str, port: int) -> None:
-        self.server, self.port, self.client = server, port, ""
-        self.writers: list[asyncio.StreamWriter] = []
+    def __init__(self, server: str, writer: asyncio.StreamWriter) -> None:
+        self.server, self.client, self.writers = server, "", [writer]
+        self.ports: Ports = (writer.get_extra_info("peername")[1], writer.get_extra_info("sockname")[1])
 
     def abort(self) -> None:
         for each in self.writers:
@@ -65,7 +69,7 @@ class Link:
 class Proxy:
     """Forwards connections as the rules of now say. `target_of` gives the port behind a server's name."""
 
-    def __init__(self, target_of: Callable[[str], int], owners_of: Callable[[], Mapping[int, str]]) -> None:
+    def __init__(self, target_of: Callable[[str], int], owners_of: OwnersOf) -> None:
         self._target_of, self._owners_of = target_of, owners_of
         self._rules: dict[str, Rule] = {}
         self._links: set[Link] = set()
@@ -83,11 +87,11 @@ class Proxy:
             link.abort()
 
     async def accept(self, server: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = Link(server, writer.get_extra_info("peername")[1])
-        link.writers.append(writer)
+        link = Link(server, writer)
         self._links.add(link)
         try:
-            self._name([link])
+            if not self._rule_of(link, "cut"):
+                self._name([link])
             if not self._rule_of(link, "cut"):
                 await self._forward(link, reader, writer)
         except (OSError, asyncio.IncompleteReadError):
@@ -142,13 +146,13 @@ class Proxy:
         concerned = (rule for rule in self._rules.values() if rule.concerns(link.client, link.server))
         return next((rule for rule in concerned if rule.how == how), None)
 
-    def _name(self, links: Iterable[Link]) -> None:
-        """Find out whose the links are, if a rule asks for it: that reads many files below /proc."""
-        new = [each for each in links if not each.client]
-        if new and any(rule.client != ANY for rule in self._rules.values()):
-            found = self._owners_of()
-            for each in new:
-                each.client = found.get(each.port, "")
+    def _name(self, links: Collection[Link]) -> None:
+        """Find out which links are those of the clients that rules name."""
+        wanted = {rule.client for rule in self._rules.values()} - {ANY}
+        if wanted and links:
+            found = self._owners_of({each.ports for each in links}, wanted)
+            for each in links:
+                each.client = found.get(each.ports, "")
 
 
 async def serve(proxy: Proxy, ports: Mapping[str, int]) -> list[asyncio.Server]:
@@ -175,7 +179,7 @@ async def _main(data: Path, ports: Mapping[str, int]) -> None:
         port: int = orjson.loads((data / "ports.json").read_bytes())[server]
         return port
 
-    proxy = Proxy(target_of, lambda: owners.of_connections(data, set(ports.values())))
+    proxy = Proxy(target_of, partial(owners.of_connections, data))
     servers = await serve(proxy, ports)
     await _obey_input(proxy)
     for each in servers:

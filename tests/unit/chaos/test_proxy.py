@@ -30,7 +30,7 @@ def ports(tmp_path):
 
 
 @asynccontextmanager
-async def proxied(ports, owners_of=dict):
+async def proxied(ports, owners_of=lambda *_: {}):
     """A server that echoes, and the proxy before it under the name `store`."""
 
     async def echo(reader, writer):
@@ -139,10 +139,12 @@ def test_a_rule_for_one_client_leaves_the_others_alone(ports):
     names = {}
 
     async def story():
-        async with proxied(ports, lambda: names) as proxy:
+        async with proxied(
+            ports, lambda _, wanted: {at: each for at, each in names.items() if each in wanted}
+        ) as proxy:
             links = {name: await connect(ports) for name in ("sink", "web")}
             for name, link in links.items():
-                names[link[1].get_extra_info("sockname")[1]] = name
+                names[link[1].get_extra_info("sockname")[1], ports["proxy"]] = name
                 assert await asked(link) == b"hello"
             proxy.obey(Order(name="a", rule=Rule(how="cut", client="sink")))
             assert await is_gone(links["sink"])
@@ -153,7 +155,7 @@ def test_a_rule_for_one_client_leaves_the_others_alone(ports):
 
 def test_a_server_that_is_away_closes_the_connection(ports):
     async def story():
-        (listening,) = await serve(Proxy(lambda _: ports["server"], dict), {"store": ports["proxy"]})
+        (listening,) = await serve(Proxy(lambda _: ports["server"], lambda *_: {}), {"store": ports["proxy"]})
         assert await is_gone(await connect(ports))
         listening.close()
 
@@ -183,7 +185,8 @@ def test_the_process_behind_a_connection_is_found(tmp_path, ports):
     async def story():
         async with proxied(ports):
             link = await connect(ports)
-            mine = link[1].get_extra_info("sockname")[1]
-            assert owners.of_connections(tmp_path, {ports["proxy"]})[mine] == "sink"
+            mine = (link[1].get_extra_info("sockname")[1], ports["proxy"])
+            assert owners.of_connections(tmp_path, {mine, (1, 2)}, {"sink"}) == {mine: "sink"}
+            assert owners.of_connections(tmp_path, {mine}, {"web"}) == {}
 
     run(story())
