@@ -52,7 +52,7 @@ def play(site: Site, log: Log, seed: int, minutes: float) -> tuple[table.Outcome
         run.play(minutes * 60)
         say("all faults are healed")
         load.finish()
-        run.rest()
+        run.rest(folder)
     rested = wall_clock()
     verdict, report, _ = ask_judge(site, folder, log.path)
     print(report)

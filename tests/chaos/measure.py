@@ -42,17 +42,23 @@ class Measures:
         self._numbers = count()
 
     def begin(self) -> None:
+        """The jobs are paused until `tick`."""
         clock = self._client.put_script("chaos/clock", "true")
         for each in self._clocks:
-            self._client.put_job(each, clock, schedule="* * * * * *", overlap_policy="allow_all")
+            self._client.put_job(each, clock, schedule="* * * * * *", overlap_policy="allow_all", paused=True)
         lasting = self._client.put_script("chaos/lasting", FORGETFUL)
         for each in self._lasting:
             self._client.put_job(each, lasting, timeout="10 min", timeout_class="1h")
+
+    def tick(self) -> None:
+        for each in self._clocks:
+            self._client.edit_job(each, paused=False)
         self.await_ticks()
 
-    def end(self) -> None:
+    def stop_ticks(self) -> None:
+        """Two cores have enough to do in a storm."""
         for each in self._clocks:
-            self._client.delete_job(each)
+            self._client.edit_job(each, paused=True)
 
     def await_ticks(self) -> None:
         """Each partition dispatches."""

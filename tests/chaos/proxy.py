@@ -22,6 +22,7 @@ from tests.chaos.owners import Ports
 
 ANY = "*"
 CHUNK_BYTES = 64 * 1024
+TOGETHER_SECONDS = 0.1
 OwnersOf = Callable[[Collection[Ports], Collection[str]], Mapping[Ports, str]]
 """Of some connections and the names of some processes: which connection is whose."""
 How = Literal["cut", "silence", "delay", "unavailable"]
@@ -74,6 +75,8 @@ class Proxy:
         self._rules: dict[str, Rule] = {}
         self._links: set[Link] = set()
         self._changed = asyncio.Event()
+        self._unnamed: set[Link] = set()
+        self._naming: asyncio.Task[None] | None = None
 
     def obey(self, order: Order) -> None:
         if order.rule is None:
@@ -91,7 +94,7 @@ class Proxy:
         self._links.add(link)
         try:
             if not self._rule_of(link, "cut"):
-                self._name([link])
+                await self._named(link)
             if not self._rule_of(link, "cut"):
                 await self._forward(link, reader, writer)
         except (OSError, asyncio.IncompleteReadError):
@@ -145,6 +148,20 @@ class Proxy:
     def _rule_of(self, link: Link, how: How) -> Rule | None:
         concerned = (rule for rule in self._rules.values() if rule.concerns(link.client, link.server))
         return next((rule for rule in concerned if rule.how == how), None)
+
+    async def _named(self, link: Link) -> None:
+        """Links that begin at about the same time are named together: a cut process tries again hundreds of times."""
+        if all(rule.client == ANY for rule in self._rules.values()):
+            return
+        self._unnamed.add(link)
+        if self._naming is None:
+            self._naming = asyncio.create_task(self._name_soon())
+        await asyncio.shield(self._naming)
+
+    async def _name_soon(self) -> None:
+        await asyncio.sleep(TOGETHER_SECONDS)
+        links, self._unnamed, self._naming = self._unnamed, set(), None
+        self._name(links)
 
     def _name(self, links: Collection[Link]) -> None:
         """Find out which links are those of the clients that rules name."""

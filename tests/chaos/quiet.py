@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import orjson
 import psycopg
 
 from infra import stack
 from schemas.errors import TidemillError
+from tests.chaos.judge.read import unsettled
 from tests.chaos.site import Site
 from tidemill.connector import connector_state
 from tidemill.lag import lags
@@ -31,9 +33,9 @@ def await_whole(site: Site) -> None:
     _await(lambda: _what_is_missing(site), WHOLE_SECONDS)
 
 
-def await_quiet(site: Site) -> None:
-    """Nothing waits to be read, and no run is open."""
-    _await(lambda: _what_waits(site), QUIET_SECONDS)
+def await_quiet(site: Site, journals: Path) -> None:
+    """Nothing waits to be read, no run is open, and each request of the load has a run or an answer."""
+    _await(lambda: _what_waits(site, journals), QUIET_SECONDS)
 
 
 def _await(look: Callable[[], str | None], seconds: float) -> None:
@@ -55,12 +57,12 @@ def _what_is_missing(site: Site) -> str | None:
     return None if state == "RUNNING" else f"the connector is {state}"
 
 
-def _what_waits(site: Site) -> str | None:
+def _what_waits(site: Site, journals: Path) -> str | None:
     try:
         waiting = {name: each for name, each in lags(site.client.connections).items() if each}
-        opened = site.client.rows(OPEN)
+        opened = [*site.client.rows(OPEN), *unsettled(site.client, journals)]
     except (TidemillError, psycopg.Error) as error:
         return str(error)
     if waiting:
         return f"unread: {orjson.dumps(waiting, default=str).decode()}"
-    return f"{len(opened)} runs are open, such as {opened[0]}" if opened else None
+    return f"{len(opened)} runs or requests are open, such as {opened[0]}" if opened else None

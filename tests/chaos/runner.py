@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
@@ -48,12 +49,11 @@ class Run:
             self._play_storm(storm(seed, max(until - time.monotonic(), seconds / rounds / 2)))
             await_whole(self._site)
 
-    def rest(self) -> None:
-        """Nothing of ours is due any more, and all that is open ends."""
-        self._measures.end()
+    def rest(self, journals: Path) -> None:
+        """All that is open ends: of the load with these journals, and of ours."""
         await_whole(self._site)
         self._faults.await_in_sync()
-        await_quiet(self._site)
+        await_quiet(self._site, journals)
 
     def measured(self) -> list[Measured]:
         """Of the faults that came alone; call it at rest, when the read model is complete."""
@@ -67,6 +67,7 @@ class Run:
         return found
 
     def _play_alone(self, seed: int) -> None:
+        self._measures.tick()
         for planned in alone(seed):
             self._measures.await_ticks()
             self._say(f"alone: {planned.lane}: {planned.kind} {planned.target}")
@@ -76,6 +77,7 @@ class Run:
             else:
                 self._faults.do(planned, alone=True)
             time.sleep(max(CALM_SECONDS - (time.monotonic() - began), 0))
+        self._measures.stop_ticks()
 
     def _lose_runs(self, planned: Planned) -> None:
         """The victim is the executor that has most to lose."""

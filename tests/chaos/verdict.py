@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import orjson
+
+from schemas.times import rfc3339
 from tests.chaos.judge.history import History
 from tests.chaos.judge.read import read_history, save
 from tests.chaos.judge.report import report
 from tests.chaos.judge.verdict import judge
 from tests.chaos.judge.violations import Verdict
-
-from schemas.times import rfc3339
 from tests.chaos.site import Site
 from tidemill.target import wall_clock
 
