@@ -236,13 +236,6 @@ CASES = [
     ("postgres.slot", BAD, postgres(slot=replace(SLOT, database="other")), "another program owns it"),
     ("postgres.slot", BAD, postgres(slot=replace(SLOT, wal_status="lost")), "its WAL is deleted"),
     ("postgres.slot", BAD, postgres(slot=replace(SLOT, active=False)), "no client reads"),
-    ("postgres.failover", WARN, postgres(hosts=2), "no standby copies the slot tidemill"),
-    (
-        "postgres.failover",
-        WARN,
-        postgres(hosts=2, slot=replace(SLOT, failover=True)),
-        "synchronized_standby_slots is empty",
-    ),
     ("postgres.slot_lag", BAD, postgres(slot=replace(SLOT, behind_bytes=3 * 2**30, safe_bytes=2**30)), "1024 MB more"),
     ("postgres.slot_lag", BAD, postgres(slot=replace(SLOT, wal_status="unreserved", safe_bytes=-5)), "0.0 MB more"),
     ("postgres.slot_lag", WARN, postgres(slot=replace(SLOT, wal_status="extended")), "does not keep up"),
