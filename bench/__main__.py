@@ -20,6 +20,7 @@ from bench import (
     corecosts,
     dagcore,
     dags,
+    definitions,
     due,
     failover,
     handover,
@@ -61,6 +62,7 @@ FIGURES: tuple[Figure, ...] = (
     *history.FIGURES,
     *pages.FIGURES,
     *audit.FIGURES,
+    *definitions.FIGURES,
     *soak.FIGURES,
 )
 MEASURED, MISSED = 0, 1

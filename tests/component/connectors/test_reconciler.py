@@ -91,9 +91,10 @@ class Deployment:
         )
         self._write(partition_of(owner, PARTITIONS), f"def/{owner}", encode(stored))
 
-    def commit(self):
-        """Each owner writes its clock."""
-        cdc = topics.topic_ids(self.connections, [self.connections.topic(CDC)])[self.connections.topic(CDC)]
+    def commit(self, topic_id=None):
+        """Each owner writes its clock. `topic_id`: of the topic `cdc` that it reads."""
+        name = self.connections.topic(CDC)
+        cdc = topic_id or topics.topic_ids(self.connections, [name])[name]
         for number in range(PARTITIONS):
             mine = [each for owner, each in self.held.items() if partition_of(owner, PARTITIONS) == number and each]
             clock = StoredClock(
@@ -212,6 +213,16 @@ def test_records_that_lie_unread_in_cdc_are_on_their_way(deployment):
     assert producer.flush(30) == 0
     deployment.rounds()
     assert deployment.rows() == before
+
+
+def test_owners_that_read_a_topic_which_was_created_again_are_reported(deployment):
+    deployment.put("a")
+    deployment.commit("the topic before")
+    before = deployment.rows()
+    deployment.rounds(int(LOUD_AFTER / ROUND_SECONDS) + 3)
+    assert deployment.rows() == before
+    ((reason,),) = deployment.problems("definitions_differ")
+    assert "restart the stream workers" in reason
 
 
 def test_jobs_that_change_all_the_time_are_no_difference(deployment):
