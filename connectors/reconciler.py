@@ -18,6 +18,7 @@ from confluent_kafka import KafkaException
 
 from connectors.captured import Position, cdc_ends, look_position, not_applied
 from connectors.differences import Difference, find_differences, heal, still_differing
+from connectors.healings import Healings
 from connectors.held_definitions import HeldDefinitions
 from connectors.owner_clocks import Seen, latest_clocks
 from connectors.restores import note_restore
@@ -41,8 +42,6 @@ LOOK_ANYWAY = 60.0
 """Ask Postgres for its digest this often, in seconds, even if no version was given and the streams hold the same."""
 REST_FACTOR = 10
 """After an examination that found nothing, rest this many times its length: constant changes cost a tenth of a core."""
-LONGEST_REST = 3600.0
-"""A definition that the streams refuse is appended again after 2, 4, 8 … minutes, and at most once in this time."""
 NAMED = 5
 """So many jobs and DAGs a sentence names."""
 
@@ -78,8 +77,7 @@ class Reconciler:
         self._equal: tuple[DefinitionDigest, int] | None = None
         """The digest of the streams and the last version given, when both sides were last equal."""
         self._compared_at = 0.0
-        self._healed: dict[str, tuple[int, float]] = {}
-        """By owner, since the digests were last equal: how often it was healed, and when it may be healed again."""
+        self._healings = Healings()
         self._refusal: str | None = None
 
     def round(self) -> None:
@@ -101,7 +99,7 @@ class Reconciler:
             if streams is None:
                 return
             if self._is_equal(postgres, streams):
-                self._healed.clear()
+                self._healings.clear()
                 self._start_anew()
             else:
                 self._differs(postgres, clocks)
@@ -186,13 +184,11 @@ class Reconciler:
 
     def _heal(self, postgres: psycopg.Connection, found: Sequence[Difference]) -> None:
         now = self._clock()
-        due = [each for each in found if self._healed.get(each.owner, (0, now))[1] <= now]
+        due = self._healings.due(found, now)
         if found and not due:
             self._refuse(postgres, found, "the streams have refused each new version; see `tidemill problems`")
             return
-        for each in due:
-            times = self._healed.get(each.owner, (0, now))[0] + 1
-            self._healed[each.owner] = times, now + min(LONGEST_REST, HEAL_AFTER * 2**times)
+        self._healings.note(due, now)
         written, deleted = heal(postgres, due)
         versions = written + deleted
         self._note(postgres, len(found))

@@ -40,6 +40,7 @@ def client(deployment):
         client.put_job(job, client.put_script(job, "true"))
     eventually(lambda: agree(client), HEALED_SECONDS, "the streams hold the jobs")
     yield client
+    client = deployment.client  # a restore has made a new one
     for job in JOBS:
         client.delete_job(job)
     eventually(lambda: agree(client), HEALED_SECONDS, "the streams hold no job")

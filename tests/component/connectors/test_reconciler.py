@@ -262,6 +262,17 @@ def test_a_database_that_is_known_to_be_restored_is_not_healed(deployment):
     assert "tidemill restored" in deployment.value("select refusal from tidemill.reconciliation")
 
 
+def test_a_second_loss_of_a_job_heals_as_soon_as_the_first(deployment):
+    deployment.put("a")
+    deployment.rounds(8)
+    deployment.apply()
+    healed = deployment.rows()["a"]
+    deployment.put("a")
+    deployment.rounds(8)
+    assert deployment.rows()["a"] > healed + 1
+    assert deployment.problems("definitions_differ") == []
+
+
 def test_a_definition_that_the_streams_refuse_each_time_is_appended_less_and_less_often(deployment):
     deployment.put("a")
     for _ in range(3):
