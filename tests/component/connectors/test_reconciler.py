@@ -275,8 +275,7 @@ def test_a_second_loss_of_a_job_heals_as_soon_as_the_first(deployment):
 
 def test_a_definition_that_the_streams_refuse_each_time_is_appended_less_and_less_often(deployment):
     deployment.put("a")
-    for _ in range(3):
-        deployment.rounds(60)
+    deployment.rounds(60)
     versions = deployment.value("select count(*) from tidemill.definitions where owner = 'a'")
-    assert 3 < versions < 8
+    assert 2 < versions < 5
     assert {"refused each new version" in reason for (reason,) in deployment.problems("definitions_differ")} == {True}
