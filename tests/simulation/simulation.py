@@ -50,6 +50,7 @@ INVARIANTS: dict[str, Callable[[History], list[str]]] = {
     "everything open ends": runs.check_ends,
     "no transaction above its bound": owners.check_bounds,
     "no owner is fenced by another than its successor": owners.check_fences,
+    "owners hold the newest definitions": owners.check_definitions,
     "dispatches stay within windows": owners.check_windows,
     "no defect without a defect": owners.check_defects,
     "nothing is early": clocks.check_not_early,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from connectors.owner_clocks import OwnerClock
 from executors.windows import MOST_AHEAD
+from schemas.codec import decode
+from schemas.digest import DefinitionDigest, digest_of
 from schemas.dispatch import Dispatch
 from schemas.reasons import ProblemCode
+from schemas.topics import STATE
 from tests.simulation.history import History
 
 LAST_ITEMS = 60
@@ -29,6 +33,22 @@ def check_fences(history: History) -> list[str]:
         for at, partition, worker, is_foreign in history.deployment.witness.fences
         if is_foreign
     ]
+
+
+def check_definitions(history: History) -> list[str]:
+    """In the end, the digests of all owners are that of the newest versions in the database (protocol I11)."""
+    clocks = {
+        commit.partition: record.value
+        for commit in history.deployment.witness.commits
+        for record in commit.transaction.records
+        if record.topic == STATE and record.key == "clock" and record.value is not None
+    }
+    held = DefinitionDigest()
+    for value in clocks.values():
+        held = held.joined(decode(value, OwnerClock).digest or DefinitionDigest())
+    newest = {row.owner: row for row in history.deployment.database.definitions}
+    wanted = digest_of(row.version for row in newest.values() if row.spec is not None)
+    return [] if held == wanted else [f"the owners hold {held.count} definitions, the database has {wanted.count}"]
 
 
 def check_crashes(history: History) -> list[str]:
