@@ -19,7 +19,7 @@ from rich.progress import Progress
 from schemas.settings import Connections
 from schemas.times import rfc3339
 from tidemill.audit import tables, topics
-from tidemill.audit.findings import Again, Finding, Found, Lateness, Tally
+from tidemill.audit.findings import Again, Executions, Finding, Found, Lateness, Tally
 from tidemill.audit.matching import Span
 from tidemill.audit.tables import Scope
 from tidemill.complete import owner_names
@@ -57,7 +57,7 @@ def audit(
     dag: Annotated[str | None, typer.Option(help="Only this DAG.", autocompletion=owner_names)] = None,
     tenant: Annotated[str | None, typer.Option(help="Only jobs and DAGs of this tenant.")] = None,
     against: Annotated[
-        Against, typer.Option(help="What to match with: the read model, the topic `status`, or both with each other.")
+        Against, typer.Option(help="What to match with: the read model, the topics, or both with each other.")
     ] = Against.TABLES,
     data: Data = DEFAULT_DATA,
     as_json: AsJson = False,
@@ -87,6 +87,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     late: Lateness | None
     again: list[Again]
     """It is no mistake, so it does not change the exit code."""
+    records_from: datetime | None
+    """From then on `runs.<class>` and `events` have all records. None: they were not read."""
 
 
 def look(
@@ -97,11 +99,11 @@ def look(
     against: Against = Against.TABLES,
 ) -> Report:
     """`target` is needed for the topics."""
-    tally, found = Tally(), list[Found]()
+    tally, found, executions = Tally(), list[Found](), Executions()
     if against is not Against.TABLES:
         assert target is not None
         both = against is Against.BOTH
-        found += topics.occurrences(postgres, target, scope, tally, turn, compared=both)
+        found += topics.occurrences(postgres, target, scope, tally, turn, executions, compared=both)
     if against is not Against.TOPICS:
         # With both, the counts are those of the topic: it is what the read model is made from.
         counted = tally if against is Against.TABLES else Tally()
@@ -111,7 +113,8 @@ def look(
         found=found,
         tally=tally,
         late=tables.count(postgres, scope, tally),
-        again=tables.again(postgres, scope),
+        again=tables.again(postgres, scope) if against is Against.TABLES else executions.again,
+        records_from=None if against is Against.TABLES else executions.kept_from,
     )
 
 
@@ -165,7 +168,18 @@ def _show(report: Report, scope: Scope, cut: datetime | None) -> None:
         {"what": "runs of DAG nodes", "count": f"{tally.nodes:,}"},
         {"what": "attempts", "count": f"{tally.attempts:,}"},
     ]
+    if report.records_from:
+        rows += [
+            {"what": "dispatches in runs.*", "count": f"{tally.dispatches:,}"},
+            {"what": "starts in events", "count": f"{tally.starts:,}"},
+            {"what": "ends in events", "count": f"{tally.ends:,}"},
+        ]
     show_rows(rows, ("what", "count"), as_json=False)
+    if tally.before_kept and report.records_from:
+        say(
+            f"runs.* and events have all records from {rfc3339(report.records_from)} on: {tally.before_kept:,} earlier "
+            "attempts are matched with status alone."
+        )
     if late := report.late:
         say(f"Late by (s): p50 {late.p50:.3f}, p95 {late.p95:.3f}, p99 {late.p99:.3f}, longest {late.max:.3f}.")
     _show_again(report.again)
@@ -183,10 +197,11 @@ def _show_again(again: list[Again]) -> None:
 
 
 def _again(each: Again) -> str:
+    beside = f", and both ran until {rfc3339(each.ran_until)}" if each.ran_until else ""
     lost = f" at {rfc3339(each.lost_at)}" if each.lost_at else ""
     return (
         f"attempt {each.attempt} (token {each.token}) was lost{lost}: {each.reason_code}; attempt {each.next_attempt} "
-        f"started at {rfc3339(each.next_started_at)}"
+        f"started at {rfc3339(each.next_started_at)}{beside}"
     )
 
 
@@ -220,6 +235,7 @@ def _as_json(report: Report, scope: Scope, cut: datetime | None) -> dict[str, An
         "to": scope.span.until,
         "asked_from": cut or scope.span.after,
         "counts": msgspec.structs.asdict(report.tally),
+        "records_from": report.records_from,
         "late_seconds": report.late and msgspec.structs.asdict(report.late),
         "again": [msgspec.structs.asdict(each) for each in report.again],
         "found": [msgspec.structs.asdict(each) for each in report.found],

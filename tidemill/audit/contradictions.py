@@ -30,6 +30,8 @@ def contradictions(status: RunStatus, tolerance: timedelta) -> Iterator[Contradi
     if first and first < status.scheduled_time - tolerance and status.rerun_id is None:
         yield Finding.EARLY, f"it started at {rfc3339(first)}, before its scheduled time"
     for before, after in pairwise(attempts):
+        if before.end is AttemptEnd.LOST:
+            continue  # executed again after a lost lease: it is named, and no mistake
         if before.finished_at and after.started_at and after.started_at < before.finished_at - tolerance:
             earlier = f"attempt {before.attempt} ({before.end.value if before.end else 'open'})"
             times = f"{rfc3339(after.started_at)}, before {earlier} ended at {rfc3339(before.finished_at)}"

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 import msgspec
 
+from schemas.times import EPOCH
+
 
 class Finding(StrEnum):
     MISSING = "missing"
@@ -60,6 +62,16 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
     lost_at: datetime | None
     next_attempt: int
     next_started_at: datetime
+    ran_until: datetime | None = None
+    """When the lost process ended, if the next one had started by then: both ran at once. Only `events` know it."""
+
+
+class Executions(msgspec.Struct, kw_only=True):
+    """What an audit learns besides mistakes while it reads."""
+
+    again: list[Again] = []
+    kept_from: datetime = EPOCH
+    """From then on `runs.<class>` and `events` have all records, in every partition."""
 
 
 class Lateness(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,3 +99,9 @@ class Tally(msgspec.Struct, kw_only=True):
     requests: int = 0
     nodes: int = 0
     attempts: int = 0
+    dispatches: int = 0
+    """Records of `runs.<class>`, `events` of starts and of ends that were matched with attempts."""
+    starts: int = 0
+    ends: int = 0
+    before_kept: int = 0
+    """Attempts that were dispatched before the first record that `runs.<class>` still has."""

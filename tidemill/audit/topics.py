@@ -1,4 +1,5 @@
-"""Reads what an audit needs from the topic `status`, without the read model: one partition after the other.
+"""Reads what an audit needs from the topics, without the read model: one partition after the other. It matches `status`
+with the definitions, and the attempts in it with what was dispatched, claimed, started and ended.
 
 Memory holds the runs of one partition. The history of definitions comes from Postgres, where users write it.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import datetime, timedelta
 
 import msgspec
 import psycopg
@@ -16,18 +18,21 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaException
 from schemas.codec import decode
 from schemas.errors import UndecodableError
 from schemas.settings import Connections
-from schemas.status import RunStatus
+from schemas.status import Attempt, RunStatus
 from schemas.topics import STATUS
 from schemas.words import RunKind
-from tidemill.audit import tables
+from tidemill.audit import executed, tables
+from tidemill.audit.attempts import Tried, executed_again, found_of, unmatched
 from tidemill.audit.contradictions import Contradiction, contradictions
-from tidemill.audit.findings import Finding, Found, Tally
+from tidemill.audit.findings import Again, Executions, Finding, Found, Tally
 from tidemill.audit.matching import Record, match
 from tidemill.audit.tables import Scope
 from tidemill.lag import offsets, read_to_end, unavailable
-from tidemill.queries import rows
+from tidemill.queries import now_of, rows
 from tidemill.target import Row
 
+SETTLES = timedelta(minutes=1)
+"""Records that are appended later than so long before the audit began are not judged: others may still follow them."""
 _OF_SCHEDULE = (RunKind.SCHEDULED, RunKind.DAG)
 
 
@@ -41,6 +46,9 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     offset: int
     wrong: tuple[Contradiction, ...]
+    nominal_time: datetime
+    attempts: tuple[Attempt, ...]
+    """Without their outputs."""
 
 
 def occurrences(
@@ -49,14 +57,17 @@ def occurrences(
     scope: Scope,
     tally: Tally,
     turn: Callable[[int], object],
+    executions: Executions,
     *,
     compared: bool,
 ) -> Iterator[Found]:
-    """Match all occurrences with the records of `status`; `compared`: and these with the rows of the read model.
+    """Match all occurrences with the records of `status`, and their attempts with the other topics; `compared`: also
+    with the rows of the read model. `executions` gets what was executed again after a lost lease.
 
     Raises `BrokersError`.
     """
     topic, waiting = target.topic(STATUS), dict(tables.versions(postgres, scope))
+    places = executed.topics_of(target, scope, now_of(postgres) - SETTLES)
     tally.owners += len(waiting)
     for number in range(target.partitions):
         seen = _partition(target, scope, number, turn)
@@ -69,6 +80,9 @@ def occurrences(
             found = match(owner, waiting.pop(owner, []), scope.span, records, tally)
             yield from (_with_place(each, seen, topic, number) for each in found)
         yield from _wrong(seen, topic, number)
+        read = executed.read(target, places, scope, number, seen, turn)
+        executions.kept_from = max(executions.kept_from, read.kept.complete_from)
+        yield from _attempts(seen, read, places, tally, executions.again)
         if compared:
             yield from _differences(postgres, seen, topic, number)
     for owner, versions in waiting.items():  # no partition has a record of these
@@ -119,6 +133,8 @@ def _seen(status: RunStatus, offset: int) -> Seen:
         state=status.state.value,
         offset=offset,
         wrong=tuple(contradictions(status, tables.TOLERANCE)),
+        nominal_time=status.nominal_time,
+        attempts=tuple(msgspec.structs.replace(each, output=None, reason=None) for each in status.attempts),
     )
 
 
@@ -150,6 +166,33 @@ def _wrong(seen: dict[str, Seen], topic: str, number: int) -> Iterator[Found]:
                 sentence=f"{run_id}: {sentence}",
                 evidence=f"{topic}/{number}@{each.offset}",
             )
+
+
+def _attempts(
+    seen: dict[str, Seen], found: executed.Read, places: executed.Topics, tally: Tally, again: list[Again]
+) -> Iterator[Found]:
+    for run_id, each in seen.items():
+        place = f"{places.status}/{found.number}@{each.offset}"
+        run = Tried(
+            owner=each.owner, run_id=run_id, nominal_time=each.nominal_time, attempts=each.attempts, place=place
+        )
+        traces = found.traces.get(run_id, {})
+        for wrong in unmatched(run, traces, found.kept, places.settled, tally):
+            yield found_of(run, *wrong)
+        for one in executed_again(run, traces, tables.TOLERANCE):
+            if isinstance(one, Again):
+                again.append(one)
+            else:
+                yield found_of(run, *one)
+    for head, place in found.unknown:
+        yield Found(
+            finding=Finding.UNEXPECTED,
+            owner=head.owner,
+            run_id=head.run_id,
+            first=head.nominal_time,
+            sentence=f"attempt {head.attempt} of {head.run_id} was dispatched, and the run has no status",
+            evidence=place,
+        )
 
 
 def _differences(postgres: psycopg.Connection[Row], seen: dict[str, Seen], topic: str, number: int) -> Iterator[Found]:

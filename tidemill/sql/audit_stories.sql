@@ -37,7 +37,8 @@ cross join lateral (
         from unnest(story.attempts)
         window in_order as (order by token)
     ) as each
-    where cardinality(story.attempts) > 1 and each.started_at < each.finished_at - %(tolerance)s::interval
+    where cardinality(story.attempts) > 1 and each.ended_as is distinct from 'lost'  -- `audit_again.sql` names those
+        and each.started_at < each.finished_at - %(tolerance)s::interval
 ) as wrong
 where run.nominal_time > %(begin)s and run.nominal_time <= %(end)s
     and run.filed_on >= (%(begin)s at time zone 'UTC')::date - 1

@@ -145,6 +145,17 @@ def test_a_request_without_a_run_or_a_problem_is_missing(database, last, audited
     assert audited()[0] == [(Finding.MISSING, "asked", None, last - MINUTE)]
 
 
+def test_a_request_belongs_to_the_tenant_of_its_job(database, last, audited):  # noqa: F811
+    put(database, "asked", schedule=None, tenant="a")
+    database.execute("alter table tidemill.requests disable trigger user")
+    database.execute(
+        "insert into tidemill.requests (request_id, job_id, owner, created_at) values ('r', 'asked', 'asked', %s)",
+        (last - MINUTE,),
+    )
+    assert audited(tenant="b")[0] == []
+    assert [each[1] for each in audited(tenant="a")[0]] == ["asked"]
+
+
 def test_only_the_asked_job_or_tenant_is_audited(database, last, audited):  # noqa: F811
     put(database, "mine", tenant="a")
     put(database, "yours", tenant="b")
