@@ -66,6 +66,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     nominal_time: datetime
     attempts: Sequence[Attempt]
+    is_rerun: bool
     place: str
 
 
@@ -80,7 +81,7 @@ def unmatched(
     tokens = {each.token for each in run.attempts}
     # A rerun begins a new list, and a long list drops its oldest: so lower tokens may be unknown.
     lowest = min(tokens, default=0)
-    for token, trace in traces.items():
+    for token, trace in traces.items() if tokens or not run.is_rerun else ():
         seen_at = trace.dispatched_at or trace.started_at
         is_old = seen_at is not None and seen_at <= settled
         if is_old and token > lowest and token not in tokens and not trace.is_passed_by:

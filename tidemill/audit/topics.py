@@ -49,6 +49,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     nominal_time: datetime
     attempts: tuple[Attempt, ...]
     """Without their outputs."""
+    is_rerun: bool
 
 
 def occurrences(
@@ -135,6 +136,7 @@ def _seen(status: RunStatus, offset: int) -> Seen:
         wrong=tuple(contradictions(status, tables.TOLERANCE)),
         nominal_time=status.nominal_time,
         attempts=tuple(msgspec.structs.replace(each, output=None, reason=None) for each in status.attempts),
+        is_rerun=status.rerun_id is not None,
     )
 
 
@@ -174,7 +176,12 @@ def _attempts(
     for run_id, each in seen.items():
         place = f"{places.status}/{found.number}@{each.offset}"
         run = Tried(
-            owner=each.owner, run_id=run_id, nominal_time=each.nominal_time, attempts=each.attempts, place=place
+            owner=each.owner,
+            run_id=run_id,
+            nominal_time=each.nominal_time,
+            attempts=each.attempts,
+            is_rerun=each.is_rerun,
+            place=place,
         )
         traces = found.traces.get(run_id, {})
         for wrong in unmatched(run, traces, found.kept, places.settled, tally):

@@ -32,8 +32,8 @@ def trace(**fields):
     return Trace(**(sent | end | fields))
 
 
-def run(*attempts):
-    return Tried(owner="job", run_id="job@1", nominal_time=AT, attempts=attempts, place="status/0@1")
+def run(*attempts, is_rerun=False):
+    return Tried(owner="job", run_id="job@1", nominal_time=AT, attempts=attempts, is_rerun=is_rerun, place="status/0@1")
 
 
 def found(attempts, traces, kept=ALL, settled=SETTLED):
@@ -92,6 +92,13 @@ def test_records_that_are_not_kept_are_not_missed():
 )
 def test_an_attempt_that_no_status_has_is_unexpected(token, of_trace, expected):
     assert found([attempt()], {5: trace(), token: trace(**of_trace)}) == expected
+
+
+@pytest.mark.parametrize("is_rerun", [True, False])
+def test_a_rerun_that_waits_has_none_of_its_earlier_attempts(is_rerun):
+    waiting = run(is_rerun=is_rerun)
+    found = [finding for finding, *_ in unmatched(waiting, {5: trace()}, ALL, SETTLED, Tally())]
+    assert found == ([] if is_rerun else [Finding.UNEXPECTED])
 
 
 def again(first, second, of_first):
