@@ -217,7 +217,8 @@ def _environment(options: StackOptions, own: Mapping[str, int], keys: Credential
 
 def _address_of_web(parts: Iterable[Part]) -> dict[str, str]:
     """Empty if only the servers run."""
-    return {part.name: f"http://127.0.0.1:{part.port}/" for part in parts if part.name == "web"}
+    ports = [part.port for part in parts if part.name == "web"]
+    return {name: f"http://127.0.0.1:{port}/{path}" for port in ports for name, path in (("web", ""), ("api", "v1"))}
 
 
 def _addresses(environment: Mapping[str, str]) -> dict[str, str]:

@@ -51,7 +51,7 @@ def shown(tidemill):
 
 def test_the_status_shows_addresses_processes_connector_lag_and_executors(shown):
     seen = shown("status")
-    assert set(seen["addresses"]) == {"postgres", "kafka", "connect", "s3", "web", "prometheus"}
+    assert set(seen["addresses"]) == {"postgres", "kafka", "connect", "s3", "web", "api", "prometheus"}
     processes = {each["name"]: each for each in seen["processes"]}
     assert {"postgres", "kafka", "connect", "s3", "stream-0", "executor-0", "sink"} <= set(processes)
     assert {each["state"] for each in processes.values()} == {"running"}

@@ -41,6 +41,12 @@ def tables_dsn(postgres_server, migrated_template):
     return _database(postgres_server, migrated_template)
 
 
+@pytest.fixture(scope="module")
+def module_dsn(postgres_server, migrated_template):
+    """A migrated database for all tests of a file, which keep out of each other's way."""
+    return _database(postgres_server, migrated_template)
+
+
 @pytest.fixture(scope="session")
 def shared_dsn(postgres_server, migrated_template):
     return _database(postgres_server, migrated_template)

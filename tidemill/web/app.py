@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from observe.catalogue.web import PAGE_SECONDS
 from observe.registry import Registry
 from schemas.errors import TidemillError
+from tidemill.api.app import api
 from tidemill.target import NotFoundError, UsageError, wall_clock
 from tidemill.web import assets, errors, login
 from tidemill.web.ask import Ask, Fields, fields
@@ -53,6 +54,7 @@ def application(backend: Backend, door: Door, registry: Registry, grafana: str |
             Route("/static/{name:path}", assets.serve),
             *(Route(each.path, _endpoint(each, backend, seconds), methods=[each.method]) for each in PAGES),
             *login.routes(door),
+            *api(backend, seconds),
         ],
         middleware=[
             Middleware(EncodedPath),

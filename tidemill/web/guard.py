@@ -10,12 +10,15 @@ from urllib.parse import urlsplit
 import msgspec
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
-from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tidemill.api.problem import MEDIA_TYPE, problem
 
 COOKIE = "tidemill_session"
 LOGIN = "/login"
 STATIC = "/static/"
+API = "/v1/"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS = {
     "content-security-policy": (
@@ -56,7 +59,8 @@ def refusal(door: Door, method: str, path: str, headers: Mapping[str, str]) -> R
     if door.hosts and host not in door.hosts:
         sentence = f"The Host header {host!r} is not a name of this page; TIDEMILL_WEB_HOSTS lists more names."
         return Refusal(status=421, sentence=sentence)
-    if method not in SAFE_METHODS and not _is_same_origin(headers, host):
+    is_own = _is_same_origin(headers, host) or (path.startswith(API) and _is_no_browser(headers))
+    if method not in SAFE_METHODS and not is_own:
         return Refusal(status=403, sentence="A change must come from a form of this page.")
     if path == LOGIN or path.startswith(STATIC) or _is_known(door, headers):
         return None
@@ -77,6 +81,13 @@ def _is_same_origin(headers: Mapping[str, str], host: str) -> bool:
         return urlsplit(origin).netloc.lower() == host
     except ValueError:  # such as http://[
         return False
+
+
+def _is_no_browser(headers: Mapping[str, str]) -> bool:
+    """A browser names the page that a change comes from. The API takes only JSON, which another site's page cannot
+    send without asking first, and nobody answers that.
+    """
+    return "sec-fetch-site" not in headers and "origin" not in headers
 
 
 def _is_known(door: Door, headers: Mapping[str, str]) -> bool:
@@ -118,7 +129,16 @@ class Guard:
         wants_page = scope["method"] == "GET" and "text/html" in _headers(scope).get("accept", "")
         if found.status == 401 and self._door.token is not None and wants_page:
             return RedirectResponse(LOGIN, 303)
+        if scope["path"].startswith(API):
+            return _problem(found, scope["path"])
         return PlainTextResponse(f"{found.sentence}\n", found.status)
+
+
+def _problem(found: Refusal, path: str) -> Response:
+    names = {401: "unauthorized", 403: "forbidden", 421: "misdirected"}
+    told = msgspec.structs.replace(problem(names[found.status], found.sentence).problem, instance=path)
+    headers = {"www-authenticate": "Bearer"} if found.status == 401 else {}
+    return Response(msgspec.json.encode(told), found.status, headers, media_type=MEDIA_TYPE)
 
 
 def _headers(scope: Scope) -> dict[str, str]:

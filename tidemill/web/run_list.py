@@ -35,23 +35,25 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
     """How many runs the filter has, if the first page has read enough to know it."""
 
 
-def read_page(postgres: psycopg.Connection[Row], asked: RunFilter, cursor: Cursor | None) -> RunPage:
-    scan = PAGE_ROWS + 1 if is_exact(asked) else MOST_SEARCHED
-    values = values_of(asked, cursor) | {"scan": scan, "limit": PAGE_ROWS + 1}
+def read_page(
+    postgres: psycopg.Connection[Row], asked: RunFilter, cursor: Cursor | None, size: int = PAGE_ROWS
+) -> RunPage:
+    scan = size + 1 if is_exact(asked) else MOST_SEARCHED
+    values = values_of(asked, cursor) | {"scan": scan, "limit": size + 1}
     found = postgres.execute(_sql("web_runs", asked, cursor), values).fetchall()
-    page = page_of(found, scan)
+    page = page_of(found, scan, size)
     if is_exact(asked) or cursor is not None or not found:
         return page
     number = Count(value=found[0]["matching_candidates"], is_exact=found[0]["candidates"] < scan)
     return msgspec.structs.replace(page, count=number)
 
 
-def page_of(found: list[Row], scan: int) -> RunPage:
+def page_of(found: list[Row], scan: int, size: int = PAGE_ROWS) -> RunPage:
     """`found` has the rows, or one row without a run."""
     rows = [each for each in found if each["run_id"] is not None]
-    if len(rows) > PAGE_ROWS:
-        last = rows[PAGE_ROWS - 1]
-        return RunPage(rows=rows[:PAGE_ROWS], following=Cursor(at=last["nominal_time"], id=last["run_id"]))
+    if len(rows) > size:
+        last = rows[size - 1]
+        return RunPage(rows=rows[:size], following=Cursor(at=last["nominal_time"], id=last["run_id"]))
     if found and found[0]["candidates"] >= scan:
         end = Cursor(at=found[0]["last_at"], id=found[0]["last_id"])
         return RunPage(rows=rows, following=end, searched_to=end)

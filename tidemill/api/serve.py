@@ -1,0 +1,203 @@
+"""Serves the routes: reads a request into a `Call`, answers with JSON or a problem."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum
+from functools import cache, reduce
+from operator import or_
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
+from urllib.parse import parse_qsl, unquote
+from uuid import uuid4
+
+import msgspec
+import structlog
+from prometheus_client import Histogram
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route as StarletteRoute
+
+from tidemill.api.problem import MEDIA_TYPE, ProblemError, of_error, problem
+from tidemill.api.route import JSON, MERGE_PATCH, Answer, Call, Route
+from tidemill.output import compact_json
+from tidemill.target import wall_clock
+from tidemill.web.backend import Backend
+
+PREFIX = "/v1"
+MOST_BYTES = 4 * 1024**2
+LONGEST_REQUEST_ID = 200
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+log = structlog.get_logger()
+
+
+def starlette_routes(routes: tuple[Route, ...], backend: Backend, seconds: Histogram) -> list[StarletteRoute]:
+    """One route for each path, so that another method is answered with 405 and the allowed ones."""
+    by_path: dict[str, dict[str, Route]] = {}
+    for route in routes:
+        by_path.setdefault(route.path, {})[route.method] = route
+    served = [
+        StarletteRoute(PREFIX + path, _endpoint(path, methods, backend, seconds), methods=[*_ALL_METHODS])
+        for path, methods in by_path.items()
+    ]
+    return [*served, StarletteRoute(PREFIX + "/{rest:path}", _nowhere, methods=[*_ALL_METHODS])]
+
+
+_ALL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+
+
+def _endpoint(
+    path: str, methods: Mapping[str, Route], backend: Backend, seconds: Histogram
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        began = time.perf_counter()
+        made = await _answer(request, methods, backend)
+        seconds.labels(PREFIX + path, f"{made.status_code // 100}xx").observe(time.perf_counter() - began)
+        return made
+
+    return endpoint
+
+
+async def _answer(request: Request, methods: Mapping[str, Route], backend: Backend) -> Response:
+    method = "GET" if request.method == "HEAD" else request.method
+    route = methods.get(method)
+    if route is None:
+        allowed = ", ".join(sorted(methods))
+        refused = problem("method-not-allowed", f"{request.url.path} takes {allowed}, and not {request.method}")
+        refused.headers["allow"] = allowed
+        return written_problem(request, refused)
+    try:
+        body = await _body(request, route)
+        answer = await run_in_threadpool(_handled, request, route, body, backend)
+    except Exception as error:
+        refused = of_error(error)
+        if refused.problem.status == 500:
+            log.exception("api_failed", path=request.url.path)
+        return written_problem(request, refused)
+    return _written(request, route, answer)
+
+
+def _handled(request: Request, route: Route, body: bytes, backend: Backend) -> Answer:
+    return route.handle(_call(request, route, body), backend)
+
+
+def _call(request: Request, route: Route, body: bytes) -> Call:
+    return Call(
+        path=request.url.path,
+        parts={name: unquote(value) for name, value in request.path_params.items()},
+        query=_query(route.query, parse_qsl(request.url.query, keep_blank_values=True)),
+        body=_decoded(route, body),
+        raw=body,
+        headers=request.headers,
+        now=wall_clock(),
+    )
+
+
+def _query(kind: type[msgspec.Struct], pairs: list[tuple[str, str]]) -> msgspec.Struct:
+    """Raises `ProblemError` that names the parameter and what is allowed."""
+    fields = {each.encode_name: each for each in msgspec.structs.fields(kind)}
+    given: dict[str, str | list[str]] = {}
+    for name, text in pairs:
+        if name not in fields:
+            allowed = ", ".join(fields) or "no parameter"
+            raise problem("malformed", f"there is no query parameter {name!r}; this path takes {allowed}")
+        if isinstance(fields[name].default, tuple):
+            given.setdefault(name, []).append(text)  # type: ignore[union-attr]  # a list, by its field
+        else:
+            given[name] = text
+    try:
+        # The word `null` is no null here: a value that is given is never None.
+        said = {name: _converted(each, _given(kind)[name]) for name, each in given.items()}
+    except msgspec.ValidationError as error:
+        wrong = next(name for name, each in given.items() if not _fits(each, _given(kind)[name]))
+        raise problem("malformed", f"the query parameter {wrong} is {given[wrong]!r}: {error}") from error
+    return kind(**{fields[name].name: each for name, each in said.items()})
+
+
+@cache
+def _given(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """The type of each parameter by name, without None."""
+    return {each.encode_name: _not_none(each.type) for each in msgspec.structs.fields(kind)}
+
+
+def _not_none(kind: Any) -> Any:
+    others = [each for each in get_args(kind) if each is not NoneType]
+    return reduce(or_, others) if get_origin(kind) in {Union, UnionType} else kind
+
+
+def _converted(value: str | list[str], kind: Any) -> Any:
+    """Raises `msgspec.ValidationError`, also for a word of which an enum would make `unknown`."""
+    found = msgspec.convert(value, kind, strict=False)
+    many, texts = (found, value) if isinstance(value, list) else ((found,), [value])
+    for each, text in zip(many, texts, strict=True):
+        if isinstance(each, Enum) and each.value != text:
+            raise msgspec.ValidationError(f"Invalid enum value {text!r}")
+    return found
+
+
+def _fits(value: str | list[str], kind: Any) -> bool:
+    try:
+        _converted(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+async def _body(request: Request, route: Route) -> bytes:
+    if request.method not in WITH_BODY:
+        return b""
+    said = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if route.body is not None and said not in {JSON, MERGE_PATCH}:
+        raise problem("media-type", f"Content-Type is {said!r}; write {JSON}")
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise problem("too-large", f"a body has at most {MOST_BYTES:,} bytes")
+    return body
+
+
+def _decoded(route: Route, body: bytes) -> object:
+    if route.body is None:
+        return None
+    try:
+        return msgspec.json.decode(body, type=route.body)
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise problem("malformed", f"the body is not JSON: {error}") from error
+
+
+def _written(request: Request, route: Route, answer: Answer) -> Response:
+    headers = {"cache-control": "no-store", "x-request-id": request_id(request), **answer.headers}
+    if answer.content is not None and not isinstance(answer.content, bytes):
+        return StreamingResponse(answer.content, answer.status, headers, media_type=route.media_type)
+    if answer.content is not None:
+        return Response(answer.content, answer.status, headers, media_type=route.media_type)
+    body = b"" if answer.body is None else compact_json(answer.body)
+    return Response(body, answer.status, headers, media_type=JSON if body else None)
+
+
+def written_problem(request: Request, refused: ProblemError) -> Response:
+    told = msgspec.structs.replace(refused.problem, instance=request.url.path)
+    headers = {"cache-control": "no-store", "x-request-id": request_id(request), **refused.headers}
+    return Response(msgspec.json.encode(told), told.status, headers, media_type=MEDIA_TYPE)
+
+
+def request_id(request: Request) -> str:
+    """The caller's own X-Request-ID, or a new one; the same in the answer and in the log."""
+    if not hasattr(request.state, "request_id"):
+        given = request.headers.get("x-request-id", "")
+        is_usable = 0 < len(given) <= LONGEST_REQUEST_ID and given.isascii() and given.isprintable()
+        request.state.request_id = given if is_usable else str(uuid4())
+    found: str = request.state.request_id
+    return found
+
+
+async def _nowhere(request: Request) -> Response:
+    return written_problem(
+        request, problem("not-found", f"there is no path {request.url.path}; /v1/openapi.json lists all")
+    )
