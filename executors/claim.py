@@ -1,4 +1,4 @@
-"""Chooses which of the polled records an executor claims next (protocol D2, D3, D7)."""
+"""Chooses which of the polled records an executor claims next (protocol D2, D3, D7, D8)."""
 
 from __future__ import annotations
 
@@ -59,16 +59,33 @@ class PolledRecords:
         """`given`: what this executor can give to attempts."""
         self._given = given
         self._records: deque[Polled] = deque()
+        self._latest: dict[int, int] = {}
+        """By partition: the highest token polled since it was assigned. Tokens only grow (protocol L5)."""
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def add(self, polled: Polled) -> None:
+    def add(self, polled: Polled) -> bool:
+        """False: the client has returned it before, and it may be claimed already (protocol D8)."""
+        if polled.dispatch is not None:
+            if polled.dispatch.token <= self._latest.get(polled.partition, -1):
+                return False
+            self._latest[polled.partition] = polled.dispatch.token
         self._records.append(polled)
+        return True
 
     def keep_only(self, partitions: Collection[int]) -> None:
         """Drop the records of all other partitions: this executor may no longer claim them."""
         self._records = deque(each for each in self._records if each.partition in partitions)
+        self._latest = {each: token for each, token in self._latest.items() if each in partitions}
+
+    def below(self, committed: Mapping[int, int]) -> list[Polled]:
+        """The records below the committed offsets: they are claimed (protocol D8)."""
+        return [each for each in self._records if each.offset < committed.get(each.partition, 0)]
+
+    def drop(self, records: Collection[Polled]) -> None:
+        gone = {(each.partition, each.offset) for each in records}
+        self._records = deque(each for each in self._records if (each.partition, each.offset) not in gone)
 
     def choose(self, free_slots: int, now: datetime) -> list[Chosen]:
         """The next records to claim: at most `free_slots` of them to run. They stay here until `settle`."""

@@ -34,6 +34,8 @@ _POLL_SECONDS = 0.1
 _FULL_POLL_SECONDS = 0.05
 """While all slots are taken, poll this often: rebalances happen only inside a poll."""
 _RETRY_SECONDS = 0.2
+_COMMITTED_SECONDS = 5.0
+"""The longest wait for the group's committed offsets; then it is asked again."""
 _LIMIT = timedelta(minutes=2)
 """While brokers answer, a commit takes at most 60 s (the client's `socket.timeout.ms`), or 45 s to find the group's
 coordinator. While they do not, it has no limit: see `excuse`."""
@@ -87,6 +89,8 @@ class Claimer:
         self._consumer = consumer({**options, "error_cb": self._errors.log, "log_level": 2})
         self._records = PolledRecords(context.given)
         self._held: frozenset[int] = frozenset()
+        self._committed: dict[int, int] = {}
+        """By partition: the group's committed offset, as it was before the first claim of this consumer."""
         self._unknown: set[str] = set()
         """The URIs that `on_polled` does not have yet."""
         self._is_paused = self._is_member = False
@@ -157,6 +161,7 @@ class Claimer:
 
     def _hold(self, held: frozenset[int]) -> None:
         self._held = held
+        self._committed = {each: offset for each, offset in self._committed.items() if each in held}
         self._context.on_assigned(self._context.timeout_class, held)
 
     # Polling
@@ -208,8 +213,9 @@ class Claimer:
         error = message.error()
         if error is None:
             polled = _polled(message)
-            self._records.add(polled)
-            if polled.dispatch and polled.dispatch.sha256 is None:
+            if not self._records.add(polled):
+                self._say_repeated([polled])
+            elif polled.dispatch and polled.dispatch.sha256 is None:
                 self._unknown.add(polled.dispatch.executable)
         elif error.fatal():
             raise KafkaException(error)
@@ -222,6 +228,9 @@ class Claimer:
 
     def _claim(self) -> None:
         self._records.keep_only({each.partition for each in self._consumer.assignment()})
+        if not self._knows_what_is_claimed():
+            self._stopping.wait(_RETRY_SECONDS)
+            return
         name, slots = self._context.timeout_class, self._context.slots
         chosen = self._records.choose(slots.free(name), self._context.clock.now())
         if not chosen:
@@ -239,6 +248,33 @@ class Claimer:
             self._context.on_claimed(name, claimed)
         if len(claimed) < len(chosen):
             self._stopping.wait(_RETRY_SECONDS)
+
+    def _knows_what_is_claimed(self) -> bool:
+        """Drop what lies below the group's committed offsets, as they were before the first claim (protocol D8).
+
+        The client starts there as well. But it was seen to return records from before.
+        """
+        unknown = [TopicPartition(self._topic, each) for each in self._held - self._committed.keys()]
+        try:
+            for each in self._consumer.committed(unknown, _COMMITTED_SECONDS) if unknown else ():
+                if each.error is None:
+                    self._committed[each.partition] = max(each.offset, 0)
+            repeated = self._records.below(self._committed)
+            for number in {each.partition for each in repeated}:
+                _, end = self._consumer.get_watermark_offsets(TopicPartition(self._topic, number), _COMMITTED_SECONDS)
+                if end < self._committed[number]:  # the log is shorter than what was claimed: it was made anew
+                    self._committed[number] = 0
+        except KafkaException as error:
+            _LOG.warning("committed offsets unknown", timeout_class=self._context.timeout_class, reason=str(error))
+            return False
+        if dropped := self._records.below(self._committed):
+            self._records.drop(dropped)
+            self._say_repeated(dropped)
+        return self._held <= self._committed.keys()
+
+    def _say_repeated(self, records: Collection[Polled]) -> None:
+        name, offsets = self._context.timeout_class, sorted((each.partition, each.offset) for each in records)
+        _LOG.warning("read again", timeout_class=name, records=len(offsets), first=offsets[0], last=offsets[-1])
 
     def _count(self, claimed: Collection[Chosen]) -> None:
         now = self._context.clock.now()

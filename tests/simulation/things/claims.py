@@ -117,6 +117,17 @@ class ClaimConsumer:
             raise KafkaException(KafkaError(NO_BROKER))
         return offsets
 
+    def committed(self, partitions: list[TopicPartition], _: float) -> list[TopicPartition]:
+        if self._is_unreachable:
+            raise KafkaException(KafkaError(NO_BROKER))
+        return [
+            TopicPartition(self._topic, each.partition, self._group.committed[each.partition]) for each in partitions
+        ]
+
+    def get_watermark_offsets(self, partition: TopicPartition, _: float) -> tuple[int, int]:
+        log = self._executor.deployment.brokers.log(self._topic, partition.partition)
+        return log.first, log.stable_end()
+
     @property
     def _is_unreachable(self) -> bool:
         return self._executor.is_cut_off or self._executor.deployment.brokers.are_down

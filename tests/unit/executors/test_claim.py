@@ -107,3 +107,24 @@ def test_records_of_a_revoked_partition_are_dropped(records):
 def test_an_unreadable_record_is_skipped_without_a_slot(records):
     records.add(Polled(partition=0, offset=0, appended_at=NOW, dispatch=None, read=0.0))
     assert records.choose(0, NOW)[0].decision is ClaimDecision.UNREADABLE
+
+
+def test_a_record_that_is_polled_again_is_not_added(records):
+    assert [records.add(polled(0, offset)) for offset in (1, 2, 1, 2, 3)] == [True, True, False, False, True]
+    assert records.add(polled(1, 1))
+    assert positions(records.choose(9, NOW)) == [(0, 1), (0, 2), (0, 3), (1, 1)]
+
+
+def test_after_a_revocation_a_record_may_be_polled_again(records):
+    assert records.add(polled(0, 1))
+    records.keep_only({1})
+    assert records.add(polled(0, 1))
+
+
+def test_records_below_the_committed_offsets_are_found_and_dropped(records):
+    for partition, offset in ((0, 1), (0, 2), (1, 1)):
+        records.add(polled(partition, offset))
+    found = records.below({0: 2})
+    assert [(each.partition, each.offset) for each in found] == [(0, 1)]
+    records.drop(found)
+    assert positions(records.choose(9, NOW)) == [(0, 2), (1, 1)]
