@@ -217,9 +217,10 @@ end
 $$;
 
 -- Appends a new version of each of these jobs and DAGs that still has this version, and returns the new versions. It
--- skips a row that a user is changing: that change is a new version.
+-- skips a row that a user is changing: that change is a new version. It gives up a lock before Postgres looks for a
+-- deadlock (1 s), so that no user's transaction is cancelled for it.
 create function tidemill.append_again(wanted_owners text[], wanted_versions bigint[]) returns setof bigint
-language plpgsql volatile as $$
+language plpgsql volatile set lock_timeout = '500ms' as $$
 declare
     job tidemill.jobs;
     dag tidemill.dags;
@@ -256,7 +257,7 @@ $$;
 -- Appends a deletion of each of these owners that has no row, and returns the versions. It looks for the row with the
 -- owner's lock held: a user who inserts the job meanwhile waits, and gets a newer version.
 create function tidemill.append_deletions(gone_owners text[], gone_kinds text[]) returns setof bigint
-language plpgsql volatile as $$
+language plpgsql volatile set lock_timeout = '500ms' as $$
 declare
     gone record;
     taken bigint;

@@ -198,6 +198,7 @@ $$;
 
 CREATE FUNCTION tidemill.append_again(wanted_owners text[], wanted_versions bigint[]) RETURNS SETOF bigint
     LANGUAGE plpgsql
+    SET lock_timeout TO '500ms'
     AS $$
 declare
     job tidemill.jobs;
@@ -239,6 +240,7 @@ $$;
 
 CREATE FUNCTION tidemill.append_deletions(gone_owners text[], gone_kinds text[]) RETURNS SETOF bigint
     LANGUAGE plpgsql
+    SET lock_timeout TO '500ms'
     AS $$
 declare
     gone record;
@@ -3653,7 +3655,7 @@ INSERT INTO tidemill.migrations VALUES ('0009_retention.sql', '01ae67169ec248476
 INSERT INTO tidemill.migrations VALUES ('0010_fences.sql', 'bbed8949c99a700898a7b56dfc3d104d90cd3c75312b30fcc21a029dea732cb4', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0011_backfills.sql', '836d2991c089d1ba7cbb9f668864ca298b71cbb1167c0f1f52bbae126983109e', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0012_dags.sql', 'e9782b03128512633fc6880e66c4a7a8c83eaf6891719c518c1149aaad03588c', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0013_cluster.sql', 'cb1fc1d220ce21ef859dd841e9c7b4f09ce77a3b406f65a36434eee6dc9d671a', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0013_cluster.sql', 'b91e4b10b7a475d6c60adec2eed8063875e769365866f28addb6337a76cb2ba9', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0014_kept.sql', 'ff01bafe07400b7e3d2c6c417f827f6e499db6cb6684b258fd96aec197de00a5', '0.2.0', '2026-03-01 12:00:00+00');
 
 
