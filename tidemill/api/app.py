@@ -9,15 +9,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tidemill.api.events import Events
 from tidemill.api.openapi import document
-from tidemill.api.routes import ROUTES
+from tidemill.api.routes import EVENTS, ROUTES
 from tidemill.api.serve import PREFIX, starlette_routes
+from tidemill.api.tail import Tail
 from tidemill.output import compact_json
 from tidemill.web.backend import Backend
 
 
-def api(backend: Backend, seconds: Histogram) -> list[Route]:
-    return [Route(f"{PREFIX}/openapi.json", _openapi), *starlette_routes(ROUTES, backend, seconds)]
+def api(backend: Backend, tail: Tail, seconds: Histogram) -> list[Route]:
+    streams = {EVENTS: Events(backend, tail).serve}
+    return [Route(f"{PREFIX}/openapi.json", _openapi), *starlette_routes(ROUTES, streams, backend, seconds)]
 
 
 async def _openapi(_: Request) -> Response:

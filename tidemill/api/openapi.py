@@ -27,6 +27,7 @@ HEADERS: Mapping[str, tuple[str, Schema]] = {
         {"type": "string", "maxLength": 202},
     ),
     "Prefer": ("`wait=30`: answer when the run has ended, or after so many seconds.", {"type": "string"}),
+    "Last-Event-ID": ("The id of the last event that the reader has seen.", {"type": "string"}),
     "Range": ("`bytes=0-1023`: a part of the log.", {"type": "string"}),
 }
 TAGS = {

@@ -63,7 +63,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str
     """Below /v1; `{name}` is one segment, percent-encoded: a run id has `#` and `/`."""
-    handle: Handle
+    handle: Handle | None
+    """None: it is a stream, which `tidemill.api.app` serves."""
     summary: str
     scope: Scope
     tag: str

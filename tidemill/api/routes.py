@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from tidemill.api import dags, fleet, jobs, requests, runs
 from tidemill.api.bodies import BatchBody, DagBody, JobBody, JobPatch, NextBody, RequestBody, TriggerBody
+from tidemill.api.events import EventsQuery
 from tidemill.api.route import Route, Scope
 
+EVENTS = "/events"
 IF_MATCH = ("If-Match",)
 PRECONDITIONS = ("If-Match", "If-None-Match")
 ASKING = ("Idempotency-Key", "Prefer")
@@ -101,4 +103,9 @@ FLEET = (
           summary="How many slots of a class are busy and wanted, for an autoscaler.", answers={200: "Scaling"},
           problems=(404,)),
 )  # fmt: skip
-ROUTES = (*JOBS, *DAGS, *REQUESTS, *RUNS, *FLEET)
+STREAMS = (
+    Route(method="GET", path=EVENTS, handle=None, tag="runs", scope=READ, query=EventsQuery, takes=("Last-Event-ID",),
+          summary="Changes of runs as they happen; Last-Event-ID goes on where a reader was.",
+          media_type="text/event-stream", answers={200: "EventStream"}),
+)  # fmt: skip
+ROUTES = (*JOBS, *DAGS, *REQUESTS, *RUNS, *FLEET, *STREAMS)

@@ -34,13 +34,19 @@ WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 log = structlog.get_logger()
 
 
-def starlette_routes(routes: tuple[Route, ...], backend: Backend, seconds: Histogram) -> list[StarletteRoute]:
+Stream = Callable[[Request, Any], Awaitable[Response]]
+"""Serves a stream: the request, and an instance of the route's `query`."""
+
+
+def starlette_routes(
+    routes: tuple[Route, ...], streams: Mapping[str, Stream], backend: Backend, seconds: Histogram
+) -> list[StarletteRoute]:
     """One route for each path, so that another method is answered with 405 and the allowed ones."""
     by_path: dict[str, dict[str, Route]] = {}
     for route in routes:
         by_path.setdefault(route.path, {})[route.method] = route
     served = [
-        StarletteRoute(PREFIX + path, _endpoint(path, methods, backend, seconds), methods=[*_ALL_METHODS])
+        StarletteRoute(PREFIX + path, _endpoint(path, methods, streams, backend, seconds), methods=[*_ALL_METHODS])
         for path, methods in by_path.items()
     ]
     return [*served, StarletteRoute(PREFIX + "/{rest:path}", _nowhere, methods=[*_ALL_METHODS])]
@@ -50,18 +56,20 @@ _ALL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRA
 
 
 def _endpoint(
-    path: str, methods: Mapping[str, Route], backend: Backend, seconds: Histogram
+    path: str, methods: Mapping[str, Route], streams: Mapping[str, Stream], backend: Backend, seconds: Histogram
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         began = time.perf_counter()
-        made = await _answer(request, methods, backend)
+        made = await _answer(request, methods, streams, backend)
         seconds.labels(PREFIX + path, f"{made.status_code // 100}xx").observe(time.perf_counter() - began)
         return made
 
     return endpoint
 
 
-async def _answer(request: Request, methods: Mapping[str, Route], backend: Backend) -> Response:
+async def _answer(
+    request: Request, methods: Mapping[str, Route], streams: Mapping[str, Stream], backend: Backend
+) -> Response:
     method = "GET" if request.method == "HEAD" else request.method
     route = methods.get(method)
     if route is None:
@@ -70,6 +78,8 @@ async def _answer(request: Request, methods: Mapping[str, Route], backend: Backe
         refused.headers["allow"] = allowed
         return written_problem(request, refused)
     try:
+        if route.handle is None:
+            return await streams[route.path](request, _query(route.query, _pairs(request)))
         body = await _body(request, route)
         answer = await run_in_threadpool(_handled, request, route, body, backend)
     except Exception as error:
@@ -81,14 +91,19 @@ async def _answer(request: Request, methods: Mapping[str, Route], backend: Backe
 
 
 def _handled(request: Request, route: Route, body: bytes, backend: Backend) -> Answer:
+    assert route.handle is not None, "a stream is served elsewhere"
     return route.handle(_call(request, route, body), backend)
+
+
+def _pairs(request: Request) -> list[tuple[str, str]]:
+    return parse_qsl(request.url.query, keep_blank_values=True)
 
 
 def _call(request: Request, route: Route, body: bytes) -> Call:
     return Call(
         path=request.url.path,
         parts={name: unquote(value) for name, value in request.path_params.items()},
-        query=_query(route.query, parse_qsl(request.url.query, keep_blank_values=True)),
+        query=_query(route.query, _pairs(request)),
         body=_decoded(route, body),
         raw=body,
         headers=request.headers,

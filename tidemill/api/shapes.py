@@ -100,5 +100,6 @@ SCHEMAS: Schema = {
         },
     ),
     "Scaling": row("Slots.", {"class": TEXT, "ready": WHOLE, "busy": WHOLE, "slots": WHOLE, "wanted": WHOLE}),
+    "EventStream": {"type": "string", "description": "Server-sent events: run, end, reset."},
     "Log": {"type": "string", "format": "binary"},
 }

@@ -23,6 +23,7 @@ from observe.catalogue.web import PAGE_SECONDS
 from observe.registry import Registry
 from schemas.errors import TidemillError
 from tidemill.api.app import api
+from tidemill.api.tail import Tail
 from tidemill.target import NotFoundError, UsageError, wall_clock
 from tidemill.web import assets, errors, login
 from tidemill.web.ask import Ask, Fields, fields
@@ -37,7 +38,7 @@ SMALLEST_TO_COMPRESS = 1000
 
 
 def application(backend: Backend, door: Door, registry: Registry, grafana: str | None = None) -> Starlette:
-    watch = Watch(backend)
+    watch, tail = Watch(backend), Tail(backend.target)
     seconds = registry.histogram(PAGE_SECONDS)
 
     @asynccontextmanager
@@ -46,6 +47,7 @@ def application(backend: Backend, door: Door, registry: Registry, grafana: str |
         try:
             yield
         finally:
+            tail.close()
             await run_in_threadpool(backend.close)
 
     app = Starlette(
@@ -54,7 +56,7 @@ def application(backend: Backend, door: Door, registry: Registry, grafana: str |
             Route("/static/{name:path}", assets.serve),
             *(Route(each.path, _endpoint(each, backend, seconds), methods=[each.method]) for each in PAGES),
             *login.routes(door),
-            *api(backend, seconds),
+            *api(backend, tail, seconds),
         ],
         middleware=[
             Middleware(EncodedPath),

@@ -26,7 +26,7 @@ def test_the_document_is_openapi():
     validate(document(ROUTES))
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda each: each.summary)
+@pytest.mark.parametrize("route", [each for each in ROUTES if each.handle], ids=lambda each: each.summary)
 def test_what_is_sent_is_answered_as_the_document_says(described, route):
     operation = described[f"/v1{route.path}"][route.method]
 
