@@ -1,5 +1,6 @@
-"""`GET /v1/events`: changes of runs as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+"""`GET /v1/events`: changes of runs as server-sent events.
 
+The format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 The id of an event is the place in `status` behind it, so a reader that comes back with Last-Event-ID misses nothing.
 """
 
