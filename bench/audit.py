@@ -73,7 +73,7 @@ def measure(bench: Bench) -> Iterator[Line]:
         counts[finding] = counts.get(finding, 0) + number
     wrong = sum(abs(counts.get(each, 0) - FOUND.get(each, 0)) for each in counts.keys() | FOUND.keys())
     yield Line(what=f"audit of {jobs * MINUTES:,} runs", value=seconds, unit="s", at_most=SECONDS)
-    yield Line(what="its CPU time, with that of Postgres", value=cpu, unit="s")
+    yield Line(what="its CPU time, with that of Postgres", value=cpu, unit="s", at_most=SECONDS)
     used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     yield Line(what="its memory", value=used, unit="MB", at_most=MEGABYTES)
     yield Line(what="mistakes not found, or found wrongly", value=wrong, unit="", at_most=0)

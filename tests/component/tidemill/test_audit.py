@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -143,6 +143,21 @@ def test_a_request_without_a_run_or_a_problem_is_missing(database, last, audited
         (last - MINUTE,),
     )
     assert audited()[0] == [(Finding.MISSING, "asked", None, last - MINUTE)]
+
+
+def test_all_rows_are_kept_from_the_week_on_after_the_newest_reduced_one(database):  # noqa: F811
+    def kept_from():
+        return database.execute("select tidemill.kept_from() as at").fetchone()["at"]
+
+    database.execute("alter table tidemill.weeks disable trigger user")
+    database.execute("delete from tidemill.weeks")
+    assert kept_from() == datetime(1970, 1, 1, tzinfo=UTC)
+    weeks = [datetime(2026, 11, day, tzinfo=UTC) for day in (2, 9, 16)]
+    for each in weeks:
+        database.execute("insert into tidemill.weeks (week) values (%s)", (each.date(),))
+    assert kept_from() == weeks[0]
+    database.execute("update tidemill.weeks set reduced = 1 where week = %s", (weeks[1].date(),))
+    assert kept_from() == weeks[2]
 
 
 def test_a_request_belongs_to_the_tenant_of_its_job(database, last, audited):  # noqa: F811

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
+from schemas.dag import DagSpec, NodeSpec
 from schemas.ids import OwnerId
 from schemas.job import Definition, JobSpec
+from schemas.words import DefinitionKind
 from streams.core.settings import CoreSettings
 from tidemill.simulate.compare import Play, compare
 from tidemill.simulate.durations import Durations
@@ -16,6 +18,7 @@ from tidemill.simulate.forecast import Ending
 
 BEGIN = datetime(2026, 12, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+NODES = (("a", ()), ("b", ("a",)), ("c", ("b",)))
 
 
 def job(**fields):
@@ -67,6 +70,17 @@ def test_a_recorded_failure_is_retried_as_the_job_says():
     found = compare(play(job(schedule="* * * * *"), job(schedule="* * * * *", max_attempts=20), half))
     assert found.old.ends["failed"] > 10
     assert set(found.new.ends) == {"succeeded"}
+
+
+def test_each_node_of_a_dag_goes_as_its_own_attempts():
+    nodes = tuple(NodeSpec(node_id=each, executable="s3://tidemill/x", depends_on=needed) for each, needed in NODES)
+    spec = DagSpec(dag_id="job", schedule="*/10 * * * *", nodes=nodes)
+    dag = msgspec.structs.replace(job(), spec=spec, kind=DefinitionKind.DAG)
+    takes = {"a": [Ending(takes=timedelta(seconds=2))], "b": [Ending(takes=timedelta(seconds=5), exit_code=1)]}
+    found = compare(play(dag, durations=Durations(recorded=takes)))
+    assert found.old.ends == {"failed": 6}
+    assert found.old.busy_seconds == 6 * (2 + 5)
+    assert "nodes write no results" in " ".join(found.notes)
 
 
 def test_a_recorded_timeout_times_out_again():
