@@ -12,7 +12,7 @@ import msgspec
 from schemas.event import EndCause
 from schemas.exit_codes import shell_exit_code
 from schemas.status import Attempt
-from schemas.times import rfc3339
+from schemas.times import EPOCH, LATEST, rfc3339
 from schemas.words import AttemptEnd
 from tidemill.audit.findings import Again, Finding, Found, Tally
 
@@ -51,12 +51,13 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """From when on the topics of a partition have every record; earlier ones cannot be matched."""
 
     dispatches: Mapping[str, datetime]
-    """By timeout class; without an entry, the topic is gone."""
+    """By timeout class. Without an entry the topic is gone; `LATEST`: it had records, and has none any more."""
     events: datetime
 
     @property
     def complete_from(self) -> datetime:
-        return max(self.events, *self.dispatches.values())
+        """A topic that has no record at all (`LATEST`) does not count: its class may have had no run for long."""
+        return max((each for each in (self.events, *self.dispatches.values()) if each < LATEST), default=EPOCH)
 
 
 class Tried(msgspec.Struct, frozen=True, kw_only=True):

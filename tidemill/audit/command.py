@@ -14,7 +14,7 @@ import msgspec
 import psycopg
 import typer
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from schemas.settings import Connections
 from schemas.times import rfc3339
@@ -144,13 +144,22 @@ def _sink_lag(target: Connections) -> timedelta:
 
 @contextmanager
 def _progress(as_json: bool) -> Iterator[Callable[[int], object]]:
-    """A bar on standard error, if somebody looks at it."""
+    """A bar on standard error, if somebody looks at it. It moves each `CHUNK` records, because a move takes long."""
     if as_json or not sys.stderr.isatty():
         yield lambda _: None
         return
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("occurrences", total=None)
-        yield lambda number: bar.advance(task, number)
+    columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.completed:,.0f} records"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task, waiting = bar.add_task("", total=None), 0
+
+        def turn(number: int) -> None:
+            nonlocal waiting
+            waiting += number
+            if waiting >= tables.CHUNK:
+                bar.advance(task, waiting)
+                waiting = 0
+
+        yield turn
 
 
 def _show(report: Report, scope: Scope, cut: datetime | None) -> None:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import psycopg
@@ -31,6 +32,8 @@ from tidemill.lag import offsets, read_to_end, unavailable
 from tidemill.queries import now_of, rows
 from tidemill.target import Row
 
+_NOT_KEPT: dict[str, Any] = dict.fromkeys(("output", "reason", "sha256", "log_uri"))
+"""Texts of attempts that no finding needs, and that would take much memory."""
 SETTLES = timedelta(minutes=1)
 """Records that are appended later than so long before the audit began are not judged: others may still follow them."""
 _OF_SCHEDULE = (RunKind.SCHEDULED, RunKind.DAG)
@@ -48,7 +51,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     wrong: tuple[Contradiction, ...]
     nominal_time: datetime
     attempts: tuple[Attempt, ...]
-    """Without their outputs."""
+    """Without their longer texts."""
     is_rerun: bool
 
 
@@ -135,7 +138,7 @@ def _seen(status: RunStatus, offset: int) -> Seen:
         offset=offset,
         wrong=tuple(contradictions(status, tables.TOLERANCE)),
         nominal_time=status.nominal_time,
-        attempts=tuple(msgspec.structs.replace(each, output=None, reason=None) for each in status.attempts),
+        attempts=tuple(msgspec.structs.replace(each, **_NOT_KEPT) for each in status.attempts),
         is_rerun=status.rerun_id is not None,
     )
 

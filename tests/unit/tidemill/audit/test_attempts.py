@@ -9,7 +9,7 @@ import pytest
 from schemas.event import EndCause
 from schemas.reasons import ReasonCode
 from schemas.status import Attempt
-from schemas.times import EPOCH
+from schemas.times import EPOCH, LATEST
 from schemas.words import AttemptEnd
 from tidemill.audit.attempts import Kept, Trace, Tried, executed_again, unmatched
 from tidemill.audit.findings import Again, Finding, Tally
@@ -78,6 +78,12 @@ def test_records_that_are_not_kept_are_not_missed():
     assert found([attempt()], {5: trace(dispatches=0)}, Kept(dispatches={"10s": EPOCH}, events=since)) == [
         Finding.MISSING
     ]
+
+
+def test_an_emptied_topic_says_nothing_of_when_the_others_are_complete():
+    kept = Kept(dispatches={"10s": AT, "1h": LATEST}, events=EPOCH)
+    assert kept.complete_from == AT
+    assert found([attempt(timeout_class="1h")], {}, kept) == [Finding.STATUS_LIE, Finding.STATUS_LIE]
 
 
 @pytest.mark.parametrize(
