@@ -16,6 +16,7 @@ from psycopg.rows import scalar_row
 
 from connectors.blockers import blockers_of
 from connectors.rights import check_may_migrate
+from connectors.roles import bring_roles
 from connectors.sessions import is_shared
 from connectors.statements import sql
 from schemas.errors import TidemillError
@@ -74,9 +75,14 @@ def release() -> str:
     return metadata.version("tidemill")
 
 
-def migrate(dsn: str, lock_timeout: timedelta = LOCK_TIMEOUT) -> list[str]:
-    """Apply the missing migrations; returns their names. Raises `MigrationRefused`."""
-    return apply(dsn, migrations(), lock_timeout)
+def migrate(dsn: str, lock_timeout: timedelta = LOCK_TIMEOUT, role_prefix: str | None = None) -> list[str]:
+    """Apply the missing migrations, and give the roles their rights; returns the names of the migrations.
+
+    Raises `MigrationRefused` and `MissingRightsError`.
+    """
+    applied = apply(dsn, migrations(), lock_timeout)
+    bring_roles(dsn, role_prefix, lock_timeout)
+    return applied
 
 
 def apply(dsn: str, wanted: list[Migration], lock_timeout: timedelta = LOCK_TIMEOUT) -> list[str]:

@@ -119,6 +119,7 @@ def dumped(dsn: str, *options: str) -> str:
         "--no-owner",
         "--no-privileges",
         "--no-comments",
+        "--no-policies",  # `tidemill migrate` makes them, for roles of the server
         *options,
         dsn,
     ]

@@ -44,6 +44,8 @@ KEPT = {
     "restored": "run `tidemill restored`, which heals the database and deletes the row",
     "reconciliation": "the sinks write here how the streams compare with this database",
     "migrations": "`tidemill migrate` writes it",
+    "roles": "`tidemill migrate` writes it, and gives these roles their rights",
+    "members": DEFINED | {"truncate": ANYTHING},  # admins write it
 }
 TABLES = """
     select relname from pg_class

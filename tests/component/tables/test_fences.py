@@ -19,6 +19,26 @@ ROOT = Path(__file__).parents[3]
 RUN = "j@2026-03-01T00:00:00Z"
 
 
+@pytest.fixture
+def tables(tables):
+    """The fence asks whether the job or DAG of the run exists."""
+    defined(tables)
+    return tables
+
+
+@pytest.fixture
+def tables_dsn(tables_dsn):
+    with psycopg.connect(tables_dsn) as connection:
+        defined(connection)
+    return tables_dsn
+
+
+def defined(connection):
+    connection.execute(
+        "insert into tidemill.jobs (job_id, executable) select unnest('{j,another,old}'::text[]), 's3://bucket/x'"
+    )
+
+
 def passes(connection, token, run_id=RUN):
     return connection.execute("select tidemill.fence_ok(%s, %s)", (run_id, token)).fetchone()[0]
 
@@ -82,9 +102,15 @@ def test_an_older_snapshot_does_not_bypass_the_fence(tables_dsn):
             passes(older, 3)
 
 
-def test_a_job_needs_only_the_right_to_call_the_fence(tables):
+def test_a_run_of_no_job_has_no_fence(tables):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="there is no job or DAG of this run"):
+        passes(tables, 7, "none#run")
+
+
+def test_a_job_needs_only_the_right_to_call_the_fence_and_its_tenant(tables):
     tables.execute("create role asks_only")
     tables.execute("grant usage on schema tidemill to asks_only")
+    tables.execute("insert into tidemill.members (role, tenant) values ('asks_only', 'default')")
     tables.execute("set local role asks_only")
     assert passes(tables, 7)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
