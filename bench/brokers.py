@@ -45,7 +45,7 @@ def measure(bench: Bench) -> Iterator[Line]:
         for job in jobs:
             put = f"job put {job} --overlap allow_all --command true"
             operator.shell(f"{site.names['/opt/tidemill/bin']}/tidemill {put}")
-        dsn = variables((site.folder / "tidemill.env").read_text())["TIDEMILL_POSTGRES_DSN"]
+        dsn = variables((site.folder / "operator.env").read_text())["TIDEMILL_POSTGRES_DSN"]
         with psycopg.connect(dsn, autocommit=True) as database, _asking(dsn, jobs):
             for what, is_controller, act in FAULTS:
                 rounds = []

@@ -75,13 +75,13 @@ def release() -> str:
     return metadata.version("tidemill")
 
 
-def migrate(dsn: str, lock_timeout: timedelta = LOCK_TIMEOUT, role_prefix: str | None = None) -> list[str]:
+def migrate(dsn: str, role_prefix: str | None = None) -> list[str]:
     """Apply the missing migrations, and give the roles their rights; returns the names of the migrations.
 
     Raises `MigrationRefused` and `MissingRightsError`.
     """
-    applied = apply(dsn, migrations(), lock_timeout)
-    bring_roles(dsn, role_prefix, lock_timeout)
+    applied = apply(dsn, migrations())
+    bring_roles(dsn, role_prefix)
     return applied
 
 

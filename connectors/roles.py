@@ -96,7 +96,7 @@ _TABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "connect": {"SELECT": ("definitions", "requests", "heartbeat", "migrations"), "UPDATE (at)": ("heartbeat",)},
     "monitor": {"INSERT": ("jobs", "requests"), "UPDATE": ("jobs",)},
-    "web": {"INSERT": ("jobs", "requests"), "UPDATE": ("jobs", "dags")},
+    "web": {"INSERT": ("requests",), "UPDATE": ("jobs", "dags")},
 }  # fmt: skip
 _FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "admin": ("prune(interval)",),

@@ -24,6 +24,9 @@ class SourceSettings(BaseSettings):
     """The host of Postgres for Connect, if it differs from the DSN (containers). If the DSN names several: as many, in
     the same order, or one that always leads to the primary."""
     connect_postgres_port: int | None = None
+    connect_postgres_user: str | None = None
+    """The role with which the connector logs in. None: that of the DSN. `tidemill migrate` configures the connector
+    too, and logs in as the owner of the tables."""
     connect_postgres_password: str | None = None
     """The password in the connector's configuration. With a reference such as `${file:/run/secrets/tidemill:password}`
     Connect asks its config provider. None: the password of the DSN, in clear text."""
@@ -34,6 +37,16 @@ class SourceSettings(BaseSettings):
     connect_timeout: timedelta = timedelta(seconds=90)
     """How long `apply_connector` waits until the connector and its task run."""
     supervise_interval: timedelta = timedelta(seconds=2)
+
+
+class RoleSettings(BaseSettings):
+    """The names of the roles in Postgres, which `tidemill migrate` makes."""
+
+    model_config = _FROM_ENVIRONMENT
+
+    role_prefix: str | None = Field(default=None, pattern="^[a-z_][a-z0-9_]{0,40}$")
+    """The beginning of each name. None: that of this database's roles, at first `tidemill_`. Two deployments on one
+    Postgres server need two prefixes."""
 
 
 class SinkSettings(BaseSettings):

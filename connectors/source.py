@@ -61,7 +61,7 @@ def _database(dsn: str, settings: SourceSettings, primary: int) -> Config:
     return {
         "database.hostname": host,
         "database.port": port,
-        "database.user": parsed["user"],
+        "database.user": settings.connect_postgres_user or parsed["user"],
         "database.password": settings.connect_postgres_password or parsed.get("password", ""),
         "database.dbname": parsed["dbname"],
         **_tls(parsed),

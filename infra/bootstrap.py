@@ -8,7 +8,7 @@ import psycopg
 
 from connectors import migrate
 from connectors.cluster import allow_classes, establish
-from infra import examples, grafana_role
+from infra import examples, grafana_role, process_roles
 from schemas.errors import TidemillError
 from schemas.settings import AgreedSettings, Connections, read
 
@@ -20,6 +20,7 @@ def prepare(connections: Connections) -> None:
     _say("topics", found.made)
     allow_classes(connections.postgres_dsn, list(found.cluster.classes))
     _say("examples", examples.put(connections))
+    process_roles.set_passwords(connections.postgres_dsn)
     _say("roles", grafana_role.make(connections.postgres_dsn))
 
 

@@ -17,7 +17,10 @@ from infra.part import Part, User
 from infra.postgres_installation import Installation, choose_installation
 
 DATABASE = "tidemill"
+SUPERUSER = "postgres"
+"""Of the cluster. It makes the owner of the tables and their database, and no process uses it."""
 ROLE = "tidemill"
+"""The owner of the tables: it migrates, and makes the roles of all processes."""
 COMMAND_SECONDS = 120
 
 SETTINGS: Mapping[str, str | int] = {
@@ -39,8 +42,9 @@ SETTINGS: Mapping[str, str | int] = {
 }
 
 
-def dsn(port: int, keys: Credentials) -> str:
-    return f"postgresql://{ROLE}:{keys.postgres_password}@127.0.0.1:{port}/{DATABASE}"
+def dsn(port: int, keys: Credentials, role: str = ROLE) -> str:
+    """The DSN of the owner or of the superuser: both have the password of `keys`."""
+    return f"postgresql://{role}:{keys.postgres_password}@127.0.0.1:{port}/{DATABASE}"
 
 
 def prepare(data: Path, home: Path, keys: Credentials, on_event: Callable[[str], None]) -> Installation:
@@ -62,12 +66,14 @@ def _make_cluster(files: Installation, keys: Credentials) -> None:
         options = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums", "--no-sync")
         _run(
             files,
-            [files.program("initdb"), "-D", str(pgdata), "-U", ROLE, f"--pwfile={password.name}", *options],
+            [files.program("initdb"), "-D", str(pgdata), "-U", SUPERUSER, f"--pwfile={password.name}", *options],
         )
     _run(
         files,
         [files.program("postgres"), "--single", "-D", str(pgdata), "template1"],
-        f"create database {DATABASE};",
+        f"create role {ROLE} login createrole replication password '{keys.postgres_password}';\n"
+        f"grant pg_read_all_stats to {ROLE};\n"  # `tidemill migrate` says which query holds a lock
+        f"create database {DATABASE} owner {ROLE};\n",
     )
     (files.cluster / "made").touch()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import orjson
 
+from connectors.roles import DEFAULT_PREFIX
 from connectors.settings import TracesSettings
 from executors.settings import NOT_FOR_EXECUTORS, ExecutorSettings
 from infra import brokers, grafana_command
@@ -17,6 +18,7 @@ from infra.files import write_private
 from infra.options import StackOptions
 from infra.part import Part
 from infra.ports import Ports
+from infra.process_roles import OF_MODULES, dsn_as
 from infra.ready import http_status
 from schemas.settings import read
 
@@ -48,7 +50,8 @@ def keep_own_s3(options: StackOptions, environment: Mapping[str, str]) -> None:
 
 def workers(options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Iterator[Part]:
     yield _job("prepare", options, environment, waits_for=("postgres", *brokers.names(options.brokers), "s3"))
-    yield _job("connector", options, environment, waits_for=("prepare", "connect"))
+    captured = {**environment, **_database("connectors.supervisor", environment)}
+    yield _job("connector", options, captured, waits_for=("prepare", "connect"))
     for number in range(options.workers):
         yield _stream(f"stream-{number}", options, environment, ports)
     for number in range(options.executors):
@@ -130,6 +133,7 @@ def _process(
         argv=(sys.executable, "-m", module),
         env={
             **environment,
+            **_database(module, environment),
             **PYTHON,
             "TIDEMILL_OBSERVE_LISTEN": f"127.0.0.1:{observe_port}",
             **_of_part(options, name),
@@ -141,6 +145,13 @@ def _process(
         uses=(*SERVERS, *brokers.names(options.brokers)),
         stop_seconds=stop_seconds,
     )
+
+
+def _database(module: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The addresses of Postgres for a process: with a role that may do what this process does, or none."""
+    kind = OF_MODULES.get(module)
+    dsn = "" if kind is None else dsn_as(environment["TIDEMILL_POSTGRES_DSN"], f"{DEFAULT_PREFIX}{kind}")
+    return {"TIDEMILL_POSTGRES_DSN": dsn, "TIDEMILL_POSTGRES_READ_DSN": dsn}
 
 
 def _of_part(options: StackOptions, name: str) -> dict[str, str]:

@@ -15,8 +15,10 @@ from rich.console import RenderableType
 
 from connectors.apply import apply_connector
 from connectors.cluster import establish
-from connectors.migrate import LOCK_TIMEOUT, TRIES
-from connectors.migrate import migrate as apply_migrations
+from connectors.migrate import LOCK_TIMEOUT, TRIES, migrations
+from connectors.migrate import apply as apply_migrations
+from connectors.roles import bring_roles
+from connectors.settings import RoleSettings
 from infra import extra, grafana_command, jars, packages, stack
 from infra.brokers import COUNTS
 from infra.progress import progress
@@ -143,8 +145,11 @@ def migrate(
     """Bring the tables, topics and connector of a deployment up to date. Safe to repeat."""
     target = connections(data)
     with progress("Tables"):
-        applied = apply_migrations(target.postgres_dsn, timedelta(seconds=lock_timeout))
+        limit = timedelta(seconds=lock_timeout)
+        applied = apply_migrations(target.postgres_dsn, migrations(), limit)
+        made = bring_roles(target.postgres_dsn, read(RoleSettings).role_prefix, limit)
     say(f"Tables: {', '.join(applied) or 'up to date'}.")
+    say(f"Roles: {', '.join(made) or 'up to date'}.")
     if tables_only:
         return
     with progress("Topics"):

@@ -3,6 +3,11 @@
 -- rows of other tenants; what it would refuse, a trigger has refused before, with a sentence. These triggers run as the
 -- user of the statement, so current_user is whom they judge. The triggers that write elsewhere run as the owner.
 
+comment on column tidemill.jobs.tenant is
+    'The tenant to which the job belongs; tidemill.members says which roles may see and change it. Default: default.';
+comment on column tidemill.dags.tenant is
+    'The tenant to which the DAG belongs; tidemill.members says which roles may see and change it. Default: default.';
+
 create table tidemill.roles (
     kind text not null primary key,
     name text not null unique

@@ -77,7 +77,7 @@ def tidemill(site):
 
 
 def dsn(site):
-    return variables((site.folder / "tidemill.env").read_text())["TIDEMILL_POSTGRES_DSN"]
+    return variables((site.folder / "operator.env").read_text())["TIDEMILL_POSTGRES_DSN"]
 
 
 def runs_of(site, job_id):

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from connectors.settings import MetricsSettings, RetentionSettings, SinkSettings, SourceSettings, TracesSettings
+from connectors.settings import (
+    MetricsSettings,
+    RetentionSettings,
+    RoleSettings,
+    SinkSettings,
+    SourceSettings,
+    TracesSettings,
+)
 from executors.settings import ExecutorSettings
 from infra.settings import InfraSettings
 from observe.settings import ObserveSettings
@@ -17,6 +24,7 @@ SETTINGS = (
     StreamSettings,
     ExecutorSettings,
     SourceSettings,
+    RoleSettings,
     SinkSettings,
     MetricsSettings,
     TracesSettings,

@@ -128,3 +128,21 @@ def test_a_failing_migration_is_rolled_back_and_earlier_ones_stay(empty_dsn):
     with psycopg.connect(empty_dsn) as connection:
         assert connection.execute("select to_regclass('tidemill.half')").fetchone()[0] is None
     assert migrate(empty_dsn) == NAMES[1:]
+
+
+def test_a_database_without_tenants_knows_them_after_the_migration(empty_dsn):
+    """Of jobs, of DAGs, and of what was deleted."""
+    apply(empty_dsn, [each for each in migrations() if each.name < "0015"])
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        columns = "(job_id, tenant, executable) values (%s, 'a', 's3://bucket/x')"
+        for job in ("kept", "gone"):
+            connection.execute(f"insert into tidemill.jobs {columns}", [job])
+        connection.execute("delete from tidemill.jobs where job_id = 'gone'")
+        with connection.transaction():
+            connection.execute("insert into tidemill.dags (dag_id, tenant) values ('dag', 'b')")
+            connection.execute(
+                "insert into tidemill.dag_nodes (dag_id, node_id, executable) values ('dag', 'n', 's3://bucket/x')"
+            )
+        migrate(empty_dsn)
+        found = connection.execute("select owner, tenant from tidemill.owners").fetchall()
+    assert dict(found) == {"kept": "a", "gone": "a", "dag": "b"}

@@ -119,7 +119,9 @@ def _postgres(
     part = postgres.part(folder, ports["postgres"], postgres.prepare(folder, settings.postgres_home, keys, print))
     server = _Postgres(part)
     try:
-        server.superuser = _administrator(postgres.dsn(ports["postgres"], keys), keys.postgres_password)
+        server.superuser = _administrator(
+            postgres.dsn(ports["postgres"], keys, postgres.SUPERUSER), keys.postgres_password
+        )
         with running_tls_proxy(ports["postgres-tls"], ports["postgres"], authority.issue_cert("127.0.0.1")):
             yield server
     finally:
@@ -133,7 +135,7 @@ def _administrator(dsn: str, password: str) -> str:
     found = psycopg.conninfo.make_conninfo(dsn, user="administrator", dbname="postgres")
     with psycopg.connect(found, autocommit=True) as connection:
         connection.execute(f"drop database {postgres.DATABASE}")
-        connection.execute(f"alter role {postgres.ROLE} rename to first_superuser")
+        connection.execute(f"drop role {postgres.ROLE}")
     return found
 
 

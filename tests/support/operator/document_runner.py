@@ -117,7 +117,7 @@ class Operator:
         return ""
 
     def _owner(self) -> str:
-        return variables((self.site.folder / "tidemill.env").read_text())["TIDEMILL_POSTGRES_DSN"]
+        return variables((self.site.folder / "operator.env").read_text())["TIDEMILL_POSTGRES_DSN"]
 
     def _statements(self, dsn: str, text: str) -> None:
         """Runs each statement separately: `create database` cannot run in a transaction."""

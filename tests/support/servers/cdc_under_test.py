@@ -175,7 +175,7 @@ def with_little_wal(bench: CdcBench, names: SourceSettings) -> Iterator[CdcBench
         process = spawn(msgspec.structs.replace(part, argv=(*part.argv, "-c", "max_slot_wal_keep_size=1MB")))
         try:
             eventually(part.is_ready, what="the start of Postgres")
-            dsn = postgres.dsn(ports.by_name["postgres"], keys)
+            dsn = postgres.dsn(ports.by_name["postgres"], keys, postgres.SUPERUSER)
             found = bench.connections.model_copy(update={"postgres_dsn": dsn, "topic_prefix": "little."})
             _apply(found, names)
             yield CdcBench(bench.data, found)

@@ -21,7 +21,7 @@ _NO_WAIT = ("-c", "fsync=off", "-c", "full_page_writes=off")
 
 @contextmanager
 def running_postgres(*, durable: bool = False) -> Iterator[Callable[[str], str]]:
-    """Yields a function from a database's name to its connection string."""
+    """Yields a function from a database's name to its connection string, as the superuser."""
     settings = InfraSettings()
     with tempfile.TemporaryDirectory(prefix="tidemill-postgres-", ignore_cleanup_errors=True) as folder:
         data = Path(folder)
@@ -33,7 +33,8 @@ def running_postgres(*, durable: bool = False) -> Iterator[Callable[[str], str]]
         server = server if durable else msgspec.structs.replace(server, argv=(*server.argv, *_NO_WAIT))
         process = start(server)
         try:
-            yield lambda name: local.dsn(ports.by_name["postgres"], keys).removesuffix(local.DATABASE) + name
+            dsn = local.dsn(ports.by_name["postgres"], keys, local.SUPERUSER)
+            yield lambda name: dsn.removesuffix(local.DATABASE) + name
         finally:
             process.send_signal(server.death_signal)
             process.wait(timeout=server.stop_seconds)

@@ -1,29 +1,30 @@
-"""The rights of `tidemill_client` in docs/cluster.md suffice for the web page and the monitor, and each is used."""
+"""The rights of the web page's role and of the monitor's suffice for what they do, and each right to write is used."""
 
 from __future__ import annotations
 
 import re
-from itertools import product
 from urllib.parse import quote
 
 import psycopg
 import pytest
 
+from connectors.roles import DEFAULT_PREFIX, grants
 from tests.component.web.test_dag_pages import FAILED, SUCCEEDED, dag_run
 from tests.support.dag_rows import put
-from tests.support.operator.document_blocks import blocks
 from tests.support.web_site import running_site
 from tidemill.queries import text
 from tidemill.target import connect
 from tidemill.web.routes import PAGES
 
-ROLE = "tidemill_client"
-(GRANTS,) = (each.text for each in blocks("cluster.md", {}) if each.target == "owner")
-WRITES = re.compile(rf"GRANT ((?:INSERT|UPDATE|DELETE|USAGE|, )+) ON (.*) TO {ROLE};")
+WEB, MONITOR = (f"{DEFAULT_PREFIX}{kind}" for kind in ("web", "monitor"))
 RIGHTS = [
-    f"{privilege} ON {table}"
-    for privileges, tables in WRITES.findall(GRANTS)
-    for privilege, table in product(privileges.split(", "), tables.split(", "))
+    pytest.param(
+        f"{each.privilege} on {each.name}",
+        f"{DEFAULT_PREFIX}{each.kind}",
+        id=f"{each.kind}-{each.privilege}-{each.name}",
+    )
+    for each in sorted(grants())
+    if each.kind in {"web", "monitor"} and each.privilege != "SELECT"
 ]
 JOB, DAG, RUN = "/jobs/j", "/dags/d", f"/runs/{quote('j#r', safe='')}"
 POSTS = (
@@ -45,7 +46,7 @@ POSTS = (
 
 @pytest.fixture
 def owner(tables_dsn, database):
-    """The owner of the tables, after the step of docs/cluster.md; there are a job and a DAG with a run each."""
+    """A connection of the owner of the tables; there are a job and a DAG with a run each."""
     database.job("j")
     database.run("j#r")
     database.attempt("j#r", output="said")
@@ -54,21 +55,27 @@ def owner(tables_dsn, database):
         put(database.connection, {"extract": [], "clean": ["extract"]}, schedule="@daily")
     dag_run(database, extract=SUCCEEDED, clean=FAILED)
     password = psycopg.conninfo.conninfo_to_dict(tables_dsn)["password"]
-    database.connection.execute(f"create role {ROLE} login password '{password}'")
-    try:
-        database.connection.execute(GRANTS)
-        yield database.connection
-    finally:
-        database.connection.execute(f"drop owned by {ROLE} cascade")
-        database.connection.execute(f"drop role {ROLE}")
+    for role in (WEB, MONITOR):
+        database.connection.execute(f"alter role {role} password '{password}'")
+    return database.connection
 
 
 @pytest.fixture
 def client(target, owner):
-    return target.model_copy(update={"postgres_dsn": psycopg.conninfo.make_conninfo(target.postgres_dsn, user=ROLE)})
+    """The settings of the web page."""
+    return _as(target, WEB)
 
 
-def refused(client):
+@pytest.fixture
+def monitor(target, owner):
+    return _as(target, MONITOR)
+
+
+def _as(target, role):
+    return target.model_copy(update={"postgres_dsn": psycopg.conninfo.make_conninfo(target.postgres_dsn, user=role)})
+
+
+def refused(client, monitor):
     """What the web page and the monitor cannot do."""
     with running_site(client) as site:
         edited = site.get(f"{JOB}/edit").fields() | {"max_attempts": "3"}
@@ -78,7 +85,8 @@ def refused(client):
         asked += [(path, site.get(f"{path}?from=3d&max_active=2")) for path in named if not path.startswith("/bulk")]
     found = [f"{path}: {answer.status} {answer.text}" for path, answer in asked if answer.status not in {200, 303}]
     try:
-        with connect(client.postgres_dsn) as postgres, postgres.transaction():
+        with connect(monitor.postgres_dsn) as postgres, postgres.transaction():
+            postgres.execute(text("doctor_job"), {"job_id": "canary", "executable": "s3://bucket/first"})
             postgres.execute(text("doctor_job"), {"job_id": "canary", "executable": "s3://bucket/key"})
             postgres.execute(text("doctor_request"), {"job_id": "canary", "request_id": "r"})
     except psycopg.errors.InsufficientPrivilege as error:
@@ -86,25 +94,20 @@ def refused(client):
     return [" ".join(re.sub("<[^>]*>", " ", each).split())[-250:] for each in found]
 
 
-def test_the_rights_suffice(client):
-    found = refused(client)
+def test_the_rights_suffice(client, monitor):
+    found = refused(client, monitor)
     assert found == [], "\n".join(found)
 
 
-@pytest.mark.parametrize("right", RIGHTS)
-def test_each_right_is_used(right, owner, client):
-    owner.execute(f"revoke {right} from {ROLE}")
-    assert refused(client)
+@pytest.mark.parametrize(("right", "role"), RIGHTS)
+def test_each_right_is_used(right, role, owner, client, monitor):
+    owner.execute(f"revoke {right} from {role}")
+    assert refused(client, monitor)
 
 
-def test_the_read_model_and_the_tables_themselves_are_not_theirs_to_change(client):
-    with connect(client.postgres_dsn) as postgres:
+@pytest.mark.parametrize("role", [WEB, MONITOR])
+def test_the_read_model_and_the_tables_themselves_are_not_theirs_to_change(target, owner, role):
+    with connect(_as(target, role).postgres_dsn) as postgres:
         for statement in ("delete from tidemill.runs", "drop table tidemill.jobs", "delete from tidemill.definitions"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 postgres.execute(statement)
-
-
-def test_a_table_of_a_later_release_may_be_read(owner, client):
-    owner.execute("create table tidemill.later (id int)")
-    with connect(client.postgres_dsn) as postgres:
-        postgres.execute("select from tidemill.later")
