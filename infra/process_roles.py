@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from connectors.roles import ROLES
 
@@ -28,9 +28,8 @@ def password_of(owner: str, name: str) -> str:
 
 def dsn_as(dsn: str, name: str) -> str:
     """The owner's DSN, for another role."""
-    parsed = conninfo_to_dict(dsn)
-    own = password_of(str(parsed["password"]), name)
-    return f"postgresql://{name}:{own}@{parsed['host']}:{parsed['port']}/{parsed['dbname']}"
+    own = password_of(str(conninfo_to_dict(dsn)["password"]), name)
+    return make_conninfo(dsn, user=name, password=own)
 
 
 def set_passwords(dsn: str) -> list[str]:

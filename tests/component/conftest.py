@@ -9,6 +9,7 @@ import pytest
 
 from connectors.migrate import migrate
 from connectors.objects import Objects
+from infra.process_roles import set_passwords
 from tests.support.servers.postgres_node import running_postgres
 from tests.support.servers.server_process import running_s3
 
@@ -32,6 +33,7 @@ def empty_dsn(postgres_server):
 def migrated_template(postgres_server):
     dsn = _database(postgres_server, "template1")
     migrate(dsn)
+    set_passwords(dsn)
     return dsn.rpartition("/")[2]
 
 

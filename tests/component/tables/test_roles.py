@@ -59,7 +59,8 @@ def test_what_a_reader_reads_of_tenants_has_row_security_and_each_view_asks_as_i
     found = dict(
         tables.execute(
             "select relname, case relkind when 'v' then reloptions::text ~ 'security_invoker=true' "
-            "else relrowsecurity end from pg_class where relnamespace = 'tidemill'::regnamespace and relname = any (%s)",
+            "else relrowsecurity end from pg_class "
+            "where relnamespace = 'tidemill'::regnamespace and relname = any (%s)",
             [list(read)],
         ).fetchall()
     )

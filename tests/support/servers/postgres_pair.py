@@ -135,7 +135,7 @@ class PostgresPair:
                 connection.execute(statement)
 
     def _dsn_of(self, number: int) -> str:
-        return local.dsn(self._servers[number].port, self._keys)
+        return local.dsn(self._servers[number].port, self._keys, local.SUPERUSER)
 
     def _names(self) -> Mapping[str, str]:
         own, other = self._servers[self.primary], self._servers[self.standby]

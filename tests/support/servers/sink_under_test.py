@@ -12,6 +12,8 @@ import psycopg
 from confluent_kafka import KafkaError, Message, Producer
 
 from connectors.cluster import establish
+from connectors.roles import DEFAULT_PREFIX
+from infra.process_roles import dsn_as, set_passwords
 from schemas.codec import encode
 from schemas.partition import partition_of
 from schemas.settings import AgreedSettings, Connections
@@ -38,13 +40,14 @@ class SinkBench:
         self.observed = self._port.__enter__()
         """The port of the sink that `start_observed` starts."""
         self.processes: list[subprocess.Popen[bytes]] = []
+        set_passwords(dsn)
         self.database = psycopg.connect(dsn, autocommit=True)
         establish(self.connections, AgreedSettings())
 
     def start(self, **environment: str) -> subprocess.Popen[bytes]:
         settings = {
             "TIDEMILL_KAFKA_BOOTSTRAP": self.connections.kafka_bootstrap,
-            "TIDEMILL_POSTGRES_DSN": self.connections.postgres_dsn,
+            "TIDEMILL_POSTGRES_DSN": dsn_as(self.connections.postgres_dsn, f"{DEFAULT_PREFIX}sink"),
             "TIDEMILL_TOPIC_PREFIX": self.connections.topic_prefix,
         }
         with self.log.open("ab") as log:
