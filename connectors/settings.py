@@ -24,12 +24,6 @@ class SourceSettings(BaseSettings):
     """The host of Postgres for Connect, if it differs from the DSN (containers). If the DSN names several: as many, in
     the same order, or one that always leads to the primary."""
     connect_postgres_port: int | None = None
-    connect_postgres_user: str | None = None
-    """The role with which the connector logs in. None: that of the DSN. `tidemill migrate` configures the connector
-    too, and logs in as the owner of the tables."""
-    connect_postgres_password: str | None = None
-    """The password in the connector's configuration. With a reference such as `${file:/run/secrets/tidemill:password}`
-    Connect asks its config provider. None: the password of the DSN, in clear text."""
     connector_name: str = "tidemill-source"
     """Two installations on one Connect cluster need two names."""
     slot_name: str = "tidemill"

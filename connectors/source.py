@@ -41,7 +41,7 @@ def source_config(connections: Connections, settings: SourceSettings, primary: i
         "tasks.max": "1",
         # The name of the offsets and, in the worker, of the metrics: it must differ between two connectors.
         "topic.prefix": connections.topic(CDC),
-        **_database(connections.postgres_dsn, settings, primary),
+        **_database(connections, settings, primary),
         **_capture(settings),
         **_latency_and_limits(),
         **_heartbeat(),
@@ -52,7 +52,8 @@ def source_config(connections: Connections, settings: SourceSettings, primary: i
     return marked(options)
 
 
-def _database(dsn: str, settings: SourceSettings, primary: int) -> Config:
+def _database(connections: Connections, settings: SourceSettings, primary: int) -> Config:
+    dsn = connections.postgres_dsn
     parsed = {name: str(value) for name, value in conninfo.conninfo_to_dict(dsn).items() if value is not None}
     missing = [name for name in ("user", "dbname") if name not in parsed]
     if missing:
@@ -61,8 +62,8 @@ def _database(dsn: str, settings: SourceSettings, primary: int) -> Config:
     return {
         "database.hostname": host,
         "database.port": port,
-        "database.user": settings.connect_postgres_user or parsed["user"],
-        "database.password": settings.connect_postgres_password or parsed.get("password", ""),
+        "database.user": connections.connect_postgres_user or parsed["user"],
+        "database.password": connections.connect_postgres_password or parsed.get("password", ""),
         "database.dbname": parsed["dbname"],
         **_tls(parsed),
     }

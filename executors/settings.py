@@ -20,7 +20,12 @@ from schemas.confinement import Sandbox
 from schemas.errors import TidemillError
 
 DEFAULT_SLOTS = 32
-NOT_FOR_EXECUTORS = ("TIDEMILL_POSTGRES_DSN", "TIDEMILL_POSTGRES_READ_DSN", "TIDEMILL_CONNECT_URL")
+NOT_FOR_EXECUTORS = (
+    "TIDEMILL_POSTGRES_DSN",
+    "TIDEMILL_POSTGRES_READ_DSN",
+    "TIDEMILL_CONNECT_URL",
+    "TIDEMILL_CONNECT_POSTGRES_PASSWORD",
+)
 """Variables that other processes need. An executor uses neither Postgres nor Connect, and starts what strangers write.
 """
 

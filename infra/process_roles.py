@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from connectors.roles import ROLES
+from connectors.roles import DEFAULT_PREFIX, ROLES
 
 OF_MODULES: Mapping[str, str] = {
     "connectors.sink": "sink",
@@ -18,6 +18,8 @@ OF_MODULES: Mapping[str, str] = {
     "tidemill.web": "web",
 }
 """The kind of role of each process that uses Postgres; the others get no address of it."""
+CONNECT = f"{DEFAULT_PREFIX}connect"
+"""The role of the connector."""
 _NAMES = "select kind, name from tidemill.roles where kind = any (%s)"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra import brokers, connect, extra, grafana_command, jars, packages, postgres, prometheus_part, s3
+from infra import brokers, connect, extra, grafana_command, jars, packages, postgres, process_roles, prometheus_part, s3
 from infra import status as states
 from infra.credentials import Credentials, credentials
 from infra.errors import StackError
@@ -202,6 +202,8 @@ def _environment(options: StackOptions, own: Mapping[str, int], keys: Credential
         **{name: value for name, value in os.environ.items() if name in fields},
         "TIDEMILL_POSTGRES_DSN": postgres.dsn(ports["postgres"], keys),
         "TIDEMILL_POSTGRES_READ_DSN": postgres.dsn(ports["postgres"], keys),
+        "TIDEMILL_CONNECT_POSTGRES_USER": process_roles.CONNECT,
+        "TIDEMILL_CONNECT_POSTGRES_PASSWORD": process_roles.password_of(keys.postgres_password, process_roles.CONNECT),
         "TIDEMILL_KAFKA_BOOTSTRAP": _bootstrap(options, ports),
         "TIDEMILL_KAFKA_OPTIONS": "{}",
         "TIDEMILL_CONNECT_URL": f"http://127.0.0.1:{ports['connect']}",

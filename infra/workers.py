@@ -30,6 +30,7 @@ _BEFORE_KILL_SECONDS = 2.0
 SESSION = "PT4S"
 """A stream worker's session timeout; the local broker allows less than the default minimum of 6 s."""
 WEB_FILE = "/static/icon.svg"
+OF_CONNECT = ("TIDEMILL_CONNECT_POSTGRES_USER", "TIDEMILL_CONNECT_POSTGRES_PASSWORD")
 PYTHON = {
     "PYTHONUNBUFFERED": "1",  # the log shows each line at once
     "PYTHONSAFEPATH": "1",  # otherwise `-m` puts the current folder before the installed modules
@@ -50,8 +51,8 @@ def keep_own_s3(options: StackOptions, environment: Mapping[str, str]) -> None:
 
 def workers(options: StackOptions, environment: Mapping[str, str], ports: Ports) -> Iterator[Part]:
     yield _job("prepare", options, environment, waits_for=("postgres", *brokers.names(options.brokers), "s3"))
-    captured = {**environment, **_database("connectors.supervisor", environment)}
-    yield _job("connector", options, captured, waits_for=("prepare", "connect"))
+    as_connect = {**environment, **_database("connectors.supervisor", environment)}
+    yield _job("connector", options, as_connect, waits_for=("prepare", "connect"))
     for number in range(options.workers):
         yield _stream(f"stream-{number}", options, environment, ports)
     for number in range(options.executors):
@@ -150,7 +151,9 @@ def _process(
 def _database(module: str, environment: Mapping[str, str]) -> dict[str, str]:
     """The addresses of Postgres for a process: with a role that may do what this process does, or none."""
     kind = OF_MODULES.get(module)
-    dsn = "" if kind is None else dsn_as(environment["TIDEMILL_POSTGRES_DSN"], f"{DEFAULT_PREFIX}{kind}")
+    if kind is None:
+        return dict.fromkeys(("TIDEMILL_POSTGRES_DSN", "TIDEMILL_POSTGRES_READ_DSN", *OF_CONNECT), "")
+    dsn = dsn_as(environment["TIDEMILL_POSTGRES_DSN"], f"{DEFAULT_PREFIX}{kind}")
     return {"TIDEMILL_POSTGRES_DSN": dsn, "TIDEMILL_POSTGRES_READ_DSN": dsn}
 
 

@@ -55,6 +55,12 @@ class Connections(BaseSettings):
     postgres_dsn: str = "postgresql://tidemill@127.0.0.1:5432/tidemill"
     postgres_read_dsn: str | None = None
     """A replica for read-only commands; None: the primary."""
+    connect_postgres_user: str | None = None
+    """The role with which the connector logs in. None: that of the DSN. Commands that compare or repair the connector
+    log in with another role."""
+    connect_postgres_password: str | None = None
+    """The password in the connector's configuration. With a reference such as `${file:/run/secrets/tidemill:password}`
+    Connect asks its config provider. None: the password of the DSN, in clear text."""
     kafka_bootstrap: str = "127.0.0.1:9092"
     kafka_options: dict[str, Any] = {}
     """More librdkafka options for every client, as JSON, such as security.protocol and sasl.*."""

@@ -15,11 +15,13 @@ from typing import NamedTuple
 import orjson
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from infra import stack as local
 from infra.part import Part
 from infra.ports import Ports
 from infra.process import last_lines
+from infra.process_roles import CONNECT, password_of
 from infra.settings import InfraSettings
 from infra.stack import StackOptions
 from infra.workers import workers
@@ -86,7 +88,11 @@ def running_site(folder: Path) -> Iterator[Site]:
 
 @contextmanager
 def running_processes(data: Path, dsn: str, journals: Path, ports: Ports) -> Iterator[None]:
-    environment = local.environment(data) | {"TIDEMILL_POSTGRES_DSN": dsn, "TIDEMILL_POSTGRES_READ_DSN": dsn}
+    environment = local.environment(data) | {
+        "TIDEMILL_POSTGRES_DSN": dsn,
+        "TIDEMILL_POSTGRES_READ_DSN": dsn,
+        "TIDEMILL_CONNECT_POSTGRES_PASSWORD": password_of(str(conninfo_to_dict(dsn)["password"]), CONNECT),
+    }
     options = StackOptions(data=data, workers=2, executor_env={"TIDEMILL_UNVEIL": f"rw:{journals}"})
     processes: list[tuple[Part, subprocess.Popen[bytes]]] = []
     try:

@@ -19,7 +19,8 @@ PAIR = "postgresql://mill:s3cret@a,b:6543/main?target_session_attrs=primary"
 
 
 def config(dsn=DSN, prefix="tidemill.", primary=0, **settings):
-    return source_config(Connections(postgres_dsn=dsn, topic_prefix=prefix), SourceSettings(**settings), primary)
+    connections = Connections(postgres_dsn=dsn, topic_prefix=prefix, **settings)
+    return source_config(connections, SourceSettings(**settings), primary)
 
 
 def address(*arguments, **settings):
@@ -104,6 +105,11 @@ def test_a_reference_replaces_the_password():
     found = config(connect_postgres_password=reference)
     assert found["database.password"] == reference
     assert "s3cret" not in found.values()
+
+
+def test_connect_may_log_in_with_another_role_than_who_configures_it():
+    found = config(connect_postgres_user="tidemill_connect", connect_postgres_password="other")
+    assert (found["database.user"], found["database.password"]) == ("tidemill_connect", "other")
 
 
 def test_a_change_of_the_written_configuration_raises_the_revision():

@@ -11,6 +11,7 @@ from infra.ports import Ports
 from infra.workers import workers
 from tidemill.cli import run
 
+OWNER = {"TIDEMILL_POSTGRES_DSN": "postgresql://tidemill:secret@127.0.0.1:1/tidemill"}
 PORTS = {name: number for number, name in enumerate(brokers.ports_of(3), 20_001)}
 
 
@@ -52,7 +53,7 @@ def test_two_brokers_are_refused_before_anything_starts(tmp_path, capsys):
 def test_each_process_waits_for_all_brokers_and_stops_before_them(tmp_path):
     ports = Ports(tmp_path, tmp_path, [])
     options = StackOptions(data=tmp_path, brokers=3, sinks=2)
-    parts = {part.name: part for part in workers(options, {}, ports)}
+    parts = {part.name: part for part in workers(options, OWNER, ports)}
     three = {"kafka-1", "kafka-2", "kafka-3"}
     assert three < set(parts["prepare"].waits_for)
     assert all(three < set(part.uses) for part in parts.values())
@@ -63,7 +64,7 @@ def test_each_process_waits_for_all_brokers_and_stops_before_them(tmp_path):
 def test_a_variable_can_be_given_to_one_part_alone(tmp_path):
     ports = Ports(tmp_path, tmp_path, [])
     options = StackOptions(data=tmp_path, workers=2, part_env={"stream-1:TIDEMILL_LEASE": "PT9S"})
-    parts = {part.name: part for part in workers(options, {}, ports)}
+    parts = {part.name: part for part in workers(options, OWNER, ports)}
     assert parts["stream-1"].env["TIDEMILL_LEASE"] == "PT9S"
     assert "TIDEMILL_LEASE" not in parts["stream-0"].env
     ports.close()

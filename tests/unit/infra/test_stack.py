@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import orjson
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from executors.settings import NOT_FOR_EXECUTORS
 from infra import connect, kafka, postgres_installation, s3, stack
@@ -30,6 +31,7 @@ from observe.registry import Registry
 from observe.server import observed
 from tests.support.settings_classes import SETTINGS
 
+OWNER = {"TIDEMILL_POSTGRES_DSN": "postgresql://tidemill:secret@127.0.0.1:1/tidemill"}
 SHOW_ENVIRONMENT = "import json, os; print(json.dumps(dict(os.environ)))"
 SOMEBODY = User(name="somebody", uid=4711, gid=4712)
 FIELDS = {f"TIDEMILL_{name.upper()}" for settings in SETTINGS for name in settings.model_fields}
@@ -178,7 +180,7 @@ def test_the_state_file_is_private_because_it_holds_passwords(tmp_path):
 
 def test_every_worker_is_started_by_a_module_that_exists_with_settings_that_exist(tmp_path, ports):
     options = StackOptions(data=tmp_path, workers=2, executors=2)
-    parts = list(workers(options, {"TIDEMILL_PARTITIONS": "8"}, ports))
+    parts = list(workers(options, {**OWNER, "TIDEMILL_PARTITIONS": "8"}, ports))
     names = [part.name for part in parts if not part.once]
     assert names == [
         "stream-0",
@@ -197,7 +199,7 @@ def test_every_worker_is_started_by_a_module_that_exists_with_settings_that_exis
 
 
 def test_a_worker_starts_after_the_tables_and_topics_and_stops_before_the_servers(tmp_path, ports):
-    parts = {part.name: part for part in workers(StackOptions(data=tmp_path), {}, ports)}
+    parts = {part.name: part for part in workers(StackOptions(data=tmp_path), OWNER, ports)}
     assert parts["stream-0"].waits_for == ("prepare",)
     assert parts["connector"].waits_for == ("prepare", "connect")
     assert {"postgres", "kafka", "s3", "connect"} == set(parts["sink"].uses)
@@ -205,7 +207,7 @@ def test_a_worker_starts_after_the_tables_and_topics_and_stops_before_the_server
 
 def test_each_of_our_processes_has_a_port_of_its_own_for_its_metrics(tmp_path, ports):
     options = StackOptions(data=tmp_path, workers=2, executors=2)
-    parts = [part for part in workers(options, {}, ports) if not part.once]
+    parts = [part for part in workers(options, OWNER, ports) if not part.once]
     assert {part.env["TIDEMILL_OBSERVE_LISTEN"] for part in parts} == {f"127.0.0.1:{ports.of(p.name)}" for p in parts}
     assert len({part.observe_port for part in parts}) == len(parts)
     supervisor = PartSupervisor(parts, on_event=print, on_change=lambda: None)
@@ -215,7 +217,7 @@ def test_each_of_our_processes_has_a_port_of_its_own_for_its_metrics(tmp_path, p
 
 def test_a_stack_does_not_wait_for_the_collector_of_its_traces(tmp_path, ports, monkeypatch):
     monkeypatch.setenv("TIDEMILL_TRACES_ENDPOINT", "http://127.0.0.1:9/v1/traces")
-    parts = {part.name: part for part in workers(StackOptions(data=tmp_path), {}, ports)}
+    parts = {part.name: part for part in workers(StackOptions(data=tmp_path), OWNER, ports)}
     health = Health()
     health.not_ready("the collector does not answer")
     for name, has_started in (("traces", True), ("sink", False)):
@@ -228,7 +230,7 @@ def test_the_environment_of_one_worker_can_be_extended(tmp_path, ports):
     options = StackOptions(
         data=tmp_path, stream_env={"TIDEMILL_LEASE": "PT9S"}, executor_env={"TIDEMILL_SLOTS": "10s=1"}
     )
-    parts = {part.name: part for part in workers(options, {}, ports)}
+    parts = {part.name: part for part in workers(options, OWNER, ports)}
     assert parts["stream-0"].env["TIDEMILL_LEASE"] == "PT9S"
     assert parts["executor-0"].env["TIDEMILL_SLOTS"] == "10s=1"
     assert "TIDEMILL_SLOTS" not in parts["stream-0"].env
@@ -267,13 +269,28 @@ def test_the_state_file_of_an_older_release_is_read(tmp_path):
 
 
 def test_an_executor_gets_neither_the_database_nor_connect(tmp_path, ports, monkeypatch):
-    addresses = dict.fromkeys(NOT_FOR_EXECUTORS, "secret")
+    addresses = dict.fromkeys(NOT_FOR_EXECUTORS, "secret") | OWNER
     monkeypatch.setenv("TIDEMILL_POSTGRES_READ_DSN", "of the shell")
     parts = {part.name: part for part in workers(StackOptions(data=tmp_path), addresses, ports)}
     environments = {name: _environment_of(parts[name]) for name in ("executor-0", "sink")}
-    assert environments["sink"].items() >= addresses.items()
+    assert environments["sink"].keys() >= addresses.keys()
     assert environments["executor-0"].keys().isdisjoint(NOT_FOR_EXECUTORS)
     assert environments["executor-0"]["TIDEMILL_EXECUTOR_NAME"] == "executor-0"
+
+
+def test_each_process_logs_in_to_postgres_with_its_own_role_and_password_or_gets_no_address(tmp_path, ports):
+    parts = {part.name: part for part in workers(StackOptions(data=tmp_path, executors=1, workers=1), OWNER, ports)}
+    dsns = {name: _environment_of(part).get("TIDEMILL_POSTGRES_DSN") for name, part in parts.items()}
+    found = {name: conninfo_to_dict(dsn) for name, dsn in dsns.items() if dsn}
+    assert {name: each["user"] for name, each in found.items()} == {
+        "prepare": "tidemill",
+        "connector": "tidemill_connect",
+        "sink": "tidemill_sink",
+        "web": "tidemill_web",
+        "connect-supervisor": "tidemill_connect",
+        "monitor": "tidemill_monitor",
+    }
+    assert len({each["password"] for each in found.values()}) == 5
 
 
 def _environment_of(part):

@@ -36,7 +36,11 @@ def test_the_systemd_unit_of_the_documents_waits_longer():
 
 
 def test_a_local_stack_waits_longer_for_its_executors(tmp_path):
-    parts = workers(StackOptions(data=tmp_path), {"TIDEMILL_PARTITIONS": "8"}, Ports(tmp_path, tmp_path, []))
+    environment = {
+        "TIDEMILL_PARTITIONS": "8",
+        "TIDEMILL_POSTGRES_DSN": "postgresql://tidemill:secret@127.0.0.1:1/tidemill",
+    }
+    parts = workers(StackOptions(data=tmp_path), environment, Ports(tmp_path, tmp_path, []))
     (seconds,) = {each.stop_seconds for each in parts if each.name.startswith("executor-")}
     settings = ExecutorSettings(drain_timeout=timedelta(seconds=DRAIN_SECONDS))
     assert timedelta(seconds=seconds) >= settings.stop_limit + SPARE
