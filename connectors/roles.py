@@ -75,7 +75,7 @@ _OF_TENANTS = (
 _VIEWS = ("dag_runs", "attempts", "transitions", "backfills")
 _OF_THE_DEPLOYMENT = (
     "roles", "zones", "timeout_classes", "sink_offsets", "weeks", "retention", "heartbeat", "deployment", "restored",
-    "migrations",
+    "migrations", "reconciliation",
 )  # fmt: skip
 _PAUSING = "(paused,paused_note,resumed_at,catchup_after_pause)"
 _TABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -88,7 +88,7 @@ _TABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "sink": {
         "SELECT": (
-            "jobs", "dag_nodes", "definitions", "runs", "stories", "problems", "attempts", "transitions",
+            "jobs", "dags", "dag_nodes", "definitions", "runs", "stories", "problems", "attempts", "transitions",
             "sink_offsets", "weeks", "retention", "deployment", "restored", "migrations", "definition_version",
         ),
         "INSERT": ("runs", "stories", "problems", "sink_offsets", "weeks", "retention"),
@@ -102,7 +102,8 @@ _FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "admin": ("prune(interval)",),
     "sink": (
         "make_week(date)", "prune_week(date,boolean,bigint)", "prune_definitions(interval)", "prune_requests(interval)",
-        "prune_fences(interval)", "note_restore(bigint)",
+        "prune_fences(interval)", "note_restore(bigint)", "note_comparison(bigint,text,bigint)",
+        "note_healing(bigint,bigint,text)", "append_again(text[],bigint[])", "append_deletions(text[],text[])",
     ),
 }  # fmt: skip
 

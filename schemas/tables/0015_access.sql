@@ -352,7 +352,8 @@ begin
         'job_before_change()', 'job_after_change()', 'dag_before_change()', 'dag_after_change()', 'dag_changed()',
         'node_before_change()', 'nodes_after_change()', 'request_before_insert()',
         'make_week(date)', 'prune_week(date, boolean, bigint)', 'prune_definitions(interval)', 'prune_requests(interval)',
-        'prune_fences(interval)', 'prune(interval)', 'note_restore(bigint)'
+        'prune_fences(interval)', 'prune(interval)', 'note_restore(bigint)', 'note_comparison(bigint, text, bigint)',
+        'note_healing(bigint, bigint, text)', 'append_again(text[], bigint[])', 'append_deletions(text[], text[])'
     ] loop
         execute format('alter function tidemill.%s security definer set search_path = pg_catalog, pg_temp', written);
         execute format('revoke execute on function tidemill.%s from public', written);

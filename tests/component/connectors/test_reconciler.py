@@ -11,7 +11,9 @@ from confluent_kafka import Producer
 
 from connectors import topics
 from connectors.reconciler import HEAL_AFTER, LOUD_AFTER, Reconciler
+from connectors.roles import DEFAULT_PREFIX
 from connectors.sink_metrics import SinkMetrics
+from infra.process_roles import dsn_as
 from observe.catalogue import sink as catalogue
 from observe.registry import Registry
 from schemas.codec import encode
@@ -43,7 +45,10 @@ class Deployment:
 
     def __init__(self, bootstrap, dsn):
         self.connections = Connections(
-            kafka_bootstrap=bootstrap, postgres_dsn=dsn, topic_prefix=f"r{next(_numbers)}.", partitions=PARTITIONS
+            kafka_bootstrap=bootstrap,
+            postgres_dsn=dsn_as(dsn, f"{DEFAULT_PREFIX}sink"),
+            topic_prefix=f"r{next(_numbers)}.",
+            partitions=PARTITIONS,
         )
         topics.create(self.connections)
         self.database = psycopg.connect(dsn, autocommit=True)
