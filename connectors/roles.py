@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 from psycopg import sql as composed
@@ -229,7 +230,7 @@ def _keep_names(connection: psycopg.Connection, names: Mapping[str, str]) -> Non
     )
 
 
-def found_grants(connection: psycopg.Connection, names: Mapping[str, str]) -> frozenset[Grant]:
+def found_grants(connection: psycopg.Connection[Any], names: Mapping[str, str]) -> frozenset[Grant]:
     """The rights that these roles have in the schema."""
     kinds = {name: kind for kind, name in names.items()}
     rows = connection.cursor(row_factory=class_row(Grant)).execute(sql("role_grants"), {"names": list(kinds)})

@@ -235,7 +235,7 @@ def has_read(log):
 
 
 def test_each_second_runs_once_while_passwords_change_and_every_part_is_upgraded(site, operator):
-    old = dsn(site)
+    old = variables((site.folder / "connectors.supervisor.env").read_text())["TIDEMILL_POSTGRES_DSN"]
     assert "0 bad" in operator.follow("passwords.md", "upgrade.md")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(old)

@@ -87,11 +87,12 @@ def rights(facts: Postgres) -> Iterator[Finding]:
     if facts.missing_rights:
         yield bad(
             name,
-            f"the role {facts.role} lacks {listed(facts.missing_rights)}: the processes that need this right will fail",
-            f'GRANT it to "{facts.role}" as the owner of the schema tidemill, or run Tidemill as that owner',
+            f"rights are missing: {listed(facts.missing_rights)}: what needs them will fail",
+            "run `tidemill migrate`, which gives each role its rights; the doctor needs those of a reader "
+            "(docs/security.md)",
         )
     else:
-        yield ok(name, f"the role {facts.role} has the rights that the processes need")
+        yield ok(name, "the role of each process has the rights that it needs")
 
 
 def migrations(facts: Postgres) -> Iterator[Finding]:

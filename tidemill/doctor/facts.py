@@ -111,7 +111,7 @@ class Postgres(msgspec.Struct, frozen=True, kw_only=True):
     hosts: int = 1
     """How many hosts TIDEMILL_POSTGRES_DSN names: a primary and its standbys."""
     missing_rights: tuple[str, ...]
-    """Such as `insert on tidemill.requests`, only for tables that exist."""
+    """Such as `select on tidemill.runs`, or `insert on tidemill.runs of tidemill_sink`; only on tables that exist."""
     migrations: Migrations | None
     """None: this role may not read them."""
     publication: Publication | None

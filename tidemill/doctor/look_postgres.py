@@ -12,6 +12,7 @@ import psycopg
 from connectors.migrate import migrations as known_migrations
 from connectors.migrate import newer_release
 from connectors.primary import addresses
+from connectors.roles import found_grants, grants
 from connectors.sessions import is_shared
 from connectors.settings import RetentionSettings, SourceSettings
 from connectors.source import PUBLICATION
@@ -49,8 +50,8 @@ def look_restored(target: Connections, applied: int) -> Restored | None:
 def _postgres(postgres: psycopg.Connection[Row], *, is_shared: bool) -> Postgres:
     server = one(postgres, "doctor_server")
     assert server is not None
-    missing_rights = tuple(each["missing"] for each in rows(postgres, "doctor_rights"))
     is_migrated, slot_name = server.pop("is_migrated"), read(SourceSettings).slot_name
+    missing_rights = _missing_rights(postgres)
     return msgspec.convert(
         server
         | {
@@ -67,6 +68,17 @@ def _postgres(postgres: psycopg.Connection[Row], *, is_shared: bool) -> Postgres
         },
         Postgres,
     )
+
+
+def _missing_rights(postgres: psycopg.Connection[Row]) -> tuple[str, ...]:
+    """Of this role, or else of the roles of the deployment."""
+    names = [each.name for each in grants() if each.kind == "reader" and each.sort == "table"]
+    own = tuple(each["missing"] for each in rows(postgres, "doctor_rights", {"names": names}))
+    if own or one(postgres, "doctor_has_roles") is None:
+        return own
+    known = {each["kind"]: each["name"] for each in rows(postgres, "doctor_roles")}
+    missing = sorted(grants() - found_grants(postgres, known)) if known else []
+    return tuple(f"{each.privilege.lower()} on {each.name} of {known.get(each.kind, each.kind)}" for each in missing)
 
 
 def _timeout_classes(postgres: psycopg.Connection[Row]) -> tuple[str, ...]:

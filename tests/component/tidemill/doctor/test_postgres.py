@@ -87,17 +87,21 @@ def test_missing_rights_of_a_role_are_listed(said, tables_dsn):
         assert "postgres.migrations" not in found
         execute(
             tables_dsn,
-            "grant usage, create on schema tidemill to poor",
-            "grant all on all tables in schema tidemill to poor",
-            "revoke insert on tidemill.runs from poor",
+            "grant usage on schema tidemill to poor",
+            "grant select on all tables in schema tidemill to poor",
+            "revoke select on tidemill.runs from poor",
             "alter role poor replication",
         )
         found = said(dsn)
-        assert "insert on tidemill.runs" in found["postgres.rights"]
-        assert "ownership of tidemill.runs" in found["postgres.rights"]
+        assert "missing: select on tidemill.runs" in found["postgres.rights"]
         assert "postgres.replication_right" not in found
     finally:
         execute(tables_dsn, "drop owned by poor", "drop role poor")
+
+
+def test_a_missing_right_of_a_process_is_listed_with_its_role(said, tables_dsn):
+    execute(tables_dsn, "revoke insert on tidemill.runs from tidemill_sink")
+    assert "insert on tidemill.runs of tidemill_sink" in said()["postgres.rights"]
 
 
 def test_a_slot_of_somebody_else_and_one_that_nobody_reads_are_found(said, tables_dsn, empty_dsn):

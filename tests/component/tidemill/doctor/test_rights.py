@@ -1,8 +1,7 @@
-"""The doctor checks exactly the needed rights: a role with only these can do everything."""
+"""The roles of the deployment can do what the commands, the connector, the sink and its retention do."""
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -10,15 +9,13 @@ import pytest
 
 from connectors.batch import Batch, week_of
 from connectors.ledger import open_ledger
+from connectors.roles import DEFAULT_PREFIX
 from connectors.statements import sql
+from infra.process_roles import dsn_as
 from tests.support.read_model_rows import allow_writes
 from tests.support.run_histories import histories, latest_by_run
 from tidemill.cli import run
-from tidemill.queries import rows
-from tidemill.target import connect
 
-GRANT = re.compile("(select|insert|update|delete|usage|create) on (.*)")
-OWNERSHIP = re.compile(r"ownership of (the partitions of )?(tidemill\.\w+)")
 OLD = datetime.now(UTC) - timedelta(days=200)  # noqa: TID251 - times to live go by the clock of Postgres
 DAG = """
 dag_id: etl
@@ -65,44 +62,32 @@ COMMANDS = (
 
 
 @pytest.fixture
-def role(tables_dsn):
-    """The connection string of a role with exactly the rights that the check lists."""
-    name = "exact"
-    password = psycopg.conninfo.conninfo_to_dict(tables_dsn)["password"]
-    dsn = psycopg.conninfo.make_conninfo(tables_dsn, user=name, password=password)
-    with psycopg.connect(tables_dsn, autocommit=True) as admin:
-        admin.execute(f"create role {name} login password '{password}'")
-        try:
-            allow_writes(admin)
-            for missing in missing_of(dsn):
-                for statement in statements(admin, missing, name):
-                    admin.execute(statement)
-            assert missing_of(dsn) == []
-            yield dsn
-        finally:
-            admin.execute(f"drop owned by {name} cascade")
-            admin.execute(f"drop role {name}")
-
-
-def missing_of(dsn):
-    with connect(dsn) as postgres:
-        return [each["missing"] for each in rows(postgres, "doctor_rights")]
-
-
-def statements(admin, missing, role):
-    if found := OWNERSHIP.fullmatch(missing):
-        of_partitions, table = found.groups()
-        query = "select inhrelid::regclass::text from pg_inherits where inhparent = %s::regclass"
-        children = [child for (child,) in admin.execute(query, (table,))] if of_partitions else [table]
-        return [f"alter table {child} owner to {role}" for child in children]
-    privilege, what = GRANT.fullmatch(missing).groups()
-    return [f"grant {privilege} on {what} to {role}"]
+def as_role(tables_dsn):
+    """A function from a kind to the connection string of that role."""
+    return lambda kind: dsn_as(tables_dsn, f"{DEFAULT_PREFIX}{kind}")
 
 
 @pytest.fixture
-def tidemill(role, monkeypatch, capsys, tmp_path):
+def writer(tables_dsn, as_role):
+    """Of a user who writes jobs of the tenant `default`."""
+    name = "a_writer"
+    dsn = dsn_as(tables_dsn, name)
+    with psycopg.connect(tables_dsn, autocommit=True) as admin:
+        allow_writes(admin)
+        admin.execute(RUNS)
+        password = psycopg.conninfo.conninfo_to_dict(dsn)["password"]
+        admin.execute(f"create role {name} login password '{password}' in role {DEFAULT_PREFIX}writer")
+        try:
+            admin.execute("insert into tidemill.members (role, tenant, may) values (%s, 'default', 'write')", [name])
+            yield dsn
+        finally:
+            admin.execute(f"drop role {name}")
+
+
+@pytest.fixture
+def tidemill(writer, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TIDEMILL_POSTGRES_DSN", role)
+    monkeypatch.setenv("TIDEMILL_POSTGRES_DSN", writer)
     (tmp_path / "dag.yaml").write_text(DAG)
 
     def call(*arguments):
@@ -112,20 +97,19 @@ def tidemill(role, monkeypatch, capsys, tmp_path):
     return call
 
 
-def test_the_checked_rights_suffice_for_users(tidemill, role):
-    with psycopg.connect(role, autocommit=True, options="-c tidemill.sink=on") as sink:
-        sink.execute(RUNS)
+def test_a_writer_may_use_every_command_for_its_tenant(tidemill):
     for command in COMMANDS:
         tidemill(*command)
 
 
-def test_debezium_can_read_and_write_its_heartbeat(role):
-    with psycopg.connect(role) as postgres:
+def test_debezium_can_read_and_write_its_heartbeat(as_role):
+    with psycopg.connect(as_role("connect")) as postgres:
         postgres.execute("select from tidemill.definitions, tidemill.requests")
         postgres.execute("update tidemill.heartbeat set at = clock_timestamp()")
 
 
-def test_the_sink_can_write_and_the_times_to_live_can_prune(role, tables_dsn):
+def test_the_sink_can_write_and_the_times_to_live_can_prune(as_role, tables_dsn):
+    role = as_role("sink")
     history = list(histories(3, start=OLD))
     with open_ledger(role, {"status": "id"}) as ledger:
         ledger.load_offsets([("status", 0)])
@@ -133,6 +117,7 @@ def test_the_sink_can_write_and_the_times_to_live_can_prune(role, tables_dsn):
         over = list(latest_by_run(history).values())
         ledger.write(Batch(runs=over, problems=[problem()], ends={("status", 0): 2}))
     with psycopg.connect(tables_dsn) as admin:
+        admin.execute("insert into tidemill.jobs (job_id, executable) values ('j', 's3://bucket/key')")
         admin.execute("select tidemill.fence('j#1', 1)")
         admin.execute("update tidemill.fences set passed_at = %s", (OLD,))
     with psycopg.connect(role, autocommit=True, options="-c TimeZone=UTC -c tidemill.sink=on") as postgres:

@@ -210,7 +210,7 @@ CASES = [
     ("postgres.pooler", BAD, postgres(is_shared=True), "pooler in transaction mode"),
     ("postgres.wal_level", BAD, setting(wal_level="replica"), "wal_level is replica"),
     ("postgres.replication_right", BAD, postgres(may_replicate=False), "worker has no replication right"),
-    ("postgres.rights", BAD, postgres(missing_rights=("insert on tidemill.runs",)), "lacks insert on tidemill.runs"),
+    ("postgres.rights", BAD, postgres(missing_rights=("insert on tidemill.runs",)), "missing: insert on tidemill.runs"),
     (
         "postgres.migrations",
         BAD,

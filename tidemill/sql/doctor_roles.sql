@@ -1,0 +1,2 @@
+-- The roles of this deployment.
+select kind, name from tidemill.roles
