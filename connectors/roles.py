@@ -42,10 +42,11 @@ ROLES: Mapping[str, Role] = {
     "sink": Role(logs_in=True),
     "connect": Role(logs_in=True, replicates=True),
     "monitor": Role(logs_in=True, member_of=("reader",)),
-    "web": Role(logs_in=True, member_of=("reader",)),
+    "web": Role(logs_in=True, member_of=("writer",)),
     "api": Role(logs_in=True, member_of=("reader", "operator", "writer", "admin"), inherits=False),
 }
-"""By kind. The supervisor logs in as `connect`: the connector that it configures has its DSN."""
+"""By kind. The web page serves the API too, so it writes whatever a writer may. The supervisor logs in as `connect`:
+the connector that it configures has its DSN."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -97,7 +98,6 @@ _TABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "connect": {"SELECT": ("definitions", "requests", "heartbeat", "migrations"), "UPDATE (at)": ("heartbeat",)},
     "monitor": {"INSERT": ("jobs", "requests"), "UPDATE": ("jobs",)},
-    "web": {"INSERT": ("requests",), "UPDATE": ("jobs", "dags")},
 }  # fmt: skip
 _FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "admin": ("prune(interval)",),

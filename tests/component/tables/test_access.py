@@ -197,22 +197,22 @@ pause_dag a      -      1        1      1    0      1    -   -   1     -     1  
 pause_dag b      -      0        0      1    0      0    -   -   1     -     0     0     -   1   -       -    -
 change_job a     -      -        1      1    0      1    -   -   1     -     1     0     -   1   S       -    -
 change_job b     -      -        0      P    0      0    -   -   1     -     0     0     -   1   S       -    -
-delete_job a     -      -        1      1    0      1    -   -   1     -     1     0     -   -   -       -    -
-delete_job b     -      -        0      P    0      0    -   -   1     -     0     0     -   -   -       -    -
-delete_dag a     -      -        1      1    0      1    -   -   1     -     1     0     -   -   -       -    -
-delete_dag b     -      -        0      P    0      0    -   -   1     -     0     0     -   -   -       -    -
-new_job a        -      -        1      1    S      1    -   -   1     -     1     S     -   -   S       -    -
-new_job b        -      -        S      S    S      S    -   -   1     -     S     S     -   -   S       -    -
-new_dag a        -      -        1      1    S      1    -   -   1     -     1     S     -   -   -       -    -
-new_dag b        -      -        S      S    S      S    -   -   1     -     S     S     -   -   -       -    -
-new_node a       -      -        1      1    S      1    -   -   1     -     1     S     -   -   -       -    -
-new_node b       -      -        S      S    S      S    -   -   1     -     S     S     -   -   -       -    -
-change_node a    -      -        1      1    0      1    -   -   1     -     1     0     -   -   -       -    -
-change_node b    -      -        0      S    0      0    -   -   1     -     0     0     -   -   -       -    -
+delete_job a     -      -        1      1    0      1    -   -   1     -     1     0     -   1   -       -    -
+delete_job b     -      -        0      P    0      0    -   -   1     -     0     0     -   1   -       -    -
+delete_dag a     -      -        1      1    0      1    -   -   1     -     1     0     -   1   -       -    -
+delete_dag b     -      -        0      P    0      0    -   -   1     -     0     0     -   1   -       -    -
+new_job a        -      -        1      1    S      1    -   -   1     -     1     S     -   1   S       -    -
+new_job b        -      -        S      S    S      S    -   -   1     -     S     S     -   1   S       -    -
+new_dag a        -      -        1      1    S      1    -   -   1     -     1     S     -   1   -       -    -
+new_dag b        -      -        S      S    S      S    -   -   1     -     S     S     -   1   -       -    -
+new_node a       -      -        1      1    S      1    -   -   1     -     1     S     -   1   -       -    -
+new_node b       -      -        S      S    S      S    -   -   1     -     S     S     -   1   -       -    -
+change_node a    -      -        1      1    0      1    -   -   1     -     1     0     -   1   -       -    -
+change_node b    -      -        0      S    0      0    -   -   1     -     0     0     -   1   -       -    -
 give_away        -      -        S      S    0      S    -   -   1     -     S     0     -   1   O       -    -
-take_id job-b    -      -        S      S    T      S    -   -   U     -     S     T     -   -   T       -    -
-take_id dag-b    -      -        S      S    T      S    -   -   C     -     S     T     -   -   T       -    -
-take_id gone-b   -      -        S      S    T      S    -   -   1     -     S     T     -   -   T       -    -
+take_id job-b    -      -        S      S    T      S    -   -   U     -     S     T     -   U   T       -    -
+take_id dag-b    -      -        S      S    T      S    -   -   C     -     S     T     -   C   T       -    -
+take_id gone-b   -      -        S      S    T      S    -   -   1     -     S     T     -   1   T       -    -
 run_unknown      -      S        S      S    S      S    -   -   1     -     S     S     -   1   S       -    -
 fence a          1      1        1      1    S      1    1   1   1     1     1     S     -   1   S       S    S
 fence b          S      S        S      1    S      S    1   S   1     S     S     S     -   1   S       S    S

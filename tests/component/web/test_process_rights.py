@@ -24,7 +24,7 @@ RIGHTS = [
         id=f"{each.kind}-{each.privilege}-{each.name}",
     )
     for each in sorted(grants())
-    if each.kind in {"web", "monitor"} and each.privilege != "SELECT"
+    if each.kind == "monitor" and each.privilege != "SELECT"
 ]
 JOB, DAG, RUN = "/jobs/j", "/dags/d", f"/runs/{quote('j#r', safe='')}"
 POSTS = (

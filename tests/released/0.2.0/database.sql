@@ -197,8 +197,9 @@ $$;
 --
 
 CREATE FUNCTION tidemill.append_again(wanted_owners text[], wanted_versions bigint[]) RETURNS SETOF bigint
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET lock_timeout TO '500ms'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     job tidemill.jobs;
@@ -239,8 +240,9 @@ $$;
 --
 
 CREATE FUNCTION tidemill.append_deletions(gone_owners text[], gone_kinds text[]) RETURNS SETOF bigint
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET lock_timeout TO '500ms'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     gone record;
@@ -288,6 +290,35 @@ CREATE TABLE tidemill.heartbeat (
 CREATE FUNCTION tidemill.captured_until() RETURNS timestamp with time zone
     LANGUAGE sql
     RETURN (SELECT LEAST(heartbeat.at, clock_timestamp()) AS "least" FROM tidemill.heartbeat);
+
+
+--
+-- Name: check_access(text, text, text, text, text, boolean); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.check_access(id_column text, old_id text, new_id text, old_tenant text, new_tenant text, only_operates boolean) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+    mine text[] := tidemill.my_tenants('write');
+    so text := format('role %s may write jobs and DAGs of %s', current_user, tidemill.shown_tenants(mine));
+begin
+    if old_id is not null and not tidemill.is_among(old_tenant, mine) then
+        if not tidemill.is_among(old_tenant, tidemill.my_tenants('operate')) then
+            perform tidemill.refuse_access(id_column, old_id, format('it belongs to tenant %s; %s', old_tenant, so));
+        elsif only_operates then
+            return;
+        end if;
+        perform tidemill.refuse_access(id_column, old_id, format(
+            'it belongs to tenant %s; %s, and of this one it may change only paused, paused_note, resumed_at and '
+            'catchup_after_pause', old_tenant, so));
+    elsif new_id is not null and not tidemill.is_among(new_tenant, mine) then
+        perform tidemill.refuse_access('tenant', new_tenant, so || '; an admin adds tenants in tidemill.members');
+    elsif new_id is distinct from old_id and tidemill.is_taken(new_id, mine) then
+        perform tidemill.refuse_access(id_column, new_id, 'another tenant has or had a job or DAG of this id; choose another id');
+    end if;
+end
+$$;
 
 
 --
@@ -705,6 +736,29 @@ begin
         or exists (select from unnest(value) as code where code is null or code not between 1 and 255)
     then
         perform tidemill.refuse(column_name, value::text, 'it must be a list of exit codes from 1 to 255');
+    end if;
+end
+$$;
+
+
+--
+-- Name: check_fence(text); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.check_fence(of_run text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    who name := case current_setting('role') when 'none' then session_user else current_setting('role') end;
+    mine text[] := tidemill.tenants_of(who, 'read');
+begin
+    if not exists (
+        select from tidemill.owners where owner = tidemill.owner_of_run(of_run) and tidemill.is_among(tenant, mine)
+    ) then
+        perform tidemill.refuse_access('run_id', of_run, format(
+            'role %s may fence runs of %s, and there is no job or DAG of this run; pass the value of TIDEMILL_RUN_ID',
+            who, tidemill.shown_tenants(mine)));
     end if;
 end
 $$;
@@ -1720,11 +1774,32 @@ $_$;
 
 
 --
+-- Name: dag_access(); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.dag_access() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if tidemill.is_owner(current_user) then
+        return coalesce(new, old);
+    end if;
+    perform tidemill.forget_exceptions();
+    perform tidemill.check_access(
+        'dag_id', old.dag_id, new.dag_id, old.tenant, new.tenant,
+        tg_op = 'UPDATE' and tidemill.only_operates(to_jsonb(old), to_jsonb(new)));
+    return coalesce(new, old);
+end
+$$;
+
+
+--
 -- Name: dag_after_change(); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
 CREATE FUNCTION tidemill.dag_after_change() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     if current_setting('tidemill.compiling', true) = 'on' then
@@ -1752,7 +1827,8 @@ $$;
 --
 
 CREATE FUNCTION tidemill.dag_before_change() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     said text;
@@ -1789,7 +1865,8 @@ $$;
 --
 
 CREATE FUNCTION tidemill.dag_changed() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     changed text[];
@@ -2038,6 +2115,7 @@ begin
                 'run_id is "%s" and token is "%s": pass the values of the environment variables TIDEMILL_RUN_ID and '
                 'TIDEMILL_FENCING_TOKEN; the token is at least 1', run_id, token);
     end if;
+    perform tidemill.check_fence(run_id);
     insert into tidemill.fences as known (run_id, token)
     values (fence_ok.run_id, fence_ok.token)
     on conflict on constraint fences_pkey do update
@@ -2045,6 +2123,17 @@ begin
         where known.token <= excluded.token;
     return found;
 end
+$$;
+
+
+--
+-- Name: forget_exceptions(); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.forget_exceptions() RETURNS void
+    LANGUAGE sql
+    AS $$
+    select set_config('tidemill.numbering', 'off', true), set_config('tidemill.compiling', 'off', true)
 $$;
 
 
@@ -2110,6 +2199,22 @@ $$;
 
 
 --
+-- Name: has_kind(name, text[]); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.has_kind(who name, kinds text[]) RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return exists (
+        select from tidemill.roles as known join pg_roles as each on each.rolname = known.name
+        where known.kind = any (kinds) and pg_has_role(who, each.oid, 'USAGE'));
+end
+$$;
+
+
+--
 -- Name: has_logs(date, boolean); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
@@ -2123,6 +2228,15 @@ CREATE FUNCTION tidemill.has_logs(week date, keep_failures boolean) RETURNS bool
             and tidemill.goes(run, keep_failures)
     )
 $$;
+
+
+--
+-- Name: is_among(text, text[]); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.is_among(tenant text, tenants text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (COALESCE((tenant = ANY (tenants)), false) OR ('*'::text = ANY (tenants)));
 
 
 --
@@ -2173,12 +2287,39 @@ CREATE FUNCTION tidemill.is_open(state text) RETURNS boolean
 
 
 --
+-- Name: is_owner(name); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.is_owner(who name) RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return pg_has_role(who, (select relowner from pg_class where oid = 'tidemill.jobs'::regclass), 'USAGE');
+end
+$$;
+
+
+--
 -- Name: is_plain_cron(text); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
 CREATE FUNCTION tidemill.is_plain_cron(schedule text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (schedule ~ '^(?:\*|\*/[1-9]|\*/[1-5][0-9]|[0-5]?[0-9]) (?:\*|\*/[1-9]|\*/1[0-9]|\*/2[0-3]|[01]?[0-9]|2[0-3]) (?:\*|0?[1-9]|1[0-9]|2[0-8]) (?:\*|0?[1-9]|1[0-2]) (?:\*|[0-7])$'::text);
+
+
+--
+-- Name: is_taken(text, text[]); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.is_taken(of_owner text, mine text[]) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select exists (select from tidemill.owners where owner = of_owner and not tidemill.is_among(tenant, mine))
+        or exists (select from tidemill.dags where dag_id = of_owner and not tidemill.is_among(tenant, mine))
+$$;
 
 
 --
@@ -2191,11 +2332,32 @@ CREATE FUNCTION tidemill.is_writable(instant timestamp with time zone) RETURNS b
 
 
 --
+-- Name: job_access(); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.job_access() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if tidemill.is_owner(current_user) then
+        return coalesce(new, old);
+    end if;
+    perform tidemill.forget_exceptions();
+    perform tidemill.check_access(
+        'job_id', old.job_id, new.job_id, old.tenant, new.tenant,
+        tg_op = 'UPDATE' and tidemill.only_operates(to_jsonb(old), to_jsonb(new)));
+    return coalesce(new, old);
+end
+$$;
+
+
+--
 -- Name: job_after_change(); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
 CREATE FUNCTION tidemill.job_after_change() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     if current_setting('tidemill.numbering', true) = 'on' then
@@ -2222,7 +2384,8 @@ $$;
 --
 
 CREATE FUNCTION tidemill.job_before_change() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     said text;
@@ -2335,7 +2498,8 @@ $$;
 --
 
 CREATE FUNCTION tidemill.make_week(day date) RETURNS void
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     monday date := tidemill.week_of(day);
@@ -2376,6 +2540,64 @@ $$;
 
 
 --
+-- Name: member_before_change(); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.member_before_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if new.tenant <> '*' then
+        perform tidemill.check_id('tenant', new.tenant);
+    end if;
+    perform tidemill.check_word('may', new.may, '{read,operate,write}');
+    if not exists (select from pg_catalog.pg_roles where rolname = new.role) then
+        perform tidemill.refuse('role', new.role, 'there is no such role; create it first');
+    end if;
+    return new;
+end
+$$;
+
+
+--
+-- Name: tenants_of(name, text); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.tenants_of(who name, wanted text) RETURNS text[]
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    door bool := who <> session_user and exists (
+        select from tidemill.roles where name = session_user and kind in ('api', 'web'));
+begin
+    if tidemill.is_owner(who) or tidemill.has_kind(who, '{admin,web}') then
+        return '{*}';
+    elsif not door then
+        return array(
+            select member.tenant
+            from tidemill.members as member join pg_roles as each on each.rolname = member.role
+            where pg_has_role(who, each.oid, 'USAGE') and case wanted
+                when 'read' then true when 'operate' then member.may <> 'read' else member.may = 'write' end
+            order by 1);
+    elsif tidemill.has_kind(who, array[case wanted when 'read' then 'reader' when 'operate' then 'operator' else 'writer' end]) then
+        return coalesce(nullif(current_setting('tidemill.tenants', true), ''), '{}')::text[];
+    end if;
+    return '{}';
+end
+$$;
+
+
+--
+-- Name: my_tenants(text); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.my_tenants(wanted text) RETURNS text[]
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN tidemill.tenants_of(CURRENT_USER, wanted);
+
+
+--
 -- Name: no_backfill(tidemill.requests); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
@@ -2402,11 +2624,41 @@ $$;
 
 
 --
+-- Name: node_access(); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.node_access() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+    mine text[];
+    changed text;
+begin
+    if tidemill.is_owner(current_user) then
+        return coalesce(new, old);
+    end if;
+    mine := tidemill.my_tenants('write');
+    foreach changed in array array_remove(array[old.dag_id, new.dag_id], null) loop
+        if '*' <> all (mine) and not exists (
+            select from tidemill.dags where dag_id = changed and tidemill.is_among(tenant, mine)
+        ) then
+            perform tidemill.refuse_access('dag_id', changed, format(
+                'role %s may write jobs and DAGs of %s, and there is no such DAG; insert its row into tidemill.dags '
+                'before its nodes', current_user, tidemill.shown_tenants(mine)));
+        end if;
+    end loop;
+    return coalesce(new, old);
+end
+$$;
+
+
+--
 -- Name: node_before_change(); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
 CREATE FUNCTION tidemill.node_before_change() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     said text;
@@ -2451,7 +2703,8 @@ CREATE FUNCTION tidemill.node_spec(node tidemill.dag_nodes) RETURNS json
 --
 
 CREATE FUNCTION tidemill.nodes_after_change() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     if tg_op <> 'INSERT' then
@@ -2532,7 +2785,8 @@ $$;
 --
 
 CREATE FUNCTION tidemill.note_comparison(differing bigint, refusal text, number bigint) RETURNS void
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     before tidemill.reconciliation;
@@ -2554,7 +2808,8 @@ $$;
 --
 
 CREATE FUNCTION tidemill.note_healing(healed bigint, version bigint, reason text) RETURNS void
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     update tidemill.reconciliation as known
@@ -2569,7 +2824,8 @@ $$;
 --
 
 CREATE FUNCTION tidemill.note_restore(applied bigint) RETURNS boolean
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     given bigint := (select last_value from tidemill.definition_version);
@@ -2644,6 +2900,15 @@ CREATE FUNCTION tidemill.one_line(value text) RETURNS text
 
 
 --
+-- Name: only_operates(jsonb, jsonb); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.only_operates(old_row jsonb, new_row jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((old_row - '{paused,paused_note,resumed_at,catchup_after_pause}'::text[]) = (new_row - '{paused,paused_note,resumed_at,catchup_after_pause}'::text[]));
+
+
+--
 -- Name: open_in(date); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
@@ -2661,6 +2926,23 @@ $$;
 
 
 --
+-- Name: owner_before_change(); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.owner_before_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    new.tenant := coalesce(
+        (select tenant from tidemill.jobs where job_id = new.owner),
+        (select tenant from tidemill.dags where dag_id = new.owner),
+        new.tenant);
+    return new;
+end
+$$;
+
+
+--
 -- Name: owner_of_run(text); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
@@ -2674,7 +2956,8 @@ CREATE FUNCTION tidemill.owner_of_run(run_id text) RETURNS text
 --
 
 CREATE FUNCTION tidemill.prune(older_than interval) RETURNS TABLE(week date, reason text)
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     due record;
@@ -2703,7 +2986,8 @@ $$;
 --
 
 CREATE FUNCTION tidemill.prune_definitions(older_than interval) RETURNS bigint
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     oldest_kept timestamptz := tidemill.captured_until() - older_than;
@@ -2751,7 +3035,8 @@ $$;
 --
 
 CREATE FUNCTION tidemill.prune_fences(older_than interval) RETURNS bigint
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     pruned bigint;
@@ -2770,7 +3055,8 @@ $$;
 --
 
 CREATE FUNCTION tidemill.prune_requests(older_than interval) RETURNS bigint
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     oldest_kept timestamptz := tidemill.captured_until() - older_than;
@@ -2791,8 +3077,9 @@ $$;
 --
 
 CREATE FUNCTION tidemill.prune_week(week date, keep_failures boolean, mark bigint) RETURNS text
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET lock_timeout TO '3s'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     written bigint;
@@ -2873,6 +3160,23 @@ $$;
 
 
 --
+-- Name: refuse_access(text, text, text); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.refuse_access(column_name text, value text, allowed text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    raise exception using
+        errcode = 'insufficient_privilege',
+        message = format('%s is %s: %s', column_name, tidemill.quoted(value), allowed),
+        schema = 'tidemill',
+        column = column_name;
+end
+$$;
+
+
+--
 -- Name: refuse_dag(text, text); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
@@ -2928,11 +3232,42 @@ $$;
 
 
 --
+-- Name: request_access(); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.request_access() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+    asked text := coalesce(new.dag_id, new.job_id, tidemill.owner_of_run(new.run_id));
+    mine text[];
+begin
+    if asked is null or tidemill.is_owner(current_user) then
+        return new;
+    end if;
+    mine := tidemill.my_tenants('operate');
+    if '*' <> all (mine) and not exists (
+        select from tidemill.owners where owner = asked and tidemill.is_among(tenant, mine)
+        union all
+        select from tidemill.dags where dag_id = asked and tidemill.is_among(tenant, mine)
+    ) then
+        perform tidemill.refuse_access(
+            case when new.dag_id is null then 'job_id' else 'dag_id' end, asked,
+            format('role %s may ask for jobs and DAGs of %s, and there is no such job or DAG',
+                   current_user, tidemill.shown_tenants(mine)));
+    end if;
+    return new;
+end
+$$;
+
+
+--
 -- Name: request_before_insert(); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
 CREATE FUNCTION tidemill.request_before_insert() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     said text;
@@ -3004,6 +3339,30 @@ $_$;
 CREATE FUNCTION tidemill.shown_path(names text[]) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN (cardinality(names) <= 21) THEN array_to_string(names, ' → '::text) ELSE ((((array_to_string((names)[:10], ' → '::text) || ' → … ('::text) || (cardinality(names) - 20)) || ' more) … → '::text) || array_to_string((names)[(cardinality(names) - 9):], ' → '::text)) END;
+
+
+--
+-- Name: shown_tenants(text[]); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.shown_tenants(tenants text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE cardinality(tenants) WHEN 0 THEN 'no tenant'::text WHEN 1 THEN CASE (tenants)[1] WHEN '*'::text THEN 'every tenant'::text ELSE ('tenant '::text || (tenants)[1]) END ELSE (('tenants '::text || array_to_string((tenants)[:10], ', '::text)) || CASE WHEN (cardinality(tenants) > 10) THEN ', …'::text ELSE ''::text END) END;
+
+
+--
+-- Name: tenant_after_change(); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.tenant_after_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    update tidemill.owners set tenant = new.tenant where owner = new.job_id;
+    return null;
+end
+$$;
 
 
 --
@@ -3164,7 +3523,7 @@ PARTITION BY RANGE (filed_on);
 -- Name: attempts; Type: VIEW; Schema: tidemill; Owner: -
 --
 
-CREATE VIEW tidemill.attempts AS
+CREATE VIEW tidemill.attempts WITH (security_invoker='true') AS
  SELECT story.run_id,
     story.nominal_time,
     story.job_id,
@@ -3196,7 +3555,7 @@ CREATE VIEW tidemill.attempts AS
 -- Name: backfills; Type: VIEW; Schema: tidemill; Owner: -
 --
 
-CREATE VIEW tidemill.backfills AS
+CREATE VIEW tidemill.backfills WITH (security_invoker='true') AS
  SELECT parent.request_id,
     parent.job_id,
     parent.run_id,
@@ -3245,7 +3604,7 @@ CREATE TABLE tidemill.dag_changes (
 -- Name: dag_runs; Type: VIEW; Schema: tidemill; Owner: -
 --
 
-CREATE VIEW tidemill.dag_runs AS
+CREATE VIEW tidemill.dag_runs WITH (security_invoker='true') AS
  SELECT run_id,
     job_id AS dag_id,
     dag_version,
@@ -3331,6 +3690,17 @@ CREATE TABLE tidemill.fences (
 
 
 --
+-- Name: members; Type: TABLE; Schema: tidemill; Owner: -
+--
+
+CREATE TABLE tidemill.members (
+    role text NOT NULL,
+    tenant text NOT NULL,
+    may text DEFAULT 'read'::text NOT NULL
+);
+
+
+--
 -- Name: migrations; Type: TABLE; Schema: tidemill; Owner: -
 --
 
@@ -3348,7 +3718,8 @@ CREATE TABLE tidemill.migrations (
 
 CREATE TABLE tidemill.owners (
     owner text NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    tenant text
 );
 
 
@@ -3441,6 +3812,16 @@ CREATE TABLE tidemill.retention (
 
 
 --
+-- Name: roles; Type: TABLE; Schema: tidemill; Owner: -
+--
+
+CREATE TABLE tidemill.roles (
+    kind text NOT NULL,
+    name text NOT NULL
+);
+
+
+--
 -- Name: runs_20260223; Type: TABLE; Schema: tidemill; Owner: -
 --
 
@@ -3525,7 +3906,7 @@ CREATE TABLE tidemill.timeout_classes (
 -- Name: transitions; Type: VIEW; Schema: tidemill; Owner: -
 --
 
-CREATE VIEW tidemill.transitions AS
+CREATE VIEW tidemill.transitions WITH (security_invoker='true') AS
  SELECT story.run_id,
     story.nominal_time,
     story.job_id,
@@ -3640,6 +4021,13 @@ INSERT INTO tidemill.jobs VALUES ('weak', 'default', NULL, 'UTC', 's3://tidemill
 
 
 --
+-- Data for Name: members; Type: TABLE DATA; Schema: tidemill; Owner: -
+--
+
+INSERT INTO tidemill.members VALUES ('tidemill_monitor', 'default', 'write');
+
+
+--
 -- Data for Name: migrations; Type: TABLE DATA; Schema: tidemill; Owner: -
 --
 
@@ -3657,16 +4045,17 @@ INSERT INTO tidemill.migrations VALUES ('0011_backfills.sql', '836d2991c089d1ba7
 INSERT INTO tidemill.migrations VALUES ('0012_dags.sql', 'e9782b03128512633fc6880e66c4a7a8c83eaf6891719c518c1149aaad03588c', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0013_cluster.sql', 'b91e4b10b7a475d6c60adec2eed8063875e769365866f28addb6337a76cb2ba9', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0014_kept.sql', 'ff01bafe07400b7e3d2c6c417f827f6e499db6cb6684b258fd96aec197de00a5', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0015_access.sql', '29c77a35e581d0db2eef839049a05bdf8052efdc78fac0a028960ca01768f0bb', '0.2.0', '2026-03-01 12:00:00+00');
 
 
 --
 -- Data for Name: owners; Type: TABLE DATA; Schema: tidemill; Owner: -
 --
 
-INSERT INTO tidemill.owners VALUES ('job', 1);
-INSERT INTO tidemill.owners VALUES ('weak', 2);
-INSERT INTO tidemill.owners VALUES ('gone', 6);
-INSERT INTO tidemill.owners VALUES ('dag', 7);
+INSERT INTO tidemill.owners VALUES ('job', 1, 'default');
+INSERT INTO tidemill.owners VALUES ('weak', 2, 'default');
+INSERT INTO tidemill.owners VALUES ('gone', 6, 'default');
+INSERT INTO tidemill.owners VALUES ('dag', 7, 'default');
 
 
 --
@@ -3707,6 +4096,21 @@ INSERT INTO tidemill.restored VALUES (1, '2026-03-01 12:00:00+00', 5, 9);
 --
 
 INSERT INTO tidemill.retention VALUES (1, '2026-03-01 11:00:00+00', '2026-03-01 11:00:01+00', '2026-03-01 12:00:00+00', NULL);
+
+
+--
+-- Data for Name: roles; Type: TABLE DATA; Schema: tidemill; Owner: -
+--
+
+INSERT INTO tidemill.roles VALUES ('reader', 'tidemill_reader');
+INSERT INTO tidemill.roles VALUES ('operator', 'tidemill_operator');
+INSERT INTO tidemill.roles VALUES ('writer', 'tidemill_writer');
+INSERT INTO tidemill.roles VALUES ('admin', 'tidemill_admin');
+INSERT INTO tidemill.roles VALUES ('sink', 'tidemill_sink');
+INSERT INTO tidemill.roles VALUES ('connect', 'tidemill_connect');
+INSERT INTO tidemill.roles VALUES ('monitor', 'tidemill_monitor');
+INSERT INTO tidemill.roles VALUES ('web', 'tidemill_web');
+INSERT INTO tidemill.roles VALUES ('api', 'tidemill_api');
 
 
 --
@@ -4462,6 +4866,14 @@ ALTER TABLE ONLY tidemill.jobs
 
 
 --
+-- Name: members members_pkey; Type: CONSTRAINT; Schema: tidemill; Owner: -
+--
+
+ALTER TABLE ONLY tidemill.members
+    ADD CONSTRAINT members_pkey PRIMARY KEY (role, tenant);
+
+
+--
 -- Name: migrations migrations_pkey; Type: CONSTRAINT; Schema: tidemill; Owner: -
 --
 
@@ -4523,6 +4935,22 @@ ALTER TABLE ONLY tidemill.restored
 
 ALTER TABLE ONLY tidemill.retention
     ADD CONSTRAINT retention_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: roles roles_name_key; Type: CONSTRAINT; Schema: tidemill; Owner: -
+--
+
+ALTER TABLE ONLY tidemill.roles
+    ADD CONSTRAINT roles_name_key UNIQUE (name);
+
+
+--
+-- Name: roles roles_pkey; Type: CONSTRAINT; Schema: tidemill; Owner: -
+--
+
+ALTER TABLE ONLY tidemill.roles
+    ADD CONSTRAINT roles_pkey PRIMARY KEY (kind);
 
 
 --
@@ -4608,6 +5036,13 @@ CREATE INDEX fences_by_age ON tidemill.fences USING btree (passed_at);
 --
 
 CREATE INDEX jobs_by_time ON tidemill.jobs USING btree (updated_at);
+
+
+--
+-- Name: owners_by_tenant; Type: INDEX; Schema: tidemill; Owner: -
+--
+
+CREATE INDEX owners_by_tenant ON tidemill.owners USING btree (tenant);
 
 
 --
@@ -4807,6 +5242,48 @@ ALTER INDEX tidemill.stories_pkey ATTACH PARTITION tidemill.stories_20260223_pke
 
 
 --
+-- Name: dag_nodes access; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER access BEFORE INSERT OR DELETE OR UPDATE ON tidemill.dag_nodes FOR EACH ROW EXECUTE FUNCTION tidemill.node_access();
+
+
+--
+-- Name: dags access; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER access BEFORE INSERT OR DELETE ON tidemill.dags FOR EACH ROW EXECUTE FUNCTION tidemill.dag_access();
+
+
+--
+-- Name: jobs access; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER access BEFORE INSERT OR DELETE ON tidemill.jobs FOR EACH ROW EXECUTE FUNCTION tidemill.job_access();
+
+
+--
+-- Name: requests access; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER access BEFORE INSERT ON tidemill.requests FOR EACH ROW EXECUTE FUNCTION tidemill.request_access();
+
+
+--
+-- Name: dags access_of_update; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER access_of_update BEFORE UPDATE ON tidemill.dags FOR EACH ROW WHEN ((old.* *<> new.*)) EXECUTE FUNCTION tidemill.dag_access();
+
+
+--
+-- Name: jobs access_of_update; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER access_of_update BEFORE UPDATE ON tidemill.jobs FOR EACH ROW WHEN ((old.* *<> new.*)) EXECUTE FUNCTION tidemill.job_access();
+
+
+--
 -- Name: dags dag_after_change; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
@@ -4996,6 +5473,13 @@ CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.retention FO
 
 
 --
+-- Name: roles kept; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER kept BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON tidemill.roles FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('`tidemill migrate` writes it, and gives these roles their rights');
+
+
+--
 -- Name: sink_offsets kept; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
@@ -5024,6 +5508,13 @@ CREATE TRIGGER kept BEFORE DELETE OR UPDATE OR TRUNCATE ON tidemill.zones FOR EA
 
 
 --
+-- Name: members member_before_change; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER member_before_change BEFORE INSERT OR UPDATE ON tidemill.members FOR EACH ROW EXECUTE FUNCTION tidemill.member_before_change();
+
+
+--
 -- Name: dag_nodes node_before_change; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
@@ -5049,6 +5540,13 @@ CREATE TRIGGER nodes_after_insert AFTER INSERT ON tidemill.dag_nodes REFERENCING
 --
 
 CREATE TRIGGER nodes_after_update AFTER UPDATE ON tidemill.dag_nodes REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it FOR EACH STATEMENT EXECUTE FUNCTION tidemill.nodes_after_change();
+
+
+--
+-- Name: owners owner_before_change; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER owner_before_change BEFORE INSERT OR UPDATE ON tidemill.owners FOR EACH ROW EXECUTE FUNCTION tidemill.owner_before_change();
 
 
 --
@@ -5105,6 +5603,13 @@ CREATE TRIGGER request_before_insert BEFORE INSERT ON tidemill.requests FOR EACH
 --
 
 CREATE TRIGGER requests_no_truncate BEFORE TRUNCATE ON tidemill.requests FOR EACH STATEMENT EXECUTE FUNCTION tidemill.refuse_statement('an accepted request never changes; tidemill.prune_requests(older_than) removes old requests');
+
+
+--
+-- Name: jobs tenant_after_change; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER tenant_after_change AFTER UPDATE ON tidemill.jobs FOR EACH ROW WHEN ((old.tenant <> new.tenant)) EXECUTE FUNCTION tidemill.tenant_after_change();
 
 
 --
