@@ -16,6 +16,7 @@ from infra.stack import StackOptions
 from schemas.settings import read
 from tests.chaos.clocks import Clocks, clocks
 from tests.chaos.disk import SmallDisk, small_disk
+from tests.chaos.load.client_program import unveiled
 from tests.chaos.network import Network, running_network
 from tests.chaos.schedule import BROKERS, EXECUTORS, ON_SMALL_DISK, SINKS, SKEWED, WORKERS
 from tests.conftest import AGREED, MONITOR, STREAMS
@@ -23,6 +24,8 @@ from tests.conftest import EXECUTORS as EXECUTOR_SETTINGS
 from tests.support.stack_client import StackClient
 
 STOP_SECONDS = 90
+PARTITIONS = 4
+"""Fewer than by default: each partition of each topic has three replicas, and two cores have enough to do."""
 CLASSES = "TIDEMILL_TIMEOUT_CLASSES"
 LEASE_SECONDS = 12
 """As in `AGREED`; a change of the setting makes it longer for a while."""
@@ -73,8 +76,9 @@ def _start(data: Path, journals: Path, network: Network, clock: Clocks | None, d
                 executors=len(EXECUTORS),
                 sinks=len(SINKS),
                 brokers=len(BROKERS),
+                partitions=PARTITIONS,
                 stream_env=STREAMS,
-                executor_env={**EXECUTOR_SETTINGS, "TIDEMILL_UNVEIL": f"rw:{journals}"},
+                executor_env={**EXECUTOR_SETTINGS, "TIDEMILL_UNVEIL": unveiled(journals)},
                 monitor_env=MONITOR,
                 part_env={**first, **small, **(clock.variables(SKEWED) if clock else {})},
                 reached=network.reached,
