@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from tests.chaos.judge.history import Asked, Attempt, Defined, History, Line, Problem, Run, Transition
+from tests.chaos.judge.windows import Windows
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +75,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _Row = TypeVar("_Row")
+OF_CAPTURE = frozenset({"connect", "postgres", "brokers"})
+"""Faults of these, as `connect: freeze`, delay what the streams learn from Postgres."""
 
 
 def owner_of(run_id: str) -> str:
@@ -87,10 +90,18 @@ def see(history: History) -> Seen:
         runs={each.run_id: each for each in sorted(history.runs, key=lambda run: run.version)},
         attempts=_by(sorted(history.attempts, key=lambda each: each.token), "run_id"),
         transitions=_by(history.transitions, "run_id"),
-        definitions=_by((each for each in _accepted(history) if isinstance(each, Defined)), "owner"),
+        definitions=_by((_learned(each, history) for each in _accepted(history) if isinstance(each, Defined)), "owner"),
         asked=_by((each for each in history.acts if isinstance(each, Asked)), "owner"),
         problems={(each.owner or "", each.request_id or ""): each for each in history.problems},
     )
+
+
+def _learned(each: Defined, history: History) -> Defined:
+    """A definition counts from when the streams know it, and some faults delay that."""
+    bounds = history.bounds
+    faults = [fault for fault in history.faults if fault.fault.partition(":")[0] in OF_CAPTURE]
+    delays = Windows((fault.at, (fault.until or history.until) + bounds.recovery) for fault in faults)
+    return msgspec.structs.replace(each, answered=delays.deadline(each.answered, bounds.clocks) - bounds.clocks)
 
 
 def _accepted(history: History) -> list[Defined | Asked]:

@@ -47,12 +47,13 @@ def stop_was_asked(seen: Seen, run: Run) -> bool:
 
 
 def _was_open(seen: Seen, run: Run, at: datetime) -> bool:
-    """The run that it names was open at that time; it may have been run again since."""
-    blocker = seen.runs.get(run.blocked_by or "")
-    if blocker is None or blocker.job_id != run.job_id:
-        return False
+    """The run that it names was open at that time; it may have been run again since. If it names none, because another
+    one waited already, one more was open.
+    """
     slack = seen.history.bounds.clocks
-    return blocker.finished_at is None or blocker.finished_at + slack >= at
+    before = (each for each in seen.runs.values() if each.job_id == run.job_id and each.nominal_time <= at + slack)
+    still = {each.run_id for each in before if each.finished_at is None or each.finished_at + slack >= at}
+    return len(still - {run.run_id}) > 1 if run.blocked_by is None else run.blocked_by in still
 
 
 def _may_be_deleted(seen: Seen, run: Run) -> bool:

@@ -1,0 +1,35 @@
+"""The judge of chaos knows what faults delay, and which runs wait for which."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos.judge.history import Fault, Spec
+from tests.chaos.judge.verdict import judge
+from tests.chaos.judge.violations import Kind
+from tests.support.chaos_story import Story, at, occurrence
+
+
+def kinds(story: Story) -> list[Kind]:
+    return [each.kind for each in judge(story.history()).violations]
+
+
+@pytest.mark.parametrize(("fault", "found"), [("connect: freeze", []), ("sinks: freeze", [Kind.GHOST])])
+def test_a_deletion_counts_when_the_streams_can_know_it(fault, found):
+    story = Story()
+    story.define(-3, Spec(schedule="*/10 * * * * *", overlap_policy="allow_all"))
+    story.define(13, None)
+    for seconds in (0, 10, 20):
+        story.ran(occurrence(seconds), seconds + 0.1, seconds + 1)
+    story.faults.append(Fault(at=at(12), fault=fault, target="x", until=at(25)))
+    assert kinds(story) == found
+
+
+@pytest.mark.parametrize(("end", "found"), [(30, []), (15, [Kind.LOST])])
+def test_a_skip_because_another_one_waits_holds_if_two_were_open(end, found):
+    story = Story()
+    story.job(end=20, overlap_policy="buffer_one")
+    story.ran(occurrence(0), 0.1, end)
+    story.ran(occurrence(10), end + 0.1, end + 1)
+    story.row(occurrence(20), "skipped", 20, 20, reason_code="overlap_skipped")
+    assert kinds(story) == found
