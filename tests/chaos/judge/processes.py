@@ -13,6 +13,7 @@ from tests.chaos.judge.targets import specs_at
 from tests.chaos.judge.violations import Kind, Violation, evidence
 
 SERIAL = frozenset({"skip", "buffer_one", "buffer_all", "cancel_other", "terminate_other"})
+STOPPED_AT_A_LIMIT = frozenset({"timed_out", "promoted"})
 FINAL = frozenset({"succeeded", "failed", "timed_out", "cancelled", "dead", "skipped", "missed", "upstream_failed"})
 
 
@@ -31,9 +32,9 @@ def _may_be_followed(seen: Seen, execution: Execution) -> bool:
     attempt = seen.attempt(execution)
     if execution.failed or execution.term is not None:
         return True
-    return (
-        execution.end is None and attempt is not None and attempt.ended_as != "lost" and (attempt.exit_code or 0) > 128
-    )
+    if execution.end is not None or attempt is None or attempt.ended_as == "lost":
+        return False
+    return attempt.ended_as in STOPPED_AT_A_LIMIT or (attempt.exit_code or 0) > 128
 
 
 def _double(before: Execution, after: Execution, why: str, explained_by: str | None) -> Violation:

@@ -55,7 +55,7 @@ def read_history(
         transitions=_rows(client, Transition, "transitions", "job_id", owners),
         problems=_rows(client, Problem, "problems", "owner", owners),
         effects=_effects(client, owners),
-        named=tuple(_named(client, began)),
+        named=tuple(_named(client, began, owners)),
         faults=tuple(read_faults(faults)) if faults else (),
         bounds=bounds or Bounds(),
     )
@@ -102,9 +102,10 @@ def _effects(client: StackClient, owners: Sequence[str]) -> tuple[Effect, ...]:
     return tuple(_values(Effect, found))
 
 
-def _named(client: StackClient, began: Began) -> list[Named]:
+def _named(client: StackClient, began: Began, owners: Sequence[str]) -> list[Named]:
+    """Asks for one job after the other, because the audit lists a bounded number."""
     span = Span(began.at - MINUTE, began.at + DAY)
-    again = audit_tables.again(client.database, Scope(span=span))
+    again = [each for owner in owners for each in audit_tables.again(client.database, Scope(span=span, owner=owner))]
     return [Named(run_id=each.run_id, token=each.token) for each in again]
 
 
