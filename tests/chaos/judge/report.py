@@ -8,7 +8,8 @@ from tests.chaos.judge.history import History
 from tests.chaos.judge.verdict import lasted
 from tests.chaos.judge.violations import Kind, Verdict, Violation
 
-SHOWN = 20
+SHOWN = 5
+"""So many violations of each kind are shown with their evidence."""
 LINES_SHOWN = 12
 
 
@@ -32,16 +33,20 @@ def _lines(history: History, verdict: Verdict) -> Iterator[str]:
     yield "violations:"
     yield from (f"  {kind.value:<12}{count:>5}" for kind, count in verdict.counts.items())
     yield f"  explained {Kind.DOUBLE.value}: {len(verdict.explained)}"
-    yield from _shown(verdict.violations)
-    yield from _shown(verdict.explained)
+    for kind in Kind:
+        yield from _shown([each for each in verdict.violations if each.kind is kind])
+    for each in verdict.explained[:SHOWN]:
+        yield f"explained: {each.sentence}; {each.explained_by}"
+    if len(verdict.explained) > SHOWN:
+        yield f"explained: and {len(verdict.explained) - SHOWN} more"
 
 
 def _shown(violations: Sequence[Violation]) -> Iterator[str]:
+    """Of one kind."""
     for each in violations[:SHOWN]:
-        yield f"{each.kind.value}: {each.sentence}" + (f"; {each.explained_by}" if each.explained_by else "")
-        if each.explained_by is None:
-            yield from (f"    {line}" for line in each.evidence[:LINES_SHOWN])
-            if len(each.evidence) > LINES_SHOWN:
-                yield f"    and {len(each.evidence) - LINES_SHOWN} more"
+        yield f"{each.kind.value}: {each.sentence}"
+        yield from (f"    {line}" for line in each.evidence[:LINES_SHOWN])
+        if len(each.evidence) > LINES_SHOWN:
+            yield f"    and {len(each.evidence) - LINES_SHOWN} more"
     if len(violations) > SHOWN:
-        yield f"and {len(violations) - SHOWN} more"
+        yield f"{violations[0].kind.value}: and {len(violations) - SHOWN} more"
