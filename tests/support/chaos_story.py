@@ -70,9 +70,9 @@ class Story:
         self.acts.append(Defined(sent=at(seconds), answered=at(seconds + 0.1), outcome=outcome, owner=owner, spec=spec))
 
     def job(self, begin: float = 0, end: float = 30, schedule: str = "*/10 * * * * *", **spec: Any) -> None:
-        """A job whose schedule counts from 3 s before `begin` to 3 s after `end`; nothing is due next to a change."""
+        """A job whose schedule counts from 6 s before `begin` to 3 s after `end`; nothing is due next to a change."""
         wanted = Spec(schedule=schedule, **spec)
-        self.define(begin - 3, wanted)
+        self.define(begin - 6, wanted)
         self.define(end + 3, msgspec.structs.replace(wanted, schedule=None))
 
     def ask(self, seconds: float, request_id: str, owner: str = JOB, outcome: Outcome = "accepted", **what: Any) -> str:

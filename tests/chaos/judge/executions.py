@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import msgspec
 
-from tests.chaos.judge.history import Asked, Attempt, Defined, History, Line, Problem, Run, Transition
+from tests.chaos.judge.history import Asked, Attempt, Defined, History, Line, Problem, Run, Spec, Transition
+from tests.chaos.judge.targets import specs_at
 from tests.chaos.judge.windows import Windows
 
 
@@ -69,6 +70,18 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     problems: dict[tuple[str, str], Problem]
     """By owner and request id."""
 
+    def applied(self, answered: datetime) -> datetime:
+        """Until when a change may be unknown to the streams."""
+        bounds, end = self.history.bounds, self.history.until
+        faults = [each for each in self.history.faults if each.fault.partition(":")[0] in OF_CAPTURE]
+        delays = [(each.at, (each.until or end) + bounds.applied_recovery) for each in faults]
+        return Windows(delays).deadline(answered, bounds.applied)
+
+    def specs_at(self, owner: str, at: datetime) -> list[Spec | None]:
+        """The definitions that may have been in force; None stands for a job that does not exist."""
+        history = self.history
+        return specs_at(self.definitions.get(owner, []), at, history.until, history.bounds.clocks, self.applied)
+
     def attempt(self, execution: Execution) -> Attempt | None:
         mine = self.attempts.get(execution.run_id, [])
         return next((each for each in mine if each.token == execution.token), None)
@@ -76,7 +89,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 _Row = TypeVar("_Row")
 OF_CAPTURE = frozenset({"connect", "postgres", "brokers"})
-"""Faults of these, as `connect: freeze`, delay what the streams learn from Postgres."""
+"""Faults of these, as `connect: freeze`, delay what the streams learn from Postgres. An owner that recovers reads all of
+that before it decides (protocol O7)."""
 
 
 def owner_of(run_id: str) -> str:
@@ -90,18 +104,10 @@ def see(history: History) -> Seen:
         runs={each.run_id: each for each in sorted(history.runs, key=lambda run: run.version)},
         attempts=_by(sorted(history.attempts, key=lambda each: each.token), "run_id"),
         transitions=_by(history.transitions, "run_id"),
-        definitions=_by((_learned(each, history) for each in _accepted(history) if isinstance(each, Defined)), "owner"),
+        definitions=_by((each for each in _accepted(history) if isinstance(each, Defined)), "owner"),
         asked=_by((each for each in history.acts if isinstance(each, Asked)), "owner"),
         problems={(each.owner or "", each.request_id or ""): each for each in history.problems},
     )
-
-
-def _learned(each: Defined, history: History) -> Defined:
-    """A definition counts from when the streams know it, and some faults delay that."""
-    bounds = history.bounds
-    faults = [fault for fault in history.faults if fault.fault.partition(":")[0] in OF_CAPTURE]
-    delays = Windows((fault.at, (fault.until or history.until) + bounds.recovery) for fault in faults)
-    return msgspec.structs.replace(each, answered=delays.deadline(each.answered, bounds.clocks) - bounds.clocks)
 
 
 def _accepted(history: History) -> list[Defined | Asked]:

@@ -187,6 +187,10 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """A run starts so long after its time at most, not counting faults and runs that its policy makes it wait for."""
     recovery: timedelta = timedelta(seconds=60)
     """A fault has consequences for so long after its end: lease, election, restart."""
+    applied: timedelta = timedelta(seconds=3)
+    """A change of a definition is known to the streams so long after its answer at most, not counting faults."""
+    applied_recovery: timedelta = timedelta(seconds=15)
+    """For a change, a fault has consequences for so long after its end: the connector reads on, a worker recovers."""
     clocks: timedelta = timedelta(seconds=2)
     """The clocks of Postgres, brokers and this machine differ by less. Near a change either definition counts."""
     cluster_clock: timedelta = timedelta(milliseconds=250)

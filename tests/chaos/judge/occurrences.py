@@ -23,7 +23,7 @@ from tests.chaos.judge.windows import Interval, Windows
 def occurrences(seen: Seen, faults: Sequence[Interval], tally: Tally) -> Iterator[Violation]:
     history, nodes = seen.history, nodes_of(seen)
     for owner, definitions in seen.definitions.items():
-        due = targets(definitions, history.until, history.bounds.clocks)
+        due = targets(definitions, history.until, history.bounds.clocks, seen.applied)
         waits = Windows([*faults, *busy(seen, owner, nodes)])
         wanted = [_wanted(seen, each, waits) for each in due]
         tally.targets += len(due)

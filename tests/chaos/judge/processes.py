@@ -9,7 +9,6 @@ from itertools import pairwise
 
 from tests.chaos.judge.executions import Execution, Seen, owner_of
 from tests.chaos.judge.history import Named
-from tests.chaos.judge.targets import specs_at
 from tests.chaos.judge.violations import Kind, Violation, evidence
 
 SERIAL = frozenset({"skip", "buffer_one", "buffer_all", "cancel_other", "terminate_other"})
@@ -158,6 +157,5 @@ def _runs_at_once(seen: Seen, execution: Execution) -> bool:
 
 def is_serial(seen: Seen, owner: str, at: datetime) -> bool:
     """Whether all definitions that may have been in force allow one run at a time."""
-    history = seen.history
-    specs = specs_at(seen.definitions.get(owner, []), at, history.until, history.bounds.clocks)
+    specs = seen.specs_at(owner, at)
     return bool(specs) and all(spec is not None and spec.overlap_policy in SERIAL for spec in specs)

@@ -23,7 +23,7 @@ def holds(seen: Seen, run: Run, at: datetime, specs: Sequence[Spec | None], faul
     policies = {each.overlap_policy for each in known}
     match run.reason_code:
         case "overlap_skipped":
-            return bool(policies & {"skip", "buffer_one"}) and _was_open(seen, run, at)
+            return bool(policies & {"skip", "buffer_one"}) and (_was_open(seen, run, at) or _one_waited(seen, run, at))
         case "overlap_replaced":
             return bool(policies & {"cancel_other", "terminate_other"})
         case "paused":
@@ -47,13 +47,31 @@ def stop_was_asked(seen: Seen, run: Run) -> bool:
 
 
 def _was_open(seen: Seen, run: Run, at: datetime) -> bool:
-    """The run that it names was open at that time; it may have been run again since. If it names none, because another
-    one waited already, one more was open.
-    """
+    """The run that it names was open then."""
+    blocker = seen.runs.get(run.blocked_by or "")
+    if blocker is None or blocker.job_id != run.job_id:
+        return False
     slack = seen.history.bounds.clocks
-    before = (each for each in seen.runs.values() if each.job_id == run.job_id and each.nominal_time <= at + slack)
-    still = {each.run_id for each in before if each.finished_at is None or each.finished_at + slack >= at}
-    return len(still - {run.run_id}) > 1 if run.blocked_by is None else run.blocked_by in still
+    return blocker.finished_at is None or blocker.finished_at + slack >= at
+
+
+def _one_waited(seen: Seen, run: Run, at: datetime) -> bool:
+    """It names no run, and an earlier occurrence of the job had not started yet (`buffer_one`)."""
+    if run.blocked_by is not None:
+        return False
+    slack = seen.history.bounds.clocks
+    for each in seen.runs.values():
+        if (
+            each.job_id == run.job_id
+            and each.kind == "scheduled"
+            and each.nominal_time < at
+            and each.missed_from is None
+        ):
+            started = [execution.start for execution in seen.executions.get(each.run_id, [])]
+            waited_until = min(started, default=each.finished_at or seen.history.until)
+            if each.state != "skipped" and waited_until + slack >= at:
+                return True
+    return False
 
 
 def _may_be_deleted(seen: Seen, run: Run) -> bool:

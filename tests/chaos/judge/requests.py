@@ -8,7 +8,6 @@ from tests.chaos.judge.executions import Seen, owner_of
 from tests.chaos.judge.history import Asked
 from tests.chaos.judge.outcomes import Known, Wanted, busy, check_end, check_start, known, lost, nodes_of
 from tests.chaos.judge.processes import FINAL
-from tests.chaos.judge.targets import specs_at
 from tests.chaos.judge.violations import Kind, Tally, Violation, evidence
 from tests.chaos.judge.windows import Interval, Windows
 
@@ -51,14 +50,9 @@ def _run(
     seen: Seen, acts: list[Asked], it: Known, waits: Windows, faults: Windows, tally: Tally
 ) -> Iterator[Violation]:
     history, act = seen.history, acts[0]
-    definitions = seen.definitions.get(act.owner, [])
     bounds = history.bounds
     at = max(act.sent, act.run_at or act.sent)
-    specs = [
-        spec
-        for when in (act.sent, acts[-1].answered)
-        for spec in specs_at(definitions, when, history.until, bounds.clocks)
-    ]
+    specs = [spec for when in (act.sent, acts[-1].answered) for spec in seen.specs_at(act.owner, when)]
     wanted = Wanted(
         what=f"the request {act.request_id} for {act.owner}",
         at=at,

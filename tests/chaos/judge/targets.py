@@ -5,13 +5,16 @@ The calendar is the audit's, which shares no code with the streams (`tidemill/au
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
 from tests.chaos.judge.history import Defined, Spec
 from tidemill.audit.calendar import Terms, occurrences
+
+Applied = Callable[[datetime], datetime]
+"""From the answer to a change: when the streams know it at the latest. Until then either definition may decide."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,19 +38,21 @@ class _Stretch(msgspec.Struct, frozen=True, kw_only=True):
     """False: it is paused, and the pause did not end in the same schedule."""
 
 
-def targets(definitions: Sequence[Defined], until: datetime, clocks: timedelta) -> list[Target]:
+def targets(definitions: Sequence[Defined], until: datetime, clocks: timedelta, applied: Applied) -> list[Target]:
     """The occurrences of one job or DAG, ascending. `definitions`: accepted or unknown ones, in their order."""
     found: dict[datetime, Target] = {}
-    for stretch in _stretches(definitions, until):
+    for stretch in _stretches(definitions, until, applied):
         for each in _of(stretch, definitions[0].owner, clocks):
             known = found.get(each.at)
             found[each.at] = _both(known, each) if known else each
     return [found[at] for at in sorted(found)]
 
 
-def specs_at(definitions: Sequence[Defined], at: datetime, until: datetime, clocks: timedelta) -> list[Spec | None]:
+def specs_at(
+    definitions: Sequence[Defined], at: datetime, until: datetime, clocks: timedelta, applied: Applied
+) -> list[Spec | None]:
     """The definitions that may have been in force; None stands for a job that does not exist."""
-    changes = _changes(definitions, until)
+    changes = _changes(definitions, until, applied)
     found: list[Spec | None] = [None] if not changes or at <= changes[0][1][1] + clocks else []
     for index, (spec, (begin, _)) in enumerate(changes):
         end = changes[index + 1][1][1] if index + 1 < len(changes) else until
@@ -85,18 +90,18 @@ def _of(stretch: _Stretch, owner: str, clocks: timedelta) -> Iterator[Target]:
 Change = tuple[Spec | None, tuple[datetime, datetime]]
 
 
-def _changes(definitions: Sequence[Defined], until: datetime) -> list[Change]:
+def _changes(definitions: Sequence[Defined], until: datetime, applied: Applied) -> list[Change]:
     """Each definition with the interval in which it took effect; one with an unknown answer may also not have."""
     found: list[Change] = []
     for index, each in enumerate(definitions):
         following = definitions[index + 1].answered if index + 1 < len(definitions) else until
         answered = each.answered if each.outcome == "accepted" else following
-        found.append((each.spec, (each.sent, answered)))
+        found.append((each.spec, (each.sent, applied(answered))))
     return found
 
 
-def _stretches(definitions: Sequence[Defined], until: datetime) -> Iterator[_Stretch]:
-    changes = _changes(definitions, until)
+def _stretches(definitions: Sequence[Defined], until: datetime, applied: Applied) -> Iterator[_Stretch]:
+    changes = _changes(definitions, until, applied)
     for index, (spec, begin) in enumerate(changes):
         last = index + 1 == len(changes)
         following, end = (None, (until, until)) if last else changes[index + 1]

@@ -26,7 +26,7 @@ def legal(chance: random.Random) -> Story:
     story = Story()
     for policy in ("skip", "buffer_all", "allow_all"):
         _scheduled(story, chance, f"{JOB}.{policy}", policy)
-    story.define(-3, Spec(schedule="*/20 * * * * *", nodes=DIAMOND), DAG)
+    story.define(-6, Spec(schedule="*/20 * * * * *", nodes=DIAMOND), DAG)
     story.define(LAST + 3, Spec(nodes=DIAMOND), DAG)
     for seconds in range(0, LAST + 1, 20):
         story.dag_run(seconds)
@@ -41,7 +41,7 @@ def legal(chance: random.Random) -> Story:
 
 def _scheduled(story: Story, chance: random.Random, owner: str, policy: str) -> None:
     wanted = Spec(schedule="*/10 * * * * *", overlap_policy=policy)
-    story.define(-3, wanted, owner)
+    story.define(-6, wanted, owner)
     story.define(LAST + 3, Spec(overlap_policy=policy), owner)
     free, blocker = -1.0, ""
     for seconds in range(0, LAST + 1, STEP):

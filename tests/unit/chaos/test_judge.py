@@ -68,7 +68,7 @@ def test_a_request_for_later_starts_at_its_time(story, seconds, found):
 @pytest.mark.parametrize(("seconds", "found"), [(1.0, [Kind.EARLY]), (1.11, [])])
 def test_a_node_that_starts_before_the_end_of_another_that_it_depends_on_is_early(seconds, found):
     story = Story()
-    story.define(-3, Spec(schedule="* * * * *", nodes=DIAMOND), DAG)
+    story.define(-6, Spec(schedule="* * * * *", nodes=DIAMOND), DAG)
     story.define(30, Spec(nodes=DIAMOND), DAG)
     run_id = story.dag_run(0)
     without(story, f"{run_id}/b")
@@ -292,7 +292,7 @@ def test_a_process_that_the_read_model_does_not_know_is_a_lie(story):
 
 def test_a_dag_run_that_succeeded_with_a_failed_node_is_a_lie():
     story = Story()
-    story.define(-3, Spec(schedule="* * * * *", nodes=DIAMOND), DAG)
+    story.define(-6, Spec(schedule="* * * * *", nodes=DIAMOND), DAG)
     story.define(30, Spec(nodes=DIAMOND), DAG)
     run_id = story.dag_run(0)
     assert kinds(story) == []
@@ -375,7 +375,7 @@ def test_a_rerun_without_effect_is_lost(story):
 
 def test_a_node_without_an_end_is_lost():
     story = Story()
-    story.define(-3, Spec(schedule="* * * * *", nodes=DIAMOND), DAG)
+    story.define(-6, Spec(schedule="* * * * *", nodes=DIAMOND), DAG)
     story.define(30, Spec(nodes=DIAMOND), DAG)
     without(story, f"{story.dag_run(0)}/d")
     assert kinds(story) == [Kind.LOST]
@@ -392,8 +392,30 @@ def test_a_range_that_stands_for_too_few_occurrences_loses_one(story):
 
 def test_an_edit_near_an_occurrence_leaves_it_open_which_definition_decides():
     story = Story()
-    story.define(-3, Spec(schedule="*/10 * * * * *"))
+    story.define(-6, Spec(schedule="*/10 * * * * *"))
     story.define(9, Spec())
     assert timedelta(seconds=1) < story.history().bounds.clocks
     story.ran(occurrence(0), 0.1, 1)
     assert kinds(story) == []
+
+
+@pytest.mark.parametrize(("until", "found"), [(25, [Kind.GHOST]), (35, [])])
+def test_a_deletion_that_a_fault_delays_lets_the_job_run_until_it_can_be_known(until, found):
+    """The connector was frozen, so no worker knew it; 15 s later it may have read on."""
+    story = Story()
+    story.define(-6, Spec(schedule="*/10 * * * * *"))
+    story.define(15, None)
+    story.faults.append(Fault(at=at(14), fault="freeze", target="connect", until=at(until)))
+    for seconds in (0, 10, 50):
+        story.ran(occurrence(seconds), seconds + 0.1, seconds + 1)
+    assert kinds(story) == found
+
+
+@pytest.mark.parametrize(("start", "found"), [(25, []), (10.5, [Kind.LOST])])
+def test_a_skip_because_one_waits_holds_only_if_one_waited(start, found):
+    story = Story()
+    story.job(end=20, overlap_policy="buffer_one")
+    story.ran(occurrence(0), 0.1, start - 0.2)
+    story.ran(occurrence(10), start, start + 1)
+    story.row(occurrence(20), "skipped", 20, 20, reason_code="overlap_skipped")
+    assert kinds(story) == found

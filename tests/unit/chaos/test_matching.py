@@ -67,7 +67,7 @@ def due(story: Story):
     definitions = [each for each in story.acts if isinstance(each, Defined)]
     return {
         round((each.at - at(0)).total_seconds()): (each.required, each.may_run)
-        for each in targets(definitions, at(60), CLOCKS)
+        for each in targets(definitions, at(60), CLOCKS, lambda answered: answered)
     }
 
 
@@ -114,7 +114,9 @@ def test_no_definition_may_be_in_force_before_the_first_one():
     story.define(10, Spec(schedule="* * * * *"))
     story.define(30, None)
     definitions = [each for each in story.acts if isinstance(each, Defined)]
-    found = [specs_at(definitions, at(seconds), at(60), CLOCKS) for seconds in (5, 11, 20, 31, 50)]
+    found = [
+        specs_at(definitions, at(seconds), at(60), CLOCKS, lambda answered: answered) for seconds in (5, 11, 20, 31, 50)
+    ]
     assert [[each is None for each in specs] for specs in found] == [
         [True],
         [True, False],
@@ -122,5 +124,5 @@ def test_no_definition_may_be_in_force_before_the_first_one():
         [False, True],
         [True],
     ]
-    assert specs_at([], at(0), at(60), CLOCKS) == [None]
+    assert specs_at([], at(0), at(60), CLOCKS, lambda answered: answered) == [None]
     assert definitions[0].owner == JOB
