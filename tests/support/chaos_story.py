@@ -25,6 +25,8 @@ from tests.chaos.judge.history import (
     Transition,
     Written,
 )
+from tests.chaos.judge.verdict import judge
+from tests.chaos.judge.violations import Kind
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 UNTIL = 600
@@ -176,3 +178,13 @@ class Story:
             code=code,
         )
         self.lines.append(Line(at=at(seconds), written=written))
+
+
+def kinds(story: Story) -> list[Kind]:
+    return [each.kind for each in judge(story.history()).violations]
+
+
+def without(story: Story, run_id: str) -> None:
+    for name in ("lines", "runs", "attempts", "transitions"):
+        kept = [each for each in getattr(story, name) if getattr(each, "written", each).run_id != run_id]
+        setattr(story, name, kept)
