@@ -89,8 +89,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 _Row = TypeVar("_Row")
 OF_CAPTURE = frozenset({"connect", "postgres", "brokers"})
-"""Faults of these, as `connect: freeze`, delay what the streams learn from Postgres. An owner that recovers reads all of
-that before it decides (protocol O7)."""
+"""Faults of these, as `connect: freeze`, delay what the streams learn from Postgres. Others do not: an owner that
+recovers reads all of that before it decides (protocol O7)."""
 
 
 def owner_of(run_id: str) -> str:

@@ -5,19 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.chaos.judge.history import Fault, Spec
-from tests.chaos.judge.verdict import judge
 from tests.chaos.judge.violations import Kind
-from tests.support.chaos_story import Story, at, occurrence
-
-
-def kinds(story: Story) -> list[Kind]:
-    return [each.kind for each in judge(story.history()).violations]
+from tests.support.chaos_story import Story, at, kinds, occurrence
 
 
 @pytest.mark.parametrize(("fault", "found"), [("connect: freeze", []), ("sinks: freeze", [Kind.GHOST])])
 def test_a_deletion_counts_when_the_streams_can_know_it(fault, found):
     story = Story()
-    story.define(-3, Spec(schedule="*/10 * * * * *", overlap_policy="allow_all"))
+    story.define(-6, Spec(schedule="*/10 * * * * *", overlap_policy="allow_all"))
     story.define(13, None)
     for seconds in (0, 10, 20):
         story.ran(occurrence(seconds), seconds + 0.1, seconds + 1)

@@ -112,7 +112,7 @@ def test_a_deletion_that_a_fault_delays_lets_the_job_run_until_it_can_be_known(u
     story = Story()
     story.define(-6, Spec(schedule="*/10 * * * * *"))
     story.define(15, None)
-    story.faults.append(Fault(at=at(14), fault="freeze", target="connect", until=at(until)))
+    story.faults.append(Fault(at=at(14), fault="connect: freeze", target="connect", until=at(until)))
     for seconds in (0, 10, 50):
         story.ran(occurrence(seconds), seconds + 0.1, seconds + 1)
     assert kinds(story) == found
