@@ -9,10 +9,11 @@ from pathlib import Path
 
 from bench.baselines import TRUE, hop_line
 from bench.due import warm
-from bench.figure import Bench, Figure, Line, NotMeasuredError
-from bench.processes import StreamWorker
+from bench.figure import Bench, Figure, Line, NotMeasuredError, percentile
+from bench.processes import StreamWorker, cpu_seconds
 from bench.stacks import Shape, jobs
 from infra import stack
+from infra.workers import SESSION
 from schemas.partition import partition_of
 from schemas.topics import STATUS
 from streams.groups import Groups
@@ -28,6 +29,18 @@ SESSIONS = [(6, 10), (4, 7)]
 CAPTURE_SECONDS = 120
 BEFORE_SECONDS = 5
 AFTER_SECONDS = 20
+RUNS = 100_000
+RUN_JOBS = 800
+RUNS_SECONDS = 1_800
+TURNS = 3
+MADE = """
+insert into requests (job_id, request_id, run_at)
+select %s || (%s + n %% %s), %s || '-' || n, now() + interval '1 day' from generate_series(1, %s) as n
+"""
+CANCELLED = """
+insert into requests (job_id, request_id, kind)
+select %s || (%s + n), 'stop', 'cancel' from generate_series(0, %s - 1) as n
+"""
 DISPATCHED = """
 select r.job_id, a.dispatched_at from attempts a join runs r using (run_id)
 where starts_with(r.job_id, %s) and a.dispatched_at > %s order by a.dispatched_at
@@ -55,6 +68,53 @@ def measure(bench: Bench) -> Iterator[Line]:
         bench.say(f"partitions {sorted(held)} dispatched again after {gap:.1f} s")
         what = f"kill {turn + 1}, session timeout {session} s"
         yield Line(what=what, value=gap, unit="s", at_most=at_most, baseline=baseline)
+
+
+def measure_history(bench: Bench) -> Iterator[Line]:
+    """With runs behind it that wait for a later time, and as many that were cancelled."""
+    client = bench.stacks.get(Shape())
+    baseline = hop_line(client.connections)
+    warm(client)
+    name, runs = f"behind{time.monotonic_ns()}-", bench.pick(RUNS, 5_000)
+    environment = {**stack.environment(client.data), "TIDEMILL_SESSION_TIMEOUT": SESSION}
+    with jobs(client, _rows(client, name, CLOCKS + RUN_JOBS)):
+        _make_runs(client, name, runs)
+        for turn in range(bench.pick(TURNS, 1)):
+            with StreamWorker(environment, WORKER) as worker:
+                worker.wait_ready(CAPTURE_SECONDS)
+                held = _held(client)
+                eventually(lambda: _all_tick(client, name), CAPTURE_SECONDS, "a dispatch of each clock")
+                time.sleep(BEFORE_SECONDS)
+                survivor = client.pid("stream-0")
+                assert survivor is not None
+                cpu, killed_at = cpu_seconds(survivor), client.now()
+                worker.kill()
+                time.sleep(AFTER_SECONDS)
+                used = cpu_seconds(survivor) - cpu
+                gaps = sorted(_gaps(client, name, held, killed_at).values())
+            bench.say(f"partitions {sorted(held)} dispatched again after {', '.join(f'{gap:.1f}' for gap in gaps)} s")
+            what = f"kill {turn + 1}, {len(gaps)} partitions"
+            yield Line(what=f"{what}: first", value=gaps[0], unit="s", baseline=baseline)
+            yield Line(what=f"{what}: median", value=percentile(gaps, 0.5), unit="s")
+            yield Line(what=f"{what}: last", value=gaps[-1], unit="s", at_most=7)
+            yield Line(what=f"{what}: CPU of the other worker in {AFTER_SECONDS} s", value=used, unit="s")
+
+
+def _make_runs(client: StackClient, name: str, runs: int) -> None:
+    """`runs` that wait until tomorrow, and as many that were cancelled, in all partitions."""
+    for kind, wanted in (("gone", 0), ("open", runs)):
+        client.database.execute(MADE, [name, CLOCKS, RUN_JOBS, kind, runs])
+        if kind == "gone":
+            eventually(lambda: _open(client, name) == runs, RUNS_SECONDS, "the runs to cancel")
+            client.database.execute(CANCELLED, [name, CLOCKS, RUN_JOBS])
+        eventually(lambda: _open(client, name) == wanted, RUNS_SECONDS, f"{wanted} open runs")  # noqa: B023 - as above
+
+
+def _open(client: StackClient, name: str) -> int:
+    query = (
+        "select count(*) as n from runs where starts_with(job_id, %s) and kind = 'requested' and finished_at is null"
+    )
+    return int(client.rows(query, [name])[0]["n"])
 
 
 def _rows(client: StackClient, name: str, count: int) -> list[dict[str, str]]:
@@ -85,6 +145,11 @@ def _all_tick(client: StackClient, name: str) -> bool:
 
 def _longest_gap(client: StackClient, name: str, held: set[int], killed_at: datetime) -> float:
     """The longest time from the kill to the next dispatch among the dead worker's partitions."""
+    return max(_gaps(client, name, held, killed_at).values())
+
+
+def _gaps(client: StackClient, name: str, held: set[int], killed_at: datetime) -> dict[int, float]:
+    """By partition of the dead worker: seconds from the kill to the next dispatch."""
     first: dict[int, datetime] = {}
     for row in client.rows(DISPATCHED, [name, killed_at]):
         first.setdefault(partition_of(row["job_id"], client.connections.partitions), row["dispatched_at"])
@@ -94,7 +159,7 @@ def _longest_gap(client: StackClient, name: str, held: set[int], killed_at: date
         raise NotMeasuredError(
             f"partitions {sorted(missing)} dispatched nothing within {AFTER_SECONDS} s; see {STATUS}"
         )
-    return max((first[each] - killed_at).total_seconds() for each in held & clocks)
+    return {each: (first[each] - killed_at).total_seconds() for each in held & clocks}
 
 
 FIGURES = (
@@ -102,5 +167,10 @@ FIGURES = (
         name="failover",
         claim="failover after kill -9 of a stream worker with 10,000 jobs: next dispatch",
         measure=measure,
+    ),
+    Figure(
+        name="takeover",
+        claim="kill -9 of one of two stream workers with 100,000 open and 100,000 cancelled runs: next dispatch",
+        measure=measure_history,
     ),
 )

@@ -33,7 +33,8 @@ _ONE_PARTITION = (
 )
 
 _FAST_COMPACTION = {
-    "segment.bytes": str(32 * 1024 * 1024),
+    "segment.bytes": str(32 * 1024 * 1024),  # no smaller, because a segment must hold the largest batch
+    "segment.ms": str(60 * 1000),
     "min.cleanable.dirty.ratio": "0.1",
     "max.compaction.lag.ms": str(10 * 60 * 1000),
     # A reader that needs longer than this for the whole log may miss a tombstone.

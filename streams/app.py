@@ -43,6 +43,9 @@ would delay such a partition twice."""
 REQUEST_MARGIN_SECONDS = 3.0
 """Added to the rebalance timeout, the longest time that a request may need. Faust's timeout of 90 s would be the gap
 after the machine of a broker is gone."""
+HEARTBEATS = 8
+"""How many heartbeats a worker sends during a session timeout. With its next one a survivor learns that another worker
+is gone, so the interval is a part of the gap after a death."""
 BYPASS_CHECK_SECONDS = 0.05
 """How often a worker checks the ends of bypassing partitions: a check with new records makes a thread read once."""
 TURN_SECONDS = 1.0
@@ -227,7 +230,7 @@ def make_app(
         broker_client_id=stamped(own),
         consumer_group_instance_id=own.name,
         broker_session_timeout=settings.session_timeout.total_seconds(),
-        broker_heartbeat_interval=settings.session_timeout.total_seconds() / 4,
+        broker_heartbeat_interval=settings.session_timeout.total_seconds() / HEARTBEATS,
         broker_rebalance_timeout=settings.session_timeout.total_seconds() * 2,
         broker_request_timeout=settings.session_timeout.total_seconds() * 2 + REQUEST_MARGIN_SECONDS,
         broker_commit_interval=1.0,

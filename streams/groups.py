@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from asyncio import gather
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 from schemas.errors import TidemillError
 from schemas.settings import Connections
 from schemas.topics import CDC, executor_group, runs_topic
-from streams.group_client import GroupsUnreachableError, Member, ask, committed, describe
+from streams.group_client import GroupsUnreachableError, Member, Offsets, ask, committed, describe
 
 T = TypeVar("T")
 
@@ -57,11 +58,20 @@ class Groups:
         """The stamps of the machines that have a member with this name."""
         return {each.stamp for each in self._members() if each.name == name}
 
-    def committed(self, timeout_class: str, partition: int) -> int:
-        """The executors' committed offset in this partition of the class's topic; 0: they have claimed nothing."""
-        group = executor_group(self._connections.topic_prefix, timeout_class)
-        where = (self._connections.topic(runs_topic(timeout_class)), partition)
-        return self._ask(lambda admin: committed(admin, group, [where])).get(where, 0)
+    def committed(self, timeout_classes: Iterable[str], partition: int) -> dict[str, int]:
+        """By class: the executors' committed offset in this partition of the class's topic; 0: they have claimed
+        nothing. One connection asks for all classes.
+        """
+        wanted = {each: executor_group(self._connections.topic_prefix, each) for each in timeout_classes}
+        topics = {each: self._connections.topic(runs_topic(each)) for each in wanted}
+
+        async def question(admin: Any) -> list[Offsets]:
+            return await gather(
+                *(committed(admin, group, [(topics[each], partition)]) for each, group in wanted.items())
+            )
+
+        found = self._ask(question)
+        return {each: offsets.get((topics[each], partition), 0) for each, offsets in zip(wanted, found, strict=True)}
 
     def _members(self) -> list[Member]:
         return self._ask(lambda admin: describe(admin, self._stream_group)).members

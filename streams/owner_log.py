@@ -50,6 +50,9 @@ _CHUNK = 1_000
 _PREFETCH_KB = 4 * 1024
 """With the client's default of 64 MB, the readers of a worker's partitions would temporarily need more memory than
 their jobs do."""
+FETCH_WAIT_MS = 5
+"""How long the broker waits at the end of a topic. Each read stops there, but only an empty answer says that it is
+reached."""
 MARKER_WAIT_SECONDS = 0.005
 """The markers arrive within milliseconds of the commit."""
 SETTLED_KEY = "settled"
@@ -109,10 +112,8 @@ class OwnerLog:
         """
         offsets: dict[str, int] = {}
         names = [runs_topic(name) for name in self._connections.timeout_classes.split(",")]
-        records = [
-            OutRecord(topic=topic, key=SETTLED_KEY, value=None)
-            for topic in (*names, CONTROL, DEADLETTER, STATUS, STATE)
-        ]
+        topics = (*names, CONTROL, DEADLETTER, STATUS, STATE)
+        records = [OutRecord(topic=topic, key=SETTLED_KEY, value=None) for topic in topics]
         producer = self._begin()
         sent = boot_seconds()
         for record in records:
@@ -172,11 +173,10 @@ class OwnerLog:
 
     def claimed_below(self) -> dict[str, int]:
         """By timeout class: every dispatch of this partition below the offset is claimed, or was deleted by age."""
-        below: dict[str, int] = {}
-        for name in self._connections.timeout_classes.split(","):
-            first, _ = self._offsets(runs_topic(name), self._partition)
-            below[name] = max(first, self._groups.committed(name, self._partition))
-        return below
+        found = self._groups.committed(self._connections.timeout_classes.split(","), self._partition)
+        return {
+            each: max(self._offsets(runs_topic(each), self._partition)[0], offset) for each, offset in found.items()
+        }
 
     def ends_of_executors(self) -> dict[int, int]:
         """The end of each partition of `executors`: heartbeats concern every owner."""
@@ -338,7 +338,7 @@ class OwnerLog:
                     enable_partition_eof=True,
                     isolation_level="read_committed",
                     auto_offset_reset="earliest",
-                    fetch_wait_max_ms=100,
+                    fetch_wait_max_ms=FETCH_WAIT_MS,
                     fetch_message_max_bytes=1024 * 1024,
                     fetch_max_bytes=2 * MAX_RECORD_BYTES,
                     queued_max_messages_kbytes=_PREFETCH_KB,

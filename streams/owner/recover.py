@@ -91,6 +91,8 @@ def _without_quarantined(
             state.derived.newly_quarantined.add(owner)
     state.derived.to_try = {owner: each for owner, each in stored.items() if each.is_to_be_tried}
     state.durable.quarantined = {owner: each for owner, each in stored.items() if not each.is_to_be_tried}
+    if not state.durable.quarantined:
+        return latest
     return {key: value for key, value in latest.items() if _run_owner(key) not in state.durable.quarantined}
 
 

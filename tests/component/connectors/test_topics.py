@@ -60,6 +60,7 @@ def test_the_state_is_compacted_soon_and_never_deleted(connections, admin):
     found = configs(admin, connections.topic("state"))
     assert found["cleanup.policy"] == "compact"
     assert found["segment.bytes"] == str(32 * 1024 * 1024)
+    assert found["segment.ms"] == str(60 * 1000)
     assert found["min.cleanable.dirty.ratio"] == "0.1"
     assert int(found["max.compaction.lag.ms"]) <= 3_600_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import closing, suppress
 from datetime import timedelta
 
@@ -39,6 +40,8 @@ from tidemill.target import wall_clock
 PARTITIONS = 8
 COMMITS_BEFORE_THE_KILL = 400
 DISPATCHES = "runs.10s"
+TRIES = 10
+MOST_SECONDS_A_TOPIC = 0.08
 LATER = 10**6
 """A number that no writer reaches."""
 
@@ -59,7 +62,12 @@ def connections(node):
 def open_log(connections: Connections, partition: int) -> OwnerLog:
     groups = Groups(connections, "streams", "worker")
     clock = cluster_clock(connections)
-    clock.turn()
+
+    def is_known() -> bool:
+        clock.turn()
+        return clock.wait_until_known(0)
+
+    eventually(is_known, 60, "a clock that agrees with the broker's")
     return OwnerLog(connections, partition, f"owner-{partition}", clock, groups)
 
 
@@ -109,6 +117,24 @@ def keys_of(connections):
 
     yield read
     consumer.close()
+
+
+def test_a_read_to_the_end_of_each_runs_topic_waits_for_no_further_record(connections):
+    """Behind the last record is the marker of its transaction, where a client waits for more records."""
+    with closing(open_log(connections, 1)) as log:
+        log.prepare()
+        log.fence()
+        log.settle()
+        log.unclaimed()
+        seconds = min(timed(log.unclaimed) for _ in range(TRIES))
+    classes = len(connections.timeout_classes.split(","))
+    assert seconds < classes * MOST_SECONDS_A_TOPIC
+
+
+def timed(call):
+    began = time.monotonic()
+    call()
+    return time.monotonic() - began
 
 
 def test_after_a_broker_kill_a_new_owner_reads_everything_that_ever_becomes_visible(node, connections, keys_of):
