@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from bench import (
+    api,
     audit,
     brokers,
     bulk,
@@ -61,6 +62,7 @@ FIGURES: tuple[Figure, ...] = (
     *bulk.FIGURES,
     *history.FIGURES,
     *pages.FIGURES,
+    *api.FIGURES,
     *audit.FIGURES,
     *definitions.FIGURES,
     *soak.FIGURES,

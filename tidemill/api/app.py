@@ -7,7 +7,7 @@ from functools import cache
 from prometheus_client import Histogram
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from tidemill.api.events import Events
 from tidemill.api.openapi import document
@@ -18,9 +18,11 @@ from tidemill.output import compact_json
 from tidemill.web.backend import Backend
 
 
-def api(backend: Backend, tail: Tail, seconds: Histogram) -> list[Route]:
+def api(backend: Backend, tail: Tail, seconds: Histogram) -> Mount:
+    """Apart from the pages, so that a request is not compared with each of their paths."""
     streams = {EVENTS: Events(backend, tail).serve}
-    return [Route(f"{PREFIX}/openapi.json", _openapi), *starlette_routes(ROUTES, streams, backend, seconds)]
+    routes = starlette_routes(ROUTES, streams, backend, seconds)
+    return Mount(PREFIX, routes=[Route("/openapi.json", _openapi), *routes])
 
 
 async def _openapi(_: Request) -> Response:

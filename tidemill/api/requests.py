@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -15,14 +15,13 @@ from schemas.ids import OwnerId, RequestId, request_run_id
 from schemas.words import RequestKind, RunState
 from tidemill.api.bodies import RequestBody, TriggerBody
 from tidemill.api.problem import problem
-from tidemill.api.route import Answer, Call
+from tidemill.api.route import Answer, Call, Later
 from tidemill.queries import one
 from tidemill.runs import refusal
 from tidemill.target import NotFoundError, Row
 from tidemill.web.backend import Backend
 
 LONGEST_WAIT = 60.0
-POLL_SECONDS = 0.1
 OWN_RUN = frozenset({RequestKind.RUN, RequestKind.BACKFILL})
 """Kinds whose request is a run."""
 COLUMNS = tuple(each for each in RequestBody.__struct_fields__ if each != "payload")
@@ -102,9 +101,9 @@ def _accepted(call: Call, backend: Backend, body: RequestBody, raw: bytes, reque
     wait = wait_seconds(call.headers)
     if wait is None or told["run_id"] is None:
         return Answer(status=202, body=told, headers=headers)
-    ended = await_end(backend, told["run_id"], request_id, wait)
     applied = {**headers, "preference-applied": f"wait={wait:g}"}
-    return Answer(status=202, body=told, headers=applied) if ended is None else Answer(body=ended, headers=applied)
+    later = Later(look=partial(_ended, told["run_id"], request_id, applied), seconds=wait)
+    return Answer(status=202, body=told, headers=applied, later=later)
 
 
 def _write(postgres: psycopg.Connection[Row], body: RequestBody, raw: bytes, request_id: str) -> None:
@@ -167,20 +166,15 @@ def wait_seconds(headers: Mapping[str, str]) -> float | None:
     return None
 
 
-def await_end(backend: Backend, run_id: str, request_id: str | None, seconds: float) -> Row | None:
-    """The run when it has ended, or None after `seconds`. Raises `ProblemError` if the request was refused."""
-    deadline = time.monotonic() + seconds
-    while True:
-        with backend.reading() as postgres:
-            run = one(postgres, "run", {"run_id": run_id})
-            refused = request_id and run is None and refusal(postgres, run_id.rpartition("#")[0], request_id)
-        if refused:
-            raise problem("invalid", str(refused["reason"]))
-        if run is not None and RunState(run["state"]).is_final:
-            return run
-        if time.monotonic() >= deadline:
-            return None
-        time.sleep(POLL_SECONDS)
+def _ended(run_id: str, request_id: str, headers: Mapping[str, str], backend: Backend) -> Answer | None:
+    """The run when it has ended. Raises `ProblemError` if the request was refused."""
+    with backend.reading() as postgres:
+        run = one(postgres, "run", {"run_id": run_id})
+        refused = run is None and refusal(postgres, run_id.rpartition("#")[0], request_id)
+    if refused:
+        raise problem("invalid", str(refused["reason"]))
+    is_final = run is not None and RunState(run["state"]).is_final
+    return Answer(body=run, headers=headers) if is_final else None
 
 
 def get(call: Call, backend: Backend) -> Answer:

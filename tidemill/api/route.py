@@ -48,7 +48,18 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What JSON is made of; None: no body."""
     headers: Mapping[str, str] = {}
     content: bytes | Iterator[bytes] | None = None
-    """In place of `body`: bytes of the type in `headers`."""
+    """In place of `body`: bytes of the route's media type."""
+    later: Later | None = None
+
+
+class Later(msgspec.Struct, frozen=True, kw_only=True):
+    """A better answer may come: it is looked for now and then, and no thread waits meanwhile."""
+
+    look: Callable[[Backend], Answer | None]
+    """None: not yet. Called in a thread; raises as a `Handle`."""
+    seconds: float
+    otherwise: Callable[[Backend], Answer] | None = None
+    """What is answered after that time; None: what was answered at first."""
 
 
 Handle = Callable[[Call, Backend], Answer]

@@ -16,8 +16,8 @@ from schemas.reasons import ReasonCode
 from schemas.words import RunKind, RunState
 from tidemill.api import cursor as cursors
 from tidemill.api.problem import problem
-from tidemill.api.requests import LONGEST_WAIT, await_end, wait_seconds
-from tidemill.api.route import Answer, Call
+from tidemill.api.requests import LONGEST_WAIT, wait_seconds
+from tidemill.api.route import Answer, Call, Later
 from tidemill.explain.command import explain_run
 from tidemill.logs import no_attempt
 from tidemill.queries import one, rows
@@ -95,13 +95,26 @@ _OF_QUERY = frozenset({"candidates", "matching_candidates", "last_at", "last_id"
 def get(call: Call, backend: Backend) -> Answer:
     run_id = call.parts["run_id"]
     seconds = call.query.wait if call.query.wait is not None else wait_seconds(call.headers)
-    ended = None if seconds is None else await_end(backend, run_id, None, seconds)
-    applied = {} if seconds is None else {"preference-applied": f"wait={seconds:g}"}
-    if ended is not None:
-        return Answer(body=ended, headers={"etag": f'"{ended["version"]}"', **applied})
+    if seconds is None:
+        return _answer(backend, run_id, {})
+    applied = {"preference-applied": f"wait={seconds:g}"}
+
+    def look(again: Backend) -> Answer | None:
+        """A run that was requested just now is not there yet."""
+        try:
+            found = _answer(again, run_id, applied)
+        except NotFoundError:
+            return None
+        return found if RunState(found.body["state"]).is_final else None
+
+    later = Later(look=look, seconds=seconds, otherwise=lambda again: _answer(again, run_id, applied))
+    return Answer(later=later)
+
+
+def _answer(backend: Backend, run_id: str, headers: dict[str, str]) -> Answer:
     with backend.reading() as postgres:
         run = _run(postgres, run_id)
-    return Answer(body=run, headers={"etag": f'"{run["version"]}"', **applied})
+    return Answer(body=run, headers={"etag": f'"{run["version"]}"', **headers})
 
 
 def _run(postgres: psycopg.Connection[Row], run_id: str) -> Row:

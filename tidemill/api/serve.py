@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
-from functools import cache, reduce
+from functools import cache, partial, reduce
 from operator import or_
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 from urllib.parse import parse_qsl, unquote
 from uuid import uuid4
 
 import msgspec
 import structlog
+from anyio import CapacityLimiter, to_thread
 from prometheus_client import Histogram
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route as StarletteRoute
 
 from tidemill.api.problem import MEDIA_TYPE, ProblemError, of_error, problem
-from tidemill.api.route import JSON, MERGE_PATCH, Answer, Call, Route
+from tidemill.api.route import JSON, MERGE_PATCH, Answer, Call, Later, Route
 from tidemill.output import compact_json
 from tidemill.target import wall_clock
 from tidemill.web.backend import Backend
@@ -29,6 +30,11 @@ from tidemill.web.backend import Backend
 PREFIX = "/v1"
 MOST_BYTES = 4 * 1024**2
 LONGEST_REQUEST_ID = 200
+THREADS = 16
+"""More threads than connections only wait for these, and each other."""
+MOST_WAITING = 500
+LOOK_SECONDS = 0.1
+T = TypeVar("T")
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 log = structlog.get_logger()
@@ -46,10 +52,10 @@ def starlette_routes(
     for route in routes:
         by_path.setdefault(route.path, {})[route.method] = route
     served = [
-        StarletteRoute(PREFIX + path, _endpoint(path, methods, streams, backend, seconds), methods=[*_ALL_METHODS])
+        StarletteRoute(path, _endpoint(path, methods, streams, backend, seconds), methods=[*_ALL_METHODS])
         for path, methods in by_path.items()
     ]
-    return [*served, StarletteRoute(PREFIX + "/{rest:path}", _nowhere, methods=[*_ALL_METHODS])]
+    return [*served, StarletteRoute("/{rest:path}", _nowhere, methods=[*_ALL_METHODS])]
 
 
 _ALL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
@@ -81,13 +87,37 @@ async def _answer(
         if route.handle is None:
             return await streams[route.path](request, _query(route.query, _pairs(request)))
         body = await _body(request, route)
-        answer = await run_in_threadpool(_handled, request, route, body, backend)
+        answer = await _in_thread(partial(_handled, request, route, body, backend))
+        if answer.later is not None:
+            answer = await _waited(answer, answer.later, backend)
     except Exception as error:
         refused = of_error(error)
         if refused.problem.status == 500:
             log.exception("api_failed", path=request.url.path)
         return written_problem(request, refused)
     return _written(request, route, answer)
+
+
+async def _waited(answer: Answer, later: Later, backend: Backend) -> Answer:
+    """The later answer if it comes in time, else the first one."""
+    deadline = time.monotonic() + later.seconds
+    while True:
+        found = await _in_thread(partial(later.look, backend))
+        if found is not None:
+            return found
+        if time.monotonic() >= deadline:
+            return answer if later.otherwise is None else await _in_thread(partial(later.otherwise, backend))
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+_THREADS = CapacityLimiter(THREADS)
+
+
+async def _in_thread(call: Callable[[], T]) -> T:
+    """Raises `ProblemError` (503) if too many requests wait: each of them would only wait longer."""
+    if _THREADS.statistics().tasks_waiting >= MOST_WAITING:
+        raise problem("unavailable", f"{MOST_WAITING} requests wait already", retry="1")
+    return await to_thread.run_sync(call, limiter=_THREADS)
 
 
 def _handled(request: Request, route: Route, body: bytes, backend: Backend) -> Answer:

@@ -52,11 +52,11 @@ def application(backend: Backend, door: Door, registry: Registry, grafana: str |
 
     app = Starlette(
         routes=[
+            api(backend, tail, seconds),
             Route("/events", watch.serve),
             Route("/static/{name:path}", assets.serve),
             *(Route(each.path, _endpoint(each, backend, seconds), methods=[each.method]) for each in PAGES),
             *login.routes(door),
-            *api(backend, tail, seconds),
         ],
         middleware=[
             Middleware(EncodedPath),

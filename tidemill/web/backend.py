@@ -21,7 +21,8 @@ WAIT_SECONDS = 3.0
 """How long a page waits for a connection."""
 LONGEST_LOCK = timedelta(seconds=1)
 """How long a change waits for a row that somebody else is changing: meanwhile it holds one of a few connections."""
-WRITERS = 2
+WRITERS = 8
+"""Each write waits for its commit, and commits at the same time share one sync of the disk."""
 
 Pool = ConnectionPool[psycopg.Connection[Row]]
 

@@ -34,7 +34,7 @@ class WebSettings(BaseSettings):
     web_grafana: str | None = Field(default=None, pattern="^https?://")
     """A Grafana with Tidemill's dashboards, such as `http://127.0.0.1:3000`: each page links to its own."""
     web_connections: int = Field(default=8, ge=1)
-    """The most connections to Postgres for reading; writes use two more."""
+    """The most connections to Postgres for reading; writes use up to eight more."""
 
 
 def address_of(settings: WebSettings) -> tuple[str, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
@@ -80,6 +82,22 @@ def test_a_run_that_has_ended_is_not_waited_for(api):
     assert api("GET", "/runs/j%4010?wait=20").json["state"] == "failed"
     assert api("GET", "/runs/j%4010", Prefer="wait=20").headers["preference-applied"] == "wait=20"
     assert api("GET", "/runs/j%4010?wait=61").status == 400
+
+
+def test_a_run_that_is_not_there_yet_is_waited_for(api, database):
+    due = START - timedelta(days=1)
+
+    def appear():
+        for state in ("running", "succeeded"):
+            time.sleep(0.3)
+            database.execute("delete from tidemill.runs where run_id = 'late@1'")
+            database.execute(RUN, ("late@1", "late", "t", due, due, state, due, due, None))
+
+    thread = threading.Thread(target=appear)
+    thread.start()
+    assert api("GET", "/runs/late%401?wait=20").json["state"] == "succeeded"
+    thread.join()
+    assert api("GET", "/runs/never%401?wait=0.1").status == 404
 
 
 def test_the_log_can_be_read_in_parts(api):
