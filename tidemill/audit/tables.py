@@ -121,8 +121,8 @@ def _overlaps(postgres: psycopg.Connection[Row], scope: Scope, serial: list[str]
             owner=row["owner"],
             run_id=row["run_id"],
             first=row["nominal_time"],
-            sentence=f"{row['run_id']} started at {row['started_at']:%H:%M:%S.%f}, and {row['other']} ran "
-            f"until {row['busy_until']:%H:%M:%S.%f}",
+            sentence=f"{row['run_id']} started at {row['started_at']:%H:%M:%S.%f}, and a run before it ran "
+            f"until {row['busy_until']:%H:%M:%S.%f}; the one that started last before it is {row['other']}",
         )
 
 

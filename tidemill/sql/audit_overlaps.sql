@@ -1,7 +1,9 @@
 -- Occurrences that started while another run of their job ran, although the job's policy forbids that. Backfills have
--- a limit of their own, and whoever asks for a run or a rerun gets it at once.
+-- a limit of their own, and whoever asks for a run or a rerun gets it at once. The end of a lost attempt is only noticed:
+-- its process had ended before its lease.
 with spans as (
-    select run.job_id, run.run_id, run.kind, run.rerun_id, run.nominal_time, each.started_at, each.finished_at
+    select run.job_id, run.run_id, run.kind, run.rerun_id, run.nominal_time, each.started_at,
+        case when each.ended_as is distinct from 'lost' then each.finished_at end as finished_at
     from tidemill.runs as run
     join tidemill.stories as story on story.run_id = run.run_id and story.filed_on = run.filed_on
     cross join lateral unnest(story.attempts) as each
@@ -16,7 +18,8 @@ with spans as (
         lag(run_id) over (partition by job_id order by started_at) as other
     from spans
     window earlier as (
-        partition by job_id order by started_at rows between 20 preceding and 1 preceding)
+        -- From the first row on: for a moving begin, Postgres computes each maximum anew.
+        partition by job_id order by started_at rows between unbounded preceding and 1 preceding)
 )
 select job_id as owner, run_id, nominal_time, started_at, busy_until, other
 from beside

@@ -117,6 +117,21 @@ def test_runs_of_one_job_at_once_are_found_if_its_policy_forbids_them(database, 
     assert audited()[0] == [(Finding.OVERLAPPING, "serial", f"serial@{last:%H%M}", last)]
 
 
+def test_a_run_overlaps_with_each_one_that_starts_before_its_end(database, last, audited):  # noqa: F811
+    """However many start before its end; but the end of a lost attempt is only noticed late."""
+    for job, end in (("busy", "succeeded"), ("lost", "lost")):
+        put(database, job, schedule="@every 1m", overlap_policy="skip")
+        first, *others = [last - 6 * HOUR + number * MINUTE for number in range(1, 361)]
+        long = {"attempt": 1, "token": 1, "started_at": first, "finished_at": last - 5 * HOUR, "ended_as": end}
+        ran(database, job, first, state="failed", code="failed", attempts=[long])
+        for at in others:
+            quick = {"attempt": 1, "token": 1, "started_at": at, "finished_at": at, "ended_as": "succeeded"}
+            ran(database, job, at, attempts=[quick])
+    found = [each for each in audited()[0] if each[0] is Finding.OVERLAPPING]
+    assert {each[1] for each in found} == {"busy"}
+    assert len(found) == 58
+
+
 def test_a_process_that_started_before_its_time_is_found(database, last, audited):  # noqa: F811
     put(database, "early")
     for at in hours(last, without={0}):
