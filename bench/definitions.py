@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 from confluent_kafka import Producer
@@ -47,8 +49,9 @@ def measure(bench: Bench) -> Iterator[Line]:
             postgres.execute("vacuum analyze tidemill.jobs")
             digests = [_timed(lambda: postgres.execute(sql("definition_digest")).fetchone()) for _ in range(TIMES)]
             yield Line(what="digest, in Postgres", value=percentile(digests, 0.5), unit="s", at_most=DIGEST_SECONDS)
-            held = HeldDefinitions()
+            held, before = HeldDefinitions(), _resident_mb()
             yield Line(what="reading what the streams hold", value=_timed(lambda: held.read(target)), unit="s")
+            yield Line(what="memory of it", value=_resident_mb() - before, unit="MB")
             began = time.perf_counter()
             found = find_differences(postgres, held)
             yield Line(what="comparing each version", value=time.perf_counter() - began, unit="s")
@@ -68,6 +71,12 @@ def _hold(target: Connections, count: int) -> None:
             except BufferError:
                 producer.poll(0.1)
     producer.flush()
+
+
+def _resident_mb() -> float:
+    """The memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1_000_000
 
 
 def _timed(work: Callable[[], object]) -> float:
