@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import orjson
 
+from schemas import asyncapi
 from schemas.backfill import Backfill
 from schemas.codec import MAX_JSON_DEPTH
 from schemas.control import Kill
@@ -27,6 +29,7 @@ from schemas.request_rules import (
     kinds_with,
 )
 from schemas.status import RunStatus
+from schemas.topics import REQUESTS, STATUS
 from schemas.words import RequestKind
 
 RECORDS: dict[str, type[msgspec.Struct]] = {
@@ -85,6 +88,8 @@ def documents() -> dict[str, bytes]:
     """The name and the content of each file."""
     schemas = {name: _schema(kind) for name, kind in RECORDS.items()}
     schemas |= {"captured_request": _captured_request(), "request": _public_request()}
+    payloads = {REQUESTS: schemas["request"], STATUS: schemas["run_status"]}
+    schemas["asyncapi"] = asyncapi.document(version("tidemill"), payloads)
     return {f"{name}.json": _text(schema) for name, schema in schemas.items()}
 
 

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
+from schemas.wire import documents
 from tidemill.api.events import Events
 from tidemill.api.openapi import document
 from tidemill.api.routes import EVENTS, ROUTES
@@ -22,11 +23,15 @@ def api(backend: Backend, tail: Tail, seconds: Histogram) -> Mount:
     """Apart from the pages, so that a request is not compared with each of their paths."""
     streams = {EVENTS: Events(backend, tail).serve}
     routes = starlette_routes(ROUTES, streams, backend, seconds)
-    return Mount(PREFIX, routes=[Route("/openapi.json", _openapi), *routes])
+    return Mount(PREFIX, routes=[Route("/openapi.json", _openapi), Route("/asyncapi.json", _asyncapi), *routes])
 
 
 async def _openapi(_: Request) -> Response:
     return Response(_document(), media_type="application/json")
+
+
+async def _asyncapi(_: Request) -> Response:
+    return Response(documents()["asyncapi.json"], media_type="application/json")
 
 
 @cache
