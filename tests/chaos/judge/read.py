@@ -34,6 +34,7 @@ from tidemill.audit.matching import Span
 from tidemill.audit.tables import Scope
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+TRIED = timedelta(seconds=5)
 _Row = TypeVar("_Row", bound=msgspec.Struct)
 
 
@@ -81,9 +82,14 @@ def read_lines(path: Path, began: Began) -> tuple[list[Line], list[str]]:
 
 
 def read_faults(path: Path) -> list[Fault]:
-    """Those that happened. The first line of a log may say only its seed."""
+    """Those that may have happened. The first line of a log may say only its seed."""
     found = [msgspec.json.decode(line, type=Fault) for line in path.read_bytes().splitlines()]
-    return [each for each in found if each.left_out is None and each.fault != "none"]
+    return [each for each in found if each.fault != "none" and (each.left_out is None or _took_a_while(each))]
+
+
+def _took_a_while(fault: Fault) -> bool:
+    """It was given up because its target did not come back, not because it could not begin."""
+    return fault.until is not None and fault.until - fault.at > TRIED
 
 
 def _rows(client: StackClient, type_: type[_Row], table: str, column: str, owners: Sequence[str]) -> tuple[_Row, ...]:
