@@ -12,6 +12,7 @@ import psycopg
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from connectors import topics
+from connectors.offsets import BROKER_LEFT
 from connectors.statements import sql
 from connectors.topics import KafkaRefusedError
 from schemas.cluster import RECORD_KEY, Cluster, agreed, check_values, normal, wrong_partitions
@@ -46,11 +47,21 @@ class Established(msgspec.Struct, frozen=True, kw_only=True):
 def look(connections: Connections) -> Found:
     """Raises `KafkaRefusedError`."""
     try:
-        return find(connections, confluent_kafka)
+        return _asked_twice(connections)
     except KafkaException as error:
         raise KafkaRefusedError(f"the brokers did not answer: {error.args[0].str()}") from error
     except BatchUnknownError as error:
         raise KafkaRefusedError(str(error)) from error
+
+
+def _asked_twice(connections: Connections) -> Found:
+    """Ask again if the broker that was asked leaves meanwhile."""
+    try:
+        return find(connections, confluent_kafka)
+    except KafkaException as error:
+        if error.args[0].code() != BROKER_LEFT:
+            raise
+        return find(connections, confluent_kafka)
 
 
 def establish(connections: Connections, settings: AgreedSettings) -> Established:

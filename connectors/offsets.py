@@ -10,12 +10,15 @@ from schemas.errors import TidemillError
 
 ANSWER_SECONDS = 10.0
 _RETRY_SECONDS = 0.1
+BROKER_LEFT = KafkaError._DESTROY_BROKER  # noqa: SLF001 - its codes are named so
+"""The broker that was asked has left the cluster meanwhile; another one leads its partitions."""
 _TRANSIENT = frozenset(
     {
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.REPLICA_NOT_AVAILABLE,
+        BROKER_LEFT,
     }
 )
 """Errors right after a topic was created, or while a leader moves to another broker."""

@@ -25,6 +25,8 @@ BACK_SECONDS = 120
 DELAY_SECONDS = 0.2
 STEPS = (-3600, -30, 45, 86_400)
 COMMAND_SECONDS = 60
+COMMAND_TRIES = 3
+"""A broker may be away, as every operator may find it."""
 LEASES = ("PT14S", "PT12S")
 GROUPS = {"workers": WORKERS, "executors": EXECUTORS, "sinks": SINKS}
 SUPERVISOR = "executors.process_supervisor"
@@ -184,8 +186,11 @@ class Faults:
         self._leases += 1
         lease = LEASES[self._leases % len(LEASES) - 1]
         command = [sys.executable, "-m", "tidemill", "cluster", "set", f"lease={lease}", f"--data={self._site.data}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
-        if done.returncode:
+        for _ in range(COMMAND_TRIES):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+            if not done.returncode:
+                break
+        else:
             raise LeftOutError(done.stderr.strip())
         for names in (EXECUTORS, WORKERS, SINKS):
             self._restart_all(names)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import confluent_kafka
 
-OFFSET_FETCH = 9
-"""The number of the request, as in Kafka's protocol."""
+LIST_OFFSETS, OFFSET_FETCH = 2, 9
+"""The numbers of the requests, as in Kafka's protocol."""
 COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR, GROUP_AUTHORIZATION_FAILED = 14, 15, 16, 30
 _PRODUCER = 0
 _BROKERS = 3
@@ -24,6 +24,20 @@ class MockBrokers:
     def make_topic(self, name: str) -> None:
         """With one partition."""
         assert self._library.rd_kafka_mock_topic_create(self._cluster, name.encode(), 1, _BROKERS) == 0
+
+    def lead(self, topic: str, broker: int) -> None:
+        """Make this broker the leader of the topic's partition."""
+        assert self._library.rd_kafka_mock_partition_set_leader(self._cluster, topic.encode(), 0, broker) == 0
+
+    def answer_next_late(self, broker: int, request: int, milliseconds: int) -> None:
+        numbers = (ctypes.c_int32(broker), ctypes.c_int16(request), ctypes.c_size_t(1))
+        late = (ctypes.c_int(0), ctypes.c_int(milliseconds))
+        self._library.rd_kafka_mock_broker_push_request_error_rtts(self._cluster, *numbers, *late)
+
+    def take_away(self, broker: int) -> None:
+        """The others no longer name it, and it does not answer."""
+        self._library.rd_kafka_mock_broker_remove_from_metadata(self._cluster, broker)
+        self._library.rd_kafka_mock_broker_set_down(self._cluster, broker)
 
     def answer_next(self, request: int, *errors: int) -> None:
         """Answer the next requests of this kind with these errors, one after the other."""
