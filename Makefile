@@ -51,7 +51,8 @@ chaos: setup ## inject faults for MINUTES=3, with SEED=7, and judge; WRITE=1 wri
 
 # The real code over a simulated cluster (docs/reliability.md). A failing seed says the command that replays it.
 simulate: $(STAMP) ## simulate hours with faults: SEEDS=500, or SEED=7 alone
-	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
+		$(if $(FIRST),--first $(FIRST)) $(if $(COUNTS),--counts $(COUNTS))
 
 simulate-bugs: $(STAMP) ## plant each bug, and write how soon it is found into docs/reliability.md
 	@$(BIN)/python -m tests.simulation --bugs

@@ -154,9 +154,11 @@ class Owner:
     def _is_worth_a_commit(self, now: datetime) -> bool:
         if self._last_commit is None or now - self._last_commit >= self._limits.bare_commit_interval:
             return True
+        if self.state.transaction.is_used_up:  # also by records without effects: their bytes count
+            return True
         if self._oldest_effect is None:
             return False
-        if self.state.transaction.is_used_up or self.state.transaction.is_waited_for:
+        if self.state.transaction.is_waited_for:
             return True
         if self.state.durable.cursor or self._failures.suspects:
             return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -46,6 +47,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     size: Size
     acts: tuple[Act, ...]
+
+
+def is_due(schedule: str | None, at: datetime) -> bool:
+    """Schedules of the simulation are `*/n * * * *` in UTC."""
+    return schedule is not None and at.minute % int(schedule.split()[0].removeprefix("*/")) == 0
 
 
 def nothing(_: Dice, __: Size) -> Arguments:

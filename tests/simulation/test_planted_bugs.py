@@ -11,13 +11,13 @@ from tests.simulation.report import report
 from tests.simulation.simulation import plan_of, simulate
 
 RULES = {
-    *("I2", "I4", "I5", "I6", "I7"),
-    *("O1", "O3", "O4", "O6", "O7", "O8"),
-    *("D1", "D2", "D3", "D5"),
-    *("L2", "L3", "L5", "L6", "L7"),
-    *("T1", "S1"),
+    *("I1", "I2", "I4", "I5", "I6", "I7", "I8"),
+    *("O1", "O2", "O3", "O4", "O5", "O6", "O7", "O8", "O9", "O10"),
+    *("D1", "D2", "D3", "D4", "D5", "D7"),
+    *("L1", "L2", "L3", "L4", "L5", "L6", "L7", "L8"),
+    *("T1", "S1", "S2"),
 }
-"""Those that the simulation has to see at least."""
+"""Those that the simulation has to see. docs/reliability.md says of each other one why it cannot."""
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def _quiet():
 @pytest.mark.parametrize("bug", bugs.BUGS, ids=lambda bug: f"{bug.rule}: {bug.what}")
 def test_the_simulation_finds_a_planted_bug(bug):
     """With the seed in docs/reliability.md; if that plan has changed, with a later one."""
-    first = bugs.known_seeds()[bug.rule, bug.what]
+    first = bugs.known_seeds().get((bug.title, bug.what), 1)
     assert bugs.find(bug, first=first) is not None
 
 

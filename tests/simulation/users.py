@@ -9,9 +9,11 @@ import msgspec
 import orjson
 
 from schemas.codec import encode
+from schemas.confinement import Network
 from schemas.dag import DagSpec, NodeSpec
 from schemas.ids import dag_run_of
 from schemas.job import JobSpec
+from schemas.partition import partition_of
 from schemas.request import NodeEnd
 from schemas.times import run_id_time
 from schemas.topics import REQUESTS
@@ -24,6 +26,7 @@ JOBS = ("alpha", "beta", "gamma", "delta")
 DAGS = ("flow",)
 PERIODS = (2, 3, 5, 5, 10, 10, 15)
 SHA = "0" * 64
+COPIES = 600
 
 
 def job(dice: Dice, name: str) -> JobSpec:
@@ -45,6 +48,7 @@ def job(dice: Dice, name: str) -> JobSpec:
         catchup_policy=dice.choice(list(CatchupPolicy)),
         catchup_after_pause=dice.choice(list(CatchupPolicy)),
         misfire_grace=timedelta(seconds=dice.choice((10, 60))),
+        network=Network.NONE if dice.random() < 0.1 else None,
     )
 
 
@@ -152,6 +156,34 @@ def commit_foreign(deployment: Deployment, begun: Any, epoch: int, known: Reques
         deployment.database.requests.append(known)
 
 
+def ask_with_one_id(deployment: Deployment, _: Dice, arguments: Arguments) -> None:
+    """Two jobs, one request id: both are asked for (protocol I8)."""
+    for name in sorted(deployment.database.current)[:2]:
+        if isinstance(deployment.database.current[name], JobSpec):
+            deployment.database.request(name, arguments["request"])
+
+
+def ask_with_odd_id(deployment: Deployment, _: Dice, arguments: Arguments) -> None:
+    """A producer whose ids have characters that run ids are built with (protocol S2): each is refused."""
+    name = arguments["owner"]
+    value = orjson.dumps({"request_id": arguments["odd"], "job_id": name})
+    deployment.world.note("a producer", f"asks for a run of {name}: {arguments['odd']}")
+    deployment.brokers.append(REQUESTS, partition_of(name, deployment.partitions), name, value)
+
+
+def repeat(deployment: Deployment, _: Dice, arguments: Arguments) -> None:
+    """A producer sends one request very often: one run, and much to read (protocol I5, O6)."""
+    name, number = arguments["owner"], arguments["request"]
+    if not isinstance(deployment.database.current.get(name), JobSpec):
+        return
+    fields = {"request_id": number, "job_id": name}
+    known = RequestRow(owner=name, request_id=number, at=deployment.world.time(), fields=fields, door="topic")
+    deployment.database.requests.append(known)
+    deployment.world.note("a producer", f"asks for a run of {name}: {number}, {COPIES} times")
+    for _copy in range(COPIES):
+        deployment.brokers.append(REQUESTS, partition_of(name, deployment.partitions), name, orjson.dumps(fields))
+
+
 def stop(deployment: Deployment, dice: Dice, arguments: Arguments) -> None:
     """Cancel or terminate a run that the read model shows as open, or all of a job."""
     rows = deployment.sinks.postgres.runs.values()
@@ -256,6 +288,14 @@ def a_name(dice: Dice, _: Size) -> Arguments:
     return {"request": _name(dice)}
 
 
+def a_named_request(dice: Dice, _: Size) -> Arguments:
+    return {"owner": dice.choice(JOBS), "request": _name(dice)}
+
+
+def an_odd_id(dice: Dice, _: Size) -> Arguments:
+    return {"owner": dice.choice(JOBS), "odd": f"{dice.randrange(1000)}{dice.choice('@#/~')}{dice.randrange(9)}"}
+
+
 def a_backfill(dice: Dice, _: Size) -> Arguments:
     return {"owner": dice.choice(JOBS), "request": _name(dice), "minutes": dice.choice((10, 30, 240))}
 
@@ -276,6 +316,9 @@ KINDS = {
     "a user defines anew": Kind(1, an_owner, define),
     "a user defines and asks at once": Kind(1.5, a_new_one, define_and_ask),
     "a user asks for a run": Kind(4, a_request, ask_for_run),
+    "a user asks for two jobs with one id": Kind(1, a_name, ask_with_one_id),
+    "a producer asks with an odd id": Kind(0.5, an_odd_id, ask_with_odd_id),
+    "a producer repeats a request": Kind(0.5, a_named_request, repeat),
     "a user stops": Kind(4, a_stop, stop),
     "a user runs again": Kind(2, a_name, rerun),
     "a user runs a DAG again": Kind(1, a_name, rerun_dag),

@@ -14,6 +14,7 @@ from schemas.times import run_id_time
 from schemas.words import RunKind
 from tests.simulation.faults.defects import LANDMINE
 from tests.simulation.history import History
+from tests.simulation.plan import is_due
 from tests.simulation.things.database import DefinitionRow
 
 UNTIL_READ = timedelta(seconds=100)
@@ -133,7 +134,4 @@ def _minutes(after: datetime, until: datetime) -> Iterator[datetime]:
 
 
 def _is_due(spec: JobSpec | DagSpec | None, at: datetime) -> bool:
-    """Schedules of the simulation are `*/n * * * *` in UTC."""
-    if spec is None or spec.schedule is None:
-        return False
-    return at.minute % int(spec.schedule.split()[0].removeprefix("*/")) == 0
+    return spec is not None and is_due(spec.schedule, at)

@@ -11,19 +11,10 @@ from schemas.reasons import ProblemCode
 from schemas.topics import STATE
 from tests.simulation.history import History
 
-LAST_ITEMS = 60
-"""Effects by which a transaction may exceed its bound: its last item, and the counts written at its end."""
-
 
 def check_bounds(history: History) -> list[str]:
-    """No transaction is above its bound (protocol O6). A run is up to two records for one effect."""
-    most = 2 * history.deployment.core.bounds.effects + LAST_ITEMS
-    return [
-        f"a transaction of partition {commit.partition} at {commit.at:.1f} s has {len(commit.transaction.records)} "
-        f"records, at most {most} are allowed"
-        for commit in history.deployment.witness.commits
-        if len(commit.transaction.records) > most
-    ]
+    """No step and no transaction is above its room of effects, bytes and work (protocol O6)."""
+    return history.deployment.gauge.above
 
 
 def check_fences(history: History) -> list[str]:

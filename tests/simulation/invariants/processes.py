@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from schemas.confinement import Capabilities, Confinement, Limit, Network
 from schemas.status import RunStatus
 from schemas.words import AttemptEnd
 from tests.simulation.history import History
@@ -82,6 +83,21 @@ def check_not_expired(history: History) -> list[str]:
         and not each.was_fetched
         and each.began > at + (each.dispatch.valid_for + each.dispatch.claim_grace).total_seconds() + LATE_SECONDS
     ]
+
+
+def check_confined(history: History) -> list[str]:
+    """A process runs only where its executor gives what its job asks for (protocol D7)."""
+    return [
+        f"token {each.token} of {each.run_id} ran on {each.executor}, but {why}"
+        for each in history.deployment.witness.executions
+        if (asked := each.dispatch.confinement) is not None and (why := _missing(asked, each.given))
+    ]
+
+
+def _missing(asked: Confinement, given: Capabilities) -> str | None:
+    """Jobs of the simulation ask for one thing at most."""
+    is_unmet = asked.network is Network.NONE and Limit.NETWORK not in given.limits
+    return "it cannot take the network away" if is_unmet else None
 
 
 def check_truth(history: History) -> list[str]:

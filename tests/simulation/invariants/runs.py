@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import timedelta
 
 from schemas.dag import DagSpec
-from schemas.ids import request_run_id
-from schemas.words import OPEN_STATES
+from schemas.ids import RunId, request_of_run, request_run_id
+from schemas.words import OPEN_STATES, RunKind, RunState
 from tests.simulation.faults.defects import LANDMINE
 from tests.simulation.history import History
 from tests.simulation.things.database import RequestRow
@@ -18,6 +19,9 @@ FIRST = timedelta(seconds=150)
 
 TTL = timedelta(minutes=20)
 """Later a deletion may be forgotten: the job never was."""
+ID = re.compile("[^@#/~]+")
+STOPPED_WITHIN = timedelta(seconds=40)
+"""Two heartbeats and the longest grace."""
 PARKED = timedelta(seconds=50)
 """A request waits for so long at least for its definition."""
 
@@ -48,6 +52,28 @@ def check_ends(history: History) -> list[str]:
         f"{run_id} never ended: it is {status.state.value} since {status.transitions[-1].at:%H:%M:%S}"
         for run_id, status in sorted(history.last.items())
         if status.state in OPEN_STATES and status.job_id != LANDMINE
+    ]
+
+
+def check_stops(history: History) -> list[str]:
+    """While all is well, a run that is told to stop ends soon, whatever order was missed (protocol L4)."""
+    begin, problems = history.at(history.deployment.healed_at), []
+    for run_id, status in history.last.items():
+        told = next((each.at for each in status.transitions if each.state is RunState.CANCELLING), None)
+        if told is None or told < begin or status.kind is not RunKind.REQUESTED:
+            continue
+        took = status.transitions[-1].at - told
+        if took > STOPPED_WITHIN:
+            problems.append(f"{run_id} was told to stop at {told:%H:%M:%S}, and that took {took.total_seconds():.0f} s")
+    return problems
+
+
+def check_ids(history: History) -> list[str]:
+    """The parts of a run id can be told apart (protocol S2)."""
+    return [
+        f"{run_id} names the request {request_id!r}, and another run could have that id"
+        for run_id in history.last
+        if (request_id := request_of_run(RunId(run_id))) is not None and not ID.fullmatch(request_id)
     ]
 
 

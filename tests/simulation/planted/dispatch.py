@@ -8,7 +8,7 @@ from executors import claim, runner
 from executors.claim import PolledRecords
 from schemas.times import EPOCH
 from streams.core import step
-from streams.core.runs import leases
+from streams.core.runs import leases, ready
 from streams.core.runs.fleet import Fleet
 from streams.owner import judgement
 from tests.simulation.planted.bug import Bug, Patch
@@ -44,14 +44,39 @@ def _nothing_found(original: Any) -> Any:
     return note_found
 
 
+def _everything_met(_: Any) -> Any:
+    return lambda *_: None
+
+
 BUGS = (
     Bug("D1", "dispatches are sent without regard to windows", (Patch(Fleet, "window", _no_window),)),
-    Bug("D2", "a dispatch never expires", (Patch(claim, "judge", _never_expired),)),
-    Bug("D3", "records of a lost partition are claimed", (Patch(PolledRecords, "keep_only", _keep_all),)),
-    Bug("D4", "a claim is never void", (Patch(runner, "void_at", _never_void), Patch(runner, "is_void", _never))),
+    Bug("D2", "a dispatch never expires", (Patch(claim, "judge", _never_expired),), needs="offsets are lost"),
+    Bug(
+        "D3",
+        "records of a lost partition are claimed",
+        (Patch(PolledRecords, "keep_only", _keep_all),),
+        needs="move partitions",
+    ),
+    Bug(
+        "D4",
+        "a claim is never void",
+        (Patch(runner, "void_at", _never_void), Patch(runner, "is_void", _never)),
+        needs="frozen after a claim",
+    ),
     Bug(
         "D5",
         "silent claims are not judged",
         (Patch(judgement, "wants_claims", _never), Patch(step, "note_found", _nothing_found)),
+    ),
+    Bug(
+        "D7",
+        "what a job asks for does not count",
+        (Patch(claim, "unmet", _everything_met), Patch(ready, "unmet", _everything_met)),
+    ),
+    Bug(
+        "D7",
+        "only an owner asks what an executor gives",
+        (Patch(claim, "unmet", _everything_met),),
+        needs="gives something else",
     ),
 )

@@ -1,4 +1,4 @@
-"""Bugs in how owners take their input: protocol I2, I4, I5, I6, I7 left out."""
+"""Bugs in how owners take their input: protocol I1, I2, I4, I5, I6, I7, I8 left out."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Any
 
 import msgspec
 
+from schemas import topics
 from streams.core import step, tick
 from streams.core.requests import apply as requests
 from streams.owner import intake
+from streams.owner.intake import INPUT_TOPICS
 from tests.simulation.planted.bug import Bug, Patch
 
 
@@ -72,15 +74,61 @@ def _raise_again(_: Any) -> Any:
     return quarantine
 
 
+def _compacted(original: Any) -> Any:
+    return tuple(
+        msgspec.structs.replace(each, cleanup=topics.Cleanup.COMPACT) if each.name in INPUT_TOPICS else each
+        for each in original
+    )
+
+
+def _id_of_any_job(original: Any) -> Any:
+    """An id that a request of another job has counts as a copy of that."""
+
+    def apply_request(state: Any, request: Any, origin: Any, now: Any, appended_at: Any) -> Any:
+        others = (each for each in state.durable.requests if each != request.key)
+        if any(each.partition("#")[2] == request.request_id for each in others):
+            return []
+        return original(state, request, origin, now, appended_at)
+
+    return apply_request
+
+
 BUGS = (
-    Bug("I2", "every version counts, also an older one", (Patch(step, "apply_definition", _every_version_counts),)),
-    Bug("I4", "a request for an unknown job is refused at once", (Patch(step, "apply_request", _refuse_at_once),)),
+    Bug("I1", "input topics are compacted", (Patch(topics, "_FIXED", _compacted),), needs="workers are killed"),
+    Bug(
+        "I2",
+        "every version counts, also an older one",
+        (Patch(step, "apply_definition", _every_version_counts),),
+        needs="the slot is lost",
+    ),
+    Bug(
+        "I4",
+        "a request for an unknown job is refused at once",
+        (Patch(step, "apply_request", _refuse_at_once),),
+        needs="defines and asks at once",
+    ),
     Bug("I5", "request ids are not remembered", (Patch(step, "apply_request", _forget_ids),)),
-    Bug("I5", "the age of a request counts by the wall clock", (Patch(requests, "_horizon", _by_the_wall_clock),)),
+    Bug(
+        "I5",
+        "the age of a request counts by the wall clock",
+        (Patch(requests, "_horizon", _by_the_wall_clock),),
+        needs="connector is away",
+    ),
     Bug(
         "I6",
         "a misplaced request is carried out where it was found",
         (Patch(intake, "_read_request", _carry_out_where_found),),
     ),
-    Bug("I7", "an exception in one job's tick is not contained", (Patch(tick, "_quarantine", _raise_again),)),
+    Bug(
+        "I8",
+        "a request id is one of all jobs",
+        (Patch(step, "apply_request", _id_of_any_job),),
+        needs="two jobs with one id",
+    ),
+    Bug(
+        "I7",
+        "an exception in one job's tick is not contained",
+        (Patch(tick, "_quarantine", _raise_again),),
+        needs="the core fails on a job",
+    ),
 )

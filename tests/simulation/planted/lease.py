@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 
-from executors import deadlines
+from executors import deadlines, heartbeats
 from schemas.cluster_clock import ClockState, ClusterClock
 from schemas.times import EPOCH
 from schemas.words import RunState
 from streams.core import step
 from streams.core.requests import carry_out
-from streams.core.runs import cancel
+from streams.core.runs import cancel, leases
 from streams.owner import recover, transaction_records
 from streams.owner.judgement import Judgement
 from tests.simulation.planted.bug import Bug, Patch
 from tests.simulation.things import supervisor
+
+
+def _from_acknowledgement(original: Any) -> Any:
+    def acknowledged(self: Any, composed: float) -> None:
+        original(self, heartbeats.boot_seconds())
+
+    return acknowledged
+
+
+def _kills_once(_: Any) -> Any:
+    return lambda *_: []
+
+
+def _by_settings(original: Any) -> Any:
+    """An owner judges by the settings that it has, not by the terms of the dispatch."""
+
+    def lost_reason(state: Any, flight: Any, as_of: Any) -> Any:
+        return original(state, dataclasses.replace(flight, terms=state.settings.terms), as_of)
+
+    return lost_reason
 
 
 def _never_by_lease(_: Any) -> Any:
@@ -117,7 +138,23 @@ def _last_transition_only(original: Any) -> Any:
 
 BUGS = (
     Bug(
-        "L2", "no supervisor ends a process whose lease ran out", (Patch(deadlines, "lease_deadline", _never_by_lease),)
+        "L1",
+        "a lease counts from the acknowledgement",
+        (Patch(heartbeats.HeartbeatSender, "_acknowledged", _from_acknowledgement),),
+        needs="last acknowledgement is late",
+    ),
+    Bug("L4", "a kill is said once", (Patch(leases, "resend_kills", _kills_once),), needs="order to stop is missed"),
+    Bug(
+        "L8",
+        "an owner judges by its own settings",
+        (Patch(leases, "_lost_reason", _by_settings),),
+        needs="lease is shortened",
+    ),
+    Bug(
+        "L2",
+        "no supervisor ends a process whose lease ran out",
+        (Patch(deadlines, "lease_deadline", _never_by_lease),),
+        needs="last acknowledgement is late",
     ),
     Bug(
         "L3",
@@ -142,6 +179,7 @@ BUGS = (
             Patch(ClusterClock, "state", _always_steady),
             Patch(ClusterClock, "now", _any_time),
         ),
+        needs="clock jumps",
     ),
     Bug(
         "S1",

@@ -1,4 +1,4 @@
-"""Bugs in the life of an owner: protocol O1, O2, O3, O4, O6, O7, O8, O9 left out."""
+"""Bugs in the life of an owner: protocol O1, O2, O3, O4, O5, O6, O7, O8, O9, O10 left out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from schemas.topics import STATE
-from streams.core.room import TransactionRoom
+from streams.core.room import MICROSECONDS_OF_AN_EFFECT, TransactionRoom
 from streams.core.stored import Applied
 from streams.owner import recover, session
 from streams.owner import session_calls as c
@@ -15,6 +15,7 @@ from streams.owner.owner import Owner
 from streams.owner.phases import Outcome
 from streams.owner.transaction_records import REQUEST_PREFIX, RUN_PREFIX
 from tests.simulation.planted.bug import Bug, Patch
+from tests.simulation.things import partition
 from tests.simulation.things.owner_log import OwnerLog
 
 
@@ -86,6 +87,31 @@ def _tick_after_absences(_: Any) -> Any:
     return lambda _: None
 
 
+def _end_at_once(_: Any) -> Any:
+    return 0.0
+
+
+def _read_once(original: Any) -> Any:
+    """After its recovery the session believes that everything is delivered."""
+
+    def start_pulls(self: Any) -> None:
+        if not self._is_recovered:
+            original(self)
+
+    return start_pulls
+
+
+def _work_is_free(_: Any) -> Any:
+    return property(lambda self: self.effects * MICROSECONDS_OF_AN_EFFECT)
+
+
+def _bytes_are_free(original: Any) -> Any:
+    def spend(self: Any, **spent: int) -> None:
+        original(self, **(spent | {"bytes": 0}))
+
+    return spend
+
+
 def _past_open_transactions(_: Any) -> Any:
     return lambda _, log: log.end
 
@@ -96,13 +122,24 @@ def _no_settling(_: Any) -> Any:
 
 BUGS = (
     Bug("O1", "runs are not in `state`", (Patch(OwnerLog, "begin_commit", _without_keys(RUN_PREFIX)),)),
-    Bug("O1", "request ids are not in `state`", (Patch(OwnerLog, "begin_commit", _without_keys(REQUEST_PREFIX)),)),
+    Bug(
+        "O1",
+        "request ids are not in `state`",
+        (Patch(OwnerLog, "begin_commit", _without_keys(REQUEST_PREFIX)),),
+        needs="sends rows again",
+    ),
     Bug(
         "O2",
         "an offset of a deleted topic counts for the new one",
         (Patch(recover, "_restore_clock", _ignore_topic_ids),),
+        needs="made anew",
     ),
-    Bug("O3", "an owner goes on after a failed commit", (Patch(session._DecisionLoop, "_commit", _keep_the_owner),)),
+    Bug(
+        "O3",
+        "an owner goes on after a failed commit",
+        (Patch(session._DecisionLoop, "_commit", _keep_the_owner),),
+        needs="answer to a worker is lost",
+    ),
     Bug("O4", "nobody asks before fencing", (Patch(session.Session, "_check_assignment", _never_ask),)),
     Bug(
         "O6",
@@ -113,12 +150,43 @@ BUGS = (
             Patch(TransactionRoom, "effects_limit_of_runs", _no_limit),
             Patch(TransactionRoom, "fits", _always_fits),
         ),
+        needs="repeats a request",
+    ),
+    Bug(
+        "O6",
+        "the work of a step does not count",
+        (Patch(TransactionRoom, "spent_us", _work_is_free),),
+        needs="repeats a request",
+    ),
+    Bug(
+        "O6",
+        "the bytes of a transaction do not count",
+        (Patch(TransactionRoom, "spend", _bytes_are_free),),
+        needs="repeats a request",
     ),
     Bug(
         "O7",
         "ticks do not wait for the end of `cdc`",
         (Patch(Owner, "__init__", _tick_at_once), Patch(Owner, "stop_ticks", _tick_after_absences)),
+        needs="while no worker runs",
     ),
     Bug("O8", "a topic is read past open transactions", (Patch(OwnerLog, "end_of", _past_open_transactions),)),
-    Bug("O9", "a recovery does not settle the last transaction", (Patch(OwnerLog, "settle", _no_settling),)),
+    Bug(
+        "O5",
+        "an owner ends when its partition is taken away",
+        (Patch(partition, "HANDOVER_SECONDS", _end_at_once),),
+        needs="all is well, and a worker",
+    ),
+    Bug(
+        "O10",
+        "what is delivered is never read again",
+        (Patch(session._DecisionLoop, "_start_pulls", _read_once),),
+        needs="deliveries are skipped",
+    ),
+    Bug(
+        "O9",
+        "a recovery does not settle the last transaction",
+        (Patch(OwnerLog, "settle", _no_settling),),
+        needs="loses markers",
+    ),
 )

@@ -8,6 +8,9 @@ import msgspec
 
 from schemas.dispatch import Dispatch
 
+SECONDS = {"short": (0.1, 5.0), "medium": (5.0, 40.0), "long": (40.0, 110.0), "longest": (90.0, 115.0)}
+"""By the first argument of a job: between which its processes run, in seconds."""
+
 
 class Behavior(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
@@ -21,7 +24,7 @@ def behavior_of(seed: int, dispatch: Dispatch) -> Behavior:
     """The same for one attempt in each run of a seed, whatever happens around it."""
     dice = random.Random(f"{seed}/{dispatch.run_id}/{dispatch.attempt}")
     kind = dispatch.args[0] if dispatch.args else "short"
-    seconds = {"short": dice.uniform(0.1, 5), "medium": dice.uniform(5, 40), "long": dice.uniform(40, 110)}[kind]
+    seconds = dice.uniform(*SECONDS[kind])
     return Behavior(
         seconds=seconds,
         exit_code=0 if dice.random() < 0.85 else dice.choice((1, 1, 7)),

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from schemas.classes import parse_classes
+from schemas.confinement import Capabilities, Limit
 from schemas.topics import CDC, CONTROL, EVENTS, EXECUTORS, REQUESTS, runs_topic
 from streams.core.room import Bounds
 from streams.core.settings import CoreSettings
@@ -16,6 +17,7 @@ from tests.simulation.things.connector import Connector
 from tests.simulation.things.database import Database
 from tests.simulation.things.executor import Executor
 from tests.simulation.things.executor_group import ExecutorGroup
+from tests.simulation.things.gauge import Gauge
 from tests.simulation.things.owner_log import OwnerLog
 from tests.simulation.things.sink import Sinks
 from tests.simulation.things.stream_group import StreamGroup
@@ -31,8 +33,9 @@ LIMITS = Limits(
     undelivered_interval=timedelta(milliseconds=500),
 )
 """Idle owners turn less often than in production, which makes a simulated hour cheap; the rules do not change."""
-CLASSES = "10s,2m"
-SMALL = Bounds(effects=40, nodes=12, work_us=20_000)
+CLASSES, ALL_CLASSES = "10s,2m", "10s,30s,2m"
+ABLE = Capabilities(limits=(Limit.NETWORK,))
+SMALL = Bounds(effects=40, nodes=12, bytes=16_000, work_us=3_000, slice_us=500)
 HEARTBEAT_SECONDS = 14.0
 MARGIN = timedelta(seconds=8)
 RESTART_SECONDS = 3.0
@@ -45,23 +48,27 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     brokers: int = 1
     slots: int = 2
     has_small_bounds: bool = False
+    lease: float = 45.0
+    """Seconds; `cluster set` may change it."""
+    capable: int = 0
+    """So many executors can take the network away from a job."""
 
 
 class Deployment:
     def __init__(self, world: World, seed: int, size: Size) -> None:
         self.world, self.seed, self.size = world, seed, size
-        self.partitions = size.partitions
-        self.heartbeat_seconds, self.margin = HEARTBEAT_SECONDS, MARGIN
-        self.slots = dict.fromkeys(CLASSES.split(","), size.slots)
+        self.partitions, self.heartbeat_seconds, self.margin = size.partitions, HEARTBEAT_SECONDS, MARGIN
+        self.slots = dict.fromkeys(ALL_CLASSES.split(","), size.slots)
+        """Of each class that there ever is."""
         self.core = CoreSettings(
             classes=parse_classes(CLASSES),
             claim_grace=timedelta(seconds=20),
-            lease=timedelta(seconds=45),
+            lease=timedelta(seconds=size.lease),
             request_ttl=timedelta(minutes=20),
             bounds=SMALL if size.has_small_bounds else Bounds(),
         )
         self.limits = msgspec.structs.replace(LIMITS, pull_at_once=3) if size.has_small_bounds else LIMITS
-        self.witness = Witness(world)
+        self.witness, self.gauge = Witness(world), Gauge()
         self.brokers = Brokers(world, size.brokers)
         self.stream_group = StreamGroup(world, size.partitions)
         self.executor_groups = {name: ExecutorGroup(world, name, size.partitions) for name in self.slots}
@@ -82,6 +89,12 @@ class Deployment:
         self._lives = 0
         self.restart_seconds: dict[str, float] = {}
         """By name: how long the next restart takes."""
+        self.given = {f"executor-{number}": ABLE for number in range(size.capable)}
+        """By name of an executor: what it can give after its next start."""
+        self.releases: dict[str, str] = {}
+        """By name of a process: the release that it is from its next start on."""
+        self.planned_stops: list[float] = []
+        """When a worker was stopped as planned, while all was well."""
 
     def start(self) -> None:
         for topic in (CDC, EVENTS, REQUESTS, EXECUTORS):
@@ -95,7 +108,8 @@ class Deployment:
         self.sinks.start()
 
     def open_log(self, worker: Worker, partition: int) -> OwnerLog:
-        return OwnerLog(worker, partition, self.partitions, self.brokers, self.executor_groups, worker.clock)
+        groups = {each.name: self.executor_groups[each.name] for each in worker.core.classes}
+        return OwnerLog(worker, partition, self.partitions, self.brokers, groups, worker.clock, worker.release)
 
     def restart_worker_later(self, worker: Worker) -> None:
         seconds = self.restart_seconds.pop(worker.name, RESTART_SECONDS)

@@ -27,6 +27,7 @@ from tests.simulation.things import surroundings as s
 from tests.simulation.things.brokers import Log
 from tests.simulation.things.claims import ClaimConsumer
 from tests.simulation.things.clock import CONNECTIONS, SimulatedClock
+from tests.simulation.things.releases import as_written
 from tests.simulation.things.supervisor import Link, Supervisor
 from tests.simulation.things.world import Process
 
@@ -75,11 +76,12 @@ class Outbox:
         if executor.is_cut_off or brokers.are_down:
             executor.after(0.5, self._arrive, record, sent)
             return
-        stored = brokers.append(record.topic, record.partition, record.key, record.value)
+        value = as_written(record.value, executor.release)
+        stored = brokers.append(record.topic, record.partition, record.key, value)
         now = executor.world.now
         if self.sends_twice_until > now and executor.world.random.random() < 0.5:
             executor.world.coverage["fault", "a record arrives twice"] += 1
-            brokers.append(record.topic, record.partition, record.key, record.value)
+            brokers.append(record.topic, record.partition, record.key, value)
         late = self.lateness if self.acknowledges_late_until > now else 0.0
         if late:
             executor.after(late, self._acknowledge, record, sent, stored.at)
@@ -106,11 +108,16 @@ class Executor(Process):
         self.deployment = deployment
         self.executor_id = ExecutorId(f"{name}.{life}")
         self.clock = SimulatedClock(self, deployment.brokers)
-        self.slots, self.windows = s.FreeSlots(deployment.slots), Windows(deployment.slots)
+        self.release = deployment.releases.get(name, "")
+        self.given = deployment.given.get(name, NOTHING_GIVEN)
+        mine = {each.name: deployment.slots[each.name] for each in deployment.core.classes}
+        self.slots, self.windows = s.FreeSlots(mine), Windows(mine)
         self.supervisor = Supervisor(self)
         self.outbox = Outbox(self)
         self.commit_fault: str | None = None
         """The next claim's commit: `lost`, or `unknown`: it counts, but the answer is lost."""
+        self.misses_orders = 0
+        """It never hears so many of the next orders: its reader of `control` connects anew, and goes on behind them."""
         self.freezes_at_claim = 0.0
         """It is frozen for so many seconds right after its next claim."""
         self.heartbeats = HeartbeatSender(
@@ -122,7 +129,7 @@ class Executor(Process):
             horizon_seconds=FRESH_INTERVALS * deployment.heartbeat_seconds,
         )
         self.runner = self._make_runner()
-        self.claimers = {name: self._make_claimer(name) for name in deployment.slots}
+        self.claimers = {name: self._make_claimer(name) for name in mine}
         self._held: dict[str, frozenset[int]] = {}
         self._state = ExecutorState.RUNNING
         self._waking: set[str] = set()
@@ -161,7 +168,7 @@ class Executor(Process):
     def _make_claimer(self, name: str) -> Claimer:
         context = ClaimerContext(
             timeout_class=name,
-            given=NOTHING_GIVEN,
+            given=self.given,
             slots=self.slots,
             clock=self.clock,
             metrics=_any(s.NoMetrics()),
@@ -269,6 +276,7 @@ class Executor(Process):
             at=self.clock.now(),
             interval=timedelta(seconds=self.deployment.heartbeat_seconds),
             margin=self.deployment.margin,
+            capabilities=self.given,
             slots=self.slots.report(),
             windows=self.windows.advertise(self._held, in_hand) if accepts else no_windows(self._held),
             attempts=self.runner.in_hand(),
@@ -333,8 +341,8 @@ class Executor(Process):
         if log.topic == CONTROL:
             if self._has_started:
                 self.after(self.world.latency(), self._read_control, log)
-        else:
-            self.wake_claimer(log.topic.removeprefix("runs."))
+        elif (name := log.topic.removeprefix("runs.")) in self.claimers:
+            self.wake_claimer(name)
 
     def _read_control(self, log: Log) -> None:
         if self.is_cut_off or self.deployment.brokers.are_down:
@@ -343,6 +351,10 @@ class Executor(Process):
         end = log.stable_end()
         found = log.read(self._control[log.partition], end)
         self._control[log.partition] = max(end, self._control[log.partition])
+        if found and self.misses_orders:
+            self.misses_orders -= 1
+            self.world.note(self.name, f"misses {len(found)} orders")
+            return
         orders = [Order(kill=decode(each.value, Kill), appended_at=each.at) for each in found if each.value]
         if orders:
             self.runner.on_orders(orders)

@@ -14,6 +14,7 @@ from streams.owner.session_calls import Chunk, LogFailedError, Read
 from tests.simulation.things import brokers as b
 from tests.simulation.things.clock import SimulatedClock
 from tests.simulation.things.executor_group import ExecutorGroup
+from tests.simulation.things.releases import as_written
 from tests.simulation.things.world import Process
 
 SETTLED_KEY = "settled"
@@ -31,9 +32,10 @@ class OwnerLog:
         brokers: b.Brokers,
         groups: Mapping[str, ExecutorGroup],
         clock: SimulatedClock,
+        release: str,
     ) -> None:
         self._worker, self._partition, self._partitions = worker, partition, partitions
-        self._brokers, self._groups, self._clock = brokers, groups, clock
+        self._brokers, self._groups, self._clock, self._release = brokers, groups, clock, release
         self._producer = f"owner-{partition}"
         self._epoch = 0
 
@@ -100,7 +102,8 @@ class OwnerLog:
             headers = record.headers
             if record.dispatch:
                 headers = (("token", str(record.dispatch[1]).encode()), *headers)
-            stored = self._log(record.topic).append(record.key, record.value, headers, at, begun)
+            value = as_written(record.value, self._release)
+            stored = self._log(record.topic).append(record.key, value, headers, at, begun)
             if record.dispatch:
                 dispatches[record.dispatch[0]] = record.dispatch[1], stored.offset
         return begun, dispatches

@@ -40,7 +40,7 @@ class Partition:
         self.worker, self.assignment_id, self.number = worker, assignment_id, number
         self._deployment = worker.deployment
         self.session = Session(
-            number, worker.deployment.partitions, worker.deployment.core, worker.topic_ids, worker.deployment.limits
+            number, worker.deployment.partitions, worker.core, worker.topic_ids, worker.deployment.limits
         )
         self.inbox = Inbox()
         self.progress = self._takeover_progress = 0

@@ -39,8 +39,10 @@ class JobProcess(Process):
         self.standing = Standing(started=self.world.boot())
         self.behavior = behavior_of(supervisor.executor.deployment.seed, dispatch)
         was_fetched = terms.start_before == FOREVER
-        witness = supervisor.executor.deployment.witness
-        self.execution: Execution = witness.started(dispatch, supervisor.executor.name, was_fetched=was_fetched)
+        executor = supervisor.executor
+        self.execution: Execution = executor.deployment.witness.started(
+            dispatch, executor.name, executor.given, was_fetched=was_fetched
+        )
         self.after(self.behavior.seconds, self.end, self.behavior.exit_code)
 
     def end(self, code: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from schemas.codec import decode
+from schemas.confinement import Capabilities
 from schemas.dispatch import Dispatch
 from schemas.status import RunStatus
 from schemas.topics import DEADLETTER, STATUS
@@ -30,6 +31,8 @@ class Execution:
     ended: float | None = None
     code: int | None = None
     got_term: bool = False
+    given: Capabilities
+    """What its executor could give."""
     was_fetched: bool = False
     """CLAIMED was acknowledged, then something was fetched: the lease applies, not the claim grace."""
     frozen: list[tuple[float, float]] = field(default_factory=list)
@@ -52,13 +55,15 @@ class Witness:
         self.crashes: list[tuple[str, Exception]] = []
         self.fences: list[tuple[float, int, str, bool]] = []
         """(seconds, partition, worker, whether the group had given the partition to another one for some time)"""
-        self.violations: list[str] = []
-        """What is wrong at the moment at which it happens."""
+        self.endless: list[str] = []
+        """Open runs that nothing would have ended, when somebody looked."""
+        self.kept: list[str] = []
+        """What an owner still had in memory of what was over, when somebody looked."""
 
     def committed(self, partition: int, transaction: Transaction) -> None:
         self.commits.append(Committed(at=self._world.now, partition=partition, transaction=transaction))
 
-    def started(self, dispatch: Dispatch, executor: str, *, was_fetched: bool) -> Execution:
+    def started(self, dispatch: Dispatch, executor: str, given: Capabilities, *, was_fetched: bool) -> Execution:
         execution = Execution(
             run_id=dispatch.run_id,
             token=dispatch.token,
@@ -66,6 +71,7 @@ class Witness:
             executor=executor,
             dispatch=dispatch,
             began=self._world.now,
+            given=given,
             was_fetched=was_fetched,
         )
         self.executions.append(execution)

@@ -33,6 +33,8 @@ class Worker(Process):
         super().__init__(deployment.world, name)
         self.deployment = deployment
         self.clock = SimulatedClock(self, deployment.brokers)
+        self.core, self.release = deployment.core, deployment.releases.get(name, "")
+        """As they are when it starts (protocol O11)."""
         self.assignments, self.known = Assignments(), KnownHeartbeats()
         self.topic_ids = {topic: deployment.brokers.topic_id(topic) for topic in INPUT_TOPICS}
         self.member_id = ""
@@ -136,6 +138,9 @@ class Worker(Process):
             return
         self.world.note(self.name, "joins the group again")
         self.member_id = group.join(self)
+
+    def partitions(self) -> list[Partition]:
+        return list(self._partitions.values())
 
     def forget(self, assignment_id: AssignmentId) -> None:
         self._partitions.pop(assignment_id, None)

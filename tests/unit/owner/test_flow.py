@@ -8,7 +8,7 @@ from schemas.codec import decode
 from schemas.dispatch import Dispatch
 from schemas.event import EndCause
 from schemas.status import RunStatus
-from schemas.topics import DEADLETTER, STATUS
+from schemas.topics import CDC, DEADLETTER, STATUS
 from schemas.words import RunState
 from streams.core.inputs import HeartbeatHeard
 from streams.core.room import Bounds
@@ -179,3 +179,23 @@ def test_a_transaction_holds_a_limited_number_of_payload_bytes() -> None:
         prepared = log.turn(owner, 0.01)
         sizes.append(sum(len(each.value or b"") for each in prepared.records if each.dispatch) if prepared else 0)
     assert max(sizes) <= Bounds().payload_bytes + 300_000
+
+
+def test_records_that_change_nothing_do_not_fill_a_transaction_for_seconds() -> None:
+    """As those of a new snapshot: their bytes count, and no effect of theirs would be committed."""
+    log = Log()
+    log.bounds = Bounds(bytes=2_000)
+    known = log.define()
+    owner = log.recover()
+    log.turn(owner)
+    for _ in range(50):
+        owner.offer(log.append_copy(known))
+    turns = 0
+    while owner.next_wake(log.now) == AT_ONCE and turns < 100:
+        log.turn(owner, 0.001)
+        turns += 1
+    assert turns < 60
+    log.request("after")
+    owner.offer(log.inputs[CDC][-1])
+    log.turn(owner, 0.001)
+    assert "job#after" in log.statuses()

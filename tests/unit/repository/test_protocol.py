@@ -166,6 +166,13 @@ def test_every_path_in_the_document_exists():
     assert [path for path in paths if A_PATH.fullmatch(path) and not (ROOT / path).exists()] == []
 
 
+def test_the_tests_that_the_page_on_reliability_names_exist():
+    """A history that once broke the promise is not forgotten by a renamed test."""
+    named = A_TEST.findall((ROOT / "docs" / "reliability.md").read_text(encoding="utf-8"))
+    assert named
+    assert [f"{path}::{name}" for path, name in named if f"def {name}(" not in (ROOT / path).read_text("utf-8")] == []
+
+
 def test_a_wrong_citation_is_found():
     both = "as protocol {0}3, {1}2 and {0}14 say, and {0}5 too; {2}3 is the store, {3}0 a time, UTF-8 an encoding"
     text = both.format("O", "L", "S", "T")
