@@ -12,7 +12,7 @@ import psycopg
 from connectors.objects import Objects, ObjectsError
 from connectors.statements import sql
 
-TABLES = ("runs", "attempts", "transitions", "problems")
+TABLES = ("runs", "attempts", "transitions", "problems", "audit_log")
 PIECE_BYTES = 16 * 1024 * 1024
 """The size of an object before compression: the sink holds at most one in memory."""
 ROWS_AT_ONCE = 1000

@@ -24,6 +24,7 @@ _SHOWN: Mapping[str, str] = {
     "dags": _MINE,
     "owners": _MINE,
     "runs": _MINE,
+    "audit_log": _MINE,
     "dag_nodes": "exists (select from tidemill.dags as dag where dag.dag_id = dag_nodes.dag_id)",
     "definitions": _OWNED.format("definitions"),
     "requests": _OWNED.format("requests"),

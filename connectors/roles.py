@@ -73,6 +73,7 @@ _OF_TENANTS = (
     "stories",
     "problems",
     "members",
+    "audit_log",
 )
 _VIEWS = ("dag_runs", "attempts", "transitions", "backfills")
 _OF_THE_DEPLOYMENT = (
@@ -92,6 +93,7 @@ _TABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "SELECT": (
             "jobs", "dags", "dag_nodes", "definitions", "runs", "stories", "problems", "attempts", "transitions",
             "sink_offsets", "weeks", "retention", "deployment", "restored", "migrations", "definition_version",
+            "audit_log",
         ),
         "INSERT": ("runs", "stories", "problems", "sink_offsets", "weeks", "retention"),
         "UPDATE": ("runs", "stories", "sink_offsets", "weeks", "retention"),

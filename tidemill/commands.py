@@ -97,6 +97,10 @@ PANELS = {
             "tidemill.logs:logs",
             "Print what a run wrote to standard output and standard error. Control characters are shown, not obeyed.",
         ),
+        "changes": Entry(
+            "tidemill.changes:changes",
+            "List who changed which job, DAG or member, and who asked for what, the newest first.",
+        ),
         "problems": Entry("tidemill.runs:problems", "List rejected inputs (dead_letter) and alerts, the newest first."),
         "next": Entry(
             "tidemill.time:next_times",

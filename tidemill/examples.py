@@ -52,6 +52,7 @@ EXAMPLES = {
         "tidemill audit --from 2026-11-21T00:00:00Z --to 2026-11-22T00:00:00Z --json",
     ),
     "logs": ("tidemill logs 'nightly#r1'", "tidemill logs 'nightly#r1' --follow"),
+    "changes": ("tidemill changes --since 1h", "tidemill changes nightly --who anna"),
     "problems": ("tidemill problems --since 1h",),
     "next": ("tidemill next nightly -n 3", "tidemill next --schedule '0 3 * * *' --timezone Europe/Berlin"),
     "job put": (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -80,9 +82,18 @@ def connect_to_read(target: Connections, options: str = "", seconds: int = CONNE
 
 
 def connect(dsn: str, options: str = "", seconds: int = CONNECT_SECONDS) -> psycopg.Connection[Row]:
-    connection: psycopg.Connection[Row] = psycopg.connect(dsn, **session(options, seconds))
+    connection: psycopg.Connection[Row] = psycopg.connect(dsn, **session(f"{_actor()} {options}", seconds))
     configure(connection)
     return connection
+
+
+def _actor() -> str:
+    """The option that names this user in the audit log."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no variable names the user, and its number has no name
+        return ""
+    return f"-c tidemill.actor={user}" if re.fullmatch("[A-Za-z0-9._-]+", user) else ""
 
 
 def session(options: str = "", seconds: int = CONNECT_SECONDS) -> dict[str, Any]:

@@ -304,6 +304,23 @@ for each row execute function tidemill.node_access();
 create trigger access before insert on tidemill.requests
 for each row execute function tidemill.request_access();
 
+-- A statement could set these settings between the triggers before and those after its row (returning set_config).
+create function tidemill.access_after() returns trigger
+language plpgsql as $$
+begin
+    if not tidemill.is_owner(current_user) then
+        perform tidemill.forget_exceptions();
+    end if;
+    return null;
+end
+$$;
+
+create trigger access_after after insert or update or delete on tidemill.jobs
+for each row execute function tidemill.access_after();
+
+create trigger access_after after insert or update or delete on tidemill.dags
+for each row execute function tidemill.access_after();
+
 -- A fence of a run whose job was never defined is a mistake, and one of another tenant would stop that tenant's attempts.
 -- The read model does not matter: it may be behind.
 create function tidemill.check_fence(of_run text) returns void

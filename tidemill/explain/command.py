@@ -12,6 +12,7 @@ import typer
 from schemas.ids import owner_of_run
 from tidemill.complete import owner_and_run_names
 from tidemill.dag_runs import is_run
+from tidemill.explain.askers import with_askers
 from tidemill.explain.history import Moment, last_due, moments, newest_spec
 from tidemill.explain.look import find_history, read_history, read_occurrence, read_run
 from tidemill.explain.story import Seen, story
@@ -79,11 +80,13 @@ def explain_run(postgres: psycopg.Connection[Row], run_id: str) -> Explanation:
     history, now = find_history(postgres, owner), now_of(postgres)
     row = one(postgres, "run", {"run_id": run_id})
     if row:
-        return story(read_run(postgres, row, history, now))
+        told = story(read_run(postgres, row, history, now))
+        return with_askers(postgres, told, owner, (row["request_id"], row["rerun_id"]))
     if "/" in run_id:
         return explain_node(postgres, run_id, history)
     if "#" in run_id:
-        return explain_request(postgres, run_id, owner, history, now)
+        told = explain_request(postgres, run_id, owner, history, now)
+        return with_askers(postgres, told, owner, (run_id.partition("#")[2],))
     moment = Moment(instant=_time_of(run_id))
     return _told(read_occurrence(postgres, owner, moment, read_history(postgres, owner), now))
 

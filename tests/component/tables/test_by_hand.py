@@ -45,6 +45,7 @@ KEPT = {
     "reconciliation": "the sinks write here how the streams compare with this database",
     "migrations": "`tidemill migrate` writes it",
     "roles": "`tidemill migrate` writes it, and gives these roles their rights",
+    "audit_log": "nobody changes what was done",
     "members": DEFINED | {"truncate": ANYTHING},  # admins write it
 }
 TABLES = """

@@ -157,6 +157,22 @@ $$;
 
 
 --
+-- Name: access_after(); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.access_after() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if not tidemill.is_owner(current_user) then
+        perform tidemill.forget_exceptions();
+    end if;
+    return null;
+end
+$$;
+
+
+--
 -- Name: allow_classes(text[]); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
@@ -260,6 +276,71 @@ begin
     end loop;
     perform set_config('tidemill.healing', 'off', true), set_config('tidemill.keeping', 'off', true);
 end
+$$;
+
+
+--
+-- Name: audit_change(); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.audit_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    seen_at timestamptz := clock_timestamp();
+    of_role name := case current_setting('role') when 'none' then session_user else current_setting('role') end;
+    before jsonb := case tg_op when 'INSERT' then null else to_jsonb(old) end;
+    after jsonb := case tg_op when 'DELETE' then null else to_jsonb(new) end;
+    known jsonb := coalesce(after, before);
+    of_owner text := coalesce(known ->> 'owner', known ->> 'job_id', known ->> 'dag_id', known ->> 'role');
+begin
+    if tg_argv[0] in ('job', 'dag') and (
+        current_setting('tidemill.numbering', true) = 'on' or current_setting('tidemill.compiling', true) = 'on'
+    ) and (pg_trigger_depth() > 1 or tidemill.is_owner(of_role) or tidemill.has_kind(of_role, '{sink}')) then
+        return null;
+    elsif tg_argv[0] = 'member' and current_setting('tidemill.keeping', true) = 'on' and tidemill.is_owner(of_role) then
+        return null;
+    end if;
+    if to_regclass('tidemill.audit_log_' || to_char(tidemill.week_of((seen_at at time zone 'UTC')::date), 'YYYYMMDD'))
+        is null then
+        perform tidemill.make_week((seen_at at time zone 'UTC')::date);
+    end if;
+    insert into tidemill.audit_log (
+        at, login, role, door, actor, correlation_id, action, kind, owner, node_id, tenant, request_id, before, after)
+    values (
+        seen_at, session_user, of_role,
+        coalesce(
+            (select kind from tidemill.roles where name = session_user and kind in ('api', 'web')),
+            case current_setting('application_name') when 'tidemill' then 'cli' else 'sql' end),
+        nullif(left(current_setting('tidemill.actor', true), 200), ''),
+        nullif(left(current_setting('tidemill.correlation_id', true), 200), ''),
+        lower(tg_op), tg_argv[0], of_owner, known ->> 'node_id',
+        coalesce(
+            known ->> 'tenant',
+            (select tenant from tidemill.owners where owner = of_owner),
+            (select tenant from tidemill.dags where dag_id = of_owner)),
+        case tg_argv[0] when 'request' then known ->> 'request_id' end,
+        tidemill.audited(case tg_op when 'UPDATE' then tidemill.differing(before, after) else before end),
+        tidemill.audited(case tg_op when 'UPDATE' then tidemill.differing(after, before) else after end));
+    return null;
+end
+$$;
+
+
+--
+-- Name: audited(jsonb); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.audited(written jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    select jsonb_object_agg(key, case
+        when octet_length(value::text) <= 1000 then value
+        else jsonb_build_object(
+            'bytes', octet_length(value::text), 'sha256', encode(sha256(convert_to(value::text, 'UTF8')), 'hex'))
+    end)
+    from jsonb_each(jsonb_strip_nulls(written)) where key <> 'updated_at'
 $$;
 
 
@@ -2080,6 +2161,18 @@ $$;
 
 
 --
+-- Name: differing(jsonb, jsonb); Type: FUNCTION; Schema: tidemill; Owner: -
+--
+
+CREATE FUNCTION tidemill.differing(written jsonb, other jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    select coalesce(jsonb_object_agg(key, value), '{}')
+    from jsonb_each(written) where value is distinct from other -> key
+$$;
+
+
+--
 -- Name: fence(text, bigint); Type: FUNCTION; Schema: tidemill; Owner: -
 --
 
@@ -3392,7 +3485,7 @@ CREATE FUNCTION tidemill.week_of(day date) RETURNS date
 
 CREATE FUNCTION tidemill.weekly_tables() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ARRAY['problems'::text, 'runs'::text, 'stories'::text];
+    RETURN ARRAY['audit_log'::text, 'problems'::text, 'runs'::text, 'stories'::text];
 
 
 --
@@ -3549,6 +3642,65 @@ CREATE VIEW tidemill.attempts WITH (security_invoker='true') AS
     story.filed_on
    FROM (tidemill.stories story
      CROSS JOIN LATERAL unnest(story.attempts) each(attempt, token, timeout_class, dispatched_at, executor_id, claimed_at, started_at, finished_at, ended_as, exit_code, reason, reason_code, sha256, output, output_bytes, log_uri, peak_memory, cpu_seconds, log_deleted_at));
+
+
+--
+-- Name: audit_number; Type: SEQUENCE; Schema: tidemill; Owner: -
+--
+
+CREATE SEQUENCE tidemill.audit_number
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+
+--
+-- Name: audit_log; Type: TABLE; Schema: tidemill; Owner: -
+--
+
+CREATE TABLE tidemill.audit_log (
+    at timestamp with time zone NOT NULL,
+    number bigint DEFAULT nextval('tidemill.audit_number'::regclass) NOT NULL,
+    login text NOT NULL,
+    role text NOT NULL,
+    door text NOT NULL,
+    actor text,
+    correlation_id text,
+    action text NOT NULL,
+    kind text NOT NULL,
+    owner text NOT NULL,
+    node_id text,
+    tenant text,
+    request_id text,
+    before jsonb,
+    after jsonb
+)
+PARTITION BY RANGE (at);
+
+
+--
+-- Name: audit_log_20260223; Type: TABLE; Schema: tidemill; Owner: -
+--
+
+CREATE TABLE tidemill.audit_log_20260223 (
+    at timestamp with time zone CONSTRAINT audit_log_at_not_null NOT NULL,
+    number bigint DEFAULT nextval('tidemill.audit_number'::regclass) CONSTRAINT audit_log_number_not_null NOT NULL,
+    login text CONSTRAINT audit_log_login_not_null NOT NULL,
+    role text CONSTRAINT audit_log_role_not_null NOT NULL,
+    door text CONSTRAINT audit_log_door_not_null NOT NULL,
+    actor text,
+    correlation_id text,
+    action text CONSTRAINT audit_log_action_not_null NOT NULL,
+    kind text CONSTRAINT audit_log_kind_not_null NOT NULL,
+    owner text CONSTRAINT audit_log_owner_not_null NOT NULL,
+    node_id text,
+    tenant text,
+    request_id text,
+    before jsonb,
+    after jsonb
+);
 
 
 --
@@ -3931,6 +4083,13 @@ CREATE TABLE tidemill.zones (
 
 
 --
+-- Name: audit_log_20260223; Type: TABLE ATTACH; Schema: tidemill; Owner: -
+--
+
+ALTER TABLE ONLY tidemill.audit_log ATTACH PARTITION tidemill.audit_log_20260223 FOR VALUES FROM ('2026-02-23 00:00:00+00') TO ('2026-03-02 00:00:00+00');
+
+
+--
 -- Name: problems_20260223; Type: TABLE ATTACH; Schema: tidemill; Owner: -
 --
 
@@ -3949,6 +4108,13 @@ ALTER TABLE ONLY tidemill.runs ATTACH PARTITION tidemill.runs_20260223 FOR VALUE
 --
 
 ALTER TABLE ONLY tidemill.stories ATTACH PARTITION tidemill.stories_20260223 FOR VALUES FROM ('2026-02-23') TO ('2026-03-02');
+
+
+--
+-- Data for Name: audit_log_20260223; Type: TABLE DATA; Schema: tidemill; Owner: -
+--
+
+INSERT INTO tidemill.audit_log_20260223 VALUES ('2026-03-01 11:00:00+00', 1, 'tidemill', 'tidemill', 'sql', NULL, NULL, 'insert', 'job', 'job', NULL, 'default', NULL, NULL, '{"version": 1}');
 
 
 --
@@ -4045,7 +4211,8 @@ INSERT INTO tidemill.migrations VALUES ('0011_backfills.sql', '836d2991c089d1ba7
 INSERT INTO tidemill.migrations VALUES ('0012_dags.sql', 'e9782b03128512633fc6880e66c4a7a8c83eaf6891719c518c1149aaad03588c', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0013_cluster.sql', 'b91e4b10b7a475d6c60adec2eed8063875e769365866f28addb6337a76cb2ba9', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0014_kept.sql', 'ff01bafe07400b7e3d2c6c417f827f6e499db6cb6684b258fd96aec197de00a5', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0015_access.sql', '29c77a35e581d0db2eef839049a05bdf8052efdc78fac0a028960ca01768f0bb', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0015_access.sql', '018ba284ef60ca0e924aa9d5438beb2503582d99ab85f870c004d4328bcb3c19', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0016_audit_log.sql', 'bced15ad83ebd15ea65cc6250d362f7bfe1fb143ed2a0b24bac0e8b777a685a5', '0.2.0', '2026-03-01 12:00:00+00');
 
 
 --
@@ -4787,10 +4954,33 @@ INSERT INTO tidemill.zones VALUES ('PST8PDT');
 
 
 --
+-- Name: audit_number; Type: SEQUENCE SET; Schema: tidemill; Owner: -
+--
+
+SELECT pg_catalog.setval('tidemill.audit_number', 1, false);
+
+
+--
 -- Name: definition_version; Type: SEQUENCE SET; Schema: tidemill; Owner: -
 --
 
 SELECT pg_catalog.setval('tidemill.definition_version', 7, true);
+
+
+--
+-- Name: audit_log audit_log_pkey; Type: CONSTRAINT; Schema: tidemill; Owner: -
+--
+
+ALTER TABLE ONLY tidemill.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (at, number);
+
+
+--
+-- Name: audit_log_20260223 audit_log_20260223_pkey; Type: CONSTRAINT; Schema: tidemill; Owner: -
+--
+
+ALTER TABLE ONLY tidemill.audit_log_20260223
+    ADD CONSTRAINT audit_log_20260223_pkey PRIMARY KEY (at, number);
 
 
 --
@@ -5018,6 +5208,20 @@ ALTER TABLE ONLY tidemill.zones
 
 
 --
+-- Name: audit_log_by_owner; Type: INDEX; Schema: tidemill; Owner: -
+--
+
+CREATE INDEX audit_log_by_owner ON ONLY tidemill.audit_log USING btree (owner, at DESC);
+
+
+--
+-- Name: audit_log_20260223_owner_at_idx; Type: INDEX; Schema: tidemill; Owner: -
+--
+
+CREATE INDEX audit_log_20260223_owner_at_idx ON tidemill.audit_log_20260223 USING btree (owner, at DESC);
+
+
+--
 -- Name: definitions_by_time; Type: INDEX; Schema: tidemill; Owner: -
 --
 
@@ -5165,6 +5369,20 @@ CREATE INDEX stories_20260223_oldest_log_idx ON tidemill.stories_20260223 USING 
 
 
 --
+-- Name: audit_log_20260223_owner_at_idx; Type: INDEX ATTACH; Schema: tidemill; Owner: -
+--
+
+ALTER INDEX tidemill.audit_log_by_owner ATTACH PARTITION tidemill.audit_log_20260223_owner_at_idx;
+
+
+--
+-- Name: audit_log_20260223_pkey; Type: INDEX ATTACH; Schema: tidemill; Owner: -
+--
+
+ALTER INDEX tidemill.audit_log_pkey ATTACH PARTITION tidemill.audit_log_20260223_pkey;
+
+
+--
 -- Name: problems_20260223_owner_at_idx; Type: INDEX ATTACH; Schema: tidemill; Owner: -
 --
 
@@ -5270,6 +5488,20 @@ CREATE TRIGGER access BEFORE INSERT ON tidemill.requests FOR EACH ROW EXECUTE FU
 
 
 --
+-- Name: dags access_after; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER access_after AFTER INSERT OR DELETE OR UPDATE ON tidemill.dags FOR EACH ROW EXECUTE FUNCTION tidemill.access_after();
+
+
+--
+-- Name: jobs access_after; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER access_after AFTER INSERT OR DELETE OR UPDATE ON tidemill.jobs FOR EACH ROW EXECUTE FUNCTION tidemill.access_after();
+
+
+--
 -- Name: dags access_of_update; Type: TRIGGER; Schema: tidemill; Owner: -
 --
 
@@ -5281,6 +5513,69 @@ CREATE TRIGGER access_of_update BEFORE UPDATE ON tidemill.dags FOR EACH ROW WHEN
 --
 
 CREATE TRIGGER access_of_update BEFORE UPDATE ON tidemill.jobs FOR EACH ROW WHEN ((old.* *<> new.*)) EXECUTE FUNCTION tidemill.job_access();
+
+
+--
+-- Name: dag_nodes audited; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER audited AFTER INSERT OR DELETE ON tidemill.dag_nodes FOR EACH ROW EXECUTE FUNCTION tidemill.audit_change('node');
+
+
+--
+-- Name: dags audited; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER audited AFTER INSERT OR DELETE ON tidemill.dags FOR EACH ROW EXECUTE FUNCTION tidemill.audit_change('dag');
+
+
+--
+-- Name: jobs audited; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER audited AFTER INSERT OR DELETE ON tidemill.jobs FOR EACH ROW EXECUTE FUNCTION tidemill.audit_change('job');
+
+
+--
+-- Name: members audited; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER audited AFTER INSERT OR DELETE ON tidemill.members FOR EACH ROW EXECUTE FUNCTION tidemill.audit_change('member');
+
+
+--
+-- Name: requests audited; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER audited AFTER INSERT ON tidemill.requests FOR EACH ROW EXECUTE FUNCTION tidemill.audit_change('request');
+
+
+--
+-- Name: dag_nodes audited_update; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER audited_update AFTER UPDATE ON tidemill.dag_nodes FOR EACH ROW WHEN ((old.* *<> new.*)) EXECUTE FUNCTION tidemill.audit_change('node');
+
+
+--
+-- Name: dags audited_update; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER audited_update AFTER UPDATE ON tidemill.dags FOR EACH ROW WHEN ((old.* *<> new.*)) EXECUTE FUNCTION tidemill.audit_change('dag');
+
+
+--
+-- Name: jobs audited_update; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER audited_update AFTER UPDATE ON tidemill.jobs FOR EACH ROW WHEN ((old.* *<> new.*)) EXECUTE FUNCTION tidemill.audit_change('job');
+
+
+--
+-- Name: members audited_update; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER audited_update AFTER UPDATE ON tidemill.members FOR EACH ROW WHEN ((old.* *<> new.*)) EXECUTE FUNCTION tidemill.audit_change('member');
 
 
 --
@@ -5400,6 +5695,13 @@ CREATE TRIGGER jobs_b_names_sha256 BEFORE UPDATE OF sha256 ON tidemill.jobs FOR 
 --
 
 CREATE TRIGGER jobs_no_truncate BEFORE TRUNCATE ON tidemill.jobs FOR EACH STATEMENT EXECUTE FUNCTION tidemill.refuse_statement('it would remove jobs without recording their deletion; use delete from tidemill.jobs');
+
+
+--
+-- Name: audit_log kept; Type: TRIGGER; Schema: tidemill; Owner: -
+--
+
+CREATE TRIGGER kept BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON tidemill.audit_log FOR EACH STATEMENT WHEN (((pg_trigger_depth() = 0) AND (current_setting('tidemill.keeping'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION tidemill.refuse_statement('only a trigger writes it, and retention drops old weeks; nobody changes what was done');
 
 
 --
