@@ -50,15 +50,24 @@ create or replace function tidemill.weekly_tables() returns text[]
 language sql immutable parallel safe
 return array['audit_log', 'problems', 'runs', 'stories'];
 
--- Without nulls, and with a digest in the place of each long value: payloads may be secret, and are kept elsewhere.
+-- Without nulls, and with a digest in the place of each long value: payloads may be secret, and are kept elsewhere. Most rows
+-- are short as a whole.
 create function tidemill.audited(written jsonb) returns jsonb
-language sql immutable parallel safe as $$
-    select jsonb_object_agg(key, case
-        when octet_length(value::text) <= 1000 then value
-        else jsonb_build_object(
-            'bytes', octet_length(value::text), 'sha256', encode(sha256(convert_to(value::text, 'UTF8')), 'hex'))
-    end)
-    from jsonb_each(jsonb_strip_nulls(written)) where key <> 'updated_at'
+language plpgsql immutable parallel safe as $$
+declare
+    short jsonb := jsonb_strip_nulls(written) - 'updated_at';
+begin
+    if octet_length(short::text) <= 2000 then
+        return short;
+    end if;
+    return (
+        select jsonb_object_agg(key, case
+            when octet_length(value::text) <= 1000 then value
+            else jsonb_build_object(
+                'bytes', octet_length(value::text), 'sha256', encode(sha256(convert_to(value::text, 'UTF8')), 'hex'))
+        end)
+        from jsonb_each(short));
+end
 $$;
 
 -- The values of `written` that `other` does not have.

@@ -64,7 +64,7 @@ def test_a_request_is_logged_once_and_its_payload_only_as_a_digest_if_it_is_long
     for _ in range(2):
         tables.execute(
             "insert into tidemill.requests (request_id, job_id, payload) values ('r', 'j', %s) on conflict do nothing",
-            ['"' + 2000 * "x" + '"'],
+            ['"' + 3000 * "x" + '"'],
         )
     _, asked = rows()
     assert (asked["kind"], asked["request_id"], asked["owner"], asked["tenant"]) == ("request", "r", "j", "a")

@@ -333,14 +333,22 @@ $$;
 --
 
 CREATE FUNCTION tidemill.audited(written jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     AS $$
-    select jsonb_object_agg(key, case
-        when octet_length(value::text) <= 1000 then value
-        else jsonb_build_object(
-            'bytes', octet_length(value::text), 'sha256', encode(sha256(convert_to(value::text, 'UTF8')), 'hex'))
-    end)
-    from jsonb_each(jsonb_strip_nulls(written)) where key <> 'updated_at'
+declare
+    short jsonb := jsonb_strip_nulls(written) - 'updated_at';
+begin
+    if octet_length(short::text) <= 2000 then
+        return short;
+    end if;
+    return (
+        select jsonb_object_agg(key, case
+            when octet_length(value::text) <= 1000 then value
+            else jsonb_build_object(
+                'bytes', octet_length(value::text), 'sha256', encode(sha256(convert_to(value::text, 'UTF8')), 'hex'))
+        end)
+        from jsonb_each(short));
+end
 $$;
 
 
@@ -4212,7 +4220,7 @@ INSERT INTO tidemill.migrations VALUES ('0012_dags.sql', 'e9782b03128512633fc688
 INSERT INTO tidemill.migrations VALUES ('0013_cluster.sql', 'b91e4b10b7a475d6c60adec2eed8063875e769365866f28addb6337a76cb2ba9', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0014_kept.sql', 'ff01bafe07400b7e3d2c6c417f827f6e499db6cb6684b258fd96aec197de00a5', '0.2.0', '2026-03-01 12:00:00+00');
 INSERT INTO tidemill.migrations VALUES ('0015_access.sql', '018ba284ef60ca0e924aa9d5438beb2503582d99ab85f870c004d4328bcb3c19', '0.2.0', '2026-03-01 12:00:00+00');
-INSERT INTO tidemill.migrations VALUES ('0016_audit_log.sql', 'bced15ad83ebd15ea65cc6250d362f7bfe1fb143ed2a0b24bac0e8b777a685a5', '0.2.0', '2026-03-01 12:00:00+00');
+INSERT INTO tidemill.migrations VALUES ('0016_audit_log.sql', 'e4d12c276d34578ccfe26bde35ec83b83e4d64acb8daf1a47911c0f5a510153b', '0.2.0', '2026-03-01 12:00:00+00');
 
 
 --
