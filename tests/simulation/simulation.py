@@ -108,6 +108,7 @@ def simulate(plan: Plan, *, with_trace: bool = False) -> Outcome:
             world.after(act.at, _apply, deployment, act)
         world.after(HOUSEKEEPING_SECONDS, _housekeep, deployment)
         world.after(memory.LOOK_SECONDS, memory.look, deployment)
+        world.heals_at = QUIET
         world.after(QUIET, _heal, deployment)
         world.after(PAUSE_ALL, _pause_all, deployment)
         world.run(END)

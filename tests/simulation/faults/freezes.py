@@ -46,8 +46,8 @@ def freeze_at_claim(deployment: Deployment, _: Dice, arguments: Arguments) -> No
 
 
 def freeze_sink(deployment: Deployment, _: Dice, arguments: Arguments) -> None:
-    deployment.sinks.running[-1].freeze(arguments["seconds"])
-    deployment.world.after(2.0, deployment.sinks.start_another)
+    """Between its reading and its writing: it wakes up with a batch that another sink has written meanwhile."""
+    deployment.sinks.running[-1].freezes_at_write = arguments["seconds"]
 
 
 def seconds(dice: Dice) -> float:

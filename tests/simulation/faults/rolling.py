@@ -66,8 +66,14 @@ def restart_all(deployment: Deployment, pause: float, *, workers_first: bool) ->
     at = 0.0
     for restart, names in reversed(parts) if workers_first else parts:
         for name in names:
-            deployment.world.after(at, restart, deployment, name)
+            deployment.world.after(at, _unless_quiet, deployment, restart, name)
             at += pause
+
+
+def _unless_quiet(deployment: Deployment, restart: Any, name: str) -> None:
+    """Once everything is healed, nothing is restarted any more."""
+    if not deployment.is_quiet:
+        restart(deployment, name)
 
 
 def restart_executor(deployment: Deployment, name: str) -> None:

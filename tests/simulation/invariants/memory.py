@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from schemas.ids import RunId, dag_run_of
 from schemas.topics import STATE
-from schemas.words import RunKind
+from schemas.words import OPEN_STATES, RunKind
 from streams.core.agenda import Agenda
 from streams.core.runs.run import Run
 from streams.core.state import OwnerState
@@ -142,6 +142,8 @@ def check_kept(history: History) -> list[str]:
 def _left_in_state(history: History) -> Iterator[str]:
     """When nothing is open any more, `state` has no run, no DAG run and no backfill: it holds no history."""
     deployment = history.deployment
+    if any(each.state in OPEN_STATES and each.job_id != LANDMINE for each in history.last.values()):
+        return  # "everything open ends" says it
     for number in range(deployment.partitions):
         log = deployment.brokers.log(STATE, number)
         last = {each.key: each.value for each in log.read(log.first, log.stable_end())}

@@ -1,14 +1,11 @@
-"""Bugs in ids, sinks and records, and in what an owner keeps: protocol S1, S2, decision 40, and two invariants."""
+"""Bugs in ids and records, and in what an owner keeps: protocol S2, decision 40, and two invariants."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
-import orjson
 
-from connectors.ledger import Ledger
-from connectors.statements import sql
 from executors import consumer
 from schemas import request_rules
 from schemas.errors import UndecodableError
@@ -18,35 +15,12 @@ from streams.core.state import OwnerState
 from streams.owner import recover
 from streams.owner.transaction_records import RUN_PREFIX
 from tests.simulation.planted.bug import Bug, Patch
-from tests.simulation.things import postgres
 from tests.simulation.things.owner_log import OwnerLog
 from tests.simulation.things.releases import FIELD
 
 
 def _any_id(_: Any) -> Any:
     return lambda _: True
-
-
-def _move_anyway(original: Any) -> Any:
-    """A sink moves the offsets from wherever they are."""
-
-    def advance(self: Any, batch: Any) -> None:
-        self._offsets |= {where: next_offset for where, (_, next_offset) in self._connection._tables.offsets.items()}
-        original(self, batch)
-
-    return advance
-
-
-def _write_anyway(original: Any) -> Any:
-    """What a sink has read replaces what is there, if that is newer, too."""
-
-    def execute(self: Any, statement: bytes, parameters: Any) -> Any:
-        if statement == sql("write_runs"):
-            for row in orjson.loads(parameters["rows"]):
-                self._tables.runs.pop(row["run_id"], None)
-        return original(self, statement, parameters)
-
-    return execute
 
 
 def _strict(original: Any) -> Any:
@@ -87,12 +61,6 @@ def _retries_wait_for_nothing(original: Any) -> Any:
 
 BUGS = (
     Bug("S2", "an id may have any character", (Patch(request_rules, "is_id", _any_id),), needs="odd id"),
-    Bug(
-        "S1",
-        "a sink writes what it has read, whatever another one wrote since",
-        (Patch(Ledger, "_advance", _move_anyway), Patch(postgres.Connection, "execute", _write_anyway)),
-        needs="sink is frozen",
-    ),
     Bug(
         "decision 40",
         "a record of the next release is refused",

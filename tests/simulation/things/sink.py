@@ -29,6 +29,8 @@ class Sink(Process):
         self._deployment = deployment
         self._positions: dict[PartitionId, int] = {}
         self._is_busy = False
+        self.freezes_at_write = 0.0
+        """It is frozen for so many seconds right before its next write, and another sink starts."""
         self._ledger: Ledger | None = None
         self._ids: dict[str, str] = {}
 
@@ -57,6 +59,10 @@ class Sink(Process):
             self._is_busy = False
             return
         self.after(WRITE_SECONDS, self._write, collect(records, STATUS, self._ids))
+        if self.freezes_at_write:
+            self.freeze(self.freezes_at_write)
+            self.freezes_at_write = 0.0
+            self.world.after(2.0, self._deployment.sinks.start_another)
 
     def _take(self) -> list[Record]:
         found: list[Record] = []

@@ -29,6 +29,8 @@ class World:
         self.coverage: Counter[tuple[str, str]] = Counter()
         """How often each (table, entry) was reached."""
         self.steps = 0
+        self.heals_at = NEVER
+        """What is frozen then wakes up."""
         self._heap: list[tuple[float, int, Process | None, Callable[..., object], tuple[Any, ...]]] = []
         self._numbers = count()
 
@@ -91,7 +93,8 @@ class Process:
         self.world.note(self.name, "is killed")
 
     def freeze(self, seconds: float) -> None:
-        self.frozen_until = max(self.frozen_until, self.world.now + seconds)
+        until = min(self.world.now + seconds, max(self.world.heals_at, self.world.now))
+        self.frozen_until = max(self.frozen_until, until)
         self.world.note(self.name, f"is frozen for {seconds:.0f} s")
 
     def cut_off(self, seconds: float) -> None:
