@@ -254,7 +254,7 @@ def backfill(deployment: Deployment, dice: Dice, arguments: Arguments) -> None:
         backfill_from=begin.isoformat(),
         backfill_to=end.isoformat(),
         reprocess="none",
-        max_active_runs=dice.choice((1, 3, 100)),
+        max_active_runs=dice.choice((1, 100, 100)),
         run_backwards=dice.random() < 0.3,
         dry_run=False,
         ran=orjson.dumps(ran).decode(),
@@ -297,7 +297,7 @@ def an_odd_id(dice: Dice, _: Size) -> Arguments:
 
 
 def a_backfill(dice: Dice, _: Size) -> Arguments:
-    return {"owner": dice.choice(JOBS), "request": _name(dice), "minutes": dice.choice((10, 30, 240))}
+    return {"owner": dice.choice(JOBS), "request": _name(dice), "minutes": dice.choice((30, 240, 240))}
 
 
 def a_new_one(dice: Dice, _: Size) -> Arguments:

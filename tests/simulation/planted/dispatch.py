@@ -49,13 +49,15 @@ def _everything_met(_: Any) -> Any:
 
 
 BUGS = (
-    Bug("D1", "dispatches are sent without regard to windows", (Patch(Fleet, "window", _no_window),)),
+    Bug(
+        "D1", "dispatches are sent without regard to windows", (Patch(Fleet, "window", _no_window),), needs="backfills"
+    ),
     Bug("D2", "a dispatch never expires", (Patch(claim, "judge", _never_expired),), needs="offsets are lost"),
     Bug(
         "D3",
         "records of a lost partition are claimed",
         (Patch(PolledRecords, "keep_only", _keep_all),),
-        needs="move partitions",
+        needs="an executor is",
     ),
     Bug(
         "D4",
