@@ -181,8 +181,10 @@ def reader(stack):
     name = stack.rows("select current_database() as name")[0]["name"]
     documented = statements.replace("DATABASE tidemill", f"DATABASE {name}")
     stack.database.execute(documented.replace("grafana", "documented"))  # the stack has made a role of that name
+    stack.database.execute("grant documented to current_user")
     with psycopg.connect(stack.connections.postgres_dsn, row_factory=dict_row, autocommit=True) as connection:
         connection.execute("set role documented")
         connection.execute("set default_transaction_read_only = on")
         yield connection
+    stack.database.execute("delete from tidemill.members where role = 'documented'")
     stack.database.execute("drop owned by documented; drop role documented")

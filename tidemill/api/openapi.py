@@ -171,5 +171,5 @@ def _success(route: Route, status: int, shape: str | None) -> Schema:
 
 def _tidy(schemas: Mapping[str, Schema]) -> Schema:
     """As JSON has it: defaults that are tuples become lists."""
-    tidied: Schema = msgspec.to_builtins(dict(sorted(schemas.items())))
+    tidied: Schema = msgspec.json.decode(msgspec.json.encode(dict(sorted(schemas.items()))))
     return tidied

@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from connectors import apply, migrate, topics
 from connectors.settings import SourceSettings
-from infra import postgres, stack
+from infra import postgres, process_roles, stack
 from infra.credentials import credentials
 from infra.ports import Ports
 from infra.process import spawn
@@ -154,6 +154,8 @@ def running_cdc() -> Iterator[CdcBench]:
             for name, value in stack.environment(data).items():
                 patch.setenv(name, value)
             connections = Connections()
+            migrate.migrate(connections.postgres_dsn)
+            process_roles.set_passwords(connections.postgres_dsn)
             _apply(connections)
             yield CdcBench(data, connections)
         finally:
@@ -176,7 +178,9 @@ def with_little_wal(bench: CdcBench, names: SourceSettings) -> Iterator[CdcBench
         try:
             eventually(part.is_ready, what="the start of Postgres")
             dsn = postgres.dsn(ports.by_name["postgres"], keys, postgres.SUPERUSER)
-            found = bench.connections.model_copy(update={"postgres_dsn": dsn, "topic_prefix": "little."})
+            own = {"postgres_dsn": dsn, "connect_postgres_user": None, "connect_postgres_password": None}
+            found = bench.connections.model_copy(update={**own, "topic_prefix": "little."})
+            migrate.migrate(dsn)
             _apply(found, names)
             yield CdcBench(bench.data, found)
         finally:
@@ -186,6 +190,5 @@ def with_little_wal(bench: CdcBench, names: SourceSettings) -> Iterator[CdcBench
 
 
 def _apply(connections: Connections, settings: SourceSettings | None = None) -> None:
-    migrate.migrate(connections.postgres_dsn)
     topics.create(connections)
     apply.apply_connector(connections, settings)
