@@ -82,7 +82,14 @@ def migrate(dsn: str, role_prefix: str | None = None) -> list[str]:
     """
     applied = apply(dsn, migrations())
     bring_roles(dsn, role_prefix)
+    _make_weeks(dsn)
     return applied
+
+
+def _make_weeks(dsn: str) -> None:
+    """The sink makes them ahead. Without them the first change of a job would, and others would wait for its commit."""
+    with psycopg.connect(dsn, application_name="tidemill-migrate") as connection:
+        connection.execute(sql("make_weeks_ahead"))
 
 
 def apply(dsn: str, wanted: list[Migration], lock_timeout: timedelta = LOCK_TIMEOUT) -> list[str]:

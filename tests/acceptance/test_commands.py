@@ -86,7 +86,7 @@ def test_a_second_stack_in_the_same_folder_is_refused(tidemill):
 
 def test_migrating_again_changes_nothing(tidemill):
     said = tidemill("migrate")
-    assert said.count("up to date") == 3
+    assert said.count("up to date") == 4
 
 
 def test_a_command_becomes_a_job_and_a_run_that_is_waited_for(tidemill, shown):

@@ -63,8 +63,8 @@ def test_without_brokers_an_executor_is_live_and_not_ready(own_servers, executor
 
 
 def test_a_claimer_that_waits_for_brokers_in_a_commit_is_not_stuck(own_servers, connections, owner, until):
-    now, may_claim, held, claimed = [0.0], [], [], []
-    health, slots = Health(lambda: now[0]), Slots({"10s": 1})
+    now, may_claim, held, claimed = [0.0], [True], [], []
+    health, slots = Health(lambda: now[0]), Slots({"10s": 2})
     context = ClaimerContext(
         timeout_class="10s", slots=slots, clock=cluster_clock(connections), metrics=new_metrics(), health=health,
         given=NOTHING_GIVEN,
@@ -76,6 +76,9 @@ def test_a_claimer_that_waits_for_brokers_in_a_commit_is_not_stuck(own_servers, 
     claimer.start()
     until(lambda: held and len(held[-1]) == connections.partitions)
     owner.dispatch(owner.order(("s3://a/b", "0" * 64)))
+    until(lambda: claimed)  # it knows the committed offsets now
+    may_claim.clear()
+    owner.dispatch(owner.order(("s3://a/b", "0" * 64)))
     until(lambda: len(claimer._records))
     own_servers.kill("kafka")
     may_claim.append(True)
@@ -85,7 +88,7 @@ def test_a_claimer_that_waits_for_brokers_in_a_commit_is_not_stuck(own_servers, 
     claimer.excuse()
     assert health.why_not_live is None
     own_servers.start("kafka")
-    until(lambda: claimed, 90)
+    until(lambda: len(claimed) == 2, 90)
     claimer.stop()
 
 
