@@ -237,7 +237,7 @@ def _inserted(bench, name):
 
 
 def _dropped(bench):
-    with bench.database() as connection:
+    with bench.as_superuser() as connection:
         connection.execute("select pg_terminate_backend(active_pid) from pg_replication_slots where active")
         drop = "select pg_drop_replication_slot(slot_name) from pg_replication_slots where not active"
         return connection.execute(drop).rowcount == 1

@@ -15,6 +15,7 @@ import msgspec
 import psycopg
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from psycopg.conninfo import make_conninfo
 
 from connectors import apply, migrate, topics
 from connectors.settings import SourceSettings
@@ -42,6 +43,10 @@ class CdcBench:
 
     def database(self) -> psycopg.Connection:
         return psycopg.connect(self.connections.postgres_dsn, autocommit=True)
+
+    def as_superuser(self) -> psycopg.Connection:
+        dsn = make_conninfo(self.connections.postgres_dsn, user=postgres.SUPERUSER)
+        return psycopg.connect(dsn, autocommit=True)
 
     def insert_request(self, request_id: str, job_id: str) -> None:
         with self.database() as connection:
@@ -75,8 +80,9 @@ class CdcBench:
         return next(each["pid"] for each in found.processes if each["name"] == part and each["state"] != "stopped")
 
     def _environment(self) -> dict[str, str]:
-        ours = {name: getattr(self.connections, name) for name in ("postgres_dsn", "topic_prefix", "connect_url")}
-        return stack.environment(self.data) | {f"TIDEMILL_{name.upper()}": value for name, value in ours.items()}
+        names = ("postgres_dsn", "topic_prefix", "connect_url", "connect_postgres_user", "connect_postgres_password")
+        ours = {f"TIDEMILL_{name.upper()}": getattr(self.connections, name) for name in names}
+        return stack.environment(self.data) | ours
 
     @contextmanager
     def supervisor(self, **environment: str) -> Iterator[Callable[[], str]]:
@@ -178,8 +184,8 @@ def with_little_wal(bench: CdcBench, names: SourceSettings) -> Iterator[CdcBench
         try:
             eventually(part.is_ready, what="the start of Postgres")
             dsn = postgres.dsn(ports.by_name["postgres"], keys, postgres.SUPERUSER)
-            own = {"postgres_dsn": dsn, "connect_postgres_user": None, "connect_postgres_password": None}
-            found = bench.connections.model_copy(update={**own, "topic_prefix": "little."})
+            own = {"connect_postgres_user": postgres.SUPERUSER, "connect_postgres_password": keys.postgres_password}
+            found = bench.connections.model_copy(update={"postgres_dsn": dsn, "topic_prefix": "little.", **own})
             migrate.migrate(dsn)
             _apply(found, names)
             yield CdcBench(bench.data, found)
