@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from infra import postgres
 from infra import stack as local
 from infra.stack import StackOptions
 from tests.support.stack_client import StackClient
@@ -32,13 +36,14 @@ class RestorableStack:
 
     def back_up(self):
         """Copies the files while Postgres runs; the WAL up to the end of the copy makes it consistent."""
-        database = self.client.database
-        database.execute("select pg_backup_start('test', fast => true)")
-        subprocess.run(["cp", "-a", self._files, self._backup], check=True)
-        (backup,) = database.execute("select labelfile from pg_backup_stop(wait_for_archive => false)").fetchall()
+        superuser = make_conninfo(self.client.connections.postgres_dsn, user=postgres.SUPERUSER)
+        with psycopg.connect(superuser, autocommit=True) as database:
+            database.execute("select pg_backup_start('test', fast => true)")
+            subprocess.run(["cp", "-a", self._files, self._backup], check=True)
+            (backup,) = database.execute("select labelfile from pg_backup_stop(wait_for_archive => false)").fetchall()
         subprocess.run(["cp", "-a", "-T", self._files / "pg_wal", self._backup / "pg_wal"], check=True)
         label, owner = self._backup / "backup_label", self._backup.stat()
-        label.write_text(backup["labelfile"])
+        label.write_text(backup[0])
         os.chown(label, owner.st_uid, owner.st_gid)
         (self._backup / "postmaster.pid").unlink()
 

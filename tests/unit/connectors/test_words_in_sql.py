@@ -52,6 +52,8 @@ ENUMS: dict[str, Iterable[Enum]] = {
     "sandbox": (Sandbox.BASIC, Sandbox.STRICT),
     "network": Network,
 }
+ONLY_IN_SQL = {"may"}
+"""Columns whose words only policies and triggers know."""
 OF_KIND = re.compile(r"request\.kind (?:<> '(\w+)'|not in \(([^)]+)\)) and request\.(\w+)[^;]+?'(only kinds? [^']+)'")
 CHECKED = re.compile(r"check_word\(\s*'(\w+)',[^;]*?'\{([a-z_,\s]+)\}'")
 CODES = re.compile(r"\b(reason_code|code) (?:= ('\w+')|in \(([a-z_', ]+)\))")
@@ -65,7 +67,8 @@ def words(text):
 
 def test_every_checked_column_has_an_enum_with_the_same_values():
     checked = {name: words(allowed) for name, allowed in CHECKED.findall(IN_ONE_LINE)}
-    assert checked == {name: {each.value for each in enum} for name, enum in ENUMS.items()}
+    known = {name: words for name, words in checked.items() if name not in ONLY_IN_SQL}
+    assert known == {name: {each.value for each in enum} for name, enum in ENUMS.items()}
 
 
 def newest(function):
