@@ -18,6 +18,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+from schemas.ids import request_run_id
+
 COLUMNS = ("request_id", "job_id", "dag_id", "payload", "run_at")
 PLACEHOLDERS = {"format": "%s", "pyformat": "%s", "qmark": "?"}
 NUMBERED = {"numeric": ":", "numeric_dollar": "$"}
@@ -81,7 +83,7 @@ def _statement(
     text = None if payload is None else json.dumps(payload)
     marks = ", ".join(_placeholders(cursor, len(COLUMNS)))
     statement = f"insert into tidemill.requests ({', '.join(COLUMNS)}) values ({marks}) on conflict do nothing"  # noqa: S608
-    return _Statement(statement, (key, job, dag, text, run_at), f"{job or dag}#{key}")
+    return _Statement(statement, (key, job, dag, text, run_at), request_run_id(str(job or dag), key))
 
 
 def _placeholders(cursor: Any, count: int) -> Sequence[str]:

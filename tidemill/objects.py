@@ -29,7 +29,7 @@ def store_executable(objects: Objects, path: Path) -> dict[str, str | None]:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"--executable {str(path)!r} cannot be read: {error.strerror}") from error
-    return _store(objects, EXECUTABLES, content)
+    return store_content(objects, content)
 
 
 def store_content(objects: Objects, content: bytes) -> dict[str, str | None]:

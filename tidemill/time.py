@@ -58,9 +58,9 @@ def next_times(
         name, schedule = None, name
     if (name is None) == (schedule is None):
         raise UsageError("give either the name of a job or DAG, or a --schedule")
-    plan = _of_name(data, name) if name is not None else _of_expression(schedule or "", timezone)
+    plan = _of_name(data, name) if name is not None else plan_of_expression(schedule or "", timezone)
     start = parse_instant("--after", after, wall_clock(), plan.timezone) if after else wall_clock()
-    show_rows([_row(plan, each) for each in upcoming(plan, start, number)], COLUMNS, as_json=as_json)
+    show_rows([row_of(plan, each) for each in upcoming(plan, start, number)], COLUMNS, as_json=as_json)
 
 
 def is_expression(text: str) -> bool:
@@ -89,7 +89,7 @@ def note(plan: Plan, occurrence: datetime) -> str:
     return local or _day_note(zones.load(plan.timezone), occurrence)
 
 
-def _row(plan: Plan, occurrence: datetime) -> dict[str, Any]:
+def row_of(plan: Plan, occurrence: datetime) -> dict[str, Any]:
     local = occurrence.astimezone(zones.load(plan.timezone))
     return {"nominal_time": occurrence, "local_time": local.isoformat(), "note": note(plan, occurrence)}
 
@@ -107,7 +107,7 @@ def _offset(zone: ZoneInfo, day: date) -> timedelta:
     return datetime(day.year, day.month, day.day, tzinfo=zone).utcoffset() or timedelta(0)
 
 
-def _of_expression(schedule: str, timezone: str) -> Plan:
+def plan_of_expression(schedule: str, timezone: str) -> Plan:
     try:
         zones.load(timezone)
         return Plan(schedule=parse_schedule(schedule), timezone=timezone)
@@ -131,11 +131,17 @@ def _of_owner(data: Path, name: str) -> Plan:
         row = one(postgres, kind, {"job_id": name, "dag_id": name})
     if row is None:
         raise NotFoundError(f"the job or DAG {name!r} does not exist any more")
-    if row["schedule"] is None:
-        raise NotFoundError(f"{name!r} has no schedule: it runs only on request")
+    plan = plan_of(scheduled(row, name))
     if row["paused"]:
         complain(f"{name!r} is paused; without the pause it would be due at these times")
-    return plan_of(row)
+    return plan
+
+
+def scheduled(row: Row, name: str) -> Row:
+    """The row of a job or DAG that has a schedule. Raises `NotFoundError`."""
+    if row["schedule"] is None:
+        raise NotFoundError(f"{name!r} has no schedule: it runs only on request")
+    return row
 
 
 def plan_of(row: Row) -> Plan:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import psycopg
-from msgspec import UNSET, Meta
+from msgspec import Meta
 
 from schemas.reasons import ReasonCode
 from schemas.words import RunState
-from tidemill import json_text, owners
+from tidemill import owners
+from tidemill.api import definitions
 from tidemill.api.bodies import READ_ONLY
-from tidemill.api.jobs import check_precondition, check_version, etag
-from tidemill.api.problem import problem
+from tidemill.api.definitions import check_named, check_precondition, etag, locked, members_of
 from tidemill.api.route import Answer, Call
 from tidemill.dag_file import dag_of
 from tidemill.dags import write
@@ -61,13 +61,11 @@ def _own(node: Row) -> Row:
 def put(call: Call, backend: Backend) -> Answer:
     """Create the DAG, or replace it with its nodes in one transaction."""
     dag_id = call.parts["dag_id"]
-    named = call.body.dag_id
-    if named is not UNSET and named != dag_id:
-        raise problem("invalid", f"dag_id is {named!r}, and the path names {dag_id!r}", pointer="/dag_id")
-    said: dict[str, Any] = json_text.read(call.raw)
+    check_named(owners.DAG, call)
+    said = members_of(call.raw)
     file = dag_of({name: value for name, value in said.items() if name not in READ_ONLY} | {"dag_id": dag_id})
     with backend.writing() as postgres, postgres.transaction():
-        version = _locked(postgres, dag_id)
+        version = locked(postgres, owners.DAG, dag_id)
         check_precondition(call.headers, version, dag_id)
         write(postgres, file)
         postgres.execute("set constraints all immediate")
@@ -75,18 +73,7 @@ def put(call: Call, backend: Backend) -> Answer:
 
 
 def delete(call: Call, backend: Backend) -> Answer:
-    dag_id = call.parts["dag_id"]
-    with backend.writing() as postgres, postgres.transaction():
-        version = _locked(postgres, dag_id)
-        owners.DAG.found(postgres, dag_id, None if version is None else {"version": version})
-        check_version(call.headers, version)
-        postgres.execute("delete from tidemill.dags where dag_id = %s", (dag_id,))
-    return Answer(status=204)
-
-
-def _locked(postgres: psycopg.Connection[Row], dag_id: str) -> int | None:
-    row = postgres.execute("select version from tidemill.dags where dag_id = %s for update", (dag_id,)).fetchone()
-    return None if row is None else int(row["version"])
+    return definitions.delete(owners.DAG, call, backend)
 
 
 def dag_runs(call: Call, backend: Backend) -> Answer:

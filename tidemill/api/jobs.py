@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,25 +12,22 @@ import psycopg
 from msgspec import UNSET, Meta
 from psycopg.sql import SQL, Identifier
 
-from schemas.errors import TidemillError
 from schemas.job import JobSpec
 from schemas.words import DefinitionKind
-from streams.core.schedule import zone as zones
-from streams.core.schedule.occurrences import parse_schedule
-from tidemill import json_text, owners
+from tidemill import owners
+from tidemill.api import definitions
 from tidemill.api.bodies import READ_ONLY, NextBody
-from tidemill.api.problem import problem
+from tidemill.api.definitions import check_named, check_precondition, check_version, etag, locked, members_of
 from tidemill.api.route import Answer, Call
 from tidemill.explain.command import explain_owner
 from tidemill.output import compact_json
 from tidemill.queries import one, rows
 from tidemill.target import NotFoundError, Row
-from tidemill.time import Plan, note, plan_of, upcoming
+from tidemill.time import Plan, plan_of, plan_of_expression, row_of, scheduled, upcoming
 from tidemill.web.backend import Backend
 from tidemill.web.versions import versions as told_versions
 
 COLUMNS = tuple(each for each in JobSpec.__struct_fields__ if each != "job_id")
-ETAG = re.compile(r'(?:W/)?"(\d+)"')
 MERGED = frozenset({"env", "payload"})
 """Columns whose objects a merge patch changes member by member."""
 
@@ -84,15 +81,11 @@ def _job(postgres: psycopg.Connection[Row], job_id: str, status: int = 200) -> A
     return Answer(status=status, body=job, headers={"etag": etag(job["version"])})
 
 
-def etag(version: int) -> str:
-    return f'"{version}"'
-
-
 def put(call: Call, backend: Backend) -> Answer:
     """Create the job, or replace it: a column that the body leaves out gets its default."""
     job_id, given = call.parts["job_id"], _given(call)
     with backend.writing() as postgres, postgres.transaction():
-        version = _locked(postgres, job_id)
+        version = locked(postgres, owners.JOB, job_id)
         check_precondition(call.headers, version, job_id)
         if version is None:
             _insert(postgres, job_id, given, call.raw)
@@ -105,10 +98,10 @@ def patch(call: Call, backend: Backend) -> Answer:
     """RFC 7396: members of the body replace the job's, objects are merged, null takes a value away."""
     job_id, given = call.parts["job_id"], _given(call)
     with backend.writing() as postgres, postgres.transaction():
-        version = _locked(postgres, job_id)
+        version = locked(postgres, owners.JOB, job_id)
         job = owners.JOB.found(postgres, job_id, one(postgres, "job", {"job_id": job_id}))
         check_version(call.headers, version)
-        patched = merge({name: job[name] for name in MERGED}, json_text.read(call.raw))
+        patched = merge({name: job[name] for name in MERGED}, members_of(call.raw))
         nulls = {name for name in given if patched.get(name) is None}
         raw = compact_json({name: patched[name] for name in given})
         if given:
@@ -117,21 +110,12 @@ def patch(call: Call, backend: Backend) -> Answer:
 
 
 def delete(call: Call, backend: Backend) -> Answer:
-    job_id = call.parts["job_id"]
-    with backend.writing() as postgres, postgres.transaction():
-        version = _locked(postgres, job_id)
-        owners.JOB.found(postgres, job_id, None if version is None else {"version": version})
-        check_version(call.headers, version)
-        postgres.execute("delete from tidemill.jobs where job_id = %s", (job_id,))
-    return Answer(status=204)
+    return definitions.delete(owners.JOB, call, backend)
 
 
-def merge(value: Any, patch_value: Any) -> Any:
+def merge(job: Mapping[str, Any], patch_members: Mapping[str, Any]) -> dict[str, Any]:
     """RFC 7396, except that a null stays as the top level's word for `no value`."""
-    if not isinstance(patch_value, dict):
-        return patch_value
-    base = dict(value) if isinstance(value, dict) else {}
-    return base | {name: _merged(base.get(name), each) for name, each in patch_value.items()}
+    return dict(job) | {name: _merged(job.get(name), each) for name, each in patch_members.items()}
 
 
 def _merged(value: Any, patch_value: Any) -> Any:
@@ -142,48 +126,11 @@ def _merged(value: Any, patch_value: Any) -> Any:
     return {name: each for name, each in (base | merged).items() if each is not None}
 
 
-def check_precondition(headers: Mapping[str, str], version: int | None, job_id: str) -> None:
-    """A PUT says which version it replaces, or that there must be none. Raises `ProblemError` (428, 412)."""
-    if "if-none-match" in headers:
-        if headers["if-none-match"].strip() != "*":
-            raise problem("malformed", "If-None-Match takes only *: create it if there is none")
-        if version is not None:
-            raise problem("version-mismatch", f"{job_id!r} exists already, as version {version}", version=version)
-        return
-    if "if-match" not in headers:
-        raise problem(
-            "precondition-required",
-            "PUT needs If-Match with the ETag of the version that it replaces, or If-None-Match: * to create",
-        )
-    if version is None:
-        raise problem("version-mismatch", f"there is no {job_id!r} to replace; create it with If-None-Match: *")
-    check_version(headers, version)
-
-
-def check_version(headers: Mapping[str, str], version: int | None) -> None:
-    """Raises `ProblemError` (412) if If-Match names another version."""
-    said = headers.get("if-match")
-    if said is None or said.strip() == "*":
-        return
-    named = [int(each) for each in ETAG.findall(said)]
-    if not named:
-        raise problem("malformed", f'If-Match is {said!r}; write an ETag such as "42", or *')
-    if version not in named:
-        raise problem("version-mismatch", f"it has version {version} now: read it again", version=version)
-
-
 def _given(call: Call) -> tuple[str, ...]:
     """The columns that the body sets. Raises `ProblemError` if it is another job's."""
-    named = call.body.job_id
-    if named is not UNSET and named != call.parts["job_id"]:
-        raise problem("invalid", f"job_id is {named!r}, and the path names {call.parts['job_id']!r}", pointer="/job_id")
+    check_named(owners.JOB, call)
     fields = [each for each in call.body.__struct_fields__ if getattr(call.body, each) is not UNSET]
     return tuple(each for each in fields if each not in {"job_id", *READ_ONLY})
-
-
-def _locked(postgres: psycopg.Connection[Row], job_id: str) -> int | None:
-    row = postgres.execute("select version from tidemill.jobs where job_id = %s for update", (job_id,)).fetchone()
-    return None if row is None else int(row["version"])
 
 
 def _insert(postgres: psycopg.Connection[Row], job_id: str, given: tuple[str, ...], raw: bytes) -> None:
@@ -221,28 +168,17 @@ def next_of_job(call: Call, backend: Backend) -> Answer:
     with backend.reading() as postgres:
         job_id = call.parts["job_id"]
         row = owners.JOB.found(postgres, job_id, one(postgres, "job", {"job_id": job_id}))
-    if row["schedule"] is None:
-        raise NotFoundError(f"{job_id!r} has no schedule: it runs only on request")
-    return _next(plan_of(row), call.query.after or call.now, call.query.n, is_paused=row["paused"])
+    return _next(plan_of(scheduled(row, job_id)), call.query.after or call.now, call.query.n, is_paused=row["paused"])
 
 
 def next_of_schedule(call: Call, _: Backend) -> Answer:
     said: NextBody = call.body
-    try:
-        zones.load(said.timezone)
-        schedule = parse_schedule(said.schedule)
-    except TidemillError as error:
-        raise problem("invalid", str(error)) from error
-    plan = Plan(schedule=schedule, timezone=said.timezone, starts_at=said.starts_at, ends_at=said.ends_at)
+    plan = replace(plan_of_expression(said.schedule, said.timezone), starts_at=said.starts_at, ends_at=said.ends_at)
     return _next(plan, said.after or call.now, said.n, is_paused=False)
 
 
 def _next(plan: Plan, after: datetime, number: int, *, is_paused: bool) -> Answer:
-    zone = zones.load(plan.timezone)
-    items = [
-        {"nominal_time": each, "local_time": each.astimezone(zone).isoformat(), "note": note(plan, each)}
-        for each in upcoming(plan, after, number)
-    ]
+    items = [row_of(plan, each) for each in upcoming(plan, after, number)]
     return Answer(body={"items": items, "timezone": plan.timezone, "paused": is_paused})
 
 

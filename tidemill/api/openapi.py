@@ -12,7 +12,7 @@ import msgspec
 
 from tidemill.api import shapes
 from tidemill.api.problem import MEDIA_TYPE, TITLES, Problem
-from tidemill.api.route import NoQuery, Route
+from tidemill.api.route import JSON, MERGE_PATCH, NoQuery, Route
 
 Schema = dict[str, Any]
 REF = "#/components/schemas/{name}"
@@ -81,9 +81,7 @@ def _operation(route: Route) -> Schema:
     }
     if route.body is not None:
         body = {"schema": {"$ref": REF.format(name=route.body.__name__)}}
-        types = (
-            ["application/json", "application/merge-patch+json"] if route.method == "PATCH" else ["application/json"]
-        )
+        types = (JSON, MERGE_PATCH) if route.method == "PATCH" else (JSON,)
         made["requestBody"] = {"required": True, "content": dict.fromkeys(types, body)}
     return made
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 import msgspec
 import psycopg
 
-from schemas.ids import OwnerId, RequestId, request_run_id
+from schemas.ids import owner_of_run, request_run_id
 from schemas.words import RequestKind, RunState
 from tidemill.api.bodies import RequestBody, TriggerBody
 from tidemill.api.problem import problem
@@ -24,7 +24,6 @@ from tidemill.web.backend import Backend
 LONGEST_WAIT = 60.0
 OWN_RUN = frozenset({RequestKind.RUN, RequestKind.BACKFILL})
 """Kinds whose request is a run."""
-COLUMNS = tuple(each for each in RequestBody.__struct_fields__ if each != "payload")
 
 INSERT = """
 with said as (
@@ -132,15 +131,13 @@ _DEFAULTED = frozenset({"dag_id", "job_id", "reprocess", "max_active_runs", "run
 
 
 def _owner(body: RequestBody) -> str | None:
-    if body.job_id or body.dag_id:
-        return body.job_id or body.dag_id
-    return (body.run_id or "").partition("@")[0].partition("#")[0] or None
+    return body.job_id or body.dag_id or owner_of_run(body.run_id or "")
 
 
 def _told(body: RequestBody, request_id: str) -> dict[str, Any]:
     owner = body.job_id or body.dag_id
     is_own = body.kind in OWN_RUN and owner is not None
-    run_id = request_run_id(OwnerId(owner), RequestId(request_id)) if is_own and owner else body.run_id
+    run_id = request_run_id(owner, request_id) if is_own and owner else body.run_id
     return {"request_id": request_id, "kind": body.kind.value, "owner": _owner(body), "run_id": run_id}
 
 
@@ -170,7 +167,7 @@ def _ended(run_id: str, request_id: str, headers: Mapping[str, str], backend: Ba
     """The run when it has ended. Raises `ProblemError` if the request was refused."""
     with backend.reading() as postgres:
         run = one(postgres, "run", {"run_id": run_id})
-        refused = run is None and refusal(postgres, run_id.rpartition("#")[0], request_id)
+        refused = run is None and refusal(postgres, str(owner_of_run(run_id)), request_id)
     if refused:
         raise problem("invalid", str(refused["reason"]))
     is_final = run is not None and RunState(run["state"]).is_final
@@ -189,7 +186,8 @@ def get(call: Call, backend: Backend) -> Answer:
         if len(found) > 1:
             raise problem("conflict", f"several jobs have a request {request_id!r}: name one with ?owner=")
         (row,) = found
-        run_id = f"{row['owner']}#{request_id}" if row["kind"] in {each.value for each in OWN_RUN} else row["run_id"]
+        is_own = RequestKind(row["kind"]) in OWN_RUN
+        run_id = request_run_id(row["owner"], request_id) if is_own else row["run_id"]
         run = one(postgres, "run", {"run_id": run_id}) if run_id else None
         refused = refusal(postgres, row["owner"], request_id)
     state = run and run["state"]

@@ -15,6 +15,7 @@ from msgspec import Meta
 from schemas.reasons import ReasonCode
 from schemas.words import RunKind, RunState
 from tidemill.api import cursor as cursors
+from tidemill.api.definitions import etag
 from tidemill.api.problem import problem
 from tidemill.api.requests import LONGEST_WAIT, wait_seconds
 from tidemill.api.route import Answer, Call, Later
@@ -114,7 +115,7 @@ def get(call: Call, backend: Backend) -> Answer:
 def _answer(backend: Backend, run_id: str, headers: dict[str, str]) -> Answer:
     with backend.reading() as postgres:
         run = _run(postgres, run_id)
-    return Answer(body=run, headers={"etag": f'"{run["version"]}"', **headers})
+    return Answer(body=run, headers={"etag": etag(run["version"]), **headers})
 
 
 def _run(postgres: psycopg.Connection[Row], run_id: str) -> Row:

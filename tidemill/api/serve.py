@@ -9,7 +9,7 @@ from enum import Enum
 from functools import cache, partial, reduce
 from operator import or_
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin
 from urllib.parse import parse_qsl, unquote
 from uuid import uuid4
 
@@ -141,31 +141,41 @@ def _call(request: Request, route: Route, body: bytes) -> Call:
     )
 
 
-def _query(kind: type[msgspec.Struct], pairs: list[tuple[str, str]]) -> msgspec.Struct:
-    """Raises `ProblemError` that names the parameter and what is allowed."""
-    fields = {each.encode_name: each for each in msgspec.structs.fields(kind)}
-    given: dict[str, str | list[str]] = {}
-    for name, text in pairs:
-        if name not in fields:
-            allowed = ", ".join(fields) or "no parameter"
-            raise problem("malformed", f"there is no query parameter {name!r}; this path takes {allowed}")
-        if isinstance(fields[name].default, tuple):
-            given.setdefault(name, []).append(text)  # type: ignore[union-attr]  # a list, by its field
-        else:
-            given[name] = text
-    try:
-        # The word `null` is no null here: a value that is given is never None.
-        said = {name: _converted(each, _given(kind)[name]) for name, each in given.items()}
-    except msgspec.ValidationError as error:
-        wrong = next(name for name, each in given.items() if not _fits(each, _given(kind)[name]))
-        raise problem("malformed", f"the query parameter {wrong} is {given[wrong]!r}: {error}") from error
-    return kind(**{fields[name].name: each for name, each in said.items()})
+class _Parameter(NamedTuple):
+    field: str
+    kind: Any
+    """Its type without None: the word `null` is no null in a query."""
+    is_many: bool
 
 
 @cache
-def _given(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """The type of each parameter by name, without None."""
-    return {each.encode_name: _not_none(each.type) for each in msgspec.structs.fields(kind)}
+def _parameters(kind: type[msgspec.Struct]) -> dict[str, _Parameter]:
+    """By name. Made once: msgspec reads the annotations anew each time that it is asked."""
+    return {
+        each.encode_name: _Parameter(each.name, _not_none(each.type), isinstance(each.default, tuple))
+        for each in msgspec.structs.fields(kind)
+    }
+
+
+def _query(kind: type[msgspec.Struct], pairs: list[tuple[str, str]]) -> msgspec.Struct:
+    """Raises `ProblemError` that names the parameter and what is allowed."""
+    known = _parameters(kind)
+    texts: dict[str, list[str]] = {}
+    for name, text in pairs:
+        if name not in known:
+            allowed = ", ".join(known) or "no parameter"
+            raise problem("malformed", f"there is no query parameter {name!r}; this path takes {allowed}")
+        texts.setdefault(name, []).append(text)
+    return kind(**{known[name].field: _value(name, known[name], each) for name, each in texts.items()})
+
+
+def _value(name: str, parameter: _Parameter, texts: list[str]) -> Any:
+    """Of several values of a parameter that takes one, the last counts."""
+    given = texts if parameter.is_many else texts[-1]
+    try:
+        return _converted(given, parameter.kind)
+    except msgspec.ValidationError as error:
+        raise problem("malformed", f"the query parameter {name} is {given!r}: {error}") from error
 
 
 def _not_none(kind: Any) -> Any:
@@ -181,14 +191,6 @@ def _converted(value: str | list[str], kind: Any) -> Any:
         if isinstance(each, Enum) and each.value != text:
             raise msgspec.ValidationError(f"Invalid enum value {text!r}")
     return found
-
-
-def _fits(value: str | list[str], kind: Any) -> bool:
-    try:
-        _converted(value, kind)
-    except msgspec.ValidationError:
-        return False
-    return True
 
 
 async def _body(request: Request, route: Route) -> bytes:

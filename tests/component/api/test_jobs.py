@@ -74,6 +74,22 @@ def test_a_patch_changes_only_what_it_names_and_merges_objects(api):
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "/jobs/deep", '{"payload": %s}'),
+        ("PUT", "/dags/deep", '{"nodes": {"a": {"executable": "s3://bucket/key", "payload": %s}}}'),
+    ],
+)
+def test_a_body_that_is_nested_too_deep_is_refused(api, method, path, body):
+    if method == "PATCH":
+        api.create("deep")
+    headers = {} if method == "PATCH" else {"If_None_Match": "*"}
+    refused = api(method, path, body % ("[" * 300 + "]" * 300), **headers)
+    assert refused.status == 422
+    assert "nested more than 200 levels deep" in refused.json["detail"]
+
+
+@pytest.mark.parametrize(
     ("columns", "pointer", "sentence"),
     [
         ({"schedule": "0 25 * * *"}, "/schedule", 'hour "25" is out of range'),
